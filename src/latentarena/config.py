@@ -1,0 +1,118 @@
+"""Configuration: YAML in, validated pydantic models out, `key=value` overrides between the two.
+
+Every fault is one `ConfigError` line that names the key, the value and the choices.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from latentarena.errors import ConfigError
+
+__all__ = ["Config", "override", "read_yaml", "validate"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Config(BaseModel):
+    """A frozen configuration; unknown keys are refused with the known ones named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, raw: Any) -> Any:
+        if isinstance(raw, Mapping):
+            for key in raw:
+                if key not in cls.model_fields:
+                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
+                    hint = f"did you mean {near[0]!r}? " if near else ""
+                    raise ValueError(f"unknown key {key!r}; {hint}the keys here are {', '.join(cls.model_fields)}")
+        return raw
+
+
+def validate(model: type[Model], raw: Any, source: str) -> Model:
+    """Build `model` from plain data.
+
+    Raises:
+        ConfigError: one line for the first fault, prefixed with `source` (a file or recipe name).
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(_spoken(fault["loc"], raw))
+        reason = str(fault.get("ctx", {}).get("error") or fault["msg"])
+        if not key:
+            raise ConfigError(f"{source}: {reason}") from None
+        value = "" if fault["type"] in ("missing", "value_error") else f" = {fault['input']!r}"
+        raise ConfigError(f"{source}: {key}{value}: {reason}") from None
+
+
+def _spoken(location: tuple[int | str, ...], raw: Any) -> list[str]:
+    """The part of a pydantic location that a person wrote: union tags and validator names drop out."""
+    spoken: list[str] = []
+    for index, part in enumerate(location):
+        if isinstance(raw, Mapping):
+            if part not in raw and index < len(location) - 1:
+                continue
+            raw = raw.get(part)
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        elif index < len(location) - 1 or not isinstance(part, int):
+            continue
+        spoken.append(str(part))
+    return spoken
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        ConfigError: naming the file, and the line where it is not YAML.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(raw).__name__}")
+    return raw
+
+
+def override(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """A copy of nested plain data with dotted `key=value` assignments applied; values are read as YAML.
+
+    Raises:
+        ConfigError: an assignment without `=`, or a key that reaches into something that is no mapping.
+    """
+    changed: dict[str, Any] = _copied(raw)
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"{assignment!r} is not an override; write key=value, such as seed=1")
+        *parents, last = key.split(".")
+        node = changed
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{key} = {text}: {parent!r} holds a value, not keys")
+        try:
+            node[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"{key} = {text}: the value is not YAML") from None
+    return changed
+
+
+def _copied(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copied(value) if isinstance(value, Mapping) else value for key, value in raw.items()}

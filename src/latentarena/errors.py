@@ -1,0 +1,73 @@
+"""The error tree. Every message is one line that names the thing, the value and the way out.
+
+    ArenaError              anything this package refuses or gives up on
+    ├── ConfigError         a recipe or an option: unknown key, bad value, impossible combination
+    ├── DataError           a dataset: corrupt, truncated, mixed
+    │   └── DataMissing     a dataset that was not found and could not be downloaded
+    ├── CheckpointError     a checkpoint that cannot be read or does not fit
+    ├── TrainingError       training that cannot go on, such as a loss that is not finite
+    ├── BundleError         a bundle: missing, extra or wrong-shape tensors, unreadable card
+    ├── JudgeError          a judge that fails its self-test
+    └── OutputError         a file that cannot be written
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArenaError",
+    "BundleError",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DataMissing",
+    "Interrupted",
+    "JudgeError",
+    "OutputError",
+    "TrainingError",
+]
+
+
+class ArenaError(Exception):
+    """Anything this package refuses or gives up on; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class ConfigError(ArenaError):
+    """A recipe or an option with an unknown key, a bad value or an impossible combination."""
+
+    exit_code = 2
+
+
+class DataError(ArenaError):
+    """A dataset that is corrupt, truncated, empty or mixed."""
+
+
+class DataMissing(DataError):  # noqa: N818 - it says what is the case
+    """A dataset that was not found and could not be downloaded."""
+
+
+class CheckpointError(ArenaError):
+    """A checkpoint that cannot be read or belongs to another run."""
+
+
+class TrainingError(ArenaError):
+    """Training that cannot go on; the last good state is kept."""
+
+
+class BundleError(ArenaError):
+    """A bundle that does not describe a model."""
+
+
+class JudgeError(ArenaError):
+    """A judge that fails its self-test."""
+
+
+class OutputError(ArenaError):
+    """A file that cannot be written."""
+
+
+class Interrupted(ArenaError):  # noqa: N818 - not a fault
+    """Ctrl-C: the state was saved first."""
+
+    exit_code = 130

@@ -1,0 +1,100 @@
+"""Writing files so that a reader never sees half of one, and naming content by its hash."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from latentarena.errors import OutputError
+
+__all__ = ["cache_folder", "digest", "digest_json", "make_folder", "write_atomically", "write_json", "write_text"]
+
+
+def digest(*parts: bytes | memoryview) -> str:
+    """SHA-256 of the parts in order, as 64 hexadecimal digits."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """SHA-256 of a JSON value in canonical form (sorted keys, no spaces)."""
+    return digest(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def cache_folder() -> Path:
+    """Where downloads, encoded latents and judges trained on the fly are kept between runs.
+
+    `LATENTARENA_CACHE` overrides the platform's cache folder.
+    """
+    chosen = os.environ.get("LATENTARENA_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "latentarena"
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = {
+            errno.ENOSPC: "the disk is full",
+            errno.EDQUOT: "the disk quota is used up",
+            errno.EROFS: "the file system is read-only",
+            errno.EACCES: "permission denied",
+            errno.EPERM: "permission denied",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise OutputError(f"cannot write {path}: {reason}; free some space or choose another folder") from error
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder (and its parents) and prove that it can be written to.
+
+    Raises:
+        OutputError: naming the folder and the reason.
+    """
+    with _explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe-{os.getpid()}"
+        try:
+            probe.write_bytes(b"\0" * 4096)
+        finally:
+            probe.unlink(missing_ok=True)
+    return path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: temporary sibling, fsync, rename.
+
+    Raises:
+        OutputError: naming the file and the reason; a file already there is left as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _explained(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_atomically` for UTF-8 text."""
+    write_atomically(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_atomically` for a JSON value, indented; NaN and infinities are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
