@@ -1,0 +1,60 @@
+"""Datasets: each is two uint8 tensors with labels, found, checked by hash and held on the device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from latentarena.config import Config
+from latentarena.data.catalog import CATALOG
+from latentarena.data.digits import embedded_digits
+from latentarena.data.find import load_idx, where
+from latentarena.data.folder import image_folder
+from latentarena.data.images import Dataset, Images
+from latentarena.errors import ConfigError
+
+__all__ = ["CATALOG", "DataConfig", "Dataset", "Images", "load_dataset", "where"]
+
+FOLDER = "folder:"
+
+
+class DataConfig(Config):
+    """Which images.
+
+    Attributes:
+        name: `mnist`, `fashion-mnist`, `kmnist`, `digits`, or `folder:PATH` (a directory or zip).
+        size: height and width in pixels that folder images are resized to.
+    """
+
+    name: str = "mnist"
+    size: int | None = Field(default=None, ge=4, le=512)
+
+    @model_validator(mode="after")
+    def _possible(self) -> DataConfig:
+        known = (*CATALOG, "digits")
+        if not self.name.startswith(FOLDER) and self.name not in known:
+            raise ValueError(f"dataset {self.name!r} is unknown; choose from {', '.join(known)}, folder:PATH")
+        if self.size is not None and not self.name.startswith(FOLDER):
+            raise ValueError(f"size = {self.size} applies to folder:PATH only; {self.name} has its own size")
+        return self
+
+
+def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
+    """Load the configured dataset on the CPU.
+
+    Args:
+        config: which one.
+        root: a folder to take IDX files from; see `load_idx`.
+
+    Raises:
+        DataError: damaged or unknown content.
+        DataMissing: not found and not downloadable.
+    """
+    if config.name == "digits":
+        return embedded_digits()
+    if config.name.startswith(FOLDER):
+        return image_folder(Path(config.name.removeprefix(FOLDER)).expanduser(), config.size)
+    if root is not None and not root.is_dir():
+        raise ConfigError(f"--data {root} is not a folder")
+    return load_idx(config.name, root)

@@ -1,0 +1,120 @@
+"""Finding an IDX dataset: the given folder, `LATENTARENA_DATA`, the cache, a download; then checking it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+import pooch
+from torch import Tensor
+
+from latentarena.data.catalog import CATALOG, FILES, Entry
+from latentarena.data.idx import parse_idx, read_maybe_gzipped
+from latentarena.data.images import Dataset, Images
+from latentarena.errors import DataError, DataMissing
+from latentarena.files import cache_folder, digest, make_folder
+
+__all__ = ["load_idx", "where"]
+
+SECONDS = 30  # of silence from a mirror before the next one is tried
+
+
+def load_idx(name: str, root: Path | None = None) -> Dataset:
+    """Load MNIST or a drop-in replacement.
+
+    Args:
+        name: a key of `CATALOG`.
+        root: a folder that must hold the dataset, as `<root>/<name>/<file>[.gz]` or `<root>/<file>[.gz]`;
+            without it `LATENTARENA_DATA`, the cache and the mirrors are tried in this order.
+
+    Raises:
+        DataError: a file is damaged or is not the known content.
+        DataMissing: the files are nowhere and no mirror answered.
+    """
+    entry = CATALOG[name]
+    folder = where(name, root)
+    if folder is None:
+        if root is not None:
+            raise DataMissing(f"{name}: {FILES[0]}[.gz] is neither in {root} nor in {root / name}")
+        folder = _download(name, entry)
+    tensors = [_checked(_path(folder, file), entry, i) for i, file in enumerate(FILES)]
+    train, test = _split(name, tensors[0], tensors[1]), _split(name, tensors[2], tensors[3])
+    return Dataset.of(name, train, test, entry.classes)
+
+
+def where(name: str, root: Path | None = None) -> Path | None:
+    """The folder that holds a dataset's first file, or None: what `arena doctor` shows.
+
+    Raises:
+        ConfigError: the name is not in the catalogue.
+    """
+    CATALOG[name]
+    given = os.environ.get("LATENTARENA_DATA")
+    roots = [root] if root else [*([Path(given).expanduser()] if given else []), cache_folder() / "data"]
+    folders = [folder for base in roots for folder in (base / name, base)]
+    # a bare folder holds files of one dataset, and they are MNIST unless it says otherwise
+    candidates = [f for f in folders if f.name == name or root or name == "mnist"]
+    return next((f for f in candidates if any((f / (FILES[0] + end)).is_file() for end in ("", ".gz"))), None)
+
+
+def _path(folder: Path, file: str) -> Path:
+    for end in ("", ".gz"):
+        if (folder / (file + end)).is_file():
+            return folder / (file + end)
+    raise DataError(f"{folder} holds no {file}[.gz]; put it there or name another folder")
+
+
+def _checked(path: Path, entry: Entry, index: int) -> Tensor:
+    content = read_maybe_gzipped(path)
+    if entry.content:
+        good = digest(content) == entry.content[index]
+    else:
+        algorithm, expected = entry.packed[index].split(":")
+        good = path.suffix != ".gz" or hashlib.new(algorithm, path.read_bytes()).hexdigest() == expected
+    if not good:
+        tensor = parse_idx(content, str(path))  # a truncated file is told apart from an altered one
+        raise DataError(
+            f"{path} is an IDX file of shape {tuple(tensor.shape)} but not the known content (wrong hash); "
+            "delete it to have it fetched again"
+        )
+    return parse_idx(content, str(path))
+
+
+def _split(name: str, pixels: Tensor, labels: Tensor) -> Images:
+    if pixels.ndim != 3 or labels.ndim != 1 or len(pixels) != len(labels):
+        raise DataError(f"{name}: images {tuple(pixels.shape)} and labels {tuple(labels.shape)} do not match")
+    return Images(pixels[:, None], labels.long())
+
+
+def _download(name: str, entry: Entry) -> Path:
+    """Fetch the four files into the cache; `LATENTARENA_MIRROR` (`<address>/<name>/`) is tried first."""
+    folder = make_folder(cache_folder() / "data" / name)
+    own = os.environ.get("LATENTARENA_MIRROR")
+    mirrors = [*([f"{own.rstrip('/')}/{name}/"] if own else []), *entry.mirrors]
+    pooch.get_logger().setLevel(logging.WARNING)
+    for index, file in enumerate(FILES):
+        reasons = []
+        for mirror in mirrors:
+            try:
+                pooch.retrieve(
+                    f"{mirror}{file}.gz",
+                    # a mirror may have packed the file anew, so content is checked where it is known
+                    known_hash=None if entry.content else entry.packed[index],
+                    fname=f"{file}.gz",
+                    path=folder,
+                    downloader=pooch.HTTPDownloader(progressbar=True, timeout=SECONDS),
+                )
+                if entry.content:
+                    _checked(folder / f"{file}.gz", entry, index)
+                break
+            except (OSError, ValueError, DataError) as error:  # no route, wrong hash, damaged
+                (folder / f"{file}.gz").unlink(missing_ok=True)
+                reasons.append(f"{mirror}: {type(error).__name__}")
+        else:
+            raise DataMissing(
+                f"{name} was not found and could not be downloaded ({'; '.join(reasons)}); "
+                "put its files into a folder and name it with --data or LATENTARENA_DATA"
+            )
+    return folder

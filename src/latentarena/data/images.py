@@ -1,0 +1,79 @@
+"""A dataset is two splits; a split is one uint8 tensor, held on the device and iterated by index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from latentarena.errors import DataError
+from latentarena.files import digest
+
+__all__ = ["Dataset", "Images"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split: `pixels` uint8 (N, C, H, W) in 0..255 and `labels` int64 (N,)."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        _, channels, height, width = self.pixels.shape
+        return channels, height, width
+
+    def batch(self, index: Tensor | slice) -> Tensor:
+        """The images at `index` as float32 (n, C, H, W) in [0, 1]."""
+        return self.pixels[index].float().div_(255)
+
+    def to(self, device: torch.device | str) -> Images:
+        """The same split on another device."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A train split to learn from and a test split to be measured on.
+
+    Attributes:
+        name: what the user called it.
+        classes: one name per label value.
+        digest: SHA-256 of all pixels and labels: the identity of the content, however it was packed.
+    """
+
+    name: str
+    train: Images
+    test: Images
+    classes: tuple[str, ...]
+    digest: str
+
+    @classmethod
+    def of(cls, name: str, train: Images, test: Images, classes: tuple[str, ...]) -> Dataset:
+        """Assemble a dataset and hash its content.
+
+        Raises:
+            DataError: a split is empty, or the splits' image shapes differ.
+        """
+        for title, split in (("train", train), ("test", test)):
+            if not len(split):
+                raise DataError(f"{name}: the {title} split holds no images")
+        if train.shape != test.shape:
+            raise DataError(f"{name}: train images are {train.shape} but test images are {test.shape}")
+        parts = (train.pixels, train.labels, test.pixels, test.labels)
+        return cls(name, train, test, classes, digest(*(memoryview(p.contiguous().numpy()) for p in parts)))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        return self.train.shape
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same dataset on another device."""
+        return replace(self, train=self.train.to(device), test=self.test.to(device))

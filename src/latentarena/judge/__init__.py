@@ -1,0 +1,1 @@
+"""The judge: images and plain arrays in, numbers out."""

@@ -1,0 +1,210 @@
+"""The judge's classifier: frozen by construction, named by its hash, self-tested when it loads.
+
+A judge is one safetensors file. Batch normalisation is folded into the convolutions before it is written, so
+there is no mode that could be left on; the file also holds the calibration temperature, the train split's feature
+statistics and the logits that a correct load gives on a fixed pattern.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from latentarena.config import Config
+from latentarena.data import Dataset
+from latentarena.errors import JudgeError
+from latentarena.files import digest
+from latentarena.judge.metrics import confidence, entropy, expected_calibration_error
+
+__all__ = ["Facts", "Judge", "Verdict", "freeze", "network"]
+
+CHUNK = 500  # images at a time
+CLOSE = 1e-2  # logits, across platforms
+DRIFT = 2e-3  # accuracy, calibration error and band, against the recorded ones
+
+
+class Facts(Config):
+    """What a judge file says of itself.
+
+    Attributes:
+        dataset, data: name and content hash of the data it was trained on (train split only).
+        shape: channels, height and width it looks at.
+        classes: names of its labels.
+        width, seed, epochs: how it was made.
+        accuracy, calibration_error: on the full test split, fractions.
+        confidence, entropy: their mean on the full test split: what real data scores.
+    """
+
+    dataset: str
+    data: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    width: int
+    seed: int
+    epochs: float
+    accuracy: float
+    calibration_error: float
+    confidence: float
+    entropy: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge sees in N images: `features` (N, D), `probabilities` (N, K), both float32 on the CPU."""
+
+    features: Tensor
+    probabilities: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        """Arg-max classes, int64 (N,)."""
+        return self.probabilities.argmax(1)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and covariance (D, D) of the features, float64."""
+        features = self.features.double()
+        return features.mean(0), features.T.cov()
+
+
+def network(shape: tuple[int, int, int], classes: int, width: int) -> nn.ModuleDict:
+    """An untrained classifier: five 3x3 convolutions in two halvings, average pooling, one linear layer.
+
+    `body`: (B, *shape) -> features (B, 4 * width); `head`: features -> logits (B, classes).
+    """
+    w = width
+    plan = [(shape[0], w, 1), (w, 2 * w, 2), (2 * w, 2 * w, 1), (2 * w, 4 * w, 2), (4 * w, 4 * w, 1)]
+    layers: list[nn.Module] = []
+    for inside, outside, stride in plan:
+        layers += [nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()]
+    body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.ModuleDict({"body": body, "head": nn.Linear(4 * w, classes)})
+
+
+def freeze(trained: nn.ModuleDict) -> nn.ModuleDict:
+    """The same function with each batch normalisation folded into its convolution, rounded to float16 values."""
+    layers = list(trained["body"])
+    kept: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            kept[-1] = fuse_conv_bn_eval(kept[-1].eval(), layer.eval())  # type: ignore[type-var]
+        else:
+            kept.append(layer)
+    frozen = nn.ModuleDict({"body": nn.Sequential(*kept), "head": trained["head"]}).eval()
+    with torch.no_grad():
+        for parameter in frozen.parameters():
+            parameter.copy_(parameter.half().float())
+    return frozen.requires_grad_(False)
+
+
+def pattern(shape: tuple[int, int, int]) -> Tensor:
+    """Sixteen fixed pictures of plane waves, float32 (16, C, H, W) in [0, 1]: the self-test's input."""
+    channels, height, width = shape
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    k = torch.arange(16.0).view(-1, 1, 1)
+    waves = 0.5 + 0.5 * torch.sin(6 * (1 + k % 4) * x + 6 * (k // 4) * y + k)
+    return waves[:, None].repeat(1, channels, 1, 1)
+
+
+class Judge:
+    """A classifier that scores images and cannot be changed by them.
+
+    Attributes:
+        digest: SHA-256 of the file.
+        facts: what it was trained on and what it measured then.
+        reference: mean (D,) and covariance (D, D) of its features over the train split, float64.
+        frequencies: class frequencies of the train split, (K,).
+    """
+
+    def __init__(self, digest: str, facts: Facts, tensors: dict[str, Tensor]) -> None:
+        self.digest, self.facts = digest, facts
+        self.reference = tensors["reference.mean"], tensors["reference.covariance"]
+        self.frequencies = tensors["reference.frequencies"]
+        self._temperature = float(tensors["temperature"])
+        self._network = freeze(network(facts.shape, len(facts.classes), facts.width))
+        weights = {k.removeprefix("network."): v.float() for k, v in tensors.items() if k.startswith("network.")}
+        self._network.load_state_dict(weights)
+
+    @property
+    def name(self) -> str:
+        """Dataset and hash, such as `mnist-1a2b3c4d5e6f`."""
+        return f"{self.facts.dataset}-{self.digest[:12]}"
+
+    @classmethod
+    def load(cls, path: Path) -> Judge:
+        """Read a judge file and test it: the hash in its name, its structure, its logits on a fixed pattern.
+
+        Raises:
+            JudgeError: naming the file and what does not hold.
+        """
+        try:
+            content = path.read_bytes()
+            hashed = digest(content)
+            if hashed[:12] != path.stem.split("-")[-1]:
+                raise JudgeError(f"judge {path} does not have the hash its name says; delete it and make it anew")
+            with safe_open(path, "pt") as file:
+                metadata: dict[str, Any] = file.metadata()
+            tensors = load(content)
+            judge = cls(hashed, Facts.model_validate_json(metadata["facts"]), tensors)
+        except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValidationError) as error:
+            raise JudgeError(f"judge {path} cannot be read: {str(error).splitlines()[0]}") from None
+        drift = float((judge.logits(pattern(judge.facts.shape)) - tensors["self_test.logits"]).abs().max())
+        if not drift <= CLOSE:
+            raise JudgeError(f"judge {path} fails its self-test: logits differ by {drift:.3g}, allowed {CLOSE}")
+        return judge
+
+    @torch.inference_mode()
+    def _features(self, images: Tensor) -> Tensor:
+        return torch.cat([self._network["body"](chunk) for chunk in images.cpu().split(CHUNK)])
+
+    @torch.inference_mode()
+    def logits(self, images: Tensor) -> Tensor:
+        """Uncalibrated logits, (N, K)."""
+        return self._network["head"](self._features(images))  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def look(self, images: Tensor) -> Verdict:
+        """Features and calibrated probabilities of float images (N, C, H, W) in [0, 1].
+
+        Raises:
+            JudgeError: images of a shape that this judge was not trained on.
+        """
+        if tuple(images.shape[1:]) != self.facts.shape:
+            raise JudgeError(f"judge {self.name} looks at images {self.facts.shape}, not {tuple(images.shape[1:])}")
+        features = self._features(images)
+        return Verdict(features, (self._network["head"](features) / self._temperature).softmax(1))
+
+    def verify(self, dataset: Dataset) -> Verdict:
+        """Look at the full test split and hold accuracy, calibration error and band against the recorded ones.
+
+        Returns:
+            The verdict on the test split, for use as the real data's score.
+
+        Raises:
+            JudgeError: other data than the judge's, or a figure that drifted.
+        """
+        if dataset.digest != self.facts.data:
+            raise JudgeError(f"judge {self.name} was made for other data than {dataset.name}")
+        seen = self.look(dataset.test.batch(slice(None)).cpu())
+        for name, value in measure(seen, dataset.test.labels.cpu()).items():
+            recorded = getattr(self.facts, name)
+            if not abs(value - recorded) <= DRIFT:
+                raise JudgeError(f"judge {self.name} fails its self-test: {name} is {value:.4f}, not {recorded:.4f}")
+        return seen
+
+
+def measure(seen: Verdict, labels: Tensor) -> dict[str, float]:
+    """The figures of `Facts` that describe a judge's work on labelled real images."""
+    return {
+        "accuracy": float((seen.labels == labels).double().mean()),
+        "calibration_error": expected_calibration_error(seen.probabilities, labels),
+        "confidence": confidence(seen.probabilities),
+        "entropy": entropy(seen.probabilities),
+    }

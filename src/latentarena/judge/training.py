@@ -1,0 +1,169 @@
+"""Making a judge: `arena judge train` for the shipped one, on the fly and cached for other data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import Field
+from safetensors.torch import save
+from scipy.optimize import minimize_scalar
+from torch import Tensor, nn
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+
+from latentarena.config import Config
+from latentarena.data import Dataset, Images
+from latentarena.errors import JudgeError
+from latentarena.files import cache_folder, digest, digest_json, make_folder, write_atomically
+from latentarena.judge.classifier import Facts, Judge, freeze, measure, network, pattern
+from latentarena.randomness import Draws, stream
+from latentarena.train.loop import FitConfig, Objective, Tick, fit
+
+__all__ = ["SHIPPED", "JudgeConfig", "judge_for", "train_judge"]
+
+log = logging.getLogger(__name__)
+SHIPPED = Path(__file__).parent / "weights"
+HELD_OUT = 12  # one train image in this many calibrates the temperature
+EXAMPLES = 100_000  # how many a judge made on the fly learns from
+
+
+class JudgeConfig(Config):
+    """How a judge is made; the defaults made the shipped one.
+
+    Attributes:
+        width: channels of the first convolution; the features have four times as many.
+        seed: of the initial weights, the order of the data and the augmentation.
+        fit: how long and how fast.
+    """
+
+    width: int = Field(default=32, ge=4, le=128)
+    seed: int = Field(default=0, ge=0)
+    fit: FitConfig = FitConfig(epochs=20, batch=256, lr=4e-3, warmup=0.1, weight_decay=0.02)
+
+
+class JudgeObjective(Objective):
+    """Cross-entropy on randomly rotated, scaled, sheared and shifted train images."""
+
+    def __init__(self, trained: nn.ModuleDict, images: Images) -> None:
+        super().__init__()
+        self.trained, self.images, self.size = trained, images, len(images)
+
+    def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
+        images = wobble(self.images.batch(index), draws)
+        logits = self.trained["head"](self.trained["body"](images))
+        labels = self.images.labels[index]
+        return {"loss": cross_entropy(logits, labels), "error": (logits.argmax(1) != labels).float().mean()}
+
+
+def wobble(images: Tensor, draws: Draws) -> Tensor:
+    """A random small affine map of each image: +-0.2 rad, +-10 % scale and shear, +-7 % shift; (B, C, H, W)."""
+    r = draws.uniform(len(images), 6) * 2 - 1
+    angle, zoom, shear = 0.2 * r[:, 0], 1 + 0.1 * r[:, 1:3], 0.1 * r[:, 3]
+    rows = [
+        torch.stack([zoom[:, 0] * angle.cos(), -angle.sin() + shear, 0.14 * r[:, 4]], 1),
+        torch.stack([angle.sin(), zoom[:, 1] * angle.cos(), 0.14 * r[:, 5]], 1),
+    ]
+    grid = affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
+    return grid_sample(images, grid, align_corners=False)
+
+
+def train_judge(
+    dataset: Dataset,
+    config: JudgeConfig,
+    fabric: Fabric,
+    folder: Path,
+    watch: Callable[[Iterator[Tick], str], Iterator[Tick]] = lambda ticks, title: ticks,
+) -> Path:
+    """Train, calibrate and write a judge.
+
+    Args:
+        dataset: learns from and calibrates on the train split; the test split is only measured.
+        config: size, seed and length.
+        fabric: where it runs.
+        folder: gets `<dataset>-<hash>.safetensors`, and the checkpoints under `checkpoints`.
+        watch: wraps the training ticks, to show progress.
+
+    Returns:
+        The judge's file.
+    """
+    with torch.random.fork_rng():  # module initialisers know only the global generator
+        torch.manual_seed(stream(config.seed, "judge").initial_seed())
+        trained = network(dataset.shape, len(dataset.classes), config.width)
+    train = dataset.train
+    held = torch.arange(len(train)) % HELD_OUT == HELD_OUT - 1
+    learn, calibrate = Images(train.pixels[~held], train.labels[~held]), Images(train.pixels[held], train.labels[held])
+    key = digest_json([config.model_dump(), dataset.digest])[:12]
+    objective = JudgeObjective(trained, learn.to(fabric.device))
+    ticks = fit(objective, config.fit, fabric, folder / "checkpoints" / key, (config.seed, "judge"))
+    for _ in watch(ticks, "judge"):
+        pass
+    content = _assembled(freeze(trained.cpu()), dataset, calibrate, config)
+    name = dataset.name.split("/")[-1].replace(":", "_").replace("-", "_")
+    path = make_folder(folder) / f"{name}-{digest(content)[:12]}.safetensors"
+    write_atomically(path, content)
+    Judge.load(path).verify(dataset)
+    return path
+
+
+def _assembled(frozen: nn.ModuleDict, dataset: Dataset, calibrate: Images, config: JudgeConfig) -> bytes:
+    """The judge file's bytes: float16 weights, temperature, reference statistics, self-test logits."""
+    tensors = {f"network.{name}": weight.half() for name, weight in frozen.state_dict().items()}
+    k, d = len(dataset.classes), 4 * config.width
+    tensors |= {
+        "temperature": torch.ones(()),
+        "reference.mean": torch.zeros(d, dtype=torch.float64),
+        "reference.covariance": torch.zeros(d, d, dtype=torch.float64),
+        "reference.frequencies": torch.bincount(dataset.train.labels, minlength=k) / len(dataset.train),
+    }
+    blank = {"accuracy": 0.0, "calibration_error": 0.0, "confidence": 0.0, "entropy": 0.0}
+    made = {"width": config.width, "seed": config.seed, "epochs": config.fit.epochs}
+    what = {"dataset": dataset.name, "data": dataset.digest, "shape": dataset.shape, "classes": dataset.classes}
+    draft = Judge("", Facts.model_validate(what | made | blank), tensors)
+
+    logits = draft.logits(calibrate.batch(slice(None)))
+    tensors["temperature"] = torch.tensor(_temperature(logits, calibrate.labels))
+    mean, covariance = draft.look(dataset.train.batch(slice(None))).statistics()
+    tensors |= {"reference.mean": mean, "reference.covariance": covariance}
+    tensors["self_test.logits"] = draft.logits(pattern(dataset.shape))
+
+    calibrated = Judge("", draft.facts, tensors)
+    seen = calibrated.look(dataset.test.batch(slice(None)))
+    facts = Facts.model_validate(what | made | measure(seen, dataset.test.labels))
+    return save({name: t.contiguous() for name, t in tensors.items()}, {"facts": facts.model_dump_json()})
+
+
+def _temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature that minimises the negative log-likelihood (Guo et al., 2017)."""
+
+    def loss(log_temperature: float) -> float:
+        return float(cross_entropy(logits.double() / torch.tensor(log_temperature).exp(), labels))
+
+    return float(torch.tensor(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x).exp())
+
+
+def judge_for(
+    dataset: Dataset, watch: Callable[[Iterator[Tick], str], Iterator[Tick]] = lambda ticks, title: ticks
+) -> Judge:
+    """The judge of a dataset: the shipped one, else the cached one, else one trained now and cached.
+
+    Raises:
+        JudgeError: a shipped judge that fails its self-test.
+    """
+    home = cache_folder() / "judges" / dataset.digest[:16]
+    for path in sorted(SHIPPED.glob("*.safetensors")) + sorted(home.glob("*.safetensors")):
+        try:
+            judge = Judge.load(path)
+        except JudgeError as error:
+            if path.parent == SHIPPED:
+                raise
+            log.warning("%s; training another", error)
+            path.unlink()
+            continue
+        if judge.facts.data == dataset.digest:
+            return judge
+    epochs = min(40.0, max(4.0, EXAMPLES / len(dataset.train)))
+    config = JudgeConfig(width=16, fit=FitConfig(epochs=epochs, batch=128, lr=4e-3, warmup=0.1, weight_decay=0.02))
+    return Judge.load(train_judge(dataset, config, Fabric(accelerator="auto", devices=1), home, watch))

@@ -1,0 +1,133 @@
+"""Checkpoints: one file each, written whole, named by step and content hash, the last two kept.
+
+A checkpoint is a safetensors file `STAGE-STEP-HASH.safetensors`. The hash is that of the content, so a damaged
+file is noticed before it is parsed, and the one before it is used instead.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from latentarena.errors import CheckpointError
+from latentarena.files import digest, make_folder, write_atomically
+
+__all__ = ["Checkpoint", "Checkpoints", "pack_optimizer", "unpack_optimizer"]
+
+log = logging.getLogger(__name__)
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Named tensors plus plain JSON facts, as of one step."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one stage in one folder (a mounted drive will do: only rename must be atomic)."""
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        self.folder, self.stage = folder, stage
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint, then remove all but the newest two.
+
+        Raises:
+            OutputError: the disk is full or read-only; the checkpoints already there are untouched.
+        """
+        make_folder(self.folder)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+        content = save(tensors, {"facts": json.dumps(checkpoint.facts), "step": str(checkpoint.step)})
+        path = self.folder / f"{self.stage}-{checkpoint.step:08d}-{digest(content)[:16]}.safetensors"
+        write_atomically(path, content)
+        for old in self._paths()[KEPT:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint that is intact, or None where there is none at all.
+
+        Raises:
+            CheckpointError: there are checkpoints and every one is damaged.
+        """
+        paths = self._paths()
+        for path in paths:
+            try:
+                return self._read(path)
+            except (OSError, ValueError, KeyError, SafetensorError) as error:
+                log.warning("checkpoint %s is damaged (%s); falling back to the one before it", path, error)
+        if paths:
+            raise CheckpointError(
+                f"every checkpoint of {self.stage!r} in {self.folder} is damaged; delete them to start this stage anew"
+            )
+        return None
+
+    def _paths(self) -> list[Path]:
+        """Newest first."""
+        pattern = re.compile(rf"{re.escape(self.stage)}-\d{{8}}-[0-9a-f]{{16}}\.safetensors")
+        found = self.folder.glob(f"{self.stage}-*.safetensors") if self.folder.is_dir() else ()
+        return sorted((p for p in found if pattern.fullmatch(p.name)), key=lambda p: p.name.split("-")[-2], reverse=True)
+
+    def _read(self, path: Path) -> Checkpoint:
+        content = path.read_bytes()
+        if digest(content)[:16] != path.stem.split("-")[-1]:
+            raise ValueError("its content does not match the hash in its name")
+        with safe_open(path, "pt") as file:
+            facts = file.metadata()
+        return Checkpoint(int(facts["step"]), load(content), json.loads(facts["facts"]))
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as named tensors: `<parameter index>.<key>`."""
+    state: Mapping[int, Mapping[str, Tensor]] = optimizer.state_dict()["state"]
+    return {f"{i}.{key}": torch.as_tensor(value) for i, entry in state.items() for key, value in entry.items()}
+
+
+def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: Mapping[str, Tensor]) -> None:
+    """The inverse of `pack_optimizer`."""
+    whole = optimizer.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in packed.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    whole["state"] = state
+    optimizer.load_state_dict(whole)
+
+
+def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """`load_state_dict` whose refusal is one line.
+
+    Raises:
+        CheckpointError: naming the first missing, extra or wrong-shape tensor.
+    """
+    fault = mismatch(module.state_dict(), tensors)
+    if fault:
+        raise CheckpointError(f"{source} does not fit this recipe: {fault}; resume with the recipe it was made with")
+    module.load_state_dict(dict(tensors))
+
+
+def mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str | None:
+    """What is wrong with `given` tensors, in words that name the tensor and both shapes; None if nothing."""
+    for name, tensor in expected.items():
+        if name not in given:
+            return f"tensor {name!r} of shape {tuple(tensor.shape)} is missing"
+        if given[name].shape != tensor.shape:
+            return f"tensor {name!r} has shape {tuple(given[name].shape)}, expected {tuple(tensor.shape)}"
+        if given[name].dtype != tensor.dtype:
+            return f"tensor {name!r} is {given[name].dtype}, expected {tensor.dtype}"
+    extra = sorted(set(given) - set(expected))
+    return f"tensor {extra[0]!r} is not part of the architecture" if extra else None

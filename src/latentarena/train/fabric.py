@@ -1,0 +1,46 @@
+"""Where training runs: one call that turns the command line's words into a Lightning Fabric."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+from lightning_fabric import Fabric
+
+from latentarena.errors import ConfigError
+
+__all__ = ["make_fabric"]
+
+
+def make_fabric(
+    accelerator: str = "auto", devices: str = "1", nodes: int = 1, precision: str = "32-true", strategy: str = "auto"
+) -> Fabric:
+    """A launched Fabric: with several devices or nodes this starts the other processes (DDP).
+
+    Args:
+        accelerator: `auto`, `cpu`, `cuda`, `mps`.
+        devices: how many (on the CPU: processes), or `auto`.
+        nodes: machines taking part; start the same command on each.
+        precision: `32-true`, `bf16-mixed`, `16-mixed`, ...
+        strategy: `auto`, `ddp`, `ddp_spawn`, `fsdp`, ...
+
+    Raises:
+        ConfigError: Fabric refuses the combination.
+    """
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    count: int | str = int(devices) if devices.lstrip("-").isdigit() else devices
+    try:
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=count,
+            num_nodes=nodes,
+            precision=precision,  # type: ignore[arg-type]  # checked by Fabric
+            strategy=strategy,
+        )
+        fabric.launch()
+    except (ValueError, TypeError, RuntimeError) as error:
+        choice = f"accelerator={accelerator} devices={devices} nodes={nodes} precision={precision}"
+        raise ConfigError(f"{choice}: {str(error).splitlines()[0]}") from None
+    return fabric

@@ -1,0 +1,248 @@
+"""The one training loop: whatever is trained here is trained by `fit`.
+
+Every random number of step k is a function of (seed, stage, k), so a resumed run needs weights, optimizer state
+and k alone, and is the same run bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import Field
+from torch import Tensor, nn
+
+from latentarena.config import Config
+from latentarena.errors import ConfigError, Interrupted, TrainingError
+from latentarena.randomness import Draws, stream
+from latentarena.train.checkpoint import Checkpoint, Checkpoints, load_exactly, pack_optimizer, unpack_optimizer
+
+__all__ = ["FitConfig", "Objective", "Tick", "fit", "rate"]
+
+LOGGED = 200  # points on a full loss curve
+SAVE_EVERY = 20.0  # seconds
+
+
+class FitConfig(Config):
+    """How long and how fast one stage learns.
+
+    Attributes:
+        epochs: passes over the train split (fractions allowed); the learning rate always ends at zero.
+        batch: examples per step, over all processes together.
+        lr: peak learning rate of AdamW.
+        warmup: fraction of the steps in which the rate rises linearly.
+        weight_decay: decoupled weight decay.
+        ema: decay of the exponential moving average of the weights, which is what is kept; 0 switches it off.
+        clip: largest gradient norm; 0 switches clipping off.
+    """
+
+    epochs: float = Field(gt=0, le=1e6)
+    batch: int = Field(default=256, ge=1)
+    lr: float = Field(default=1e-3, gt=0, le=1)
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    clip: float = Field(default=0.0, ge=0)
+
+    def steps(self, size: int) -> int:
+        """Steps for a train split of `size` examples."""
+        return max(1, round(self.epochs * (size // min(self.batch, size))))
+
+
+class Objective(nn.Module):
+    """What the loop minimises: a module over the indices of `size` training examples."""
+
+    size: int
+
+    def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
+        """Losses of a batch: `index` int64 (B,) -> scalars; the one called `loss` is minimised."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Where training stands after `step` of `steps`; `metrics` is filled at logging points only."""
+
+    step: int
+    steps: int
+    samples: int
+    seconds: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def rate(step: int, steps: int, config: FitConfig) -> float:
+    """Learning rate at a step: linear warm-up, then half a cosine to zero (Loshchilov & Hutter, 2017)."""
+    warm = config.warmup * steps
+    if step < warm:
+        return config.lr * (step + 1) / (warm + 1)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
+
+
+def fit(objective: Objective, config: FitConfig, fabric: Fabric, folder: Path, key: tuple[int, str]) -> Iterator[Tick]:
+    """Train `objective` to the end, from the newest checkpoint in `folder` if there is one.
+
+    A generator: it trains as it is iterated and yields after every step; the averaged weights are in
+    `objective` when it is exhausted.
+
+    Args:
+        objective: on return holds the final (averaged) weights.
+        config: length, batch and rates.
+        fabric: device, precision and processes.
+        folder: where checkpoints go; they are written about every 20 seconds.
+        key: (seed, stage name): names the checkpoints and all random numbers.
+
+    Raises:
+        TrainingError: the loss is not finite; the last good checkpoint is kept.
+        Interrupted: Ctrl-C; the state was saved.
+        ConfigError: the batch does not divide among the processes.
+    """
+    run = _Run(objective, config, fabric, Checkpoints(folder, key[1]), key)
+    start, before = run.restore()
+    began = saved = logged = time.monotonic()
+    every = max(1, run.steps // LOGGED)
+    yield Tick(start, run.steps, start * run.batch, before)
+
+    with _interrupts() as interrupted:
+        for step in range(start, run.steps):
+            run.step(step)
+            done, now = step + 1, time.monotonic()
+            metrics: dict[str, float] = {}
+            if done % every == 0 or done == run.steps:
+                metrics = run.metrics(done, now - logged)
+                logged = now
+            stop = _all_agree(fabric, interrupted, at_logging_point=bool(metrics))
+            if stop or (metrics and (now - saved > SAVE_EVERY or done == run.steps)):
+                run.save(done, before + now - began)
+                saved = time.monotonic()
+            if stop:
+                raise Interrupted(f"{key[1]}: stopped at step {done} of {run.steps}, saved; go on with --resume")
+            yield Tick(done, run.steps, done * run.batch, before + now - began, metrics)
+    run.finish()
+
+
+class _Run:
+    """The state of one call of `fit`."""
+
+    def __init__(
+        self, objective: Objective, config: FitConfig, fabric: Fabric, store: Checkpoints, key: tuple[int, str]
+    ) -> None:
+        self.objective, self.config, self.fabric, self.store, self.key = objective, config, fabric, store, key
+        self.batch, self.steps = min(config.batch, objective.size), config.steps(objective.size)
+        if self.batch % fabric.world_size:
+            raise ConfigError(
+                f"batch = {self.batch} does not divide among {fabric.world_size} processes; choose a multiple"
+            )
+        self.trained = [p for p in objective.parameters() if p.requires_grad]
+        adamw = torch.optim.AdamW(self.trained, config.lr, weight_decay=config.weight_decay, foreach=True)
+        self.module, self.optimizer = fabric.setup(objective, adamw)
+        self.average = [p.detach().clone() for p in self.trained] if config.ema else []
+        self.sums: dict[str, Tensor] = {}
+        self.counted = 0
+
+    def step(self, step: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate(step, self.steps, self.config)
+        generator = stream(*self.key, step, device=self.fabric.device)
+        draws = Draws(generator, self.fabric.global_rank, self.fabric.world_size)
+        losses = self.module(draws.mine(self._indices(step)), draws)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(losses["loss"])
+        if self.config.clip:
+            self.fabric.clip_gradients(
+                self.module, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        if self.average:
+            decay = min(self.config.ema, (1 + step) / (10 + step))  # short memory while young
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.trained], 1 - decay)
+        self.sums = {name: self.sums.get(name, 0) + loss.detach() for name, loss in losses.items()}
+        self.counted += 1
+
+    def _indices(self, step: int) -> Tensor:
+        """The global batch of a step: a slice of that epoch's permutation, int64 (batch,)."""
+        epoch, position = divmod(step, self.objective.size // self.batch)
+        order = _permutation(self.objective.size, self.key, epoch).to(self.fabric.device)
+        return order[position * self.batch : (position + 1) * self.batch]
+
+    def metrics(self, done: int, seconds: float) -> dict[str, float]:
+        """The mean of each loss since the last call, over all processes, with rate and speed."""
+        means = {name: float(self.fabric.all_reduce(s)) / self.counted for name, s in self.sums.items()}
+        if not all(math.isfinite(value) for value in means.values()):
+            kept = self.store.latest()
+            raise TrainingError(
+                f"{self.key[1]}: the loss is not finite near step {done}; the last good state (step "
+                f"{kept.step if kept else 0}) is kept in {self.store.folder}; try a lower lr or set clip"
+            )
+        speed = self.counted * self.batch / seconds
+        self.sums, self.counted = {}, 0
+        return means | {"lr": rate(done - 1, self.steps, self.config), "samples_per_second": speed}
+
+    def save(self, step: int, seconds: float) -> None:
+        if self.fabric.is_global_zero:
+            tensors = {f"model.{name}": tensor for name, tensor in self.objective.state_dict().items()}
+            tensors |= {f"average.{i}": tensor for i, tensor in enumerate(self.average)}
+            tensors |= {f"optimizer.{name}": tensor for name, tensor in pack_optimizer(self.optimizer).items()}
+            self.store.save(Checkpoint(step, tensors, {"seconds": seconds}))
+
+    def restore(self) -> tuple[int, float]:
+        """Step and seconds so far: those of the newest intact checkpoint, else zero."""
+        found = self.store.latest()
+        if found is None:
+            return 0, 0.0
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        for name, tensor in found.tensors.items():
+            part, rest = name.split(".", 1)
+            parts[part][rest] = tensor
+        load_exactly(self.objective, parts["model"], f"checkpoint {self.key[1]} at step {found.step}")
+        for i, mean in enumerate(self.average):
+            mean.copy_(parts["average"][str(i)])
+        unpack_optimizer(self.optimizer, parts["optimizer"])
+        return found.step, float(found.facts["seconds"])
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Put the averaged weights into the objective."""
+        for parameter, mean in zip(self.trained, self.average, strict=False):
+            parameter.copy_(mean)
+
+
+@lru_cache(maxsize=1)
+def _permutation(size: int, key: tuple[int, str], epoch: int) -> Tensor:
+    return torch.randperm(size, generator=stream(*key, "order", epoch))
+
+
+def _all_agree(fabric: Fabric, interrupted: list[int], at_logging_point: bool) -> bool:
+    """Whether to stop now; several processes ask each other, at logging points only."""
+    if fabric.world_size == 1:
+        return bool(interrupted)
+    flag = torch.tensor(float(bool(interrupted)), device=fabric.device)
+    return at_logging_point and bool(fabric.all_reduce(flag, reduce_op="sum") > 0)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """The first Ctrl-C is noted for the loop to act on; the second one is Python's own."""
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        signal.signal(signal.SIGINT, previous)
+
+    try:
+        previous = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: the caller's business
+        yield noted
+        return
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, previous)
