@@ -47,25 +47,24 @@ def validate(model: type[Model], raw: Any, source: str) -> Model:
         return model.model_validate(raw)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        key = ".".join(_spoken(fault["loc"], raw))
+        key = ".".join(_spoken(fault["loc"], raw, keep_last=fault["type"] == "missing"))
         reason = str(fault.get("ctx", {}).get("error") or fault["msg"])
         if not key:
             raise ConfigError(f"{source}: {reason}") from None
-        value = "" if fault["type"] in ("missing", "value_error") else f" = {fault['input']!r}"
+        spoken = fault["type"] != "missing" and not isinstance(fault["input"], Mapping)
+        value = f" = {fault['input']!r}" if spoken else ""
         raise ConfigError(f"{source}: {key}{value}: {reason}") from None
 
 
-def _spoken(location: tuple[int | str, ...], raw: Any) -> list[str]:
-    """The part of a pydantic location that a person wrote: union tags and validator names drop out."""
+def _spoken(location: tuple[int | str, ...], raw: Any, keep_last: bool) -> list[str]:
+    """The part of a pydantic location that a person wrote: union tags drop out, a missing key stays."""
     spoken: list[str] = []
     for index, part in enumerate(location):
-        if isinstance(raw, Mapping):
-            if part not in raw and index < len(location) - 1:
-                continue
-            raw = raw.get(part)
+        if isinstance(raw, Mapping) and part in raw:
+            raw = raw[part]
         elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
             raw = raw[part]
-        elif index < len(location) - 1 or not isinstance(part, int):
+        elif not (keep_last and index == len(location) - 1):
             continue
         spoken.append(str(part))
     return spoken

@@ -1,0 +1,56 @@
+"""What an autoencoder is: images to a Gaussian over latents, latents back to images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Autoencoder", "Identity", "Posterior"]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(latent | image): a diagonal Gaussian; both (B, *latent)."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """The reparametrised sample for standard normal `noise`, (B, *latent) (Kingma & Welling, 2014)."""
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+    def kl(self) -> Tensor:
+        """KL(q || N(0, I)) in nats per image, (B,)."""
+        terms = self.mean.square() + self.log_variance.exp() - 1 - self.log_variance
+        return 0.5 * terms.flatten(1).sum(1)
+
+
+class Autoencoder(nn.Module):
+    """Images float (B, C, H, W) in [0, 1] <-> latents (B, *latent_shape)."""
+
+    latent_shape: tuple[int, ...]
+
+    def encode(self, images: Tensor) -> Posterior:
+        """The posterior over latents."""
+        raise NotImplementedError
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images in [0, 1]."""
+        raise NotImplementedError
+
+
+class Identity(Autoencoder):
+    """Pixel space: the latent is the image, in [-1, 1]."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.latent_shape = shape
+
+    def encode(self, images: Tensor) -> Posterior:
+        mean = 2 * images - 1
+        return Posterior(mean, torch.full_like(mean, -torch.inf))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return ((latents + 1) / 2).clamp(0, 1)

@@ -1,0 +1,138 @@
+"""A parameter-efficient convolutional VAE with a linear or a spatial latent.
+
+Resolution changes by space-to-channel and back (Shi et al., 2016), which costs no parameters; the convolutions are
+residual with a narrow middle; the posterior's variance is one learned number per latent dimension.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from latentarena.autoencoder.base import Autoencoder, Posterior
+from latentarena.config import Config
+from latentarena.errors import ConfigError
+
+__all__ = ["ConvVAE", "ConvVAEConfig"]
+
+
+class ConvVAEConfig(Config):
+    """A convolutional VAE.
+
+    Attributes:
+        latent: `[d]` for a linear latent of d dimensions, `[C, H, W]` for a spatial one.
+        widths: channels at each level; every level halves height and width.
+        encoder, decoder: residual blocks at each level, from the image's side inwards.
+        middle: channels inside a block as a fraction of its width.
+        neck: channels of the smallest map before it is flattened into a linear latent.
+    """
+
+    kind: Literal["conv"] = "conv"
+    latent: tuple[int, ...]
+    widths: tuple[int, ...] = (16, 32)
+    encoder: tuple[int, ...] = (1, 1)
+    decoder: tuple[int, ...] = (1, 1)
+    middle: float = Field(default=1.0, gt=0, le=4)
+    neck: int = Field(default=6, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _possible(self) -> ConvVAEConfig:
+        if len(self.latent) not in (1, 3) or min(self.latent) < 1:
+            raise ValueError(f"latent = {list(self.latent)}: give [d] or [channels, height, width], each at least 1")
+        if not 1 <= len(self.widths) <= 6 or not all(1 <= w <= 4096 for w in self.widths):
+            raise ValueError(f"widths = {list(self.widths)}: give 1 to 6 levels of 1 to 4096 channels")
+        for name in ("encoder", "decoder"):
+            blocks = getattr(self, name)
+            if len(blocks) != len(self.widths) or not all(0 <= b <= 32 for b in blocks):
+                raise ValueError(f"{name} = {list(blocks)}: give 0 to 32 blocks for each of {len(self.widths)} levels")
+        return self
+
+    def build(self, shape: tuple[int, int, int]) -> ConvVAE:
+        """The VAE for images of this shape.
+
+        Raises:
+            ConfigError: a latent that does not fit the images; the message names those that do.
+        """
+        pixels, latent = shape[0] * shape[1] * shape[2], 1
+        for size in self.latent:
+            latent *= size
+        if latent > pixels:
+            raise ConfigError(
+                f"autoencoder.latent = {list(self.latent)} has {latent} numbers, more than the {pixels} of an image "
+                f"{list(shape)}; choose a smaller latent, or autoencoder.kind=identity for pixel space"
+            )
+        grid = _grid(shape, len(self.widths))
+        if len(self.latent) == 3 and self.latent[1:] != grid:
+            fits = {n: _grid(shape, n) for n in range(1, 7)}
+            choices = ", ".join(f"[C, {h}, {w}] with {n} widths" for n, (h, w) in fits.items())
+            raise ConfigError(
+                f"autoencoder.latent = {list(self.latent)} with {len(self.widths)} widths is impossible for images "
+                f"{list(shape)}; choose {choices}"
+            )
+        return ConvVAE(shape, self)
+
+
+def _grid(shape: tuple[int, int, int], levels: int) -> tuple[int, int]:
+    """Height and width after so many halvings of the image, padded up where it does not divide."""
+    cell = 2**levels
+    return -(-shape[1] // cell), -(-shape[2] // cell)
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int, middle: int) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Conv2d(width, middle, 3, 1, 1), nn.Conv2d(middle, width, 3, 1, 1)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)  # type: ignore[arg-type]
+
+    def forward(self, h: Tensor) -> Tensor:
+        silu = nn.functional.silu
+        return h + self.outer(silu(self.inner(silu(h))))  # type: ignore[no-any-return]
+
+
+class ConvVAE(Autoencoder):
+    """Encoder: (unshuffle, project, residual blocks) per level; decoder: the mirror image; sigmoid at the end."""
+
+    def __init__(self, shape: tuple[int, int, int], config: ConvVAEConfig) -> None:
+        super().__init__()
+        self.shape, self.latent_shape = shape, config.latent
+        height, width = _grid(shape, len(config.widths))
+        top, bottom = height * 2 ** len(config.widths) - shape[1], width * 2 ** len(config.widths) - shape[2]
+        self.padding = (bottom // 2, bottom - bottom // 2, top // 2, top - top // 2)  # left, right, top, bottom
+        linear = len(config.latent) == 1
+        code = config.neck if linear else config.latent[0]
+        size = code * height * width
+
+        def blocks(width: int, count: int) -> list[nn.Module]:
+            return [_Residual(width, max(1, round(config.middle * width))) for _ in range(count)]
+
+        inward: list[nn.Module] = []
+        outward: list[nn.Module] = []
+        before = shape[0]
+        for level, w in enumerate(config.widths):
+            kernel = 3 if level == 0 else 1  # the first projection sees few channels, so a wide kernel is cheap
+            inward += [nn.PixelUnshuffle(2), nn.Conv2d(4 * before, w, kernel, 1, kernel // 2)]
+            inward += blocks(w, config.encoder[level])
+            out = [nn.Conv2d(w, 4 * before, kernel, 1, kernel // 2), nn.PixelShuffle(2)]
+            outward = [*blocks(w, config.decoder[level]), *([nn.SiLU()] if level == 0 else []), *out, *outward]
+            before = w
+        inward += [nn.SiLU(), nn.Conv2d(before, code, 1)]
+        outward = [nn.Conv2d(code, before, 3, 1, 1), *outward]
+        if linear:
+            inward += [nn.Flatten(), nn.Linear(size, config.latent[0])]
+            outward = [nn.Linear(config.latent[0], size), nn.Unflatten(1, (code, height, width)), *outward]
+        self.inward, self.outward = nn.Sequential(*inward), nn.Sequential(*outward)
+        self.log_variance = nn.Parameter(torch.full((config.latent[0], *(1 for _ in config.latent[1:])), -4.0))
+
+    def encode(self, images: Tensor) -> Posterior:
+        mean = self.inward(pad(images, self.padding))
+        return Posterior(mean, self.log_variance.expand_as(mean))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        left, _, top, _ = self.padding
+        _, height, width = self.shape
+        return self.outward(latents)[..., top : top + height, left : left + width].sigmoid()  # type: ignore[no-any-return]

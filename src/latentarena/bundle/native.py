@@ -1,0 +1,174 @@
+"""The native bundle: a folder of `card.json` and `weights.safetensors`, and no code.
+
+The card names an architecture of registered parts; the weights must fit it tensor by tensor. Anything else is
+refused before a module is built from it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from latentarena.config import Config, validate
+from latentarena.errors import ArenaError, BundleError
+from latentarena.files import digest, make_folder, write_atomically, write_text
+from latentarena.train.checkpoint import mismatch
+from latentarena.train.model import Architecture, LatentModel
+
+__all__ = ["CARD", "WEIGHTS", "Bundle", "BundleCard", "Provenance", "load_bundle", "save_bundle"]
+
+CARD, WEIGHTS = "card.json", "weights.safetensors"
+LARGEST_CARD = 1 << 20  # bytes
+LARGEST_HEADER = 8 << 20  # bytes of safetensors header
+
+
+class Provenance(Config):
+    """How a model came to be; self-reported.
+
+    Attributes:
+        recipe: the recipe in full, as it was run.
+        dataset, data: name and content hash of the training data.
+        seconds: training time by stage.
+        losses: final loss by stage.
+        machine, versions: where it was trained and with what.
+        notice: what a reader must know first, such as stand-in data.
+    """
+
+    recipe: dict[str, Any]
+    dataset: str
+    data: str
+    seconds: dict[str, float]
+    losses: dict[str, float]
+    machine: str
+    versions: dict[str, str]
+    notice: str = ""
+
+
+class BundleCard(Config):
+    """`card.json`: what a model is outside the lab.
+
+    Attributes:
+        format: version of this schema.
+        name: what to call the model.
+        architecture: the registered parts that the weights fill.
+        latent: shape of the latent.
+        output: declared range of the decoded pixels.
+        weights: SHA-256 of `weights.safetensors`.
+        parameters: stored numbers by part: encoder, decoder, generator.
+        provenance: how it came to be.
+    """
+
+    format: Literal[1] = 1
+    name: str = Field(min_length=1, max_length=80)
+    architecture: Architecture
+    latent: tuple[int, ...]
+    output: tuple[float, float] = (0.0, 1.0)
+    weights: str = Field(pattern="^[0-9a-f]{64}$")
+    parameters: dict[str, int]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle: its card, its model in evaluation mode, and its identity (SHA-256 of card and weights)."""
+
+    card: BundleCard
+    model: LatentModel
+    digest: str
+
+
+def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provenance) -> Bundle:
+    """Write a bundle; the weights first, so that a card never speaks of weights that are not there.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    make_folder(folder)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = save(tensors)
+    card = BundleCard(
+        name=name,
+        architecture=model.architecture,
+        latent=model.latent_shape,
+        weights=digest(weights),
+        parameters=model.parts(),
+        provenance=provenance,
+    )
+    write_atomically(folder / WEIGHTS, weights)
+    write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
+    return load_bundle(folder)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read, check and build a bundle.
+
+    Raises:
+        BundleError: naming the file and what is wrong with it: not JSON, unknown keys, wrong hash, tensors that
+            are missing, extra, of another shape or type, values that are not finite.
+    """
+    card_bytes = _read(folder / CARD, LARGEST_CARD)
+    try:
+        raw = json.loads(card_bytes, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{folder / CARD} is not JSON: {error}") from None
+    try:
+        card = validate(BundleCard, raw, str(folder / CARD))
+        model = LatentModel(card.architecture)
+    except ArenaError as error:
+        raise BundleError(str(error)) from None
+    if card.latent != model.latent_shape:
+        raise BundleError(
+            f"{folder / CARD}: latent = {list(card.latent)}, but the architecture has {list(model.latent_shape)}"
+        )
+    content = _read(folder / WEIGHTS, None)
+    _fill(model, content, folder / WEIGHTS)
+    if digest(content) != card.weights:
+        raise BundleError(f"{folder / WEIGHTS} does not have the hash that {CARD} declares; the two are not one bundle")
+    return Bundle(card, model.eval().requires_grad_(False), digest(card_bytes, content))
+
+
+def _fill(model: LatentModel, content: bytes, path: Path) -> None:
+    """Load weights after the cheap refusals: header size, tensor names, shapes, types, finiteness."""
+    header = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else LARGEST_HEADER + 1
+    if header > min(LARGEST_HEADER, len(content) - 8):
+        raise BundleError(f"{path} is no safetensors file: its header does not fit in its {len(content)} bytes")
+    try:
+        tensors = load(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BundleError(f"{path} is no safetensors file: {error}") from None
+    fault = mismatch(model.state_dict(), tensors)
+    if fault:
+        raise BundleError(f"{path}: {fault}")
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise BundleError(f"{path}: tensor {name!r} holds values that are not finite")
+    model.load_state_dict(tensors)
+
+
+def _read(path: Path, limit: int | None) -> bytes:
+    try:
+        if limit is not None and path.stat().st_size > limit:
+            raise BundleError(f"{path} is larger than {limit} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}; a bundle is a folder of {CARD} and {WEIGHTS}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in unique:
+            raise ValueError(f"key {key!r} appears twice")
+        unique[key] = value
+    return unique

@@ -1,0 +1,211 @@
+"""The commands of `arena`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
+
+__all__ = ["app"]
+
+
+class _ScoreByDefault(TyperGroup):
+    """`arena judge BUNDLE` is `arena judge bundle BUNDLE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["bundle", *args]
+        return super().parse_args(ctx, args)
+
+
+HELP = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(
+    name="arena",
+    no_args_is_help=True,
+    context_settings=HELP,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A laboratory and an arena for small latent generative models. Add --debug to any command for tracebacks.",
+)
+judge_app = typer.Typer(cls=_ScoreByDefault, no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
+recipes_app = typer.Typer(invoke_without_command=True, context_settings=HELP, rich_markup_mode=None)
+app.add_typer(judge_app, name="judge", help="Score a bundle (arena judge BUNDLE), or train a judge.")
+app.add_typer(recipes_app, name="recipes", help="List the recipes, or show one.")
+
+
+def _complete_recipe(incomplete: str) -> list[str]:
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder that holds the dataset's files.", envvar=None, show_default=False)
+]
+BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of card.json and weights.safetensors.")]
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A name from `arena recipes`, or a YAML file.", autocompletion=_complete_recipe)
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, such as seed=1.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for everything; runs/RECIPE unless given.")] = None,
+    data: DataOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    devices: Annotated[str, typer.Option(help="How many devices (on the CPU: processes).")] = "1",
+    nodes: Annotated[int, typer.Option(help="Machines taking part.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed, ...")] = "32-true",
+    strategy: Annotated[str, typer.Option(help="auto, ddp, fsdp, ...")] = "auto",
+) -> None:
+    """Train a recipe, judge it, and write bundle, score card, picture and report."""
+    from latentarena.cli.console import console, print_results, quiet_logs, show_training
+    from latentarena.study.pipeline import prepare, run
+    from latentarena.train.fabric import make_fabric
+
+    quiet_logs()
+    folder = out or Path("runs") / Path(recipe).stem
+    prepared = prepare(recipe, overrides or [], folder, data, resume)
+    fabric = make_fabric(accelerator, devices, nodes, precision, strategy)
+    if fabric.is_global_zero:
+        if prepared.notice:
+            console.print(f"NOTE: {prepared.notice}.", style="bold yellow")
+        console.print(f"recipe {prepared.name} on {prepared.data.name} ({len(prepared.data.train):,} train images)")
+    results = run(prepared, fabric, show_training)
+    if results is not None:
+        print_results(results)
+
+
+@app.command()
+def sample(
+    bundle: BundleArgument,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, max=10_000_000, help="How many images.")] = 64,
+    steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="Solver steps; the bundle's own unless given.")] = None,
+    solver: Annotated[str | None, typer.Option(help="euler or heun; the bundle's own unless given.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    labels: Annotated[str | None, typer.Option(help="For conditional models: classes in turn, such as 3 or 0,1,2.")] = None,
+    out: Annotated[Path, typer.Option(help=".png grid, .gif of the trajectory, or .npz of arrays.")] = Path("samples.png"),
+) -> None:
+    """Draw images from a bundle."""
+    from latentarena.bundle import load_bundle
+    from latentarena.cli.console import console
+    from latentarena.study.sampling import sample_to_file
+
+    shown = sample_to_file(load_bundle(bundle), out, n, seed, labels, solver, steps)
+    console.print(f"{shown} -> {out}")
+
+
+@judge_app.command("bundle")
+def judge_bundle(
+    bundle: BundleArgument,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the card as JSON.")] = None,
+    samples: Annotated[int, typer.Option(min=100, max=1_000_000, help="How many images to generate.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise that the judge hands in.")] = 2025,
+    data: DataOption = None,
+) -> None:
+    """Score a bundle on the full test split: the card as a table, and as JSON."""
+    from latentarena.bundle import load_bundle
+    from latentarena.cli.console import print_card, quiet_logs, show_training
+    from latentarena.files import write_json
+    from latentarena.judge.training import judge_for
+    from latentarena.study.scoring import data_of, score_bundle
+
+    quiet_logs()
+    loaded = load_bundle(bundle)
+    dataset = data_of(loaded, data)
+    card = score_bundle(loaded, dataset, judge_for(dataset, show_training), samples, seed)
+    print_card(card)
+    if json_file is not None:
+        write_json(json_file, card.model_dump(mode="json"))
+
+
+@judge_app.command("train")
+def judge_train(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as width=16 fit.epochs=5.")
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="mnist, fashion-mnist, kmnist, digits or folder:PATH.")] = "mnist",
+    size: Annotated[int | None, typer.Option(help="Resize folder images to this height and width.")] = None,
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the judge's file.")] = Path("judges"),
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+) -> None:
+    """Train a judge on a train split; the defaults on MNIST made the shipped one."""
+    from latentarena.cli.console import console, print_facts, quiet_logs, show_training
+    from latentarena.config import override, validate
+    from latentarena.data import DataConfig, load_dataset
+    from latentarena.files import make_folder
+    from latentarena.judge.classifier import Judge
+    from latentarena.judge.training import JudgeConfig, train_judge
+    from latentarena.train.fabric import make_fabric
+
+    quiet_logs()
+    raw = override(JudgeConfig().model_dump(), overrides or [])
+    config = validate(JudgeConfig, raw, "judge")
+    images = load_dataset(validate(DataConfig, {"name": dataset, "size": size}, "--dataset"), data)
+    make_folder(out)
+    path = train_judge(images, config, make_fabric(accelerator), out, show_training)
+    print_facts(Judge.load(path))
+    console.print(f"judge -> {path} ({path.stat().st_size:,} bytes)")
+
+
+@recipes_app.callback()
+def recipes(ctx: typer.Context) -> None:
+    """List the recipes with a line each."""
+    if ctx.invoked_subcommand is None:
+        width = max(map(len, recipe_names()))
+        for name in recipe_names():
+            typer.echo(f"{name:{width}}  {recipe_about(name)}")
+
+
+@recipes_app.command("show")
+def recipes_show(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", autocompletion=_complete_recipe)],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
+    short: Annotated[bool, typer.Option("--short", help="The file as written, without defaults.")] = False,
+) -> None:
+    """Show a recipe in full: defaults and overrides included, ready to be saved and changed."""
+    if short:
+        typer.echo(recipe_source(recipe).read_text(), nl=False)
+        return
+    from latentarena.train.recipe import load_recipe, to_yaml
+
+    typer.echo(to_yaml(load_recipe(recipe, overrides or [])), nl=False)
+
+
+@app.command()
+def doctor(data: DataOption = None) -> None:
+    """Versions, device, data found, and the judge's self-test."""
+    from latentarena.cli.console import console
+    from latentarena.study.doctor import examine
+
+    healthy = True
+    for line in examine(data):
+        console.print(f"{line.name:>10}  {line.text}", style=None if line.good else "bold red", highlight=False)
+        healthy &= line.good
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def version(value: bool) -> None:
+    """Print the version and leave."""
+    if value:
+        from latentarena import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> Any:
+    """The options of `arena` itself."""

@@ -1,0 +1,22 @@
+"""Processes: paths between data and noise, what is predicted on them, and the loss that trains it."""
+
+from latentarena.process.loss import TIMES, Times, matching_loss
+from latentarena.process.path import PATHS, Path, Point, Straight
+from latentarena.process.target import TARGETS, Denoiser, Estimate, Network, Row, Target, denoiser
+
+__all__ = [
+    "PATHS",
+    "TARGETS",
+    "TIMES",
+    "Denoiser",
+    "Estimate",
+    "Network",
+    "Path",
+    "Point",
+    "Row",
+    "Straight",
+    "Target",
+    "Times",
+    "denoiser",
+    "matching_loss",
+]

@@ -1,0 +1,74 @@
+"""What the network predicts: a row (p, q), meaning p * data + q * noise.
+
+One function converts every parametrisation into estimates of data and noise: with det = alpha q - sigma p,
+data = (q x - sigma out) / det and noise = (alpha out - p x) / det.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentarena.errors import ConfigError
+from latentarena.process.path import Path, Point
+from latentarena.registry import Registry
+
+__all__ = ["TARGETS", "Denoiser", "Estimate", "Network", "Row", "Target", "denoiser"]
+
+Row = tuple[Tensor, Tensor]
+Target = Callable[[Point], Row]
+Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (x (B, ...), t (B,), labels (B,) or None) -> out
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a denoiser believes x_t is made of; both (B, ...)."""
+
+    data: Tensor
+    noise: Tensor
+
+
+Denoiser = Callable[[Tensor, Tensor, Tensor | None], Estimate]
+
+TARGETS: Registry[Target] = Registry(
+    "target",
+    data=lambda at: (torch.ones_like(at.alpha), torch.zeros_like(at.alpha)),
+    noise=lambda at: (torch.zeros_like(at.alpha), torch.ones_like(at.alpha)),
+    v=lambda at: (-at.sigma, at.alpha),  # Salimans & Ho, 2022
+    velocity=lambda at: (at.d_alpha, at.d_sigma),
+)
+
+
+def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
+    """Read a network's output as estimates of data and noise.
+
+    Raises:
+        ConfigError: the pair is singular: somewhere on the path the output does not determine them.
+    """
+    refuse_singular(path, target)
+
+    def estimate(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
+        at = path.at(t, x)
+        p, q = target(at)
+        out = network(x, t.expand(len(x)), labels)  # (B, ...)
+        det = at.alpha * q - at.sigma * p
+        return Estimate((q * x - at.sigma * out) / det, (at.alpha * out - p * x) / det)
+
+    return estimate
+
+
+def refuse_singular(path: Path, target: Target) -> None:
+    """Raise a ConfigError where det vanishes on the path's span."""
+    t = torch.linspace(*path.span, 101, dtype=torch.float64)
+    at = path.at(t, t)
+    p, q = target(at)
+    det = (at.alpha * q - at.sigma * p).abs()
+    if det.min() < 1e-6:
+        name = next((n for n, known in TARGETS.items() if known is target), "this")
+        raise ConfigError(
+            f"target {name!r} on path {type(path).__name__} is singular at t = {t[det.argmin()]:.2f}: the prediction "
+            "does not determine data and noise there; choose v or velocity"
+        )

@@ -1,0 +1,1 @@
+"""Studies: whole runs from recipe to report."""

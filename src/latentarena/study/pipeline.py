@@ -1,0 +1,152 @@
+"""The main job: a recipe in, a trained model, a bundle, a score card and a report out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+from latentarena.bundle import Bundle, Provenance, save_bundle
+from latentarena.config import read_yaml
+from latentarena.data import Dataset, load_dataset
+from latentarena.errors import ConfigError, DataMissing
+from latentarena.facts import machine, versions
+from latentarena.files import make_folder, write_atomically, write_json, write_text
+from latentarena.judge.score import ScoreCard
+from latentarena.judge.training import judge_for
+from latentarena.study.pictures import grid, png
+from latentarena.study.report import write_report
+from latentarena.study.scoring import SEED, labels_for, score_bundle
+from latentarena.train.logs import curve
+from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.recipe import Recipe, load_recipe, to_yaml
+from latentarena.train.stages import Watch, train_model
+
+__all__ = ["Results", "judge_run", "prepare", "run"]
+
+log = logging.getLogger(__name__)
+RECIPE, BUNDLE, SCORE, REPORT, SAMPLES = "recipe.yaml", "bundle", "score.json", "report.html", "samples.png"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run leaves behind."""
+
+    bundle: Path
+    score: Path
+    report: Path
+    samples: Path
+    card: ScoreCard
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start: a recipe that fits its data, and a folder that can be written to."""
+
+    name: str
+    recipe: Recipe
+    data: Dataset
+    folder: Path
+    notice: str
+
+
+def prepare(name: str, assignments: Sequence[str], folder: Path, root: Path | None, resume: bool) -> Prepared:
+    """Do everything that can fail before training starts.
+
+    Args:
+        name: recipe name or YAML file.
+        assignments: `key=value` overrides.
+        folder: output; holds a run already only if `resume`.
+        root: where to look for data.
+        resume: go on with the run in `folder`, if there is one.
+
+    Raises:
+        ConfigError, DataError, OutputError: one line each.
+    """
+    recipe, notice = load_recipe(name, assignments), ""
+    try:
+        data = load_dataset(recipe.data, root)
+    except DataMissing as missing:
+        if recipe.otherwise is None:
+            raise
+        log.warning("%s", missing)
+        wanted = recipe.data.name
+        name, recipe = recipe.otherwise, load_recipe(recipe.otherwise, assignments)
+        data = load_dataset(recipe.data, root)
+        notice = (
+            f"{wanted} could be neither found nor downloaded: this run uses the {len(data.train) + len(data.test)} "
+            f"embedded {data.name} of scikit-learn instead, resized to {data.shape[1]}x{data.shape[2]}; "
+            "its scores say nothing about " + wanted
+        )
+    Architecture.of(recipe, data.shape, data.classes)
+    if rank_zero_only.rank in (0, None):
+        _claim(make_folder(folder), recipe, resume)
+    return Prepared(Path(name).stem, recipe, data, folder, notice)
+
+
+def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
+    """Write the recipe into the folder, or make sure that the run found there is the one to go on with."""
+    path = folder / RECIPE
+    if path.exists():
+        if not resume:
+            raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
+        difference = _first_difference(read_yaml(path), recipe.model_dump(mode="json"))
+        if difference:
+            raise ConfigError(f"{folder} holds a run of another recipe ({difference}); choose another --out")
+    write_text(path, to_yaml(recipe))
+
+
+def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            found = _first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+            if found:
+                return found
+        return None
+    return None if old == new else f"{key} was {old!r} and is now {new!r}"
+
+
+def run(prepared: Prepared, fabric: Fabric, watch: Watch = lambda ticks, stage: ticks) -> Results | None:
+    """Train, bundle, judge and report.
+
+    Returns:
+        Where everything is; None in the helper processes of a distributed run.
+    """
+    recipe, data, folder = prepared.recipe, prepared.data, prepared.folder
+    model = LatentModel(Architecture.of(recipe, data.shape, data.classes), recipe.seed)
+    train_model(recipe, model, data, fabric, folder, watch)
+    if not fabric.is_global_zero:
+        return None
+    bundle = save_bundle(folder / BUNDLE, prepared.name, model.cpu(), _provenance(prepared))
+    return judge_run(bundle, data, folder, watch)
+
+
+def judge_run(bundle: Bundle, data: Dataset, folder: Path, watch: Watch) -> Results:
+    """Judge a run's bundle and write score card, sample picture and report into its folder."""
+    judge = judge_for(data, watch)
+    card = score_bundle(bundle, data, judge)
+    write_json(folder / SCORE, card.model_dump(mode="json"))
+    model = bundle.model
+    samples = model.generate(model.noise(64, SEED), labels_for(model, 64))
+    write_atomically(folder / SAMPLES, png(grid(samples)))
+    write_report(folder / REPORT, bundle, data, judge, card, folder / "logs")
+    return Results(folder / BUNDLE, folder / SCORE, folder / REPORT, folder / SAMPLES, card)
+
+
+def _provenance(prepared: Prepared) -> Provenance:
+    curves = {stage: curve(prepared.folder / "logs", stage) for stage in ("autoencoder", "generator")}
+    return Provenance(
+        recipe=prepared.recipe.model_dump(mode="json"),
+        dataset=prepared.data.name,
+        data=prepared.data.digest,
+        seconds={stage: columns["seconds"][-1] for stage, columns in curves.items() if columns},
+        losses={stage: columns["loss"][-1] for stage, columns in curves.items() if columns},
+        machine=machine(),
+        versions=versions(),
+        notice=prepared.notice,
+    )

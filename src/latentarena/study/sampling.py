@@ -1,0 +1,60 @@
+"""From a bundle to a file of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentarena.bundle import Bundle
+from latentarena.errors import ConfigError
+from latentarena.files import make_folder
+from latentarena.study.pictures import save_animation, save_images
+from latentarena.study.scoring import labels_for
+from latentarena.train.model import LatentModel
+
+__all__ = ["chosen_labels", "sample_to_file"]
+
+
+def sample_to_file(
+    bundle: Bundle, path: Path, n: int, seed: int, labels: str | None, solver: str | None, steps: int | None
+) -> str:
+    """Draw n images and write them as PNG, GIF (the trajectory) or NPZ.
+
+    Returns:
+        A line that says what was drawn.
+
+    Raises:
+        ConfigError: unknown solver, suffix or label.
+        OutputError: the file cannot be written.
+    """
+    model = bundle.model
+    classes = chosen_labels(model, n, labels)
+    noise = model.noise(n, seed)
+    make_folder(path.parent)
+    if path.suffix == ".gif":
+        frames = [model.decode(latents) for latents in model.trajectory(noise, classes, solver, steps)]
+        save_animation(path, frames)
+    else:
+        save_images(path, model.generate(noise, classes, solver, steps), classes)
+    sampling = bundle.card.architecture.sampling
+    return f"{n:,} images of {bundle.card.name}, {solver or sampling.solver} x {steps or sampling.steps}, seed {seed}"
+
+
+def chosen_labels(model: LatentModel, n: int, text: str | None) -> Tensor | None:
+    """The classes to draw, int64 (n,): those in `text` in turn, else all in turn; None if unconditional.
+
+    Raises:
+        ConfigError: labels for an unconditional model, or labels it does not know.
+    """
+    if text is None:
+        return labels_for(model, n)
+    names = model.architecture.classes
+    if not model.conditional:
+        raise ConfigError(f"--labels {text}: this model is unconditional; leave --labels out")
+    unknown = [word for word in text.split(",") if word not in names]
+    if unknown:
+        raise ConfigError(f"--labels {unknown[0]}: no such class; choose from {', '.join(names)}")
+    turn = torch.tensor([names.index(word) for word in text.split(",")])
+    return turn.repeat(-(-n // len(turn)))[:n]

@@ -1,0 +1,135 @@
+"""A latent generative model: autoencoder, standardiser and denoising network, as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from latentarena.autoencoder import Autoencoder, AutoencoderConfig
+from latentarena.config import Config
+from latentarena.latents import Standardiser
+from latentarena.process import PATHS, TARGETS, denoiser
+from latentarena.randomness import stream
+from latentarena.sample import SOLVERS, sample, uniform_times
+from latentarena.train.recipe import GeneratorConfig, Recipe, SamplingConfig
+
+__all__ = ["Architecture", "LatentModel"]
+
+CHUNK = 500  # latents at a time
+
+
+class Architecture(Config):
+    """All that is needed to build a model's modules.
+
+    Attributes:
+        shape: channels, height and width of the images.
+        classes: names of the labels.
+    """
+
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    autoencoder: AutoencoderConfig
+    generator: GeneratorConfig
+    sampling: SamplingConfig
+
+    @classmethod
+    def of(cls, recipe: Recipe, shape: tuple[int, int, int], classes: tuple[str, ...]) -> Architecture:
+        """The architecture that a recipe asks for on images of this shape."""
+        return cls(
+            shape=shape,
+            classes=classes,
+            autoencoder=recipe.autoencoder,
+            generator=recipe.generator,
+            sampling=recipe.sampling,
+        )
+
+
+class LatentModel(nn.Module):
+    """Images in [0, 1] <-> latents <- noise. Latents are on the autoencoder's own scale outside `generate`."""
+
+    def __init__(self, architecture: Architecture, seed: int = 0) -> None:
+        """Build with weights initialised from `seed`; nothing global is seeded.
+
+        Raises:
+            ConfigError: an impossible combination, such as a latent that does not fit the images.
+        """
+        super().__init__()
+        self.architecture = architecture
+        config = architecture.generator
+        self.conditional = config.conditional
+        self.path, self.target = PATHS[config.path](), TARGETS[config.target]
+        with torch.random.fork_rng(devices=[]):  # module initialisers know only the global generator
+            torch.manual_seed(stream(seed, "weights").initial_seed())
+            self.autoencoder: Autoencoder = architecture.autoencoder.build(architecture.shape)
+            self.scale = Standardiser(self.autoencoder.latent_shape)
+            classes = len(architecture.classes) if config.conditional else None
+            self.network = config.backbone.build(self.autoencoder.latent_shape, classes)
+        self._denoise = denoiser(self.network, self.path, self.target)
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one latent."""
+        return self.autoencoder.latent_shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.scale.mean.device
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Posterior means (N, *latent) of images (N, C, H, W)."""
+        return torch.cat([self.autoencoder.encode(c.to(self.device)).mean.cpu() for c in images.split(CHUNK)])
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
+        return torch.cat([self.autoencoder.decode(c.to(self.device)).cpu() for c in latents.split(CHUNK)])
+
+    @torch.no_grad()
+    def trajectory(
+        self, noise: Tensor, labels: Tensor | None = None, solver: str | None = None, steps: int | None = None
+    ) -> Iterator[Tensor]:
+        """Latents at every sampler time from noise to data, each (N, *latent) on the autoencoder's scale.
+
+        Args:
+            noise: standard normal, (N, *latent).
+            labels: int64 (N,) for a conditional model.
+            solver, steps: those of the architecture unless given.
+
+        Raises:
+            ConfigError: an unknown solver.
+        """
+        sampling = self.architecture.sampling
+        labels = labels.to(self.device) if labels is not None else None
+        jump = SOLVERS[solver or sampling.solver](self.path, self._denoise, labels)
+        times = uniform_times(self.path, steps or sampling.steps).to(self.device)
+        for x in sample(jump, noise.to(self.device), times):
+            yield self.scale.invert(x)
+
+    @torch.no_grad()
+    def generate(
+        self, noise: Tensor, labels: Tensor | None = None, solver: str | None = None, steps: int | None = None
+    ) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] from noise (N, *latent): a deterministic function; see `trajectory`."""
+        images = []
+        for start in range(0, len(noise), CHUNK):
+            rows = slice(start, start + CHUNK)
+            *_, last = self.trajectory(noise[rows], None if labels is None else labels[rows], solver, steps)
+            images.append(self.autoencoder.decode(last).cpu())
+        return torch.cat(images)
+
+    def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
+        """The standard normal noise that `seed` stands for, (n, *latent), alike on every device."""
+        return torch.randn(n, *self.latent_shape, generator=stream(seed, purpose))
+
+    def parts(self) -> dict[str, int]:
+        """Stored numbers by part: every weight and every buffer counts."""
+        named = {"encoder": 0, "decoder": 0, "generator": 0}
+        for name, tensor in self.state_dict().items():
+            inside = name.startswith(("autoencoder.inward", "autoencoder.log_variance"))
+            part = "encoder" if inside else "decoder" if name.startswith("autoencoder.") else "generator"
+            named[part] += tensor.numel()
+        return named

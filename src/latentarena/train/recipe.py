@@ -1,0 +1,142 @@
+"""Recipes: one YAML file says everything about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
+from latentarena.backbone import BackboneConfig
+from latentarena.config import Config, override, read_yaml, validate
+from latentarena.data import DataConfig
+from latentarena.process import PATHS, TARGETS, TIMES
+from latentarena.sample import SOLVERS
+from latentarena.train.loop import FitConfig
+from latentarena.train.shelf import recipe_source
+
+__all__ = ["GeneratorConfig", "Recipe", "SamplingConfig", "load_recipe", "to_yaml"]
+
+
+class GeneratorConfig(Config):
+    """The network that generates latents and what it predicts.
+
+    Attributes:
+        backbone: the network.
+        path: between data and noise.
+        target: what is predicted.
+        conditional: whether it is told the class.
+    """
+
+    backbone: BackboneConfig
+    path: str = "straight"
+    target: str = "velocity"
+    conditional: bool = False
+
+    @field_validator("path", "target")
+    @classmethod
+    def _known(cls, value: str, info: Any) -> str:
+        return _one_of({"path": PATHS, "target": TARGETS}[info.field_name], value)
+
+
+class SamplingConfig(Config):
+    """How samples are drawn unless the caller says otherwise: the solver and its number of steps."""
+
+    solver: str = "heun"
+    steps: int = Field(default=8, ge=1, le=10_000)
+
+    @field_validator("solver")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _one_of(SOLVERS, value)
+
+
+class AutoencoderTraining(FitConfig):
+    """How the autoencoder is trained.
+
+    Attributes:
+        beta: weight of the KL divergence against the squared error, both summed over an image
+            (Higgins et al., 2017).
+    """
+
+    beta: float = Field(default=0.01, ge=0)
+
+
+class GeneratorTraining(FitConfig):
+    """How the generator is trained.
+
+    Attributes:
+        times: the distribution of training times.
+        drop_labels: the fraction of labels hidden from a conditional generator.
+    """
+
+    times: str = "uniform"
+    drop_labels: float = Field(default=0.1, ge=0, le=1)
+
+    @field_validator("times")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _one_of(TIMES, value)
+
+
+class Training(Config):
+    """Both stages; the autoencoder's is absent in pixel space."""
+
+    autoencoder: AutoencoderTraining | None = None
+    generator: GeneratorTraining
+
+
+class Recipe(Config):
+    """A whole run.
+
+    Attributes:
+        about: one line for people.
+        otherwise: the recipe to use where this one's data can be neither found nor downloaded.
+        seed: of everything random.
+    """
+
+    about: str = ""
+    otherwise: str | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    data: DataConfig = DataConfig()
+    autoencoder: AutoencoderConfig
+    generator: GeneratorConfig
+    sampling: SamplingConfig = SamplingConfig()
+    training: Training
+
+    @model_validator(mode="after")
+    def _possible(self) -> Recipe:
+        pixels = isinstance(self.autoencoder, IdentityConfig)
+        if pixels and self.training.autoencoder is not None:
+            raise ValueError("training.autoencoder is set, but autoencoder.kind = identity has nothing to train")
+        if not pixels and self.training.autoencoder is None:
+            raise ValueError(f"training.autoencoder is missing for autoencoder.kind = {self.autoencoder.kind}")
+        return self
+
+
+def _one_of(known: Iterable[str], value: str) -> str:
+    names = list(known)
+    if value not in names:
+        raise ValueError(f"choose from {', '.join(names)}")
+    return value
+
+
+def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:
+    """Read, override and validate a recipe.
+
+    Args:
+        name: a shipped recipe's name or a YAML file.
+        assignments: `key=value` overrides with dotted keys.
+
+    Raises:
+        ConfigError: one line naming key, value and choices.
+    """
+    return validate(Recipe, override(read_yaml(recipe_source(name)), assignments), Path(name).stem)
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe in full, defaults included."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
