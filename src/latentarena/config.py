@@ -33,7 +33,8 @@ class Config(BaseModel):
                 if key not in cls.model_fields:
                     near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
                     hint = f"did you mean {near[0]!r}? " if near else ""
-                    raise ValueError(f"unknown key {key!r}; {hint}the keys here are {', '.join(cls.model_fields)}")
+                    known = ", ".join(cls.model_fields)
+                    raise ValueError(f"unknown key {key!r}; {hint}the keys here are {known}")
         return raw
 
 
@@ -56,13 +57,13 @@ def validate(model: type[Model], raw: Any, source: str) -> Model:
         raise ConfigError(f"{source}: {key}{value}: {reason}") from None
 
 
-def _spoken(location: tuple[int | str, ...], raw: Any, keep_last: bool) -> list[str]:
+def _spoken(location: tuple[Any, ...], raw: Any, keep_last: bool) -> list[str]:
     """The part of a pydantic location that a person wrote: union tags drop out, a missing key stays."""
     spoken: list[str] = []
     for index, part in enumerate(location):
-        if isinstance(raw, Mapping) and part in raw:
-            raw = raw[part]
-        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+        if (isinstance(raw, Mapping) and part in raw) or (
+            isinstance(raw, list) and isinstance(part, int) and part < len(raw)
+        ):
             raw = raw[part]
         elif not (keep_last and index == len(location) - 1):
             continue

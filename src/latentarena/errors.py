@@ -1,14 +1,14 @@
 """The error tree. Every message is one line that names the thing, the value and the way out.
 
-    ArenaError              anything this package refuses or gives up on
-    ├── ConfigError         a recipe or an option: unknown key, bad value, impossible combination
-    ├── DataError           a dataset: corrupt, truncated, mixed
-    │   └── DataMissing     a dataset that was not found and could not be downloaded
-    ├── CheckpointError     a checkpoint that cannot be read or does not fit
-    ├── TrainingError       training that cannot go on, such as a loss that is not finite
-    ├── BundleError         a bundle: missing, extra or wrong-shape tensors, unreadable card
-    ├── JudgeError          a judge that fails its self-test
-    └── OutputError         a file that cannot be written
+ArenaError              anything this package refuses or gives up on
+├── ConfigError         a recipe or an option: unknown key, bad value, impossible combination
+├── DataError           a dataset: corrupt, truncated, mixed
+│   └── DataMissing     a dataset that was not found and could not be downloaded
+├── CheckpointError     a checkpoint that cannot be read or does not fit
+├── TrainingError       training that cannot go on, such as a loss that is not finite
+├── BundleError         a bundle: missing, extra or wrong-shape tensors, unreadable card
+├── JudgeError          a judge that fails its self-test
+└── OutputError         a file that cannot be written
 """
 
 from __future__ import annotations

@@ -13,7 +13,16 @@ from typing import Any
 
 from latentarena.errors import OutputError
 
-__all__ = ["cache_folder", "digest", "digest_json", "make_folder", "write_atomically", "write_json", "write_text"]
+__all__ = [
+    "cache_folder",
+    "digest",
+    "digest_json",
+    "make_folder",
+    "prune",
+    "write_atomically",
+    "write_json",
+    "write_text",
+]
 
 
 def digest(*parts: bytes | memoryview) -> str:
@@ -88,6 +97,13 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the `keep` most recently written files of a cache folder."""
+    files = sorted((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in files[keep:]:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

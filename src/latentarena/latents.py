@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder
 from latentarena.data import Images
-from latentarena.files import cache_folder, digest, make_folder, write_atomically
+from latentarena.files import cache_folder, digest, make_folder, prune, write_atomically
 
 __all__ = ["Standardiser", "encode_all", "module_digest"]
 
 CHUNK = 1000  # images at a time
+KEPT = 16  # encoded train splits in the cache
 SMALLEST = 1e-2  # standard deviation: a collapsed dimension is not blown up into noise
 
 
@@ -66,11 +67,10 @@ def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Te
             return load_file(path)["latents"].to(images.pixels.device)
         except (OSError, SafetensorError):
             pass  # not there, or damaged: computed anew
-    chunks = [
-        autoencoder.encode(images.batch(slice(i, i + CHUNK))).mean for i in range(0, len(images), CHUNK)
-    ]
+    chunks = [autoencoder.encode(images.batch(slice(i, i + CHUNK))).mean for i in range(0, len(images), CHUNK)]
     latents = torch.cat(chunks)
     if learned:
         make_folder(path.parent)
         write_atomically(path, save({"latents": latents.cpu()}))
+        prune(path.parent, KEPT)
     return latents

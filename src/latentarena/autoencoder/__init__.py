@@ -10,7 +10,15 @@ from latentarena.autoencoder.base import Autoencoder, Identity, Posterior
 from latentarena.autoencoder.conv import ConvVAE, ConvVAEConfig
 from latentarena.config import Config
 
-__all__ = ["Autoencoder", "AutoencoderConfig", "ConvVAE", "ConvVAEConfig", "Identity", "IdentityConfig", "Posterior"]
+__all__ = [
+    "Autoencoder",
+    "AutoencoderConfig",
+    "ConvVAE",
+    "ConvVAEConfig",
+    "Identity",
+    "IdentityConfig",
+    "Posterior",
+]
 
 
 class IdentityConfig(Config):

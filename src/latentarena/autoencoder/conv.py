@@ -86,12 +86,25 @@ class _Residual(nn.Module):
     def __init__(self, width: int, middle: int) -> None:
         super().__init__()
         self.inner, self.outer = nn.Conv2d(width, middle, 3, 1, 1), nn.Conv2d(middle, width, 3, 1, 1)
-        nn.init.zeros_(self.outer.weight)
-        nn.init.zeros_(self.outer.bias)  # type: ignore[arg-type]
 
     def forward(self, h: Tensor) -> Tensor:
         silu = nn.functional.silu
         return h + self.outer(silu(self.inner(silu(h))))  # type: ignore[no-any-return]
+
+
+def _initialise(vae: ConvVAE) -> None:
+    """He initialisation (He et al., 2015); residual branches start at zero, pixels start dark."""
+    for name, parameter in vae.named_parameters():
+        if name.endswith("weight"):
+            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+        else:
+            nn.init.zeros_(parameter)
+    for module in vae.modules():
+        if isinstance(module, _Residual):
+            nn.init.kaiming_normal_(module.inner.weight, nonlinearity="relu")
+            nn.init.zeros_(module.outer.weight)
+    last = [module for module in vae.outward if isinstance(module, nn.Conv2d)][-1]
+    nn.init.constant_(last.bias, -2.0)  # type: ignore[arg-type]  # sigmoid(-2) = 0.12, about the mean of a dark image
 
 
 class ConvVAE(Autoencoder):
@@ -102,7 +115,12 @@ class ConvVAE(Autoencoder):
         self.shape, self.latent_shape = shape, config.latent
         height, width = _grid(shape, len(config.widths))
         top, bottom = height * 2 ** len(config.widths) - shape[1], width * 2 ** len(config.widths) - shape[2]
-        self.padding = (bottom // 2, bottom - bottom // 2, top // 2, top - top // 2)  # left, right, top, bottom
+        self.padding = (
+            bottom // 2,
+            bottom - bottom // 2,
+            top // 2,
+            top - top // 2,
+        )  # left, right, top, bottom
         linear = len(config.latent) == 1
         code = config.neck if linear else config.latent[0]
         size = code * height * width
@@ -118,7 +136,12 @@ class ConvVAE(Autoencoder):
             inward += [nn.PixelUnshuffle(2), nn.Conv2d(4 * before, w, kernel, 1, kernel // 2)]
             inward += blocks(w, config.encoder[level])
             out = [nn.Conv2d(w, 4 * before, kernel, 1, kernel // 2), nn.PixelShuffle(2)]
-            outward = [*blocks(w, config.decoder[level]), *([nn.SiLU()] if level == 0 else []), *out, *outward]
+            outward = [
+                *blocks(w, config.decoder[level]),
+                *([nn.SiLU()] if level == 0 else []),
+                *out,
+                *outward,
+            ]
             before = w
         inward += [nn.SiLU(), nn.Conv2d(before, code, 1)]
         outward = [nn.Conv2d(code, before, 3, 1, 1), *outward]
@@ -126,6 +149,7 @@ class ConvVAE(Autoencoder):
             inward += [nn.Flatten(), nn.Linear(size, config.latent[0])]
             outward = [nn.Linear(config.latent[0], size), nn.Unflatten(1, (code, height, width)), *outward]
         self.inward, self.outward = nn.Sequential(*inward), nn.Sequential(*outward)
+        _initialise(self)
         self.log_variance = nn.Parameter(torch.full((config.latent[0], *(1 for _ in config.latent[1:])), -4.0))
 
     def encode(self, images: Tensor) -> Posterior:

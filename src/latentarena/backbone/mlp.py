@@ -49,7 +49,7 @@ class _Block(nn.Module):
 
     def forward(self, h: Tensor, condition: Tensor) -> Tensor:
         update = modulate(self.norm(h), self.modulation(condition))
-        return h + self.outer(nn.functional.silu(self.inner(update)))
+        return h + self.outer(nn.functional.silu(self.inner(update)))  # type: ignore[no-any-return]
 
 
 class MLP(nn.Module):

@@ -158,7 +158,9 @@ def _read(path: Path, limit: int | None) -> bytes:
             raise BundleError(f"{path} is larger than {limit} bytes")
         return path.read_bytes()
     except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}; a bundle is a folder of {CARD} and {WEIGHTS}") from None
+        raise BundleError(
+            f"cannot read {path}: {error.strerror}; a bundle is a folder of {CARD} and {WEIGHTS}"
+        ) from None
 
 
 def _refuse_constant(name: str) -> None:

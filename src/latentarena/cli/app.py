@@ -42,7 +42,8 @@ def _complete_recipe(incomplete: str) -> list[str]:
 
 
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder that holds the dataset's files.", envvar=None, show_default=False)
+    Path | None,
+    typer.Option("--data", help="Folder that holds the dataset's files.", envvar=None, show_default=False),
 ]
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of card.json and weights.safetensors.")]
 
@@ -50,7 +51,12 @@ BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder o
 @app.command()
 def train(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A name from `arena recipes`, or a YAML file.", autocompletion=_complete_recipe)
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="A name from `arena recipes`, or a YAML file.",
+            autocompletion=_complete_recipe,
+        ),
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, such as seed=1.")
@@ -86,11 +92,17 @@ def train(
 def sample(
     bundle: BundleArgument,
     n: Annotated[int, typer.Option("-n", "--number", min=1, max=10_000_000, help="How many images.")] = 64,
-    steps: Annotated[int | None, typer.Option(min=1, max=10_000, help="Solver steps; the bundle's own unless given.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Solver steps; the bundle's own unless given.")
+    ] = None,
     solver: Annotated[str | None, typer.Option(help="euler or heun; the bundle's own unless given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
-    labels: Annotated[str | None, typer.Option(help="For conditional models: classes in turn, such as 3 or 0,1,2.")] = None,
-    out: Annotated[Path, typer.Option(help=".png grid, .gif of the trajectory, or .npz of arrays.")] = Path("samples.png"),
+    labels: Annotated[
+        str | None, typer.Option(help="For conditional models: classes in turn, such as 3 or 0,1,2.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help=".png grid, .gif of the trajectory, or .npz of arrays.")] = Path(
+        "samples.png"
+    ),
 ) -> None:
     """Draw images from a bundle."""
     from latentarena.bundle import load_bundle

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from latentarena.judge.classifier import Judge
@@ -96,7 +103,12 @@ def print_facts(judge: Judge) -> None:
 def print_results(results: Results) -> None:
     """The score card, where everything is, and what to try next."""
     print_card(results.card)
-    rows = {"bundle": results.bundle, "score card": results.score, "report": results.report, "samples": results.samples}
+    rows = {
+        "bundle": results.bundle,
+        "score card": results.score,
+        "report": results.report,
+        "samples": results.samples,
+    }
     for name, path in rows.items():
         console.print(f"{name:>11}  {path}", highlight=False)
     console.print("try next:")

@@ -28,7 +28,7 @@ class DataConfig(Config):
     """
 
     name: str = "mnist"
-    size: int | None = Field(default=None, ge=4, le=512)
+    size: int | None = Field(default=None, ge=8, le=512)
 
     @model_validator(mode="after")
     def _possible(self) -> DataConfig:

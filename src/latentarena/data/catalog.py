@@ -8,7 +8,12 @@ from latentarena.registry import Registry
 
 __all__ = ["CATALOG", "FILES", "Entry"]
 
-FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,18 @@ CATALOG = Registry(
                 "md5:bef4ecab320f06d8554ea6380940ec79",
                 "md5:bb300cfdad3c16e7a12a480ee83cd310",
             ),
-            classes=("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
+            classes=(
+                "T-shirt",
+                "trouser",
+                "pullover",
+                "dress",
+                "coat",
+                "sandal",
+                "shirt",
+                "sneaker",
+                "bag",
+                "boot",
+            ),
         ),
         "kmnist": Entry(
             mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),

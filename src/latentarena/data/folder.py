@@ -82,11 +82,11 @@ def _files(source: Path) -> Iterator[_File]:
     try:
         with zipfile.ZipFile(source) as archive:
             for info in archive.infolist():
-                path = PurePosixPath(info.filename)
-                if path.suffix.lower() in SUFFIXES and "__MACOSX" not in path.parts:
+                inside = PurePosixPath(info.filename)
+                if inside.suffix.lower() in SUFFIXES and "__MACOSX" not in inside.parts:
                     if info.file_size > LARGEST_FILE:
                         raise DataError(f"{source}: {info.filename} inflates to {info.file_size >> 20} MiB")
-                    yield _File(path, archive.read(info))
+                    yield _File(inside, archive.read(info))
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"folder:{source} is neither a directory nor a readable zip: {error}") from None
 

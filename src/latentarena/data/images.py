@@ -12,6 +12,8 @@ from latentarena.files import digest
 
 __all__ = ["Dataset", "Images"]
 
+SMALLEST = 8  # pixels: structural similarity looks through a window of 7
+
 
 @dataclass(frozen=True)
 class Images:
@@ -59,15 +61,17 @@ class Dataset:
         """Assemble a dataset and hash its content.
 
         Raises:
-            DataError: a split is empty, or the splits' image shapes differ.
+            DataError: a split is empty, the splits' image shapes differ, or the images are too small to judge.
         """
         for title, split in (("train", train), ("test", test)):
             if not len(split):
                 raise DataError(f"{name}: the {title} split holds no images")
         if train.shape != test.shape:
             raise DataError(f"{name}: train images are {train.shape} but test images are {test.shape}")
+        if min(train.shape[1:]) < SMALLEST:
+            raise DataError(f"{name}: images are {train.shape[1:]} pixels; the smallest that can be judged are 8x8")
         parts = (train.pixels, train.labels, test.pixels, test.labels)
-        return cls(name, train, test, classes, digest(*(memoryview(p.contiguous().numpy()) for p in parts)))
+        return cls(name, train, test, classes, digest(*(p.contiguous().numpy().tobytes() for p in parts)))
 
     @property
     def shape(self) -> tuple[int, int, int]:

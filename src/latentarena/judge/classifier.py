@@ -71,7 +71,7 @@ class Verdict:
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean (D,) and covariance (D, D) of the features, float64."""
         features = self.features.double()
-        return features.mean(0), features.T.cov()
+        return features.mean(0), features.T.cov(correction=min(1, len(features) - 1))
 
 
 def network(shape: tuple[int, int, int], classes: int, width: int) -> nn.ModuleDict:
@@ -90,11 +90,10 @@ def network(shape: tuple[int, int, int], classes: int, width: int) -> nn.ModuleD
 
 def freeze(trained: nn.ModuleDict) -> nn.ModuleDict:
     """The same function with each batch normalisation folded into its convolution, rounded to float16 values."""
-    layers = list(trained["body"])
-    kept: list[nn.Module] = []
-    for layer in layers:
+    kept: list[Any] = []
+    for layer in trained["body"].children():
         if isinstance(layer, nn.BatchNorm2d):
-            kept[-1] = fuse_conv_bn_eval(kept[-1].eval(), layer.eval())  # type: ignore[type-var]
+            kept[-1] = fuse_conv_bn_eval(kept[-1].eval(), layer.eval())
         else:
             kept.append(layer)
     frozen = nn.ModuleDict({"body": nn.Sequential(*kept), "head": trained["head"]}).eval()
@@ -162,7 +161,7 @@ class Judge:
 
     @torch.inference_mode()
     def _features(self, images: Tensor) -> Tensor:
-        return torch.cat([self._network["body"](chunk) for chunk in images.cpu().split(CHUNK)])
+        return torch.cat([self._network["body"](chunk) for chunk in torch.split(images.cpu(), CHUNK)])
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:

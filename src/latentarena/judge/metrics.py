@@ -48,7 +48,8 @@ def ssim(images: Tensor, others: Tensor, window: int = 7) -> float:
     """
     if min(images.shape[-2:]) < window:
         raise ValueError(f"images of {tuple(images.shape[-2:])} are smaller than the SSIM window of {window}")
-    total = sum(float(_ssim_per_image(a, b, window).sum()) for a, b in zip(images.split(500), others.split(500)))
+    pairs = zip(torch.split(images, 500), torch.split(others, 500), strict=True)
+    total = sum(float(_ssim_per_image(a, b, window).sum()) for a, b in pairs)
     return total / len(images)
 
 

@@ -119,7 +119,9 @@ def score(subject: Subject, data: Dataset, judge: Judge, samples: int = 10_000) 
     prior = judge_images(judge, judge.look(subject.prior(samples))) if subject.prior else {}
     test = data.test.batch(slice(None)).cpu()
     again = subject.reconstruct(test)
-    scores = {name: Score(value=metric(again, test)) for name, metric in {"mse": mse, "ssim": ssim, "psnr": psnr}.items()}
+    scores = {
+        name: Score(value=metric(again, test)) for name, metric in {"mse": mse, "ssim": ssim, "psnr": psnr}.items()
+    }
     for name, value in generated.items():
         scores[name] = Score(value=value, real=real[name], prior=prior.get(name))
     return scores

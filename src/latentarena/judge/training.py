@@ -94,7 +94,10 @@ def train_judge(
         trained = network(dataset.shape, len(dataset.classes), config.width)
     train = dataset.train
     held = torch.arange(len(train)) % HELD_OUT == HELD_OUT - 1
-    learn, calibrate = Images(train.pixels[~held], train.labels[~held]), Images(train.pixels[held], train.labels[held])
+    learn, calibrate = (
+        Images(train.pixels[~held], train.labels[~held]),
+        Images(train.pixels[held], train.labels[held]),
+    )
     key = digest_json([config.model_dump(), dataset.digest])[:12]
     objective = JudgeObjective(trained, learn.to(fabric.device))
     ticks = fit(objective, config.fit, fabric, folder / "checkpoints" / key, (config.seed, "judge"))
@@ -120,7 +123,12 @@ def _assembled(frozen: nn.ModuleDict, dataset: Dataset, calibrate: Images, confi
     }
     blank = {"accuracy": 0.0, "calibration_error": 0.0, "confidence": 0.0, "entropy": 0.0}
     made = {"width": config.width, "seed": config.seed, "epochs": config.fit.epochs}
-    what = {"dataset": dataset.name, "data": dataset.digest, "shape": dataset.shape, "classes": dataset.classes}
+    what = {
+        "dataset": dataset.name,
+        "data": dataset.digest,
+        "shape": dataset.shape,
+        "classes": dataset.classes,
+    }
     draft = Judge("", Facts.model_validate(what | made | blank), tensors)
 
     logits = draft.logits(calibrate.batch(slice(None)))

@@ -24,7 +24,13 @@ TIMES: Registry[Times] = Registry(
 
 
 def matching_loss(
-    network: Network, path: Path, target: Target, times: Times, data: Tensor, labels: Tensor | None, draws: Draws
+    network: Network,
+    path: Path,
+    target: Target,
+    times: Times,
+    data: Tensor,
+    labels: Tensor | None,
+    draws: Draws,
 ) -> Tensor:
     """Mean squared error between the network's output and p * data + q * noise at random times.
 

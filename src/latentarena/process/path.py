@@ -60,8 +60,7 @@ class Path:
         """
         t = t.reshape(-1, *(1 for _ in like.shape[1:]))
         one = torch.ones_like(t)
-        alpha, d_alpha = jvp(self.alpha, (t,), (one,))
-        sigma, d_sigma = jvp(self.sigma, (t,), (one,))
+        (alpha, sigma), (d_alpha, d_sigma) = jvp(lambda u: (self.alpha(u), self.sigma(u)), (t,), (one,))[:2]
         return Point(alpha, sigma, d_alpha, d_sigma)
 
 

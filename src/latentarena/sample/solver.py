@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -61,6 +62,6 @@ def sample(jump: Jump, noise: Tensor, times: Tensor) -> Iterator[Tensor]:
     """Yield x at every time, the noise first and the sample last; each (B, ...)."""
     x = noise
     yield x
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         x = jump(x, t, s)
         yield x

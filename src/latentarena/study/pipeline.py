@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,6 @@ from latentarena.train.stages import Watch, train_model
 
 __all__ = ["Results", "judge_run", "prepare", "run"]
 
-log = logging.getLogger(__name__)
 RECIPE, BUNDLE, SCORE, REPORT, SAMPLES = "recipe.yaml", "bundle", "score.json", "report.html", "samples.png"
 
 
@@ -71,10 +69,9 @@ def prepare(name: str, assignments: Sequence[str], folder: Path, root: Path | No
     recipe, notice = load_recipe(name, assignments), ""
     try:
         data = load_dataset(recipe.data, root)
-    except DataMissing as missing:
+    except DataMissing:
         if recipe.otherwise is None:
             raise
-        log.warning("%s", missing)
         wanted = recipe.data.name
         name, recipe = recipe.otherwise, load_recipe(recipe.otherwise, assignments)
         data = load_dataset(recipe.data, root)
@@ -84,7 +81,7 @@ def prepare(name: str, assignments: Sequence[str], folder: Path, root: Path | No
             "its scores say nothing about " + wanted
         )
     Architecture.of(recipe, data.shape, data.classes)
-    if rank_zero_only.rank in (0, None):
+    if getattr(rank_zero_only, "rank", 0) in (0, None):  # set by Fabric from the launcher's environment
         _claim(make_folder(folder), recipe, resume)
     return Prepared(Path(name).stem, recipe, data, folder, notice)
 

@@ -149,9 +149,10 @@ def _scatter(model: LatentModel, data: Dataset) -> Picture:
     figure = Figure(figsize=(6, 5))
     axes = figure.add_subplot()
     flat = (generated.cpu().flatten(1) - center) @ directions[:, :2]
-    axes.scatter(*flat.T.numpy(), s=10, marker="x", color="#999999", linewidths=0.6, label="generated")
+    axes.scatter(flat[:, 0], flat[:, 1], s=10, marker="x", color="#999999", linewidths=0.6, label="generated")
     flat = (test - center) @ directions[:, :2]
-    points = axes.scatter(*flat.T.numpy(), s=5, c=data.test.labels[:n].cpu().numpy(), cmap="tab10", label="test data")
+    colours = data.test.labels[:n].cpu()
+    points = axes.scatter(flat[:, 0], flat[:, 1], s=5, c=colours, cmap="tab10", label="test data")
     bar = figure.colorbar(points, ax=axes, ticks=range(len(data.classes)))
     bar.ax.set_yticklabels(data.classes)
     axes.set(xlabel="first principal direction", ylabel="second")

@@ -80,7 +80,9 @@ class Checkpoints:
         """Newest first."""
         pattern = re.compile(rf"{re.escape(self.stage)}-\d{{8}}-[0-9a-f]{{16}}\.safetensors")
         found = self.folder.glob(f"{self.stage}-*.safetensors") if self.folder.is_dir() else ()
-        return sorted((p for p in found if pattern.fullmatch(p.name)), key=lambda p: p.name.split("-")[-2], reverse=True)
+        return sorted(
+            (p for p in found if pattern.fullmatch(p.name)), key=lambda p: p.name.split("-")[-2], reverse=True
+        )
 
     def _read(self, path: Path) -> Checkpoint:
         content = path.read_bytes()

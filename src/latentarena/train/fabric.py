@@ -13,7 +13,11 @@ __all__ = ["make_fabric"]
 
 
 def make_fabric(
-    accelerator: str = "auto", devices: str = "1", nodes: int = 1, precision: str = "32-true", strategy: str = "auto"
+    accelerator: str = "auto",
+    devices: str = "1",
+    nodes: int = 1,
+    precision: str = "32-true",
+    strategy: str = "auto",
 ) -> Fabric:
     """A launched Fabric: with several devices or nodes this starts the other processes (DDP).
 

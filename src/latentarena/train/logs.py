@@ -30,7 +30,12 @@ def logged(ticks: Iterator[Tick], folder: Path, stage: str) -> Iterator[Tick]:
             writer: csv.DictWriter[str] | None = None
             for tick in ticks:
                 if tick.metrics:
-                    row = {"step": tick.step, "samples": tick.samples, "seconds": round(tick.seconds, 3), **tick.metrics}
+                    row = {
+                        "step": tick.step,
+                        "samples": tick.samples,
+                        "seconds": round(tick.seconds, 3),
+                        **tick.metrics,
+                    }
                     if writer is None:
                         writer = csv.DictWriter(file, list(row))
                         if file.tell() == 0:

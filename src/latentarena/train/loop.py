@@ -24,7 +24,13 @@ from torch import Tensor, nn
 from latentarena.config import Config
 from latentarena.errors import ConfigError, Interrupted, TrainingError
 from latentarena.randomness import Draws, stream
-from latentarena.train.checkpoint import Checkpoint, Checkpoints, load_exactly, pack_optimizer, unpack_optimizer
+from latentarena.train.checkpoint import (
+    Checkpoint,
+    Checkpoints,
+    load_exactly,
+    pack_optimizer,
+    unpack_optimizer,
+)
 
 __all__ = ["FitConfig", "Objective", "Tick", "fit", "rate"]
 
@@ -133,7 +139,12 @@ class _Run:
     """The state of one call of `fit`."""
 
     def __init__(
-        self, objective: Objective, config: FitConfig, fabric: Fabric, store: Checkpoints, key: tuple[int, str]
+        self,
+        objective: Objective,
+        config: FitConfig,
+        fabric: Fabric,
+        store: Checkpoints,
+        key: tuple[int, str],
     ) -> None:
         self.objective, self.config, self.fabric, self.store, self.key = objective, config, fabric, store, key
         self.batch, self.steps = min(config.batch, objective.size), config.steps(objective.size)
@@ -157,9 +168,7 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(losses["loss"])
         if self.config.clip:
-            self.fabric.clip_gradients(
-                self.module, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
-            )
+            self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False)
         self.optimizer.step()
         if self.average:
             decay = min(self.config.ema, (1 + step) / (10 + step))  # short memory while young
@@ -175,7 +184,7 @@ class _Run:
 
     def metrics(self, done: int, seconds: float) -> dict[str, float]:
         """The mean of each loss since the last call, over all processes, with rate and speed."""
-        means = {name: float(self.fabric.all_reduce(s)) / self.counted for name, s in self.sums.items()}
+        means = {name: _mean(self.fabric, s) / self.counted for name, s in self.sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
             kept = self.store.latest()
             raise TrainingError(
@@ -225,7 +234,12 @@ def _all_agree(fabric: Fabric, interrupted: list[int], at_logging_point: bool) -
     if fabric.world_size == 1:
         return bool(interrupted)
     flag = torch.tensor(float(bool(interrupted)), device=fabric.device)
-    return at_logging_point and bool(fabric.all_reduce(flag, reduce_op="sum") > 0)
+    return at_logging_point and _mean(fabric, flag) > 0
+
+
+def _mean(fabric: Fabric, value: Tensor) -> float:
+    """A scalar's mean over all processes."""
+    return float(torch.as_tensor(fabric.all_reduce(value, reduce_op="mean")))
 
 
 @contextmanager

@@ -81,12 +81,12 @@ class LatentModel(nn.Module):
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Posterior means (N, *latent) of images (N, C, H, W)."""
-        return torch.cat([self.autoencoder.encode(c.to(self.device)).mean.cpu() for c in images.split(CHUNK)])
+        return torch.cat([self.autoencoder.encode(c.to(self.device)).mean.cpu() for c in torch.split(images, CHUNK)])
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
-        return torch.cat([self.autoencoder.decode(c.to(self.device)).cpu() for c in latents.split(CHUNK)])
+        return torch.cat([self.autoencoder.decode(c.to(self.device)).cpu() for c in torch.split(latents, CHUNK)])
 
     @torch.no_grad()
     def trajectory(

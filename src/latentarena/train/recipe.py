@@ -39,7 +39,7 @@ class GeneratorConfig(Config):
     @field_validator("path", "target")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
-        return _one_of({"path": PATHS, "target": TARGETS}[info.field_name], value)
+        return _one_of(PATHS if info.field_name == "path" else TARGETS, value)
 
 
 class SamplingConfig(Config):

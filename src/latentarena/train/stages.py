@@ -13,8 +13,8 @@ from latentarena.data import Dataset, Images
 from latentarena.latents import encode_all
 from latentarena.process import TIMES, matching_loss
 from latentarena.randomness import Draws
-from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.logs import logged
+from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import GeneratorTraining, Recipe
 

@@ -1,0 +1,64 @@
+"""Shared fixtures: a private cache, tiny data, and one tiny trained run that many tests look at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from latentarena.bundle import Bundle, load_bundle
+
+TINY = [
+    "autoencoder.latent=[6]",
+    "autoencoder.widths=[4,8]",
+    "generator.backbone.width=16",
+    "generator.backbone.depth=1",
+    "training.autoencoder.epochs=1",
+    "training.generator.epochs=2",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or fills the user's cache; subprocesses inherit this."""
+    os.environ["LATENTARENA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    torch.set_num_threads(2)
+
+
+Arena = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def arena() -> Arena:
+    """Run the command line in a second process, as a user does."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "latentarena", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=os.environ | environment,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, arena: Arena) -> Path:
+    """The folder of a whole run of a tiny model on the embedded digits."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    done = arena("train", "quickstart-digits", *TINY, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_run: Path) -> Bundle:
+    """The tiny run's bundle."""
+    return load_bundle(tiny_run / "bundle")
