@@ -81,7 +81,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from None
@@ -109,7 +109,7 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, An
                 raise ConfigError(f"{key} = {text}: {parent!r} holds a value, not keys")
         try:
             node[last] = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # the latter for impossible dates such as 2024-13-45
             raise ConfigError(f"{key} = {text}: the value is not YAML") from None
     return changed
 

@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from latentarena.autoencoder import Autoencoder
+from latentarena.autoencoder import Autoencoder, Posterior
 from latentarena.data import Images
 from latentarena.files import cache_folder, digest, make_folder, prune, write_atomically
 
@@ -54,8 +54,8 @@ def module_digest(module: nn.Module) -> str:
 
 
 @torch.inference_mode()
-def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Tensor:
-    """Posterior means of a whole split, (N, *latent), on the images' device.
+def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Posterior:
+    """The posteriors of a whole split, N of them, on the images' device.
 
     Cached under the hash of weights and data, except where there is nothing to compute (pixel space).
     """
@@ -64,13 +64,17 @@ def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Te
     path = cache_folder() / "latents" / f"{key[:32]}.safetensors"
     if learned:
         try:
-            return load_file(path)["latents"].to(images.pixels.device)
-        except (OSError, SafetensorError):
+            found = load_file(path, device=str(images.pixels.device))
+            return Posterior(found["mean"], found["log_variance"])
+        except (OSError, SafetensorError, KeyError):
             pass  # not there, or damaged: computed anew
-    chunks = [autoencoder.encode(images.batch(slice(i, i + CHUNK))).mean for i in range(0, len(images), CHUNK)]
-    latents = torch.cat(chunks)
+    chunks = [autoencoder.encode(images.batch(slice(i, i + CHUNK))) for i in range(0, len(images), CHUNK)]
+    shared = len(chunks[0].log_variance) == 1
+    variances = [chunk.log_variance for chunk in chunks]
+    latents = Posterior(torch.cat([chunk.mean for chunk in chunks]), variances[0] if shared else torch.cat(variances))
     if learned:
         make_folder(path.parent)
-        write_atomically(path, save({"latents": latents.cpu()}))
+        tensors = {"mean": latents.mean, "log_variance": latents.log_variance}
+        write_atomically(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
         prune(path.parent, KEPT)
     return latents

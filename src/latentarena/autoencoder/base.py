@@ -12,7 +12,12 @@ __all__ = ["Autoencoder", "Identity", "Posterior"]
 
 @dataclass(frozen=True)
 class Posterior:
-    """q(latent | image): a diagonal Gaussian; both (B, *latent)."""
+    """q(latent | image): a diagonal Gaussian.
+
+    Attributes:
+        mean: (B, *latent).
+        log_variance: (B, *latent), or (1, *latent) where it is the same for every image.
+    """
 
     mean: Tensor
     log_variance: Tensor
@@ -50,7 +55,7 @@ class Identity(Autoencoder):
 
     def encode(self, images: Tensor) -> Posterior:
         mean = 2 * images - 1
-        return Posterior(mean, torch.full_like(mean, -torch.inf))
+        return Posterior(mean, torch.full_like(mean[:1], -torch.inf))
 
     def decode(self, latents: Tensor) -> Tensor:
         return ((latents + 1) / 2).clamp(0, 1)

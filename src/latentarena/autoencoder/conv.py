@@ -154,7 +154,7 @@ class ConvVAE(Autoencoder):
 
     def encode(self, images: Tensor) -> Posterior:
         mean = self.inward(pad(images, self.padding))
-        return Posterior(mean, self.log_variance.expand_as(mean))
+        return Posterior(mean, self.log_variance.expand_as(mean[:1]))
 
     def decode(self, latents: Tensor) -> Tensor:
         left, _, top, _ = self.padding

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 __all__ = ["Conditioning", "modulate"]
 
+HIGHEST = 50.0  # radians over the unit of time: what a network can use on a smooth path
+
 
 class Conditioning(nn.Module):
     """Time (and label) to one vector: sinusoidal features, one layer, plus a learned row per class.
@@ -18,7 +20,7 @@ class Conditioning(nn.Module):
 
     def __init__(self, width: int, classes: int | None, features: int = 32) -> None:
         super().__init__()
-        frequencies = torch.exp(torch.linspace(0, math.log(1000), features // 2))
+        frequencies = torch.exp(torch.linspace(0, math.log(HIGHEST), features // 2))
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.time = nn.Linear(features, width)
         self.label = nn.Embedding(classes + 1, width) if classes else None

@@ -19,13 +19,15 @@ class MLPConfig(Config):
 
     Attributes:
         width: of the hidden layers.
-        depth: residual blocks.
+        depth: residual blocks with weights of their own.
+        loops: how often the blocks are passed through; every pass has its own modulation.
         conditioning: width of the time-and-label vector.
     """
 
     kind: Literal["mlp"] = "mlp"
     width: int = Field(default=128, ge=4, le=8192)
     depth: int = Field(default=3, ge=1, le=64)
+    loops: int = Field(default=1, ge=1, le=64)
     conditioning: int = Field(default=32, ge=4, le=4096)
 
     def build(self, latent: tuple[int, ...], classes: int | None) -> MLP:
@@ -40,16 +42,15 @@ class MLPConfig(Config):
 
 
 class _Block(nn.Module):
-    def __init__(self, width: int, conditioning: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(conditioning, 2 * width)
         self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
         nn.init.zeros_(self.outer.weight)
 
-    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
-        update = modulate(self.norm(h), self.modulation(condition))
-        return h + self.outer(nn.functional.silu(self.inner(update)))  # type: ignore[no-any-return]
+    def forward(self, h: Tensor, scale_shift: Tensor) -> Tensor:
+        update = modulate(self.inner(self.norm(h)), scale_shift)
+        return h + self.outer(nn.functional.silu(update))  # type: ignore[no-any-return]
 
 
 class MLP(nn.Module):
@@ -57,16 +58,18 @@ class MLP(nn.Module):
 
     def __init__(self, dimension: int, classes: int | None, config: MLPConfig) -> None:
         super().__init__()
+        self.passes = config.depth * config.loops
         self.condition = Conditioning(config.conditioning, classes)
+        self.modulation = nn.Linear(config.conditioning, self.passes * 2 * config.width)
         self.enter = nn.Linear(dimension, config.width)
-        self.blocks = nn.ModuleList(_Block(config.width, config.conditioning) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(_Block(config.width) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
         self.leave = nn.Linear(config.width, dimension)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-        condition = self.condition(t, labels)
+        modulations = self.modulation(self.condition(t, labels)).chunk(self.passes, 1)
         h = self.enter(x)
-        for block in self.blocks:
-            h = block(h, condition)
+        for i, scale_shift in enumerate(modulations):
+            h = self.blocks[i % len(self.blocks)](h, scale_shift)
         return self.leave(self.norm(h))  # type: ignore[no-any-return]

@@ -35,7 +35,8 @@ def load_idx(name: str, root: Path | None = None) -> Dataset:
     """
     entry = CATALOG[name]
     folder = where(name, root)
-    if folder is None:
+    broken_off = folder == cache_folder() / "data" / name and not all(_forms(folder, file) for file in FILES)
+    if folder is None or (root is None and broken_off):
         if root is not None:
             raise DataMissing(f"{name}: {FILES[0]}[.gz] is neither in {root} nor in {root / name}")
         folder = _download(name, entry)
@@ -56,13 +57,17 @@ def where(name: str, root: Path | None = None) -> Path | None:
     folders = [folder for base in roots for folder in (base / name, base)]
     # a bare folder holds files of one dataset, and they are MNIST unless it says otherwise
     candidates = [f for f in folders if f.name == name or root or name == "mnist"]
-    return next((f for f in candidates if any((f / (FILES[0] + end)).is_file() for end in ("", ".gz"))), None)
+    return next((f for f in candidates if _forms(f, FILES[0])), None)
+
+
+def _forms(folder: Path, file: str) -> list[Path]:
+    """The file, plain before gzipped, in as many forms as the folder holds it."""
+    return [path for end in ("", ".gz") if (path := folder / (file + end)).is_file()]
 
 
 def _path(folder: Path, file: str) -> Path:
-    for end in ("", ".gz"):
-        if (folder / (file + end)).is_file():
-            return folder / (file + end)
+    for path in _forms(folder, file):
+        return path
     raise DataError(f"{folder} holds no {file}[.gz]; put it there or name another folder")
 
 

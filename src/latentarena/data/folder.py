@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -87,7 +88,7 @@ def _files(source: Path) -> Iterator[_File]:
                     if info.file_size > LARGEST_FILE:
                         raise DataError(f"{source}: {info.filename} inflates to {info.file_size >> 20} MiB")
                     yield _File(inside, archive.read(info))
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"folder:{source} is neither a directory nor a readable zip: {error}") from None
 
 
@@ -112,7 +113,7 @@ def _decoded(files: list[_File], source: Path, size: int | None) -> Tensor:
         try:
             with Image.open(io.BytesIO(file.content)) as opened:
                 image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"folder:{source}: {file.path} is not a readable image: {error}") from None
         if size is not None:
             image = image.resize((size, size), Image.Resampling.LANCZOS)

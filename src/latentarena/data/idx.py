@@ -59,4 +59,7 @@ def parse_idx(content: bytes, name: str) -> Tensor:
     shape = struct.unpack(f">{rank}I", content[4:start])
     if len(content) - start != math.prod(shape):
         raise DataError(f"{name} declares shape {shape} but holds {len(content) - start} of {math.prod(shape)} bytes")
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
+    try:
+        return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
+    except (ValueError, RuntimeError) as error:  # more dimensions than numpy has, or an empty array of absurd sizes
+        raise DataError(f"{name} declares an impossible shape of {rank} dimensions: {error}") from None

@@ -2,7 +2,7 @@
 
 from latentarena.process.loss import TIMES, Times, matching_loss
 from latentarena.process.path import PATHS, Path, Point, Straight
-from latentarena.process.target import TARGETS, Denoiser, Estimate, Network, Row, Target, denoiser
+from latentarena.process.target import TARGETS, Denoiser, Estimate, Network, Row, Target, denoiser, predict
 
 __all__ = [
     "PATHS",
@@ -19,4 +19,5 @@ __all__ = [
     "Times",
     "denoiser",
     "matching_loss",
+    "predict",
 ]

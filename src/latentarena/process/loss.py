@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentarena.process.path import Path
-from latentarena.process.target import Network, Target
+from latentarena.process.target import Network, Target, predict
 from latentarena.randomness import Draws
 from latentarena.registry import Registry
 
@@ -46,5 +46,5 @@ def matching_loss(
     noise = draws.normal(*data.shape)
     at = path.at(t, data)
     p, q = target(at)
-    out = network(at.mix(data, noise), t, labels)
+    out = predict(network, at, (p, q), at.mix(data, noise), t, labels)
     return (out - (p * data + q * noise)).square().mean()

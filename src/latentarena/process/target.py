@@ -1,5 +1,9 @@
 """What the network predicts: a row (p, q), meaning p * data + q * noise.
 
+The network's output is added to what unit Gaussian data would have answered, E[p data + q noise | x_t] =
+(p alpha + q sigma) / (alpha^2 + sigma^2) x_t, so it learns only how the data differ from a Gaussian; an untrained
+network samples N(0, I). (The same idea as the skip connection of Karras et al., 2022.)
+
 One function converts every parametrisation into estimates of data and noise: with det = alpha q - sigma p,
 data = (q x - sigma out) / det and noise = (alpha out - p x) / det.
 """
@@ -16,7 +20,7 @@ from latentarena.errors import ConfigError
 from latentarena.process.path import Path, Point
 from latentarena.registry import Registry
 
-__all__ = ["TARGETS", "Denoiser", "Estimate", "Network", "Row", "Target", "denoiser"]
+__all__ = ["TARGETS", "Denoiser", "Estimate", "Network", "Row", "Target", "denoiser", "predict"]
 
 Row = tuple[Tensor, Tensor]
 Target = Callable[[Point], Row]
@@ -42,6 +46,19 @@ TARGETS: Registry[Target] = Registry(
 )
 
 
+def predict(network: Network, at: Point, row: Row, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+    """The prediction of p * data + q * noise: the Gaussian answer plus the network's correction, (B, ...).
+
+    Args:
+        at, row: the path at t and the target's row there.
+        x: x_t, (B, ...).
+        t: (B,).
+    """
+    p, q = row
+    gaussian = (p * at.alpha + q * at.sigma) / (at.alpha.square() + at.sigma.square())
+    return gaussian * x + network(x, t, labels)
+
+
 def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
     """Read a network's output as estimates of data and noise.
 
@@ -53,7 +70,7 @@ def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
     def estimate(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
         at = path.at(t, x)
         p, q = target(at)
-        out = network(x, t.expand(len(x)), labels)  # (B, ...)
+        out = predict(network, at, (p, q), x, t.expand(len(x)), labels)
         det = at.alpha * q - at.sigma * p
         return Estimate((q * x - at.sigma * out) / det, (at.alpha * out - p * x) / det)
 

@@ -186,16 +186,21 @@ class _Run:
         """The mean of each loss since the last call, over all processes, with rate and speed."""
         means = {name: _mean(self.fabric, s) / self.counted for name, s in self.sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
-            kept = self.store.latest()
-            raise TrainingError(
-                f"{self.key[1]}: the loss is not finite near step {done}; the last good state (step "
-                f"{kept.step if kept else 0}) is kept in {self.store.folder}; try a lower lr or set clip"
-            )
+            raise self._lost("the loss is", done)
         speed = self.counted * self.batch / seconds
         self.sums, self.counted = {}, 0
         return means | {"lr": rate(done - 1, self.steps, self.config), "samples_per_second": speed}
 
+    def _lost(self, what: str, step: int) -> TrainingError:
+        kept = self.store.latest()
+        return TrainingError(
+            f"{self.key[1]}: {what} not finite near step {step}; the last good state (step "
+            f"{kept.step if kept else 0}) is kept in {self.store.folder}; try a lower lr or set clip"
+        )
+
     def save(self, step: int, seconds: float) -> None:
+        if not all(bool(p.isfinite().all()) for p in self.trained):  # a finite loss may have a slope that is not
+            raise self._lost("a weight is", step)
         if self.fabric.is_global_zero:
             tensors = {f"model.{name}": tensor for name, tensor in self.objective.state_dict().items()}
             tensors |= {f"average.{i}": tensor for i, tensor in enumerate(self.average)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from latentarena.autoencoder import Autoencoder
+from latentarena.autoencoder import Autoencoder, Posterior
 from latentarena.data import Dataset, Images
 from latentarena.latents import encode_all
 from latentarena.process import TIMES, matching_loss
@@ -43,12 +43,13 @@ class AutoencoderObjective(Objective):
 
 
 class GeneratorObjective(Objective):
-    """The matching loss on standardised latents, with some labels hidden from a conditional network."""
+    """The matching loss on standardised posterior samples; some labels are hidden from a conditional network."""
 
-    def __init__(self, model: LatentModel, latents: Tensor, labels: Tensor, config: GeneratorTraining) -> None:
+    def __init__(self, model: LatentModel, latents: Posterior, labels: Tensor, config: GeneratorTraining) -> None:
         super().__init__()
         self.network, self.path, self.target = model.network, model.path, model.target
-        self.latents, self.config, self.size = latents, config, len(latents)
+        self.means, self.config, self.size = model.scale(latents.mean), config, len(latents.mean)
+        self.spread = (0.5 * latents.log_variance).exp() / model.scale.deviation  # (N or 1, *latent)
         self.labels = labels if model.conditional else None
         self.none = len(model.architecture.classes)  # the class table's row for "no label"
 
@@ -58,7 +59,9 @@ class GeneratorObjective(Objective):
             hidden = draws.uniform(len(index)) < self.config.drop_labels
             labels = self.labels[index].masked_fill(hidden, self.none)
         times = TIMES[self.config.times]
-        loss = matching_loss(self.network, self.path, self.target, times, self.latents[index], labels, draws)
+        spread = self.spread if len(self.spread) == 1 else self.spread[index]
+        data = self.means[index] + spread * draws.normal(len(index), *self.means.shape[1:])
+        loss = matching_loss(self.network, self.path, self.target, times, data, labels, draws)
         return {"loss": loss}
 
 
@@ -88,7 +91,7 @@ def train_model(recipe: Recipe, model: LatentModel, data: Dataset, fabric: Fabri
         run(AutoencoderObjective(model.autoencoder, train, recipe.training.autoencoder.beta), "autoencoder")
     model.to(fabric.device).requires_grad_(False)
     latents = encode_all(model.autoencoder, train, data.digest)
-    model.scale.fit(latents)
+    model.scale.fit(latents.mean)
     model.network.requires_grad_(True)
-    run(GeneratorObjective(model, model.scale(latents), train.labels, recipe.training.generator), "generator")
+    run(GeneratorObjective(model, latents, train.labels, recipe.training.generator), "generator")
     model.eval().requires_grad_(False)
