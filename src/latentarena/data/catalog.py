@@ -22,16 +22,15 @@ class Entry:
 
     Attributes:
         mirrors: base addresses, tried in order; each holds `<file>.gz`.
-        content: SHA-256 of each *decompressed* file, in the order of `FILES`; empty where no copy of the
-            content has been hashed by this project yet.
-        packed: `algorithm:digest` of the publisher's `.gz`; identifies the content where `content` is empty.
         classes: the names of the ten labels.
+        content: SHA-256 of each *decompressed* file, in the order of `FILES`; empty where it is not known.
+        packed: `algorithm:digest` of the publisher's `.gz` files; used where `content` is not known.
     """
 
     mirrors: tuple[str, ...]
-    content: tuple[str, ...]
-    packed: tuple[str, ...]
     classes: tuple[str, ...]
+    content: tuple[str, ...] = ()
+    packed: tuple[str, ...] = ()
 
 
 CATALOG = Registry(
@@ -48,12 +47,6 @@ CATALOG = Registry(
                 "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
                 "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ),
-            packed=(
-                "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
-                "md5:d53e105ee54ea40749a09fcbcd1e9432",
-                "md5:9fb629c4189551a2d022fa330f9573f3",
-                "md5:ec29112dd5afa0611ce80d1b7f02629c",
-            ),
             classes=tuple("0123456789"),
         ),
         "fashion-mnist": Entry(
@@ -61,12 +54,11 @@ CATALOG = Registry(
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
                 "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             ),
-            content=(),
-            packed=(
-                "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-                "md5:25c81989df183df01b3e8a0aad5dffbe",
-                "md5:bef4ecab320f06d8554ea6380940ec79",
-                "md5:bb300cfdad3c16e7a12a480ee83cd310",
+            content=(
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             ),
             classes=(
                 "T-shirt",
@@ -82,8 +74,10 @@ CATALOG = Registry(
             ),
         ),
         "kmnist": Entry(
-            mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-            content=(),
+            mirrors=(
+                "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+                "https://storage.googleapis.com/kuzushiji-mnist/",
+            ),
             packed=(
                 "sha256:51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
                 "sha256:e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",

@@ -77,19 +77,25 @@ def image_folder(source: Path, size: int | None = None) -> Dataset:
 def _files(source: Path) -> Iterator[_File]:
     if source.is_dir():
         for path in source.rglob("*"):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                yield _File(PurePosixPath(path.relative_to(source).as_posix()), path.read_bytes())
+            inside = PurePosixPath(path.relative_to(source).as_posix())
+            if _is_image(inside) and path.is_file():
+                yield _File(inside, path.read_bytes())
         return
     try:
         with zipfile.ZipFile(source) as archive:
             for info in archive.infolist():
                 inside = PurePosixPath(info.filename)
-                if inside.suffix.lower() in SUFFIXES and "__MACOSX" not in inside.parts:
+                if _is_image(inside):
                     if info.file_size > LARGEST_FILE:
                         raise DataError(f"{source}: {info.filename} inflates to {info.file_size >> 20} MiB")
                     yield _File(inside, archive.read(info))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"folder:{source} is neither a directory nor a readable zip: {error}") from None
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    """By name; what macOS adds beside every file (`._name`, `__MACOSX`) is none."""
+    return path.suffix.lower() in SUFFIXES and "__MACOSX" not in path.parts and not path.name.startswith("._")
 
 
 def _cached_pixels(files: list[_File], source: Path, size: int | None) -> Tensor:
@@ -106,13 +112,20 @@ def _cached_pixels(files: list[_File], source: Path, size: int | None) -> Tensor
     return pixels
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Greyscale or RGB without transparency; Pillow itself would clip 16-bit grey instead of scaling it."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+
+
 def _decoded(files: list[_File], source: Path, size: int | None) -> Tensor:
     """All images as uint8 (N, C, H, W); the first one fixes the size where `size` is not given."""
     arrays: list[np.ndarray] = []
     for file in files:
         try:
             with Image.open(io.BytesIO(file.content)) as opened:
-                image = opened.convert("L" if opened.mode in ("1", "L", "I;16") else "RGB")
+                image = _eight_bits(opened)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"folder:{source}: {file.path} is not a readable image: {error}") from None
         if size is not None:

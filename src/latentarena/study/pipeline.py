@@ -80,7 +80,7 @@ def prepare(name: str, assignments: Sequence[str], folder: Path, root: Path | No
             f"embedded {data.name} of scikit-learn instead, resized to {data.shape[1]}x{data.shape[2]}; "
             "its scores say nothing about " + wanted
         )
-    Architecture.of(recipe, data.shape, data.classes)
+    LatentModel(Architecture.of(recipe, data.shape, data.classes))  # refuses parts that do not fit together
     if getattr(rank_zero_only, "rank", 0) in (0, None):  # set by Fabric from the launcher's environment
         _claim(make_folder(folder), recipe, resume)
     return Prepared(Path(name).stem, recipe, data, folder, notice)

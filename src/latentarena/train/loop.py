@@ -125,13 +125,14 @@ def fit(objective: Objective, config: FitConfig, fabric: Fabric, folder: Path, k
             if done % every == 0 or done == run.steps:
                 metrics = run.metrics(done, now - logged)
                 logged = now
+            # Logged before it is saved: the curve of a resumed run has no gaps.
+            yield Tick(done, run.steps, done * run.batch, before + now - began, metrics)
             stop = _all_agree(fabric, interrupted, at_logging_point=bool(metrics))
             if stop or (metrics and (now - saved > SAVE_EVERY or done == run.steps)):
                 run.save(done, before + now - began)
                 saved = time.monotonic()
             if stop:
                 raise Interrupted(f"{key[1]}: stopped at step {done} of {run.steps}, saved; go on with --resume")
-            yield Tick(done, run.steps, done * run.batch, before + now - began, metrics)
     run.finish()
 
 
