@@ -120,9 +120,12 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder / CARD} is not JSON: {error}") from None
     try:
         card = validate(BundleCard, raw, str(folder / CARD))
-        model = LatentModel(card.architecture)
     except ArenaError as error:
         raise BundleError(str(error)) from None
+    try:
+        model = LatentModel(card.architecture)
+    except ArenaError as error:
+        raise BundleError(f"{folder / CARD}: {error}") from None
     if card.latent != model.latent_shape:
         raise BundleError(
             f"{folder / CARD}: latent = {list(card.latent)}, but the architecture has {list(model.latent_shape)}"

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run `arena`; a refusal is one line on stderr and a non-zero exit status."""
+    import typer
+
     from latentarena.cli.app import app
     from latentarena.errors import ArenaError
 
+    # typer carries its own click, so the base of its usage errors is found by name
+    usage: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments, prog_name="arena")
+        sys.exit(app(arguments, prog_name="arena", standalone_mode=False))
     except ArenaError as error:
         if debug:
             raise
-        print(f"arena: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("arena: interrupted before anything could be saved", file=sys.stderr)
-        sys.exit(130)
+        _refuse(str(error), error.exit_code)
+    except usage as error:
+        message = error.format_message()  # type: ignore[attr-defined]
+        if message.startswith("Usage:"):  # nothing was asked for, so help is the answer
+            print(message)
+            sys.exit(2)
+        _refuse(f"{message} (see arena --help)", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _refuse("interrupted; nothing of this step was saved", 130)
+
+
+def _refuse(message: str, status: int) -> NoReturn:
+    print(f"arena: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

@@ -77,8 +77,9 @@ def train(
 
     quiet_logs()
     folder = out or Path("runs") / Path(recipe).stem
-    prepared = prepare(recipe, overrides or [], folder, data, resume)
     fabric = make_fabric(accelerator, devices, nodes, precision, strategy)
+    prepared = prepare(recipe, overrides or [], folder, data, resume)
+    fabric.launch()
     if fabric.is_global_zero:
         if prepared.notice:
             console.print(f"NOTE: {prepared.notice}.", style="bold yellow")

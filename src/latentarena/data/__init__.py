@@ -51,10 +51,10 @@ def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
         DataError: damaged or unknown content.
         DataMissing: not found and not downloadable.
     """
+    if root is not None and not root.is_dir():
+        raise ConfigError(f"--data {root} is not a folder")
     if config.name == "digits":
         return embedded_digits()
     if config.name.startswith(FOLDER):
         return image_folder(Path(config.name.removeprefix(FOLDER)).expanduser(), config.size)
-    if root is not None and not root.is_dir():
-        raise ConfigError(f"--data {root} is not a folder")
     return load_idx(config.name, root)

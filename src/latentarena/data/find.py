@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -13,12 +14,13 @@ from torch import Tensor
 from latentarena.data.catalog import CATALOG, FILES, Entry
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.data.images import Dataset, Images
-from latentarena.errors import DataError, DataMissing
+from latentarena.errors import DataError, DataMissing, OutputError
 from latentarena.files import cache_folder, digest, make_folder
 
 __all__ = ["load_idx", "where"]
 
 log = logging.getLogger(__name__)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 SECONDS = 30  # of silence from a mirror before the next one is tried
 
 
@@ -120,6 +122,8 @@ def _download(name: str, entry: Entry) -> Path:
                     _checked(folder / f"{file}.gz", entry, index)
                 break
             except (OSError, ValueError, DataError) as error:  # no route, wrong hash, damaged
+                if isinstance(error, OSError) and error.errno in NO_ROOM:
+                    raise OutputError(f"cannot write {folder}: {error.strerror}; free some space") from None
                 (folder / f"{file}.gz").unlink(missing_ok=True)
                 reasons.append(f"{mirror}: {type(error).__name__}")
         else:

@@ -46,8 +46,9 @@ class _File:
 def image_folder(source: Path, size: int | None = None) -> Dataset:
     """Load a directory or zip of images, greyscale if all of them are, else RGB.
 
-    Layout: `[train|test/]CLASS/image.png`; images outside class folders share the label 0. Without `train`
-    and `test` folders one image in ten, chosen by the hash of its content, becomes the test split.
+    Layout: `[train|test/]CLASS/image.png`; a single folder around all of it is passed over; images outside
+    class folders share the label 0. Without `train` and `test` folders one image in ten, chosen by the hash of
+    its content, becomes the test split.
 
     Args:
         source: the directory or zip file.
@@ -58,7 +59,7 @@ def image_folder(source: Path, size: int | None = None) -> Dataset:
     """
     if not source.exists():
         raise DataError(f"folder:{source} does not exist")
-    files = sorted(_files(source), key=lambda f: f.path)
+    files = _unwrapped(sorted(_files(source), key=lambda f: f.path))
     if not files:
         raise DataError(f"folder:{source} holds no images ({', '.join(SUFFIXES)})")
     names = sorted({f.label for f in files})
@@ -86,11 +87,21 @@ def _files(source: Path) -> Iterator[_File]:
             for info in archive.infolist():
                 inside = PurePosixPath(info.filename)
                 if _is_image(inside):
-                    if info.file_size > LARGEST_FILE:
-                        raise DataError(f"{source}: {info.filename} inflates to {info.file_size >> 20} MiB")
-                    yield _File(inside, archive.read(info))
+                    with archive.open(info) as file:
+                        content = file.read(LARGEST_FILE + 1)  # whatever size the archive declares
+                    if len(content) > LARGEST_FILE:
+                        raise DataError(f"{source}: {info.filename} inflates to more than {LARGEST_FILE >> 20} MiB")
+                    yield _File(inside, content)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"folder:{source} is neither a directory nor a readable zip: {error}") from None
+
+
+def _unwrapped(files: list[_File]) -> list[_File]:
+    """Without the one folder that holds all class folders, as in `photos.zip` of `photos/cat/1.png`."""
+    wrapped = len({file.path.parts[0] for file in files}) == 1 and all(len(file.path.parts) > 2 for file in files)
+    if not wrapped or files[0].split:
+        return files
+    return [_File(PurePosixPath(*file.path.parts[1:]), file.content) for file in files]
 
 
 def _is_image(path: PurePosixPath) -> bool:
@@ -113,10 +124,14 @@ def _cached_pixels(files: list[_File], source: Path, size: int | None) -> Tensor
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Greyscale or RGB without transparency; Pillow itself would clip 16-bit grey instead of scaling it."""
+    """Greyscale or RGB, on white where transparent; Pillow itself would clip 16-bit grey instead of scaling it."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        flat = Image.alpha_composite(white, image.convert("RGBA"))
+        return flat.convert("L" if image.mode == "LA" else "RGB")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
 def _decoded(files: list[_File], source: Path, size: int | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentarena.errors import DataError
-from latentarena.files import digest
+from latentarena.files import digest, digest_json
 
 __all__ = ["Dataset", "Images"]
 
@@ -47,7 +47,8 @@ class Dataset:
     Attributes:
         name: what the user called it.
         classes: one name per label value.
-        digest: SHA-256 of all pixels and labels: the identity of the content, however it was packed.
+        digest: SHA-256 of all pixels, labels, their shapes and the class names: the identity of the content,
+            however it was packed.
     """
 
     name: str
@@ -65,13 +66,15 @@ class Dataset:
         """
         for title, split in (("train", train), ("test", test)):
             if not len(split):
-                raise DataError(f"{name}: the {title} split holds no images")
+                raise DataError(f"{name}: the {title} split holds no images; add some, or leave out train/ and test/")
         if train.shape != test.shape:
             raise DataError(f"{name}: train images are {train.shape} but test images are {test.shape}")
         if min(train.shape[1:]) < SMALLEST:
             raise DataError(f"{name}: images are {train.shape[1:]} pixels; the smallest that can be judged are 8x8")
         parts = (train.pixels, train.labels, test.pixels, test.labels)
-        return cls(name, train, test, classes, digest(*(p.contiguous().numpy().tobytes() for p in parts)))
+        form = digest_json([classes, [tuple(part.shape) for part in parts]])
+        content = digest(form.encode(), *(part.contiguous().numpy().tobytes() for part in parts))
+        return cls(name, train, test, classes, content)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from latentarena.data import Dataset
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import class_kl, confidence, entropy, frechet_distance, mse, psnr, ssim
 
-__all__ = ["METRICS", "Metric", "Score", "ScoreCard", "Subject", "judge_images", "score"]
+__all__ = ["METRICS", "Metric", "Score", "ScoreCard", "Subject", "class_counts", "judge_images", "score"]
 
 Better = Literal["higher", "lower", "like real data"]
 

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentarena.errors import ConfigError
 from latentarena.files import write_atomically
 
 __all__ = ["FORMATS", "grid", "png", "save_animation", "save_images"]
@@ -44,21 +43,18 @@ def png(picture: Image.Image) -> bytes:
 
 
 def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:
-    """Write generated images: a PNG grid, or an NPZ with `images` float32 (n, C, H, W) in [0, 1] and `labels`.
+    """Write generated images: a PNG grid, else an NPZ with `images` float32 (n, C, H, W) in [0, 1] and `labels`.
 
     Raises:
-        ConfigError: another suffix.
         OutputError: the file cannot be written.
     """
-    if path.suffix == ".png":
+    if path.suffix.lower() == ".png":
         write_atomically(path, png(grid(images)))
-    elif path.suffix == ".npz":
-        buffer = io.BytesIO()
-        arrays = {"images": images.float().numpy()} | ({} if labels is None else {"labels": labels.numpy()})
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        write_atomically(path, buffer.getvalue())
-    else:
-        raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not one of {', '.join(FORMATS)}")
+        return
+    buffer = io.BytesIO()
+    arrays = {"images": images.float().numpy()} | ({} if labels is None else {"labels": labels.numpy()})
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
 
 
 def save_animation(path: Path, frames: Sequence[Tensor], seconds: float = 3.0) -> None:

@@ -70,7 +70,7 @@ def prepare(name: str, assignments: Sequence[str], folder: Path, root: Path | No
     try:
         data = load_dataset(recipe.data, root)
     except DataMissing:
-        if recipe.otherwise is None:
+        if recipe.otherwise is None or root is not None:  # a folder that was named is not passed over in silence
             raise
         wanted = recipe.data.name
         name, recipe = recipe.otherwise, load_recipe(recipe.otherwise, assignments)

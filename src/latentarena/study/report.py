@@ -133,7 +133,8 @@ def _curves(logs: Path) -> Picture:
     for row, (stage, columns) in enumerate(stages.items(), 1):
         axes = figure.add_subplot(len(stages), 1, row)
         axes.plot(columns["seconds"], columns["loss"], color="#0a6e6e", linewidth=1)
-        axes.set(title=f"{stage} loss", xlabel="seconds", yscale="log")
+        wide = max(columns["loss"]) > 5 * min(columns["loss"])
+        axes.set(title=f"{stage} loss", xlabel="seconds", yscale="log" if wide else "linear")
         axes.grid(alpha=0.3)
     figure.tight_layout()
     return _plot(figure, "loss against time for each training stage", "Training loss by stage.")
@@ -177,5 +178,6 @@ def _classes(judge: Judge, data: Dataset, counts: Tensor) -> Picture:
     axes.errorbar(position, known, yerr=spread, fmt="_", color="#1d2330", capsize=4, label="train split, 95 % band")
     axes.set_xticks(position, data.classes)
     axes.set(ylabel="share", xlabel="class, as the judge sees it")
-    axes.legend(fontsize=8)
+    axes.set_ylim(0, 1.35 * float(torch.maximum(counts.max() / n, (known + spread).max())))
+    axes.legend(fontsize=8, loc="upper right", ncols=2)
     return _plot(figure, "bar chart of generated class shares", f"Classes among {n:,} samples.")

@@ -10,7 +10,7 @@ from torch import Tensor
 from latentarena.bundle import Bundle
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder
-from latentarena.study.pictures import save_animation, save_images
+from latentarena.study.pictures import FORMATS, save_animation, save_images
 from latentarena.study.scoring import labels_for
 from latentarena.train.model import LatentModel
 
@@ -29,11 +29,13 @@ def sample_to_file(
         ConfigError: unknown solver, suffix or label.
         OutputError: the file cannot be written.
     """
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not one of {', '.join(FORMATS)}")
     model = bundle.model
     classes = chosen_labels(model, n, labels)
     noise = model.noise(n, seed)
     make_folder(path.parent)
-    if path.suffix == ".gif":
+    if path.suffix.lower() == ".gif":
         frames = [model.decode(latents) for latents in model.trajectory(noise, classes, solver, steps)]
         save_animation(path, frames)
     else:

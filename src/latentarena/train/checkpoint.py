@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from latentarena.errors import CheckpointError
 from latentarena.files import digest, make_folder, write_atomically
 
-__all__ = ["Checkpoint", "Checkpoints", "pack_optimizer", "unpack_optimizer"]
+__all__ = ["Checkpoint", "Checkpoints", "load_exactly", "mismatch", "pack_optimizer", "unpack_optimizer"]
 
 log = logging.getLogger(__name__)
 KEPT = 2

@@ -1,4 +1,4 @@
-"""Where training runs: one call that turns the command line's words into a Lightning Fabric."""
+"""Where training runs: the command line's words as a Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def make_fabric(
     precision: str = "32-true",
     strategy: str = "auto",
 ) -> Fabric:
-    """A launched Fabric: with several devices or nodes this starts the other processes (DDP).
+    """A Fabric, checked and not yet launched: `launch()` starts the other processes of several devices (DDP).
 
     Args:
         accelerator: `auto`, `cpu`, `cuda`, `mps`.
@@ -36,15 +36,13 @@ def make_fabric(
     warnings.filterwarnings("ignore", module="lightning_fabric")
     count: int | str = int(devices) if devices.lstrip("-").isdigit() else devices
     try:
-        fabric = Fabric(
+        return Fabric(
             accelerator=accelerator,
             devices=count,
             num_nodes=nodes,
             precision=precision,  # type: ignore[arg-type]  # checked by Fabric
             strategy=strategy,
         )
-        fabric.launch()
     except (ValueError, TypeError, RuntimeError) as error:
         choice = f"accelerator={accelerator} devices={devices} nodes={nodes} precision={precision}"
         raise ConfigError(f"{choice}: {str(error).splitlines()[0]}") from None
-    return fabric

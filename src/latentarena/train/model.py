@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, AutoencoderConfig
@@ -28,7 +29,7 @@ class Architecture(Config):
         classes: names of the labels.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     classes: tuple[str, ...]
     autoencoder: AutoencoderConfig
     generator: GeneratorConfig
