@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def prune(folder: Path, keep: int) -> None:
     """Remove all but the `keep` most recently written files of a cache folder."""
-    files = sorted((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.stat().st_mtime, reverse=True)
-    for path in files[keep:]:
+    ages = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process may be pruning too
+            if not path.name.startswith("."):
+                ages.append((path.stat().st_mtime, path))
+    for _, path in sorted(ages, reverse=True)[keep:]:
         path.unlink(missing_ok=True)
 
 

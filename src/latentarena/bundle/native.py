@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from latentarena.config import Config, validate
 from latentarena.errors import ArenaError, BundleError
@@ -122,23 +124,24 @@ def load_bundle(folder: Path) -> Bundle:
         card = validate(BundleCard, raw, str(folder / CARD))
     except ArenaError as error:
         raise BundleError(str(error)) from None
+    content = _read(folder / WEIGHTS, None)
     try:
-        model = LatentModel(card.architecture)
+        with torch.device("meta"):  # shapes alone: a card cannot make us allocate what its weights do not hold
+            blueprint = LatentModel(card.architecture)
+        if card.latent != blueprint.latent_shape:
+            raise BundleError(f"latent = {list(card.latent)}, but the architecture has {list(blueprint.latent_shape)}")
     except ArenaError as error:
         raise BundleError(f"{folder / CARD}: {error}") from None
-    if card.latent != model.latent_shape:
-        raise BundleError(
-            f"{folder / CARD}: latent = {list(card.latent)}, but the architecture has {list(model.latent_shape)}"
-        )
-    content = _read(folder / WEIGHTS, None)
-    _fill(model, content, folder / WEIGHTS)
+    tensors = _fitting(blueprint, content, folder / WEIGHTS)
     if digest(content) != card.weights:
         raise BundleError(f"{folder / WEIGHTS} does not have the hash that {CARD} declares; the two are not one bundle")
+    model = LatentModel(card.architecture)
+    model.load_state_dict(tensors)
     return Bundle(card, model.eval().requires_grad_(False), digest(card_bytes, content))
 
 
-def _fill(model: LatentModel, content: bytes, path: Path) -> None:
-    """Load weights after the cheap refusals: header size, tensor names, shapes, types, finiteness."""
+def _fitting(blueprint: LatentModel, content: bytes, path: Path) -> dict[str, Tensor]:
+    """The weights, once header size, tensor names, shapes, types and finiteness are in order."""
     header = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else LARGEST_HEADER + 1
     if header > min(LARGEST_HEADER, len(content) - 8):
         raise BundleError(f"{path} is no safetensors file: its header does not fit in its {len(content)} bytes")
@@ -146,13 +149,13 @@ def _fill(model: LatentModel, content: bytes, path: Path) -> None:
         tensors = load(content)
     except (SafetensorError, ValueError, KeyError) as error:
         raise BundleError(f"{path} is no safetensors file: {error}") from None
-    fault = mismatch(model.state_dict(), tensors)
+    fault = mismatch(blueprint.state_dict(), tensors)
     if fault:
         raise BundleError(f"{path}: {fault}")
     for name, tensor in tensors.items():
         if not bool(tensor.isfinite().all()):
             raise BundleError(f"{path}: tensor {name!r} holds values that are not finite")
-    model.load_state_dict(tensors)
+    return tensors
 
 
 def _read(path: Path, limit: int | None) -> bytes:

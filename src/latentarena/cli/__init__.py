@@ -10,6 +10,13 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run `arena`; a refusal is one line on stderr and a non-zero exit status."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        _refuse("interrupted; nothing of this step was saved", 130)
+
+
+def _run() -> None:
     import typer
 
     from latentarena.cli.app import app
@@ -31,8 +38,8 @@ def main() -> None:
             print(message)
             sys.exit(2)
         _refuse(f"{message} (see arena --help)", 2)
-    except (KeyboardInterrupt, typer.Abort):
-        _refuse("interrupted; nothing of this step was saved", 130)
+    except typer.Abort as abort:  # typer's word for Ctrl-C
+        raise KeyboardInterrupt from abort
 
 
 def _refuse(message: str, status: int) -> NoReturn:

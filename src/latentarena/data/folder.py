@@ -87,13 +87,18 @@ def _files(source: Path) -> Iterator[_File]:
             for info in archive.infolist():
                 inside = PurePosixPath(info.filename)
                 if _is_image(inside):
-                    with archive.open(info) as file:
-                        content = file.read(LARGEST_FILE + 1)  # whatever size the archive declares
-                    if len(content) > LARGEST_FILE:
-                        raise DataError(f"{source}: {info.filename} inflates to more than {LARGEST_FILE >> 20} MiB")
-                    yield _File(inside, content)
+                    yield _File(inside, _member(archive, info, source))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"folder:{source} is neither a directory nor a readable zip: {error}") from None
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: Path) -> bytes:
+    if info.file_size <= LARGEST_FILE:  # which may be a lie
+        with archive.open(info) as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) <= LARGEST_FILE:
+            return content
+    raise DataError(f"folder:{source}: {info.filename} inflates to more than {LARGEST_FILE >> 20} MiB")
 
 
 def _unwrapped(files: list[_File]) -> list[_File]:

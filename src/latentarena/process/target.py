@@ -79,7 +79,7 @@ def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
 
 def refuse_singular(path: Path, target: Target) -> None:
     """Raise a ConfigError where det vanishes on the path's span."""
-    t = torch.linspace(*path.span, 101, dtype=torch.float64)
+    t = torch.linspace(*path.span, 101, dtype=torch.float64, device="cpu")
     at = path.at(t, t)
     p, q = target(at)
     det = (at.alpha * q - at.sigma * p).abs()

@@ -54,6 +54,8 @@ class Checkpoints:
         content = save(tensors, {"facts": json.dumps(checkpoint.facts), "step": str(checkpoint.step)})
         path = self.folder / f"{self.stage}-{checkpoint.step:08d}-{digest(content)[:16]}.safetensors"
         write_atomically(path, content)
+        for part in self.folder.glob(f".{self.stage}-*.part"):  # left by a process that was killed while writing
+            part.unlink(missing_ok=True)
         for old in self._paths()[KEPT:]:
             old.unlink(missing_ok=True)
         return path
@@ -64,12 +66,17 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints and every one is damaged.
         """
-        paths = self._paths()
+        paths, damaged = self._paths(), []
         for path in paths:
             try:
-                return self._read(path)
+                found = self._read(path)
             except (OSError, ValueError, KeyError, SafetensorError) as error:
                 log.warning("checkpoint %s is damaged (%s); falling back to the one before it", path, error)
+                damaged.append(path)
+            else:
+                for bad in damaged:  # out of the way, so that it does not count as one of those kept
+                    bad.rename(bad.with_suffix(".damaged"))
+                return found
         if paths:
             raise CheckpointError(
                 f"every checkpoint of {self.stage!r} in {self.folder} is damaged; delete them to start this stage anew"

@@ -32,7 +32,7 @@ from latentarena.train.checkpoint import (
     unpack_optimizer,
 )
 
-__all__ = ["FitConfig", "Objective", "Tick", "fit", "rate"]
+__all__ = ["FitConfig", "Objective", "Tick", "fit", "rate", "refuse_uneven"]
 
 LOGGED = 200  # points on a full loss curve
 SAVE_EVERY = 20.0  # seconds
@@ -136,6 +136,15 @@ def fit(objective: Objective, config: FitConfig, fabric: Fabric, folder: Path, k
     run.finish()
 
 
+def refuse_uneven(config: FitConfig, size: int, fabric: Fabric, stage: str) -> None:
+    """Raise a ConfigError where a stage's batch does not divide among the processes."""
+    batch = min(config.batch, size)
+    if batch % fabric.world_size:
+        raise ConfigError(
+            f"training.{stage}.batch = {batch} does not divide among {fabric.world_size} processes; choose a multiple"
+        )
+
+
 class _Run:
     """The state of one call of `fit`."""
 
@@ -149,10 +158,7 @@ class _Run:
     ) -> None:
         self.objective, self.config, self.fabric, self.store, self.key = objective, config, fabric, store, key
         self.batch, self.steps = min(config.batch, objective.size), config.steps(objective.size)
-        if self.batch % fabric.world_size:
-            raise ConfigError(
-                f"batch = {self.batch} does not divide among {fabric.world_size} processes; choose a multiple"
-            )
+        refuse_uneven(config, objective.size, fabric, key[1])
         self.trained = [p for p in objective.parameters() if p.requires_grad]
         adamw = torch.optim.AdamW(self.trained, config.lr, weight_decay=config.weight_decay, foreach=True)
         self.module, self.optimizer = fabric.setup(objective, adamw)

@@ -19,6 +19,7 @@ from latentarena.train.recipe import GeneratorConfig, Recipe, SamplingConfig
 __all__ = ["Architecture", "LatentModel"]
 
 CHUNK = 500  # latents at a time
+BLOCK = 16  # rows of noise drawn together
 
 
 class Architecture(Config):
@@ -123,8 +124,9 @@ class LatentModel(nn.Module):
         return torch.cat(images)
 
     def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
-        """The standard normal noise that `seed` stands for, (n, *latent), alike on every device."""
-        return torch.randn(n, *self.latent_shape, generator=stream(seed, purpose))
+        """The standard normal noise that `seed` stands for, (n, *latent), alike on every device and for every n."""
+        whole = -(-n // BLOCK) * BLOCK  # in whole blocks, so that the first samples do not depend on n
+        return torch.randn(whole, *self.latent_shape, generator=stream(seed, purpose))[:n]
 
     def parts(self) -> dict[str, int]:
         """Stored numbers by part: every weight and every buffer counts."""
