@@ -1,0 +1,132 @@
+"""The command line as a user meets it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import Arena
+from latentarena import __version__
+from latentarena.cli.app import _complete_recipe, app
+from latentarena.judge.score import METRICS, ScoreCard
+from latentarena.train.recipe import load_recipe
+from latentarena.train.shelf import recipe_about, recipe_names
+
+COMMANDS = ["train", "sample", "judge", "recipes", "doctor"]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_every_command(arena: Arena, option: str) -> None:
+    done = arena(option)
+    assert done.returncode == 0
+    assert [command for command in COMMANDS if f"\n  {command} " not in done.stdout] == []
+
+
+@pytest.mark.parametrize("words", [["train"], ["sample"], ["judge"], ["judge", "train"], ["recipes"], ["doctor"]])
+def test_every_command_explains_itself(arena: Arena, words: list[str]) -> None:
+    done = arena(*words, "--help")
+    assert done.returncode == 0
+    assert f"Usage: arena {' '.join(words)}" in done.stdout
+
+
+def test_version_is_the_package_version(arena: Arena) -> None:
+    assert arena("--version").stdout.strip() == __version__
+
+
+def test_recipes_are_listed_with_a_line_each(arena: Arena) -> None:
+    lines = arena("recipes").stdout.splitlines()
+    assert [line.split(maxsplit=1) for line in lines] == [[name, recipe_about(name)] for name in recipe_names()]
+
+
+def test_shown_recipe_is_yaml_that_loads_with_its_overrides(arena: Arena, tmp_path: Path) -> None:
+    done = arena("recipes", "show", "quickstart-digits", "seed=7", "sampling.steps=3")
+    path = tmp_path / "mine.yaml"
+    path.write_text(done.stdout)
+    assert load_recipe(str(path)) == load_recipe("quickstart-digits", ["seed=7", "sampling.steps=3"])
+
+
+def test_short_recipe_is_the_file_as_written(arena: Arena) -> None:
+    raw = yaml.safe_load(arena("recipes", "show", "quickstart", "--short").stdout)
+    assert raw["about"] == recipe_about("quickstart")
+    assert "seed" not in raw
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["recipes", "show", "quickstrat", "--short"], 2, "recipe 'quickstrat' is unknown; choose from"),
+        (["train", "quickstart-digits", "sampling.solver=rk4"], 2, "choose from euler, heun"),
+        (["judge", "nowhere"], 1, "cannot read nowhere/card.json"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_refusal_is_one_line_and_an_exit_code(arena: Arena, words: list[str], code: int, says: str) -> None:
+    done = arena(*words)
+    assert done.returncode == code
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("arena: ")
+    assert says in line
+
+
+def test_debug_shows_the_traceback(arena: Arena) -> None:
+    done = arena("recipes", "show", "quickstrat", "--short", "--debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ConfigError" in done.stderr
+
+
+def test_doctor_names_judge_device_and_data(arena: Arena) -> None:
+    done = arena("doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    named = {line.split()[0] for line in done.stdout.splitlines()}
+    assert {"versions", "machine", "device", "cache", "data", "judge"} <= named
+    assert "digits: embedded" in done.stdout
+
+
+def test_judging_again_gives_the_card_of_the_run(arena: Arena, tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    done = arena("judge", tiny_run / "bundle", "--json", path)
+    assert done.returncode == 0, done.stderr
+    card = ScoreCard.model_validate_json(path.read_text())
+    first = ScoreCard.model_validate_json((tiny_run / "score.json").read_text())
+    same = {"source": ""}  # so that an edit between the two runs does not matter
+    assert card.model_copy(update=same) == first.model_copy(update=same)
+    assert [metric.title for metric in METRICS.values() if metric.title.split()[0] not in done.stdout] == []
+    assert card.samples == 10_000
+
+
+def test_same_seed_gives_the_same_card_and_another_seed_another(arena: Arena, tiny_run: Path, tmp_path: Path) -> None:
+    cards = []
+    for i in range(2):
+        path = tmp_path / f"{i}.json"
+        done = arena("judge", tiny_run / "bundle", "--samples", 200, "--seed", 5, "--json", path)
+        assert done.returncode == 0, done.stderr
+        cards.append(path.read_bytes())
+    assert cards[0] == cards[1]
+    card, other = json.loads(cards[0]), json.loads((tiny_run / "score.json").read_text())
+    assert (card["samples"], card["seed"]) == (200, 5)
+    assert card["scores"]["mse"] == other["scores"]["mse"]
+    assert card["scores"]["frechet"]["value"] != other["scores"]["frechet"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("", recipe_names()), ("quickstart-", ["quickstart-digits"]), ("zzz", [])],
+)
+def test_recipe_names_are_completed(typed: str, offered: list[str]) -> None:
+    assert _complete_recipe(typed) == offered
+
+
+def test_shell_asks_for_completion_of_recipes(arena: Arena) -> None:
+    asked = {"_ARENA_COMPLETE": "complete_bash", "COMP_WORDS": "arena train quickstart-d", "COMP_CWORD": "2"}
+    done = arena(**asked)
+    assert done.stdout.split() == ["quickstart-digits"]
+
+
+def test_every_command_of_the_app_is_tested_here() -> None:
+    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert names | {group.name for group in app.registered_groups} == set(COMMANDS)

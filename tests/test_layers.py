@@ -1,0 +1,132 @@
+"""The architecture: imports go down only, and what is public is exported."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import latentarena
+
+HOME = Path(latentarena.__file__).parent
+LAYERS = [  # from the bottom; parts of one layer do not import each other
+    {"errors", "registry", "files", "config", "randomness", "facts"},
+    {"data"},
+    {"autoencoder"},
+    {"latents"},
+    {"process", "backbone"},
+    {"sample"},
+    {"train"},
+    {"bundle", "judge"},
+    {"study"},
+    {"cli"},
+    {"__main__"},
+]
+CORE = LAYERS[0]
+HEIGHT = {part: height for height, parts in enumerate(LAYERS) for part in parts}
+MODULES = {
+    ".".join(path.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(HOME.rglob("*.py"))
+    if path != HOME / "__init__.py"
+}
+PACKAGES = [name for name, path in MODULES.items() if path.name == "__init__.py"]
+
+
+def imports(source: str) -> Iterator[tuple[str, str]]:
+    """(module, name) of every import in the source, wherever it stands."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def imported_parts(source: str) -> Iterator[str]:
+    """The parts of this package that the source imports, such as `process` or `errors`."""
+    for module, name in imports(source):
+        root, *rest = module.split(".")
+        if root != "latentarena":
+            continue
+        if rest:
+            yield rest[0]
+        elif name != "__version__":
+            yield name
+
+
+def breaches(module: str, source: str) -> list[str]:
+    """The imports that do not go down."""
+    part = module.split(".")[0]
+    allowed = {part} | {other for other in HEIGHT if HEIGHT[other] < HEIGHT[part]} | (CORE if part in CORE else set())
+    return [other for other in imported_parts(source) if other not in allowed]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module: str) -> None:
+    assert breaches(module, MODULES[module].read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("process.path", "from latentarena.backbone import MLP"),
+        ("backbone.mlp", "import latentarena.process.path"),
+        ("bundle.native", "from latentarena.judge.score import score"),
+        ("judge.score", "from latentarena.bundle import Bundle"),
+        ("autoencoder.base", "from latentarena import latents"),
+        ("config", "def f():\n    from latentarena.data import Images"),
+        ("study.report", "from latentarena.cli.console import console"),
+    ],
+)
+def test_an_import_that_goes_up_or_sideways_would_be_seen(module: str, line: str) -> None:
+    assert len(breaches(module, line)) == 1
+
+
+def test_every_part_has_its_layer() -> None:
+    assert {module.split(".")[0] for module in MODULES} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("cli")])
+def test_only_the_command_line_imports_typer(module: str) -> None:
+    roots = {name.split(".")[0] for name, _ in imports(MODULES[module].read_text())}
+    assert roots.isdisjoint({"typer", "click"})
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "__main__"])
+def test_every_exported_name_exists(module: str) -> None:
+    loaded = importlib.import_module(f"latentarena.{module}")
+    exported = getattr(loaded, "__all__", [])
+    assert [name for name in exported if not hasattr(loaded, name)] == []
+    assert len(set(exported)) == len(exported)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_of_a_package_are_exported(package: str) -> None:
+    source = MODULES[package].read_text()
+    made = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    exported = getattr(importlib.import_module(f"latentarena.{package}"), "__all__", [])
+    assert {name for name in made if not name.startswith("_")} <= set(exported)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_another_part_imports_is_exported(module: str) -> None:
+    hidden = []
+    for source, name in imports(MODULES[module].read_text()):
+        root, *rest = source.split(".")
+        if root == "latentarena" and rest and rest[0] != module.split(".")[0]:
+            exported = getattr(importlib.import_module(source), "__all__", [])
+            hidden += [f"{source}.{name}"] if name not in exported else []
+    assert hidden == []
+
+
+def test_the_commands_are_listed_without_torch() -> None:
+    code = "import sys, latentarena.cli.app; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "latentarena.cli.app" in loaded
+    assert {"torch", "numpy", "scipy", "matplotlib"}.isdisjoint(loaded)
