@@ -27,7 +27,8 @@ TINY = [
 def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or fills the user's cache; subprocesses inherit this."""
     os.environ["LATENTARENA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    torch.set_num_threads(2)
+    os.environ["OMP_NUM_THREADS"] = "1"  # the models are tiny: threads that wait for each other cost more than they do
+    torch.set_num_threads(1)
 
 
 Arena = Callable[..., "subprocess.CompletedProcess[str]"]

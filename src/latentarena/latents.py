@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -9,10 +12,12 @@ from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, Posterior
 from latentarena.data import Images
+from latentarena.errors import OutputError
 from latentarena.files import cache_folder, digest, make_folder, prune, write_atomically
 
 __all__ = ["Standardiser", "encode_all", "module_digest"]
 
+log = logging.getLogger(__name__)
 CHUNK = 1000  # images at a time
 KEPT = 16  # encoded train splits in the cache
 SMALLEST = 1e-2  # standard deviation: a collapsed dimension is not blown up into noise
@@ -70,11 +75,19 @@ def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Po
             pass  # not there, or damaged: computed anew
     chunks = [autoencoder.encode(images.batch(slice(i, i + CHUNK))) for i in range(0, len(images), CHUNK)]
     shared = len(chunks[0].log_variance) == 1
-    variances = [chunk.log_variance for chunk in chunks]
+    variances = [chunk.log_variance.detach() for chunk in chunks]
     latents = Posterior(torch.cat([chunk.mean for chunk in chunks]), variances[0] if shared else torch.cat(variances))
     if learned:
+        _keep(path, latents)
+    return latents
+
+
+def _keep(path: Path, latents: Posterior) -> None:
+    """Cache; where the cache cannot be written, go on without it."""
+    tensors = {"mean": latents.mean, "log_variance": latents.log_variance}
+    try:
         make_folder(path.parent)
-        tensors = {"mean": latents.mean, "log_variance": latents.log_variance}
         write_atomically(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
         prune(path.parent, KEPT)
-    return latents
+    except OutputError as error:
+        log.warning("the encoded latents are not cached: %s", error)

@@ -184,8 +184,9 @@ def recipes_show(
     short: Annotated[bool, typer.Option("--short", help="The file as written, without defaults.")] = False,
 ) -> None:
     """Show a recipe in full: defaults and overrides included, ready to be saved and changed."""
+    source = recipe_source(recipe)
     if short:
-        typer.echo(recipe_source(recipe).read_text(), nl=False)
+        typer.echo(source.read_text(), nl=False)
         return
     from latentarena.train.recipe import load_recipe, to_yaml
 

@@ -7,6 +7,7 @@ statistics and the logits that a correct load gives on a fixed pattern.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def network(shape: tuple[int, int, int], classes: int, width: int) -> nn.ModuleD
 
 def freeze(trained: nn.ModuleDict) -> nn.ModuleDict:
     """The same function with each batch normalisation folded into its convolution, rounded to float16 values."""
+    trained = deepcopy(trained)
     kept: list[Any] = []
     for layer in trained["body"].children():
         if isinstance(layer, nn.BatchNorm2d):
@@ -112,6 +114,17 @@ def pattern(shape: tuple[int, int, int]) -> Tensor:
     return waves[:, None].repeat(1, channels, 1, 1)
 
 
+def _refuse_malformed(facts: Facts, tensors: dict[str, Tensor]) -> None:
+    d, k = 4 * facts.width, len(facts.classes)
+    shapes = {"temperature": (), "reference.mean": (d,), "reference.covariance": (d, d), "reference.frequencies": (k,)}
+    for name, shape in shapes.items():
+        tensor = tensors[name]
+        if tuple(tensor.shape) != shape or not bool(tensor.isfinite().all()):
+            raise JudgeError(f"judge tensor {name!r} of shape {tuple(tensor.shape)} is not {shape} finite numbers")
+    if not tensors["temperature"] > 0:
+        raise JudgeError(f"judge temperature is {float(tensors['temperature'])}; it must be positive")
+
+
 class Judge:
     """A classifier that scores images and cannot be changed by them.
 
@@ -123,13 +136,21 @@ class Judge:
     """
 
     def __init__(self, digest: str, facts: Facts, tensors: dict[str, Tensor]) -> None:
+        """Assemble from a file's content.
+
+        Raises:
+            JudgeError: a statistic of the wrong shape, or one that is not finite.
+        """
+        _refuse_malformed(facts, tensors)
         self.digest, self.facts = digest, facts
         self.reference = tensors["reference.mean"], tensors["reference.covariance"]
         self.frequencies = tensors["reference.frequencies"]
         self._temperature = float(tensors["temperature"])
-        self._network = freeze(network(facts.shape, len(facts.classes), facts.width))
+        with torch.device("meta"):  # no weights are drawn, so no random numbers are used up
+            self._network = freeze(network(facts.shape, len(facts.classes), facts.width))
         weights = {k.removeprefix("network."): v.float() for k, v in tensors.items() if k.startswith("network.")}
-        self._network.load_state_dict(weights)
+        self._network.load_state_dict(weights, assign=True)
+        self._network.requires_grad_(False)
 
     @property
     def name(self) -> str:
@@ -152,7 +173,9 @@ class Judge:
                 metadata: dict[str, Any] = file.metadata()
             tensors = load(content)
             judge = cls(hashed, Facts.model_validate_json(metadata["facts"]), tensors)
-        except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValidationError) as error:
+        except KeyError as error:
+            raise JudgeError(f"judge {path} lacks {error}; delete it and make it anew") from None
+        except (OSError, SafetensorError, TypeError, RuntimeError, ValidationError) as error:
             raise JudgeError(f"judge {path} cannot be read: {str(error).splitlines()[0]}") from None
         drift = float((judge.logits(pattern(judge.facts.shape)) - tensors["self_test.logits"]).abs().max())
         if not drift <= CLOSE:

@@ -172,6 +172,8 @@ def judge_for(
             continue
         if judge.facts.data == dataset.digest:
             return judge
+        if judge.facts.dataset == dataset.name:
+            log.warning("judge %s was made for another %s than this one and is passed over", judge.name, dataset.name)
     epochs = min(40.0, max(4.0, EXAMPLES / len(dataset.train)))
     config = JudgeConfig(width=16, fit=FitConfig(epochs=epochs, batch=128, lr=4e-3, warmup=0.1, weight_decay=0.02))
     return Judge.load(train_judge(dataset, config, Fabric(accelerator="auto", devices=1), home, watch))

@@ -173,9 +173,17 @@ def _classes(judge: Judge, data: Dataset, counts: Tensor) -> Picture:
     spread = 1.96 * (known * (1 - known) / n).sqrt()
     figure = Figure(figsize=(6, 3))
     axes = figure.add_subplot()
-    position = torch.arange(len(known))
-    axes.bar(position, counts / n, color="#58c9c1", label="generated")
-    axes.errorbar(position, known, yerr=spread, fmt="_", color="#1d2330", capsize=4, label="train split, 95 % band")
+    position = range(len(known))
+    axes.bar(position, (counts / n).tolist(), color="#58c9c1", label="generated")
+    axes.errorbar(
+        position,
+        known.tolist(),
+        yerr=spread.tolist(),
+        fmt="_",
+        color="#1d2330",
+        capsize=4,
+        label="train split, 95 % band",
+    )
     axes.set_xticks(position, data.classes)
     axes.set(ylabel="share", xlabel="class, as the judge sees it")
     axes.set_ylim(0, 1.35 * float(torch.maximum(counts.max() / n, (known + spread).max())))
