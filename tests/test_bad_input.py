@@ -66,7 +66,7 @@ RECIPES = [
     (["quickstart-digits", "seed=one"], ["seed = 'one'", "integer"]),
     (["quickstart-digits", "training.generator.lr=nan"], ["training.generator.lr", "nan", "finite"]),
     (["quickstart-digits", "training.autoencoder.epochs=0"], ["training.autoencoder.epochs = 0", "greater than 0"]),
-    (["quickstart-digits", "sampling.solver=rk4"], ["sampling.solver = 'rk4'", "euler, heun"]),
+    (["quickstart-digits", "sampling.solver=rk5"], ["sampling.solver = 'rk5'", "euler, heun"]),
     (["quickstart-digits", "generator.path=curvy"], ["generator.path = 'curvy'", "choose from straight"]),
     (["quickstart-digits", "generator.target=love"], ["generator.target = 'love'", "choose from", "velocity"]),
     (["quickstart-digits", "training.generator.times=now"], ["training.generator.times = 'now'", "uniform"]),
@@ -224,7 +224,7 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_bad_sampling_is_named(refuse: Refuse, bundle: Path, request: pytest.FixtureRequest) -> None:
     refusals = {
-        ("--solver", "rk4"): ["solver 'rk4'", "euler, heun"],
+        ("--solver", "rk5"): ["solver = 'rk5'", "euler, heun"],
         ("--out", "picture.bmp"): ["--out picture.bmp", ".png, .gif, .npz"],
         ("--out", "picture"): ["--out picture", "no suffix", ".png, .gif, .npz"],
     }

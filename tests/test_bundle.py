@@ -188,7 +188,7 @@ WRONG_CARDS: dict[str, tuple[Callable[[str], str], str]] = {
         r"latent = \[6\], but the architecture has \[7\]",
     ),
     "impossible latent": (changed("architecture.autoencoder.latent", [1, 9, 9]), r"\[1, 9, 9\] .* impossible"),
-    "unknown solver": (changed("architecture.sampling.solver", "rk4"), "rk4.*euler.*heun"),
+    "unknown solver": (changed("architecture.sampling.solver", "rk5"), "rk5.*euler.*heun"),
     "unknown kind": (changed("architecture.generator.backbone.kind", "unet"), "unet"),
     "no name": (changed("name", ""), "name"),
     "other format": (changed("format", 2), "format = 2"),

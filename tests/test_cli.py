@@ -58,7 +58,7 @@ def test_short_recipe_is_the_file_as_written(arena: Arena) -> None:
     ("words", "code", "says"),
     [
         (["recipes", "show", "quickstrat", "--short"], 2, "recipe 'quickstrat' is unknown; choose from"),
-        (["train", "quickstart-digits", "sampling.solver=rk4"], 2, "choose from euler, heun"),
+        (["train", "quickstart-digits", "sampling.solver=rk5"], 2, "choose from euler, heun"),
         (["judge", "nowhere"], 1, "cannot read nowhere/card.json"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

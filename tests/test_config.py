@@ -67,7 +67,7 @@ REFUSALS = [
     ("training.generator.learning=1", ["training.generator", "unknown key 'learning'", "epochs", "lr"]),
     ("seed=-1", ["seed = -1", "greater than or equal to 0"]),
     ("seed=many", ["seed = 'many'", "integer"]),
-    ("sampling.solver=rk4", ["sampling.solver = 'rk4'", "choose from euler, heun"]),
+    ("sampling.solver=rk5", ["sampling.solver = 'rk5'", "choose from euler, heun"]),
     ("sampling.steps=0", ["sampling.steps = 0", "greater than or equal to 1"]),
     ("generator.path=curly", ["generator.path = 'curly'", "choose from straight"]),
     ("generator.target=flow", ["generator.target = 'flow'", "choose from data, noise, v, velocity"]),

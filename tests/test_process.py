@@ -12,8 +12,9 @@ from latentarena.process import PATHS, TARGETS, TIMES, Network, Path, Point, Row
 from latentarena.randomness import Draws, stream
 
 LATENTS = [(7,), (3, 5), (2, 3, 4)]
-REGULAR = [("straight", "v"), ("straight", "velocity")]
-SINGULAR = [("straight", "noise"), ("straight", "data")]
+BROKEN = {"straight": {"noise", "data"}, "trigonometric": {"noise", "data"}}  # where an end of the span is reached
+SINGULAR = [(path, target) for path in PATHS for target in TARGETS if target in BROKEN.get(path, ())]
+REGULAR = [(path, target) for path in PATHS for target in TARGETS if target not in BROKEN.get(path, ())]
 
 
 class Cosine(Path):
@@ -43,30 +44,33 @@ def perfect(at: Point, row: Row, data: Tensor, noise: Tensor) -> Network:
     return lambda x, t, labels: p * data + q * noise - gaussian * x
 
 
-def times(n: int) -> Tensor:
-    """n times in [0, 1], ends included, float64."""
-    return torch.linspace(0, 1, n, dtype=torch.float64)
+def times(n: int, path: Path | None = None) -> Tensor:
+    """n times over the path's span (else [0, 1]), ends included, float64."""
+    return torch.linspace(*(path.span if path else (0, 1)), n, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("path", EVERY_PATH, ids=lambda p: type(p).__name__)
 def test_path_leads_from_data_to_noise(path: Path) -> None:
     data, noise = normal(2, 5, key="data"), normal(2, 5, key="noise")
-    at = path.at(torch.tensor([0.0, 1.0], dtype=torch.float64), data)
-    torch.testing.assert_close(at.mix(data, noise), torch.stack([data[0], noise[1]]), atol=1e-15, rtol=0)
+    at = path.at(times(2, path), data)
+    ends = torch.stack([data[0], noise[1]])
+    cut = {"LinearBeta": 0.05, "Cosine": 0.05}.get(type(path).__name__, 1e-15)  # their spans stop short of the ends
+    torch.testing.assert_close(at.mix(data, noise), ends, atol=cut, rtol=0)
+    assert bool((path.at(times(99, path), times(99, path)).alpha.diff() < 0).all())
 
 
 @pytest.mark.parametrize("path", EVERY_PATH, ids=lambda p: type(p).__name__)
 def test_path_derivatives_equal_autograd(path: Path) -> None:
-    t = times(11).requires_grad_()
+    t = times(11, path).requires_grad_()
     at = path.at(t.detach(), t.detach())
     for formula, derivative in ((path.alpha, at.d_alpha), (path.sigma, at.d_sigma)):
         (expected,) = torch.autograd.grad(formula(t).sum(), t)
-        torch.testing.assert_close(derivative, expected, atol=1e-14, rtol=0)
+        torch.testing.assert_close(derivative, expected, atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("path", EVERY_PATH, ids=lambda p: type(p).__name__)
 def test_velocity_is_the_slope_of_the_mix(path: Path) -> None:
-    data, noise, t, h = normal(9, 4, key="data"), normal(9, 4, key="noise"), times(11)[1:-1], 1e-5
+    data, noise, t, h = normal(9, 4, key="data"), normal(9, 4, key="noise"), times(11, path)[1:-1], 1e-5
     slope = (path.at(t + h, data).mix(data, noise) - path.at(t - h, data).mix(data, noise)) / (2 * h)
     torch.testing.assert_close(path.at(t, data).velocity(data, noise), slope, atol=1e-8, rtol=0)
 
@@ -83,31 +87,28 @@ def test_times_broadcast_over_latents_of_any_rank(latent: tuple[int, ...]) -> No
         torch.testing.assert_close(batch.velocity(data, noise)[i : i + 1], alone, atol=1e-15, rtol=0)
 
 
-def test_every_shipped_pair_is_listed_here() -> None:
-    assert {(path, target) for path in PATHS for target in TARGETS} == {*REGULAR, *SINGULAR}
-
-
 @pytest.mark.parametrize("latent", LATENTS, ids=str)
 @pytest.mark.parametrize(("path_name", "target_name"), REGULAR)
 def test_perfect_network_gives_back_data_and_noise(path_name: str, target_name: str, latent: tuple[int, ...]) -> None:
-    path, target, t = PATHS[path_name](), TARGETS[target_name], times(21)
+    path, target = PATHS[path_name](), TARGETS[target_name]
+    t = times(21, path)
     data, noise = normal(21, *latent, key="data"), normal(21, *latent, key="noise")
     at = path.at(t, data)
     network = perfect(at, target(at), data, noise)
     estimate = denoiser(network, path, target)(at.mix(data, noise), t, None)
-    torch.testing.assert_close(estimate.data, data, atol=1e-14, rtol=0)
-    torch.testing.assert_close(estimate.noise, noise, atol=1e-14, rtol=0)
+    torch.testing.assert_close(estimate.data, data, atol=1e-11, rtol=0)
+    torch.testing.assert_close(estimate.noise, noise, atol=1e-11, rtol=0)
 
 
 @pytest.mark.parametrize("path", EVERY_PATH, ids=lambda p: type(p).__name__)
 @pytest.mark.parametrize("target_name", ["v", "velocity"])
 def test_silent_network_is_the_exact_denoiser_of_unit_gaussian_data(target_name: str, path: Path) -> None:
-    x, t = normal(21, 4), times(21)
+    x, t = normal(21, 4), times(21, path)
     estimate = denoiser(lambda x, t, labels: torch.zeros_like(x), path, TARGETS[target_name])(x, t, None)
     at = path.at(t, x)
     variance = at.alpha**2 + at.sigma**2  # of x_t; conditional expectations of a Gaussian are linear
-    torch.testing.assert_close(estimate.data, at.alpha / variance * x, atol=1e-14, rtol=0)
-    torch.testing.assert_close(estimate.noise, at.sigma / variance * x, atol=1e-14, rtol=0)
+    torch.testing.assert_close(estimate.data, at.alpha / variance * x, atol=1e-11, rtol=0)
+    torch.testing.assert_close(estimate.noise, at.sigma / variance * x, atol=1e-11, rtol=0)
 
 
 @pytest.mark.parametrize("target_name", ["v", "velocity"])
@@ -149,7 +150,7 @@ def test_denoiser_hands_labels_and_a_time_for_each_row_to_the_network() -> None:
 
 
 @pytest.mark.parametrize("latent", LATENTS, ids=str)
-@pytest.mark.parametrize(("path_name", "target_name"), [*REGULAR, *SINGULAR])
+@pytest.mark.parametrize(("path_name", "target_name"), [("straight", target) for target in TARGETS])
 def test_matching_loss_is_the_mean_squared_error_of_the_row(
     path_name: str, target_name: str, latent: tuple[int, ...]
 ) -> None:

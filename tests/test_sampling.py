@@ -61,7 +61,7 @@ def make(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 
 def draw(bundle: Bundle, path: Path, n: int = 7, seed: int = 0, labels: str | None = None, steps: int = 2) -> Path:
-    sample_to_file(bundle, path, n, seed, labels, None, steps)
+    sample_to_file(bundle, path, n, seed, labels, bundle.card.architecture.sampling.but(steps=steps))
     return path
 
 
@@ -97,9 +97,11 @@ def test_arrays_are_images_and_only_conditional_models_have_labels(make: Make, k
 def test_images_do_not_depend_on_the_chunk(make: Make, kind: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make(kind)[1].model
     noise, labels = model.noise(9, seed=1), labels_for(model, 9)
-    whole = model.generate(noise, labels, steps=2)
+    whole = model.generate(noise, labels, model.architecture.sampling.but(steps=2))
     monkeypatch.setattr(model_module, "CHUNK", chunk)
-    torch.testing.assert_close(model.generate(noise, labels, steps=2), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        model.generate(noise, labels, model.architecture.sampling.but(steps=2)), whole, rtol=0, atol=1e-5
+    )
     torch.testing.assert_close(model.decode(model.encode(whole)), model.decode(model.encode(whole[:9])))
 
 
@@ -107,18 +109,24 @@ def test_images_do_not_depend_on_the_chunk(make: Make, kind: str, chunk: int, mo
 def test_one_image_alone_is_that_image_among_others(make: Make, kind: str) -> None:
     model = make(kind)[1].model
     noise, labels = model.noise(5, seed=1), labels_for(model, 5)
-    alone = model.generate(noise[3:4], None if labels is None else labels[3:4], steps=2)
-    torch.testing.assert_close(alone, model.generate(noise, labels, steps=2)[3:4], rtol=0, atol=1e-5)
+    alone = model.generate(
+        noise[3:4], None if labels is None else labels[3:4], model.architecture.sampling.but(steps=2)
+    )
+    torch.testing.assert_close(
+        alone, model.generate(noise, labels, model.architecture.sampling.but(steps=2))[3:4], rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_last_of_a_trajectory_is_what_is_generated(make: Make, kind: str) -> None:
     model = make(kind)[1].model
     noise, labels = model.noise(4, seed=1), labels_for(model, 4)
-    latents = list(model.trajectory(noise, labels, steps=3))
+    latents = list(model.trajectory(noise, labels, model.architecture.sampling.but(steps=3)))
     assert len(latents) == 4
     torch.testing.assert_close(latents[0], model.scale.invert(noise))
-    assert torch.equal(model.decode(latents[-1]), model.generate(noise, labels, steps=3))
+    assert torch.equal(
+        model.decode(latents[-1]), model.generate(noise, labels, model.architecture.sampling.but(steps=3))
+    )
 
 
 @pytest.mark.parametrize("kind", ["conditional", "conditional spatial"])
@@ -195,8 +203,12 @@ def test_labels_that_a_model_does_not_know_are_refused(make: Make, tiny_bundle: 
 def test_what_cannot_be_written_or_drawn_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\.jpg is not one of \.png, \.gif, \.npz"):
         draw(tiny_bundle, tmp_path / "x.jpg")
-    with pytest.raises(ConfigError, match=r"rk4.*euler.*heun"):
-        sample_to_file(tiny_bundle, tmp_path / "x.png", 1, 0, None, "rk4", None)
+    with pytest.raises(ConfigError, match=r"rk5.*euler.*heun"):
+        tiny_bundle.card.architecture.sampling.but(solver="rk5")
+    with pytest.raises(ConfigError, match="unconditional"):
+        sample_to_file(
+            tiny_bundle, tmp_path / "x.png", 1, 0, None, tiny_bundle.card.architecture.sampling.but(guidance=2)
+        )
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
         draw(tiny_bundle, tmp_path / "file" / "x.png")

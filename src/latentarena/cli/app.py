@@ -96,7 +96,10 @@ def sample(
     steps: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Solver steps; the bundle's own unless given.")
     ] = None,
-    solver: Annotated[str | None, typer.Option(help="euler or heun; the bundle's own unless given.")] = None,
+    solver: Annotated[
+        str | None, typer.Option(help="Such as euler, heun, ddim; the bundle's own unless given.")
+    ] = None,
+    guidance: Annotated[float | None, typer.Option(help="For conditional models: scale; 1 is none.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     labels: Annotated[
         str | None, typer.Option(help="For conditional models: classes in turn, such as 3 or 0,1,2.")
@@ -110,7 +113,9 @@ def sample(
     from latentarena.cli.console import console
     from latentarena.study.sampling import sample_to_file
 
-    shown = sample_to_file(load_bundle(bundle), out, n, seed, labels, solver, steps)
+    loaded = load_bundle(bundle)
+    sampling = loaded.card.architecture.sampling.but(solver, steps, guidance)
+    shown = sample_to_file(loaded, out, n, seed, labels, sampling)
     console.print(f"{shown} -> {out}")
 
 

@@ -5,6 +5,7 @@ One time for everything: t = 0 is data, t = 1 is noise.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from torch.func import jvp
 
 from latentarena.registry import Registry
 
-__all__ = ["PATHS", "Path", "Point", "Straight"]
+__all__ = ["PATHS", "Cosine", "LinearBeta", "Path", "Point", "Straight", "Trigonometric", "VariancePreserving"]
 
 
 @dataclass(frozen=True)
@@ -76,4 +77,53 @@ class Straight(Path):
         return t
 
 
-PATHS: Registry[type[Path]] = Registry("path", straight=Straight)
+class VariancePreserving(Path):
+    """alpha^2 + sigma^2 = 1, with sigma following from alpha; the span stops short of both ends.
+
+    At t = 0 the derivative of sigma is infinite, and at t = 1 the cosine schedule has no data left.
+    """
+
+    span = (1e-3, 0.995)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """sqrt(1 - alpha^2), in the form that keeps its digits near t = 0."""
+        return (-torch.expm1(2 * self.alpha(t).log())).sqrt()
+
+
+class LinearBeta(VariancePreserving):
+    """DDPM's linear beta schedule in continuous time (Ho et al., 2020; Song et al., 2021, eq. 33)."""
+
+    span = (1e-3, 1.0)
+    first, last = 0.1, 20.0  # beta at t = 0 and t = 1: 1e-4 and 0.02 in each of 1000 steps
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """exp(-1/2 * integral of beta from 0 to t)."""
+        return torch.exp(-0.25 * t.square() * (self.last - self.first) - 0.5 * t * self.first)
+
+
+class Cosine(VariancePreserving):
+    """The cosine schedule of improved DDPM (Nichol & Dhariwal, 2021, eq. 17), offset 0.008."""
+
+    offset = 0.008
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """cos((t + s) / (1 + s) * pi / 2), scaled to 1 at t = 0."""
+        quarter = math.pi / 2 / (1 + self.offset)
+        return torch.cos((t + self.offset) * quarter) / math.cos(self.offset * quarter)
+
+
+class Trigonometric(Path):
+    """A quarter of the unit circle (Albergo & Vanden-Eijnden, 2023): variance preserving at every t."""
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """cos(t * pi / 2)."""
+        return torch.cos(t * (math.pi / 2))
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """sin(t * pi / 2)."""
+        return torch.sin(t * (math.pi / 2))
+
+
+PATHS: Registry[type[Path]] = Registry(
+    "path", straight=Straight, vp_linear=LinearBeta, vp_cosine=Cosine, trigonometric=Trigonometric
+)

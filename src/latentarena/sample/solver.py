@@ -1,4 +1,7 @@
-"""Solvers turn a denoiser into a `Jump`: (x at t, t, s) -> x at s."""
+"""Solvers turn a denoiser into a `Jump`: (x at t, t, s) -> x at s.
+
+A registered solver takes a generator, which only the stochastic ones use.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,26 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torchdiffeq import odeint
 
 from latentarena.process import Denoiser, Path
 from latentarena.registry import Registry
 
-__all__ = ["SOLVERS", "Jump", "Solver", "euler", "heun", "sample", "uniform_times"]
+__all__ = [
+    "GRIDS",
+    "SOLVERS",
+    "Jump",
+    "Solver",
+    "ddim",
+    "dopri5",
+    "dpm_solver_pp",
+    "euler",
+    "euler_maruyama",
+    "heun",
+    "midpoint",
+    "rk4",
+    "sample",
+]
 
 Jump = Callable[[Tensor, Tensor, Tensor], Tensor]
 Solver = Callable[[Path, Denoiser, Tensor | None], Jump]
@@ -49,13 +67,146 @@ def heun(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
     return jump
 
 
-SOLVERS: Registry[Solver] = Registry("solver", euler=euler, heun=heun)
+def midpoint(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
+    """Second order, two evaluations a step: the slope half-way."""
+    velocity = _velocity(path, denoise, labels)
+
+    def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        half = (s - t) / 2
+        return x + (s - t) * velocity(x + half * velocity(x, t), t + half)
+
+    return jump
 
 
-def uniform_times(path: Path, steps: int) -> Tensor:
-    """From noise to data in equal steps: (steps + 1,), descending."""
-    first, last = path.span
-    return torch.linspace(last, first, steps + 1)
+def rk4(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
+    """The classical Runge-Kutta method: fourth order, four evaluations a step."""
+    velocity = _velocity(path, denoise, labels)
+
+    def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        step, half = s - t, (s - t) / 2
+        k1 = velocity(x, t)
+        k2 = velocity(x + half * k1, t + half)
+        k3 = velocity(x + half * k2, t + half)
+        k4 = velocity(x + step * k3, s)
+        return x + step * (k1 + 2 * k2 + 2 * k3 + k4) / 6
+
+    return jump
+
+
+def dopri5(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
+    """Adaptive Dormand-Prince of order 5 by torchdiffeq, tolerance 1e-6; a step is as many evaluations as it needs."""
+    velocity = _velocity(path, denoise, labels)
+
+    def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        def slope(u: Tensor, y: Tensor) -> Tensor:
+            return velocity(y, u.clamp(torch.minimum(t, s), torch.maximum(t, s)))  # trial steps overshoot the span
+
+        ends = torch.stack([t, s])
+        land = {"step_t": ends}  # on s itself, for the interpolation beyond it is coarse
+        return odeint(slope, x, ends, method="dopri5", rtol=1e-6, atol=1e-6, options=land)[-1]  # type: ignore[no-any-return]
+
+    return jump
+
+
+def ddim(eta: float = 0.0, generator: torch.Generator | None = None) -> Solver:
+    """DDIM (Song et al., 2021, eq. 12): eta = 0 is deterministic, eta = 1 is DDPM's ancestral sampling.
+
+    Args:
+        eta: share of fresh noise, in [0, 1].
+        generator: of the fresh noise.
+    """
+
+    def solver(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
+        def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+            estimate = denoise(x, t, labels)
+            now, then = path.at(t, x), path.at(s, x)
+            kept = (now.alpha * then.sigma / (then.alpha * now.sigma)).square()
+            up = eta * then.sigma * (1 - kept).clamp(min=0).sqrt()
+            mean = then.alpha * estimate.data + (then.sigma.square() - up.square()).clamp(min=0).sqrt() * estimate.noise
+            return mean + up * _fresh(x, generator) if eta else mean
+
+        return jump
+
+    return solver
+
+
+def dpm_solver_pp(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
+    """DPM-Solver++(2M) (Lu et al., 2022, algorithm 2): second order, one evaluation a step, one step of memory."""
+    memory: list[tuple[Tensor, Tensor]] = []  # (data estimate, log-SNR step) of the last jump
+
+    def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        data = denoise(x, t, labels).data
+        now, then = path.at(t, x), path.at(s, x)
+        h = (then.alpha / then.sigma).log() - (now.alpha / now.sigma).log()
+        guess = data
+        if memory and bool(h.isfinite().all()):  # the jump onto sigma = 0 is of first order
+            before, last = memory.pop()
+            guess = data + h / (2 * last) * (data - before)
+        memory[:] = [(data, h)]
+        return then.sigma / now.sigma * x - then.alpha * torch.expm1(-h) * guess
+
+    return jump
+
+
+def euler_maruyama(churn: float = 1.0, generator: torch.Generator | None = None) -> Solver:
+    """The reverse SDE with diffusion g^2 = 2 churn sigma, which has the ODE's marginals (Ma et al., 2024, eq. 4).
+
+    With score = -noise / sigma: x_s = x + (s - t) v - churn (t - s) noise + sqrt(2 churn sigma (t - s)) z.
+
+    Args:
+        churn: how much noise is removed and put back; 0 is Euler.
+        generator: of the fresh noise.
+    """
+
+    def solver(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
+        def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+            estimate = denoise(x, t, labels)
+            at, step = path.at(t, x), t - s
+            drift = at.velocity(estimate.data, estimate.noise) + churn * estimate.noise
+            return x - step * drift + (2 * churn * at.sigma * step).sqrt() * _fresh(x, generator)
+
+        return jump
+
+    return solver
+
+
+def _fresh(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+
+
+SOLVERS: Registry[Callable[[torch.Generator], Solver]] = Registry(
+    "solver",
+    euler=lambda _: euler,
+    heun=lambda _: heun,
+    midpoint=lambda _: midpoint,
+    rk4=lambda _: rk4,
+    dopri5=lambda _: dopri5,
+    ddim=lambda _: ddim(),
+    ddpm=lambda generator: ddim(1.0, generator),
+    dpm_solver_pp=lambda _: dpm_solver_pp,
+    sde=lambda generator: euler_maruyama(generator=generator),
+)
+
+
+def _grid(spread: Callable[[Tensor], Tensor]) -> Callable[[Path, int], Tensor]:
+    """A time grid from noise to data, (steps + 1,) descending: `spread` maps [0, 1] onto itself, 0 being data."""
+
+    def times(path: Path, steps: int) -> Tensor:
+        first, last = path.span
+        return first + (last - first) * spread(torch.linspace(1, 0, steps + 1, dtype=torch.float64)).float()
+
+    return times
+
+
+GRIDS: Registry[Callable[[Path, int], Tensor]] = Registry(
+    "time grid",
+    uniform=_grid(lambda u: u),
+    quadratic=_grid(torch.square),  # more steps near the data (Song et al., 2021)
+    karras=_grid(
+        lambda u: ((u + (1 - u) * 0.002 ** (1 / 7)) ** 7 - 0.002) / (1 - 0.002)
+    ),  # rho = 7 (Karras et al., 2022)
+    warped=_grid(lambda u: 3 * u / (1 + 2 * u)),  # shift 3: more steps near the noise (Esser et al., 2024)
+)
 
 
 def sample(jump: Jump, noise: Tensor, times: Tensor) -> Iterator[Tensor]:

@@ -13,35 +13,36 @@ from latentarena.files import make_folder
 from latentarena.study.pictures import FORMATS, save_animation, save_images
 from latentarena.study.scoring import labels_for
 from latentarena.train.model import LatentModel
+from latentarena.train.recipe import SamplingConfig
 
 __all__ = ["chosen_labels", "sample_to_file"]
 
 
-def sample_to_file(
-    bundle: Bundle, path: Path, n: int, seed: int, labels: str | None, solver: str | None, steps: int | None
-) -> str:
+def sample_to_file(bundle: Bundle, path: Path, n: int, seed: int, labels: str | None, sampling: SamplingConfig) -> str:
     """Draw n images and write them as PNG, GIF (the trajectory) or NPZ.
 
     Returns:
         A line that says what was drawn.
 
     Raises:
-        ConfigError: unknown solver, suffix or label.
+        ConfigError: unknown suffix or label, or guidance without labels.
         OutputError: the file cannot be written.
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not one of {', '.join(FORMATS)}")
     model = bundle.model
+    if sampling.guidance != 1 and not model.conditional:
+        raise ConfigError(f"--guidance {sampling.guidance}: this model is unconditional; leave --guidance out")
     classes = chosen_labels(model, n, labels)
     noise = model.noise(n, seed)
     make_folder(path.parent)
     if path.suffix.lower() == ".gif":
-        frames = [model.decode(latents) for latents in model.trajectory(noise, classes, solver, steps)]
+        frames = [model.decode(latents) for latents in model.trajectory(noise, classes, sampling)]
         save_animation(path, frames)
     else:
-        save_images(path, model.generate(noise, classes, solver, steps), classes)
-    sampling = bundle.card.architecture.sampling
-    return f"{n:,} images of {bundle.card.name}, {solver or sampling.solver} x {steps or sampling.steps}, seed {seed}"
+        save_images(path, model.generate(noise, classes, sampling), classes)
+    guided = f", guidance {sampling.guidance}" if sampling.guidance != 1 else ""
+    return f"{n:,} images of {bundle.card.name}, {sampling.solver} x {sampling.steps}{guided}, seed {seed}"
 
 
 def chosen_labels(model: LatentModel, n: int, text: str | None) -> Tensor | None:

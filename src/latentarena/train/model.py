@@ -13,7 +13,7 @@ from latentarena.config import Config
 from latentarena.latents import Standardiser
 from latentarena.process import PATHS, TARGETS, denoiser
 from latentarena.randomness import stream
-from latentarena.sample import SOLVERS, sample, uniform_times
+from latentarena.sample import GRIDS, SOLVERS, classifier_free, sample
 from latentarena.train.recipe import GeneratorConfig, Recipe, SamplingConfig
 
 __all__ = ["Architecture", "LatentModel"]
@@ -68,7 +68,7 @@ class LatentModel(nn.Module):
             self.scale = Standardiser(self.autoencoder.latent_shape)
             classes = len(architecture.classes) if config.conditional else None
             self.network = config.backbone.build(self.autoencoder.latent_shape, classes)
-        self._denoise = denoiser(self.network, self.path, self.target)
+        self.denoise = denoiser(self.network, self.path, self.target)
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -92,34 +92,34 @@ class LatentModel(nn.Module):
 
     @torch.no_grad()
     def trajectory(
-        self, noise: Tensor, labels: Tensor | None = None, solver: str | None = None, steps: int | None = None
+        self,
+        noise: Tensor,
+        labels: Tensor | None = None,
+        sampling: SamplingConfig | None = None,
+        generator: torch.Generator | None = None,
     ) -> Iterator[Tensor]:
         """Latents at every sampler time from noise to data, each (N, *latent) on the autoencoder's scale.
 
         Args:
             noise: standard normal, (N, *latent).
             labels: int64 (N,) for a conditional model.
-            solver, steps: those of the architecture unless given.
-
-        Raises:
-            ConfigError: an unknown solver.
+            sampling: how; the architecture's own unless given.
+            generator: of the fresh noise that stochastic solvers add; always the same unless given.
         """
-        sampling = self.architecture.sampling
+        how = sampling or self.architecture.sampling
         labels = labels.to(self.device) if labels is not None else None
-        jump = SOLVERS[solver or sampling.solver](self.path, self._denoise, labels)
-        times = uniform_times(self.path, steps or sampling.steps).to(self.device)
-        for x in sample(jump, noise.to(self.device), times):
+        guided = classifier_free(how.guidance, how.interval)(self.denoise) if how.guidance != 1 else self.denoise
+        jump = SOLVERS[how.solver](generator or stream("fresh noise"))(self.path, guided, labels)
+        for x in sample(jump, noise.to(self.device), GRIDS[how.grid](self.path, how.steps).to(self.device)):
             yield self.scale.invert(x)
 
     @torch.no_grad()
-    def generate(
-        self, noise: Tensor, labels: Tensor | None = None, solver: str | None = None, steps: int | None = None
-    ) -> Tensor:
+    def generate(self, noise: Tensor, labels: Tensor | None = None, sampling: SamplingConfig | None = None) -> Tensor:
         """Images (N, C, H, W) in [0, 1] from noise (N, *latent): a deterministic function; see `trajectory`."""
-        images = []
+        images, generator = [], stream("fresh noise")
         for start in range(0, len(noise), CHUNK):
             rows = slice(start, start + CHUNK)
-            *_, last = self.trajectory(noise[rows], None if labels is None else labels[rows], solver, steps)
+            *_, last = self.trajectory(noise[rows], None if labels is None else labels[rows], sampling, generator)
             images.append(self.autoencoder.decode(last).cpu())
         return torch.cat(images)
 

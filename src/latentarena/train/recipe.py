@@ -14,7 +14,7 @@ from latentarena.backbone import BackboneConfig
 from latentarena.config import Config, override, read_yaml, validate
 from latentarena.data import DataConfig
 from latentarena.process import PATHS, TARGETS, TIMES
-from latentarena.sample import SOLVERS
+from latentarena.sample import GRIDS, SOLVERS
 from latentarena.train.loop import FitConfig
 from latentarena.train.shelf import recipe_source
 
@@ -43,15 +43,40 @@ class GeneratorConfig(Config):
 
 
 class SamplingConfig(Config):
-    """How samples are drawn unless the caller says otherwise: the solver and its number of steps."""
+    """How samples are drawn unless the caller says otherwise.
+
+    Attributes:
+        solver, steps: the method and how many steps it takes from noise to data.
+        grid: how the steps are spread over time.
+        guidance: scale of classifier-free guidance; 1 is none.
+        interval: times (from, to) at which guidance acts.
+    """
 
     solver: str = "heun"
     steps: int = Field(default=8, ge=1, le=10_000)
+    grid: str = "uniform"
+    guidance: float = Field(default=1.0, ge=0, le=100)
+    interval: tuple[float, float] = (0.0, 1.0)
 
-    @field_validator("solver")
+    @field_validator("solver", "grid")
     @classmethod
-    def _known(cls, value: str) -> str:
-        return _one_of(SOLVERS, value)
+    def _known(cls, value: str, info: Any) -> str:
+        return _one_of(SOLVERS if info.field_name == "solver" else GRIDS, value)
+
+    def but(
+        self,
+        solver: str | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> SamplingConfig:
+        """The same with what is given changed.
+
+        Raises:
+            ConfigError: naming key, value and choices.
+        """
+        changes = {"solver": solver, "steps": steps, "guidance": guidance}
+        given = {key: value for key, value in changes.items() if value is not None}
+        return validate(SamplingConfig, self.model_dump() | given, "sampling")
 
 
 class AutoencoderTraining(FitConfig):
@@ -112,6 +137,8 @@ class Recipe(Config):
         pixels = isinstance(self.autoencoder, IdentityConfig)
         if pixels and self.training.autoencoder is not None:
             raise ValueError("training.autoencoder is set, but autoencoder.kind = identity has nothing to train")
+        if self.sampling.guidance != 1 and not self.generator.conditional:
+            raise ValueError(f"sampling.guidance = {self.sampling.guidance} needs generator.conditional = true")
         if not pixels and self.training.autoencoder is None:
             raise ValueError(f"training.autoencoder is missing for autoencoder.kind = {self.autoencoder.kind}")
         return self
