@@ -196,11 +196,14 @@ def logit_normal(t: float) -> float:
     return stats.norm.cdf(stats.logistic.ppf(t))
 
 
-@pytest.mark.parametrize(("name", "distribution"), [("uniform", stats.uniform.cdf), ("logit_normal", logit_normal)])
+@pytest.mark.parametrize(
+    ("name", "distribution"),
+    [("uniform", stats.uniform.cdf), ("low_discrepancy", stats.uniform.cdf), ("logit_normal", logit_normal)],
+)
 def test_times_have_the_distribution_of_their_name(name: str, distribution: object) -> None:
     t = TIMES[name](Draws(stream("times", 1)), 20_000).numpy()
     assert stats.kstest(t, distribution).pvalue > 0.01
 
 
 def test_every_distribution_of_times_is_tested_here() -> None:
-    assert set(TIMES) == {"uniform", "logit_normal"}
+    assert set(TIMES) == {"uniform", "logit_normal", "low_discrepancy"}

@@ -41,6 +41,12 @@ class Draws:
         device = self.generator.device
         return self.mine(torch.randn(rows * self.world, *rest, generator=self.generator, device=device))
 
+    def lattice(self, n: int) -> Tensor:
+        """n equally spaced numbers in [0, 1) from a random start, over the global batch together; (n,)."""
+        total, device = n * self.world, self.generator.device
+        start = torch.rand((), generator=self.generator, device=device)
+        return self.mine((start + torch.arange(total, device=device) / total) % 1)
+
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1); `shape[0]` is the local batch."""
         rows, *rest = shape

@@ -1,14 +1,18 @@
 """Processes: paths between data and noise, what is predicted on them, and the loss that trains it."""
 
-from latentarena.process.loss import TIMES, Times, matching_loss
+from latentarena.process.coupling import COUPLINGS, Coupling, independent, optimal_transport
+from latentarena.process.loss import TIMES, WEIGHTINGS, Times, Weighting, matching_loss
 from latentarena.process.path import PATHS, Cosine, LinearBeta, Path, Point, Straight, Trigonometric, VariancePreserving
 from latentarena.process.target import TARGETS, Denoiser, Estimate, Network, Row, Target, denoiser, predict
 
 __all__ = [
+    "COUPLINGS",
     "PATHS",
     "TARGETS",
     "TIMES",
+    "WEIGHTINGS",
     "Cosine",
+    "Coupling",
     "Denoiser",
     "Estimate",
     "LinearBeta",
@@ -21,7 +25,10 @@ __all__ = [
     "Times",
     "Trigonometric",
     "VariancePreserving",
+    "Weighting",
     "denoiser",
+    "independent",
     "matching_loss",
+    "optimal_transport",
     "predict",
 ]

@@ -1,4 +1,4 @@
-"""Training times and the regression that trains every denoiser."""
+"""Training times, loss weightings and the regression that trains every denoiser."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentarena.process.path import Path
-from latentarena.process.target import Network, Target, predict
+from latentarena.process.coupling import Coupling, independent
+from latentarena.process.path import Path, Point
+from latentarena.process.target import Network, Row, Target, predict
 from latentarena.randomness import Draws
 from latentarena.registry import Registry
 
-__all__ = ["TIMES", "Times", "matching_loss"]
+__all__ = ["TIMES", "WEIGHTINGS", "Times", "Weighting", "matching_loss", "unweighted"]
 
 Times = Callable[[Draws, int], Tensor]  # -> (B,) in (0, 1)
 
@@ -20,6 +21,44 @@ TIMES: Registry[Times] = Registry(
     "times",
     uniform=lambda draws, n: draws.uniform(n),
     logit_normal=lambda draws, n: torch.sigmoid(draws.normal(n)),  # Esser et al., 2024
+    low_discrepancy=lambda draws, n: draws.lattice(n),  # Kingma et al., 2021, appendix I.1
+)
+
+Weighting = Callable[[Point, Row], Tensor]  # weight of the squared error of a row's prediction, broadcast as the point
+CAP = 5.0  # largest weight of min-SNR
+
+
+def unweighted(at: Point, row: Row) -> Tensor:
+    """1: the error of what is predicted."""
+    return torch.ones_like(at.alpha)
+
+
+def _as_data(at: Point, row: Row) -> Tensor:
+    """Turns a row's squared error into that of the data estimate it implies: (sigma / det)^2."""
+    return (at.sigma / _det(at, row)).square()
+
+
+def _as_noise(at: Point, row: Row) -> Tensor:
+    """Turns a row's squared error into that of the noise estimate it implies: (alpha / det)^2."""
+    return (at.alpha / _det(at, row)).square()
+
+
+def _min_snr(at: Point, row: Row) -> Tensor:
+    """min(SNR, 5) times the data estimate's squared error (Hang et al., 2023)."""
+    return (at.alpha / at.sigma).square().clamp(max=CAP) * _as_data(at, row)
+
+
+def _det(at: Point, row: Row) -> Tensor:
+    p, q = row
+    return at.alpha * q - at.sigma * p
+
+
+WEIGHTINGS: Registry[Weighting] = Registry(
+    "weighting",
+    none=unweighted,
+    data=_as_data,
+    noise=_as_noise,  # "simple" of Ho et al., 2020, whatever is predicted
+    min_snr=_min_snr,
 )
 
 
@@ -31,6 +70,8 @@ def matching_loss(
     data: Tensor,
     labels: Tensor | None,
     draws: Draws,
+    coupling: Coupling = independent,
+    weighting: Weighting = unweighted,
 ) -> Tensor:
     """Mean squared error between the network's output and p * data + q * noise at random times.
 
@@ -40,11 +81,13 @@ def matching_loss(
     Args:
         data: latents (B, ...).
         labels: int64 (B,) or None.
+        coupling: re-orders the noise inside the batch.
+        weighting: of the squared error, by time.
     """
     first, last = path.span
     t = first + (last - first) * times(draws, len(data))  # (B,)
-    noise = draws.normal(*data.shape)
+    noise = coupling(data, draws.normal(*data.shape))
     at = path.at(t, data)
     p, q = target(at)
     out = predict(network, at, (p, q), at.mix(data, noise), t, labels)
-    return (out - (p * data + q * noise)).square().mean()
+    return (weighting(at, (p, q)) * (out - (p * data + q * noise)).square()).mean()

@@ -59,7 +59,7 @@ class Path:
             t: (B,) or scalar.
             like: (B, ...), the latents that the result is to broadcast against.
         """
-        t = t.reshape(-1, *(1 for _ in like.shape[1:]))
+        t = t.reshape(-1, *(1 for _ in like.shape[1:])).contiguous()
         one = torch.ones_like(t)
         (alpha, sigma), (d_alpha, d_sigma) = jvp(lambda u: (self.alpha(u), self.sigma(u)), (t,), (one,))[:2]
         return Point(alpha, sigma, d_alpha, d_sigma)

@@ -1,6 +1,7 @@
 """Sampling: solvers as jumps, guidance as wrapped denoisers, and the generator that walks from noise to data."""
 
-from latentarena.sample.guide import Guide, autoguidance, classifier_free
+from latentarena.sample.guide import Classifier, Guide, autoguidance, classifier_free, classifier_guidance
+from latentarena.sample.likelihood import bits_per_dimension, invert, log_likelihood
 from latentarena.sample.solver import (
     GRIDS,
     SOLVERS,
@@ -20,17 +21,22 @@ from latentarena.sample.solver import (
 __all__ = [
     "GRIDS",
     "SOLVERS",
+    "Classifier",
     "Guide",
     "Jump",
     "Solver",
     "autoguidance",
+    "bits_per_dimension",
     "classifier_free",
+    "classifier_guidance",
     "ddim",
     "dopri5",
     "dpm_solver_pp",
     "euler",
     "euler_maruyama",
     "heun",
+    "invert",
+    "log_likelihood",
     "midpoint",
     "rk4",
     "sample",

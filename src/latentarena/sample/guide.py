@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
-from latentarena.process import Denoiser, Estimate
+from latentarena.process import Denoiser, Estimate, Path
 
-__all__ = ["Guide", "autoguidance", "classifier_free"]
+__all__ = ["Classifier", "Guide", "autoguidance", "classifier_free", "classifier_guidance"]
 
+FAINT = 0.02  # alpha
 Guide = Callable[[Denoiser], Denoiser]
+Classifier = Callable[[Tensor, Tensor], Tensor]  # (x_t (B, ...), t (B,)) -> logits (B, K), trained on noisy input
 
 
 def classifier_free(scale: float, interval: tuple[float, float] = (0.0, 1.0)) -> Guide:
@@ -32,6 +35,33 @@ def autoguidance(weaker: Denoiser, scale: float, interval: tuple[float, float] =
 
     def guide(denoise: Denoiser) -> Denoiser:
         return _mixed(denoise, weaker, scale, interval)
+
+    return guide
+
+
+def classifier_guidance(path: Path, classifier: Classifier, scale: float) -> Guide:
+    """Guidance by a classifier that was trained on noisy input (Dhariwal & Nichol, 2021), on any path.
+
+    The score gains scale * grad log p(label | x_t), so the noise estimate is shifted by
+    -scale * sigma * grad log p(label | x_t), and the data estimate follows from x_t; where hardly any data is left
+    in x_t there is nothing to classify, and the shift fades out.
+    """
+
+    def guide(denoise: Denoiser) -> Denoiser:
+        def guided(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
+            estimate = denoise(x, t, None)
+            if labels is None or scale == 0:
+                return estimate
+            at = path.at(t, x)
+            with torch.enable_grad():
+                variable = x.detach().requires_grad_()
+                chances = classifier(variable, t.expand(len(x))).log_softmax(1)
+                (slope,) = torch.autograd.grad(chances.gather(1, labels[:, None]).sum(), variable)
+            shift = scale * at.sigma * slope
+            floor = at.alpha.clamp(min=FAINT)
+            return Estimate(estimate.data + at.sigma / floor * shift, estimate.noise - at.alpha / floor * shift)
+
+        return guided
 
     return guide
 

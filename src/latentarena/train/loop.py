@@ -261,7 +261,7 @@ def _interrupts() -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         noted.append(number)
-        signal.signal(signal.SIGINT, previous)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     try:
         previous = signal.signal(signal.SIGINT, note)

@@ -13,7 +13,7 @@ from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
 from latentarena.backbone import BackboneConfig
 from latentarena.config import Config, override, read_yaml, validate
 from latentarena.data import DataConfig
-from latentarena.process import PATHS, TARGETS, TIMES
+from latentarena.process import COUPLINGS, PATHS, TARGETS, TIMES, WEIGHTINGS
 from latentarena.sample import GRIDS, SOLVERS
 from latentarena.train.loop import FitConfig
 from latentarena.train.shelf import recipe_source
@@ -95,16 +95,21 @@ class GeneratorTraining(FitConfig):
 
     Attributes:
         times: the distribution of training times.
+        coupling: which noise goes with which data.
+        weighting: of the squared error, by time.
         drop_labels: the fraction of labels hidden from a conditional generator.
     """
 
     times: str = "uniform"
+    coupling: str = "independent"
+    weighting: str = "none"
     drop_labels: float = Field(default=0.1, ge=0, le=1)
 
-    @field_validator("times")
+    @field_validator("times", "coupling", "weighting")
     @classmethod
-    def _known(cls, value: str) -> str:
-        return _one_of(TIMES, value)
+    def _known(cls, value: str, info: Any) -> str:
+        known: dict[str, Iterable[str]] = {"times": TIMES, "coupling": COUPLINGS, "weighting": WEIGHTINGS}
+        return _one_of(known[info.field_name], value)
 
 
 class Training(Config):

@@ -11,7 +11,7 @@ from torch import Tensor
 from latentarena.autoencoder import Autoencoder, Posterior
 from latentarena.data import Dataset, Images
 from latentarena.latents import encode_all
-from latentarena.process import TIMES, matching_loss
+from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, matching_loss
 from latentarena.randomness import Draws
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit, refuse_uneven
@@ -58,10 +58,19 @@ class GeneratorObjective(Objective):
         if self.labels is not None:
             hidden = draws.uniform(len(index)) < self.config.drop_labels
             labels = self.labels[index].masked_fill(hidden, self.none)
-        times = TIMES[self.config.times]
         spread = self.spread if len(self.spread) == 1 else self.spread[index]
         data = self.means[index] + spread * draws.normal(len(index), *self.means.shape[1:])
-        loss = matching_loss(self.network, self.path, self.target, times, data, labels, draws)
+        loss = matching_loss(
+            self.network,
+            self.path,
+            self.target,
+            TIMES[self.config.times],
+            data,
+            labels,
+            draws,
+            COUPLINGS[self.config.coupling],
+            WEIGHTINGS[self.config.weighting],
+        )
         return {"loss": loss}
 
 

@@ -1,0 +1,33 @@
+"""Couplings: which noise goes with which data in a batch. Only the noise moves, so labels stay with their data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from latentarena.registry import Registry
+
+__all__ = ["COUPLINGS", "Coupling", "independent", "optimal_transport"]
+
+Coupling = Callable[[Tensor, Tensor], Tensor]  # (data, noise), both (B, ...) -> the noise, re-ordered
+
+
+def independent(data: Tensor, noise: Tensor) -> Tensor:
+    """As drawn."""
+    return noise
+
+
+def optimal_transport(data: Tensor, noise: Tensor) -> Tensor:
+    """The permutation of the noise with the least total squared distance (Pooladian et al., 2023; Tong et al., 2024).
+
+    Exact, by the Hungarian method on the CPU: cubic in the batch.
+    """
+    cost = torch.cdist(data.flatten(1).float(), noise.flatten(1).float()).square()
+    _, columns = linear_sum_assignment(cost.cpu().numpy())
+    return noise[torch.as_tensor(columns, device=noise.device)]
+
+
+COUPLINGS: Registry[Coupling] = Registry("coupling", independent=independent, optimal_transport=optimal_transport)
