@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.installed
-	$(BIN)/arena train quickstart --out runs/quickstart --resume
+	$(BIN)/arena train quickstart --resume
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST)

@@ -2,29 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from latentarena.backbone import BackboneConfig, ConvNetConfig, MLPConfig
+from latentarena.backbone import BackboneConfig, ConvNetConfig, DiTConfig, MLPConfig, UNetConfig
 from latentarena.config import Config, validate
 from latentarena.errors import ConfigError
-from latentarena.randomness import stream
+from latentarena.process import TARGETS, TIMES, Straight, matching_loss
+from latentarena.randomness import Draws, stream
+from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.recipe import load_recipe
 
-CASES = [(MLPConfig, (5,)), (MLPConfig, (49,)), (ConvNetConfig, (1, 7, 7)), (ConvNetConfig, (4, 4, 4))]
 CLASSES = 3
+CONDITIONS = ("adaln", "input-channel", "cross-attention")
+SPATIAL: dict[str, dict[str, Any]] = {
+    "conv": {"width": 8, "depth": 2},
+    "unet": {"widths": (8, 12), "blocks": (1, 1), "attention": (1,)},
+    "dit": {"width": 8, "depth": 2},
+}
+KINDS: dict[str, type[MLPConfig | ConvNetConfig | UNetConfig | DiTConfig]] = {
+    "mlp": MLPConfig,
+    "conv": ConvNetConfig,
+    "unet": UNetConfig,
+    "dit": DiTConfig,
+}
+Case = tuple[BackboneConfig, tuple[int, ...]]
 
 
-def built(
-    kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...], classes: int | None, width: int = 8
-) -> nn.Module:
-    """A backbone whose every weight is random: its last layer, too, which starts at zero."""
-    network = kind(width=width, depth=2, conditioning=8).build(latent, classes)
+def small(kind: str, **changes: Any) -> BackboneConfig:
+    """A small backbone of this kind."""
+    sizes = {"width": 8, "depth": 2} if kind == "mlp" else SPATIAL[kind]
+    return KINDS[kind](**{"conditioning": 8, **sizes, **changes})
+
+
+def cases() -> Iterator[Any]:
+    """Each backbone on shapes it takes, each way of conditioning, each way up."""
+    yield pytest.param(small("mlp"), (5,), id="mlp-5")
+    yield pytest.param(small("mlp"), (49,), id="mlp-49")
+    for kind in SPATIAL:
+        for latent in ((1, 7, 7), (4, 4, 4)):
+            for condition in CONDITIONS if kind != "conv" else CONDITIONS[:1]:
+                how = {} if kind == "conv" else {"condition": condition}
+                yield pytest.param(small(kind, **how), latent, id=f"{kind}-{latent[1]}-{condition}")
+    yield pytest.param(small("unet", up="nearest"), (3, 5, 8), id="unet-5x8-nearest")
+    yield pytest.param(small("dit", patch=2), (3, 4, 6), id="dit-4x6-patches")
+
+
+each_case = pytest.mark.parametrize(("config", "latent"), list(cases()))
+
+
+def perturbed(network: nn.Module, size: float = 0.3) -> nn.Module:
+    """The network with every weight random: those, too, that start at zero."""
     generator = stream("backbone")
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+            parameter.copy_(size * torch.randn(parameter.shape, generator=generator))
     return network.eval().requires_grad_(False)
+
+
+def built(config: BackboneConfig, latent: tuple[int, ...], classes: int | None) -> nn.Module:
+    """A network whose every weight is random."""
+    return perturbed(config.build(latent, classes))
 
 
 def inputs(latent: tuple[int, ...], n: int = 6) -> tuple[Tensor, Tensor, Tensor]:
@@ -34,80 +78,110 @@ def inputs(latent: tuple[int, ...], n: int = 6) -> tuple[Tensor, Tensor, Tensor]
 
 
 @pytest.mark.parametrize("classes", [None, CLASSES])
-@pytest.mark.parametrize(("kind", "latent"), CASES)
+@each_case
 def test_output_has_the_shape_of_the_latent(
-    kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...], classes: int | None
+    config: BackboneConfig, latent: tuple[int, ...], classes: int | None
 ) -> None:
     x, t, labels = inputs(latent)
-    network = built(kind, latent, classes)
+    network = built(config, latent, classes)
     assert network(x, t, labels).shape == x.shape
     assert network(x, t, None).shape == x.shape
 
 
-@pytest.mark.parametrize(("kind", "latent"), CASES)
-def test_every_sample_is_treated_alone(kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...]) -> None:
+@each_case
+def test_every_sample_is_treated_alone(config: BackboneConfig, latent: tuple[int, ...]) -> None:
     x, t, labels = inputs(latent)
-    network = built(kind, latent, CLASSES)
+    network = built(config, latent, CLASSES)
     together = network(x, t, labels)
     for i in range(len(x)):
         alone = network(x[i : i + 1], t[i : i + 1], labels[i : i + 1])
         torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "latent"), CASES)
-def test_label_matters_only_to_a_conditional_network(
-    kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...]
-) -> None:
+@each_case
+def test_label_matters_only_to_a_conditional_network(config: BackboneConfig, latent: tuple[int, ...]) -> None:
     x, t, labels = inputs(latent)
     other = (labels + 1) % CLASSES
-    conditional, unconditional = built(kind, latent, CLASSES), built(kind, latent, None)
-    changed = (conditional(x, t, labels) - conditional(x, t, other)).flatten(1).abs().amax(1)
-    assert float(changed.min()) > 1e-3
+    conditional, unconditional = built(config, latent, CLASSES), built(config, latent, None)
+    for changed in (conditional(x, t, other), conditional(x, t, None)):
+        difference = (conditional(x, t, labels) - changed).flatten(1).abs().amax(1)
+        assert float(difference.min()) > 1e-3
     assert torch.equal(unconditional(x, t, labels), unconditional(x, t, other))
     assert torch.equal(unconditional(x, t, labels), unconditional(x, t, None))
 
 
-@pytest.mark.parametrize(("kind", "latent"), CASES)
-def test_no_label_is_the_row_after_the_last_class(
-    kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...]
-) -> None:
+@each_case
+def test_no_label_is_the_row_after_the_last_class(config: BackboneConfig, latent: tuple[int, ...]) -> None:
     x, t, _ = inputs(latent)
-    network = built(kind, latent, CLASSES)
+    network = built(config, latent, CLASSES)
     none = torch.full((len(x),), CLASSES)
     assert torch.equal(network(x, t, None), network(x, t, none))
 
 
-@pytest.mark.parametrize(("kind", "latent"), CASES)
-def test_time_changes_the_output(kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...]) -> None:
+@each_case
+def test_labels_beyond_no_label_are_refused(config: BackboneConfig, latent: tuple[int, ...]) -> None:
+    x, t, labels = inputs(latent)
+    with pytest.raises(IndexError):
+        built(config, latent, CLASSES)(x, t, labels + CLASSES)
+
+
+@each_case
+def test_time_changes_the_output(config: BackboneConfig, latent: tuple[int, ...]) -> None:
     x, t, _ = inputs(latent)
-    network = built(kind, latent, None)
+    network = built(config, latent, None)
     for step in (0.01, 0.3):
         changed = (network(x, t, None) - network(x, t + step, None)).flatten(1).abs().amax(1)
         assert float(changed.min()) > 1e-3
 
 
-@pytest.mark.parametrize(("kind", "latent"), CASES)
-def test_untrained_output_is_the_same_for_every_input(
-    kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...]
-) -> None:
+@each_case
+def test_untrained_output_is_the_same_for_every_input(config: BackboneConfig, latent: tuple[int, ...]) -> None:
     x, t, labels = inputs(latent)
-    network = kind(width=8, depth=2).build(latent, CLASSES)
-    spread = network(x, t, labels).flatten(1).std(0)
-    torch.testing.assert_close(spread, torch.zeros_like(spread))
+    out = config.build(latent, CLASSES)(x, t, labels)
+    torch.testing.assert_close(out, out[:1].expand_as(out))
+    if config.kind in ("unet", "dit"):
+        assert not bool(out.any())
 
 
-@pytest.mark.parametrize(("kind", "latent"), CASES)
-def test_parameters_grow_with_width_depth_and_classes(
-    kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...]
-) -> None:
-    def count(classes: int | None = None, **sizes: int) -> int:
-        return sum(p.numel() for p in kind(**sizes).build(latent, classes).parameters())
+@each_case
+def test_shapes_alone_can_be_built(config: BackboneConfig, latent: tuple[int, ...]) -> None:
+    with torch.device("meta"):
+        blueprint = config.build(latent, CLASSES)
+    real = config.build(latent, CLASSES)
+    assert all(tensor.is_meta for tensor in blueprint.state_dict().values())
+    assert {name: tensor.shape for name, tensor in blueprint.state_dict().items()} == {
+        name: tensor.shape for name, tensor in real.state_dict().items()
+    }
 
-    base = {"width": 8, "depth": 2, "conditioning": 8}
-    assert count(**base) < count(**base | {"width": 9})
-    assert count(**base) < count(**base | {"depth": 3})
-    assert count(**base) < count(**base | {"conditioning": 9})
-    assert count(CLASSES, **base) == count(**base) + 8 * (CLASSES + 1)
+
+@each_case
+def test_weights_alone_are_stored(config: BackboneConfig, latent: tuple[int, ...]) -> None:
+    network = config.build(latent, CLASSES)
+    assert network.state_dict().keys() == dict(network.named_parameters()).keys()
+
+
+@each_case
+def test_every_weight_learns(config: BackboneConfig, latent: tuple[int, ...]) -> None:
+    x, t, labels = inputs(latent)
+    network = built(config, latent, CLASSES).requires_grad_(True)
+    (network(x, t, labels).square().mean() + network(x, t, None).square().mean()).backward()
+    idle = [name for name, p in network.named_parameters() if p.grad is None or not bool(p.grad.any())]
+    assert idle == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "latent"), [("mlp", (5,)), ("conv", (1, 7, 7)), ("unet", (1, 7, 7)), ("dit", (1, 7, 7))]
+)
+def test_parameters_grow_with_width_depth_and_classes(kind: str, latent: tuple[int, ...]) -> None:
+    def count(classes: int | None = None, **changes: Any) -> int:
+        return sum(p.numel() for p in small(kind, **changes).build(latent, classes).parameters())
+
+    wider = {"widths": (12, 12)} if kind == "unet" else {"width": 12}
+    deeper = {"blocks": (2, 1)} if kind == "unet" else {"depth": 3}
+    assert count() < count(**wider)
+    assert count() < count(**deeper)
+    assert count() < count(conditioning=9)
+    assert count(CLASSES) == count() + 8 * (CLASSES + 1)
 
 
 def test_every_pass_of_a_loop_shares_the_blocks_and_has_its_own_modulation() -> None:
@@ -121,23 +195,116 @@ def test_every_pass_of_a_loop_shares_the_blocks_and_has_its_own_modulation() -> 
     }
 
 
-@pytest.mark.parametrize(("kind", "latent", "other"), [(MLPConfig, (1, 7, 7), "conv"), (ConvNetConfig, (16,), "mlp")])
-def test_latent_of_the_other_kind_is_refused_with_the_way_out(
-    kind: type[MLPConfig | ConvNetConfig], latent: tuple[int, ...], other: str
-) -> None:
-    with pytest.raises(ConfigError, match=rf"generator\.backbone\.kind = .*choose {other}"):
-        kind().build(latent, None)
+@each_case
+def test_derivative_along_x_and_t_is_that_of_small_steps(config: BackboneConfig, latent: tuple[int, ...]) -> None:
+    """Forward mode, which few-step methods train with; of torch's attention kernels only the plain one has it."""
+    x, t, labels = (z.double() if z.is_floating_point() else z for z in inputs(latent, 2))
+    network, direction = built(config, latent, CLASSES).double(), torch.randn_like(x)
+    with sdpa_kernel(SDPBackend.MATH):
+        derivative = jvp(lambda x, t: network(x, t, labels), (x, t), (direction, torch.ones_like(t)))[1]
+    ahead, behind = (network(x + step * direction, t + step, labels) for step in (1e-5, -1e-5))
+    torch.testing.assert_close(derivative, (ahead - behind) / 2e-5, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("kind", ["unet", "dit"])
+def test_matching_loss_falls_by_a_third_in_thirty_steps(kind: str, condition: str) -> None:
+    centres = 2 * torch.randn(CLASSES, 1, 8, 8, generator=stream("centres"))
+    labels = torch.arange(64) % CLASSES
+    data = centres[labels] + 0.1 * torch.randn(64, 1, 8, 8, generator=stream("data"))
+    sizes = {"widths": (16, 16)} if kind == "unet" else {"width": 32, "patch": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = small(kind, condition=condition, conditioning=16, **sizes).build((1, 8, 8), CLASSES)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+
+    def loss(step: int | str, labels: Tensor = labels) -> Tensor:
+        draws = Draws(stream("draws", step))
+        return matching_loss(network, Straight(), TARGETS["velocity"], TIMES["uniform"], data, labels, draws)
+
+    before = loss("test").item()
+    for step in range(30):
+        optimizer.zero_grad()
+        loss(step).backward()
+        optimizer.step()
+    after = loss("test").item()
+    assert after < 0.7 * before
+    assert loss("test", (labels + 1) % CLASSES).item() > 1.5 * after  # it listens to the label
+
+
+@pytest.mark.parametrize(
+    ("kind", "latent", "other"),
+    [
+        ("mlp", (1, 7, 7), "conv, unet or dit"),
+        ("conv", (16,), "mlp"),
+        ("unet", (16,), "mlp"),
+        ("dit", (16,), "mlp"),
+    ],
+)
+def test_latent_of_the_other_kind_is_refused_with_the_way_out(kind: str, latent: tuple[int, ...], other: str) -> None:
+    with pytest.raises(ConfigError, match=rf"generator\.backbone\.kind = {kind} .*choose {other}"):
+        KINDS[kind]().build(latent, None)
 
 
 class _Holder(Config):
     backbone: BackboneConfig
 
 
-@pytest.mark.parametrize(("name", "kind"), [("mlp", MLPConfig), ("conv", ConvNetConfig)])
-def test_kind_chooses_the_backbone(name: str, kind: type[MLPConfig | ConvNetConfig]) -> None:
-    assert type(validate(_Holder, {"backbone": {"kind": name}}, "test").backbone) is kind
+@pytest.mark.parametrize("kind", KINDS)
+def test_kind_chooses_the_backbone(kind: str) -> None:
+    assert type(validate(_Holder, {"backbone": {"kind": kind}}, "test").backbone) is KINDS[kind]
 
 
 def test_unknown_kind_names_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"transformer.*mlp.*conv"):
+    with pytest.raises(ConfigError, match=r"transformer.*mlp.*conv.*unet.*dit"):
         validate(_Holder, {"backbone": {"kind": "transformer"}}, "test")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "said"),
+    [
+        ({"kind": "unet", "widths": []}, r"widths = \[\]: give 1 to 6 levels of 4 to 4096 channels"),
+        ({"kind": "unet", "widths": [8, 2]}, r"widths = \[8, 2\]: give 1 to 6 levels of 4 to 4096"),
+        ({"kind": "unet", "blocks": [1]}, r"blocks = \[1\]: give 1 to 16 blocks for each of 3 levels"),
+        ({"kind": "unet", "attention": [3]}, r"attention = \[3\]: choose levels, each once, from 0, 1, 2"),
+        ({"kind": "unet", "attention": [1, 1]}, r"attention = \[1, 1\]: choose levels, each once"),
+        ({"kind": "unet", "heads": 3}, r"heads = 3 cannot share 32 channels evenly; choose from 1, 2, 4, 8"),
+        ({"kind": "unet", "attention": [], "condition": "cross-attention"}, r"condition = cross-attention: .*add one"),
+        ({"kind": "unet", "condition": "film"}, r"condition = 'film'.*adaln.*input-channel.*cross-attention"),
+        ({"kind": "unet", "up": "bilinear"}, r"up = 'bilinear'.*transposed.*nearest"),
+        ({"kind": "unet", "conditioning": 0}, r"conditioning = 0.*4"),
+        ({"kind": "unet", "width": 8}, r"unknown key 'width'; did you mean 'widths'"),
+        ({"kind": "dit", "width": 10}, r"width = 10.*multiple of 4"),
+        ({"kind": "dit", "heads": 3}, r"heads = 3 cannot share 64 channels evenly; choose from 1, 2, 4, 8"),
+        ({"kind": "dit", "depth": 0}, r"depth = 0.*1"),
+        ({"kind": "dit", "patch": 0}, r"patch = 0.*1"),
+        ({"kind": "dit", "condition": "film"}, r"condition = 'film'.*adaln.*input-channel.*cross-attention"),
+    ],
+)
+def test_bad_values_are_one_line_with_key_value_and_choices(backbone: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        validate(_Holder, {"backbone": backbone}, "test")
+    assert str(caught.value).startswith("test: backbone")
+    assert "\n" not in str(caught.value)
+
+
+PIXELS = ["autoencoder={kind: identity}", "training.autoencoder=null"]
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["autoencoder.latent=[4,7,7]", "generator.backbone={kind: dit, width: 8, depth: 1, condition: %s}"],
+        ["autoencoder.latent=[4,7,7]", "generator.backbone={kind: unet, condition: %s}"],
+        [*PIXELS, "generator.backbone={kind: unet, widths: [8, 8, 8], condition: %s}"],
+        [*PIXELS, "generator.backbone={kind: dit, patch: 4, width: 8, depth: 1, condition: %s}"],
+    ],
+)
+def test_recipes_give_latent_and_pixel_models_that_start_from_a_gaussian(overrides: list[str], condition: str) -> None:
+    chosen = [o % condition if "%s" in o else o for o in overrides]
+    recipe = load_recipe("quickstart-digits", [*chosen, "generator.conditional=true", "sampling.guidance=2"])
+    model = LatentModel(Architecture.of(recipe, (1, 28, 28), tuple("abc")))
+    noise = model.noise(3, seed=0)
+    *_, last = model.trajectory(noise, torch.tensor([0, 1, 2]))
+    torch.testing.assert_close(model.scale(last), noise, atol=0.02, rtol=0.02)  # the error of eight Heun steps

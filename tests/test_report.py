@@ -14,6 +14,7 @@ from latentarena.data.digits import embedded_digits
 from latentarena.judge.score import METRICS, ScoreCard
 from latentarena.judge.training import judge_for
 from latentarena.study.report import table_rows, write_report
+from latentarena.study.scoring import score_bundle
 from latentarena.train.recipe import Recipe, load_recipe
 
 
@@ -81,14 +82,14 @@ def test_table_rounds_the_figures_of_the_card(card: ScoreCard) -> None:
         half = 0.5000001 * 10 ** -METRICS[name].decimals
         for column in ("value", "real", "prior"):
             figure = getattr(score, column)
-            assert (row[column] == "") == (figure is None)
+            assert (row[column] == "–") == (figure is None)
             assert figure is None or abs(float(row[column].replace(",", "")) - figure) <= half
 
 
 def test_report_names_what_is_needed_to_repeat_the_run(page: Page, card: ScoreCard, tiny_run: Path) -> None:
     for known in (card.bundle, card.data, card.judge_hash, card.source):
         assert known in page.text
-    [recipe] = [text for text in page.text if text.startswith("about:")]
+    [recipe] = [text for text in page.text if text.startswith("name:")]
     again = tiny_run.parent / "again.yaml"
     again.write_text(recipe)
     assert load_recipe(str(again)) == Recipe.model_validate_json(
@@ -101,7 +102,9 @@ def test_what_a_card_says_is_text_and_never_markup(
 ) -> None:
     data = embedded_digits()
     hostile = card.model_copy(update={"model": "<b>x", "notice": "<script>alert(1)</script> & 'so' on"})
-    write_report(tmp_path / "report.html", tiny_bundle, data, judge_for(data), hostile, tiny_run / "logs")
+    judge = judge_for(data)
+    _, findings = score_bundle(tiny_bundle, data, judge, samples=100)
+    write_report(tmp_path / "report.html", tiny_bundle, data, judge, hostile, findings, tiny_run / "logs")
     page = Page((tmp_path / "report.html").read_text())
     assert {"b", "script"}.isdisjoint(tag for tag, _ in page.tags)
     assert "<b>x" in page.text

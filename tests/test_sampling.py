@@ -69,7 +69,7 @@ def draw(bundle: Bundle, path: Path, n: int = 7, seed: int = 0, labels: str | No
 def test_every_kind_of_model_trains_draws_and_is_scored(make: Make, kind: str) -> None:
     prepared, bundle = make(kind)
     assert bundle.card.latent == bundle.model.latent_shape == KINDS[kind][1]
-    card = score_bundle(bundle, prepared.data, judge_for(prepared.data), samples=100)
+    card, _ = score_bundle(bundle, prepared.data, judge_for(prepared.data), samples=100)
     scores = card.model_dump(mode="json")["scores"]
     assert scores
     learned = "identity" not in KINDS[kind][0][0]

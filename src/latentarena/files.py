@@ -17,6 +17,7 @@ __all__ = [
     "cache_folder",
     "digest",
     "digest_json",
+    "explained",
     "make_folder",
     "prune",
     "write_atomically",
@@ -51,18 +52,23 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError of writing to `path` into an OutputError that names the reason and the way out."""
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = {
             errno.ENOSPC: "the disk is full",
             errno.EDQUOT: "the disk quota is used up",
             errno.EROFS: "the file system is read-only",
             errno.EACCES: "permission denied",
             errno.EPERM: "permission denied",
+            errno.EEXIST: "it is a file, not a folder",
+            errno.ENOTDIR: "part of it is a file, not a folder",
         }.get(error.errno or 0, error.strerror or str(error))
-        raise OutputError(f"cannot write {path}: {reason}; free some space or choose another folder") from error
+        way_out = "free some space or choose another folder" if full else "choose another folder"
+        raise OutputError(f"cannot write {path}: {reason}; {way_out}") from error
 
 
 def make_folder(path: Path) -> Path:
@@ -71,7 +77,7 @@ def make_folder(path: Path) -> Path:
     Raises:
         OutputError: naming the folder and the reason.
     """
-    with _explained(path):
+    with explained(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe-{os.getpid()}"
         try:
@@ -88,7 +94,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         OutputError: naming the file and the reason; a file already there is left as it was.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with _explained(path):
+    with explained(path):
         try:
             with temporary.open("wb") as file:
                 file.write(content)

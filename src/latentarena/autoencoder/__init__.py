@@ -8,15 +8,18 @@ from pydantic import Field
 
 from latentarena.autoencoder.base import Autoencoder, Identity, Posterior
 from latentarena.autoencoder.conv import ConvVAE, ConvVAEConfig
+from latentarena.autoencoder.mlp import MLPVAE, MLPVAEConfig
 from latentarena.config import Config
 
 __all__ = [
+    "MLPVAE",
     "Autoencoder",
     "AutoencoderConfig",
     "ConvVAE",
     "ConvVAEConfig",
     "Identity",
     "IdentityConfig",
+    "MLPVAEConfig",
     "Posterior",
 ]
 
@@ -31,4 +34,4 @@ class IdentityConfig(Config):
         return Identity(shape)
 
 
-AutoencoderConfig = Annotated[ConvVAEConfig | IdentityConfig, Field(discriminator="kind")]
+AutoencoderConfig = Annotated[ConvVAEConfig | MLPVAEConfig | IdentityConfig, Field(discriminator="kind")]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Conditioning", "modulate"]
+__all__ = ["Condition", "Conditioning", "Inputs", "modulate"]
 
 HIGHEST = 50.0  # radians over the unit of time: what a network can use on a smooth path
+TOKENS = 4  # for each class: attention to a single token could not choose, and would tell every position the same
+
+Condition = Literal["adaln", "input-channel", "cross-attention"]
 
 
 class Conditioning(nn.Module):
@@ -29,9 +33,47 @@ class Conditioning(nn.Module):
         angles = t[:, None] * self.get_buffer("frequencies")  # (B, features / 2)
         vector = self.time(torch.cat([angles.cos(), angles.sin()], 1))
         if self.label is not None:
-            none = torch.full(t.shape, self.label.num_embeddings - 1, device=t.device)
-            vector = vector + self.label(none if labels is None else labels)
+            vector = vector + self.label(_or_none(labels, self.label.num_embeddings - 1, t))
         return nn.functional.silu(vector)
+
+
+class Inputs(nn.Module):
+    """The inputs of a spatial network, with the label in the one place where it enters.
+
+    `(x (B, C, H, W), t (B,), labels int64 (B,) or None) -> (x (B, channels, H, W), vector (B, width), tokens)`
+
+    - `adaln`: in the vector, as in `Conditioning`.
+    - `input-channel`: one more constant channel of x for each class, 1 for the label's own; "no label" is all 0.
+    - `cross-attention`: as learned tokens (B, TOKENS, width) to attend to; "no label" has tokens of its own.
+
+    Attributes:
+        channels: of x as the network gets it.
+        tokens: the table of label tokens, or None where no tokens are given.
+    """
+
+    def __init__(self, channels: int, width: int, classes: int | None, condition: Condition) -> None:
+        super().__init__()
+        self.planes = classes if classes and condition == "input-channel" else 0
+        self.channels = channels + self.planes
+        self.vector = Conditioning(width, classes if condition == "adaln" else None)
+        attended = classes and condition == "cross-attention"
+        self.tokens = nn.Embedding(classes + 1, TOKENS * width) if classes and attended else None
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        tokens = None
+        if self.tokens is not None:
+            rows = self.tokens(_or_none(labels, self.tokens.num_embeddings - 1, t))
+            tokens = rows.unflatten(1, (TOKENS, -1))
+        elif self.planes:
+            hot = torch.eye(self.planes + 1, self.planes, dtype=x.dtype, device=x.device)
+            rows = hot[_or_none(labels, self.planes, t)]  # (B, classes)
+            x = torch.cat([x, rows[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
+        return x, self.vector(t, labels), tokens
+
+
+def _or_none(labels: Tensor | None, none: int, t: Tensor) -> Tensor:
+    """The labels, or where there are none the index of "no label" for every sample."""
+    return torch.full(t.shape, none, device=t.device) if labels is None else labels
 
 
 def modulate(h: Tensor, scale_shift: Tensor) -> Tensor:

@@ -17,6 +17,9 @@ __all__ = ["MLP", "MLPConfig"]
 class MLPConfig(Config):
     """A residual MLP.
 
+    Sizes: small is the default; base has width 256 and depth 4, large width 512 and depth 6, with 0.6 and 3.4 million
+    weights against 0.13 for 28 latents.
+
     Attributes:
         width: of the hidden layers.
         depth: residual blocks with weights of their own.
@@ -37,7 +40,9 @@ class MLPConfig(Config):
             ConfigError: the latent is spatial.
         """
         if len(latent) != 1:
-            raise ConfigError(f"generator.backbone.kind = mlp takes a linear latent, not {list(latent)}; choose conv")
+            raise ConfigError(
+                f"generator.backbone.kind = mlp takes a linear latent, not {list(latent)}; choose conv, unet or dit"
+            )
         return MLP(latent[0], classes, self)
 
 

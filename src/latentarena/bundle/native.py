@@ -71,7 +71,7 @@ class BundleCard(Config):
     name: str = Field(min_length=1, max_length=80)
     architecture: Architecture
     latent: tuple[int, ...]
-    output: tuple[float, float] = (0.0, 1.0)
+    output: tuple[Literal[0], Literal[1]] = (0, 1)
     weights: str = Field(pattern="^[0-9a-f]{64}$")
     parameters: dict[str, int]
     provenance: Provenance
@@ -130,6 +130,8 @@ def load_bundle(folder: Path) -> Bundle:
             blueprint = LatentModel(card.architecture)
         if card.latent != blueprint.latent_shape:
             raise BundleError(f"latent = {list(card.latent)}, but the architecture has {list(blueprint.latent_shape)}")
+        if card.parameters != blueprint.parts():
+            raise BundleError(f"parameters = {card.parameters}, but the architecture has {blueprint.parts()}")
     except ArenaError as error:
         raise BundleError(f"{folder / CARD}: {error}") from None
     tensors = _fitting(blueprint, content, folder / WEIGHTS)

@@ -13,7 +13,7 @@ def main() -> None:
     try:
         _run()
     except KeyboardInterrupt:
-        _refuse("interrupted; nothing of this step was saved", 130)
+        _refuse("interrupted; what was saved before is kept, and the same command with --resume goes on", 130)
 
 
 def _run() -> None:
@@ -27,7 +27,7 @@ def _run() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        sys.exit(app(arguments, prog_name="arena", standalone_mode=False))
+        status = app(arguments, prog_name="arena", standalone_mode=False)
     except ArenaError as error:
         if debug:
             raise
@@ -38,8 +38,9 @@ def _run() -> None:
             print(message)
             sys.exit(2)
         _refuse(f"{message} (see arena --help)", 2)
-    except typer.Abort as abort:  # typer's word for Ctrl-C
-        raise KeyboardInterrupt from abort
+    if status == 130:  # how typer reports a Ctrl-C that it caught
+        raise KeyboardInterrupt
+    sys.exit(status)
 
 
 def _refuse(message: str, status: int) -> NoReturn:

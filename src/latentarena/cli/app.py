@@ -64,26 +64,28 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder for everything; runs/RECIPE unless given.")] = None,
     data: DataOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
+    budget: Annotated[float, typer.Option(help="Factor on the epochs: 0.1 for a quick look, 3 for patience.")] = 1.0,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     devices: Annotated[str, typer.Option(help="How many devices (on the CPU: processes).")] = "1",
     nodes: Annotated[int, typer.Option(help="Machines taking part.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed, ...")] = "32-true",
-    strategy: Annotated[str, typer.Option(help="auto, ddp, fsdp, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
+    strategy: Annotated[str, typer.Option(help="auto, ddp, ...")] = "auto",
 ) -> None:
     """Train a recipe, judge it, and write bundle, score card, picture and report."""
     from latentarena.cli.console import console, print_results, quiet_logs, show_training
     from latentarena.study.pipeline import prepare, run
-    from latentarena.train.fabric import make_fabric
+    from latentarena.train.fabric import make_fabric, processes
 
     quiet_logs()
-    folder = out or Path("runs") / Path(recipe).stem
     fabric = make_fabric(accelerator, devices, nodes, precision, strategy)
-    prepared = prepare(recipe, overrides or [], folder, data, resume)
+    prepared = prepare(recipe, overrides or [], out, data, resume, budget, processes(fabric, nodes))
     fabric.launch()
     if fabric.is_global_zero:
         if prepared.notice:
             console.print(f"NOTE: {prepared.notice}.", style="bold yellow")
-        console.print(f"recipe {prepared.name} on {prepared.data.name} ({len(prepared.data.train):,} train images)")
+        console.print(
+            f"recipe {prepared.recipe.name} on {prepared.data.name} ({len(prepared.data.train):,} train images)"
+        )
     results = run(prepared, fabric, show_training)
     if results is not None:
         print_results(results)
@@ -130,14 +132,16 @@ def judge_bundle(
     """Score a bundle on the full test split: the card as a table, and as JSON."""
     from latentarena.bundle import load_bundle
     from latentarena.cli.console import print_card, quiet_logs, show_training
-    from latentarena.files import write_json
+    from latentarena.files import make_folder, write_json
     from latentarena.judge.training import judge_for
     from latentarena.study.scoring import data_of, score_bundle
 
     quiet_logs()
     loaded = load_bundle(bundle)
+    if json_file is not None:
+        make_folder(json_file.parent)
     dataset = data_of(loaded, data)
-    card = score_bundle(loaded, dataset, judge_for(dataset, show_training), samples, seed)
+    card, _ = score_bundle(loaded, dataset, judge_for(dataset, show_training), samples, seed)
     print_card(card)
     if json_file is not None:
         write_json(json_file, card.model_dump(mode="json"))

@@ -14,7 +14,7 @@ from latentarena.data.folder import image_folder
 from latentarena.data.images import Dataset, Images
 from latentarena.errors import ConfigError
 
-__all__ = ["CATALOG", "DataConfig", "Dataset", "Images", "load_dataset", "where"]
+__all__ = ["CATALOG", "FOLDER", "DataConfig", "Dataset", "Images", "load_dataset", "where"]
 
 FOLDER = "folder:"
 

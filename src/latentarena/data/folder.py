@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from latentarena.data.images import Dataset, Images
-from latentarena.errors import DataError
-from latentarena.files import cache_folder, digest, digest_json, make_folder, write_atomically
+from latentarena.errors import DataError, OutputError
+from latentarena.files import cache_folder, digest, digest_json, make_folder, prune, write_atomically
 
 __all__ = ["image_folder"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+log = logging.getLogger(__name__)
+KEPT = 4  # decoded folders in the cache
 HELD_OUT = 10  # one image in this many is test data where no split is given
 LARGEST_FILE = 64 << 20  # bytes
 
@@ -63,7 +66,7 @@ def image_folder(source: Path, size: int | None = None) -> Dataset:
     if not files:
         raise DataError(f"folder:{source} holds no images ({', '.join(SUFFIXES)})")
     names = sorted({f.label for f in files})
-    splits = [(f.split or ("test" if int(digest(f.content), 16) % HELD_OUT == 0 else "train")) for f in files]
+    splits = _splits(files)
     labels = torch.tensor([names.index(f.label) for f in files])
     pixels = _cached_pixels(files, source, size)
     test = torch.tensor([split == "test" for split in splits])
@@ -75,12 +78,26 @@ def image_folder(source: Path, size: int | None = None) -> Dataset:
     )
 
 
+def _splits(files: list[_File]) -> list[str]:
+    """`train` or `test` for each file; where no folder says so, by the hash of its content, at least one `test`."""
+    if any(file.split for file in files):
+        return [file.split or "train" for file in files]
+    hashes = [int(digest(file.content), 16) for file in files]
+    chosen = ["test" if value % HELD_OUT == 0 else "train" for value in hashes]
+    if "test" not in chosen and len(files) > 1:
+        chosen[hashes.index(min(hashes))] = "test"
+    return chosen
+
+
 def _files(source: Path) -> Iterator[_File]:
     if source.is_dir():
         for path in source.rglob("*"):
             inside = PurePosixPath(path.relative_to(source).as_posix())
             if _is_image(inside) and path.is_file():
-                yield _File(inside, path.read_bytes())
+                try:
+                    yield _File(inside, path.read_bytes())
+                except OSError as error:
+                    raise DataError(f"folder:{source}: cannot read {inside}: {error.strerror}") from None
         return
     try:
         with zipfile.ZipFile(source) as archive:
@@ -110,8 +127,8 @@ def _unwrapped(files: list[_File]) -> list[_File]:
 
 
 def _is_image(path: PurePosixPath) -> bool:
-    """By name; what macOS adds beside every file (`._name`, `__MACOSX`) is none."""
-    return path.suffix.lower() in SUFFIXES and "__MACOSX" not in path.parts and not path.name.startswith("._")
+    """By name; hidden files and folders, and what macOS adds beside every file (`__MACOSX`), are none."""
+    return path.suffix.lower() in SUFFIXES and not any(p == "__MACOSX" or p.startswith(".") for p in path.parts)
 
 
 def _cached_pixels(files: list[_File], source: Path, size: int | None) -> Tensor:
@@ -123,8 +140,12 @@ def _cached_pixels(files: list[_File], source: Path, size: int | None) -> Tensor
     except (OSError, SafetensorError):
         pass
     pixels = _decoded(files, source, size)
-    make_folder(cached.parent)
-    write_atomically(cached, save({"pixels": pixels}))
+    try:
+        make_folder(cached.parent)
+        write_atomically(cached, save({"pixels": pixels}))
+        prune(cached.parent, KEPT)
+    except OutputError as error:
+        log.warning("the decoded images are not cached: %s", error)
     return pixels
 
 

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from latentarena.config import Config
 from latentarena.data import Dataset
+from latentarena.errors import JudgeError
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import class_kl, confidence, entropy, frechet_distance, mse, psnr, ssim
 
-__all__ = ["METRICS", "Metric", "Score", "ScoreCard", "Subject", "class_counts", "judge_images", "score"]
+__all__ = ["METRICS", "Findings", "Metric", "Score", "ScoreCard", "Subject", "judge_images", "score"]
 
+RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], float]] = {"mse": mse, "ssim": ssim, "psnr": psnr}
 Better = Literal["higher", "lower", "like real data"]
 
 
@@ -106,27 +107,46 @@ def judge_images(judge: Judge, seen: Verdict) -> dict[str, float]:
     }
 
 
-def score(subject: Subject, data: Dataset, judge: Judge, samples: int = 10_000) -> dict[str, Score]:
+@dataclass(frozen=True)
+class Findings:
+    """The figures and the images that they were measured on.
+
+    Attributes:
+        scores: by metric name.
+        generated, prior: images (n, C, H, W); prior is None where there is no autoencoder.
+        reconstructed: the test split again, (N, C, H, W).
+        labels: the classes the judge sees in `generated`, int64 (n,).
+    """
+
+    scores: dict[str, Score]
+    generated: Tensor
+    prior: Tensor | None
+    reconstructed: Tensor
+    labels: Tensor
+
+
+def score(subject: Subject, data: Dataset, judge: Judge, samples: int = 10_000) -> Findings:
     """Score a model on the full test split and on `samples` generated images.
 
     The judge's self-test on the test split is the real data's column.
 
     Raises:
-        JudgeError: the judge fails its self-test on this data.
+        JudgeError: the judge fails its self-test on this data, or the model's images are not finite.
     """
     real = judge_images(judge, judge.verify(data))
-    generated = judge_images(judge, judge.look(subject.generate(samples)))
-    prior = judge_images(judge, judge.look(subject.prior(samples))) if subject.prior else {}
+    generated = _finite(subject.generate(samples), "samples")
+    seen = judge.look(generated)
+    prior = _finite(subject.prior(samples), "prior samples") if subject.prior else None
+    beside = judge_images(judge, judge.look(prior)) if prior is not None else {}
     test = data.test.batch(slice(None)).cpu()
-    again = subject.reconstruct(test)
-    scores = {
-        name: Score(value=metric(again, test)) for name, metric in {"mse": mse, "ssim": ssim, "psnr": psnr}.items()
-    }
-    for name, value in generated.items():
-        scores[name] = Score(value=value, real=real[name], prior=prior.get(name))
-    return scores
+    again = _finite(subject.reconstruct(test), "reconstructions")
+    scores = {name: Score(value=metric(again, test)) for name, metric in RECONSTRUCTION.items()}
+    for name, value in judge_images(judge, seen).items():
+        scores[name] = Score(value=value, real=real[name], prior=beside.get(name))
+    return Findings(scores, generated, prior, again, seen.labels)
 
 
-def class_counts(judge: Judge, images: Tensor) -> Tensor:
-    """How many of the images the judge sees as each class, int64 (K,)."""
-    return torch.bincount(judge.look(images).labels, minlength=len(judge.frequencies))
+def _finite(images: Tensor, what: str) -> Tensor:
+    if not bool(images.isfinite().all()):
+        raise JudgeError(f"the model's {what} hold values that are not finite; it cannot be judged")
+    return images

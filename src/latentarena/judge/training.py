@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from lightning_fabric import Fabric
@@ -16,7 +18,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from latentarena.config import Config
 from latentarena.data import Dataset, Images
-from latentarena.errors import JudgeError
+from latentarena.errors import JudgeError, OutputError
 from latentarena.files import cache_folder, digest, digest_json, make_folder, write_atomically
 from latentarena.judge.classifier import Facts, Judge, freeze, measure, network, pattern
 from latentarena.randomness import Draws, stream
@@ -94,6 +96,7 @@ def train_judge(
         trained = network(dataset.shape, len(dataset.classes), config.width)
     train = dataset.train
     held = torch.arange(len(train)) % HELD_OUT == HELD_OUT - 1
+    held[-1] = True  # however few there are
     learn, calibrate = (
         Images(train.pixels[~held], train.labels[~held]),
         Images(train.pixels[held], train.labels[held]),
@@ -108,6 +111,7 @@ def train_judge(
     path = make_folder(folder) / f"{name}-{digest(content)[:12]}.safetensors"
     write_atomically(path, content)
     Judge.load(path).verify(dataset)
+    shutil.rmtree(folder / "checkpoints" / key, ignore_errors=True)
     return path
 
 
@@ -176,4 +180,10 @@ def judge_for(
             log.warning("judge %s was made for another %s than this one and is passed over", judge.name, dataset.name)
     epochs = min(40.0, max(4.0, EXAMPLES / len(dataset.train)))
     config = JudgeConfig(width=16, fit=FitConfig(epochs=epochs, batch=128, lr=4e-3, warmup=0.1, weight_decay=0.02))
-    return Judge.load(train_judge(dataset, config, Fabric(accelerator="auto", devices=1), home, watch))
+    fabric = Fabric(accelerator="auto", devices=1)
+    try:
+        return Judge.load(train_judge(dataset, config, fabric, make_folder(home), watch))
+    except OutputError as error:
+        log.warning("the judge for %s is not cached: %s", dataset.name, error)
+    with TemporaryDirectory() as folder:
+        return Judge.load(train_judge(dataset, config, fabric, Path(folder), watch))

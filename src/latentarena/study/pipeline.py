@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from latentarena.bundle import Bundle, Provenance, save_bundle
-from latentarena.config import read_yaml
+from latentarena.config import read_yaml, validate
 from latentarena.data import Dataset, load_dataset
 from latentarena.errors import ConfigError, DataMissing
 from latentarena.facts import machine, versions
@@ -19,16 +20,26 @@ from latentarena.files import make_folder, write_atomically, write_json, write_t
 from latentarena.judge.score import ScoreCard
 from latentarena.judge.training import judge_for
 from latentarena.study.pictures import grid, png
-from latentarena.study.report import write_report
-from latentarena.study.scoring import SEED, labels_for, score_bundle
+from latentarena.study.report import SHOWN, write_report
+from latentarena.study.scoring import score_bundle
 from latentarena.train.logs import curve
+from latentarena.train.loop import refuse_uneven
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml
 from latentarena.train.stages import Watch, train_model
 
-__all__ = ["Results", "judge_run", "prepare", "run"]
+__all__ = ["Prepared", "Results", "judge_run", "prepare", "run"]
 
-RECIPE, BUNDLE, SCORE, REPORT, SAMPLES = "recipe.yaml", "bundle", "score.json", "report.html", "samples.png"
+log = logging.getLogger(__name__)
+
+RECIPE, DATA, BUNDLE, SCORE, REPORT, SAMPLES = (
+    "recipe.yaml",
+    "data.sha256",
+    "bundle",
+    "score.json",
+    "report.html",
+    "samples.png",
+)
 
 
 @dataclass(frozen=True)
@@ -46,34 +57,43 @@ class Results:
 class Prepared:
     """A run that can start: a recipe that fits its data, and a folder that can be written to."""
 
-    name: str
     recipe: Recipe
     data: Dataset
     folder: Path
     notice: str
 
 
-def prepare(name: str, assignments: Sequence[str], folder: Path, root: Path | None, resume: bool) -> Prepared:
+def prepare(
+    name: str,
+    assignments: Sequence[str] = (),
+    folder: Path | None = None,
+    root: Path | None = None,
+    resume: bool = False,
+    budget: float = 1.0,
+    processes: int = 1,
+) -> Prepared:
     """Do everything that can fail before training starts.
 
     Args:
         name: recipe name or YAML file.
         assignments: `key=value` overrides.
-        folder: output; holds a run already only if `resume`.
+        folder: output, `runs/<recipe>` unless given; holds a run already only if `resume`.
         root: where to look for data.
         resume: go on with the run in `folder`, if there is one.
+        budget: factor on every stage's epochs.
+        processes: that share each batch.
 
     Raises:
         ConfigError, DataError, OutputError: one line each.
     """
-    recipe, notice = load_recipe(name, assignments), ""
+    recipe, notice = load_recipe(name, assignments).scaled(budget), ""
     try:
         data = load_dataset(recipe.data, root)
-    except DataMissing:
+    except DataMissing as missing:
         if recipe.otherwise is None or root is not None:  # a folder that was named is not passed over in silence
             raise
-        wanted = recipe.data.name
-        name, recipe = recipe.otherwise, load_recipe(recipe.otherwise, assignments)
+        log.info("%s", missing)
+        wanted, recipe = recipe.data.name, load_recipe(recipe.otherwise, assignments).scaled(budget)
         data = load_dataset(recipe.data, root)
         notice = (
             f"{wanted} could be neither found nor downloaded: this run uses the {len(data.train) + len(data.test)} "
@@ -81,21 +101,31 @@ def prepare(name: str, assignments: Sequence[str], folder: Path, root: Path | No
             "its scores say nothing about " + wanted
         )
     LatentModel(Architecture.of(recipe, data.shape, data.classes))  # refuses parts that do not fit together
+    for stage, config in recipe.training:
+        if config is not None:
+            refuse_uneven(config, len(data.train), processes, stage)
+    folder = folder or Path("runs") / recipe.name
     if getattr(rank_zero_only, "rank", 0) in (0, None):  # set by Fabric from the launcher's environment
-        _claim(make_folder(folder), recipe, resume)
-    return Prepared(Path(name).stem, recipe, data, folder, notice)
+        _claim(make_folder(folder), recipe, data, resume)
+    return Prepared(recipe, data, folder, notice)
 
 
-def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
-    """Write the recipe into the folder, or make sure that the run found there is the one to go on with."""
-    path = folder / RECIPE
+def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
+    """Write recipe and data hash into the folder, or make sure that the run found there is the one to go on with."""
+    path, content = folder / RECIPE, folder / DATA
     if path.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
-        difference = _first_difference(read_yaml(path), recipe.model_dump(mode="json"))
+        old = validate(Recipe, read_yaml(path), str(path))
+        words = {"name", "about", "otherwise"}  # which change nothing
+        before, now = (r.model_dump(mode="json", exclude=words) for r in (old, recipe))
+        difference = _first_difference(before, now)
         if difference:
             raise ConfigError(f"{folder} holds a run of another recipe ({difference}); choose another --out")
+        if content.exists() and content.read_text().strip() != data.digest:
+            raise ConfigError(f"{folder} holds a run on other content of {data.name}; choose another --out")
     write_text(path, to_yaml(recipe))
+    write_text(content, data.digest + "\n")
 
 
 def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
@@ -119,31 +149,31 @@ def run(prepared: Prepared, fabric: Fabric, watch: Watch = lambda ticks, stage: 
     train_model(recipe, model, data, fabric, folder, watch)
     if not fabric.is_global_zero:
         return None
-    bundle = save_bundle(folder / BUNDLE, prepared.name, model.cpu(), _provenance(prepared))
+    bundle = save_bundle(folder / BUNDLE, recipe.name, model.cpu(), _provenance(prepared, fabric))
     return judge_run(bundle, data, folder, watch)
 
 
 def judge_run(bundle: Bundle, data: Dataset, folder: Path, watch: Watch) -> Results:
     """Judge a run's bundle and write score card, sample picture and report into its folder."""
     judge = judge_for(data, watch)
-    card = score_bundle(bundle, data, judge)
+    card, findings = score_bundle(bundle, data, judge)
     write_json(folder / SCORE, card.model_dump(mode="json"))
-    model = bundle.model
-    samples = model.generate(model.noise(64, SEED), labels_for(model, 64))
-    write_atomically(folder / SAMPLES, png(grid(samples)))
-    write_report(folder / REPORT, bundle, data, judge, card, folder / "logs")
+    write_atomically(folder / SAMPLES, png(grid(findings.generated[:SHOWN])))
+    write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
     return Results(folder / BUNDLE, folder / SCORE, folder / REPORT, folder / SAMPLES, card)
 
 
-def _provenance(prepared: Prepared) -> Provenance:
+def _provenance(prepared: Prepared, fabric: Fabric) -> Provenance:
     curves = {stage: curve(prepared.folder / "logs", stage) for stage in ("autoencoder", "generator")}
+    recipe = prepared.recipe.model_dump(mode="json")
+    recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine
     return Provenance(
-        recipe=prepared.recipe.model_dump(mode="json"),
+        recipe=recipe,
         dataset=prepared.data.name,
         data=prepared.data.digest,
         seconds={stage: columns["seconds"][-1] for stage, columns in curves.items() if columns},
         losses={stage: columns["loss"][-1] for stage, columns in curves.items() if columns},
-        machine=machine(),
+        machine=f"{machine()}; {fabric.world_size} x {fabric.device.type}, {fabric.strategy.precision.precision}",
         versions=versions(),
         notice=prepared.notice,
     )

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import pad
 
 from latentarena.bundle import Bundle
 from latentarena.data import Dataset
 from latentarena.files import write_text
 from latentarena.judge.classifier import Judge
-from latentarena.judge.score import METRICS, ScoreCard, class_counts
+from latentarena.judge.score import METRICS, Findings, ScoreCard
 from latentarena.study.pictures import grid, png
-from latentarena.study.scoring import SEED, labels_for, prior_images
+from latentarena.study.scoring import SEED, labels_in_proportion
 from latentarena.train.logs import curve
 from latentarena.train.model import LatentModel
 
-__all__ = ["Picture", "table_rows", "write_report"]
+__all__ = ["SHOWN", "Picture", "table_rows", "verdict", "write_report"]
 
 SHOWN = 64  # samples in a grid
 SCATTERED = 2000  # latents in the scatter plot
@@ -42,7 +46,7 @@ def table_rows(card: ScoreCard) -> list[dict[str, str]]:
     """The score card as text cells: title, value, real, prior, better."""
 
     def text(value: float | None, decimals: int) -> str:
-        return "" if value is None else f"{value:,.{decimals}f}"
+        return "–" if value is None else f"{value:,.{decimals}f}"
 
     return [
         {
@@ -56,29 +60,42 @@ def table_rows(card: ScoreCard) -> list[dict[str, str]]:
     ]
 
 
-def write_report(path: Path, bundle: Bundle, data: Dataset, judge: Judge, card: ScoreCard, logs: Path) -> None:
+def write_report(
+    path: Path, bundle: Bundle, data: Dataset, judge: Judge, card: ScoreCard, findings: Findings, logs: Path
+) -> None:
     """Write the report.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    model, made = bundle.model, bundle.card.provenance
+    made = bundle.card.provenance
     environment = Environment(loader=PackageLoader("latentarena.study"), autoescape=True, undefined=StrictUndefined)
-    samples = model.generate(model.noise(SHOWN, SEED), labels_for(model, SHOWN))
     html = environment.get_template("report.html").render(
         card=card,
         rows=table_rows(card),
+        verdict=verdict(card),
         parameters=f"{sum(card.parameters.values()):,}",
         latent="x".join(map(str, card.latent)),
         seconds=round(sum(made.seconds.values())),
-        samples=_sample_pictures(model, data, samples),
-        reconstructions=_reconstructions(model, data),
-        plots=[_curves(logs), _scatter(model, data), _classes(judge, data, _sample_counts(model, judge))],
+        samples=_sample_pictures(findings, data),
+        reconstructions=_reconstructions(findings, data),
+        plots=[_curves(logs), _scatter(bundle.model, data, judge), _classes(judge, data, findings.labels)],
         command="arena train recipe.yaml --out again   # with the recipe below saved as recipe.yaml",
         recipe=yaml.safe_dump(made.recipe, sort_keys=False),
         facts=_facts(bundle, card),
     )
     write_text(path, html)
+
+
+def verdict(card: ScoreCard) -> str:
+    """The score card in a sentence."""
+    frechet = card.scores["frechet"]
+    if not frechet.prior or frechet.value <= 0:
+        return ""
+    ratio = frechet.prior / frechet.value
+    if ratio <= 1:
+        return "The generator does not beat plain Gaussian latents: its Frechet distance is no smaller."
+    return f"The generator's Frechet distance is a {ratio:,.0f}th of that of plain Gaussian latents."
 
 
 def _facts(bundle: Bundle, card: ScoreCard) -> dict[str, str]:
@@ -108,84 +125,88 @@ def _plot(figure: Figure, alt: str, caption: str) -> Picture:
     return Picture(f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", alt, caption)
 
 
-def _sample_pictures(model: LatentModel, data: Dataset, samples: Tensor) -> list[Picture]:
+def _sample_pictures(findings: Findings, data: Dataset) -> list[Picture]:
     real = data.test.batch(slice(0, SHOWN)).cpu()
-    pictures = [_pixels(samples, "a grid of generated images", f"Generated from noise, seed {SEED}; not picked.")]
-    if any(True for _ in model.autoencoder.parameters()):
-        prior = prior_images(model, SHOWN, SEED)
+    caption = "Generated from noise; the first of those that were judged, not picked."
+    pictures = [_pixels(findings.generated[:SHOWN], "a grid of generated images", caption)]
+    if findings.prior is not None:
         caption = "Plain Gaussian latents through the same decoder: what the generator has to beat."
-        pictures.append(_pixels(prior, "a grid of images decoded from the Gaussian prior", caption))
+        pictures.append(_pixels(findings.prior[:SHOWN], "a grid of images decoded from the Gaussian prior", caption))
     pictures.append(_pixels(real, "a grid of real test images", "Real test images, the first in the file."))
     return pictures
 
 
-def _reconstructions(model: LatentModel, data: Dataset, n: int = 20) -> Picture:
-    images = data.test.batch(slice(0, n)).cpu()
-    again = model.decode(model.encode(images))
-    pairs = torch.cat([images, again, (images - again).abs()])
-    caption = "Test images, their reconstructions, and the absolute difference."
+def _reconstructions(findings: Findings, data: Dataset, n: int = 20) -> Picture:
+    images, again = data.test.batch(slice(0, n)).cpu(), findings.reconstructed[:n]
+    pairs = torch.cat([images, again, 4 * (images - again).abs()])
+    caption = "Test images, their reconstructions, and four times the absolute difference."
     return _pixels(pairs, "three rows: test images, reconstructions, differences", caption, columns=len(images))
 
 
 def _curves(logs: Path) -> Picture:
     stages = {stage: columns for stage in ("autoencoder", "generator") if (columns := curve(logs, stage))}
-    figure = Figure(figsize=(6, 2.4 * max(1, len(stages))))
+    figure = Figure(figsize=(6, 2.6 * max(1, len(stages))))
     for row, (stage, columns) in enumerate(stages.items(), 1):
         axes = figure.add_subplot(len(stages), 1, row)
         axes.plot(columns["seconds"], columns["loss"], color="#0a6e6e", linewidth=1)
         wide = max(columns["loss"]) > 5 * min(columns["loss"])
-        axes.set(title=f"{stage} loss", xlabel="seconds", yscale="log" if wide else "linear")
+        axes.set(xlabel="seconds", ylabel="loss", yscale="log" if wide else "linear")
+        axes.set_title(f"{stage}: {columns['loss'][-1]:.4g} at the end")
         axes.grid(alpha=0.3)
     figure.tight_layout()
     return _plot(figure, "loss against time for each training stage", "Training loss by stage.")
 
 
-def _scatter(model: LatentModel, data: Dataset) -> Picture:
+def _scatter(model: LatentModel, data: Dataset, judge: Judge) -> Picture:
     """Test and generated latents in the two leading principal directions of the test latents."""
-    test = model.encode(data.test.batch(slice(0, SCATTERED)).cpu()).flatten(1)
-    n = len(test)
-    *_, generated = model.trajectory(model.noise(n, SEED), labels_for(model, n))
-    center = test.mean(0)
-    _, _, directions = torch.pca_lowrank(test, q=min(4, test.shape[1]), center=True)
-    figure = Figure(figsize=(6, 5))
-    axes = figure.add_subplot()
-    flat = (generated.cpu().flatten(1) - center) @ directions[:, :2]
-    axes.scatter(flat[:, 0], flat[:, 1], s=10, marker="x", color="#999999", linewidths=0.6, label="generated")
-    flat = (test - center) @ directions[:, :2]
-    colours = data.test.labels[:n].cpu()
-    points = axes.scatter(flat[:, 0], flat[:, 1], s=5, c=colours, cmap="tab10", label="test data")
-    bar = figure.colorbar(points, ax=axes, ticks=range(len(data.classes)))
-    bar.ax.set_yticklabels(data.classes)
-    axes.set(xlabel="first principal direction", ylabel="second")
-    axes.legend(loc="upper right", fontsize=8)
-    caption = f"{n:,} test latents (coloured by class) over as many generated ones (crosses)."
-    return _plot(figure, "scatter plot of test latents by class and generated latents", caption)
+    test = model.encode(data.test.batch(slice(0, SCATTERED)).cpu())
+    n, labels = len(test), labels_in_proportion(model, judge.frequencies, len(test))
+    for latents in model.trajectory(model.noise(n, SEED), labels, seed=SEED):  # noqa: B007 - the last one counts
+        pass
+    generated = latents.cpu()
+    center = test.flatten(1).mean(0)
+    _, _, rows = torch.linalg.svd(test.flatten(1) - center, full_matrices=False)
+    directions = pad(rows[:2].T, (0, max(0, 2 - len(rows))))  # (D, 2), zeros where there is but one direction
+    k = len(data.classes)
+    style: dict[str, Any] = {
+        "s": 5,
+        "cmap": colormaps["tab10" if k <= 10 else "turbo"].resampled(k),
+        "vmin": -0.5,
+        "vmax": k - 0.5,
+    }
+    figure = Figure(figsize=(9, 4.2))
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    flat = (test.flatten(1) - center) @ directions
+    left.scatter(flat[:, 0].numpy(), flat[:, 1].numpy(), c=data.test.labels[:n].cpu().numpy(), **style)
+    left.set(title="test images, by class", xlabel="first principal direction", ylabel="second")
+    flat = (generated.flatten(1) - center) @ directions
+    seen = judge.look(model.decode(generated)).labels
+    points = right.scatter(flat[:, 0].numpy(), flat[:, 1].numpy(), c=seen.numpy(), **style)
+    right.set(title="generated, by judged class", xlabel="first principal direction")
+    bar = figure.colorbar(points, ax=[left, right], ticks=range(k))
+    bar.ax.set_yticklabels(_plain(data.classes))
+    caption = f"{n:,} test latents and as many generated ones, in the test latents' principal directions."
+    return _plot(figure, "two scatter plots: test latents by class, generated latents by judged class", caption)
 
 
-def _sample_counts(model: LatentModel, judge: Judge, n: int = SCATTERED) -> Tensor:
-    """How many of n generated images the judge sees as each class, int64 (K,)."""
-    return class_counts(judge, model.generate(model.noise(n, SEED), labels_for(model, n)))
-
-
-def _classes(judge: Judge, data: Dataset, counts: Tensor) -> Picture:
+def _classes(judge: Judge, data: Dataset, labels: Tensor) -> Picture:
     """Generated class frequencies over the band in which a perfect sampler of that size would lie."""
-    n, known = int(counts.sum()), judge.frequencies.double()
+    n, known = len(labels), judge.frequencies.double()
+    shares = torch.bincount(labels, minlength=len(known)) / n
     spread = 1.96 * (known * (1 - known) / n).sqrt()
-    figure = Figure(figsize=(6, 3))
+    figure = Figure(figsize=(6, 3.4))
     axes = figure.add_subplot()
     position = range(len(known))
-    axes.bar(position, (counts / n).tolist(), color="#58c9c1", label="generated")
-    axes.errorbar(
-        position,
-        known.tolist(),
-        yerr=spread.tolist(),
-        fmt="_",
-        color="#1d2330",
-        capsize=4,
-        label="train split, 95 % band",
-    )
-    axes.set_xticks(position, data.classes)
+    axes.bar(position, shares.tolist(), color="#58c9c1", label="generated")
+    band: dict[str, Any] = {"fmt": "_", "color": "#1d2330", "capsize": 4, "label": "train split, 95 % band"}
+    axes.errorbar(position, known.tolist(), yerr=spread.tolist(), **band)
+    axes.set_xticks(position, _plain(data.classes))
     axes.set(ylabel="share", xlabel="class, as the judge sees it")
-    axes.set_ylim(0, 1.35 * float(torch.maximum(counts.max() / n, (known + spread).max())))
+    axes.set_ylim(0, 1.35 * max(float(shares.max()), float((known + spread).max())))
     axes.legend(fontsize=8, loc="upper right", ncols=2)
     return _plot(figure, "bar chart of generated class shares", f"Classes among {n:,} samples.")
+
+
+def _plain(names: Sequence[str]) -> list[str]:
+    """Names that matplotlib does not take for mathematics."""
+    return [name.replace("$", r"\$") for name in names]

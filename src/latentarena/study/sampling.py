@@ -37,10 +37,10 @@ def sample_to_file(bundle: Bundle, path: Path, n: int, seed: int, labels: str | 
     noise = model.noise(n, seed)
     make_folder(path.parent)
     if path.suffix.lower() == ".gif":
-        frames = [model.decode(latents) for latents in model.trajectory(noise, classes, sampling)]
+        frames = [model.decode(latents) for latents in model.trajectory(noise, classes, sampling, seed)]
         save_animation(path, frames)
     else:
-        save_images(path, model.generate(noise, classes, sampling), classes)
+        save_images(path, model.generate(noise, classes, sampling, seed), classes)
     guided = f", guidance {sampling.guidance}" if sampling.guidance != 1 else ""
     return f"{n:,} images of {bundle.card.name}, {sampling.solver} x {sampling.steps}{guided}, seed {seed}"
 
@@ -56,8 +56,9 @@ def chosen_labels(model: LatentModel, n: int, text: str | None) -> Tensor | None
     names = model.architecture.classes
     if not model.conditional:
         raise ConfigError(f"--labels {text}: this model is unconditional; leave --labels out")
-    unknown = [word for word in text.split(",") if word not in names]
+    words = [word.strip() for word in text.split(",")]
+    unknown = [word for word in words if word not in names]
     if unknown:
         raise ConfigError(f"--labels {unknown[0]}: no such class; choose from {', '.join(names)}")
-    turn = torch.tensor([names.index(word) for word in text.split(",")])
+    turn = torch.tensor([names.index(word) for word in words])
     return turn.repeat(-(-n // len(turn)))[:n]

@@ -9,7 +9,9 @@ from lightning_fabric import Fabric
 
 from latentarena.errors import ConfigError
 
-__all__ = ["make_fabric"]
+__all__ = ["make_fabric", "processes"]
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # weights stay in float32, so that bundles are alike
 
 
 def make_fabric(
@@ -25,8 +27,8 @@ def make_fabric(
         accelerator: `auto`, `cpu`, `cuda`, `mps`.
         devices: how many (on the CPU: processes), or `auto`.
         nodes: machines taking part; start the same command on each.
-        precision: `32-true`, `bf16-mixed`, `16-mixed`, ...
-        strategy: `auto`, `ddp`, `ddp_spawn`, `fsdp`, ...
+        precision: `32-true`, `bf16-mixed`, `16-mixed`.
+        strategy: `auto`, `ddp`, ...
 
     Raises:
         ConfigError: Fabric refuses the combination.
@@ -34,6 +36,8 @@ def make_fabric(
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning_fabric")
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision = {precision}: choose from {', '.join(PRECISIONS)}")
     count: int | str = int(devices) if devices.lstrip("-").isdigit() else devices
     try:
         return Fabric(
@@ -46,3 +50,8 @@ def make_fabric(
     except (ValueError, TypeError, RuntimeError) as error:
         choice = f"accelerator={accelerator} devices={devices} nodes={nodes} precision={precision}"
         raise ConfigError(f"{choice}: {str(error).splitlines()[0]}") from None
+
+
+def processes(fabric: Fabric, nodes: int) -> int:
+    """How many processes will share a batch once the Fabric is launched."""
+    return len(getattr(fabric.strategy, "parallel_devices", None) or [0]) * nodes

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from latentarena.files import make_folder, write_text
+from latentarena.files import explained, make_folder, write_text
 from latentarena.train.loop import Tick
 
 __all__ = ["curve", "logged"]
@@ -24,9 +24,10 @@ def logged(ticks: Iterator[Tick], folder: Path, stage: str) -> Iterator[Tick]:
     first = next(ticks)
     _truncate(path, first.step)
     yield first
-    events = SummaryWriter(str(folder / "tensorboard" / stage), purge_step=first.step + 1)
+    with explained(folder):
+        events = SummaryWriter(str(folder / "tensorboard" / stage), purge_step=first.step + 1)
     try:
-        with path.open("a", newline="") as file:
+        with explained(path), path.open("a", newline="") as file:
             writer: csv.DictWriter[str] | None = None
             for tick in ticks:
                 if tick.metrics:

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from latentarena.config import Config
-from latentarena.errors import ConfigError, Interrupted, TrainingError
+from latentarena.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from latentarena.randomness import Draws, stream
 from latentarena.train.checkpoint import (
     Checkpoint,
@@ -42,7 +42,7 @@ class FitConfig(Config):
     """How long and how fast one stage learns.
 
     Attributes:
-        epochs: passes over the train split (fractions allowed); the learning rate always ends at zero.
+        epochs: passes over the train split (fractions allowed); the learning rate always anneals to the end.
         batch: examples per step, over all processes together.
         lr: peak learning rate of AdamW.
         warmup: fraction of the steps in which the rate rises linearly.
@@ -103,7 +103,7 @@ def fit(objective: Objective, config: FitConfig, fabric: Fabric, folder: Path, k
         objective: on return holds the final (averaged) weights.
         config: length, batch and rates.
         fabric: device, precision and processes.
-        folder: where checkpoints go; they are written about every 20 seconds.
+        folder: where checkpoints go: at logging points, of which a stage has 200, at most every 20 seconds.
         key: (seed, stage name): names the checkpoints and all random numbers.
 
     Raises:
@@ -131,17 +131,20 @@ def fit(objective: Objective, config: FitConfig, fabric: Fabric, folder: Path, k
             if stop or (metrics and (now - saved > SAVE_EVERY or done == run.steps)):
                 run.save(done, before + now - began)
                 saved = time.monotonic()
+            if stop and not fabric.is_global_zero:
+                raise SystemExit(Interrupted.exit_code)  # the first process speaks for all
             if stop:
                 raise Interrupted(f"{key[1]}: stopped at step {done} of {run.steps}, saved; go on with --resume")
     run.finish()
 
 
-def refuse_uneven(config: FitConfig, size: int, fabric: Fabric, stage: str) -> None:
+def refuse_uneven(config: FitConfig, size: int, processes: int, stage: str) -> None:
     """Raise a ConfigError where a stage's batch does not divide among the processes."""
     batch = min(config.batch, size)
-    if batch % fabric.world_size:
+    if batch % processes:
+        cut = f" (all the images there are, {config.batch} were asked for)" if batch < config.batch else ""
         raise ConfigError(
-            f"training.{stage}.batch = {batch} does not divide among {fabric.world_size} processes; choose a multiple"
+            f"training.{stage}.batch = {batch}{cut} does not divide among {processes} processes; choose a multiple"
         )
 
 
@@ -158,7 +161,7 @@ class _Run:
     ) -> None:
         self.objective, self.config, self.fabric, self.store, self.key = objective, config, fabric, store, key
         self.batch, self.steps = min(config.batch, objective.size), config.steps(objective.size)
-        refuse_uneven(config, objective.size, fabric, key[1])
+        refuse_uneven(config, objective.size, fabric.world_size, key[1])
         self.trained = [p for p in objective.parameters() if p.requires_grad]
         adamw = torch.optim.AdamW(self.trained, config.lr, weight_decay=config.weight_decay, foreach=True)
         self.module, self.optimizer = fabric.setup(objective, adamw)
@@ -186,7 +189,7 @@ class _Run:
     def _indices(self, step: int) -> Tensor:
         """The global batch of a step: a slice of that epoch's permutation, int64 (batch,)."""
         epoch, position = divmod(step, self.objective.size // self.batch)
-        order = _permutation(self.objective.size, self.key, epoch).to(self.fabric.device)
+        order = _permutation(self.objective.size, self.key, epoch, self.fabric.device)
         return order[position * self.batch : (position + 1) * self.batch]
 
     def metrics(self, done: int, seconds: float) -> dict[str, float]:
@@ -216,7 +219,15 @@ class _Run:
 
     def restore(self) -> tuple[int, float]:
         """Step and seconds so far: those of the newest intact checkpoint, else zero."""
-        found = self.store.latest()
+        found = self.store.latest() if self.fabric.is_global_zero else None
+        self.fabric.barrier()  # the others look once the first has put damaged files out of the way
+        found = found or self.store.latest()
+        start = found.step if found else 0
+        if _mean(self.fabric, torch.tensor(float(start), device=self.fabric.device)) != start:
+            raise CheckpointError(
+                f"the processes of {self.key[1]} found checkpoints of different steps in {self.store.folder}; "
+                "all of them need to see the same folder"
+            )
         if found is None:
             return 0, 0.0
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
@@ -237,16 +248,18 @@ class _Run:
 
 
 @lru_cache(maxsize=1)
-def _permutation(size: int, key: tuple[int, str], epoch: int) -> Tensor:
-    return torch.randperm(size, generator=stream(*key, "order", epoch))
+def _permutation(size: int, key: tuple[int, str], epoch: int, device: torch.device) -> Tensor:
+    return torch.randperm(size, generator=stream(*key, "order", epoch)).to(device)
 
 
 def _all_agree(fabric: Fabric, interrupted: list[int], at_logging_point: bool) -> bool:
     """Whether to stop now; several processes ask each other, at logging points only."""
     if fabric.world_size == 1:
         return bool(interrupted)
+    if not at_logging_point:
+        return False
     flag = torch.tensor(float(bool(interrupted)), device=fabric.device)
-    return at_logging_point and _mean(fabric, flag) > 0
+    return _mean(fabric, flag) > 0
 
 
 def _mean(fabric: Fabric, value: Tensor) -> float:

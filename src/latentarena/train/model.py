@@ -96,7 +96,8 @@ class LatentModel(nn.Module):
         noise: Tensor,
         labels: Tensor | None = None,
         sampling: SamplingConfig | None = None,
-        generator: torch.Generator | None = None,
+        seed: int = 0,
+        first: int = 0,
     ) -> Iterator[Tensor]:
         """Latents at every sampler time from noise to data, each (N, *latent) on the autoencoder's scale.
 
@@ -104,22 +105,27 @@ class LatentModel(nn.Module):
             noise: standard normal, (N, *latent).
             labels: int64 (N,) for a conditional model.
             sampling: how; the architecture's own unless given.
-            generator: of the fresh noise that stochastic solvers add; always the same unless given.
+            seed, first: name the fresh noise that stochastic solvers add, by run and first row of these N.
         """
         how = sampling or self.architecture.sampling
         labels = labels.to(self.device) if labels is not None else None
         guided = classifier_free(how.guidance, how.interval)(self.denoise) if how.guidance != 1 else self.denoise
-        jump = SOLVERS[how.solver](generator or stream("fresh noise"))(self.path, guided, labels)
+        jump = SOLVERS[how.solver](stream(seed, "fresh noise", first))(self.path, guided, labels)
         for x in sample(jump, noise.to(self.device), GRIDS[how.grid](self.path, how.steps).to(self.device)):
             yield self.scale.invert(x)
 
     @torch.no_grad()
-    def generate(self, noise: Tensor, labels: Tensor | None = None, sampling: SamplingConfig | None = None) -> Tensor:
+    def generate(
+        self, noise: Tensor, labels: Tensor | None = None, sampling: SamplingConfig | None = None, seed: int = 0
+    ) -> Tensor:
         """Images (N, C, H, W) in [0, 1] from noise (N, *latent): a deterministic function; see `trajectory`."""
-        images, generator = [], stream("fresh noise")
+        images = []
         for start in range(0, len(noise), CHUNK):
             rows = slice(start, start + CHUNK)
-            *_, last = self.trajectory(noise[rows], None if labels is None else labels[rows], sampling, generator)
+            chosen = None if labels is None else labels[rows]
+            last = noise[rows]
+            for last in self.trajectory(noise[rows], chosen, sampling, seed, start):  # noqa: B007 - the last one counts
+                pass
             images.append(self.autoencoder.decode(last).cpu())
         return torch.cat(images)
 

@@ -58,6 +58,13 @@ class SamplingConfig(Config):
     guidance: float = Field(default=1.0, ge=0, le=100)
     interval: tuple[float, float] = (0.0, 1.0)
 
+    @field_validator("interval")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] < value[1] <= 1:
+            raise ValueError("give two times (from, to) with 0 <= from < to <= 1")
+        return value
+
     @field_validator("solver", "grid")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
@@ -123,11 +130,13 @@ class Recipe(Config):
     """A whole run.
 
     Attributes:
+        name: what the model is called; the file's name unless given.
         about: one line for people.
         otherwise: the recipe to use where this one's data can be neither found nor downloaded.
         seed: of everything random.
     """
 
+    name: str = Field(default="", max_length=80)
     about: str = ""
     otherwise: str | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -136,6 +145,18 @@ class Recipe(Config):
     generator: GeneratorConfig
     sampling: SamplingConfig = SamplingConfig()
     training: Training
+
+    def scaled(self, budget: float) -> Recipe:
+        """The same recipe with `budget` times the epochs: shorter or longer, and the learning rate still ends at zero.
+
+        Raises:
+            ConfigError: a budget that is not positive.
+        """
+        raw = self.model_dump()
+        for stage in raw["training"].values():
+            if stage is not None:
+                stage["epochs"] *= budget
+        return validate(Recipe, raw, f"--budget {budget}")
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
@@ -166,7 +187,9 @@ def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:
     Raises:
         ConfigError: one line naming key, value and choices.
     """
-    return validate(Recipe, override(read_yaml(recipe_source(name)), assignments), Path(name).stem)
+    stem = Path(name).stem
+    raw = override(read_yaml(recipe_source(name)), assignments)
+    return validate(Recipe, {"name": stem[:80]} | raw, stem)
 
 
 def to_yaml(recipe: Recipe) -> str:

@@ -14,7 +14,7 @@ from latentarena.latents import encode_all
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, matching_loss
 from latentarena.randomness import Draws
 from latentarena.train.logs import logged
-from latentarena.train.loop import Objective, Tick, fit, refuse_uneven
+from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import GeneratorTraining, Recipe
 
@@ -86,9 +86,6 @@ def train_model(recipe: Recipe, model: LatentModel, data: Dataset, fabric: Fabri
     Raises:
         TrainingError, CheckpointError, Interrupted: see `fit`.
     """
-    for stage, config in recipe.training:
-        if config is not None:
-            refuse_uneven(config, len(data.train), fabric, stage)
     train = data.train.to(fabric.device)
 
     def run(objective: Objective, stage: str) -> None:
