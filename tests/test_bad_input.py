@@ -70,8 +70,11 @@ RECIPES = [
     (["quickstart-digits", "generator.path=curvy"], ["generator.path = 'curvy'", "choose from straight"]),
     (["quickstart-digits", "generator.target=love"], ["generator.target = 'love'", "choose from", "velocity"]),
     (["quickstart-digits", "training.generator.times=now"], ["training.generator.times = 'now'", "uniform"]),
-    (["quickstart-digits", "autoencoder.kind=vq"], ["autoencoder", "'vq'", "'conv', 'identity'"]),
-    (["quickstart-digits", "generator.backbone.kind=unet"], ["generator.backbone", "'unet'", "'mlp', 'conv'"]),
+    (["quickstart-digits", "autoencoder.kind=vq"], ["autoencoder", "'vq'", "'conv', 'mlp', 'identity'"]),
+    (
+        ["quickstart-digits", "generator.backbone.kind=gpt"],
+        ["generator.backbone", "'gpt'", "'mlp', 'conv', 'unet', 'dit'"],
+    ),
     (["quickstart-digits", "data.name=cifar"], ["data", "'cifar'", "mnist, fashion-mnist, kmnist, digits, folder:"]),
     (["quickstart-digits", "data.size=16"], ["data", "size = 16", "folder:PATH only"]),
     (["quickstart-digits", "data={name: 'folder:x', size: 4}"], ["data.size = 4", "greater than or equal to 8"]),
@@ -103,7 +106,7 @@ LATENTS = [
 
 FABRICS = [
     (["--accelerator", "abacus"], ["accelerator=abacus", "auto", "cuda", "cpu"]),
-    (["--precision", "7"], ["precision=7", "32-true", "bf16-mixed"]),
+    (["--precision", "7"], ["precision = 7", "32-true", "bf16-mixed"]),
     (["--devices", "0"], ["devices=0"]),
     (["--devices", "some"], ["devices=some", "int > 0"]),
     (["--nodes", "0"], ["nodes=0", "positive"]),

@@ -189,7 +189,7 @@ WRONG_CARDS: dict[str, tuple[Callable[[str], str], str]] = {
     ),
     "impossible latent": (changed("architecture.autoencoder.latent", [1, 9, 9]), r"\[1, 9, 9\] .* impossible"),
     "unknown solver": (changed("architecture.sampling.solver", "rk5"), "rk5.*euler.*heun"),
-    "unknown kind": (changed("architecture.generator.backbone.kind", "unet"), "unet"),
+    "unknown kind": (changed("architecture.generator.backbone.kind", "gpt"), "gpt"),
     "no name": (changed("name", ""), "name"),
     "other format": (changed("format", 2), "format = 2"),
     "no hash": (changed("weights", "abc"), "weights = 'abc'"),
@@ -233,3 +233,13 @@ def test_command_line_says_it_in_one_line(copy: Path, arena: Arena, tmp_path: Pa
     assert len(done.stderr.splitlines()) == 1
     assert f"{copy / WEIGHTS} is no safetensors file" in done.stderr
     assert not (tmp_path / "x.png").exists()
+
+
+def test_a_card_cannot_lie_about_the_number_of_parameters(tiny_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_run / "bundle", folder)
+    card = json.loads((folder / "card.json").read_text())
+    card["parameters"] = dict.fromkeys(card["parameters"], 1)
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(BundleError, match=r"card\.json: parameters = .*'encoder': 1.*but the architecture has"):
+        load_bundle(folder)

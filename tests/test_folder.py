@@ -316,3 +316,16 @@ def test_cache_knows_size_and_content(tmp_path: Path, cache: Path) -> None:
     store(source, {"cat/00.png": encoded(noise(8, 10, seed=999))})
     digests.add(load(source).digest)
     assert len(digests) == len(list(cache.iterdir())) == 4
+
+
+def test_a_few_images_always_leave_one_to_be_tested_on(tmp_path: Path) -> None:
+    files = {f"{'ab'[i % 2]}/{i}.png": encoded(noise(8, 8)) for i in range(4)}
+    data = load(zipped(tmp_path / "few.zip", files))
+    assert len(data.train) + len(data.test) == 4
+    assert len(data.test) >= 1
+
+
+def test_hidden_folders_are_no_classes_and_a_wrapping_folder_is_none(tmp_path: Path) -> None:
+    files = {f"photos/{'ab'[i % 2]}/{i}.png": encoded(noise(8, 8)) for i in range(6)}
+    files["photos/.ipynb_checkpoints/0.png"] = encoded(noise(8, 8))
+    assert load(zipped(tmp_path / "photos.zip", files)).classes == ("a", "b")

@@ -8,11 +8,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
+from lightning_fabric import Fabric
 
+from conftest import TINY
 from latentarena.bundle import Bundle
+from latentarena.data import Dataset, Images
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.score import METRICS, ScoreCard
 from latentarena.judge.training import judge_for
+from latentarena.randomness import stream
+from latentarena.study.pipeline import Prepared, run
 from latentarena.study.report import table_rows, write_report
 from latentarena.study.scoring import score_bundle
 from latentarena.train.recipe import Recipe, load_recipe
@@ -116,3 +122,18 @@ def test_what_a_card_says_is_text_and_never_markup(
 def test_report_without_notice_has_no_note(page: Page, card: ScoreCard) -> None:
     assert card.notice == ""
     assert "note" not in {attributes.get("role") for _, attributes in page.tags}
+
+
+@pytest.mark.parametrize(("train", "test"), [(40, 1), (40, 3), (12, 9)])
+def test_few_images_and_mathematical_class_names_make_a_report(train: int, test: int, tmp_path: Path) -> None:
+    """Fewer test images than latent dimensions, classes named like formulas, and a latent of one dimension."""
+    generator = stream("few")
+    pixels = torch.randint(256, (train + test, 1, 12, 12), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(train + test) % 2
+    parts = Images(pixels[:train], labels[:train]), Images(pixels[train:], labels[train:])
+    data = Dataset.of("few", *parts, ("$_$", "b$^$"))
+    recipe = load_recipe("quickstart-digits", [*TINY, "autoencoder.latent=[1]"])
+    prepared = Prepared(recipe, data, tmp_path, "")
+    results = run(prepared, Fabric(accelerator="cpu", devices=1))
+    assert results is not None
+    assert results.report.read_text().count("<img") >= 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from PIL import Image
 
 from conftest import TINY
 from latentarena.bundle import Bundle, save_bundle
-from latentarena.errors import ConfigError, OutputError
+from latentarena.data.digits import embedded_digits
+from latentarena.errors import ConfigError, JudgeError, OutputError
 from latentarena.judge.training import judge_for
 from latentarena.study.pictures import grid
 from latentarena.study.pipeline import Prepared, prepare
 from latentarena.study.sampling import chosen_labels, sample_to_file
-from latentarena.study.scoring import labels_for, score_bundle
+from latentarena.study.scoring import labels_for, labels_in_proportion, score_bundle
 from latentarena.train import model as model_module
 from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.recipe import load_recipe
 from latentarena.train.stages import train_model
 
 SIDE = 28
@@ -54,7 +57,10 @@ def make(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Make:
             model = LatentModel(Architecture.of(prepared.recipe, data.shape, data.classes), prepared.recipe.seed)
             fabric = Fabric(accelerator="cpu", devices=1)
             train_model(prepared.recipe, model, data, fabric, folder, lambda ticks, stage: ticks)
-            made[kind] = prepared, save_bundle(folder / "bundle", prepared.name, model, tiny_bundle.card.provenance)
+            made[kind] = (
+                prepared,
+                save_bundle(folder / "bundle", prepared.recipe.name, model, tiny_bundle.card.provenance),
+            )
         return made[kind]
 
     return of
@@ -213,3 +219,31 @@ def test_what_cannot_be_written_or_drawn_is_refused(tiny_bundle: Bundle, tmp_pat
     with pytest.raises(OutputError, match="cannot write"):
         draw(tiny_bundle, tmp_path / "file" / "x.png")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_model_whose_images_are_not_finite_is_refused_in_one_line(tiny_bundle: Bundle) -> None:
+    data = embedded_digits()
+    broken = copy.deepcopy(tiny_bundle)
+    with torch.no_grad():
+        for parameter in broken.model.parameters():
+            parameter.fill_(3e38)
+    with pytest.raises(JudgeError, match="not finite"):
+        score_bundle(broken, data, judge_for(data), samples=100)
+
+
+def test_judged_labels_are_in_the_proportions_of_the_data(tmp_path: Path) -> None:
+    recipe = load_recipe("quickstart-digits", [*TINY, "generator.conditional=true"])
+    model = LatentModel(Architecture.of(recipe, (1, 28, 28), ("cat", "dog", "owl")))
+    labels = labels_in_proportion(model, torch.tensor([0.7, 0.1, 0.2]), 1000)
+    assert labels is not None
+    assert labels.bincount().tolist() == [700, 100, 200]
+    assert labels[:100].unique().tolist() == [0, 1, 2]  # in no order
+
+
+@pytest.mark.parametrize("solver", ["ddpm", "sde"])
+def test_stochastic_solvers_follow_the_seed(solver: str, tiny_bundle: Bundle) -> None:
+    model, noise = tiny_bundle.model, tiny_bundle.model.noise(4, 0)
+    how = model.architecture.sampling.but(solver=solver, steps=4)
+    first, again, other = (model.generate(noise, None, how, seed) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

@@ -96,7 +96,7 @@ def train_judge(
         trained = network(dataset.shape, len(dataset.classes), config.width)
     train = dataset.train
     held = torch.arange(len(train)) % HELD_OUT == HELD_OUT - 1
-    held[-1] = True  # however few there are
+    held[-1] |= not held.any()  # however few there are
     learn, calibrate = (
         Images(train.pixels[~held], train.labels[~held]),
         Images(train.pixels[held], train.labels[held]),
