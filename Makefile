@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/arena train quickstart --resume
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

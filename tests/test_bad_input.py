@@ -78,7 +78,7 @@ RECIPES = [
     (["quickstart-digits", "data.name=cifar"], ["data", "'cifar'", "mnist, fashion-mnist, kmnist, digits, folder:"]),
     (["quickstart-digits", "data.size=16"], ["data", "size = 16", "folder:PATH only"]),
     (["quickstart-digits", "data={name: 'folder:x', size: 4}"], ["data.size = 4", "greater than or equal to 8"]),
-    (["quickstart-digits", "autoencoder.widths=[8]"], ["encoder = [1, 1]", "each of 1 levels"]),
+    (["quickstart-digits", "autoencoder.encoder=[1]"], ["encoder = [1]", "each of 2 levels"]),
     (["quickstart-digits", "training.autoencoder=null"], ["training.autoencoder is missing", "conv"]),
     (
         ["quickstart-digits", "autoencoder={kind: identity}"],

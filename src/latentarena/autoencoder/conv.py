@@ -6,6 +6,7 @@ residual with a narrow middle; the posterior's variance is one learned number pe
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal
 
 import torch
@@ -26,7 +27,7 @@ class ConvVAEConfig(Config):
     Attributes:
         latent: `[d]` for a linear latent of d dimensions, `[C, H, W]` for a spatial one.
         widths: channels at each level; every level halves height and width.
-        encoder, decoder: residual blocks at each level, from the image's side inwards.
+        encoder, decoder: residual blocks at each level, from the image's side inwards; one each unless given.
         middle: channels inside a block as a fraction of its width.
         neck: channels of the smallest map before it is flattened into a linear latent.
     """
@@ -34,8 +35,8 @@ class ConvVAEConfig(Config):
     kind: Literal["conv"] = "conv"
     latent: tuple[int, ...]
     widths: tuple[int, ...] = (16, 32)
-    encoder: tuple[int, ...] = (1, 1)
-    decoder: tuple[int, ...] = (1, 1)
+    encoder: tuple[int, ...] | None = None
+    decoder: tuple[int, ...] | None = None
     middle: float = Field(default=1.0, gt=0, le=4)
     neck: int = Field(default=6, ge=1, le=1024)
 
@@ -46,7 +47,7 @@ class ConvVAEConfig(Config):
         if not 1 <= len(self.widths) <= 6 or not all(1 <= w <= 4096 for w in self.widths):
             raise ValueError(f"widths = {list(self.widths)}: give 1 to 6 levels of 1 to 4096 channels")
         for name in ("encoder", "decoder"):
-            blocks = getattr(self, name)
+            blocks = getattr(self, name) or [1] * len(self.widths)
             if len(blocks) != len(self.widths) or not all(0 <= b <= 32 for b in blocks):
                 raise ValueError(f"{name} = {list(blocks)}: give 0 to 32 blocks for each of {len(self.widths)} levels")
         return self
@@ -57,9 +58,7 @@ class ConvVAEConfig(Config):
         Raises:
             ConfigError: a latent that does not fit the images; the message names those that do.
         """
-        pixels, latent = shape[0] * shape[1] * shape[2], 1
-        for size in self.latent:
-            latent *= size
+        pixels, latent = prod(shape), prod(self.latent)
         if latent > pixels:
             raise ConfigError(
                 f"autoencoder.latent = {list(self.latent)} has {latent} numbers, more than the {pixels} of an image "
@@ -107,6 +106,40 @@ def _initialise(vae: ConvVAE) -> None:
     nn.init.constant_(last.bias, -2.0)  # type: ignore[arg-type]  # sigmoid(-2) = 0.12, about the mean of a dark image
 
 
+def _kernel(level: int) -> int:
+    """The projection next to the image sees few channels, so a wide kernel is cheap there."""
+    return 3 if level == 0 else 1
+
+
+def _blocks(width: int, count: int, middle: float) -> list[nn.Module]:
+    return [_Residual(width, max(1, round(middle * width))) for _ in range(count)]
+
+
+def _inward(channels: int, code: int, config: ConvVAEConfig) -> list[nn.Module]:
+    """Image to code map: at each level space-to-channel, a projection and residual blocks."""
+    layers: list[nn.Module] = []
+    before, counts = channels, config.encoder or [1] * len(config.widths)
+    for level, width in enumerate(config.widths):
+        kernel = _kernel(level)
+        layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * before, width, kernel, 1, kernel // 2)]
+        layers += _blocks(width, counts[level], config.middle)
+        before = width
+    return [*layers, nn.SiLU(), nn.Conv2d(before, code, 1)]
+
+
+def _outward(channels: int, code: int, config: ConvVAEConfig) -> list[nn.Module]:
+    """Code map to image logits: the mirror image of `_inward`."""
+    layers: list[nn.Module] = [nn.Conv2d(code, config.widths[-1], 3, 1, 1)]
+    counts = config.decoder or [1] * len(config.widths)
+    for level in reversed(range(len(config.widths))):
+        width, after = config.widths[level], config.widths[level - 1] if level else channels
+        layers += _blocks(width, counts[level], config.middle)
+        kernel = _kernel(level)
+        layers += [nn.SiLU()] if level == 0 else []
+        layers += [nn.Conv2d(width, 4 * after, kernel, 1, kernel // 2), nn.PixelShuffle(2)]
+    return layers
+
+
 class ConvVAE(Autoencoder):
     """Encoder: (unshuffle, project, residual blocks) per level; decoder: the mirror image; sigmoid at the end."""
 
@@ -114,40 +147,15 @@ class ConvVAE(Autoencoder):
         super().__init__()
         self.shape, self.latent_shape = shape, config.latent
         height, width = _grid(shape, len(config.widths))
-        top, bottom = height * 2 ** len(config.widths) - shape[1], width * 2 ** len(config.widths) - shape[2]
-        self.padding = (
-            bottom // 2,
-            bottom - bottom // 2,
-            top // 2,
-            top - top // 2,
-        )  # left, right, top, bottom
+        cell = 2 ** len(config.widths)
+        tall, wide = height * cell - shape[1], width * cell - shape[2]
+        self.padding = (wide // 2, wide - wide // 2, tall // 2, tall - tall // 2)  # left, right, top, bottom
         linear = len(config.latent) == 1
-        code = config.neck if linear else config.latent[0]
-        size = code * height * width
-
-        def blocks(width: int, count: int) -> list[nn.Module]:
-            return [_Residual(width, max(1, round(config.middle * width))) for _ in range(count)]
-
-        inward: list[nn.Module] = []
-        outward: list[nn.Module] = []
-        before = shape[0]
-        for level, w in enumerate(config.widths):
-            kernel = 3 if level == 0 else 1  # the first projection sees few channels, so a wide kernel is cheap
-            inward += [nn.PixelUnshuffle(2), nn.Conv2d(4 * before, w, kernel, 1, kernel // 2)]
-            inward += blocks(w, config.encoder[level])
-            out = [nn.Conv2d(w, 4 * before, kernel, 1, kernel // 2), nn.PixelShuffle(2)]
-            outward = [
-                *blocks(w, config.decoder[level]),
-                *([nn.SiLU()] if level == 0 else []),
-                *out,
-                *outward,
-            ]
-            before = w
-        inward += [nn.SiLU(), nn.Conv2d(before, code, 1)]
-        outward = [nn.Conv2d(code, before, 3, 1, 1), *outward]
+        code = (config.neck if linear else config.latent[0], height, width)
+        inward, outward = _inward(shape[0], code[0], config), _outward(shape[0], code[0], config)
         if linear:
-            inward += [nn.Flatten(), nn.Linear(size, config.latent[0])]
-            outward = [nn.Linear(config.latent[0], size), nn.Unflatten(1, (code, height, width)), *outward]
+            inward += [nn.Flatten(), nn.Linear(prod(code), config.latent[0])]
+            outward = [nn.Linear(config.latent[0], prod(code)), nn.Unflatten(1, code), *outward]
         self.inward, self.outward = nn.Sequential(*inward), nn.Sequential(*outward)
         _initialise(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half as fast again on a CPU

@@ -62,7 +62,8 @@ class ConvNet(nn.Module):
         self.blocks = nn.ModuleList(_Block(config.width, config.conditioning) for _ in range(config.depth))
         self.norm = nn.GroupNorm(1, config.width, affine=False)
         self.leave = nn.Conv2d(config.width, channels, 3, 1, 1)
-        nn.init.zeros_(self.leave.weight)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
         condition = self.condition(t, labels)

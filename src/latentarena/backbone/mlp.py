@@ -70,7 +70,8 @@ class MLP(nn.Module):
         self.blocks = nn.ModuleList(_Block(config.width) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
         self.leave = nn.Linear(config.width, dimension)
-        nn.init.zeros_(self.leave.weight)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
         modulations = self.modulation(self.condition(t, labels)).chunk(self.passes, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from rich import box
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
@@ -78,11 +79,12 @@ def print_card(card: ScoreCard) -> None:
     """The score card as a table."""
     if card.notice:
         console.print(f"NOTE: {card.notice}.", style="bold yellow")
-    table = Table(title=f"{card.model} on {card.dataset}, judged by {card.judge}", title_justify="left")
-    table.add_column("metric")
+    title = f"{card.model} on {card.dataset}, judged by {card.judge}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("metric", no_wrap=True)
     for name in ("this model", "real test data", "Gaussian prior"):
-        table.add_column(name, justify="right")
-    table.add_column("better is")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("better is", no_wrap=True)
     for row in table_rows(card):
         table.add_row(row["title"], row["value"], row["real"], row["prior"], row["better"])
     console.print(table)
