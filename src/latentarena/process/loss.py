@@ -72,6 +72,7 @@ def matching_loss(
     draws: Draws,
     coupling: Coupling = independent,
     weighting: Weighting = unweighted,
+    noise: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error between the network's output and p * data + q * noise at random times.
 
@@ -83,10 +84,11 @@ def matching_loss(
         labels: int64 (B,) or None.
         coupling: re-orders the noise inside the batch.
         weighting: of the squared error, by time.
+        noise: (B, ...) that belongs to these data, as in reflow; drawn and coupled unless given.
     """
     first, last = path.span
     t = first + (last - first) * times(draws, len(data))  # (B,)
-    noise = coupling(data, draws.normal(*data.shape))
+    noise = coupling(data, draws.normal(*data.shape)) if noise is None else noise
     at = path.at(t, data)
     p, q = target(at)
     out = predict(network, at, (p, q), at.mix(data, noise), t, labels)

@@ -5,6 +5,7 @@ A registered solver takes a generator, which only the stochastic ones use.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -26,6 +27,7 @@ __all__ = [
     "euler",
     "euler_maruyama",
     "heun",
+    "last",
     "midpoint",
     "rk4",
     "sample",
@@ -207,6 +209,12 @@ GRIDS: Registry[Callable[[Path, int], Tensor]] = Registry(
     ),  # rho = 7 (Karras et al., 2022)
     warped=_grid(lambda u: 3 * u / (1 + 2 * u)),  # shift 3: more steps near the noise (Esser et al., 2024)
 )
+
+
+def last(states: Iterator[Tensor]) -> Tensor:
+    """The last of the states, none of the others kept."""
+    (final,) = deque(states, maxlen=1)
+    return final
 
 
 def sample(jump: Jump, noise: Tensor, times: Tensor) -> Iterator[Tensor]:

@@ -103,7 +103,7 @@ def prepare(
     LatentModel(Architecture.of(recipe, data.shape, data.classes))  # refuses parts that do not fit together
     for stage, config in recipe.training:
         if config is not None:
-            refuse_uneven(config, len(data.train), processes, stage)
+            refuse_uneven(config, getattr(config, "pairs", len(data.train)), processes, stage)
     folder = folder or Path("runs") / recipe.name
     if getattr(rank_zero_only, "rank", 0) in (0, None):  # set by Fabric from the launcher's environment
         _claim(make_folder(folder), recipe, data, resume)
@@ -164,7 +164,9 @@ def judge_run(bundle: Bundle, data: Dataset, folder: Path, watch: Watch) -> Resu
 
 
 def _provenance(prepared: Prepared, fabric: Fabric) -> Provenance:
-    curves = {stage: curve(prepared.folder / "logs", stage) for stage in ("autoencoder", "generator")}
+    reflow = prepared.recipe.training.reflow
+    stages = ["autoencoder", "generator", *(f"reflow{n + 1}" for n in range(reflow.rounds if reflow else 0))]
+    curves = {stage: curve(prepared.folder / "logs", stage) for stage in stages}
     recipe = prepared.recipe.model_dump(mode="json")
     recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine
     return Provenance(

@@ -22,6 +22,7 @@ from latentarena.data import Dataset
 from latentarena.files import write_text
 from latentarena.judge.classifier import Judge
 from latentarena.judge.score import METRICS, Findings, ScoreCard
+from latentarena.sample import last
 from latentarena.study.pictures import grid, png
 from latentarena.study.scoring import SEED, labels_in_proportion
 from latentarena.train.logs import curve
@@ -79,7 +80,11 @@ def write_report(
         seconds=round(sum(made.seconds.values())),
         samples=_sample_pictures(findings, data),
         reconstructions=_reconstructions(findings, data),
-        plots=[_curves(logs), _scatter(bundle.model, data, judge), _classes(judge, data, findings.labels)],
+        plots=[
+            _curves(logs, list(made.seconds)),
+            _scatter(bundle.model, data, judge),
+            _classes(judge, data, findings.labels),
+        ],
         command="arena train recipe.yaml --out again   # with the recipe below saved as recipe.yaml",
         recipe=yaml.safe_dump(made.recipe, sort_keys=False),
         facts=_facts(bundle, card),
@@ -143,8 +148,8 @@ def _reconstructions(findings: Findings, data: Dataset, n: int = 20) -> Picture:
     return _pixels(pairs, "three rows: test images, reconstructions, differences", caption, columns=len(images))
 
 
-def _curves(logs: Path) -> Picture:
-    stages = {stage: columns for stage in ("autoencoder", "generator") if (columns := curve(logs, stage))}
+def _curves(logs: Path, names: Sequence[str]) -> Picture:
+    stages = {stage: columns for stage in names if (columns := curve(logs, stage))}
     figure = Figure(figsize=(6, 2.6 * max(1, len(stages))))
     for row, (stage, columns) in enumerate(stages.items(), 1):
         axes = figure.add_subplot(len(stages), 1, row)
@@ -161,9 +166,7 @@ def _scatter(model: LatentModel, data: Dataset, judge: Judge) -> Picture:
     """Test and generated latents in the two leading principal directions of the test latents."""
     test = model.encode(data.test.batch(slice(0, SCATTERED)).cpu())
     n, labels = len(test), labels_in_proportion(model, judge.frequencies, len(test))
-    for latents in model.trajectory(model.noise(n, SEED), labels, seed=SEED):  # noqa: B007 - the last one counts
-        pass
-    generated = latents.cpu()
+    generated = last(model.trajectory(model.noise(n, SEED), labels, seed=SEED)).cpu()
     center = test.flatten(1).mean(0)
     _, _, rows = torch.linalg.svd(test.flatten(1) - center, full_matrices=False)
     directions = pad(rows[:2].T, (0, max(0, 2 - len(rows))))  # (D, 2), zeros where there is but one direction

@@ -13,7 +13,7 @@ from latentarena.config import Config
 from latentarena.latents import Standardiser
 from latentarena.process import PATHS, TARGETS, denoiser
 from latentarena.randomness import stream
-from latentarena.sample import GRIDS, SOLVERS, classifier_free, sample
+from latentarena.sample import GRIDS, SOLVERS, classifier_free, last, sample
 from latentarena.train.recipe import GeneratorConfig, Recipe, SamplingConfig
 
 __all__ = ["Architecture", "LatentModel"]
@@ -123,10 +123,8 @@ class LatentModel(nn.Module):
         for start in range(0, len(noise), CHUNK):
             rows = slice(start, start + CHUNK)
             chosen = None if labels is None else labels[rows]
-            last = noise[rows]
-            for last in self.trajectory(noise[rows], chosen, sampling, seed, start):  # noqa: B007 - the last one counts
-                pass
-            images.append(self.autoencoder.decode(last).cpu())
+            latents = last(self.trajectory(noise[rows], chosen, sampling, seed, start))
+            images.append(self.autoencoder.decode(latents).cpu())
         return torch.cat(images)
 
     def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:

@@ -119,11 +119,33 @@ class GeneratorTraining(FitConfig):
         return _one_of(known[info.field_name], value)
 
 
+class ReflowTraining(FitConfig):
+    """How the flow is straightened (Liu et al., 2023): it learns on from its own pairs of noise and sample.
+
+    Attributes:
+        rounds: 1 makes Flow-2, 2 makes Flow-3, and so on; each draws its pairs from the flow before.
+        pairs: how many are drawn in a round.
+        solver_steps: of `heun`, which draws them.
+        times: the distribution of training times.
+    """
+
+    rounds: int = Field(default=1, ge=1, le=16)
+    pairs: int = Field(default=60_000, ge=16)
+    solver_steps: int = Field(default=16, ge=1, le=1000)
+    times: str = "uniform"
+
+    @field_validator("times")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _one_of(TIMES, value)
+
+
 class Training(Config):
-    """Both stages; the autoencoder's is absent in pixel space."""
+    """The stages; the autoencoder's is absent in pixel space, reflow's where the flow stays as it is."""
 
     autoencoder: AutoencoderTraining | None = None
     generator: GeneratorTraining
+    reflow: ReflowTraining | None = None
 
 
 class Recipe(Config):
