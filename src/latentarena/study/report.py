@@ -100,7 +100,7 @@ def verdict(card: ScoreCard) -> str:
     ratio = frechet.prior / frechet.value
     if ratio <= 1:
         return "The generator does not beat plain Gaussian latents: its Frechet distance is no smaller."
-    return f"The generator's Frechet distance is a {ratio:,.0f}th of that of plain Gaussian latents."
+    return f"Plain Gaussian latents have {ratio:,.1f} times the generator's Frechet distance."
 
 
 def _facts(bundle: Bundle, card: ScoreCard) -> dict[str, str]:
