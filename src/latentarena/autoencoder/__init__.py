@@ -8,15 +8,20 @@ from pydantic import Field
 
 from latentarena.autoencoder.base import Autoencoder, Identity, Posterior
 from latentarena.autoencoder.conv import ConvVAE, ConvVAEConfig
+from latentarena.autoencoder.dc import DCAE, DCAEConfig
+from latentarena.autoencoder.fsq import FSQ
 from latentarena.autoencoder.mlp import MLPVAE, MLPVAEConfig
 from latentarena.config import Config
 
 __all__ = [
+    "DCAE",
+    "FSQ",
     "MLPVAE",
     "Autoencoder",
     "AutoencoderConfig",
     "ConvVAE",
     "ConvVAEConfig",
+    "DCAEConfig",
     "Identity",
     "IdentityConfig",
     "MLPVAEConfig",
@@ -29,9 +34,14 @@ class IdentityConfig(Config):
 
     kind: Literal["identity"] = "identity"
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether the posterior has no width."""
+        return True
+
     def build(self, shape: tuple[int, int, int]) -> Identity:
         """Pixel space for images of this shape."""
         return Identity(shape)
 
 
-AutoencoderConfig = Annotated[ConvVAEConfig | MLPVAEConfig | IdentityConfig, Field(discriminator="kind")]
+AutoencoderConfig = Annotated[ConvVAEConfig | DCAEConfig | MLPVAEConfig | IdentityConfig, Field(discriminator="kind")]

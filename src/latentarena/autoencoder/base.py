@@ -22,20 +22,37 @@ class Posterior:
     mean: Tensor
     log_variance: Tensor
 
+    @classmethod
+    def certain(cls, mean: Tensor) -> Posterior:
+        """A posterior of no width: what a deterministic encoder says."""
+        return cls(mean, torch.full_like(mean[:1], -torch.inf))
+
     def sample(self, noise: Tensor) -> Tensor:
         """The reparametrised sample for standard normal `noise`, (B, *latent) (Kingma & Welling, 2014)."""
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
     def kl(self) -> Tensor:
-        """KL(q || N(0, I)) in nats per image, (B,)."""
+        """KL(q || N(0, I)) in nats per image, (B,); infinite where the posterior has no width."""
+        return self._terms().sum(1)
+
+    def kl_by_dimension(self) -> Tensor:
+        """The batch's mean KL divergence in nats of each of the D numbers of the latent, (D,)."""
+        return self._terms().mean(0)
+
+    def _terms(self) -> Tensor:
         terms = self.mean.square() + self.log_variance.exp() - 1 - self.log_variance
-        return 0.5 * terms.flatten(1).sum(1)
+        return 0.5 * terms.flatten(1)
 
 
 class Autoencoder(nn.Module):
     """Images float (B, C, H, W) in [0, 1] <-> latents (B, *latent_shape)."""
 
     latent_shape: tuple[int, ...]
+
+    @property
+    def learned(self) -> bool:
+        """Whether there is anything in it to be trained: not so in pixel space."""
+        return any(True for _ in self.parameters())
 
     def encode(self, images: Tensor) -> Posterior:
         """The posterior over latents."""
@@ -54,8 +71,7 @@ class Identity(Autoencoder):
         self.latent_shape = shape
 
     def encode(self, images: Tensor) -> Posterior:
-        mean = 2 * images - 1
-        return Posterior(mean, torch.full_like(mean[:1], -torch.inf))
+        return Posterior.certain(2 * images - 1)
 
     def decode(self, latents: Tensor) -> Tensor:
         return ((latents + 1) / 2).clamp(0, 1)

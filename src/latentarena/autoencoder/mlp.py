@@ -27,6 +27,11 @@ class MLPVAEConfig(Config):
     latent: tuple[int] = Field(default=(3,))
     widths: tuple[int, ...] = (256, 64)
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether the posterior has no width."""
+        return False
+
     def build(self, shape: tuple[int, int, int]) -> MLPVAE:
         """The VAE for images of this shape.
 
