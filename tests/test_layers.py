@@ -21,6 +21,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"latents"},
     {"process", "backbone"},
     {"sample"},
+    {"distill"},
     {"train"},
     {"bundle", "judge"},
     {"study"},

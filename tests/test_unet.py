@@ -9,6 +9,7 @@ import torch
 
 from latentarena.backbone import UNetConfig
 from latentarena.backbone.unet import UNet
+from latentarena.errors import ConfigError
 from test_backbone import CLASSES, inputs, perturbed
 
 
@@ -89,3 +90,16 @@ def test_label_tokens_tell_different_positions_different_things() -> None:
     x, t, labels = inputs((1, 8, 8), 2)
     network(x, t, labels)
     assert float(told[0].std(1).amax()) > 1e-3
+
+
+def test_a_patch_is_the_same_network_on_rearranged_pixels() -> None:
+    coarse, fine = unet(4, 3, attention=(1,)), unet(classes=3, attention=(1,), patch=2)
+    fine.load_state_dict(coarse.state_dict())
+    x, t, labels = torch.randn(2, 1, 12, 14), torch.tensor([0.2, 0.7]), torch.tensor([0, 2])
+    expected = torch.nn.functional.pixel_shuffle(coarse(torch.nn.functional.pixel_unshuffle(x, 2), t, labels), 2)
+    torch.testing.assert_close(fine(x, t, labels), expected)
+
+
+def test_a_patch_that_does_not_divide_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match=r"patch = 3 .* choose from 1, 2, 7, 14"):
+        UNetConfig(patch=3).build((1, 28, 14), None)

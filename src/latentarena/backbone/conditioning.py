@@ -20,18 +20,22 @@ class Conditioning(nn.Module):
     """Time (and label) to one vector: sinusoidal features, one layer, plus a learned row per class.
 
     `(t (B,), labels int64 (B,) or None) -> (B, width)`. The last row of the class table stands for "no label".
+
+    Built with two times, as an average velocity needs them, it takes (t, s), s <= t, together (B, 2), and tells the
+    network t and how far it is to s.
     """
 
-    def __init__(self, width: int, classes: int | None, features: int = 32) -> None:
+    def __init__(self, width: int, classes: int | None, times: int = 1, features: int = 32) -> None:
         super().__init__()
         frequencies = torch.exp(torch.linspace(0, math.log(HIGHEST), features // 2))
         self.register_buffer("frequencies", frequencies, persistent=False)
-        self.time = nn.Linear(features, width)
+        self.time = nn.Linear(times * features, width)
         self.label = nn.Embedding(classes + 1, width) if classes else None
 
     def forward(self, t: Tensor, labels: Tensor | None) -> Tensor:
-        angles = t[:, None] * self.get_buffer("frequencies")  # (B, features / 2)
-        vector = self.time(torch.cat([angles.cos(), angles.sin()], 1))
+        told = t[:, None] if t.ndim == 1 else torch.stack([t[:, 0], t[:, 0] - t[:, 1]], 1)  # (B, times)
+        angles = told[:, :, None] * self.get_buffer("frequencies")  # (B, times, features / 2)
+        vector = self.time(torch.cat([angles.cos(), angles.sin()], 2).flatten(1))
         if self.label is not None:
             vector = vector + self.label(_or_none(labels, self.label.num_embeddings - 1, t))
         return nn.functional.silu(vector)
@@ -40,7 +44,8 @@ class Conditioning(nn.Module):
 class Inputs(nn.Module):
     """The inputs of a spatial network, with the label in the one place where it enters.
 
-    `(x (B, C, H, W), t (B,), labels int64 (B,) or None) -> (x (B, channels, H, W), vector (B, width), tokens)`
+    `(x (B, C, H, W), t (B,), labels int64 (B,) or None) -> (x (B, channels, H, W), vector (B, width), tokens)`, with
+    (t, s) (B, 2) for t where there are two times.
 
     - `adaln`: in the vector, as in `Conditioning`.
     - `input-channel`: one more constant channel of x for each class, 1 for the label's own; "no label" is all 0.
@@ -51,11 +56,11 @@ class Inputs(nn.Module):
         tokens: the table of label tokens, or None where no tokens are given.
     """
 
-    def __init__(self, channels: int, width: int, classes: int | None, condition: Condition) -> None:
+    def __init__(self, channels: int, width: int, classes: int | None, condition: Condition, times: int) -> None:
         super().__init__()
         self.planes = classes if classes and condition == "input-channel" else 0
         self.channels = channels + self.planes
-        self.vector = Conditioning(width, classes if condition == "adaln" else None)
+        self.vector = Conditioning(width, classes if condition == "adaln" else None, times)
         attended = classes and condition == "cross-attention"
         self.tokens = nn.Embedding(classes + 1, TOKENS * width) if classes and attended else None
 
@@ -73,7 +78,7 @@ class Inputs(nn.Module):
 
 def _or_none(labels: Tensor | None, none: int, t: Tensor) -> Tensor:
     """The labels, or where there are none the index of "no label" for every sample."""
-    return torch.full(t.shape, none, device=t.device) if labels is None else labels
+    return torch.full(t.shape[:1], none, device=t.device) if labels is None else labels
 
 
 def modulate(h: Tensor, scale_shift: Tensor) -> Tensor:

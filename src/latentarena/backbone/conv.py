@@ -28,15 +28,15 @@ class ConvNetConfig(Config):
     depth: int = Field(default=4, ge=1, le=64)
     conditioning: int = Field(default=32, ge=4, le=4096)
 
-    def build(self, latent: tuple[int, ...], classes: int | None) -> ConvNet:
-        """The network for latents of this shape.
+    def build(self, latent: tuple[int, ...], classes: int | None, times: int = 1) -> ConvNet:
+        """The network for latents of this shape, told one time or two.
 
         Raises:
             ConfigError: the latent is linear.
         """
         if len(latent) != 3:
             raise ConfigError(f"generator.backbone.kind = conv takes a spatial latent, not {list(latent)}; choose mlp")
-        return ConvNet(latent[0], classes, self)
+        return ConvNet(latent[0], classes, self, times)
 
 
 class _Block(nn.Module):
@@ -55,9 +55,9 @@ class _Block(nn.Module):
 class ConvNet(nn.Module):
     """`(x (B, C, H, W), t (B,), labels (B,) or None) -> (B, C, H, W)`."""
 
-    def __init__(self, channels: int, classes: int | None, config: ConvNetConfig) -> None:
+    def __init__(self, channels: int, classes: int | None, config: ConvNetConfig, times: int = 1) -> None:
         super().__init__()
-        self.condition = Conditioning(config.conditioning, classes)
+        self.condition = Conditioning(config.conditioning, classes, times)
         self.enter = nn.Conv2d(channels, config.width, 3, 1, 1)
         self.blocks = nn.ModuleList(_Block(config.width, config.conditioning) for _ in range(config.depth))
         self.norm = nn.GroupNorm(1, config.width, affine=False)

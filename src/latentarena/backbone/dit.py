@@ -48,8 +48,8 @@ class DiTConfig(Config):
         refuse_uneven(self.heads, self.width)
         return self
 
-    def build(self, latent: tuple[int, ...], classes: int | None) -> DiT:
-        """The network for latents of this shape.
+    def build(self, latent: tuple[int, ...], classes: int | None, times: int = 1) -> DiT:
+        """The network for latents of this shape, told one time or two.
 
         Raises:
             ConfigError: the latent is linear, or the patch does not cut it into several whole tokens; the message
@@ -66,7 +66,7 @@ class DiTConfig(Config):
                 f"generator.backbone.patch = {self.patch} does not cut a latent {list(latent)} into two or more whole "
                 f"patches; choose {choices}"
             )
-        return DiT((channels, height, width), classes, self)
+        return DiT((channels, height, width), classes, self, times)
 
 
 def positions(height: int, width: int, features: int) -> Tensor:
@@ -122,11 +122,11 @@ class _Block(nn.Module):
 class DiT(nn.Module):
     """`(x (B, C, H, W), t (B,), labels (B,) or None) -> (B, C, H, W)`."""
 
-    def __init__(self, latent: tuple[int, int, int], classes: int | None, config: DiTConfig) -> None:
+    def __init__(self, latent: tuple[int, int, int], classes: int | None, config: DiTConfig, times: int = 1) -> None:
         super().__init__()
         channels, self.patch = latent[0], config.patch
         self.grid = (latent[1] // self.patch, latent[2] // self.patch)
-        self.inputs = Inputs(channels, config.conditioning, classes, config.condition)
+        self.inputs = Inputs(channels, config.conditioning, classes, config.condition, times)
         self.enter = nn.Linear(self.inputs.channels * self.patch**2, config.width)
         self.register_buffer("positions", positions(*self.grid, config.width), persistent=False)
         source = config.conditioning if self.inputs.tokens is not None else None

@@ -33,8 +33,8 @@ class MLPConfig(Config):
     loops: int = Field(default=1, ge=1, le=64)
     conditioning: int = Field(default=32, ge=4, le=4096)
 
-    def build(self, latent: tuple[int, ...], classes: int | None) -> MLP:
-        """The network for latents of this shape.
+    def build(self, latent: tuple[int, ...], classes: int | None, times: int = 1) -> MLP:
+        """The network for latents of this shape, told one time or two.
 
         Raises:
             ConfigError: the latent is spatial.
@@ -43,7 +43,7 @@ class MLPConfig(Config):
             raise ConfigError(
                 f"generator.backbone.kind = mlp takes a linear latent, not {list(latent)}; choose conv, unet or dit"
             )
-        return MLP(latent[0], classes, self)
+        return MLP(latent[0], classes, self, times)
 
 
 class _Block(nn.Module):
@@ -61,10 +61,10 @@ class _Block(nn.Module):
 class MLP(nn.Module):
     """`(x (B, D), t (B,), labels (B,) or None) -> (B, D)`."""
 
-    def __init__(self, dimension: int, classes: int | None, config: MLPConfig) -> None:
+    def __init__(self, dimension: int, classes: int | None, config: MLPConfig, times: int = 1) -> None:
         super().__init__()
         self.passes = config.depth * config.loops
-        self.condition = Conditioning(config.conditioning, classes)
+        self.condition = Conditioning(config.conditioning, classes, times)
         self.modulation = nn.Linear(config.conditioning, self.passes * 2 * config.width)
         self.enter = nn.Linear(dimension, config.width)
         self.blocks = nn.ModuleList(_Block(config.width) for _ in range(config.depth))

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle, silu
 
 from latentarena.backbone.attention import Attention, refuse_uneven
 from latentarena.backbone.conditioning import Condition, Inputs, modulate
@@ -25,6 +25,8 @@ class UNetConfig(Config):
     weights against 0.16.
 
     Attributes:
+        patch: height and width of the square of pixels that becomes one position of the first level, by
+            space-to-channel; it divides those of the latent. 2 makes pixel models three to four times as fast.
         widths: channels at each level, from the full resolution down; every level halves height and width.
         blocks: residual blocks at each level, on the way down and again on the way up.
         attention: the levels whose blocks attend, counted from 0 at the full resolution.
@@ -36,6 +38,7 @@ class UNetConfig(Config):
     """
 
     kind: Literal["unet"] = "unet"
+    patch: int = Field(default=1, ge=1, le=64)
     widths: tuple[int, ...] = (16, 32, 32)
     blocks: tuple[int, ...] = (1, 1, 1)
     attention: tuple[int, ...] = (2,)
@@ -60,15 +63,21 @@ class UNetConfig(Config):
             raise ValueError("condition = cross-attention: with attention = [] no level attends to the label; add one")
         return self
 
-    def build(self, latent: tuple[int, ...], classes: int | None) -> UNet:
-        """The network for latents of this shape.
+    def build(self, latent: tuple[int, ...], classes: int | None, times: int = 1) -> UNet:
+        """The network for latents of this shape, told one time or two.
 
         Raises:
-            ConfigError: the latent is linear.
+            ConfigError: the latent is linear, or the patch does not divide it; the message names those that do.
         """
         if len(latent) != 3:
             raise ConfigError(f"generator.backbone.kind = unet takes a spatial latent, not {list(latent)}; choose mlp")
-        return UNet(latent[0], classes, self)
+        whole = math.gcd(latent[1], latent[2])
+        if whole % self.patch:
+            choices = ", ".join(str(n) for n in range(1, whole + 1) if whole % n == 0)
+            raise ConfigError(
+                f"generator.backbone.patch = {self.patch} does not divide {list(latent)}; choose from {choices}"
+            )
+        return UNet(latent[0], classes, self, times)
 
 
 def _norm(width: int) -> nn.GroupNorm:
@@ -151,18 +160,19 @@ class _Level(nn.Module):
 class UNet(nn.Module):
     """`(x (B, C, H, W), t (B,), labels (B,) or None) -> (B, C, H, W)`, for any H and W."""
 
-    def __init__(self, channels: int, classes: int | None, config: UNetConfig) -> None:
+    def __init__(self, channels: int, classes: int | None, config: UNetConfig, times: int = 1) -> None:
         super().__init__()
         width = config.widths[0]
-        self.inputs = Inputs(channels, config.conditioning, classes, config.condition)
-        self.enter = nn.Conv2d(self.inputs.channels, width, 3, 1, 1)
+        self.inputs = Inputs(channels, config.conditioning, classes, config.condition, times)
+        self.patch, cell = config.patch, config.patch**2
+        self.enter = nn.Conv2d(cell * self.inputs.channels, width, 3, 1, 1)
         self.level = _Level(0, config, config.conditioning if self.inputs.tokens is not None else None)
         self.norm = _norm(width)
-        self.leave = nn.Conv2d(width, channels, 3, 1, 1)
+        self.leave = nn.Conv2d(width, cell * channels, 3, 1, 1)
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
         x, condition, tokens = self.inputs(x, t, labels)
-        h = self.level(self.enter(x), condition, tokens)
-        return self.leave(silu(self.norm(h)))  # type: ignore[no-any-return]
+        h = self.level(self.enter(pixel_unshuffle(x, self.patch)), condition, tokens)
+        return pixel_shuffle(self.leave(silu(self.norm(h))), self.patch)

@@ -21,6 +21,7 @@ __all__ = [
     "SOLVERS",
     "Jump",
     "Solver",
+    "consistency",
     "ddim",
     "dopri5",
     "dpm_solver_pp",
@@ -172,6 +173,24 @@ def euler_maruyama(churn: float = 1.0, generator: torch.Generator | None = None)
     return solver
 
 
+def consistency(generator: torch.Generator | None = None) -> Solver:
+    """Multistep consistency sampling (Song et al., 2023, algorithm 1): to the data in one leap, then noise anew.
+
+    For denoisers whose data estimate is the end of the ODE's trajectory; one step from noise is the one-step sample.
+
+    Args:
+        generator: of the fresh noise.
+    """
+
+    def solver(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
+        def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+            return path.at(s, x).mix(denoise(x, t, labels).data, _fresh(x, generator))
+
+        return jump
+
+    return solver
+
+
 def _fresh(x: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
 
@@ -187,6 +206,7 @@ SOLVERS: Registry[Callable[[torch.Generator], Solver]] = Registry(
     ddpm=lambda generator: ddim(1.0, generator),
     dpm_solver_pp=lambda _: dpm_solver_pp,
     sde=lambda generator: euler_maruyama(generator=generator),
+    consistency=consistency,
 )
 
 
