@@ -14,7 +14,9 @@ from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
-SHAPES = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "kmnist": (1, 28, 28), "digits": (1, 28, 28)}
+SHAPES = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "kmnist": (1, 28, 28), "digits": (1, 28, 28)} | {
+    "folder:images": (3, 32, 32)
+}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,9 @@ def test_shipped_recipe_builds_its_model(name: str) -> None:
     assert "\n" not in recipe.about
 
 
-@pytest.mark.parametrize("assignments", [[], ["seed=7", "generator.conditional=true", "data.name=folder:a b/c"]])
+@pytest.mark.parametrize(
+    "assignments", [[], ["seed=7", "training.generator.drop_labels=0.2", "data.name=folder:a b/c"]]
+)
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipe_survives_being_written_and_read(name: str, assignments: list[str], tmp_path: Path) -> None:
     recipe = load_recipe(name, assignments)

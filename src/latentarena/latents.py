@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import torch
@@ -11,11 +12,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, Posterior
+from latentarena.config import Config
 from latentarena.data import Images
 from latentarena.errors import OutputError
 from latentarena.files import cache_folder, digest, make_folder, prune, write_atomically
 
-__all__ = ["Standardiser", "encode_all", "module_digest"]
+__all__ = ["LatentStatistics", "Standardiser", "encode_all", "latent_statistics", "module_digest"]
 
 log = logging.getLogger(__name__)
 CHUNK = 1000  # images at a time
@@ -50,6 +52,39 @@ class Standardiser(nn.Module):
         return latents * self.deviation + self.mean
 
 
+class LatentStatistics(Config):
+    """What the latents of a train split are like; a dimension is one number of the latent.
+
+    Attributes:
+        dimensions: of the latent.
+        dead: dimensions that tell nothing about the image: the variance of their posterior means is less than 1 % of
+            the posteriors' own (Burda et al., 2016), or 0.01 % of the liveliest dimension's.
+        smallest, largest: standard deviations of the posterior means over the split.
+        kl: mean KL divergence to N(0, I) in nats per image; None where the posterior has no width.
+    """
+
+    dimensions: int
+    dead: int
+    smallest: float
+    largest: float
+    kl: float | None
+
+
+def latent_statistics(latents: Posterior) -> LatentStatistics:
+    """Statistics of the posteriors of N images."""
+    signal = latents.mean.flatten(1).var(0)  # (D,)
+    width = latents.log_variance.exp().mean(0).expand(latents.mean.shape[1:]).flatten()
+    dead = (signal < 0.01 * width) | (signal <= 1e-4 * signal.max())
+    kl = float(latents.kl().mean())
+    return LatentStatistics(
+        dimensions=len(signal),
+        dead=int(dead.sum()),
+        smallest=float(signal.min().sqrt()),
+        largest=float(signal.max().sqrt()),
+        kl=kl if math.isfinite(kl) else None,
+    )
+
+
 def module_digest(module: nn.Module) -> str:
     """SHA-256 of a module's weights, names included."""
     parts: list[bytes | memoryview] = []
@@ -64,10 +99,9 @@ def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Po
 
     Cached under the hash of weights and data, except where there is nothing to compute (pixel space).
     """
-    learned = any(True for _ in autoencoder.parameters())
     key = digest(module_digest(autoencoder).encode(), data_digest.encode(), str(len(images)).encode())
     path = cache_folder() / "latents" / f"{key[:32]}.safetensors"
-    if learned:
+    if autoencoder.learned:
         try:
             found = load_file(path, device=str(images.pixels.device))
             return Posterior(found["mean"], found["log_variance"])
@@ -77,7 +111,7 @@ def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Po
     shared = len(chunks[0].log_variance) == 1
     variances = [chunk.log_variance.detach() for chunk in chunks]
     latents = Posterior(torch.cat([chunk.mean for chunk in chunks]), variances[0] if shared else torch.cat(variances))
-    if learned:
+    if autoencoder.learned:
         _keep(path, latents)
     return latents
 

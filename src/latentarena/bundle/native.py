@@ -21,6 +21,7 @@ from torch import Tensor
 from latentarena.config import Config, validate
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest, make_folder, write_atomically, write_text
+from latentarena.latents import LatentStatistics
 from latentarena.train.checkpoint import mismatch
 from latentarena.train.model import Architecture, LatentModel
 
@@ -39,6 +40,7 @@ class Provenance(Config):
         dataset, data: name and content hash of the training data.
         seconds: training time by stage.
         losses: final loss by stage.
+        latents: what the autoencoder makes of the train split.
         machine, versions: where it was trained and with what.
         notice: what a reader must know first, such as stand-in data.
     """
@@ -48,6 +50,7 @@ class Provenance(Config):
     data: str
     seconds: dict[str, float]
     losses: dict[str, float]
+    latents: LatentStatistics
     machine: str
     versions: dict[str, str]
     notice: str = ""

@@ -19,6 +19,7 @@ from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.score import ScoreCard
 from latentarena.judge.training import judge_for
+from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.study.pictures import grid, png
 from latentarena.study.report import SHOWN, write_report
 from latentarena.study.scoring import score_bundle
@@ -101,9 +102,8 @@ def prepare(
             "its scores say nothing about " + wanted
         )
     LatentModel(Architecture.of(recipe, data.shape, data.classes))  # refuses parts that do not fit together
-    for stage, config in recipe.training:
-        if config is not None:
-            refuse_uneven(config, getattr(config, "pairs", len(data.train)), processes, stage)
+    for stage, config in recipe.training.stages().items():
+        refuse_uneven(config, getattr(config, "pairs", len(data.train)), processes, stage)
     folder = folder or Path("runs") / recipe.name
     if getattr(rank_zero_only, "rank", 0) in (0, None):  # set by Fabric from the launcher's environment
         _claim(make_folder(folder), recipe, data, resume)
@@ -149,7 +149,8 @@ def run(prepared: Prepared, fabric: Fabric, watch: Watch = lambda ticks, stage: 
     train_model(recipe, model, data, fabric, folder, watch)
     if not fabric.is_global_zero:
         return None
-    bundle = save_bundle(folder / BUNDLE, recipe.name, model.cpu(), _provenance(prepared, fabric))
+    latents = latent_statistics(encode_all(model.cpu().autoencoder, data.train, data.digest))
+    bundle = save_bundle(folder / BUNDLE, recipe.name, model, _provenance(prepared, fabric, latents))
     return judge_run(bundle, data, folder, watch)
 
 
@@ -163,10 +164,8 @@ def judge_run(bundle: Bundle, data: Dataset, folder: Path, watch: Watch) -> Resu
     return Results(folder / BUNDLE, folder / SCORE, folder / REPORT, folder / SAMPLES, card)
 
 
-def _provenance(prepared: Prepared, fabric: Fabric) -> Provenance:
-    reflow = prepared.recipe.training.reflow
-    stages = ["autoencoder", "generator", *(f"reflow{n + 1}" for n in range(reflow.rounds if reflow else 0))]
-    curves = {stage: curve(prepared.folder / "logs", stage) for stage in stages}
+def _provenance(prepared: Prepared, fabric: Fabric, latents: LatentStatistics) -> Provenance:
+    curves = {stage: curve(prepared.folder / "logs", stage) for stage in prepared.recipe.training.stages()}
     recipe = prepared.recipe.model_dump(mode="json")
     recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine
     return Provenance(
@@ -175,6 +174,7 @@ def _provenance(prepared: Prepared, fabric: Fabric) -> Provenance:
         data=prepared.data.digest,
         seconds={stage: columns["seconds"][-1] for stage, columns in curves.items() if columns},
         losses={stage: columns["loss"][-1] for stage, columns in curves.items() if columns},
+        latents=latents,
         machine=f"{machine()}; {fabric.world_size} x {fabric.device.type}, {fabric.strategy.precision.precision}",
         versions=versions(),
         notice=prepared.notice,

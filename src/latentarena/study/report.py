@@ -104,9 +104,12 @@ def verdict(card: ScoreCard) -> str:
 
 
 def _facts(bundle: Bundle, card: ScoreCard) -> dict[str, str]:
-    made = bundle.card.provenance
+    made, latents = bundle.card.provenance, bundle.card.provenance.latents
+    kl = f", KL divergence {latents.kl:.1f} nats" if latents.kl is not None else ""
     return {
         "parameters": ", ".join(f"{part} {count:,}" for part, count in card.parameters.items()),
+        "latents": f"{latents.dimensions} dimensions, {latents.dead} of them dead, standard deviations "
+        f"{latents.smallest:.3g} to {latents.largest:.3g}{kl}",
         "training": ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in made.seconds.items()),
         "final losses": ", ".join(f"{stage} {loss:.5f}" for stage, loss in made.losses.items()),
         "machine": made.machine,

@@ -31,8 +31,10 @@ def sample_to_file(bundle: Bundle, path: Path, n: int, seed: int, labels: str | 
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not one of {', '.join(FORMATS)}")
     model = bundle.model
-    if sampling.guidance != 1 and not model.conditional:
-        raise ConfigError(f"--guidance {sampling.guidance}: this model is unconditional; leave --guidance out")
+    if sampling.guidance != 1 and not model.architecture.generator.guided:
+        raise ConfigError(
+            f"--guidance {sampling.guidance}: this model has nothing to be guided by; leave --guidance out"
+        )
     classes = chosen_labels(model, n, labels)
     noise = model.noise(n, seed)
     make_folder(path.parent)

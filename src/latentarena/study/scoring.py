@@ -72,13 +72,12 @@ def score_bundle(
         JudgeError: the judge fails its self-test on this data, or the model's images are not finite.
     """
     model, card = bundle.model, bundle.card
-    learned = any(True for _ in model.autoencoder.parameters())
     subject = Subject(
         reconstruct=lambda images: model.decode(model.encode(images)),
         generate=lambda n: model.generate(
             model.noise(n, seed), labels_in_proportion(model, judge.frequencies, n), seed=seed
         ),
-        prior=(lambda n: prior_images(model, n, seed)) if learned else None,
+        prior=(lambda n: prior_images(model, n, seed)) if model.autoencoder.learned else None,
     )
     findings = score(subject, data, judge, samples)
     score_card = ScoreCard(

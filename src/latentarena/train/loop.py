@@ -65,9 +65,14 @@ class FitConfig(Config):
 
 
 class Objective(nn.Module):
-    """What the loop minimises: a module over the indices of `size` training examples."""
+    """What the loop minimises: a module over the indices of `size` training examples.
+
+    Attributes:
+        progress: the share of the steps that is done, in [0, 1); kept up to date by the loop.
+    """
 
     size: int
+    progress: float = 0.0
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
         """Losses of a batch: `index` int64 (B,) -> scalars; the one called `loss` is minimised."""
@@ -174,6 +179,7 @@ class _Run:
             group["lr"] = rate(step, self.steps, self.config)
         generator = stream(*self.key, step, device=self.fabric.device)
         draws = Draws(generator, self.fabric.global_rank, self.fabric.world_size)
+        self.objective.progress = step / self.steps
         losses = self.module(draws.mine(self._indices(step)), draws)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(losses["loss"])

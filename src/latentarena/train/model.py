@@ -10,11 +10,22 @@ from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, AutoencoderConfig
 from latentarena.config import Config
+from latentarena.distill import meanflow_jump
+from latentarena.errors import ConfigError
 from latentarena.latents import Standardiser
-from latentarena.process import PATHS, TARGETS, denoiser
+from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
 from latentarena.randomness import stream
-from latentarena.sample import GRIDS, SOLVERS, classifier_free, last, sample
-from latentarena.train.recipe import GeneratorConfig, Recipe, SamplingConfig
+from latentarena.sample import (
+    GRIDS,
+    SOLVERS,
+    Jump,
+    autoguidance,
+    classifier_free,
+    classifier_guidance,
+    last,
+    sample,
+)
+from latentarena.train.recipe import JUMP, GeneratorConfig, Recipe, SamplingConfig
 
 __all__ = ["Architecture", "LatentModel"]
 
@@ -60,15 +71,19 @@ class LatentModel(nn.Module):
         super().__init__()
         self.architecture = architecture
         config = architecture.generator
-        self.conditional = config.conditional
+        self.conditional = config.conditional or config.classifier is not None  # whether `generate` takes labels
         self.path, self.target = PATHS[config.path](), TARGETS[config.target]
         with torch.random.fork_rng(devices=[]):  # module initialisers know only the global generator
             torch.manual_seed(stream(seed, "weights").initial_seed())
             self.autoencoder: Autoencoder = architecture.autoencoder.build(architecture.shape)
             self.scale = Standardiser(self.autoencoder.latent_shape)
-            classes = len(architecture.classes) if config.conditional else None
-            self.network = config.backbone.build(self.autoencoder.latent_shape, classes)
-        self.denoise = denoiser(self.network, self.path, self.target)
+            shape, classes = self.autoencoder.latent_shape, len(architecture.classes)
+            told = classes if config.conditional else None
+            self.network = config.backbone.build(shape, told, times=2 if config.average else 1)
+            self.weaker = config.weaker.build(shape, told) if config.weaker else None
+            self.classifier = config.classifier.build(shape, classes) if config.classifier else None
+        local = _at_one_time(self.network) if config.average else self.network
+        self.denoise = denoiser(local, self.path, self.target)
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -109,10 +124,32 @@ class LatentModel(nn.Module):
         """
         how = sampling or self.architecture.sampling
         labels = labels.to(self.device) if labels is not None else None
-        guided = classifier_free(how.guidance, how.interval)(self.denoise) if how.guidance != 1 else self.denoise
-        jump = SOLVERS[how.solver](stream(seed, "fresh noise", first))(self.path, guided, labels)
+        jump = self.jump(how, labels, stream(seed, "fresh noise", first))
         for x in sample(jump, noise.to(self.device), GRIDS[how.grid](self.path, how.steps).to(self.device)):
             yield self.scale.invert(x)
+
+    def denoiser(self, how: SamplingConfig) -> Denoiser:
+        """The network's estimates of data and noise, guided as `how` says; on the standardised scale."""
+        if self.classifier is not None:
+            return classifier_guidance(self.path, self.classifier, how.guidance)(self.denoise)
+        if how.guidance == 1:
+            return self.denoise
+        if self.weaker is not None:
+            weaker = denoiser(self.weaker, self.path, self.target)
+            return autoguidance(weaker, how.guidance, how.interval)(self.denoise)
+        return classifier_free(how.guidance, how.interval)(self.denoise)
+
+    def jump(self, how: SamplingConfig, labels: Tensor | None, fresh: torch.Generator) -> Jump:
+        """What goes from one time to an earlier one: a solver on the denoiser, or a mean-velocity network alone.
+
+        Raises:
+            ConfigError: `jump` is asked of a network that cannot.
+        """
+        if how.solver != JUMP:
+            return SOLVERS[how.solver](fresh)(self.path, self.denoiser(how), labels)
+        if not self.architecture.generator.average:
+            raise ConfigError(f"solver = {JUMP}: only a mean-velocity network can; choose from {', '.join(SOLVERS)}")
+        return meanflow_jump(self.network, self.path, labels)
 
     @torch.no_grad()
     def generate(
@@ -140,3 +177,8 @@ class LatentModel(nn.Module):
             part = "encoder" if inside else "decoder" if name.startswith("autoencoder.") else "generator"
             named[part] += tensor.numel()
         return named
+
+
+def _at_one_time(network: Network) -> Network:
+    """A mean-velocity network over no time at all: the velocity itself."""
+    return lambda x, t, labels: network(x, torch.stack([t, t], 1), labels)

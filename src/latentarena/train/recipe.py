@@ -15,10 +15,14 @@ from latentarena.config import Config, override, read_yaml, validate
 from latentarena.data import DataConfig
 from latentarena.process import COUPLINGS, PATHS, TARGETS, TIMES, WEIGHTINGS
 from latentarena.sample import GRIDS, SOLVERS
+from latentarena.train.augment import Augmentation
+from latentarena.train.classifier import ClassifierConfig
 from latentarena.train.loop import FitConfig
 from latentarena.train.shelf import recipe_source
 
-__all__ = ["GeneratorConfig", "Recipe", "SamplingConfig", "load_recipe", "to_yaml"]
+__all__ = ["JUMP", "GeneratorConfig", "Recipe", "SamplingConfig", "load_recipe", "to_yaml"]
+
+JUMP = "jump"  # instead of a solver: what a mean-velocity network does by itself
 
 
 class GeneratorConfig(Config):
@@ -29,26 +33,48 @@ class GeneratorConfig(Config):
         path: between data and noise.
         target: what is predicted.
         conditional: whether it is told the class.
+        average: it predicts the mean velocity between two times (MeanFlow) and can go from one to the other at once.
+        classifier: of noisy latents, that guides an unconditional network to a class.
+        weaker: a lesser network of the same task, that the main one is guided away from (autoguidance).
     """
 
     backbone: BackboneConfig
     path: str = "straight"
     target: str = "velocity"
     conditional: bool = False
+    average: bool = False
+    classifier: ClassifierConfig | None = None
+    weaker: BackboneConfig | None = None
 
     @field_validator("path", "target")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
         return _one_of(PATHS if info.field_name == "path" else TARGETS, value)
 
+    @model_validator(mode="after")
+    def _possible(self) -> GeneratorConfig:
+        if self.average and self.target != "velocity":
+            raise ValueError(f"average = true predicts a mean velocity; target = {self.target} cannot be averaged")
+        if self.average and (self.classifier is not None or self.weaker is not None):
+            raise ValueError("average = true jumps without a denoiser that could be guided; leave out its guide")
+        if self.classifier is not None and (self.conditional or self.weaker is not None):
+            raise ValueError("classifier guides an unconditional network; choose one way of guidance")
+        return self
+
+    @property
+    def guided(self) -> bool:
+        """Whether `sampling.guidance` has something to scale."""
+        return self.weaker is not None or self.classifier is not None or (self.conditional and not self.average)
+
 
 class SamplingConfig(Config):
     """How samples are drawn unless the caller says otherwise.
 
     Attributes:
-        solver, steps: the method and how many steps it takes from noise to data.
+        solver, steps: the method and how many steps it takes from noise to data; `jump` for a mean-velocity network.
         grid: how the steps are spread over time.
-        guidance: scale of classifier-free guidance; 1 is none.
+        guidance: its scale. At 1 a class is drawn as often as the model believes in it; above, only what is typical
+            of it.
         interval: times (from, to) at which guidance acts.
     """
 
@@ -68,7 +94,7 @@ class SamplingConfig(Config):
     @field_validator("solver", "grid")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
-        return _one_of(SOLVERS if info.field_name == "solver" else GRIDS, value)
+        return _one_of([*SOLVERS, JUMP] if info.field_name == "solver" else GRIDS, value)
 
     def but(
         self,
@@ -86,15 +112,50 @@ class SamplingConfig(Config):
         return validate(SamplingConfig, self.model_dump() | given, "sampling")
 
 
+class ClassifierTraining(FitConfig):
+    """How a classifier is trained.
+
+    Attributes:
+        times: the distribution of training times; of no use to a classifier of clean images.
+    """
+
+    times: str = "uniform"
+
+    @field_validator("times")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _one_of(TIMES, value)
+
+
+class FeaturesTraining(FitConfig):
+    """How the classifier is trained in whose features images are compared. It is never a judge.
+
+    Attributes:
+        network: the classifier.
+    """
+
+    network: ClassifierConfig = ClassifierConfig()
+
+
 class AutoencoderTraining(FitConfig):
     """How the autoencoder is trained.
 
     Attributes:
         beta: weight of the KL divergence against the squared error, both summed over an image
             (Higgins et al., 2017).
+        anneal: the share of the steps over which beta rises linearly from zero (Bowman et al., 2016).
+        free_bits: nats that each latent dimension may hold at no cost (Kingma et al., 2016).
+        perceptual: weight of the distance in a classifier's features; needs `training.features`.
+        adversarial: weight of a patch discriminator's verdict.
+        augment: how the training images are varied.
     """
 
     beta: float = Field(default=0.01, ge=0)
+    anneal: float = Field(default=0.0, ge=0, le=1)
+    free_bits: float = Field(default=0.0, ge=0)
+    perceptual: float = Field(default=0.0, ge=0)
+    adversarial: float = Field(default=0.0, ge=0)
+    augment: Augmentation | None = None
 
 
 class GeneratorTraining(FitConfig):
@@ -140,12 +201,60 @@ class ReflowTraining(FitConfig):
         return _one_of(TIMES, value)
 
 
-class Training(Config):
-    """The stages; the autoencoder's is absent in pixel space, reflow's where the flow stays as it is."""
+class ConsistencyTraining(FitConfig):
+    """How a flow is distilled into a consistency model (Song et al., 2023), that samples in one step or a few.
 
+    Attributes:
+        grid: times among which neighbours have to agree.
+    """
+
+    grid: int = Field(default=32, ge=2, le=10_000)
+
+
+class Training(Config):
+    """The stages in their order; only the generator's is always there.
+
+    Attributes:
+        features: a classifier of images, for the autoencoder's perceptual loss.
+        autoencoder: absent in pixel space.
+        finetune: the autoencoder again, on clean images.
+        generator: the network that generates latents.
+        weaker: the network that it is guided away from.
+        classifier: the one that guides it.
+        reflow: makes the flow straighter.
+        consistency: makes it a consistency model.
+    """
+
+    features: FeaturesTraining | None = None
     autoencoder: AutoencoderTraining | None = None
+    finetune: AutoencoderTraining | None = None
     generator: GeneratorTraining
+    weaker: GeneratorTraining | None = None
+    classifier: ClassifierTraining | None = None
     reflow: ReflowTraining | None = None
+    consistency: ConsistencyTraining | None = None
+
+    def stages(self) -> dict[str, FitConfig]:
+        """The stages that a run has, by name and in order; reflow is one for each round."""
+        present = {name: config for name, config in self if config is not None}
+        named: dict[str, FitConfig] = {}
+        for name, config in present.items():
+            rounds = range(1, config.rounds + 1) if isinstance(config, ReflowTraining) else ()
+            named |= {f"{name}{number}": config for number in rounds} or {name: config}
+        return named
+
+    @model_validator(mode="after")
+    def _possible(self) -> Training:
+        if self.finetune is not None and self.autoencoder is None:
+            raise ValueError("finetune goes on with training.autoencoder, which is missing")
+        trained = [stage for stage in (self.autoencoder, self.finetune) if stage is not None]
+        compared = any(stage.perceptual for stage in trained)
+        if compared != (self.features is not None):
+            missing = "features is missing" if compared else "features is set"
+            raise ValueError(f"{missing}, but perceptual > 0 in autoencoder or finetune is what needs it")
+        if self.reflow is not None and self.consistency is not None:
+            raise ValueError("reflow and consistency are two ways to few steps; choose one")
+        return self
 
 
 class Recipe(Config):
@@ -183,12 +292,30 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
         pixels = isinstance(self.autoencoder, IdentityConfig)
-        if pixels and self.training.autoencoder is not None:
+        training, generator = self.training, self.generator
+        if pixels and training.autoencoder is not None:
             raise ValueError("training.autoencoder is set, but autoencoder.kind = identity has nothing to train")
-        if self.sampling.guidance != 1 and not self.generator.conditional:
-            raise ValueError(f"sampling.guidance = {self.sampling.guidance} needs generator.conditional = true")
-        if not pixels and self.training.autoencoder is None:
+        if not pixels and training.autoencoder is None:
             raise ValueError(f"training.autoencoder is missing for autoencoder.kind = {self.autoencoder.kind}")
+        for name in ("autoencoder", "finetune"):
+            stage = getattr(training, name)
+            if stage is not None and self.autoencoder.deterministic and stage.beta:
+                raise ValueError(
+                    f"training.{name}.beta = {stage.beta}: autoencoder.kind = {self.autoencoder.kind} is deterministic "
+                    "and has no KL divergence; set beta to 0"
+                )
+        for name in ("weaker", "classifier"):
+            if (getattr(training, name) is None) != (getattr(generator, name) is None):
+                raise ValueError(f"generator.{name} and training.{name} go together; one of them is missing")
+        if self.sampling.guidance != 1 and not generator.guided:
+            raise ValueError(
+                f"sampling.guidance = {self.sampling.guidance} needs a generator that is conditional or has a "
+                "classifier or a weaker network to be guided by"
+            )
+        if self.sampling.solver == JUMP and not generator.average:
+            raise ValueError(f"sampling.solver = {JUMP} is what a mean-velocity network does; set generator.average")
+        if generator.average and (training.reflow or training.consistency):
+            raise ValueError("training.reflow and training.consistency start from a flow, not from generator.average")
         return self
 
 

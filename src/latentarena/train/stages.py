@@ -1,80 +1,123 @@
-"""The two stages of training a latent model: first the autoencoder, then the generator on its latents."""
+"""The stages of training a latent model: the autoencoder, the generator on its latents, and what may follow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, Posterior
 from latentarena.data import Dataset, Images
+from latentarena.distill import consistency_loss, meanflow_loss
 from latentarena.latents import encode_all
-from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, matching_loss
-from latentarena.randomness import Draws
-from latentarena.sample import last
+from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, denoiser, matching_loss
+from latentarena.randomness import Draws, stream
+from latentarena.sample import GRIDS, heun, last
+from latentarena.train.adversary import PatchDiscriminator, adversarial_losses
+from latentarena.train.augment import augment
+from latentarena.train.classifier import Classifier, ClassifierObjective
 from latentarena.train.logs import logged
-from latentarena.train.loop import FitConfig, Objective, Tick, fit
+from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.model import LatentModel
-from latentarena.train.recipe import GeneratorTraining, Recipe, ReflowTraining
+from latentarena.train.perceptual import perceptual_distance
+from latentarena.train.recipe import AutoencoderTraining, ConsistencyTraining, GeneratorTraining, Recipe, ReflowTraining
+from latentarena.train.reuse import Reuse
 
-__all__ = ["AutoencoderObjective", "GeneratorObjective", "ReflowObjective", "Watch", "reflow_pairs", "train_model"]
+__all__ = [
+    "AutoencoderObjective",
+    "ConsistencyObjective",
+    "GeneratorObjective",
+    "ReflowObjective",
+    "Watch",
+    "reflow_pairs",
+    "train_model",
+]
 
 ROWS = 1000  # pairs drawn at a time
 Watch = Callable[[Iterator[Tick], str], Iterator[Tick]]
 
 
 class AutoencoderObjective(Objective):
-    """Negative evidence bound with weight beta: squared error + beta KL, summed per image (Higgins et al., 2017).
+    """Squared error, beta times the KL divergence, and what else the config weighs in.
 
-    The loss is divided by the number of pixel values, so that it reads as a mean squared error.
+    All is divided by the number of pixel values, so that the loss reads as a mean squared error.
+
+    Args:
+        features: of the perceptual loss; frozen.
+        discriminator: learns to tell images from reconstructions, by the same backward pass.
     """
 
-    def __init__(self, autoencoder: Autoencoder, images: Images, beta: float) -> None:
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        images: Images,
+        config: AutoencoderTraining,
+        features: Classifier | None = None,
+        discriminator: PatchDiscriminator | None = None,
+    ) -> None:
         super().__init__()
-        self.autoencoder, self.images, self.beta, self.size = autoencoder, images, beta, len(images)
+        self.autoencoder, self.images, self.config, self.size = autoencoder, images, config, len(images)
+        self.critic = features if config.perceptual else None
+        self.discriminator = discriminator if config.adversarial else None
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
-        images = self.images.batch(index)  # (B, C, H, W)
+        config, images = self.config, self.images.batch(index)  # (B, C, H, W)
+        if config.augment is not None:
+            images = augment(images, draws, config.augment)
         posterior = self.autoencoder.encode(images)
-        decoded = self.autoencoder.decode(posterior.sample(draws.normal(*posterior.mean.shape)))
-        error = (decoded - images).square().mean()
-        kl = posterior.kl().mean()
-        return {"loss": error + self.beta * kl / images[0].numel(), "mse": error, "kl": kl}
+        again = self.autoencoder.decode(posterior.sample(draws.normal(*posterior.mean.shape)))
+        error = (again - images).square().mean()
+        losses = {"loss": error, "mse": error}
+        if config.beta:
+            losses["kl"] = posterior.kl().mean()
+            costly = posterior.kl_by_dimension().clamp(min=config.free_bits).sum()
+            losses["loss"] = losses["loss"] + self.beta() * costly / images[0].numel()
+        if self.critic is not None:
+            losses["perceptual"] = perceptual_distance(self.critic, images, again)
+            losses["loss"] = losses["loss"] + config.perceptual * losses["perceptual"]
+        if self.discriminator is not None:
+            losses["adversarial"], losses["discriminator"] = adversarial_losses(self.discriminator, images, again)
+            losses["loss"] = losses["loss"] + config.adversarial * losses["adversarial"] + losses["discriminator"]
+        return losses
+
+    def beta(self) -> float:
+        """The weight of the KL divergence at this point of the training."""
+        anneal = self.config.anneal
+        return self.config.beta * (min(1.0, self.progress / anneal) if anneal else 1.0)
 
 
 class GeneratorObjective(Objective):
     """The matching loss on standardised posterior samples; some labels are hidden from a conditional network."""
 
-    def __init__(self, model: LatentModel, latents: Posterior, labels: Tensor, config: GeneratorTraining) -> None:
+    def __init__(
+        self, model: LatentModel, network: nn.Module, latents: Posterior, labels: Tensor, config: GeneratorTraining
+    ) -> None:
         super().__init__()
-        self.network, self.path, self.target = model.network, model.path, model.target
+        self.network, self.path, self.target = network, model.path, model.target
         self.means, self.config, self.size = model.scale(latents.mean), config, len(latents.mean)
-        self.spread = (0.5 * latents.log_variance).exp() / model.scale.deviation  # (N or 1, *latent)
-        self.labels = labels if model.conditional else None
+        self.spread = spread(model, latents)
+        self.average = model.architecture.generator.average
+        self.labels = labels if model.architecture.generator.conditional else None
         self.none = len(model.architecture.classes)  # the class table's row for "no label"
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
-        labels = None
+        config, labels = self.config, None
         if self.labels is not None:
-            hidden = draws.uniform(len(index)) < self.config.drop_labels
+            hidden = draws.uniform(len(index)) < config.drop_labels
             labels = self.labels[index].masked_fill(hidden, self.none)
-        spread = self.spread if len(self.spread) == 1 else self.spread[index]
-        data = self.means[index] + spread * draws.normal(len(index), *self.means.shape[1:])
-        loss = matching_loss(
-            self.network,
-            self.path,
-            self.target,
-            TIMES[self.config.times],
-            data,
-            labels,
-            draws,
-            COUPLINGS[self.config.coupling],
-            WEIGHTINGS[self.config.weighting],
-        )
-        return {"loss": loss}
+        deviation = self.spread if len(self.spread) == 1 else self.spread[index]
+        data = self.means[index] + deviation * draws.normal(len(index), *self.means.shape[1:])
+        times = TIMES[config.times]
+        if self.average:
+            return {"loss": meanflow_loss(self.network, self.path, times, data, labels, draws)}
+        coupling, weighting = COUPLINGS[config.coupling], WEIGHTINGS[config.weighting]
+        return {
+            "loss": matching_loss(self.network, self.path, self.target, times, data, labels, draws, coupling, weighting)
+        }
 
 
 class ReflowObjective(Objective):
@@ -92,6 +135,34 @@ class ReflowObjective(Objective):
         return {"loss": loss}
 
 
+class ConsistencyObjective(Objective):
+    """Neighbours on the frozen flow's trajectories have to lead to the same data."""
+
+    def __init__(self, model: LatentModel, latents: Posterior, labels: Tensor, config: ConsistencyTraining) -> None:
+        super().__init__()
+        self.network, self.path = model.network, model.path
+        self.flow = deepcopy(model.network).requires_grad_(False)
+        self.student = denoiser(self.network, model.path, model.target)
+        self.teacher = denoiser(self.flow, model.path, model.target)
+        self.times = GRIDS["uniform"](model.path, config.grid).to(model.device)
+        self.means, self.spread, self.size = model.scale(latents.mean), spread(model, latents), len(latents.mean)
+        self.labels = labels if model.architecture.generator.conditional else None
+
+    def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
+        labels = None if self.labels is None else self.labels[index]
+        deviation = self.spread if len(self.spread) == 1 else self.spread[index]
+        data = self.means[index] + deviation * draws.normal(len(index), *self.means.shape[1:])
+        loss = consistency_loss(
+            self.student, self.student, self.teacher, self.path, heun, self.times, data, labels, draws
+        )
+        return {"loss": loss}
+
+
+def spread(model: LatentModel, latents: Posterior) -> Tensor:
+    """Standard deviations of posteriors on the standardised scale, (N or 1, *latent)."""
+    return (0.5 * latents.log_variance).exp() / model.scale.deviation
+
+
 def reflow_pairs(model: LatentModel, config: ReflowTraining, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """Noise, the standardised latents that the flow turns it into, and labels; each (pairs, ...) on the device."""
     noise = model.noise(config.pairs, seed, "reflow").to(model.device)
@@ -105,8 +176,56 @@ def reflow_pairs(model: LatentModel, config: ReflowTraining, seed: int) -> tuple
     return noise, torch.cat(data), labels
 
 
+def stages(recipe: Recipe, model: LatentModel, data: Dataset, device: torch.device) -> Iterator[tuple[str, Objective]]:
+    """The stages in order, by the names of `Training.stages`; what follows a stage is prepared once it is trained."""
+    training, train = recipe.training, data.train.to(device)
+    yield from autoencoder_stages(recipe, model.autoencoder, train, len(data.classes))
+    model.to(device).requires_grad_(False)
+    latents = encode_all(model.autoencoder, train, data.digest)
+    model.scale.fit(latents.mean)
+    model.network.requires_grad_(True)
+    yield "generator", GeneratorObjective(model, model.network, latents, train.labels, training.generator)
+    if training.weaker is not None and model.weaker is not None:
+        model.weaker.requires_grad_(True)
+        yield "weaker", GeneratorObjective(model, model.weaker, latents, train.labels, training.weaker)
+    if training.classifier is not None and model.classifier is not None:
+        model.classifier.requires_grad_(True)
+        means, times = model.scale(latents.mean), TIMES[training.classifier.times]
+        yield (
+            "classifier",
+            ClassifierObjective(
+                model.classifier, model.path, times, means, spread(model, latents), train.labels, noisy=True
+            ),
+        )
+    if training.reflow is not None:
+        for number in range(1, training.reflow.rounds + 1):
+            pairs = reflow_pairs(model.eval(), training.reflow, recipe.seed + number)
+            yield f"reflow{number}", ReflowObjective(model, *pairs, training.reflow.times)
+    if training.consistency is not None:
+        yield "consistency", ConsistencyObjective(model, latents, train.labels, training.consistency)
+
+
+def autoencoder_stages(
+    recipe: Recipe, autoencoder: Autoencoder, train: Images, classes: int
+) -> Iterator[tuple[str, Objective]]:
+    """The autoencoder's stages: the features of its perceptual loss, itself, and itself again on clean images."""
+    training, features = recipe.training, None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(recipe.seed, "critics").initial_seed())
+        if training.features is not None:
+            features = training.features.network.build(train.shape, classes)
+        discriminator = PatchDiscriminator(train.shape[0])
+    if features is not None:
+        yield "features", ClassifierObjective.of_images(features, train)
+        features.requires_grad_(False)
+    for name in ("autoencoder", "finetune"):
+        config = getattr(training, name)
+        if config is not None:
+            yield name, AutoencoderObjective(autoencoder, train, config, features, discriminator)
+
+
 def train_model(recipe: Recipe, model: LatentModel, data: Dataset, fabric: Fabric, folder: Path, watch: Watch) -> None:
-    """Train both stages in place, resuming each from its newest checkpoint in `folder`.
+    """Train every stage in place, resuming each from its newest checkpoint in `folder`.
 
     Args:
         model: built from the recipe; holds the final weights on return.
@@ -117,30 +236,13 @@ def train_model(recipe: Recipe, model: LatentModel, data: Dataset, fabric: Fabri
     Raises:
         TrainingError, CheckpointError, Interrupted: see `fit`.
     """
-    train = data.train.to(fabric.device)
-
-    def run(objective: Objective, stage: str, config: FitConfig) -> None:
-        ticks = fit(objective, config, fabric, folder / "checkpoints", (recipe.seed, stage))
+    configs, reuse = recipe.training.stages(), Reuse(recipe, data, fabric, folder)
+    for stage, objective in stages(recipe, model, data, fabric.device):
+        reuse.fetch(stage)
+        ticks = fit(objective, configs[stage], fabric, folder / "checkpoints", (recipe.seed, stage))
         if fabric.is_global_zero:
             ticks = watch(logged(ticks, folder / "logs", stage), stage)
         for _ in ticks:
             pass
-
-    if recipe.training.autoencoder is not None:
-        config = recipe.training.autoencoder
-        run(AutoencoderObjective(model.autoencoder, train, config.beta), "autoencoder", config)
-    model.to(fabric.device).requires_grad_(False)
-    latents = encode_all(model.autoencoder, train, data.digest)
-    model.scale.fit(latents.mean)
-    model.network.requires_grad_(True)
-    run(
-        GeneratorObjective(model, latents, train.labels, recipe.training.generator),
-        "generator",
-        recipe.training.generator,
-    )
-    if recipe.training.reflow is not None:
-        again = recipe.training.reflow
-        for number in range(1, again.rounds + 1):
-            pairs = reflow_pairs(model.eval(), again, recipe.seed + number)
-            run(ReflowObjective(model, *pairs, again.times), f"reflow{number}", again)
+        reuse.keep(stage)
     model.eval().requires_grad_(False)

@@ -1,0 +1,86 @@
+"""Stages that were trained before, by the same code on the same data, are not trained again.
+
+So `fm-small`, `fm-base` and `fm-large` stand on one autoencoder, and a second recipe on the same generator starts
+from it.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from pydantic import BaseModel
+
+from latentarena.data import Dataset
+from latentarena.errors import ArenaError
+from latentarena.facts import source_digest
+from latentarena.files import cache_folder, digest_json, make_folder, prune, write_text
+from latentarena.train.checkpoint import Checkpoint, Checkpoints
+from latentarena.train.recipe import Recipe
+
+__all__ = ["Reuse"]
+
+log = logging.getLogger(__name__)
+WORTHWHILE = 60.0  # seconds: what is trained faster is not kept
+KEPT = 32  # stages
+
+
+class Reuse:
+    """The finished stages in the cache, named by all that determines them, as they concern one run."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, fabric: Fabric, folder: Path) -> None:
+        self.recipe, self.folder, self.first = recipe, folder, fabric.is_global_zero
+        self.cache = cache_folder() / "stages"
+        computed = [fabric.world_size, fabric.device.type, fabric.strategy.precision.precision]
+        self.common = [source_digest(), data.digest, recipe.seed, *computed]
+
+    def fetch(self, stage: str) -> None:
+        """Put a finished stage from the cache into the run's folder, where the loop goes on from: at its end."""
+        store = Checkpoints(self.folder / "checkpoints", stage)
+        if not self.first or store.latest() is not None:
+            return
+        try:
+            found = Checkpoints(self.cache, self._key(stage)).latest()
+        except ArenaError:  # damaged: trained anew
+            return
+        if found is not None:
+            facts = dict(found.facts)
+            make_folder(self.folder / "logs")
+            write_text(self.folder / "logs" / f"{stage}.csv", facts.pop("log"))
+            store.save(Checkpoint(found.step, found.tensors, facts))
+            log.warning("%s: trained before by this code with the same settings, taken from %s", stage, self.cache)
+
+    def keep(self, stage: str) -> None:
+        """Put a stage that took its time into the cache; where that cannot be written, go on without."""
+        done = Checkpoints(self.folder / "checkpoints", stage).latest() if self.first else None
+        if done is None or done.facts["seconds"] < WORTHWHILE:
+            return
+        store = Checkpoints(self.cache, self._key(stage))
+        try:
+            if store.latest() is None:
+                curve = (self.folder / "logs" / f"{stage}.csv").read_text()
+                store.save(Checkpoint(done.step, done.tensors, done.facts | {"log": curve}))
+                prune(self.cache, KEPT)
+        except (ArenaError, OSError) as error:
+            log.warning("the finished stage %s is not cached: %s", stage, error)
+
+    def _key(self, stage: str) -> str:
+        parts = [
+            part.model_dump(mode="json") if part is not None else None for part in determinants(self.recipe, stage)
+        ]
+        return digest_json([*self.common, stage, parts])[:32]
+
+
+def determinants(recipe: Recipe, stage: str) -> list[BaseModel | None]:
+    """The parts of a recipe that the weights after a stage depend on."""
+    training = recipe.training
+    parts: list[BaseModel | None] = [recipe.data, recipe.autoencoder, training.features, training.autoencoder]
+    if stage in ("features", "autoencoder"):
+        return parts
+    parts += [training.finetune]
+    if stage == "finetune":
+        return parts
+    alone = recipe.generator.model_copy(update={"classifier": None, "weaker": None})
+    parts += [alone, training.generator]
+    return parts if stage == "generator" else [*parts, recipe.generator, training]
