@@ -1,0 +1,112 @@
+"""Train what is not trained yet, measure every recipe, and write docs/results.md with its pictures.
+
+    python benchmarks/results.py [RECIPE ...] [--runs DIR] [--docs DIR] [--images PATH] [--render]
+
+Recipes can be measured one at a time and in any order: each one's figures go into results.json beside the page, and the
+page is made of that file alone. Needs MNIST (`LATENTARENA_DATA` or the cache). The exit status is the number of bars
+that were missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from latentarena.bundle import Bundle, load_bundle
+from latentarena.config import validate
+from latentarena.data import FOLDER
+from latentarena.errors import ArenaError, ConfigError
+from latentarena.files import make_folder, write_atomically, write_json, write_text
+from latentarena.judge.training import judge_for
+from latentarena.study.scoring import data_of
+from latentarena.train.recipe import Recipe, load_recipe
+from latentarena.train.shelf import recipe_names
+from results_bars import Entries, bars
+from results_measured import Entry, measure
+from results_page import chart, page, strips
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = "results.json"
+
+
+def trained(name: str, folder: Path, images: Path | None) -> Bundle:
+    """The recipe's bundle, trained by the command a user would run unless the folder holds it.
+
+    Raises:
+        ConfigError: the folder's run is of another recipe than ships now, or on stand-in data.
+    """
+    if not (folder / "bundle" / "card.json").exists():
+        words = [name, *([f"data.name={FOLDER}{images}"] if images else []), "--out", folder, "--resume"]
+        print("+ arena train", *words, flush=True)
+        subprocess.run([sys.executable, "-m", "latentarena", "train", *map(str, words)], check=True)
+    bundle = load_bundle(folder / "bundle")
+    made = bundle.card.provenance
+    if made.notice:
+        raise ConfigError(f"{folder}: {made.notice}")
+    if essence(validate(Recipe, made.recipe, str(folder))) != essence(load_recipe(name)):
+        raise ConfigError(f"{folder} holds a run of another recipe than the {name} that ships; choose another --runs")
+    return bundle
+
+
+def essence(recipe: Recipe) -> object:
+    """What decides about the weights, but for where a folder of images lies."""
+    raw = recipe.model_dump(mode="json", exclude={"name", "about", "otherwise"})
+    if raw["data"]["name"].startswith(FOLDER):
+        raw["data"]["name"] = FOLDER
+    return raw
+
+
+def read(path: Path) -> dict[str, Entry]:
+    """The entries measured so far, by recipe."""
+    return TypeAdapter(dict[str, Entry]).validate_json(path.read_bytes()) if path.exists() else {}
+
+
+def merge(path: Path, entry: Entry) -> None:
+    """Put an entry into the file, beside the others or in its own place."""
+    entries = read(path) | {entry.name: entry}
+    write_json(path, {name: entries[name].model_dump(mode="json") for name in sorted(entries)})
+
+
+def render(docs: Path, entries: Entries) -> None:
+    """Write the page and its pictures."""
+    write_text(docs / "results.md", page(entries))
+    write_atomically(docs / "results.png", chart(entries))
+    write_atomically(docs / "recipes.png", strips(entries))
+
+
+def main() -> int:
+    """Measure what was asked for and render."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="those on MNIST and the digits unless given")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the runs are or will be, by recipe")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--images", type=Path, help="the folder or zip of images for a recipe that needs one")
+    parser.add_argument("--render", action="store_true", help="measure nothing")
+    options = parser.parse_args()
+    figures = make_folder(options.docs) / FIGURES
+    shipped = [name for name in recipe_names() if not load_recipe(name).data.name.startswith(FOLDER)]
+    for name in () if options.render else options.recipes or shipped:
+        folder, images = options.runs / name, options.images
+        images = images if load_recipe(name).data.name.startswith(FOLDER) else None
+        bundle = trained(name, folder, images)
+        print("measuring", name, flush=True)
+        data = data_of(bundle, images)
+        merge(figures, measure(bundle, data, judge_for(data), folder))
+        render(options.docs, read(figures))
+    entries = read(figures)
+    render(options.docs, entries)
+    judged = list(bars(entries))
+    for bar in judged:
+        print(bar.recipe or "-", bar.what, bar.figure, bar.wanted, bar.reached, sep=" | ")
+    return sum(bar.reached is False for bar in judged)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ArenaError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,325 @@
+"""What is measured of a trained recipe: the entry that `docs/results.json` keeps, and how it comes about."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentarena.bundle import Bundle
+from latentarena.config import Config, validate
+from latentarena.data import Dataset
+from latentarena.distill import straightness
+from latentarena.facts import machine, versions
+from latentarena.judge.classifier import Judge, Verdict
+from latentarena.judge.metrics import frechet_distance
+from latentarena.judge.score import ScoreCard, judge_images
+from latentarena.randomness import stream
+from latentarena.study.pictures import grid, png
+from latentarena.study.scoring import SAMPLES, SEED, labels_for, labels_in_proportion, score_bundle
+from latentarena.train.checkpoint import Checkpoint, Checkpoints
+from latentarena.train.model import LatentModel
+from latentarena.train.recipe import JUMP, GeneratorConfig, Recipe, SamplingConfig
+
+__all__ = [
+    "COLUMNS",
+    "STEPS",
+    "Entry",
+    "Guided",
+    "Point",
+    "Sweep",
+    "affordable",
+    "diversity",
+    "floor",
+    "measure",
+    "sweep",
+]
+
+STEPS = (1, 2, 4, 8, 16, 50, 100)
+SCALES = (1.0, 2.0)  # of guidance, besides the recipe's own
+SIZES = (10_000, 2_000, 1_000)  # samples of a sweep: the most that fit into PATIENCE
+PATIENCE = 240.0  # seconds of one processor
+COLUMNS = 10  # samples in the strip
+FLOWN = 256  # trajectories of straightness, FINE steps each
+FINE = 32
+LEAPS = (JUMP, "consistency")  # solvers that follow no flow
+PAIRED = 500  # images of a class between which distances are taken
+
+
+class Point(Config):
+    """A sampler at one number of steps; seconds of one processor for all samples, judging excluded."""
+
+    frechet: float
+    class_kl: float
+    confidence_gap: float
+    accuracy: float | None
+    seconds: float
+
+
+class Sweep(Config):
+    """One set of weights sampled in few and in many steps.
+
+    Attributes:
+        solver: of every step; `evaluations` of the network each.
+        samples: at every number of steps.
+        floor: Frechet distance of `real` random test images: as many as samples, or all there are.
+        straightness: of a flow on the straight path, 0 being straight; None for what is none.
+        points: by number of steps.
+    """
+
+    solver: str
+    evaluations: float
+    samples: int
+    real: int
+    floor: float
+    straightness: float | None
+    points: dict[int, Point]
+
+
+class Guided(Config):
+    """A guided model at one scale; accuracy is the share of samples in which the judge sees the class asked for."""
+
+    scale: float
+    samples: int
+    frechet: float
+    accuracy: float | None
+    diversity: float
+
+
+class Entry(Config):
+    """All that is known of one recipe.
+
+    Attributes:
+        name: of the recipe.
+        autoencoder, backbone: their kinds.
+        guide: what guides it, if anything, and at which scale by default.
+        seconds: training time by stage, on `trained`.
+        dead: latent dimensions that tell nothing about the image; None in pixel space.
+        card: the judge's score card at the recipe's own steps.
+        accuracy: of its samples, where a class was asked for.
+        sweeps: by title; the first is the recipe's own, the others are other weights or ways of the same run.
+        guided: by scale, where there is a guide.
+        strip: the first samples side by side, PNG in base64.
+        measured, versions: machine and libraries of these figures.
+    """
+
+    name: str
+    autoencoder: str
+    backbone: str
+    guide: str | None
+    scale: float
+    seconds: dict[str, float]
+    trained: str
+    dead: int | None
+    card: ScoreCard
+    accuracy: float | None
+    sweeps: dict[str, Sweep]
+    guided: list[Guided]
+    strip: str
+    measured: str
+    versions: dict[str, str]
+
+
+def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
+    """Everything about one trained recipe; `folder` is its run's, for the checkpoints of earlier stages."""
+    model, made = bundle.model, bundle.card.provenance
+    recipe, sampling = validate(Recipe, made.recipe, bundle.card.name), model.architecture.sampling
+    real = judge.look(data.test.batch(slice(None)))
+    card, findings = score_bundle(bundle, data, judge)
+    asked = labels_in_proportion(model, judge.frequencies, SAMPLES)
+    sweeps = {}
+    for title, (variant, how) in variants(bundle.card.name, recipe, model, folder).items():
+        sweeps[title] = sweep(variant, judge, real, affordable(variant, how), how)
+    samples = next(iter(sweeps.values())).samples
+    guide = guide_of(recipe.generator)
+    scales = sorted({*SCALES, sampling.guidance}) if guide else []
+    return Entry(
+        name=bundle.card.name,
+        autoencoder=recipe.autoencoder.kind,
+        backbone=recipe.generator.backbone.kind,
+        guide=guide,
+        scale=sampling.guidance,
+        seconds=made.seconds,
+        trained=made.machine,
+        dead=made.latents.dead if model.autoencoder.learned else None,
+        card=card,
+        accuracy=None if asked is None else accuracy(findings.labels, asked),
+        sweeps=sweeps,
+        guided=[guided(model, judge, real, samples, sampling.but(guidance=scale)) for scale in scales],
+        strip=base64.b64encode(strip(model)).decode(),
+        measured=f"{machine()}; threads used: {torch.get_num_threads()}",
+        versions=versions(),
+    )
+
+
+def guide_of(generator: GeneratorConfig) -> str | None:
+    """What `sampling.guidance` scales."""
+    if generator.classifier is not None:
+        return "classifier"
+    if generator.weaker is not None:
+        return "autoguidance"
+    return "classifier-free" if generator.guided else None
+
+
+def variants(
+    name: str, recipe: Recipe, model: LatentModel, folder: Path
+) -> dict[str, tuple[LatentModel, SamplingConfig]]:
+    """The recipe's own model, and by title what it has to be compared with.
+
+    Flow-1 is sampled as the reflowed flow is; the teacher of a model of few steps as well as it can be, by Heun.
+    """
+    own, training = model.architecture.sampling, recipe.training
+    found = {name: (model, own)}
+    if recipe.generator.average:  # its velocity at one time is a flow as any other
+        found[f"{name}, as a flow"] = model, own.but(solver="heun")
+    checkpoint = Checkpoints(folder / "checkpoints", "generator").latest()
+    if checkpoint is not None and training.reflow is not None:
+        found[f"{name}, Flow-1"] = earlier(model, checkpoint), own
+    if checkpoint is not None and training.consistency is not None:
+        found[f"{name}, teacher"] = earlier(model, checkpoint), own.but(solver="heun")
+    return found
+
+
+@torch.no_grad()
+def earlier(model: LatentModel, checkpoint: Checkpoint) -> LatentModel:
+    """The model with its network as the generator's stage left it: the averaged weights, where they were averaged."""
+    before = LatentModel(model.architecture)
+    before.load_state_dict(model.state_dict())
+    averaged = "average.0" in checkpoint.tensors
+    for i, (name, parameter) in enumerate(before.network.named_parameters()):
+        parameter.copy_(checkpoint.tensors[f"average.{i}" if averaged else f"model.network.{name}"])
+    return before.eval().requires_grad_(False)
+
+
+def sweep(
+    model: LatentModel,
+    judge: Judge,
+    real: Verdict,
+    n: int,
+    sampling: SamplingConfig,
+    steps: Iterable[int] = STEPS,
+    seed: int = SEED,
+) -> Sweep:
+    """Judge n samples at every number of steps, the sampling's own included.
+
+    Args:
+        real: the judge's verdict on the test split.
+        seed: of noise, labels and fresh noise, as `score_bundle` uses it.
+    """
+    asked = labels_in_proportion(model, judge.frequencies, n)
+    points = {}
+    for count in sorted({*steps, sampling.steps}):
+        start = time.process_time()
+        images = model.generate(model.noise(n, seed), asked, sampling.but(steps=count), seed)
+        seconds = time.process_time() - start
+        points[count] = point(judge, real, judge.look(images), asked, seconds)
+    compared, distance = floor(judge, real, n)
+    straight = model.architecture.generator.path == "straight"
+    return Sweep(
+        solver=sampling.solver,
+        evaluations=evaluations(model, sampling),
+        samples=n,
+        real=compared,
+        floor=distance,
+        straightness=bend(model) if straight and sampling.solver not in LEAPS else None,
+        points=points,
+    )
+
+
+def point(judge: Judge, real: Verdict, seen: Verdict, asked: Tensor | None, seconds: float) -> Point:
+    """The figures of one set of samples."""
+    figures = judge_images(judge, seen)
+    sure = float(real.probabilities.amax(1).mean(dtype=torch.float64))
+    return Point(
+        frechet=figures["frechet"],
+        class_kl=figures["class_kl"],
+        confidence_gap=abs(figures["confidence"] - sure),
+        accuracy=None if asked is None else accuracy(seen.labels, asked),
+        seconds=seconds,
+    )
+
+
+def guided(model: LatentModel, judge: Judge, real: Verdict, n: int, sampling: SamplingConfig) -> Guided:
+    """The figures at one scale of guidance."""
+    asked = labels_in_proportion(model, judge.frequencies, n)
+    seen = judge.look(model.generate(model.noise(n, SEED), asked, sampling, SEED))
+    return Guided(
+        scale=sampling.guidance,
+        samples=n,
+        frechet=judge_images(judge, seen)["frechet"],
+        accuracy=None if asked is None else accuracy(seen.labels, asked),
+        diversity=diversity(seen, real),
+    )
+
+
+def accuracy(seen: Tensor, asked: Tensor) -> float:
+    """The share of labels that are what was asked for."""
+    return float((seen == asked).double().mean())
+
+
+def diversity(seen: Verdict, real: Verdict) -> float:
+    """How far apart samples of a class lie in the judge's features, real images of that class being 1.
+
+    The mean over the judged classes of the ratio of mean pairwise distances; 0 where all samples of a class are one.
+    """
+    classes = real.labels.unique()
+    ratios = [spread(seen.features[seen.labels == k]) / spread(real.features[real.labels == k]) for k in classes]
+    return sum(ratios) / len(ratios)
+
+
+def spread(features: Tensor) -> float:
+    """Mean pairwise distance of the first `PAIRED` features (N, D); 0 for fewer than two."""
+    return float(torch.pdist(features[:PAIRED].double()).mean()) if len(features) > 1 else 0.0
+
+
+def floor(judge: Judge, real: Verdict, n: int) -> tuple[int, float]:
+    """How many real test images, n or all there are, and their own Frechet distance from the train split."""
+    chosen = torch.randperm(len(real.features), generator=stream("floor", n))[:n]
+    some = Verdict(real.features[chosen], real.probabilities[chosen])
+    return len(chosen), frechet_distance(*some.statistics(), *judge.reference)
+
+
+def bend(model: LatentModel) -> float:
+    """Straightness of the unguided flow."""
+    return float(straightness(model.path, model.denoise, model.noise(FLOWN, SEED), labels_for(model, FLOWN), FINE))
+
+
+def evaluations(model: LatentModel, sampling: SamplingConfig) -> float:
+    """Evaluations of the network in a step of the sampler, counted."""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    hook = model.network.register_forward_hook(count)
+    model.generate(model.noise(2, SEED), labels_for(model, 2), sampling, SEED)
+    hook.remove()
+    return calls / sampling.steps
+
+
+def affordable(model: LatentModel, sampling: SamplingConfig, sizes: Iterable[int] = SIZES) -> int:
+    """The largest sample that a sweep can draw with patience, as a short trial tells; the smallest if none."""
+    trial = 200
+    noise, labels = model.noise(trial, SEED), labels_for(model, trial)
+
+    def seconds(steps: int) -> float:
+        start = time.process_time()
+        model.generate(noise, labels, sampling.but(steps=steps), SEED)
+        return time.process_time() - start
+
+    seconds(1)  # warms up
+    one, five = seconds(1), seconds(5)
+    step = max(0.0, five - one) / 4
+    each = (len(STEPS) * one + sum(STEPS) * step) / trial
+    return max((n for n in sizes if n * each <= PATIENCE), default=min(sizes))
+
+
+def strip(model: LatentModel) -> bytes:
+    """The first samples in a row, every class in turn where it can be asked for, as PNG."""
+    images = model.generate(model.noise(COLUMNS, SEED), labels_for(model, COLUMNS), seed=SEED)
+    return png(grid(images, COLUMNS, zoom=1))
