@@ -199,7 +199,8 @@ def test_every_pass_of_a_loop_shares_the_blocks_and_has_its_own_modulation() -> 
 def test_derivative_along_x_and_t_is_that_of_small_steps(config: BackboneConfig, latent: tuple[int, ...]) -> None:
     """Forward mode, which few-step methods train with; of torch's attention kernels only the plain one has it."""
     x, t, labels = (z.double() if z.is_floating_point() else z for z in inputs(latent, 2))
-    network, direction = built(config, latent, CLASSES).double(), torch.randn_like(x)
+    network = built(config, latent, CLASSES).double()
+    direction = torch.randn(x.shape, generator=stream("direction"), dtype=x.dtype)
     with sdpa_kernel(SDPBackend.MATH):
         derivative = jvp(lambda x, t: network(x, t, labels), (x, t), (direction, torch.ones_like(t)))[1]
     ahead, behind = (network(x + step * direction, t + step, labels) for step in (1e-5, -1e-5))
