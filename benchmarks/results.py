@@ -1,6 +1,6 @@
 """Train what is not trained yet, measure every recipe, and write docs/results.md with its pictures.
 
-    python benchmarks/results.py [RECIPE ...] [--runs DIR] [--docs DIR] [--images PATH] [--render]
+    python benchmarks/results.py [RECIPE ...] [--runs DIR] [--docs DIR] [--images PATH] [--render] [--state]
 
 Recipes can be measured one at a time and in any order: each one's figures go into results.json beside the page, and the
 page is made of that file alone. Needs MNIST (`LATENTARENA_DATA` or the cache). The exit status is the number of bars
@@ -24,7 +24,7 @@ from latentarena.files import make_folder, write_atomically, write_json, write_t
 from latentarena.judge.training import judge_for
 from latentarena.study.scoring import data_of
 from latentarena.train.recipe import Recipe, load_recipe
-from latentarena.train.shelf import recipe_names
+from latentarena.train.shelf import recipe_names, recipe_source
 from results_bars import Entries, bars
 from results_measured import Entry, measure
 from results_page import chart, page, strips
@@ -54,7 +54,7 @@ def trained(name: str, folder: Path, images: Path | None) -> Bundle:
 
 def essence(recipe: Recipe) -> object:
     """What decides about the weights, but for where a folder of images lies."""
-    raw = recipe.model_dump(mode="json", exclude={"name", "about", "otherwise"})
+    raw = recipe.model_dump(mode="json", exclude={"name", "about", "otherwise", "expected"})
     if raw["data"]["name"].startswith(FOLDER):
         raw["data"]["name"] = FOLDER
     return raw
@@ -69,6 +69,17 @@ def merge(path: Path, entry: Entry) -> None:
     """Put an entry into the file, beside the others or in its own place."""
     entries = read(path) | {entry.name: entry}
     write_json(path, {name: entries[name].model_dump(mode="json") for name in sorted(entries)})
+
+
+def state(entry: Entry) -> None:
+    """Write what was measured into the recipe that ships, as what to expect of it."""
+    scores = {name: entry.card.scores[name].value for name in ("mse", "ssim", "class_kl", "frechet")}
+    scores |= {"accuracy": entry.accuracy} if entry.accuracy is not None else {}
+    scores["minutes"] = sum(entry.seconds.values()) / 60
+    said = ", ".join(f"{name}: {value:.3g}" for name, value in scores.items())
+    path = recipe_source(entry.name)
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("expected:")]
+    write_text(path, "\n".join([lines[0], f"expected: {{{said}}}", *lines[1:]]) + "\n")
 
 
 def render(docs: Path, entries: Entries) -> None:
@@ -86,6 +97,7 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     parser.add_argument("--images", type=Path, help="the folder or zip of images for a recipe that needs one")
     parser.add_argument("--render", action="store_true", help="measure nothing")
+    parser.add_argument("--state", action="store_true", help="also write the scores into the recipes that ship")
     options = parser.parse_args()
     figures = make_folder(options.docs) / FIGURES
     shipped = [name for name in recipe_names() if not load_recipe(name).data.name.startswith(FOLDER)]
@@ -95,7 +107,10 @@ def main() -> int:
         bundle = trained(name, folder, images)
         print("measuring", name, flush=True)
         data = data_of(bundle, images)
-        merge(figures, measure(bundle, data, judge_for(data), folder))
+        entry = measure(bundle, data, judge_for(data), folder)
+        merge(figures, entry)
+        if options.state:
+            state(entry)
         render(options.docs, read(figures))
     entries = read(figures)
     render(options.docs, entries)

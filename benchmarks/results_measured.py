@@ -177,9 +177,10 @@ def variants(
     if recipe.generator.average:  # its velocity at one time is a flow as any other
         found[f"{name}, as a flow"] = model, own.but(solver="heun")
     checkpoint = Checkpoints(folder / "checkpoints", "generator").latest()
-    if checkpoint is not None and training.reflow is not None:
+    single = training.consistency is not None or (training.reflow is not None and training.reflow.times == "end")
+    if checkpoint is not None and training.reflow is not None and not single:
         found[f"{name}, Flow-1"] = earlier(model, checkpoint), own
-    if checkpoint is not None and training.consistency is not None:
+    if checkpoint is not None and single:
         found[f"{name}, teacher"] = earlier(model, checkpoint), own.but(solver="heun")
     return found
 

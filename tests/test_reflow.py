@@ -9,10 +9,11 @@ import torch
 from lightning_fabric import Fabric
 
 from latentarena.data.digits import embedded_digits
+from latentarena.randomness import Draws, stream
 from latentarena.sample import last
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import Recipe, ReflowTraining, load_recipe
-from latentarena.train.stages import reflow_pairs, train_model
+from latentarena.train.stages import ReflowObjective, reflow_pairs, train_model
 
 SMALL = [
     "autoencoder.latent=[6]",
@@ -68,3 +69,11 @@ def test_pairs_are_noise_and_what_the_flow_makes_of_it(flows: list[LatentModel])
     assert torch.equal(noise, model.noise(1200, 3, "reflow"))
     expected = last(model.trajectory(noise[1100:], None, model.architecture.sampling.but("heun", 4)))
     torch.testing.assert_close(data[1100:], model.scale(expected), atol=1e-5, rtol=1e-4)
+
+
+def test_at_the_end_of_time_the_loss_is_that_of_a_single_step(flows: list[LatentModel]) -> None:
+    model = flows[0]
+    noise, data, _ = reflow_pairs(model, ReflowTraining(epochs=1, pairs=64, solver_steps=4), 1)
+    loss = ReflowObjective(model, noise, data, None, "end")(torch.arange(64), Draws(stream("any")))["loss"]
+    step = model.scale(last(model.trajectory(noise, None, model.architecture.sampling.but("euler", 1))))
+    torch.testing.assert_close(loss, (step - data).square().mean())

@@ -105,6 +105,9 @@ def print_facts(judge: Judge) -> None:
 def print_results(results: Results) -> None:
     """The score card, where everything is, and what to try next."""
     print_card(results.card)
+    if results.expected:
+        known = ", ".join(f"{name} {value:g}" for name, value in results.expected.items())
+        console.print(f"the recipe as shipped came to: {known}", highlight=False)
     rows = {
         "bundle": results.bundle,
         "score card": results.score,

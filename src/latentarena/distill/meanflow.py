@@ -70,7 +70,7 @@ def meanflow_loss(
     data: Tensor,
     labels: Tensor | None,
     draws: Draws,
-    apart: float = 0.25,
+    apart: float = 0.5,
     power: float = 1.0,
 ) -> Tensor:
     """Weighted squared error of u against v - (t - s) du/dt, with v of single pairs and no gradient through it.

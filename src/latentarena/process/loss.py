@@ -15,13 +15,14 @@ from latentarena.registry import Registry
 
 __all__ = ["TIMES", "WEIGHTINGS", "Times", "Weighting", "matching_loss", "unweighted"]
 
-Times = Callable[[Draws, int], Tensor]  # -> (B,) in (0, 1)
+Times = Callable[[Draws, int], Tensor]  # -> (B,) in [0, 1]
 
 TIMES: Registry[Times] = Registry(
     "times",
     uniform=lambda draws, n: draws.uniform(n),
     logit_normal=lambda draws, n: torch.sigmoid(draws.normal(n)),  # Esser et al., 2024
     low_discrepancy=lambda draws, n: draws.lattice(n),  # Kingma et al., 2021, appendix I.1
+    end=lambda draws, n: torch.ones(n, device=draws.generator.device),  # the noise itself: see `ReflowTraining`
 )
 
 Weighting = Callable[[Point, Row], Tensor]  # weight of the squared error of a row's prediction, broadcast as the point

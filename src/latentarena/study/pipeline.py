@@ -52,6 +52,7 @@ class Results:
     report: Path
     samples: Path
     card: ScoreCard
+    expected: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
         if not resume:
             raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
         old = validate(Recipe, read_yaml(path), str(path))
-        words = {"name", "about", "otherwise"}  # which change nothing
+        words = {"name", "about", "otherwise", "expected"}  # which change nothing
         before, now = (r.model_dump(mode="json", exclude=words) for r in (old, recipe))
         difference = _first_difference(before, now)
         if difference:
@@ -161,7 +162,8 @@ def judge_run(bundle: Bundle, data: Dataset, folder: Path, watch: Watch) -> Resu
     write_json(folder / SCORE, card.model_dump(mode="json"))
     write_atomically(folder / SAMPLES, png(grid(findings.generated[:SHOWN])))
     write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
-    return Results(folder / BUNDLE, folder / SCORE, folder / REPORT, folder / SAMPLES, card)
+    expected = bundle.card.provenance.recipe.get("expected", {})
+    return Results(folder / BUNDLE, folder / SCORE, folder / REPORT, folder / SAMPLES, card, expected)
 
 
 def _provenance(prepared: Prepared, fabric: Fabric, latents: LatentStatistics) -> Provenance:
