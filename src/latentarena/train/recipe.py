@@ -272,7 +272,7 @@ class Recipe(Config):
     name: str = Field(default="", max_length=80)
     about: str = ""
     otherwise: str | None = None
-    expected: dict[str, float] = {}
+    expected: dict[str, float] = Field(default={})
     seed: int = Field(default=0, ge=0, lt=2**63)
     data: DataConfig = DataConfig()
     autoencoder: AutoencoderConfig
