@@ -15,7 +15,8 @@ from latentarena.judge.score import METRICS, ScoreCard
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_about, recipe_names
 
-COMMANDS = ["train", "sample", "judge", "recipes", "doctor"]
+USES = ["interpolate", "inpaint", "edit", "likelihood"]
+COMMANDS = ["train", "sample", *USES, "judge", "recipes", "doctor"]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -25,7 +26,7 @@ def test_help_lists_every_command(arena: Arena, option: str) -> None:
     assert [command for command in COMMANDS if f"\n  {command} " not in done.stdout] == []
 
 
-@pytest.mark.parametrize("words", [["train"], ["sample"], ["judge"], ["judge", "train"], ["recipes"], ["doctor"]])
+@pytest.mark.parametrize("words", [*([name] for name in COMMANDS), ["judge", "train"]])
 def test_every_command_explains_itself(arena: Arena, words: list[str]) -> None:
     done = arena(*words, "--help")
     assert done.returncode == 0

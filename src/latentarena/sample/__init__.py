@@ -1,6 +1,14 @@
 """Sampling: solvers as jumps, guidance as wrapped denoisers, and the generator that walks from noise to data."""
 
-from latentarena.sample.guide import Classifier, Guide, autoguidance, classifier_free, classifier_guidance
+from latentarena.sample.guide import (
+    Classifier,
+    Guide,
+    Measure,
+    autoguidance,
+    classifier_free,
+    classifier_guidance,
+    measurement_guidance,
+)
 from latentarena.sample.likelihood import bits_per_dimension, invert, log_likelihood
 from latentarena.sample.solver import (
     GRIDS,
@@ -26,6 +34,7 @@ __all__ = [
     "Classifier",
     "Guide",
     "Jump",
+    "Measure",
     "Solver",
     "autoguidance",
     "bits_per_dimension",
@@ -41,6 +50,7 @@ __all__ = [
     "invert",
     "last",
     "log_likelihood",
+    "measurement_guidance",
     "midpoint",
     "rk4",
     "sample",

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from latentarena.process import Denoiser, Path
 from latentarena.sample.solver import GRIDS, Solver, sample
@@ -54,9 +55,10 @@ def log_likelihood(
             return path.at(t, y).velocity(estimate.data, estimate.noise)
 
         divergence = torch.zeros(len(x)).to(x)
-        for direction in directions:
-            value, change = jvp(velocity, (x,), (direction.expand_as(x).contiguous(),))[:2]
-            divergence = divergence + (direction * change).flatten(1).sum(1)
+        with sdpa_kernel(SDPBackend.MATH):  # the other kernels of attention have no forward derivative
+            for direction in directions:
+                value, change = jvp(velocity, (x,), (direction.expand_as(x).contiguous(),))[:2]
+                divergence = divergence + (direction * change).flatten(1).sum(1)
         return value, divergence if exact else divergence / len(directions)
 
     times = GRIDS["uniform"](path, steps).flip(0).to(data)
