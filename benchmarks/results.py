@@ -25,7 +25,7 @@ from latentarena.judge.training import judge_for
 from latentarena.study.scoring import data_of
 from latentarena.train.recipe import Recipe, load_recipe
 from latentarena.train.shelf import recipe_names, recipe_source
-from results_bars import Entries, bars
+from results_bars import Entries, bars, minutes
 from results_measured import Entry, measure
 from results_page import chart, page, strips
 
@@ -75,7 +75,7 @@ def state(entry: Entry) -> None:
     """Write what was measured into the recipe that ships, as what to expect of it."""
     scores = {name: entry.card.scores[name].value for name in ("mse", "ssim", "class_kl", "frechet")}
     scores |= {"accuracy": entry.accuracy} if entry.accuracy is not None else {}
-    scores["minutes"] = sum(entry.seconds.values()) / 60
+    scores["minutes"] = minutes(entry)
     said = ", ".join(f"{name}: {value:.3g}" for name, value in scores.items())
     path = recipe_source(entry.name)
     lines = [line for line in path.read_text().splitlines() if not line.startswith("expected:")]

@@ -22,6 +22,7 @@ from latentarena.randomness import stream
 from latentarena.study.pictures import grid, png
 from latentarena.study.scoring import SAMPLES, SEED, labels_for, labels_in_proportion, score_bundle
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
+from latentarena.train.logs import curve
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import JUMP, GeneratorConfig, Recipe, SamplingConfig
 
@@ -97,7 +98,8 @@ class Entry(Config):
         name: of the recipe.
         autoencoder, backbone: their kinds.
         guide: what guides it, if anything, and at which scale by default.
-        seconds: training time by stage, on `trained`.
+        seconds: training time by stage, on `trained`, by the clock.
+        undisturbed: the same at the speed of each stage's fastest twentieth, whatever else the machine had to do.
         dead: latent dimensions that tell nothing about the image; None in pixel space.
         card: the judge's score card at the recipe's own steps.
         accuracy: of its samples, where a class was asked for.
@@ -113,6 +115,7 @@ class Entry(Config):
     guide: str | None
     scale: float
     seconds: dict[str, float]
+    undisturbed: dict[str, float]
     trained: str
     dead: int | None
     card: ScoreCard
@@ -144,6 +147,7 @@ def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
         guide=guide,
         scale=sampling.guidance,
         seconds=made.seconds,
+        undisturbed={stage: undisturbed(folder, stage, seconds) for stage, seconds in made.seconds.items()},
         trained=made.machine,
         dead=made.latents.dead if model.autoencoder.learned else None,
         card=card,
@@ -154,6 +158,15 @@ def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
         measured=f"{machine()}; threads used: {torch.get_num_threads()}",
         versions=versions(),
     )
+
+
+def undisturbed(folder: Path, stage: str, seconds: float) -> float:
+    """The seconds that a stage takes at the speed of its fastest twentieth; those of the clock where no log says."""
+    logged = curve(folder / "logs", stage)
+    if not logged:
+        return seconds
+    fast = torch.tensor(logged["samples_per_second"]).quantile(0.95)
+    return min(seconds, logged["samples"][-1] / float(fast))
 
 
 def guide_of(generator: GeneratorConfig) -> str | None:

@@ -38,6 +38,7 @@ from results_measured import (
     floor,
     strip,
     sweep,
+    undisturbed,
     variants,
 )
 from results_page import chart, page, shown, strips
@@ -71,7 +72,8 @@ def entry(tiny_bundle: Bundle, data: Dataset, judge: Judge, real: Verdict) -> En
         backbone="mlp",
         guide=None,
         scale=1.0,
-        seconds={"autoencoder": 60.0, "generator": 30.0},
+        seconds={"autoencoder": 90.0, "generator": 30.0},
+        undisturbed={"autoencoder": 60.0, "generator": 30.0},
         trained="a machine",
         dead=0,
         card=card,
@@ -98,6 +100,14 @@ def test_sweep_at_the_own_steps_is_the_score_card(entry: Entry) -> None:
     assert scores["confidence"].real is not None
     assert point.confidence_gap == pytest.approx(abs(scores["confidence"].value - scores["confidence"].real))
     assert {*STEPS} <= {*entry.sweeps["tiny"].points}
+
+
+def test_training_that_was_disturbed_is_timed_at_its_full_speed(tmp_path: Path) -> None:
+    rows = [f"{100 * n},{100 * n},{10 * n},{10 if n % 5 else 50}" for n in range(1, 101)]  # one in five undisturbed
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "generator.csv").write_text("\n".join(["step,samples,seconds,samples_per_second", *rows]))
+    assert undisturbed(tmp_path, "generator", 1000.0) == pytest.approx(10_000 / 50)
+    assert undisturbed(tmp_path, "autoencoder", 7.0) == 7.0
 
 
 def test_evaluations_are_counted(tiny_bundle: Bundle) -> None:
@@ -285,12 +295,12 @@ def test_guidance_bars_follow_the_guided_figures(entry: Entry) -> None:
 def test_time_bars_follow_the_seconds(entry: Entry) -> None:
     for parts, allowed in [(("conv", "unet"), 30), (("identity", "mlp"), 30), (("identity", "unet"), 60)]:
         for spare, reached in [(-1, True), (1, False)]:
-            update = {"autoencoder": parts[0], "backbone": parts[1], "seconds": {"a": 60 * allowed, "b": spare}}
+            update = {"autoencoder": parts[0], "backbone": parts[1], "undisturbed": {"a": 60 * allowed, "b": spare}}
             [bar] = judged([entry.model_copy(update=update)], "training")
             assert (bar.limit, bar.reached) == (allowed, reached)
 
 
 def test_what_is_missed_is_said_in_words(entry: Entry) -> None:
-    late = entry.model_copy(update={"seconds": {"generator": 6000.0}})
-    assert "tiny, training (minutes): 100.0 where at most 30 was promised" in page({"tiny": late})
+    late = entry.model_copy(update={"undisturbed": {"generator": 6000.0}})
+    assert "tiny, training, undisturbed (minutes): 100.0 where at most 30 was promised" in page({"tiny": late})
     assert "Not reached" not in page({"tiny": entry})
