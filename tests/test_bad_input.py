@@ -16,6 +16,7 @@ from conftest import TINY, Arena
 from latentarena.bundle import Provenance, save_bundle
 from latentarena.cli import main
 from latentarena.errors import ConfigError
+from latentarena.latents import LatentStatistics
 from latentarena.study.pipeline import prepare
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import load_recipe
@@ -70,7 +71,7 @@ RECIPES = [
     (["quickstart-digits", "generator.path=curvy"], ["generator.path = 'curvy'", "choose from straight"]),
     (["quickstart-digits", "generator.target=love"], ["generator.target = 'love'", "choose from", "velocity"]),
     (["quickstart-digits", "training.generator.times=now"], ["training.generator.times = 'now'", "uniform"]),
-    (["quickstart-digits", "autoencoder.kind=vq"], ["autoencoder", "'vq'", "'conv', 'mlp', 'identity'"]),
+    (["quickstart-digits", "autoencoder.kind=vq"], ["autoencoder", "'vq'", "'conv', 'dc', 'mlp', 'identity'"]),
     (
         ["quickstart-digits", "generator.backbone.kind=gpt"],
         ["generator.backbone", "'gpt'", "'mlp', 'conv', 'unet', 'dit'"],
@@ -217,6 +218,7 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         data="",
         seconds={},
         losses={},
+        latents=LatentStatistics(dimensions=6, dead=0, smallest=1, largest=1, kl=None),
         machine="",
         versions={},
     )

@@ -205,5 +205,9 @@ def test_times_have_the_distribution_of_their_name(name: str, distribution: obje
     assert stats.kstest(t, distribution).pvalue > 0.01
 
 
+def test_the_end_is_the_last_time() -> None:
+    assert torch.equal(TIMES["end"](Draws(stream("times", 1)), 3), torch.ones(3))
+
+
 def test_every_distribution_of_times_is_tested_here() -> None:
-    assert set(TIMES) == {"uniform", "logit_normal", "low_discrepancy"}
+    assert set(TIMES) == {"uniform", "logit_normal", "low_discrepancy", "end"}
