@@ -16,8 +16,9 @@ from latentarena.config import Config
 from latentarena.data import Images
 from latentarena.errors import OutputError
 from latentarena.files import cache_folder, digest, make_folder, prune, write_atomically
+from latentarena.randomness import Draws
 
-__all__ = ["LatentStatistics", "Standardiser", "encode_all", "latent_statistics", "module_digest"]
+__all__ = ["LatentStatistics", "Standardiser", "draw", "encode_all", "latent_statistics", "module_digest"]
 
 log = logging.getLogger(__name__)
 CHUNK = 1000  # images at a time
@@ -50,6 +51,17 @@ class Standardiser(nn.Module):
     def invert(self, latents: Tensor) -> Tensor:
         """Back to the autoencoder's own scale."""
         return latents * self.deviation + self.mean
+
+
+def draw(means: Tensor, spread: Tensor, index: Tensor, draws: Draws) -> Tensor:
+    """Samples of the posteriors at `index`, (B, *latent).
+
+    Args:
+        means: (N, *latent).
+        spread: standard deviations, (N, *latent), or (1, *latent) where they are the same for every image.
+    """
+    deviation = spread if len(spread) == 1 else spread[index]
+    return means[index] + deviation * draws.normal(len(index), *means.shape[1:])
 
 
 class LatentStatistics(Config):

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import jvp
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from latentarena.backbone.attention import forward_mode
 from latentarena.distill.batch import column
 from latentarena.process import Network, Path, Times
 from latentarena.randomness import Draws
@@ -88,7 +88,7 @@ def meanflow_loss(
     at = path.at(t, data)
     x, v = at.mix(data, noise), at.velocity(data, noise)
     velocity = average_velocity(network, path)
-    with sdpa_kernel(SDPBackend.MATH):  # the other attention kernels have no forward derivative
+    with forward_mode():
         u, change = jvp(
             lambda x, t, s: velocity(x, t, s, labels), (x, t, s), (v, torch.ones_like(t), torch.zeros_like(s))
         )[:2]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.func import jvp, vjp
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from latentarena.backbone.attention import forward_mode
 from latentarena.process import Denoiser, Estimate, Path
 
 __all__ = [
@@ -103,7 +103,7 @@ def measurement_guidance(path: Path, measure: Measure, seen: Tensor, deviation: 
             measured, pull = vjp(measure, estimate.data)[:2]
 
             def slope(direction: Tensor) -> Tensor:  # sigma * d mean / d x_t, along a direction in data space
-                with sdpa_kernel(SDPBackend.MATH):  # the other kernels of attention have no forward derivative
+                with forward_mode():
                     return at.sigma * jvp(lambda y: denoise(y, t, labels).data, (x,), (direction,))[1]  # type: ignore[no-any-return]
 
             def spread(weights: Tensor) -> Tensor:  # (A V A' + deviation^2) weights

@@ -8,8 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 from torch.func import jvp
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from latentarena.backbone.attention import forward_mode
 from latentarena.process import Denoiser, Path
 from latentarena.sample.solver import GRIDS, Solver, sample
 
@@ -55,7 +55,7 @@ def log_likelihood(
             return path.at(t, y).velocity(estimate.data, estimate.noise)
 
         divergence = torch.zeros(len(x)).to(x)
-        with sdpa_kernel(SDPBackend.MATH):  # the other kernels of attention have no forward derivative
+        with forward_mode():
             for direction in directions:
                 value, change = jvp(velocity, (x,), (direction.expand_as(x).contiguous(),))[:2]
                 divergence = divergence + (direction * change).flatten(1).sum(1)

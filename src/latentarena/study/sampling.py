@@ -15,7 +15,7 @@ from latentarena.study.scoring import labels_for
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import SamplingConfig
 
-__all__ = ["chosen_labels", "sample_to_file"]
+__all__ = ["chosen_labels", "refuse_unguided", "sample_to_file"]
 
 
 def sample_to_file(bundle: Bundle, path: Path, n: int, seed: int, labels: str | None, sampling: SamplingConfig) -> str:
@@ -31,10 +31,7 @@ def sample_to_file(bundle: Bundle, path: Path, n: int, seed: int, labels: str | 
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not one of {', '.join(FORMATS)}")
     model = bundle.model
-    if sampling.guidance != 1 and not model.architecture.generator.guided:
-        raise ConfigError(
-            f"--guidance {sampling.guidance}: this model has nothing to be guided by; leave --guidance out"
-        )
+    refuse_unguided(model, sampling)
     classes = chosen_labels(model, n, labels)
     noise = model.noise(n, seed)
     make_folder(path.parent)
@@ -45,6 +42,14 @@ def sample_to_file(bundle: Bundle, path: Path, n: int, seed: int, labels: str | 
         save_images(path, model.generate(noise, classes, sampling, seed), classes)
     guided = f", guidance {sampling.guidance}" if sampling.guidance != 1 else ""
     return f"{n:,} images of {bundle.card.name}, {sampling.solver} x {sampling.steps}{guided}, seed {seed}"
+
+
+def refuse_unguided(model: LatentModel, sampling: SamplingConfig) -> None:
+    """Raise a ConfigError where guidance is asked of a model that has none."""
+    if sampling.guidance != 1 and not model.architecture.generator.guided:
+        raise ConfigError(
+            f"--guidance {sampling.guidance}: this model has nothing to be guided by; leave --guidance out"
+        )
 
 
 def chosen_labels(model: LatentModel, n: int, text: str | None) -> Tensor | None:

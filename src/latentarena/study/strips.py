@@ -16,7 +16,7 @@ from latentarena.data import Dataset
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
 from latentarena.study.pictures import grid, png, save_animation
-from latentarena.study.sampling import chosen_labels
+from latentarena.study.sampling import chosen_labels, refuse_unguided
 from latentarena.study.uses import class_mean, edit, inpaint, interpolate, refuse_suffix, shift, to_noise
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import SamplingConfig
@@ -43,8 +43,7 @@ def walk(bundle: Bundle, steps: int, guidance: float | None) -> SamplingConfig:
         ConfigError: guidance for a model that has none.
     """
     how = bundle.card.architecture.sampling.but("heun", steps, guidance)
-    if how.guidance != 1 and not bundle.card.architecture.generator.guided:
-        raise ConfigError(f"--guidance {how.guidance}: this model has nothing to be guided by; leave --guidance out")
+    refuse_unguided(bundle.model, how)
     return how
 
 

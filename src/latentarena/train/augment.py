@@ -47,9 +47,7 @@ def augment(images: Tensor, draws: Draws, config: Augmentation) -> Tensor:
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if config.shift or config.rotate or config.scale or config.shear:
         maps = _maps(images, draws, config)
-        with torch.autocast(
-            images.device.type, enabled=False
-        ):  # in half precision places are off by a tenth of a pixel
+        with torch.autocast(images.device.type, enabled=False):  # half precision misplaces by a tenth of a pixel
             grid = affine_grid(maps, list(images.shape), align_corners=False)
         images = grid_sample(images, grid, align_corners=False).clamp(0, 1)
     return images

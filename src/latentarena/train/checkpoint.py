@@ -60,6 +60,10 @@ class Checkpoints:
             old.unlink(missing_ok=True)
         return path
 
+    def begun(self) -> bool:
+        """Whether there is any checkpoint, intact or not."""
+        return bool(self._paths())
+
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is intact, or None where there is none at all.
 

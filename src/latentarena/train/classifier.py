@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, silu
 from latentarena.backbone.conditioning import Conditioning, modulate
 from latentarena.config import Config
 from latentarena.data import Images
+from latentarena.latents import draw
 from latentarena.process import TIMES, Path, Straight, Times
 from latentarena.randomness import Draws
 from latentarena.train.loop import Objective
@@ -134,13 +135,13 @@ class ClassifierObjective(Objective):
         return cls(classifier, Straight(), TIMES["uniform"], means, none, images.labels, noisy=False)
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
-        x, labels = self.means[index], self.labels[index]
-        t = torch.zeros(len(x), device=x.device)
+        labels = self.labels[index]
         if self.noisy:
-            spread = self.spread if len(self.spread) == 1 else self.spread[index]
-            data = x + spread * draws.normal(*x.shape)
+            data = draw(self.means, self.spread, index, draws)
             first, last = self.path.span
-            t = first + (last - first) * self.times(draws, len(x))
-            x = self.path.at(t, data).mix(data, draws.normal(*x.shape))
+            t = first + (last - first) * self.times(draws, len(data))
+            x = self.path.at(t, data).mix(data, draws.normal(*data.shape))
+        else:
+            x, t = self.means[index], torch.zeros(len(index), device=index.device)
         logits = self.classifier(x, t)
         return {"loss": cross_entropy(logits, labels), "accuracy": (logits.argmax(1) == labels).float().mean()}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
 from latentarena.backbone import BackboneConfig
@@ -25,6 +25,18 @@ __all__ = ["JUMP", "GeneratorConfig", "Recipe", "SamplingConfig", "load_recipe",
 JUMP = "jump"  # instead of a solver: what a mean-velocity network does by itself
 
 
+def _one_of(known: Iterable[str], *more: str) -> AfterValidator:
+    """The check that a value is a name among the known ones, or one of some more."""
+
+    def check(value: str) -> str:
+        names = [*known, *more]
+        if value not in names:
+            raise ValueError(f"choose from {', '.join(names)}")
+        return value
+
+    return AfterValidator(check)
+
+
 class GeneratorConfig(Config):
     """The network that generates latents and what it predicts.
 
@@ -39,17 +51,12 @@ class GeneratorConfig(Config):
     """
 
     backbone: BackboneConfig
-    path: str = "straight"
-    target: str = "velocity"
+    path: Annotated[str, _one_of(PATHS)] = "straight"
+    target: Annotated[str, _one_of(TARGETS)] = "velocity"
     conditional: bool = False
     average: bool = False
     classifier: ClassifierConfig | None = None
     weaker: BackboneConfig | None = None
-
-    @field_validator("path", "target")
-    @classmethod
-    def _known(cls, value: str, info: Any) -> str:
-        return _one_of(PATHS if info.field_name == "path" else TARGETS, value)
 
     @model_validator(mode="after")
     def _possible(self) -> GeneratorConfig:
@@ -78,9 +85,9 @@ class SamplingConfig(Config):
         interval: times (from, to) at which guidance acts.
     """
 
-    solver: str = "heun"
+    solver: Annotated[str, _one_of(SOLVERS, JUMP)] = "heun"
     steps: int = Field(default=8, ge=1, le=10_000)
-    grid: str = "uniform"
+    grid: Annotated[str, _one_of(GRIDS)] = "uniform"
     guidance: float = Field(default=1.0, ge=0, le=100)
     interval: tuple[float, float] = (0.0, 1.0)
 
@@ -90,11 +97,6 @@ class SamplingConfig(Config):
         if not 0 <= value[0] < value[1] <= 1:
             raise ValueError("give two times (from, to) with 0 <= from < to <= 1")
         return value
-
-    @field_validator("solver", "grid")
-    @classmethod
-    def _known(cls, value: str, info: Any) -> str:
-        return _one_of([*SOLVERS, JUMP] if info.field_name == "solver" else GRIDS, value)
 
     def but(
         self,
@@ -119,12 +121,7 @@ class ClassifierTraining(FitConfig):
         times: the distribution of training times; of no use to a classifier of clean images.
     """
 
-    times: str = "uniform"
-
-    @field_validator("times")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _one_of(TIMES, value)
+    times: Annotated[str, _one_of(TIMES)] = "uniform"
 
 
 class FeaturesTraining(FitConfig):
@@ -168,16 +165,10 @@ class GeneratorTraining(FitConfig):
         drop_labels: the fraction of labels hidden from a conditional generator.
     """
 
-    times: str = "uniform"
-    coupling: str = "independent"
-    weighting: str = "none"
+    times: Annotated[str, _one_of(TIMES)] = "uniform"
+    coupling: Annotated[str, _one_of(COUPLINGS)] = "independent"
+    weighting: Annotated[str, _one_of(WEIGHTINGS)] = "none"
     drop_labels: float = Field(default=0.1, ge=0, le=1)
-
-    @field_validator("times", "coupling", "weighting")
-    @classmethod
-    def _known(cls, value: str, info: Any) -> str:
-        known: dict[str, Iterable[str]] = {"times": TIMES, "coupling": COUPLINGS, "weighting": WEIGHTINGS}
-        return _one_of(known[info.field_name], value)
 
 
 class ReflowTraining(FitConfig):
@@ -194,12 +185,7 @@ class ReflowTraining(FitConfig):
     rounds: int = Field(default=1, ge=1, le=16)
     pairs: int = Field(default=60_000, ge=16)
     solver_steps: int = Field(default=16, ge=1, le=1000)
-    times: str = "uniform"
-
-    @field_validator("times")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _one_of(TIMES, value)
+    times: Annotated[str, _one_of(TIMES)] = "uniform"
 
 
 class ConsistencyTraining(FitConfig):
@@ -320,13 +306,6 @@ class Recipe(Config):
         if generator.average and (training.reflow or training.consistency):
             raise ValueError("training.reflow and training.consistency start from a flow, not from generator.average")
         return self
-
-
-def _one_of(known: Iterable[str], value: str) -> str:
-    names = list(known)
-    if value not in names:
-        raise ValueError(f"choose from {', '.join(names)}")
-    return value
 
 
 def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:

@@ -38,7 +38,7 @@ class Reuse:
     def fetch(self, stage: str) -> None:
         """Put a finished stage from the cache into the run's folder, where the loop goes on from: at its end."""
         store = Checkpoints(self.folder / "checkpoints", stage)
-        if not self.first or store.latest() is not None:
+        if not self.first or store.begun():
             return
         try:
             found = Checkpoints(self.cache, self._key(stage)).latest()

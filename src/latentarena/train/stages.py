@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from latentarena.autoencoder import Autoencoder, Posterior
 from latentarena.data import Dataset, Images
 from latentarena.distill import consistency_loss, meanflow_loss
-from latentarena.latents import encode_all
+from latentarena.latents import draw, encode_all
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, denoiser, matching_loss
 from latentarena.randomness import Draws, stream
 from latentarena.sample import GRIDS, heun, last
@@ -73,8 +73,8 @@ class AutoencoderObjective(Objective):
         error = (again - images).square().mean()
         losses = {"loss": error, "mse": error}
         if config.beta:
-            losses["kl"] = posterior.kl().mean()
-            costly = posterior.kl_by_dimension().clamp(min=config.free_bits).sum()
+            nats = posterior.kl_by_dimension()  # (D,)
+            losses["kl"], costly = nats.sum(), nats.clamp(min=config.free_bits).sum()
             losses["loss"] = losses["loss"] + self.beta() * costly / images[0].numel()
         if self.critic is not None:
             losses["perceptual"] = perceptual_distance(self.critic, images, again)
@@ -109,8 +109,7 @@ class GeneratorObjective(Objective):
         if self.labels is not None:
             hidden = draws.uniform(len(index)) < config.drop_labels
             labels = self.labels[index].masked_fill(hidden, self.none)
-        deviation = self.spread if len(self.spread) == 1 else self.spread[index]
-        data = self.means[index] + deviation * draws.normal(len(index), *self.means.shape[1:])
+        data = draw(self.means, self.spread, index, draws)
         times = TIMES[config.times]
         if self.average:
             return {"loss": meanflow_loss(self.network, self.path, times, data, labels, draws)}
@@ -150,8 +149,7 @@ class ConsistencyObjective(Objective):
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
         labels = None if self.labels is None else self.labels[index]
-        deviation = self.spread if len(self.spread) == 1 else self.spread[index]
-        data = self.means[index] + deviation * draws.normal(len(index), *self.means.shape[1:])
+        data = draw(self.means, self.spread, index, draws)
         loss = consistency_loss(
             self.student, self.student, self.teacher, self.path, heun, self.times, data, labels, draws
         )
