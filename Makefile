@@ -29,6 +29,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps torchcfm # it asks for all of torchdyn and torchvision; the tests use a part that needs neither
 	@touch $@
 
 clean:
