@@ -33,10 +33,17 @@ DESIGNS = [
 ]
 
 
-def vae(shape: tuple[int, int, int], latent: tuple[int, ...], widths: tuple[int, ...], key: str = "vae") -> ConvVAE:
+def vae(
+    shape: tuple[int, int, int],
+    latent: tuple[int, ...],
+    widths: tuple[int, ...],
+    key: str = "vae",
+    fsq_levels: int | None = None,
+) -> ConvVAE:
     """A VAE whose every weight is random: none of its paths starts closed."""
     blocks = (1,) * len(widths)
-    built = ConvVAEConfig(latent=latent, widths=widths, encoder=blocks, decoder=blocks).build(shape)
+    config = ConvVAEConfig(latent=latent, widths=widths, encoder=blocks, decoder=blocks, fsq_levels=fsq_levels)
+    built = config.build(shape)
     generator = stream(key)
     with torch.no_grad():
         for parameter in built.parameters():
@@ -246,6 +253,13 @@ def test_damaged_cache_is_encoded_anew(cache: Cache, damage: bytes | None) -> No
 def test_other_content_has_another_cache_entry(cache: Cache, again: Callable[[], Tensor]) -> None:
     encode_all(small(), SPLIT, "data")
     again()
+    assert len(cache()) == 2
+
+
+def test_quantisers_that_differ_in_levels_alone_have_entries_of_their_own(cache: Cache) -> None:
+    few, many = (vae((1, 8, 8), (3,), (4,), "vae", fsq_levels=levels) for levels in (3, 5))
+    assert module_digest(few) == module_digest(many)
+    assert not torch.equal(encode_all(few, SPLIT, "data").mean, encode_all(many, SPLIT, "data").mean)
     assert len(cache()) == 2
 
 

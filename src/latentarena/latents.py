@@ -109,9 +109,10 @@ def module_digest(module: nn.Module) -> str:
 def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Posterior:
     """The posteriors of a whole split, N of them, on the images' device.
 
-    Cached under the hash of weights and data, except where there is nothing to compute (pixel space).
+    Cached under the hash of weights, layers and data, except where there is nothing to compute (pixel space).
     """
-    key = digest(module_digest(autoencoder).encode(), data_digest.encode(), str(len(images)).encode())
+    parts = module_digest(autoencoder), repr(autoencoder), data_digest, str(len(images))
+    key = digest(*(part.encode() for part in parts))
     path = cache_folder() / "latents" / f"{key[:32]}.safetensors"
     if autoencoder.learned:
         try:

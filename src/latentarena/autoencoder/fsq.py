@@ -32,5 +32,9 @@ class FSQ(nn.Module):
         index = (self.reach * latents.detach().clamp(-1, 1) - self.offset).round()
         return (index + self.offset) / self.reach + (latents - latents.detach())  # the difference is zero, exactly
 
+    def extra_repr(self) -> str:
+        """The levels, by which two quantisers without weights differ."""
+        return f"levels={round(2 * self.reach) + 1}"
+
     def forward(self, code: Tensor) -> Tensor:
         return self.snap(self.bound(code))

@@ -228,8 +228,8 @@ def likelihood(
     from latentarena.cli.console import console
     from latentarena.files import make_folder, write_json
     from latentarena.study.likelihood import measure_likelihood, save_histogram
+    from latentarena.study.pictures import refuse_suffix
     from latentarena.study.scoring import data_of
-    from latentarena.study.uses import refuse_suffix
 
     loaded = load_bundle(bundle)
     if out is not None:

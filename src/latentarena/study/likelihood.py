@@ -19,7 +19,8 @@ from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
 from latentarena.randomness import stream
 from latentarena.sample import bits_per_dimension, log_likelihood
-from latentarena.study.uses import own_labels, refuse_suffix
+from latentarena.study.pictures import refuse_suffix
+from latentarena.study.uses import own_labels
 from latentarena.train.model import LatentModel
 
 __all__ = ["Likelihood", "dequantised", "image_bits", "measure_likelihood", "save_histogram"]

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from latentarena.errors import ConfigError
 from latentarena.files import write_atomically
 
-__all__ = ["FORMATS", "grid", "png", "save_animation", "save_images"]
+__all__ = ["FORMATS", "grid", "png", "refuse_suffix", "save_animation", "save_images"]
 
 FORMATS = (".png", ".gif", ".npz")
 GAP = 1  # pixels between images
@@ -40,6 +41,12 @@ def png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def refuse_suffix(path: Path, *known: str) -> None:
+    """Raise a ConfigError where an `--out` does not end in one of the known suffixes."""
+    if path.suffix.lower() not in known:
+        raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not {' or '.join(known)}")
 
 
 def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from latentarena.bundle import Bundle
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder
-from latentarena.study.pictures import FORMATS, save_animation, save_images
+from latentarena.study.pictures import FORMATS, refuse_suffix, save_animation, save_images
 from latentarena.study.scoring import labels_for
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import SamplingConfig
@@ -28,8 +28,7 @@ def sample_to_file(bundle: Bundle, path: Path, n: int, seed: int, labels: str | 
         ConfigError: unknown suffix or label, or guidance without labels.
         OutputError: the file cannot be written.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not one of {', '.join(FORMATS)}")
+    refuse_suffix(path, *FORMATS)
     model = bundle.model
     refuse_unguided(model, sampling)
     classes = chosen_labels(model, n, labels)

@@ -15,9 +15,9 @@ from latentarena.bundle import Bundle
 from latentarena.data import Dataset
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
-from latentarena.study.pictures import grid, png, save_animation
+from latentarena.study.pictures import grid, png, refuse_suffix, save_animation
 from latentarena.study.sampling import chosen_labels, refuse_unguided
-from latentarena.study.uses import class_mean, edit, inpaint, interpolate, refuse_suffix, shift, to_noise
+from latentarena.study.uses import class_mean, edit, inpaint, interpolate, shift, to_noise
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import SamplingConfig
 

@@ -6,8 +6,6 @@ both ways: an image has a noise that it comes from.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -25,7 +23,6 @@ __all__ = [
     "inpaint",
     "interpolate",
     "own_labels",
-    "refuse_suffix",
     "shift",
     "slerp",
     "to_images",
@@ -166,12 +163,6 @@ def inpaint(
     guide = measurement_guidance(model.path, measure, seen, *(PIXELS if pixels else DECODED))
     data = _follow(model, guide(model.denoise), noise, own_labels(model, labels), _times(model, steps, 1).flip(0))
     return torch.where(hidden, model.decode(model.scale.invert(data)), images)
-
-
-def refuse_suffix(path: Path, *known: str) -> None:
-    """Raise a ConfigError where an `--out` does not end in one of the known suffixes."""
-    if path.suffix.lower() not in known:
-        raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not {' or '.join(known)}")
 
 
 def own_labels(model: LatentModel, labels: Tensor | None) -> Tensor | None:

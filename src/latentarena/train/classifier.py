@@ -13,7 +13,7 @@ from latentarena.backbone.conditioning import Conditioning, modulate
 from latentarena.config import Config
 from latentarena.data import Images
 from latentarena.latents import draw
-from latentarena.process import TIMES, Path, Straight, Times
+from latentarena.process import Path, Straight, Times
 from latentarena.randomness import Draws
 from latentarena.train.loop import Objective
 
@@ -101,6 +101,11 @@ class Classifier(nn.Module):
         return maps
 
 
+def _start(draws: Draws, n: int) -> Tensor:
+    """The time of clean data, n times."""
+    return torch.zeros(n, device=draws.generator.device)
+
+
 class ClassifierObjective(Objective):
     """Cross-entropy on data at random times of a path (Dhariwal & Nichol, 2021), or on clean data alone."""
 
@@ -112,7 +117,6 @@ class ClassifierObjective(Objective):
         means: Tensor,
         spread: Tensor,
         labels: Tensor,
-        noisy: bool,
     ) -> None:
         """Keep what to learn from.
 
@@ -121,27 +125,20 @@ class ClassifierObjective(Objective):
             path, times: where on it, and how times are drawn.
             means, spread: of the data: (N, *shape), and (N or 1, *shape).
             labels: int64 (N,).
-            noisy: False for the means themselves at t = 0, whatever path, times and spread.
         """
         super().__init__()
-        self.classifier, self.path, self.times, self.noisy = classifier, path, times, noisy
+        self.classifier, self.path, self.times = classifier, path, times
         self.means, self.spread, self.labels, self.size = means, spread, labels, len(means)
 
     @classmethod
     def of_images(cls, classifier: Classifier, images: Images) -> ClassifierObjective:
         """Cross-entropy on clean images, which are held as float32 meanwhile."""
         means = images.batch(slice(None))
-        none = torch.zeros_like(means[:1])
-        return cls(classifier, Straight(), TIMES["uniform"], means, none, images.labels, noisy=False)
+        return cls(classifier, Straight(), _start, means, torch.zeros_like(means[:1]), images.labels)
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
-        labels = self.labels[index]
-        if self.noisy:
-            data = draw(self.means, self.spread, index, draws)
-            first, last = self.path.span
-            t = first + (last - first) * self.times(draws, len(data))
-            x = self.path.at(t, data).mix(data, draws.normal(*data.shape))
-        else:
-            x, t = self.means[index], torch.zeros(len(index), device=index.device)
-        logits = self.classifier(x, t)
+        labels, data = self.labels[index], draw(self.means, self.spread, index, draws)
+        first, last = self.path.span
+        t = first + (last - first) * self.times(draws, len(data))
+        logits = self.classifier(self.path.at(t, data).mix(data, draws.normal(*data.shape)), t)
         return {"loss": cross_entropy(logits, labels), "accuracy": (logits.argmax(1) == labels).float().mean()}

@@ -191,9 +191,7 @@ def stages(recipe: Recipe, model: LatentModel, data: Dataset, device: torch.devi
         means, times = model.scale(latents.mean), TIMES[training.classifier.times]
         yield (
             "classifier",
-            ClassifierObjective(
-                model.classifier, model.path, times, means, spread(model, latents), train.labels, noisy=True
-            ),
+            ClassifierObjective(model.classifier, model.path, times, means, spread(model, latents), train.labels),
         )
     if training.reflow is not None:
         for number in range(1, training.reflow.rounds + 1):
@@ -212,7 +210,8 @@ def autoencoder_stages(
         torch.manual_seed(stream(recipe.seed, "critics").initial_seed())
         if training.features is not None:
             features = training.features.network.build(train.shape, classes)
-        discriminator = PatchDiscriminator(train.shape[0])
+        adversarial = any(stage.adversarial for stage in (training.autoencoder, training.finetune) if stage)
+        discriminator = PatchDiscriminator(train.shape[0]) if adversarial else None
     if features is not None:
         yield "features", ClassifierObjective.of_images(features, train)
         features.requires_grad_(False)
