@@ -1,10 +1,12 @@
 """Train what is not trained yet, measure every recipe, and write docs/results.md with its pictures.
 
     python benchmarks/results.py [RECIPE ...] [--runs DIR] [--docs DIR] [--images PATH] [--render] [--state]
+                                 [--shorter SHARE ...]
 
 Recipes can be measured one at a time and in any order: each one's figures go into results.json beside the page, and the
-page is made of that file alone. Needs MNIST (`LATENTARENA_DATA` or the cache). The exit status is the number of bars
-that were missed.
+page is made of that file alone. With `--shorter 0.1 0.3` they are trained again for these shares of their epochs, to
+see what more training is worth; what is measured already is not measured anew. Needs MNIST (`LATENTARENA_DATA` or the
+cache). The exit status is the number of bars that were missed.
 """
 
 from __future__ import annotations
@@ -26,14 +28,14 @@ from latentarena.study.scoring import data_of
 from latentarena.train.recipe import Recipe, load_recipe
 from latentarena.train.shelf import recipe_names, recipe_source
 from results_bars import Entries, bars, minutes
-from results_measured import Entry, measure
+from results_measured import Entry, measure, with_shorter
 from results_page import chart, page, strips
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = "results.json"
 
 
-def trained(name: str, folder: Path, images: Path | None) -> Bundle:
+def trained(name: str, folder: Path, images: Path | None, budget: float = 1.0) -> Bundle:
     """The recipe's bundle, trained by the command a user would run unless the folder holds it.
 
     Raises:
@@ -41,13 +43,14 @@ def trained(name: str, folder: Path, images: Path | None) -> Bundle:
     """
     if not (folder / "bundle" / "card.json").exists():
         words = [name, *([f"data.name={FOLDER}{images}"] if images else []), "--out", folder, "--resume"]
+        words += ["--budget", budget] if budget != 1 else []
         print("+ arena train", *words, flush=True)
         subprocess.run([sys.executable, "-m", "latentarena", "train", *map(str, words)], check=True)
     bundle = load_bundle(folder / "bundle")
     made = bundle.card.provenance
     if made.notice:
         raise ConfigError(f"{folder}: {made.notice}")
-    if essence(validate(Recipe, made.recipe, str(folder))) != essence(load_recipe(name)):
+    if essence(validate(Recipe, made.recipe, str(folder))) != essence(load_recipe(name).scaled(budget)):
         raise ConfigError(f"{folder} holds a run of another recipe than the {name} that ships; choose another --runs")
     return bundle
 
@@ -97,6 +100,9 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     parser.add_argument("--images", type=Path, help="the folder or zip of images for a recipe that needs one")
     parser.add_argument("--render", action="store_true", help="measure nothing")
+    parser.add_argument(
+        "--shorter", type=float, nargs="+", default=[], metavar="SHARE", help="also after less training"
+    )
     parser.add_argument("--state", action="store_true", help="also write the scores into the recipes that ship")
     options = parser.parse_args()
     figures = make_folder(options.docs) / FIGURES
@@ -107,7 +113,11 @@ def main() -> int:
         bundle = trained(name, folder, images)
         print("measuring", name, flush=True)
         data = data_of(bundle, images)
-        entry = measure(bundle, data, judge_for(data), folder)
+        known = read(figures).get(name) if options.shorter else None
+        entry = known or measure(bundle, data, judge_for(data), folder)
+        for budget in options.shorter:
+            less = trained(name, options.runs / f"{name}-x{budget:g}", images, budget)
+            entry = with_shorter(entry, budget, less, data, judge_for(data))
         merge(figures, entry)
         if options.state:
             state(entry)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from latentarena.bundle import Bundle
@@ -38,6 +39,7 @@ __all__ = [
     "floor",
     "measure",
     "sweep",
+    "with_shorter",
 ]
 
 STEPS = (1, 2, 4, 8, 16, 50, 100)
@@ -105,6 +107,7 @@ class Entry(Config):
         accuracy: of its samples, where a class was asked for.
         sweeps: by title; the first is the recipe's own, the others are other weights or ways of the same run.
         guided: by scale, where there is a guide.
+        shorter: Frechet distance after these shares of the training, at the own steps and the sweep's samples.
         strip: the first samples side by side, PNG in base64.
         measured, versions: machine and libraries of these figures.
     """
@@ -122,6 +125,7 @@ class Entry(Config):
     accuracy: float | None
     sweeps: dict[str, Sweep]
     guided: list[Guided]
+    shorter: dict[str, float] = Field(default={})
     strip: str
     measured: str
     versions: dict[str, str]
@@ -158,6 +162,15 @@ def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
         measured=f"{machine()}; threads used: {torch.get_num_threads()}",
         versions=versions(),
     )
+
+
+def with_shorter(entry: Entry, budget: float, bundle: Bundle, data: Dataset, judge: Judge) -> Entry:
+    """The entry with what a bundle of the same recipe comes to that was trained for a share of the epochs."""
+    model, real = bundle.model, judge.look(data.test.batch(slice(None)))
+    own = model.architecture.sampling
+    swept = sweep(model, judge, real, entry.sweeps[entry.name].samples, own, (own.steps,))
+    shorter = entry.shorter | {f"{budget:g}": swept.points[own.steps].frechet}
+    return entry.model_copy(update={"shorter": dict(sorted(shorter.items(), key=lambda one: float(one[0])))})
 
 
 def undisturbed(folder: Path, stage: str, seconds: float) -> float:

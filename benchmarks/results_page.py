@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from latentarena.study.pictures import png
-from results_bars import Bar, Entries, bars, minutes
+from results_bars import Entries, bars, minutes
 from results_measured import STEPS, Entry, Sweep
 
 __all__ = ["chart", "page", "shown", "strips"]
@@ -51,7 +51,7 @@ def page(entries: Entries) -> str:
     lines += ["## Few steps and many", "", SWEEP, ""]
     lines += ["![Frechet distance over the floor against steps](results.png)", "", *_sweeps(entries), ""]
     lines += ["## Guidance", "", GUIDANCE, "", *_guidance(entries), ""]
-    lines += ["## Promises", "", *_promises(list(bars(entries))), ""]
+    lines += ["## Promises", "", *_promises(entries), ""]
     lines += ["## Training time and machines", "", CLOCK, "", *_training(entries), "", *_machines(entries), ""]
     return "\n".join(lines)
 
@@ -124,7 +124,8 @@ def _guidance(entries: Entries) -> Iterator[str]:
     return _table(head, rows, words=2)
 
 
-def _promises(judged: list[Bar]) -> Iterator[str]:
+def _promises(entries: Entries) -> Iterator[str]:
+    judged = list(bars(entries))
     said = {True: "yes", False: "**no**", None: "not measured"}
     rows = [[bar.recipe or "–", bar.what, shown(bar.figure, 4), bar.wanted, said[bar.reached]] for bar in judged]
     yield from _table(["recipe", "figure", "measured", "bar", "reached"], rows, words=2)
@@ -134,6 +135,21 @@ def _promises(judged: list[Bar]) -> Iterator[str]:
     for bar in missed:
         note = f"; {bar.recipe} {NOTES[bar.recipe]}" if bar.recipe in NOTES else ""
         yield f"- {bar.recipe}, {bar.what}: {shown(bar.figure, 4)} where {bar.wanted} was promised{note}."
+    yield from (line for entry in entries.values() if entry.shorter for line in ("", _longer(entry)))
+
+
+def _longer(entry: Entry) -> str:
+    """What more training is worth: the power law of the distance over the floor, from the least training to all."""
+    swept = entry.sweeps[entry.name]
+    (share, least), whole = next(iter(entry.shorter.items())), swept.points[entry.card.steps].frechet
+    over = max(whole - swept.floor, 1e-9)
+    slope = math.log(max(least - swept.floor, 1e-9) / over) / -math.log(float(share))
+    steps = ", ".join(f"{shown(value)} after {name} of its training" for name, value in entry.shorter.items())
+    told = f"{steps} and {shown(whole)} after all of it, {swept.samples:,} samples each"
+    law = f"what is over the floor of {shown(swept.floor)} falls as the training to the power of -{shown(slope, 2)}"
+    twice, tenfold = (shown(over * factor**-slope) for factor in (2, 10))
+    ahead = f"{twice} would be left of it after twice, {tenfold} after ten times as much"
+    return f"More training of {entry.name}: Frechet distance {told}; {law}, and if that goes on, {ahead}."
 
 
 def _training(entries: Entries) -> Iterator[str]:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from latentarena.bundle import Bundle, load_bundle
+from latentarena.data.digits import embedded_digits
+from latentarena.judge.classifier import Judge
+from latentarena.judge.training import judge_for
 
 TINY = [
     "autoencoder.latent=[6]",
@@ -23,10 +27,17 @@ TINY = [
 ]
 
 
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all the workers of this session together."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session", autouse=True)
-def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+def private_cache(common: Path) -> None:
     """No test reads or fills the user's cache; subprocesses inherit this."""
-    os.environ["LATENTARENA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["LATENTARENA_CACHE"] = str(common / "cache")
     os.environ["OMP_NUM_THREADS"] = "1"  # the models are tiny: threads that wait for each other cost more than they do
     torch.set_num_threads(1)
 
@@ -51,12 +62,20 @@ def arena() -> Arena:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, arena: Arena) -> Path:
-    """The folder of a whole run of a tiny model on the embedded digits."""
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    done = arena("train", "quickstart-digits", *TINY, "--out", folder)
-    assert done.returncode == 0, done.stderr
+def tiny_run(common: Path, arena: Arena) -> Path:
+    """The folder of a whole run of a tiny model on the embedded digits; no test changes it."""
+    folder = common / "tiny"
+    with FileLock(common / "tiny.lock"):
+        if not (folder / "report.html").exists():
+            done = arena("train", "quickstart-digits", *TINY, "--out", folder, "--resume")
+            assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits_judge(tiny_run: Path) -> Judge:
+    """The judge of the embedded digits, which the tiny run has trained."""
+    return judge_for(embedded_digits())
 
 
 @pytest.fixture(scope="session")

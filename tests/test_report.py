@@ -15,8 +15,8 @@ from conftest import TINY
 from latentarena.bundle import Bundle
 from latentarena.data import Dataset, Images
 from latentarena.data.digits import embedded_digits
+from latentarena.judge.classifier import Judge
 from latentarena.judge.score import METRICS, ScoreCard
-from latentarena.judge.training import judge_for
 from latentarena.randomness import stream
 from latentarena.study.pipeline import Prepared, run
 from latentarena.study.report import table_rows, write_report
@@ -92,11 +92,13 @@ def test_table_rounds_the_figures_of_the_card(card: ScoreCard) -> None:
             assert figure is None or abs(float(row[column].replace(",", "")) - figure) <= half
 
 
-def test_report_names_what_is_needed_to_repeat_the_run(page: Page, card: ScoreCard, tiny_run: Path) -> None:
+def test_report_names_what_is_needed_to_repeat_the_run(
+    page: Page, card: ScoreCard, tiny_run: Path, tmp_path: Path
+) -> None:
     for known in (card.bundle, card.data, card.judge_hash, card.source):
         assert known in page.text
     [recipe] = [text for text in page.text if text.startswith("name:")]
-    again = tiny_run.parent / "again.yaml"
+    again = tmp_path / "again.yaml"
     again.write_text(recipe)
     assert load_recipe(str(again)) == Recipe.model_validate_json(
         json.dumps(json.loads((tiny_run / "bundle" / "card.json").read_text())["provenance"]["recipe"])
@@ -104,13 +106,12 @@ def test_report_names_what_is_needed_to_repeat_the_run(page: Page, card: ScoreCa
 
 
 def test_what_a_card_says_is_text_and_never_markup(
-    tiny_run: Path, tiny_bundle: Bundle, card: ScoreCard, tmp_path: Path
+    tiny_run: Path, tiny_bundle: Bundle, card: ScoreCard, digits_judge: Judge, tmp_path: Path
 ) -> None:
     data = embedded_digits()
     hostile = card.model_copy(update={"model": "<b>x", "notice": "<script>alert(1)</script> & 'so' on"})
-    judge = judge_for(data)
-    _, findings = score_bundle(tiny_bundle, data, judge, samples=100)
-    write_report(tmp_path / "report.html", tiny_bundle, data, judge, hostile, findings, tiny_run / "logs")
+    _, findings = score_bundle(tiny_bundle, data, digits_judge, samples=100)
+    write_report(tmp_path / "report.html", tiny_bundle, data, digits_judge, hostile, findings, tiny_run / "logs")
     page = Page((tmp_path / "report.html").read_text())
     assert {"b", "script"}.isdisjoint(tag for tag, _ in page.tags)
     assert "<b>x" in page.text

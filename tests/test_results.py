@@ -16,7 +16,6 @@ from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.score import Score
-from latentarena.judge.training import judge_for
 from latentarena.study.scoring import score_bundle
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.model import Architecture, LatentModel
@@ -40,6 +39,7 @@ from results_measured import (
     sweep,
     undisturbed,
     variants,
+    with_shorter,
 )
 from results_page import chart, page, shown, strips
 
@@ -52,19 +52,14 @@ def data() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def judge(data: Dataset) -> Judge:
-    return judge_for(data)
+def real(data: Dataset, digits_judge: Judge) -> Verdict:
+    return digits_judge.look(data.test.batch(slice(None)))
 
 
 @pytest.fixture(scope="module")
-def real(data: Dataset, judge: Judge) -> Verdict:
-    return judge.look(data.test.batch(slice(None)))
-
-
-@pytest.fixture(scope="module")
-def entry(tiny_bundle: Bundle, data: Dataset, judge: Judge, real: Verdict) -> Entry:
+def entry(tiny_bundle: Bundle, data: Dataset, digits_judge: Judge, real: Verdict) -> Entry:
     """The tiny model's figures; machines and times are made up."""
-    card, _ = score_bundle(tiny_bundle, data, judge, SAMPLES, SEED)
+    card, _ = score_bundle(tiny_bundle, data, digits_judge, SAMPLES, SEED)
     model = tiny_bundle.model
     return Entry(
         name="tiny",
@@ -78,7 +73,7 @@ def entry(tiny_bundle: Bundle, data: Dataset, judge: Judge, real: Verdict) -> En
         dead=0,
         card=card,
         accuracy=None,
-        sweeps={"tiny": sweep(model, judge, real, SAMPLES, model.architecture.sampling, seed=SEED)},
+        sweeps={"tiny": sweep(model, digits_judge, real, SAMPLES, model.architecture.sampling, seed=SEED)},
         guided=[],
         strip=base64.b64encode(strip(model)).decode(),
         measured="another machine",
@@ -131,13 +126,13 @@ def test_guidance_costs_a_second_evaluation() -> None:
     ],
 )
 def test_what_follows_a_straight_flow_has_a_straightness(
-    extra: list[str], titles: list[str], leaps: list[bool], judge: Judge, real: Verdict, tmp_path: Path
+    extra: list[str], titles: list[str], leaps: list[bool], digits_judge: Judge, real: Verdict, tmp_path: Path
 ) -> None:
     recipe = load_recipe("quickstart-digits", extra)
     model = LatentModel(Architecture.of(recipe, (1, 28, 28), tuple("0123456789")))
     found = variants("any", recipe, model, tmp_path)
     assert list(found) == [f"any{title}" for title in titles]
-    swept = [sweep(each, judge, real, 4, how, (1,)) for each, how in found.values()]
+    swept = [sweep(each, digits_judge, real, 4, how, (1,)) for each, how in found.values()]
     assert [one.straightness is None for one in swept] == leaps
 
 
@@ -157,11 +152,11 @@ def test_teacher_and_flow_1_are_the_generator_stage(tiny_run: Path, tiny_bundle:
         assert found[title][1].solver == solver
 
 
-def test_floor_of_all_test_images_is_the_real_column(entry: Entry, judge: Judge, real: Verdict) -> None:
+def test_floor_of_all_test_images_is_the_real_column(entry: Entry, digits_judge: Judge, real: Verdict) -> None:
     everything = len(real.features)
     for n in (everything, everything + 1):
-        assert floor(judge, real, n) == (everything, pytest.approx(entry.card.scores["frechet"].real))
-    assert floor(judge, real, 30)[1] > floor(judge, real, everything)[1]
+        assert floor(digits_judge, real, n) == (everything, pytest.approx(entry.card.scores["frechet"].real))
+    assert floor(digits_judge, real, 30)[1] > floor(digits_judge, real, everything)[1]
 
 
 def test_diversity_is_one_for_real_images_and_falls_as_a_class_collapses(real: Verdict) -> None:
@@ -216,6 +211,27 @@ def test_page_follows_its_figures(entry: Entry) -> None:
     moved = entry.model_copy(update={"card": entry.card.model_copy(update={"scores": scores})})
     assert "| 123 |" in page({"tiny": moved})
     assert "| 123 |" not in text
+
+
+def test_more_training_is_foretold_by_the_law_of_the_last(entry: Entry) -> None:
+    """Over the floor of 0.1 there is 0.8 after a tenth and 0.4 after all: a law that halves it with every tenfold."""
+    after = flat(0.5)
+    after.points[entry.card.steps] = after.points[1]
+    told = entry.model_copy(update={"sweeps": {"tiny": after}, "shorter": {"0.1": 0.9}})
+    assert "0.200 after ten times as much" in page({"tiny": told})
+    assert "More training" not in page({"tiny": entry})
+
+
+def test_a_shorter_training_is_judged_as_the_sweep_was(
+    entry: Entry, tiny_bundle: Bundle, data: Dataset, digits_judge: Judge
+) -> None:
+    found = entry
+    for budget in (0.5, 0.1):
+        found = with_shorter(found, budget, tiny_bundle, data, digits_judge)
+    own, real = tiny_bundle.model.architecture.sampling, digits_judge.look(data.test.batch(slice(None)))
+    [point] = sweep(tiny_bundle.model, digits_judge, real, SAMPLES, own, (own.steps,)).points.values()
+    assert list(found.shorter.items()) == [("0.1", point.frechet), ("0.5", point.frechet)]
+    assert found.model_copy(update={"shorter": {}}) == entry
 
 
 def test_tables_have_as_many_cells_as_heads(entry: Entry) -> None:

@@ -16,7 +16,7 @@ from conftest import TINY
 from latentarena.bundle import Bundle, save_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
-from latentarena.judge.training import judge_for
+from latentarena.judge.classifier import Judge
 from latentarena.study.pictures import grid
 from latentarena.study.pipeline import Prepared, prepare
 from latentarena.study.sampling import chosen_labels, sample_to_file
@@ -72,10 +72,10 @@ def draw(bundle: Bundle, path: Path, n: int = 7, seed: int = 0, labels: str | No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_model_trains_draws_and_is_scored(make: Make, kind: str) -> None:
+def test_every_kind_of_model_trains_draws_and_is_scored(make: Make, kind: str, digits_judge: Judge) -> None:
     prepared, bundle = make(kind)
     assert bundle.card.latent == bundle.model.latent_shape == KINDS[kind][1]
-    card, _ = score_bundle(bundle, prepared.data, judge_for(prepared.data), samples=100)
+    card, _ = score_bundle(bundle, prepared.data, digits_judge, samples=100)
     scores = card.model_dump(mode="json")["scores"]
     assert scores
     learned = "identity" not in KINDS[kind][0][0]
@@ -221,14 +221,14 @@ def test_what_cannot_be_written_or_drawn_is_refused(tiny_bundle: Bundle, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_model_whose_images_are_not_finite_is_refused_in_one_line(tiny_bundle: Bundle) -> None:
+def test_model_whose_images_are_not_finite_is_refused_in_one_line(tiny_bundle: Bundle, digits_judge: Judge) -> None:
     data = embedded_digits()
     broken = copy.deepcopy(tiny_bundle)
     with torch.no_grad():
         for parameter in broken.model.parameters():
             parameter.fill_(3e38)
     with pytest.raises(JudgeError, match="not finite"):
-        score_bundle(broken, data, judge_for(data), samples=100)
+        score_bundle(broken, data, digits_judge, samples=100)
 
 
 def test_judged_labels_are_in_the_proportions_of_the_data(tmp_path: Path) -> None:
