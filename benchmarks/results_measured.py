@@ -44,8 +44,8 @@ __all__ = [
 
 STEPS = (1, 2, 4, 8, 16, 50, 100)
 SCALES = (1.0, 2.0)  # of guidance, besides the recipe's own
-SIZES = (10_000, 2_000, 1_000)  # samples of a sweep: the most that fit into PATIENCE
-PATIENCE = 240.0  # seconds of one processor
+SIZES = (10_000, 5_000, 2_000, 1_000, 500)  # samples of a sweep: the most that fit into PATIENCE
+PATIENCE = 120.0  # seconds of one processor
 COLUMNS = 10  # samples in the strip
 FLOWN = 256  # trajectories of straightness, FINE steps each
 FINE = 32
