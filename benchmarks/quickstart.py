@@ -68,9 +68,13 @@ def quickstart(arena: Callable[..., float], work: Path) -> tuple[list[Row], dict
         Row("test SSIM", scores["ssim"]["value"], 0.955, higher_is_better=True),
         Row("class KL (nats)", scores["class_kl"]["value"], 0.01),
         Row(
-            "confidence, distance to real data", abs(scores["confidence"]["value"] - scores["confidence"]["real"]), 0.04
+            "confidence, distance to real data",
+            abs(scores["confidence"]["value"] - scores["confidence"]["real"]["value"]),
+            0.04,
         ),
-        Row("Frechet distance / that of the prior", scores["frechet"]["value"] / scores["frechet"]["prior"], 0.05),
+        Row(
+            "Frechet distance / that of the prior", scores["frechet"]["value"] / scores["prior_frechet"]["value"], 0.05
+        ),
     ]
     return rows, card
 
@@ -123,15 +127,23 @@ def page(rows: list[Row], card: dict[str, Any]) -> str:
         f"Parameters: {parts}. Latent: {'x'.join(map(str, card['latent']))}. "
         f"Sampler: {card['solver']}, {card['steps']} steps. Judge: `{card['judge']}`.",
         "",
-        "| metric | this model | real test data | Gaussian prior |",
-        "|---|---:|---:|---:|",
+        "| metric | this model | 95 % interval | real test data | 95 % interval |",
+        "|---|---:|---:|---:|---:|",
     ]
     for name, score in card["scores"].items():
-        cells = ("" if score[key] is None else f"{score[key]:.5f}" for key in ("value", "real", "prior"))
+        cells = [cell for one in (score, score["real"]) for cell in estimate(one)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines += ["", f"Machine: {machine()}. {made}. Code (SHA-256): `{card['source'][:16]}`.", ""]
     return "\n".join(lines)
+
+
+def estimate(one: dict[str, Any] | None) -> tuple[str, str]:
+    """A figure and its interval; empty where there is no such thing."""
+    if one is None:
+        return "", ""
+    exact = one["low"] == one["high"]
+    return f"{one['value']:.5f}", "" if exact else f"{one['low']:.5f} to {one['high']:.5f}"
 
 
 if __name__ == "__main__":

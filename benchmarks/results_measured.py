@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -16,12 +16,13 @@ from latentarena.config import Config, validate
 from latentarena.data import Dataset
 from latentarena.distill import straightness
 from latentarena.facts import machine, versions
+from latentarena.judge.card import ScoreCard
 from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.metrics import frechet_distance
-from latentarena.judge.score import ScoreCard, judge_images
+from latentarena.judge.metrics import class_kl, confidence, frechet_distance
+from latentarena.judge.score import SEEDS, hand_out
 from latentarena.randomness import stream
 from latentarena.study.pictures import grid, png
-from latentarena.study.scoring import SAMPLES, SEED, labels_for, labels_in_proportion, score_bundle
+from latentarena.study.scoring import labels_for, score_bundle
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.logs import curve
 from latentarena.train.model import LatentModel
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 STEPS = (1, 2, 4, 8, 16, 50, 100)
+KEPT = ("mse", "ssim", "psnr", "confidence", "entropy", "class_kl", "frechet")  # metrics of a card
 SCALES = (1.0, 2.0)  # of guidance, besides the recipe's own
 SIZES = (10_000, 5_000, 2_000, 1_000, 500)  # samples of a sweep: the most that fit into PATIENCE
 PATIENCE = 60.0  # seconds of one processor
@@ -93,6 +95,45 @@ class Guided(Config):
     diversity: float
 
 
+class Figure(Config):
+    """One metric of the score card: the model's value, that of real test images and of plain Gaussian latents."""
+
+    value: float
+    real: float | None
+    prior: float | None
+
+
+class Scores(Config):
+    """What is kept of a score card.
+
+    Attributes:
+        bundle, judge, source: SHA-256 of the model, name of the judge, SHA-256 of the code that judged.
+        steps: of the model's own sampler.
+        latent, parameters: shape of the latent, stored numbers by part.
+        scores: by metric.
+    """
+
+    bundle: str
+    judge: str
+    source: str
+    steps: int
+    latent: tuple[int, ...]
+    parameters: dict[str, int]
+    scores: dict[str, Figure]
+
+    @classmethod
+    def of(cls, card: ScoreCard) -> Scores:
+        """The part of a card that the page shows."""
+        figures = {}
+        for name in KEPT:
+            score, prior = card.scores.get(name), card.scores.get(f"prior_{name}")
+            if score is not None:
+                real = score.real.value if score.real else None
+                figures[name] = Figure(value=score.value, real=real, prior=prior.value if prior else None)
+        kept = {name: getattr(card, name) for name in ("bundle", "judge", "source", "steps", "latent", "parameters")}
+        return cls(**kept, scores=figures)
+
+
 class Entry(Config):
     """All that is known of one recipe.
 
@@ -121,7 +162,7 @@ class Entry(Config):
     undisturbed: dict[str, float]
     trained: str
     dead: int | None
-    card: ScoreCard
+    card: Scores
     accuracy: float | None
     sweeps: dict[str, Sweep]
     guided: list[Guided]
@@ -136,8 +177,7 @@ def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
     model, made = bundle.model, bundle.card.provenance
     recipe, sampling = validate(Recipe, made.recipe, bundle.card.name), model.architecture.sampling
     real = judge.look(data.test.batch(slice(None)))
-    card, findings = score_bundle(bundle, data, judge)
-    asked = labels_in_proportion(model, judge.frequencies, SAMPLES)
+    card, findings = score_bundle(bundle, data, judge, timed=False)
     sweeps = {}
     for title, (variant, how) in variants(bundle.card.name, recipe, model, folder).items():
         sweeps[title] = sweep(variant, judge, real, affordable(variant, how), how)
@@ -154,8 +194,8 @@ def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
         undisturbed={stage: undisturbed(folder, stage, seconds) for stage, seconds in made.seconds.items()},
         trained=made.machine,
         dead=made.latents.dead if model.autoencoder.learned else None,
-        card=card,
-        accuracy=None if asked is None else accuracy(findings.labels, asked),
+        card=Scores.of(card),
+        accuracy=None if findings.asked is None else accuracy(findings.seen.labels, findings.asked),
         sweeps=sweeps,
         guided=[guided(model, judge, real, samples, sampling.but(guidance=scale)) for scale in scales],
         strip=base64.b64encode(strip(model)).decode(),
@@ -229,19 +269,18 @@ def sweep(
     n: int,
     sampling: SamplingConfig,
     steps: Iterable[int] = STEPS,
-    seed: int = SEED,
+    seeds: Sequence[int] = SEEDS,
 ) -> Sweep:
     """Judge n samples at every number of steps, the sampling's own included.
 
     Args:
         real: the judge's verdict on the test split.
-        seed: of noise, labels and fresh noise, as `score_bundle` uses it.
+        seeds: of noise, labels and fresh noise, as `score_bundle` uses them.
     """
-    asked = labels_in_proportion(model, judge.frequencies, n)
     points = {}
     for count in sorted({*steps, sampling.steps}):
         start = time.process_time()
-        images = model.generate(model.noise(n, seed), asked, sampling.but(steps=count), seed)
+        images, asked = drawn(model, judge, n, sampling.but(steps=count), seeds)
         seconds = time.process_time() - start
         points[count] = point(judge, real, judge.look(images), asked, seconds)
     compared, distance = floor(judge, real, n)
@@ -257,14 +296,21 @@ def sweep(
     )
 
 
+def drawn(
+    model: LatentModel, judge: Judge, n: int, sampling: SamplingConfig, seeds: Sequence[int]
+) -> tuple[Tensor, Tensor | None]:
+    """n images and the labels that were asked for, from the noise that the judge hands in for a score card."""
+    batches = list(hand_out(model.latent_shape, judge.frequencies if model.conditional else None, n, seeds))
+    images = torch.cat([model.generate(noise, labels, sampling, seed) for noise, labels, seed in batches])
+    return images, torch.cat([labels for _, labels, _ in batches if labels is not None]) if model.conditional else None
+
+
 def point(judge: Judge, real: Verdict, seen: Verdict, asked: Tensor | None, seconds: float) -> Point:
     """The figures of one set of samples."""
-    figures = judge_images(judge, seen)
-    sure = float(real.probabilities.amax(1).mean(dtype=torch.float64))
     return Point(
-        frechet=figures["frechet"],
-        class_kl=figures["class_kl"],
-        confidence_gap=abs(figures["confidence"] - sure),
+        frechet=frechet_distance(*seen.statistics(), *judge.reference),
+        class_kl=class_kl(seen.labels, judge.frequencies),
+        confidence_gap=abs(confidence(seen.probabilities) - confidence(real.probabilities)),
         accuracy=None if asked is None else accuracy(seen.labels, asked),
         seconds=seconds,
     )
@@ -272,12 +318,12 @@ def point(judge: Judge, real: Verdict, seen: Verdict, asked: Tensor | None, seco
 
 def guided(model: LatentModel, judge: Judge, real: Verdict, n: int, sampling: SamplingConfig) -> Guided:
     """The figures at one scale of guidance."""
-    asked = labels_in_proportion(model, judge.frequencies, n)
-    seen = judge.look(model.generate(model.noise(n, SEED), asked, sampling, SEED))
+    images, asked = drawn(model, judge, n, sampling, SEEDS)
+    seen = judge.look(images)
     return Guided(
         scale=sampling.guidance,
         samples=n,
-        frechet=judge_images(judge, seen)["frechet"],
+        frechet=frechet_distance(*seen.statistics(), *judge.reference),
         accuracy=None if asked is None else accuracy(seen.labels, asked),
         diversity=diversity(seen, real),
     )
@@ -312,7 +358,7 @@ def floor(judge: Judge, real: Verdict, n: int) -> tuple[int, float]:
 
 def bend(model: LatentModel) -> float:
     """Straightness of the unguided flow."""
-    return float(straightness(model.path, model.denoise, model.noise(FLOWN, SEED), labels_for(model, FLOWN), FINE))
+    return float(straightness(model.path, model.denoise, model.noise(FLOWN, SEEDS[0]), labels_for(model, FLOWN), FINE))
 
 
 def evaluations(model: LatentModel, sampling: SamplingConfig) -> float:
@@ -324,7 +370,7 @@ def evaluations(model: LatentModel, sampling: SamplingConfig) -> float:
         calls += 1
 
     hook = model.network.register_forward_hook(count)
-    model.generate(model.noise(2, SEED), labels_for(model, 2), sampling, SEED)
+    model.generate(model.noise(2, SEEDS[0]), labels_for(model, 2), sampling, SEEDS[0])
     hook.remove()
     return calls / sampling.steps
 
@@ -332,11 +378,11 @@ def evaluations(model: LatentModel, sampling: SamplingConfig) -> float:
 def affordable(model: LatentModel, sampling: SamplingConfig, sizes: Iterable[int] = SIZES) -> int:
     """The largest sample that a sweep can draw with patience, as a short trial tells; the smallest if none."""
     trial = 200
-    noise, labels = model.noise(trial, SEED), labels_for(model, trial)
+    noise, labels = model.noise(trial, SEEDS[0]), labels_for(model, trial)
 
     def seconds(steps: int) -> float:
         start = time.process_time()
-        model.generate(noise, labels, sampling.but(steps=steps), SEED)
+        model.generate(noise, labels, sampling.but(steps=steps), SEEDS[0])
         return time.process_time() - start
 
     seconds(1)  # warms up
@@ -348,5 +394,5 @@ def affordable(model: LatentModel, sampling: SamplingConfig, sizes: Iterable[int
 
 def strip(model: LatentModel) -> bytes:
     """The first samples in a row, every class in turn where it can be asked for, as PNG."""
-    images = model.generate(model.noise(COLUMNS, SEED), labels_for(model, COLUMNS), seed=SEED)
+    images = model.generate(model.noise(COLUMNS, SEEDS[0]), labels_for(model, COLUMNS), seed=SEEDS[0])
     return png(grid(images, COLUMNS, zoom=1))

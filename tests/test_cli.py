@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,15 @@ import yaml
 from conftest import Arena
 from latentarena import __version__
 from latentarena.cli.app import _complete_recipe, app
-from latentarena.judge.score import METRICS, ScoreCard
+from latentarena.judge.card import ScoreCard
+from latentarena.judge.catalogue import METRICS
+from latentarena.judge.contest2025 import COLUMNS
+from latentarena.judge.score import SEEDS
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_about, recipe_names
 
 USES = ["interpolate", "inpaint", "edit", "likelihood"]
-COMMANDS = ["train", "sample", *USES, "judge", "recipes", "doctor"]
+COMMANDS = ["train", "sample", *USES, "judge", "verify", "recipes", "doctor"]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -90,28 +92,51 @@ def test_doctor_names_judge_device_and_data(arena: Arena) -> None:
 
 def test_judging_again_gives_the_card_of_the_run(arena: Arena, tiny_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "card.json"
-    done = arena("judge", tiny_run / "bundle", "--json", path)
+    done = arena("judge", tiny_run / "bundle", "--untimed", "--json", path)
     assert done.returncode == 0, done.stderr
     card = ScoreCard.model_validate_json(path.read_text())
     first = ScoreCard.model_validate_json((tiny_run / "score.json").read_text())
     same = {"source": ""}  # so that an edit between the two runs does not matter
-    assert card.model_copy(update=same) == first.model_copy(update=same)
-    assert [metric.title for metric in METRICS.values() if metric.title.split()[0] not in done.stdout] == []
-    assert card.samples == 10_000
+    assert card.model_copy(update=same).fingerprint == first.model_copy(update=same).fingerprint
+    assert (first.timing is None, card.timing) == (False, None)
+    assert [METRICS[name].title for name in card.scores if METRICS[name].title not in done.stdout] == []
+    assert (card.samples, card.seeds) == (10_000, SEEDS)
 
 
-def test_same_seed_gives_the_same_card_and_another_seed_another(arena: Arena, tiny_run: Path, tmp_path: Path) -> None:
-    cards = []
-    for i in range(2):
-        path = tmp_path / f"{i}.json"
-        done = arena("judge", tiny_run / "bundle", "--samples", 200, "--seed", 5, "--json", path)
-        assert done.returncode == 0, done.stderr
-        cards.append(path.read_bytes())
-    assert cards[0] == cards[1]
-    card, other = json.loads(cards[0]), json.loads((tiny_run / "score.json").read_text())
-    assert (card["samples"], card["seed"]) == (200, 5)
-    assert card["scores"]["mse"] == other["scores"]["mse"]
-    assert card["scores"]["frechet"]["value"] != other["scores"]["frechet"]["value"]
+def test_card_is_written_as_json_page_and_picture(arena: Arena, tiny_run: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / "out" / f"card.{suffix}" for suffix in ("json", "html", "png")]
+    options = [
+        word for option, path in zip(("--json", "--html", "--png"), paths, strict=True) for word in (option, path)
+    ]
+    done = arena("judge", tiny_run / "bundle", "--samples", 200, "--set", "contest-2025", *options)
+    assert done.returncode == 0, done.stderr
+    card = ScoreCard.model_validate_json(paths[0].read_text())
+    assert (card.samples, card.timing is None) == (200, False)
+    assert paths[1].read_text().startswith("<!doctype html>")
+    assert paths[2].read_bytes().startswith(b"\x89PNG")
+    assert [column for column in COLUMNS if column not in done.stdout] == []
+    line = done.stdout.splitlines()[-1].split(",")
+    assert len(line) == 3 + len(COLUMNS)
+    assert float(line[3]) == sum(card.parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--png", "card.jpg"], "--png card.jpg: .jpg is not .png"),
+        (["--set", "contest-2024"], "contest-2024"),
+        (["--samples", 99], "--samples"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_judge_refuses_what_it_cannot_do_before_it_starts(
+    arena: Arena, tiny_run: Path, options: list[object], says: str
+) -> None:
+    done = arena("judge", tiny_run / "bundle", *options)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert says in line
 
 
 @pytest.mark.parametrize(

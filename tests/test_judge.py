@@ -18,8 +18,9 @@ from latentarena.data import DataConfig, Dataset, Images, load_dataset, where
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import JudgeError
 from latentarena.files import digest
-from latentarena.judge.classifier import Judge, freeze, measure, network
-from latentarena.judge.training import SHIPPED, JudgeConfig, judge_for, train_judge
+from latentarena.judge.classifier import Judge, measure
+from latentarena.judge.networks import freeze, network
+from latentarena.judge.training import OPINIONS, SHIPPED, JudgeConfig, judge_for, opinions_for, train_judge
 from latentarena.randomness import stream
 from latentarena.train.loop import FitConfig
 
@@ -59,7 +60,7 @@ def toy(key: str = "toy", side: int = 8) -> Dataset:
 
 def worn_network() -> nn.ModuleDict:
     """A network whose batch normalisation has seen something: its modes differ."""
-    trained = network((1, 12, 12), 5, 4)
+    trained = network("conv", (1, 12, 12), 5, 4)
     generator = stream("worn")
     with torch.no_grad():
         for tensor in trained.state_dict().values():
@@ -336,4 +337,17 @@ def test_shipped_judge_is_small_accurate_and_calibrated() -> None:
     data = load_dataset(DataConfig(name="mnist"))
     figures = measure(Judge.load(path).verify(data), data.test.labels)
     assert figures["accuracy"] >= 0.995
+    assert figures["calibration_error"] <= 0.005
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("kind", ["residual", "patches"])
+def test_shipped_opinion_is_small_accurate_and_calibrated(kind: str) -> None:
+    if where("mnist") is None:
+        pytest.skip("no MNIST to hold it against")
+    data = load_dataset(DataConfig(name="mnist"))
+    [judge] = [opinion for opinion in opinions_for(data) if opinion.facts.kind == kind]
+    assert (SHIPPED / OPINIONS / f"{judge.name}.safetensors").stat().st_size <= 600_000
+    figures = measure(judge.verify(data), data.test.labels)
+    assert figures["accuracy"] >= 0.993
     assert figures["calibration_error"] <= 0.005

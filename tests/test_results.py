@@ -15,7 +15,7 @@ from latentarena.bundle import Bundle
 from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.score import Score
+from latentarena.judge.metrics import confidence, frechet_distance
 from latentarena.study.scoring import score_bundle
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.model import Architecture, LatentModel
@@ -28,8 +28,10 @@ from results_bars import Bar, bars
 from results_measured import (
     STEPS,
     Entry,
+    Figure,
     Guided,
     Point,
+    Scores,
     Sweep,
     diversity,
     earlier,
@@ -43,7 +45,7 @@ from results_measured import (
 )
 from results_page import chart, page, shown, strips
 
-SAMPLES, SEED = 64, 5
+SAMPLES, SEEDS = 64, (5, 6)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def real(data: Dataset, digits_judge: Judge) -> Verdict:
 @pytest.fixture(scope="module")
 def entry(tiny_bundle: Bundle, data: Dataset, digits_judge: Judge, real: Verdict) -> Entry:
     """The tiny model's figures; machines and times are made up."""
-    card, _ = score_bundle(tiny_bundle, data, digits_judge, SAMPLES, SEED)
+    card, _ = score_bundle(tiny_bundle, data, digits_judge, samples=SAMPLES, seeds=SEEDS, timed=False)
     model = tiny_bundle.model
     return Entry(
         name="tiny",
@@ -71,9 +73,9 @@ def entry(tiny_bundle: Bundle, data: Dataset, digits_judge: Judge, real: Verdict
         undisturbed={"autoencoder": 60.0, "generator": 30.0},
         trained="a machine",
         dead=0,
-        card=card,
+        card=Scores.of(card),
         accuracy=None,
-        sweeps={"tiny": sweep(model, digits_judge, real, SAMPLES, model.architecture.sampling, seed=SEED)},
+        sweeps={"tiny": sweep(model, digits_judge, real, SAMPLES, model.architecture.sampling, seeds=SEEDS)},
         guided=[],
         strip=base64.b64encode(strip(model)).decode(),
         measured="another machine",
@@ -88,12 +90,11 @@ def flat(frechet: float) -> Sweep:
     return Sweep(solver="euler", evaluations=1, samples=10, real=10, floor=0.1, straightness=None, points=points)
 
 
-def test_sweep_at_the_own_steps_is_the_score_card(entry: Entry) -> None:
+def test_sweep_at_the_own_steps_is_the_score_card(entry: Entry, real: Verdict) -> None:
     point, scores = entry.sweeps["tiny"].points[entry.card.steps], entry.card.scores
     assert point.frechet == scores["frechet"].value
     assert point.class_kl == scores["class_kl"].value
-    assert scores["confidence"].real is not None
-    assert point.confidence_gap == pytest.approx(abs(scores["confidence"].value - scores["confidence"].real))
+    assert point.confidence_gap == pytest.approx(abs(scores["confidence"].value - confidence(real.probabilities)))
     assert {*STEPS} <= {*entry.sweeps["tiny"].points}
 
 
@@ -152,10 +153,10 @@ def test_teacher_and_flow_1_are_the_generator_stage(tiny_run: Path, tiny_bundle:
         assert found[title][1].solver == solver
 
 
-def test_floor_of_all_test_images_is_the_real_column(entry: Entry, digits_judge: Judge, real: Verdict) -> None:
-    everything = len(real.features)
+def test_floor_of_all_test_images_is_their_own_distance(digits_judge: Judge, real: Verdict) -> None:
+    everything, distance = len(real.features), frechet_distance(*real.statistics(), *digits_judge.reference)
     for n in (everything, everything + 1):
-        assert floor(digits_judge, real, n) == (everything, pytest.approx(entry.card.scores["frechet"].real))
+        assert floor(digits_judge, real, n) == (everything, pytest.approx(distance))
     assert floor(digits_judge, real, 30)[1] > floor(digits_judge, real, everything)[1]
 
 
@@ -272,7 +273,7 @@ def test_nothing_is_judged_without_figures() -> None:
 )
 def test_frechet_bars_follow_the_card(entry: Entry, promise: str, name: str, pairs: list[tuple[float, bool]]) -> None:
     def with_frechet(name: str, value: float) -> Entry:
-        scores = entry.card.scores | {"frechet": Score(value=value, real=0.1)}
+        scores = entry.card.scores | {"frechet": Figure(value=value, real=0.1, prior=None)}
         return entry.model_copy(update={"name": name, "card": entry.card.model_copy(update={"scores": scores})})
 
     for value, reached in pairs:

@@ -35,10 +35,10 @@ def versions() -> dict[str, str]:
     return found | {name: metadata.version(name) for name in RECORDED}
 
 
-@lru_cache(maxsize=1)
-def source_digest() -> str:
-    """SHA-256 of this package's Python files, names included."""
-    home = Path(__file__).parent
+@lru_cache(maxsize=4)
+def source_digest(part: str = "") -> str:
+    """SHA-256 of this package's Python files, or of those of one part, names included."""
+    home = Path(__file__).parent / part
     parts: list[bytes | memoryview] = []
     for path in sorted(home.rglob("*.py")):
         parts += [str(path.relative_to(home)).encode(), path.read_bytes()]

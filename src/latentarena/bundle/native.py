@@ -6,30 +6,51 @@ refused before a module is built from it.
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from latentarena.bundle.reading import CARD, NATIVE, is_portable, read_card, read_file
 from latentarena.config import Config, validate
+from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.latents import LatentStatistics
 from latentarena.train.checkpoint import mismatch
 from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.recipe import SamplingConfig
 
-__all__ = ["CARD", "WEIGHTS", "Bundle", "BundleCard", "Provenance", "load_bundle", "save_bundle"]
+__all__ = ["WEIGHTS", "Bundle", "BundleCard", "Curve", "Provenance", "load_bundle", "save_bundle"]
 
-CARD, WEIGHTS = "card.json", "weights.safetensors"
-LARGEST_CARD = 1 << 20  # bytes
+WEIGHTS = "weights.safetensors"
 LARGEST_HEADER = 8 << 20  # bytes of safetensors header
+
+
+class Curve(Config):
+    """The loss curve of a stage of training: what it had come to after so many steps and seconds; equally long."""
+
+    steps: tuple[int, ...]
+    seconds: tuple[float, ...]
+    losses: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _matched(self) -> Curve:
+        if not 0 < len(self.steps) == len(self.seconds) == len(self.losses):
+            raise ValueError("steps, seconds and losses are not equally many, or none")
+        return self
+
+    def converged(self) -> int:
+        """The first point from which on the loss stays within 5 % of the last one."""
+        last = self.losses[-1]
+        away = [i for i, loss in enumerate(self.losses) if abs(loss - last) > 0.05 * abs(last)]
+        return away[-1] + 1 if away else 0
 
 
 class Provenance(Config):
@@ -40,6 +61,7 @@ class Provenance(Config):
         dataset, data: name and content hash of the training data.
         seconds: training time by stage.
         losses: final loss by stage.
+        curves: loss curves by stage, of at most 200 points.
         latents: what the autoencoder makes of the train split.
         machine, versions: where it was trained and with what.
         notice: what a reader must know first, such as stand-in data.
@@ -50,6 +72,7 @@ class Provenance(Config):
     data: str
     seconds: dict[str, float]
     losses: dict[str, float]
+    curves: dict[str, Curve] = Field(default={})
     latents: LatentStatistics
     machine: str
     versions: dict[str, str]
@@ -79,14 +102,42 @@ class BundleCard(Config):
     parameters: dict[str, int]
     provenance: Provenance
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        return self.architecture.shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return self.architecture.classes
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """How samples are drawn."""
+        return self.architecture.sampling
+
+    @property
+    def data(self) -> DataConfig:
+        """What it was trained on."""
+        return validate(DataConfig, self.provenance.recipe.get("data", {}), "the bundle's recipe, data")
+
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle: its card, its model in evaluation mode, and its identity (SHA-256 of card and weights)."""
+    """A loaded bundle.
+
+    Attributes:
+        card: what it says of itself.
+        model: in evaluation mode.
+        digest: its identity, SHA-256 of card and weights.
+        files: bytes of each file that holds weights.
+    """
 
     card: BundleCard
     model: LatentModel
     digest: str
+    files: dict[str, int]
 
 
 def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provenance) -> Bundle:
@@ -118,16 +169,14 @@ def load_bundle(folder: Path) -> Bundle:
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, wrong hash, tensors that
             are missing, extra, of another shape or type, values that are not finite.
     """
-    card_bytes = _read(folder / CARD, LARGEST_CARD)
-    try:
-        raw = json.loads(card_bytes, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{folder / CARD} is not JSON: {error}") from None
+    card_bytes, raw = read_card(folder)
+    if is_portable(raw):
+        raise BundleError(f"{folder / CARD}: a portable bundle, whose parts cannot be taken apart; give a native one")
     try:
         card = validate(BundleCard, raw, str(folder / CARD))
     except ArenaError as error:
         raise BundleError(str(error)) from None
-    content = _read(folder / WEIGHTS, None)
+    content = read_file(folder / WEIGHTS, NATIVE)
     try:
         with torch.device("meta"):  # shapes alone: a card cannot make us allocate what its weights do not hold
             blueprint = LatentModel(card.architecture)
@@ -142,7 +191,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder / WEIGHTS} does not have the hash that {CARD} declares; the two are not one bundle")
     model = LatentModel(card.architecture)
     model.load_state_dict(tensors)
-    return Bundle(card, model.eval().requires_grad_(False), digest(card_bytes, content))
+    return Bundle(card, model.eval().requires_grad_(False), digest(card_bytes, content), {WEIGHTS: len(content)})
 
 
 def _fitting(blueprint: LatentModel, content: bytes, path: Path) -> dict[str, Tensor]:
@@ -161,27 +210,3 @@ def _fitting(blueprint: LatentModel, content: bytes, path: Path) -> dict[str, Te
         if not bool(tensor.isfinite().all()):
             raise BundleError(f"{path}: tensor {name!r} holds values that are not finite")
     return tensors
-
-
-def _read(path: Path, limit: int | None) -> bytes:
-    try:
-        if limit is not None and path.stat().st_size > limit:
-            raise BundleError(f"{path} is larger than {limit} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"cannot read {path}: {error.strerror}; a bundle is a folder of {CARD} and {WEIGHTS}"
-        ) from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in unique:
-            raise ValueError(f"key {key!r} appears twice")
-        unique[key] = value
-    return unique

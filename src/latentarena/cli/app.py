@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -244,30 +245,67 @@ def likelihood(
         save_histogram(out, found)
 
 
+class ScoreSet(StrEnum):
+    """Which figures are printed."""
+
+    ARENA = "arena-1"
+    CONTEST = "contest-2025"
+
+
 @judge_app.command("bundle")
 def judge_bundle(
     bundle: BundleArgument,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the card as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the card as a page, .html.")] = None,
+    picture: Annotated[Path | None, typer.Option("--png", help="Also draw the card as a picture, .png.")] = None,
     samples: Annotated[int, typer.Option(min=100, max=1_000_000, help="How many images to generate.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise that the judge hands in.")] = 2025,
+    timed: Annotated[bool, typer.Option("--timed/--untimed", help="Whether sampling is timed too.")] = True,
+    score_set: Annotated[ScoreSet, typer.Option("--set", help="Which figures are printed.")] = ScoreSet.ARENA,
     data: DataOption = None,
 ) -> None:
-    """Score a bundle on the full test split: the card as a table, and as JSON."""
+    """Score a bundle on the full test split: the card as a table, as JSON, as a page and as a picture."""
     from latentarena.bundle import load_bundle
-    from latentarena.cli.console import print_card, quiet_logs, show_training
+    from latentarena.cli.console import print_card, print_contest, quiet_logs, show_training
     from latentarena.files import make_folder, write_json
-    from latentarena.judge.training import judge_for
+    from latentarena.judge.training import judge_for, opinions_for
+    from latentarena.study.pictures import refuse_suffix
+    from latentarena.study.poster import write_poster
+    from latentarena.study.scorecard import write_page
     from latentarena.study.scoring import data_of, score_bundle
 
     quiet_logs()
     loaded = load_bundle(bundle)
-    if json_file is not None:
-        make_folder(json_file.parent)
+    for option, path in (("--json", json_file), ("--html", html), ("--png", picture)):
+        if path is not None:
+            refuse_suffix(path, option.replace("--", "."), option=option)
+            make_folder(path.parent)
     dataset = data_of(loaded, data)
-    card, _ = score_bundle(loaded, dataset, judge_for(dataset, show_training), samples, seed)
-    print_card(card)
+    judge = judge_for(dataset, show_training)
+    card, findings = score_bundle(loaded, dataset, judge, opinions_for(dataset), samples, timed=timed)
+    (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
     if json_file is not None:
         write_json(json_file, card.model_dump(mode="json"))
+    if html is not None:
+        write_page(html, card, findings, dataset)
+    if picture is not None:
+        write_poster(picture, card, findings, dataset)
+
+
+@app.command()
+def verify(
+    card: Annotated[Path, typer.Argument(metavar="CARD", help="A score card, as `arena judge --json` writes it.")],
+    bundle: BundleArgument,
+    data: DataOption = None,
+) -> None:
+    """Recompute a score card from its bundle and compare; the exit status is 1 where they differ."""
+    from latentarena.bundle import load_bundle
+    from latentarena.cli.console import print_check, quiet_logs, show_training
+    from latentarena.study.verify import read_card, recompute
+
+    quiet_logs()
+    claimed = read_card(card)
+    if not print_check(claimed, recompute(claimed, load_bundle(bundle), data, show_training)):
+        raise typer.Exit(1)
 
 
 @judge_app.command("train")

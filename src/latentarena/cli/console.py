@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,15 +20,28 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from latentarena.judge.card import ScoreCard
+from latentarena.judge.catalogue import CATEGORIES
 from latentarena.judge.classifier import Judge
-from latentarena.judge.score import ScoreCard
 from latentarena.study.pipeline import Results
-from latentarena.study.report import table_rows
+from latentarena.study.scorecard import CLEAN, contest_cells, contest_line, rows_by_category, timing_words
+from latentarena.study.verify import differences
 from latentarena.train.loop import Tick
 
-__all__ = ["console", "print_card", "print_facts", "print_results", "quiet_logs", "show_training"]
+__all__ = [
+    "console",
+    "print_card",
+    "print_check",
+    "print_contest",
+    "print_facts",
+    "print_results",
+    "quiet_logs",
+    "show_training",
+]
 
 console = Console(soft_wrap=True)
+WIDTH = 100  # columns of a score card
+LIKE_REAL = "* like real: the model cannot be told from real images by this figure"
 LINES = 10  # progress lines of a stage where there is no terminal
 
 
@@ -75,21 +90,90 @@ def _lines(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
         yield tick
 
 
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _inert(text: str) -> str:
+    """A name or sentence from a file in one line, without control characters and markup."""
+    return escape(_printable(text))
+
+
+def _page() -> Console:
+    """Where a card is printed: lines are broken at `WIDTH` columns, or at those of a narrower terminal."""
+    return Console(width=min(WIDTH, console.width) if console.is_terminal else WIDTH, highlight=False)
+
+
 def print_card(card: ScoreCard) -> None:
-    """The score card as a table."""
+    """The score card: figures by category as a table, then points, advice, timing and fingerprint."""
+    page = _page()
     if card.notice:
-        console.print(f"NOTE: {card.notice}.", style="bold yellow")
-    title = f"{card.model} on {card.dataset}, judged by {card.judge}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("metric", no_wrap=True)
-    for name in ("this model", "real test data", "Gaussian prior"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("better is", no_wrap=True)
-    for row in table_rows(card):
-        table.add_row(row["title"], row["value"], row["real"], row["prior"], row["better"])
-    console.print(table)
+        page.print(f"NOTE: {_inert(card.notice)}.", style="bold yellow")
+    page.print(_table(card))
     parts = ", ".join(f"{part} {count:,}" for part, count in card.parameters.items())
-    console.print(f"parameters {sum(card.parameters.values()):,} ({parts}); latent {'x'.join(map(str, card.latent))}")
+    page.print(f"parameters {sum(card.parameters.values()):,} ({parts}); latent {'x'.join(map(str, card.latent))}")
+    page.print("points of 100:")
+    for category, points in card.points.items():
+        page.print(f"  {CATEGORIES[category]:<22}{points:>5.1f}  {'#' * round(points / 2.5)}")
+    for one in card.advice:
+        page.print(f"[bold yellow]{_inert(one.fault)}[/]: {_inert(one.text)}; try: {_inert(one.remedy)}")
+    if not card.advice:
+        page.print(CLEAN)
+    if card.timing is not None:
+        page.print(f"sampling: {timing_words(card.timing)}")
+    page.print(f"fingerprint {card.fingerprint}")
+
+
+def _table(card: ScoreCard) -> Table:
+    title = f"{_inert(card.model)} on {_inert(card.dataset)}, judged by {_inert(card.judge)}"
+    style: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
+    table = Table(title=title, title_justify="left", caption=LIKE_REAL, caption_justify="left", **style)
+    table.add_column("metric")
+    for name in ("this model", "95 % interval", "real test\ndata"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    for category, rows in rows_by_category(card).items():
+        table.add_section()
+        reported = ", self-reported" if category == "training" else ""
+        table.add_row(f"{CATEGORIES[category]}{reported}", style="bold")
+        for row in rows:
+            real = f"{row.real}{' *' if row.like_real else '  '}" if row.real else ""
+            table.add_row(row.title, row.value, escape(row.interval), real, row.better)
+    return table
+
+
+def print_contest(card: ScoreCard) -> None:
+    """The seven columns of the 2025 contest, and a line to paste beside old rows."""
+    page = _page()
+    page.print(f"{_inert(card.model)} by the rules of the 2025 contest, judged by {_inert(card.judge)}")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("column")
+    table.add_column("this model", justify="right")
+    for column, cell in contest_cells(card).items():
+        table.add_row(column, cell)
+    page.print(table)
+    page.print("The judge is another one: entropy, divergence and confidence do not compare with those of 2025.")
+    print(_printable(contest_line(card)))
+
+
+def print_check(card: ScoreCard, again: ScoreCard) -> bool:
+    """What became of recomputing a card; whether it holds."""
+    model, moved, found = _inert(card.model), card.platform != again.platform, differences(card, again)
+    if card.fingerprint == again.fingerprint:
+        console.print(f"verified: {model}, fingerprint {card.fingerprint}", highlight=False)
+        return True
+    if moved:
+        console.print(f"platform of the card: {_inert(card.platform)}; here: {again.platform}", highlight=False)
+        found = [one for one in found if not one.within_rounding]
+    if moved and not found:
+        console.print(f"verified within rounding; another platform: {model}, fingerprint here {again.fingerprint}")
+        return True
+    for one in found:
+        values = f"the card says {_inert(str(one.card))}, recomputed {_inert(str(one.recomputed))}"
+        console.print(f"{_inert(one.name)}: {values}", highlight=False)
+    many = "1 entry of the card differs" if len(found) == 1 else f"{len(found)} entries of the card differ"
+    console.print(f"not verified: {many}", style="bold red", highlight=False)
+    return False
 
 
 def print_facts(judge: Judge) -> None:
@@ -113,6 +197,7 @@ def print_results(results: Results) -> None:
         "score card": results.score,
         "report": results.report,
         "samples": results.samples,
+        "card": results.poster,
     }
     for name, path in rows.items():
         console.print(f"{name:>11}  {path}", highlight=False)

@@ -1,13 +1,12 @@
 """The judge's classifier: frozen by construction, named by its hash, self-tested when it loads.
 
-A judge is one safetensors file. Batch normalisation is folded into the convolutions before it is written, so
-there is no mode that could be left on; the file also holds the calibration temperature, the train split's feature
-statistics and the logits that a correct load gives on a fixed pattern.
+A judge is one safetensors file. Its network is frozen before it is written, so there is no mode that could be left
+on; the file also holds the calibration temperature, the train split's feature statistics and the logits that a
+correct load gives on a fixed pattern.
 """
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,16 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from latentarena.config import Config
 from latentarena.data import Dataset
 from latentarena.errors import JudgeError
 from latentarena.files import digest
 from latentarena.judge.metrics import confidence, entropy, expected_calibration_error
+from latentarena.judge.networks import Kind, feature_width, freeze, network, pattern
 
-__all__ = ["Facts", "Judge", "Verdict", "freeze", "network"]
+__all__ = ["Facts", "Judge", "Verdict"]
 
 CHUNK = 500  # images at a time
 CLOSE = 1e-2  # logits, across platforms
@@ -39,7 +38,7 @@ class Facts(Config):
         dataset, data: name and content hash of the data it was trained on (train split only).
         shape: channels, height and width it looks at.
         classes: names of its labels.
-        width, seed, epochs: how it was made.
+        kind, width, seed, epochs: how it was made.
         accuracy, calibration_error: on the full test split, fractions.
         confidence, entropy: their mean on the full test split: what real data scores.
     """
@@ -48,6 +47,7 @@ class Facts(Config):
     data: str
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
+    kind: Kind = "conv"
     width: int
     seed: int
     epochs: float
@@ -75,47 +75,8 @@ class Verdict:
         return features.mean(0), features.T.cov(correction=min(1, len(features) - 1))
 
 
-def network(shape: tuple[int, int, int], classes: int, width: int) -> nn.ModuleDict:
-    """An untrained classifier: five 3x3 convolutions in two halvings, average pooling, one linear layer.
-
-    `body`: (B, *shape) -> features (B, 4 * width); `head`: features -> logits (B, classes).
-    """
-    w = width
-    plan = [(shape[0], w, 1), (w, 2 * w, 2), (2 * w, 2 * w, 1), (2 * w, 4 * w, 2), (4 * w, 4 * w, 1)]
-    layers: list[nn.Module] = []
-    for inside, outside, stride in plan:
-        layers += [nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()]
-    body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return nn.ModuleDict({"body": body, "head": nn.Linear(4 * w, classes)})
-
-
-def freeze(trained: nn.ModuleDict) -> nn.ModuleDict:
-    """The same function with each batch normalisation folded into its convolution, rounded to float16 values."""
-    trained = deepcopy(trained)
-    kept: list[Any] = []
-    for layer in trained["body"].children():
-        if isinstance(layer, nn.BatchNorm2d):
-            kept[-1] = fuse_conv_bn_eval(kept[-1].eval(), layer.eval())
-        else:
-            kept.append(layer)
-    frozen = nn.ModuleDict({"body": nn.Sequential(*kept), "head": trained["head"]}).eval()
-    with torch.no_grad():
-        for parameter in frozen.parameters():
-            parameter.copy_(parameter.half().float())
-    return frozen.requires_grad_(False)
-
-
-def pattern(shape: tuple[int, int, int]) -> Tensor:
-    """Sixteen fixed pictures of plane waves, float32 (16, C, H, W) in [0, 1]: the self-test's input."""
-    channels, height, width = shape
-    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-    k = torch.arange(16.0).view(-1, 1, 1)
-    waves = 0.5 + 0.5 * torch.sin(6 * (1 + k % 4) * x + 6 * (k // 4) * y + k)
-    return waves[:, None].repeat(1, channels, 1, 1)
-
-
 def _refuse_malformed(facts: Facts, tensors: dict[str, Tensor]) -> None:
-    d, k = 4 * facts.width, len(facts.classes)
+    d, k = feature_width(facts.kind, facts.width), len(facts.classes)
     shapes = {"temperature": (), "reference.mean": (d,), "reference.covariance": (d, d), "reference.frequencies": (k,)}
     for name, shape in shapes.items():
         tensor = tensors[name]
@@ -139,18 +100,21 @@ class Judge:
         """Assemble from a file's content.
 
         Raises:
-            JudgeError: a statistic of the wrong shape, or one that is not finite.
+            JudgeError: weights of another network, a statistic of the wrong shape, or one that is not finite.
         """
+        with torch.device("meta"):  # no weights are drawn, so no random numbers are used up
+            self._network = freeze(network(facts.kind, facts.shape, len(facts.classes), facts.width))
+        weights = {k.removeprefix("network."): v.float() for k, v in tensors.items() if k.startswith("network.")}
+        try:
+            self._network.load_state_dict(weights, assign=True)
+        except RuntimeError:
+            raise JudgeError(f"its weights are not those of kind {facts.kind!r} and width {facts.width}") from None
+        self._network.requires_grad_(False)
         _refuse_malformed(facts, tensors)
         self.digest, self.facts = digest, facts
         self.reference = tensors["reference.mean"], tensors["reference.covariance"]
         self.frequencies = tensors["reference.frequencies"]
         self._temperature = float(tensors["temperature"])
-        with torch.device("meta"):  # no weights are drawn, so no random numbers are used up
-            self._network = freeze(network(facts.shape, len(facts.classes), facts.width))
-        weights = {k.removeprefix("network."): v.float() for k, v in tensors.items() if k.startswith("network.")}
-        self._network.load_state_dict(weights, assign=True)
-        self._network.requires_grad_(False)
 
     @property
     def name(self) -> str:
@@ -168,14 +132,14 @@ class Judge:
             content = path.read_bytes()
             hashed = digest(content)
             if hashed[:12] != path.stem.split("-")[-1]:
-                raise JudgeError(f"judge {path} does not have the hash its name says; delete it and make it anew")
+                raise JudgeError("it does not have the hash that its name says; delete it and make it anew")
             with safe_open(path, "pt") as file:
                 metadata: dict[str, Any] = file.metadata()
             tensors = load(content)
             judge = cls(hashed, Facts.model_validate_json(metadata["facts"]), tensors)
         except KeyError as error:
             raise JudgeError(f"judge {path} lacks {error}; delete it and make it anew") from None
-        except (OSError, SafetensorError, TypeError, RuntimeError, ValidationError) as error:
+        except (OSError, SafetensorError, TypeError, RuntimeError, ValidationError, JudgeError) as error:
             raise JudgeError(f"judge {path} cannot be read: {str(error).splitlines()[0]}") from None
         drift = float((judge.logits(pattern(judge.facts.shape)) - tensors["self_test.logits"]).abs().max())
         if not drift <= CLOSE:

@@ -1,85 +1,47 @@
-"""The score card: every figure beside the same figure for real test data and for plain prior samples."""
+"""Scoring: the judge hands noise, labels and images in, gets images and latents back, and measures them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import prod
 
+import torch
 from torch import Tensor
 
-from latentarena.config import Config
 from latentarena.data import Dataset
 from latentarena.errors import JudgeError
+from latentarena.judge.card import Opinion, Score, scored
 from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.metrics import class_kl, confidence, entropy, frechet_distance, mse, psnr, ssim
+from latentarena.judge.known import Known, known_of, measure_images, measure_seen, real_index
+from latentarena.judge.metrics import (
+    Estimate,
+    Neighbours,
+    absolute_errors,
+    draws,
+    edge_energies,
+    estimate,
+    exactly,
+    frechet_distance,
+    gaussian_gap_of,
+    independent_ratio,
+    mean_of,
+    nearest,
+    probe,
+    psnr_of,
+    ratio_of,
+    squared_errors,
+    ssims,
+    wilson,
+)
+from latentarena.randomness import stream
 
-__all__ = ["METRICS", "Findings", "Metric", "Score", "ScoreCard", "Subject", "judge_images", "score"]
+__all__ = ["SAMPLES", "SEEDS", "Findings", "Subject", "checked", "hand_out", "judge_labels", "judge_noise", "score"]
 
-RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], float]] = {"mse": mse, "ssim": ssim, "psnr": psnr}
-Better = Literal["higher", "lower", "like real data"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a figure is shown: title, decimals and which way is better."""
-
-    title: str
-    decimals: int
-    better: Better
-
-
-METRICS = {
-    "mse": Metric("MSE", 5, "lower"),
-    "ssim": Metric("SSIM", 4, "higher"),
-    "psnr": Metric("PSNR (dB)", 2, "higher"),
-    "confidence": Metric("confidence", 4, "like real data"),
-    "entropy": Metric("entropy (nats)", 4, "like real data"),
-    "class_kl": Metric("class KL (nats)", 5, "lower"),
-    "frechet": Metric("Frechet distance", 4, "lower"),
-}
-
-
-class Score(Config):
-    """One metric: the model's value, and what real test data and the plain Gaussian prior get."""
-
-    value: float
-    real: float | None = None
-    prior: float | None = None
-
-
-class ScoreCard(Config):
-    """What the judge found.
-
-    Attributes:
-        model: the bundle's name and hash.
-        judge: the judge's name and hash.
-        dataset, data: name and content hash of the data.
-        images: test images reconstructed; samples: images generated, by `solver` in `steps` from `seed`.
-        scores: by metric name; see `METRICS` for direction and units.
-        parameters: stored numbers by part.
-        latent: shape of the latent.
-        version: of the code that judged; source: SHA-256 of that code.
-        notice: what a reader must know first, such as stand-in data.
-    """
-
-    model: str
-    bundle: str
-    judge: str
-    judge_hash: str
-    dataset: str
-    data: str
-    images: int
-    samples: int
-    solver: str
-    steps: int
-    seed: int
-    scores: dict[str, Score]
-    parameters: dict[str, int]
-    latent: tuple[int, ...]
-    version: str
-    source: str
-    notice: str = ""
+SAMPLES = 10_000
+SEEDS = (2025, 2026, 2027, 2028, 2029)
+TRAINED = 10_000  # train images that are encoded, for the linear probe and the reconstruction gap
+TOLERANCE = 1e-3  # outside the declared range, for rounding
 
 
 @dataclass(frozen=True)
@@ -87,24 +49,19 @@ class Subject:
     """A model as the judge sees it: functions of arrays, whatever is behind them.
 
     Attributes:
-        reconstruct: images (N, C, H, W) -> images.
-        generate: (n) -> n generated images.
-        prior: (n) -> n images decoded from the plain Gaussian prior, or None where there is no autoencoder.
+        noise: shape of one sample's noise.
+        conditional: whether `generate` wants labels.
+        generate: noise (n, *noise), labels int64 (n,) or None, and a seed for what noise a stochastic solver adds
+            -> images (n, C, H, W) in [0, 1].
+        encode: images (n, C, H, W) -> latents (n, *latent); None for a model of pixels.
+        decode: latents -> images.
     """
 
-    reconstruct: Callable[[Tensor], Tensor]
-    generate: Callable[[int], Tensor]
-    prior: Callable[[int], Tensor] | None
-
-
-def judge_images(judge: Judge, seen: Verdict) -> dict[str, float]:
-    """The figures of a set of images without originals: confidence, entropy, class_kl, frechet."""
-    return {
-        "confidence": confidence(seen.probabilities),
-        "entropy": entropy(seen.probabilities),
-        "class_kl": class_kl(seen.labels, judge.frequencies),
-        "frechet": frechet_distance(*seen.statistics(), *judge.reference),
-    }
+    noise: tuple[int, ...]
+    conditional: bool
+    generate: Callable[[Tensor, Tensor | None, int], Tensor]
+    encode: Callable[[Tensor], Tensor] | None
+    decode: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -113,40 +70,220 @@ class Findings:
 
     Attributes:
         scores: by metric name.
-        generated, prior: images (n, C, H, W); prior is None where there is no autoencoder.
-        reconstructed: the test split again, (N, C, H, W).
-        labels: the classes the judge sees in `generated`, int64 (n,).
+        by_class: share of the samples of a class in which the judge sees it, (K,); None if unconditional.
+        by_seed: Frechet distance of each seed's samples alone.
+        opinions: of the other judges.
+        generated: (n, C, H, W); asked: labels that were asked for, int64 (n,), or None.
+        seen: what the judge sees in them; near: their nearest train images.
+        prior: (n, C, H, W), or None for a model of pixels.
+        reconstructed: the test split again, (N, C, H, W), or None.
+        latents: of the test split, and of the generated images when they are encoded again, or None.
+        known: what the judge knows of real images.
     """
 
     scores: dict[str, Score]
+    by_class: Tensor | None
+    by_seed: tuple[float, ...]
+    opinions: tuple[Opinion, ...]
     generated: Tensor
+    asked: Tensor | None
+    seen: Verdict
+    near: Neighbours
     prior: Tensor | None
-    reconstructed: Tensor
-    labels: Tensor
+    reconstructed: Tensor | None
+    latents: tuple[Tensor, Tensor] | None
+    known: Known
 
 
-def score(subject: Subject, data: Dataset, judge: Judge, samples: int = 10_000) -> Findings:
-    """Score a model on the full test split and on `samples` generated images.
+def judge_noise(n: int, shape: tuple[int, ...], seed: int, purpose: str = "sample") -> Tensor:
+    """The standard normal noise that the judge hands in for a seed, (n, *shape)."""
+    return torch.randn(n, *shape, generator=stream("judge", seed, purpose))
 
-    The judge's self-test on the test split is the real data's column.
+
+def judge_labels(frequencies: Tensor, n: int, seed: int = SEEDS[0]) -> Tensor:
+    """The classes that the judge asks for: n in the data's own proportions, in a random order; int64 (n,)."""
+    middles = (torch.arange(n, dtype=torch.float64) + 0.5) / n
+    labels = torch.searchsorted(frequencies.double().cumsum(0), middles).clamp(max=len(frequencies) - 1)
+    return labels[torch.randperm(n, generator=stream("judge", seed, "labels"))]
+
+
+def hand_out(
+    shape: tuple[int, ...], frequencies: Tensor | None, samples: int, seeds: Sequence[int]
+) -> Iterator[tuple[Tensor, Tensor | None, int]]:
+    """What the judge hands in: noise (n, *shape), labels int64 (n,) or None, and seed; together `samples` rows.
+
+    Args:
+        shape: of one sample's noise.
+        frequencies: of the classes, (K,), in whose proportions labels are asked for; None for no labels.
+    """
+    for i, seed in enumerate(seeds):
+        n = samples // len(seeds) + (i < samples % len(seeds))
+        if n:
+            yield judge_noise(n, shape, seed), None if frequencies is None else judge_labels(frequencies, n, seed), seed
+
+
+def score(
+    subject: Subject,
+    data: Dataset,
+    judge: Judge,
+    opinions: Sequence[Judge] = (),
+    samples: int = SAMPLES,
+    seeds: Sequence[int] = SEEDS,
+) -> Findings:
+    """Score a model on the full test split and on generated images, an equal share from each seed.
 
     Raises:
-        JudgeError: the judge fails its self-test on this data, or the model's images are not finite.
+        JudgeError: a judge fails its self-test on this data, or the model's images are not finite, of another shape,
+            or outside [0, 1].
     """
-    real = judge_images(judge, judge.verify(data))
-    generated = _finite(subject.generate(samples), "samples")
-    seen = judge.look(generated)
-    prior = _finite(subject.prior(samples), "prior samples") if subject.prior else None
-    beside = judge_images(judge, judge.look(prior)) if prior is not None else {}
-    test = data.test.batch(slice(None)).cpu()
-    again = _finite(subject.reconstruct(test), "reconstructions")
-    scores = {name: Score(value=metric(again, test)) for name, metric in RECONSTRUCTION.items()}
-    for name, value in judge_images(judge, seen).items():
-        scores[name] = Score(value=value, real=real[name], prior=beside.get(name))
-    return Findings(scores, generated, prior, again, seen.labels)
+    known = known_of(judge, data, samples)
+    batches = list(hand_out(subject.noise, judge.frequencies if subject.conditional else None, samples, seeds))
+    generated = checked(torch.cat([subject.generate(*batch) for batch in batches]), (samples, *data.shape), "samples")
+    asked = torch.cat([labels for _, labels, _ in batches if labels is not None]) if subject.conditional else None
+    seen, near = judge.look(generated), nearest(generated, data.train.pixels)
+
+    found = measure_images(generated, seen, near, known)
+    by_class = None
+    if asked is not None:
+        found |= _asked(seen, asked, len(judge.frequencies))
+        by_class = _by_class(seen.labels, asked, len(judge.frequencies))
+    prior = again = latents = None
+    if subject.encode is not None:
+        test = data.test.batch(slice(None))
+        codes = _latents(subject.encode, test, "test images")
+        again = checked(subject.decode(codes), test.shape, "reconstructions")
+        prior = _prior(subject, data, samples, seeds[0])
+        found |= _reconstruction(again, test) | _prior_figures(prior, judge)
+        found |= _encoded(subject, codes, squared_errors(again, test), data)
+        latents = codes, _latents(subject.encode, generated, "samples")
+    return Findings(
+        scores=scored(found, known.floors | _prior_floors(known.floors)),
+        by_class=by_class,
+        by_seed=_frechet_by_seed(seen, [len(noise) for noise, _, _ in batches], judge),
+        opinions=tuple(_opinion(other, data, generated, seen, known) for other in opinions),
+        generated=generated,
+        asked=asked,
+        seen=seen,
+        near=near,
+        prior=prior,
+        reconstructed=again,
+        latents=latents,
+        known=known,
+    )
 
 
-def _finite(images: Tensor, what: str) -> Tensor:
+def _prior(subject: Subject, data: Dataset, n: int, seed: int) -> Tensor:
+    assert subject.encode is not None
+    shape = subject.encode(data.test.batch(slice(0, 1))).shape[1:]
+    return checked(subject.decode(judge_noise(n, tuple(shape), seed, "prior")), (n, *data.shape), "prior samples")
+
+
+def checked(images: Tensor, shape: Sequence[int], what: str) -> Tensor:
+    """The images, cut to [0, 1], once shape, finiteness and range are in order.
+
+    Raises:
+        JudgeError: naming what is wrong and what it looks like.
+    """
+    if tuple(images.shape) != tuple(shape):
+        raise JudgeError(f"the model's {what} have the shape {tuple(images.shape)}, not {tuple(shape)}")
     if not bool(images.isfinite().all()):
         raise JudgeError(f"the model's {what} hold values that are not finite; it cannot be judged")
-    return images
+    low, high = float(images.min()), float(images.max())
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise JudgeError(
+            f"the model's {what} reach from {low:.3g} to {high:.3g}, outside the declared range [0, 1]; "
+            + _guess(low, high)
+        )
+    return images.clamp(0, 1)
+
+
+def _guess(low: float, high: float) -> str:
+    if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:
+        return "they look as if in [-1, 1]: return (x + 1) / 2"
+    if high > 200:
+        return "they look like bytes: divide by 255"
+    if low < -1.5 and high > 1.5:
+        return "they look like logits: put a sigmoid at the end of the decoder"
+    return "clamp them, or put a sigmoid at the end of the decoder"
+
+
+def _latents(encode: Callable[[Tensor], Tensor], images: Tensor, what: str) -> Tensor:
+    latents = encode(images)
+    if len(latents) != len(images) or not bool(latents.isfinite().all()):
+        raise JudgeError(f"the model's latents of {what} are not {len(images)} finite vectors; it cannot be judged")
+    return latents
+
+
+def _reconstruction(again: Tensor, test: Tensor) -> dict[str, Estimate]:
+    counts, errors = draws(len(test)), squared_errors(again, test)
+    return {
+        "mse": estimate(mean_of(errors), counts, 0, 1),
+        "ssim": estimate(mean_of(ssims(again, test)), counts, -1, 1),
+        "psnr": estimate(mean_of(psnr_of(errors)), counts),
+        "l1": estimate(mean_of(absolute_errors(again, test)), counts, 0, 1),
+        "sharpness": estimate(ratio_of(edge_energies(again), edge_energies(test)), counts, 0),
+    }
+
+
+def _prior_figures(prior: Tensor, judge: Judge) -> dict[str, Estimate]:
+    return {f"prior_{k}": v for k, v in measure_seen(judge.look(prior), judge, draws(len(prior))).items()}
+
+
+def _prior_floors(floors: dict[str, Estimate]) -> dict[str, Estimate]:
+    return {f"prior_{name}": floors[name] for name in ("confidence", "entropy", "frechet")}
+
+
+def _encoded(subject: Subject, codes: Tensor, errors: Tensor, data: Dataset) -> dict[str, Estimate]:
+    """What the latents of the test split are like, and whether the test split was trained on."""
+    assert subject.encode is not None
+    chosen = torch.randperm(len(data.train), generator=stream("probe"))[:TRAINED]
+    train, counts = data.train.batch(chosen), draws(len(codes))
+    train_codes = _latents(subject.encode, train, "train images")
+    train_errors = squared_errors(checked(subject.decode(train_codes), train.shape, "reconstructions"), train)
+    right = probe(train_codes, data.train.labels[chosen], codes, data.test.labels)
+    return {
+        "latent_dimension": exactly(prod(codes.shape[1:])),
+        "latent_gap": estimate(gaussian_gap_of(codes), counts, 0),
+        "probe": estimate(mean_of(right), counts, 0, 1),
+        "reconstruction_gap": independent_ratio(errors, train_errors),
+    }
+
+
+def _asked(seen: Verdict, asked: Tensor, classes: int) -> dict[str, Estimate]:
+    """How often the judge sees the class that was asked for, over all and in the class where it does least."""
+    right = seen.labels == asked
+    worst = int(_by_class(seen.labels, asked, classes).nan_to_num(2).argmin())  # never one not asked for
+    of_worst = right[asked == worst]
+    return {
+        "accuracy": wilson(int(right.sum()), len(asked)),
+        "worst_accuracy": wilson(int(of_worst.sum()), len(of_worst)),
+    }
+
+
+def _by_class(labels: Tensor, asked: Tensor, classes: int) -> Tensor:
+    """(K,) shares, NaN for a class that was not asked for."""
+    right = torch.bincount(asked[labels == asked], minlength=classes).double()
+    return right / torch.bincount(asked, minlength=classes)
+
+
+def _frechet_by_seed(seen: Verdict, sizes: Sequence[int], judge: Judge) -> tuple[float, ...]:
+    parts = torch.split(seen.features, list(sizes))
+    return tuple(frechet_distance(*Verdict(part, part).statistics(), *judge.reference) for part in parts)
+
+
+def _opinion(other: Judge, data: Dataset, generated: Tensor, official: Verdict, known: Known) -> Opinion:
+    """What another judge sees in the same samples, and in real ones."""
+    test, seen = other.verify(data), other.look(generated)
+    distance = measure_seen(seen, other, draws(len(generated)))
+    index = real_index(data, len(generated))
+    floor = measure_seen(Verdict(test.features[index], test.probabilities[index]), other, draws(len(index)))
+    return Opinion(
+        judge=other.name,
+        kind=other.facts.kind,
+        digest=other.digest,
+        frechet=scored(distance, floor)["frechet"],
+        confidence=distance["confidence"].value,
+        real_confidence=other.facts.confidence,
+        agreement=float((seen.labels == official.labels).double().mean()),
+        real_agreement=float((test.labels == known.test.labels).double().mean()),
+    )

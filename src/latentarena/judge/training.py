@@ -20,14 +20,17 @@ from latentarena.config import Config
 from latentarena.data import Dataset, Images
 from latentarena.errors import JudgeError, OutputError
 from latentarena.files import cache_folder, digest, digest_json, make_folder, write_atomically
-from latentarena.judge.classifier import Facts, Judge, freeze, measure, network, pattern
+from latentarena.judge.classifier import Facts, Judge, measure
+from latentarena.judge.networks import Kind, feature_width, freeze, network, pattern
 from latentarena.randomness import Draws, stream
 from latentarena.train.loop import FitConfig, Objective, Tick, fit
 
-__all__ = ["SHIPPED", "JudgeConfig", "judge_for", "train_judge"]
+__all__ = ["OPINIONS", "SHIPPED", "JudgeConfig", "judge_for", "opinions_for", "train_judge"]
 
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "weights"
+OPINIONS = "opinions"  # the folder beside the official judges that holds the others
+OFFICIAL: Kind = "conv"
 HELD_OUT = 12  # one train image in this many calibrates the temperature
 EXAMPLES = 100_000  # how many a judge made on the fly learns from
 
@@ -35,12 +38,22 @@ EXAMPLES = 100_000  # how many a judge made on the fly learns from
 class JudgeConfig(Config):
     """How a judge is made; the defaults made the shipped one.
 
+    The default width and fit work for each kind; on 28 x 28 images they give:
+
+    | kind | weights | features | multiplications per image |
+    |---|---|---|---|
+    | conv | 279k | 128 | 21.9 million |
+    | residual | 223k | 96 | 8.9 million |
+    | patches | 98k | 64 | 5.0 million |
+
     Attributes:
-        width: channels of the first convolution; the features have four times as many.
+        kind: the architecture: plain convolutions, residual blocks, or a mixer of patches.
+        width: channels of the first convolution, or half the features of a patch.
         seed: of the initial weights, the order of the data and the augmentation.
         fit: how long and how fast.
     """
 
+    kind: Kind = OFFICIAL
     width: int = Field(default=32, ge=4, le=128)
     seed: int = Field(default=0, ge=0)
     fit: FitConfig = FitConfig(epochs=20, batch=256, lr=4e-3, warmup=0.1, weight_decay=0.02)
@@ -93,7 +106,7 @@ def train_judge(
     """
     with torch.random.fork_rng():  # module initialisers know only the global generator
         torch.manual_seed(stream(config.seed, "judge").initial_seed())
-        trained = network(dataset.shape, len(dataset.classes), config.width)
+        trained = network(config.kind, dataset.shape, len(dataset.classes), config.width)
     train = dataset.train
     held = torch.arange(len(train)) % HELD_OUT == HELD_OUT - 1
     held[-1] |= not held.any()  # however few there are
@@ -118,7 +131,7 @@ def train_judge(
 def _assembled(frozen: nn.ModuleDict, dataset: Dataset, calibrate: Images, config: JudgeConfig) -> bytes:
     """The judge file's bytes: float16 weights, temperature, reference statistics, self-test logits."""
     tensors = {f"network.{name}": weight.half() for name, weight in frozen.state_dict().items()}
-    k, d = len(dataset.classes), 4 * config.width
+    k, d = len(dataset.classes), feature_width(config.kind, config.width)
     tensors |= {
         "temperature": torch.ones(()),
         "reference.mean": torch.zeros(d, dtype=torch.float64),
@@ -126,7 +139,7 @@ def _assembled(frozen: nn.ModuleDict, dataset: Dataset, calibrate: Images, confi
         "reference.frequencies": torch.bincount(dataset.train.labels, minlength=k) / len(dataset.train),
     }
     blank = {"accuracy": 0.0, "calibration_error": 0.0, "confidence": 0.0, "entropy": 0.0}
-    made = {"width": config.width, "seed": config.seed, "epochs": config.fit.epochs}
+    made = {"kind": config.kind, "width": config.width, "seed": config.seed, "epochs": config.fit.epochs}
     what = {
         "dataset": dataset.name,
         "data": dataset.digest,
@@ -144,7 +157,8 @@ def _assembled(frozen: nn.ModuleDict, dataset: Dataset, calibrate: Images, confi
     calibrated = Judge("", draft.facts, tensors)
     seen = calibrated.look(dataset.test.batch(slice(None)))
     facts = Facts.model_validate(what | made | measure(seen, dataset.test.labels))
-    return save({name: t.contiguous() for name, t in tensors.items()}, {"facts": facts.model_dump_json()})
+    written = facts.model_dump_json(exclude_defaults=True)  # the shipped judge is older than `kind`
+    return save({name: t.contiguous() for name, t in tensors.items()}, {"facts": written})
 
 
 def _temperature(logits: Tensor, labels: Tensor) -> float:
@@ -164,7 +178,7 @@ def judge_for(
     Raises:
         JudgeError: a shipped judge that fails its self-test.
     """
-    home = cache_folder() / "judges" / dataset.digest[:16]
+    home = _home(dataset)
     for path in sorted(SHIPPED.glob("*.safetensors")) + sorted(home.glob("*.safetensors")):
         try:
             judge = Judge.load(path)
@@ -187,3 +201,22 @@ def judge_for(
         log.warning("the judge for %s is not cached: %s", dataset.name, error)
     with TemporaryDirectory() as folder:
         return Judge.load(train_judge(dataset, config, fabric, Path(folder), watch))
+
+
+def opinions_for(dataset: Dataset) -> list[Judge]:
+    """The judges of a dataset beside the official one: the shipped ones, else those in the cache; none is trained.
+
+    Raises:
+        JudgeError: one of them fails its self-test.
+    """
+    for folder in (SHIPPED, _home(dataset)):
+        judges = [Judge.load(path) for path in sorted((folder / OPINIONS).glob("*.safetensors"))]
+        fitting = [j for j in judges if j.facts.data == dataset.digest and j.facts.kind != OFFICIAL]
+        if fitting:
+            return fitting
+    return []
+
+
+def _home(dataset: Dataset) -> Path:
+    """Where judges of this very data are kept that are not shipped."""
+    return cache_folder() / "judges" / dataset.digest[:16]

@@ -13,7 +13,7 @@ from latentarena.errors import ArenaError
 from latentarena.facts import machine, versions
 from latentarena.files import cache_folder
 from latentarena.judge.classifier import Judge
-from latentarena.judge.training import SHIPPED
+from latentarena.judge.training import OPINIONS, SHIPPED
 
 __all__ = ["Line", "examine"]
 
@@ -38,7 +38,7 @@ def examine(root: Path | None) -> Iterator[Line]:
         folder = where(name, root)
         yield Line("data", f"{name}: {folder or 'not here; downloaded when a recipe first needs it'}")
     yield Line("data", "digits: embedded")
-    for path in sorted(SHIPPED.glob("*.safetensors")):
+    for path in [*sorted(SHIPPED.glob("*.safetensors")), *sorted((SHIPPED / OPINIONS).glob("*.safetensors"))]:
         yield _judge(path, root)
 
 
@@ -52,4 +52,4 @@ def _judge(path: Path, root: Path | None) -> Line:
             tested += f"; accuracy {judge.facts.accuracy:.2%} and calibration on {judge.facts.dataset} as recorded"
     except ArenaError as error:
         return Line("judge", str(error), good=False)
-    return Line("judge", f"{judge.name}: {tested}")
+    return Line("judge", f"{judge.name} ({judge.facts.kind}): {tested}")

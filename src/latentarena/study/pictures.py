@@ -1,11 +1,14 @@
-"""Images to look at: grids, animations and arrays."""
+"""Images to look at: grids, animations and arrays, and pictures embedded in a page."""
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -15,11 +18,35 @@ from torch import Tensor
 from latentarena.errors import ConfigError
 from latentarena.files import write_atomically
 
-__all__ = ["FORMATS", "grid", "png", "refuse_suffix", "save_animation", "save_images"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "FORMATS",
+    "Picture",
+    "embed_figure",
+    "embed_images",
+    "grid",
+    "plain",
+    "png",
+    "refuse_suffix",
+    "save_animation",
+    "save_images",
+]
 
 FORMATS = (".png", ".gif", ".npz")
 GAP = 1  # pixels between images
 ZOOM = 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded image, its caption, its text for those who do not see it, and whether its pixels are to be seen."""
+
+    source: str
+    alt: str
+    caption: str
+    kind: Literal["pixels", "plot"]
 
 
 def grid(images: Tensor, columns: int | None = None, zoom: int = ZOOM) -> Image.Image:
@@ -43,10 +70,31 @@ def png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def refuse_suffix(path: Path, *known: str) -> None:
-    """Raise a ConfigError where an `--out` does not end in one of the known suffixes."""
+def embed_images(images: Tensor, alt: str, caption: str, columns: int | None = None) -> Picture:
+    """A grid of images (N, C, H, W) in [0, 1], for a page."""
+    return Picture(_data(png(grid(images, columns, zoom=1))), alt, caption, "pixels")
+
+
+def embed_figure(figure: Figure, alt: str, caption: str) -> Picture:
+    """A figure, for a page."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
+    return Picture(_data(buffer.getvalue()), alt, caption, "plot")
+
+
+def _data(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def plain(name: str) -> str:
+    """A name in one line, without control characters, that matplotlib does not take for mathematics."""
+    return "".join(letter if letter.isprintable() else " " for letter in name).replace("$", r"\$")
+
+
+def refuse_suffix(path: Path, *known: str, option: str = "--out") -> None:
+    """Raise a ConfigError where an option's file does not end in one of the known suffixes."""
     if path.suffix.lower() not in known:
-        raise ConfigError(f"--out {path}: {path.suffix or 'no suffix'} is not {' or '.join(known)}")
+        raise ConfigError(f"{option} {path}: {path.suffix or 'no suffix'} is not {' or '.join(known)}")
 
 
 def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:

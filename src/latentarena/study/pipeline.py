@@ -11,17 +11,19 @@ from typing import Any
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from latentarena.bundle import Bundle, Provenance, save_bundle
+from latentarena.bundle import Bundle, Curve, Provenance, save_bundle
 from latentarena.config import read_yaml, validate
 from latentarena.data import Dataset, load_dataset
 from latentarena.errors import ConfigError, DataMissing
 from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_atomically, write_json, write_text
-from latentarena.judge.score import ScoreCard
-from latentarena.judge.training import judge_for
+from latentarena.judge.card import ScoreCard
+from latentarena.judge.training import judge_for, opinions_for
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.study.pictures import grid, png
-from latentarena.study.report import SHOWN, write_report
+from latentarena.study.poster import write_poster
+from latentarena.study.report import write_report
+from latentarena.study.scorecard import SHOWN
 from latentarena.study.scoring import score_bundle
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
@@ -33,13 +35,14 @@ __all__ = ["Prepared", "Results", "judge_run", "prepare", "run"]
 
 log = logging.getLogger(__name__)
 
-RECIPE, DATA, BUNDLE, SCORE, REPORT, SAMPLES = (
+RECIPE, DATA, BUNDLE, SCORE, REPORT, SAMPLES, POSTER = (
     "recipe.yaml",
     "data.sha256",
     "bundle",
     "score.json",
     "report.html",
     "samples.png",
+    "card.png",
 )
 
 
@@ -51,6 +54,7 @@ class Results:
     score: Path
     report: Path
     samples: Path
+    poster: Path
     card: ScoreCard
     expected: dict[str, float]
 
@@ -156,14 +160,21 @@ def run(prepared: Prepared, fabric: Fabric, watch: Watch = lambda ticks, stage: 
 
 
 def judge_run(bundle: Bundle, data: Dataset, folder: Path, watch: Watch) -> Results:
-    """Judge a run's bundle and write score card, sample picture and report into its folder."""
+    """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
     judge = judge_for(data, watch)
-    card, findings = score_bundle(bundle, data, judge)
+    card, findings = score_bundle(bundle, data, judge, opinions_for(data))
     write_json(folder / SCORE, card.model_dump(mode="json"))
     write_atomically(folder / SAMPLES, png(grid(findings.generated[:SHOWN])))
+    write_poster(folder / POSTER, card, findings, data)
     write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
     expected = bundle.card.provenance.recipe.get("expected", {})
-    return Results(folder / BUNDLE, folder / SCORE, folder / REPORT, folder / SAMPLES, card, expected)
+    return Results(folder / BUNDLE, folder / SCORE, folder / REPORT, folder / SAMPLES, folder / POSTER, card, expected)
+
+
+def _curve(columns: dict[str, list[float]]) -> Curve:
+    return Curve(
+        steps=tuple(map(int, columns["step"])), seconds=tuple(columns["seconds"]), losses=tuple(columns["loss"])
+    )
 
 
 def _provenance(prepared: Prepared, fabric: Fabric, latents: LatentStatistics) -> Provenance:
@@ -176,6 +187,7 @@ def _provenance(prepared: Prepared, fabric: Fabric, latents: LatentStatistics) -
         data=prepared.data.digest,
         seconds={stage: columns["seconds"][-1] for stage, columns in curves.items() if columns},
         losses={stage: columns["loss"][-1] for stage, columns in curves.items() if columns},
+        curves={stage: _curve(columns) for stage, columns in curves.items() if columns},
         latents=latents,
         machine=f"{machine()}; {fabric.world_size} x {fabric.device.type}, {fabric.strategy.precision.precision}",
         versions=versions(),

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from latentarena import __version__
-from latentarena.bundle import Bundle
+from latentarena.bundle import Bundle, Provenance
 from latentarena.config import validate
 from latentarena.data import FOLDER, DataConfig, Dataset, load_dataset
+from latentarena.distill import straightness
 from latentarena.errors import BundleError
-from latentarena.facts import source_digest
+from latentarena.facts import machine, source_digest, versions
+from latentarena.judge.card import Score, ScoreCard
 from latentarena.judge.classifier import Judge
-from latentarena.judge.score import Findings, ScoreCard, Subject, score
-from latentarena.randomness import stream
+from latentarena.judge.contest2025 import contest_2025
+from latentarena.judge.diagnosis import diagnose
+from latentarena.judge.metrics import exactly, frechet_distance
+from latentarena.judge.score import SAMPLES, SEEDS, Findings, Subject, judge_labels, judge_noise, score
+from latentarena.study.efficiency import multiply_adds, time_sampling
 from latentarena.train.model import LatentModel
 
-__all__ = ["data_of", "labels_for", "labels_in_proportion", "prior_images", "score_bundle"]
+__all__ = ["SWEPT", "data_of", "labels_for", "score_bundle", "subject_of"]
 
-SAMPLES = 10_000
-SEED = 20_25  # of the noise the judge hands in
+SWEPT = 1000  # samples at other numbers of steps
+FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
 
 
 def labels_for(model: LatentModel, n: int) -> Tensor | None:
     """Labels for n samples of a conditional model, every class in turn, int64 (n,); None if unconditional."""
     return torch.arange(n) % len(model.architecture.classes) if model.conditional else None
-
-
-def labels_in_proportion(model: LatentModel, frequencies: Tensor, n: int) -> Tensor | None:
-    """Labels for n samples of a conditional model in the data's own proportions and a fixed order, int64 (n,)."""
-    if not model.conditional:
-        return None
-    middles = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    labels = torch.searchsorted(frequencies.double().cumsum(0), middles).clamp(max=len(frequencies) - 1)
-    return labels[torch.randperm(n, generator=stream("labels"))]
-
-
-def prior_images(model: LatentModel, n: int, seed: int) -> Tensor:
-    """Images decoded from plain standard normal latents: what a VAE gives without a generator."""
-    return model.decode(model.noise(n, seed, "prior"))
 
 
 def data_of(bundle: Bundle, root: Path | None) -> Dataset:
@@ -63,23 +56,47 @@ def data_of(bundle: Bundle, root: Path | None) -> Dataset:
     return data
 
 
+def subject_of(model: LatentModel) -> Subject:
+    """A native model as the judge sees it."""
+    return Subject(
+        noise=model.latent_shape,
+        conditional=model.conditional,
+        generate=lambda noise, labels, seed: model.generate(noise, labels, seed=seed),
+        encode=model.encode if model.autoencoder.learned else None,
+        decode=model.decode,
+    )
+
+
 def score_bundle(
-    bundle: Bundle, data: Dataset, judge: Judge, samples: int = SAMPLES, seed: int = SEED
+    bundle: Bundle,
+    data: Dataset,
+    judge: Judge,
+    opinions: Sequence[Judge] = (),
+    samples: int = SAMPLES,
+    seeds: Sequence[int] = SEEDS,
+    timed: bool = True,
 ) -> tuple[ScoreCard, Findings]:
     """Judge a bundle on the full test split and `samples` images of its own sampler.
 
+    Args:
+        bundle: whose model to judge.
+        data: what it was trained on.
+        judge: the official one; `opinions`: others, that look at the same samples.
+        samples: how many; an equal share from each of `seeds`.
+        timed: whether sampling is timed too.
+
     Raises:
-        JudgeError: the judge fails its self-test on this data, or the model's images are not finite.
+        JudgeError: a judge fails its self-test on this data, or the model's images cannot be judged.
     """
     model, card = bundle.model, bundle.card
-    subject = Subject(
-        reconstruct=lambda images: model.decode(model.encode(images)),
-        generate=lambda n: model.generate(
-            model.noise(n, seed), labels_in_proportion(model, judge.frequencies, n), seed=seed
-        ),
-        prior=(lambda n: prior_images(model, n, seed)) if model.autoencoder.learned else None,
-    )
-    findings = score(subject, data, judge, samples)
+    found = score(subject_of(model), data, judge, opinions, samples, seeds)
+    sampling = card.architecture.sampling
+    scores = found.scores | _flow(model) | _cost(bundle) | _training(card.provenance)
+    by_steps = _by_steps(model, judge, min(samples, SWEPT), seeds[0])
+    test = data.test.batch(slice(None))
+    columns = contest_2025(sum(card.parameters.values()), test, found.reconstructed, found.known.test, found.seen)
+    shares = [] if found.by_class is None else found.by_class.tolist()
+    by_class = {name: share for name, share in zip(data.classes, shares, strict=False) if not math.isnan(share)}
     score_card = ScoreCard(
         model=card.name,
         bundle=bundle.digest,
@@ -87,16 +104,77 @@ def score_bundle(
         judge_hash=judge.digest,
         dataset=data.name,
         data=data.digest,
-        images=len(data.test),
-        samples=samples,
-        solver=card.architecture.sampling.solver,
-        steps=card.architecture.sampling.steps,
-        seed=seed,
-        scores=findings.scores,
-        parameters=card.parameters,
-        latent=card.latent,
         version=__version__,
         source=source_digest(),
+        platform=platform(),
+        images=len(data.test),
+        samples=samples,
+        seeds=tuple(seeds),
+        solver=sampling.solver,
+        steps=sampling.steps,
+        guidance=sampling.guidance,
+        scores=scores,
+        by_class=by_class,
+        by_seed=found.by_seed,
+        by_steps=by_steps,
+        opinions=found.opinions,
+        advice=diagnose(found, scores, by_steps, sampling.steps, data.classes),
+        contest_2025=columns,
+        parameters=card.parameters,
+        files=bundle.files,
+        latent=card.latent,
+        timing=time_sampling(model) if timed else None,
         notice=card.provenance.notice,
     )
-    return score_card, findings
+    return score_card, found
+
+
+def platform() -> str:
+    """What decides about the last bits of a score: machine, threads and libraries."""
+    libraries = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "latentarena")
+    return f"{machine()}; {torch.get_num_threads()} threads; {libraries}"
+
+
+def _flow(model: LatentModel) -> dict[str, Score]:
+    """How far the flow's trajectories are from straight lines; nothing for what is no flow on the straight path."""
+    generator = model.architecture.generator
+    if generator.path != "straight" or model.architecture.sampling.solver in ("jump", "consistency"):
+        return {}
+    noise = judge_noise(FLOWN, model.latent_shape, SEEDS[0], "straightness")
+    labels = torch.arange(FLOWN) % len(model.architecture.classes) if generator.conditional else None
+    bend = straightness(model.path, model.denoise, noise, labels, FINE)
+    return {"straightness": Score(**exactly(float(bend)).model_dump())}
+
+
+def _cost(bundle: Bundle) -> dict[str, Score]:
+    figures = {
+        "parameters": sum(bundle.card.parameters.values()),
+        "bytes": sum(bundle.files.values()),
+        "macs": multiply_adds(bundle.model),
+    }
+    return {name: Score(**exactly(value).model_dump()) for name, value in figures.items()}
+
+
+def _training(made: Provenance) -> dict[str, Score]:
+    """What the bundle says of its training: nobody else was there."""
+    figures = {"train_seconds": sum(made.seconds.values())}
+    if made.curves:
+        found = [(curve, curve.converged()) for curve in made.curves.values()]
+        figures["converge_seconds"] = sum(curve.seconds[point] for curve, point in found)
+        figures["converge_steps"] = sum(curve.steps[point] for curve, point in found)
+    stages = [name for name in ("finetune", "autoencoder") if name in made.losses]
+    figures |= {"final_loss": made.losses[stages[0]]} if stages else {}
+    figures |= {"final_flow_loss": made.losses["generator"]} if "generator" in made.losses else {}
+    return {name: Score(**exactly(value).model_dump()) for name, value in figures.items()}
+
+
+def _by_steps(model: LatentModel, judge: Judge, n: int, seed: int) -> dict[int, float]:
+    """Frechet distance of n samples in one step and in a quarter of, half of, as many as and twice the own steps."""
+    own = model.architecture.sampling
+    noise = judge_noise(n, model.latent_shape, seed, "steps")
+    labels = judge_labels(judge.frequencies, n, seed) if model.conditional else None
+    found = {}
+    for steps in sorted({1, max(1, own.steps // 4), max(1, own.steps // 2), own.steps, 2 * own.steps}):
+        seen = judge.look(model.generate(noise, labels, own.but(steps=steps), seed))
+        found[steps] = frechet_distance(*seen.statistics(), *judge.reference)
+    return found

@@ -1,0 +1,155 @@
+"""The score card: figures with error bars, beside what real images get, and by hash all that they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from latentarena.config import Config
+from latentarena.files import digest_json
+from latentarena.judge.catalogue import points
+from latentarena.judge.metrics import Estimate
+
+__all__ = ["Advice", "Opinion", "Score", "ScoreCard", "Timing", "scored"]
+
+
+class Score(Estimate):
+    """One metric of a model.
+
+    Attributes:
+        real: the same metric of as many real test images, held out of the reference; None where there is no such thing.
+    """
+
+    real: Estimate | None = None
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether the model cannot be told from real images by this metric."""
+        return self.real is not None and self.meets(self.real)
+
+
+class Opinion(Config):
+    """What another judge, of another architecture and seed, finds in the same samples.
+
+    Attributes:
+        judge, kind, digest: its name, architecture and hash.
+        frechet: in its own features.
+        confidence: mean over the samples; real_confidence: over the test split.
+        agreement: share of samples in which it sees the official judge's class; real_agreement: of test images.
+    """
+
+    judge: str
+    kind: str
+    digest: str
+    frechet: Score
+    confidence: float
+    real_confidence: float
+    agreement: float
+    real_agreement: float
+
+
+class Advice(Config):
+    """What is wrong with a model, in words.
+
+    Attributes:
+        fault: short name, such as `blurred`.
+        text: what was seen, with the figure.
+        remedy: what to try.
+    """
+
+    fault: str
+    text: str
+    remedy: str
+
+
+class Timing(Config):
+    """What sampling took, on the machine of the card; never the same twice, so it has no part in the fingerprint.
+
+    Attributes:
+        threads: used; batch: samples drawn at a time; repeats: timed after one that was not.
+        ms_per_sample: median of the repeats, with the fastest and the slowest.
+        reference_ms: the median of the reference model, timed between the repeats.
+        ratio: of the two medians.
+    """
+
+    threads: int
+    batch: int
+    repeats: int
+    ms_per_sample: Estimate
+    reference_ms: float
+    ratio: float
+
+
+class ScoreCard(Config):
+    """What the judge found.
+
+    Attributes:
+        format: version of this schema; score_set: which metrics.
+        model, bundle: name and hash of the model.
+        judge, judge_hash: name and hash of the official judge.
+        dataset, data: name and content hash of the data.
+        version, source: of the code that judged, and its SHA-256.
+        platform: machine, threads and libraries; another one may round differently.
+        images: test images reconstructed; samples: images generated, an equal share from each seed.
+        seeds: of the noise and labels that the judge handed in.
+        solver, steps, guidance: the bundle's own.
+        scores: by metric name; see `METRICS` for direction, unit and source.
+        by_class: share of the samples of a class in which the judge sees it, by class name; empty if unconditional.
+        by_seed: the Frechet distance of each seed's samples alone.
+        by_steps: Frechet distance of fewer samples by number of solver steps; empty where steps cannot be chosen.
+        opinions: of the other judges.
+        advice: what is wrong, and what to try.
+        contest_2025: the columns of the 2025 contest by its formulas; None stands for infinity.
+        parameters: stored numbers by part; files: bytes by file.
+        latent: shape of the latent.
+        timing: of sampling, if it was timed.
+        notice: what a reader must know first, such as stand-in data.
+    """
+
+    format: Literal[2] = 2
+    score_set: Literal["arena-1"] = "arena-1"
+    model: str
+    bundle: str
+    judge: str
+    judge_hash: str
+    dataset: str
+    data: str
+    version: str
+    source: str
+    platform: str
+    images: int
+    samples: int
+    seeds: tuple[int, ...]
+    solver: str
+    steps: int
+    guidance: float
+    scores: dict[str, Score]
+    by_class: dict[str, float]
+    by_seed: tuple[float, ...]
+    by_steps: dict[int, float]
+    opinions: tuple[Opinion, ...]
+    advice: tuple[Advice, ...]
+    contest_2025: dict[str, float | None]
+    parameters: dict[str, int]
+    files: dict[str, int]
+    latent: tuple[int, ...]
+    timing: Timing | None = None
+    notice: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all but the timing: equal cards of two runs have equal fingerprints."""
+        return digest_json(self.model_dump(mode="json", exclude={"timing"}))
+
+    @property
+    def points(self) -> dict[str, float]:
+        """Absolute scores, 0 to 100 by category; see `points`."""
+        return points(
+            {name: score.value for name, score in self.scores.items()},
+            {name: score.real for name, score in self.scores.items() if score.real is not None},
+        )
+
+
+def scored(found: Mapping[str, Estimate], floors: Mapping[str, Estimate]) -> dict[str, Score]:
+    """Estimates beside their floors, where they have one."""
+    return {name: Score(**one.model_dump(), real=floors.get(name)) for name, one in found.items()}

@@ -1,0 +1,372 @@
+"""Every metric of the score set `arena-1`: category, direction, range and source, and what it is worth in points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from latentarena.judge.metrics import Estimate
+
+__all__ = ["CATEGORIES", "METRICS", "Better", "Metric", "points"]
+
+Better = Literal["lower", "higher", "near 1", "like real data"]
+Worth = Callable[[float, Estimate | None], float]
+
+CATEGORIES = {
+    "reconstruction": "Reconstruction",
+    "consistency": "Prior and latents",
+    "quality": "Sample quality",
+    "diversity": "Diversity and honesty",
+    "efficiency": "Efficiency",
+    "training": "Training",
+}
+"""The six categories of the 2025 contest, by name."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of the card.
+
+    Attributes:
+        title: with the unit, as people read it.
+        category: of `CATEGORIES`.
+        better: which way; `like real data` figures are shown, and their distance to real data is what counts.
+        decimals: shown.
+        smallest, largest: the range.
+        what: in a sentence, with the source.
+        worth: 0 to 1 for a value beside its real floor; None where the figure does not count on its own.
+    """
+
+    title: str
+    category: str
+    better: Better
+    decimals: int
+    smallest: float
+    largest: float
+    what: str
+    worth: Worth | None = None
+
+
+def between(none: float, full: float) -> Worth:
+    """On a logarithmic scale from `none` to `full`, whichever is larger."""
+    return lambda value, _: _cut(math.log(max(value, 1e-12) / none) / math.log(full / none))
+
+
+def above_floor(decades: float) -> Worth:
+    """Full at the upper end of the real floor, nothing at so many powers of ten above it."""
+
+    def worth(value: float, real: Estimate | None) -> float:
+        floor = max(real.high if real else 0.0, 1e-9)
+        return _cut(1 - math.log10(max(value, floor) / floor) / decades)
+
+    return worth
+
+
+def of_real(value: float, real: Estimate | None) -> float:
+    """The share of what real images get."""
+    return _cut(value / real.low) if real and real.low > 0 else 0.0
+
+
+def near_one(width: float) -> Worth:
+    """Full at 1, nothing at `width` to either side."""
+    return lambda value, _: _cut(1 - abs(value - 1) / width)
+
+
+def falling(width: float) -> Worth:
+    """Full at 0, nothing at `width`."""
+    return lambda value, _: _cut(1 - value / width)
+
+
+def itself(value: float, _: Estimate | None) -> float:
+    """A share counts as what it is."""
+    return _cut(value)
+
+
+def _cut(worth: float) -> float:
+    return min(1.0, max(0.0, worth))
+
+
+INF = math.inf
+METRICS = {
+    # reconstruction, on the test split
+    "mse": Metric(
+        "MSE", "reconstruction", "lower", 5, 0, 1, "mean squared error of a pixel in [0, 1]", between(0.1, 0.0001)
+    ),
+    "ssim": Metric(
+        "SSIM",
+        "reconstruction",
+        "higher",
+        4,
+        -1,
+        1,
+        "structural similarity, 7x7 uniform window, as scikit-image's default (Wang et al., 2004)",
+        itself,
+    ),
+    "psnr": Metric("PSNR (dB)", "reconstruction", "higher", 2, -INF, 100, "mean over images of -10 log10 MSE"),
+    "l1": Metric("L1", "reconstruction", "lower", 5, 0, 1, "mean absolute error of a pixel", between(0.1, 0.001)),
+    "sharpness": Metric(
+        "edge sharpness ratio",
+        "reconstruction",
+        "near 1",
+        4,
+        0,
+        INF,
+        "squared differences of neighbouring pixels, over those of the originals; below 1 is blurred",
+        near_one(1),
+    ),
+    # the decoder under its prior, and the latents
+    "prior_confidence": Metric(
+        "prior: confidence", "consistency", "like real data", 4, 0, 1, "of images decoded from N(0, I)"
+    ),
+    "prior_entropy": Metric(
+        "prior: entropy (nats)", "consistency", "like real data", 4, 0, INF, "of images decoded from N(0, I)"
+    ),
+    "prior_frechet": Metric(
+        "prior: Frechet distance",
+        "consistency",
+        "lower",
+        4,
+        0,
+        INF,
+        "of images decoded from N(0, I), in the judge's features (Heusel et al., 2017)",
+        above_floor(4),
+    ),
+    "latent_dimension": Metric(
+        "latent dimensions", "consistency", "lower", 0, 1, INF, "numbers between encoder and decoder"
+    ),
+    "latent_gap": Metric(
+        "latents: gap to N(0, I) (nats/dim)",
+        "consistency",
+        "lower",
+        4,
+        0,
+        INF,
+        "KL divergence of the test latents' mean and covariance from the standard normal",
+        between(10, 0.01),
+    ),
+    "probe": Metric(
+        "latents: linear probe accuracy",
+        "consistency",
+        "higher",
+        4,
+        0,
+        1,
+        "of a logistic regression on train latents, on test latents (Alain & Bengio, 2016)",
+        itself,
+    ),
+    "straightness": Metric(
+        "flow: straightness (0 is straight)",
+        "consistency",
+        "lower",
+        4,
+        0,
+        INF,
+        "mean squared difference of velocity and displacement, 0 for straight trajectories (Liu et al., 2023)",
+    ),
+    # what is generated
+    "confidence": Metric(
+        "confidence", "quality", "like real data", 4, 0, 1, "mean largest probability that the judge gives a class"
+    ),
+    "entropy": Metric("entropy (nats)", "quality", "like real data", 4, 0, INF, "mean entropy of the judge's classes"),
+    "confidence_gap": Metric(
+        "confidence: outside the real band",
+        "quality",
+        "lower",
+        4,
+        0,
+        1,
+        "distance to the 95 % band of as many real test images; too sure costs as much as unsure",
+        falling(0.2),
+    ),
+    "entropy_gap": Metric(
+        "entropy: outside the real band", "quality", "lower", 4, 0, INF, "the same for the entropy", falling(0.5)
+    ),
+    "frechet": Metric(
+        "Frechet distance",
+        "quality",
+        "lower",
+        4,
+        0,
+        INF,
+        "from the train split in the judge's features (Heusel et al., 2017)",
+        above_floor(3),
+    ),
+    "kernel_distance": Metric(
+        "kernel distance",
+        "quality",
+        "lower",
+        5,
+        -INF,
+        INF,
+        "squared maximum mean discrepancy, cubic kernel, unbiased (Binkowski et al., 2018)",
+        above_floor(3),
+    ),
+    "precision": Metric(
+        "precision",
+        "quality",
+        "higher",
+        4,
+        0,
+        1,
+        "samples within a real neighbourhood, k = 5 (Kynkaanniemi et al., 2019)",
+        of_real,
+    ),
+    "density": Metric(
+        "density",
+        "quality",
+        "higher",
+        4,
+        0,
+        INF,
+        "real neighbourhoods around a sample, over k (Naeem et al., 2020)",
+        of_real,
+    ),
+    "sample_sharpness": Metric(
+        "edge sharpness of samples",
+        "quality",
+        "near 1",
+        4,
+        0,
+        INF,
+        "squared differences of neighbouring pixels, over those of real test images",
+        near_one(1),
+    ),
+    "accuracy": Metric(
+        "class asked for", "quality", "higher", 4, 0, 1, "samples in which the judge sees the class asked for", itself
+    ),
+    "worst_accuracy": Metric(
+        "class asked for, worst class", "quality", "higher", 4, 0, 1, "the same for the class that does worst", itself
+    ),
+    # how varied, and how honest
+    "class_kl": Metric(
+        "class KL (nats)",
+        "diversity",
+        "lower",
+        5,
+        0,
+        INF,
+        "of known class frequencies from those of the samples, counts smoothed by one",
+        above_floor(3),
+    ),
+    "classes_missing": Metric(
+        "classes missing",
+        "diversity",
+        "lower",
+        0,
+        0,
+        INF,
+        "classes with less than a tenth of their known share",
+        falling(1),
+    ),
+    "recall": Metric(
+        "recall",
+        "diversity",
+        "higher",
+        4,
+        0,
+        1,
+        "real images within a sample's neighbourhood, k = 5 (Kynkaanniemi et al., 2019)",
+        of_real,
+    ),
+    "coverage": Metric(
+        "coverage",
+        "diversity",
+        "higher",
+        4,
+        0,
+        1,
+        "real images with a sample in their neighbourhood (Naeem et al., 2020)",
+        of_real,
+    ),
+    "spread": Metric(
+        "spread within a class",
+        "diversity",
+        "near 1",
+        4,
+        0,
+        INF,
+        "root mean squared distance to the class mean in the judge's features, over that of real images",
+        near_one(1),
+    ),
+    "vendi": Metric(
+        "Vendi score",
+        "diversity",
+        "higher",
+        3,
+        1,
+        INF,
+        "effective number of different images in the judge's features (Friedman & Dieng, 2023)",
+        of_real,
+    ),
+    "nearest_ratio": Metric(
+        "distance to the nearest train image",
+        "diversity",
+        "near 1",
+        4,
+        0,
+        INF,
+        "in pixels, over that of real test images; far below 1 is memorised, far above is off the data",
+        near_one(1),
+    ),
+    "copies": Metric(
+        "copies of train images",
+        "diversity",
+        "lower",
+        4,
+        0,
+        1,
+        "samples three times as near to one train image as to any other (Yoon et al., 2023)",
+        falling(0.1),
+    ),
+    "reconstruction_gap": Metric(
+        "reconstruction error, test over train",
+        "diversity",
+        "near 1",
+        4,
+        0,
+        INF,
+        "far below what principal components have: test images were trained on",
+    ),
+    # what it costs
+    "parameters": Metric("parameters", "efficiency", "lower", 0, 0, INF, "stored numbers", between(1e8, 1e4)),
+    "bytes": Metric("bytes", "efficiency", "lower", 0, 0, INF, "of the files that hold weights"),
+    "macs": Metric(
+        "multiply-adds a sample", "efficiency", "lower", 0, 0, INF, "of noise to image, all steps", between(1e11, 1e6)
+    ),
+    "train_seconds": Metric(
+        "training (s)", "training", "lower", 1, 0, INF, "all stages, self-reported", between(86400, 60)
+    ),
+    "converge_seconds": Metric(
+        "to within 5 % (s)",
+        "training",
+        "lower",
+        1,
+        0,
+        INF,
+        "until the loss stays within 5 % of its last, self-reported",
+    ),
+    "converge_steps": Metric(
+        "to within 5 % (steps)", "training", "lower", 0, 0, INF, "the same in steps, self-reported", between(1e6, 1e3)
+    ),
+    "final_loss": Metric(
+        "final loss, autoencoder", "training", "lower", 5, -INF, INF, "of its last stage, self-reported"
+    ),
+    "final_flow_loss": Metric("final loss, generator", "training", "lower", 5, -INF, INF, "self-reported"),
+}
+"""By name, in the order of the card."""
+
+
+def points(figures: dict[str, float], floors: dict[str, Estimate]) -> dict[str, float]:
+    """What figures are worth, 0 to 100 by category: the mean of their metrics, whatever other models do.
+
+    Returns:
+        Only categories of which a figure that counts is there.
+    """
+    found: dict[str, list[float]] = {}
+    for name, value in figures.items():
+        metric = METRICS[name]
+        if metric.worth is not None:
+            found.setdefault(metric.category, []).append(metric.worth(value, floors.get(name)))
+    return {category: 100 * sum(found[category]) / len(found[category]) for category in CATEGORIES if category in found}

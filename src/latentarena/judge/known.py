@@ -1,0 +1,207 @@
+"""What a judge knows of real images: the reference that samples are held against, and what real images score."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from latentarena.data import Dataset
+from latentarena.errors import OutputError
+from latentarena.facts import source_digest
+from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
+from latentarena.judge.classifier import Judge, Verdict
+from latentarena.judge.metrics import (
+    Estimate,
+    Neighbours,
+    class_kl_of,
+    classes_missing_of,
+    confidences,
+    draws,
+    edge_energies,
+    entropies,
+    estimate,
+    frechet_of,
+    gap_to_band,
+    independent_ratio,
+    kernel_distance_of,
+    mean_of,
+    memberships,
+    nearest,
+    radii,
+    spread_of,
+    spreads,
+    vendi_of,
+    wilson,
+)
+from latentarena.randomness import stream
+
+__all__ = ["Known", "known_of", "measure_images", "measure_seen", "real_index"]
+
+log = logging.getLogger(__name__)
+REFERENCE = 10_000  # train images that neighbourhoods are taken among
+KEPT = 16  # files in the cache
+COMPONENTS = 32
+
+
+@dataclass(frozen=True)
+class Known:
+    """Real images in a judge's eyes.
+
+    Attributes:
+        judge: who looks.
+        test: what it sees in the test split.
+        train: features of `REFERENCE` train images, (M, D).
+        radii: squared distance of each to its fifth neighbour, (M,).
+        spreads: of the classes of these images, (K,).
+        edges: mean edge energy of the test split.
+        apart: mean distance of a test image to the nearest train image.
+        floors: what as many real test images as there are samples score, by metric.
+    """
+
+    judge: Judge
+    test: Verdict
+    train: Tensor
+    radii: Tensor
+    spreads: Tensor
+    edges: float
+    apart: float
+    floors: dict[str, Estimate]
+
+
+def measure_seen(seen: Verdict, judge: Judge, counts: Tensor) -> dict[str, Estimate]:
+    """Confidence, entropy and Frechet distance of what a judge saw."""
+    return {
+        "confidence": estimate(mean_of(confidences(seen.probabilities)), counts, 0, 1),
+        "entropy": estimate(mean_of(entropies(seen.probabilities)), counts, 0),
+        "frechet": estimate(frechet_of(seen.features, *judge.reference), counts, 0),
+    }
+
+
+def measure_images(images: Tensor, seen: Verdict, near: Neighbours, known: Known) -> dict[str, Estimate]:
+    """Every metric of a set of images that needs no originals.
+
+    Args:
+        images: float (N, C, H, W) in [0, 1].
+        seen: what the judge sees in them.
+        near: their nearest train images.
+        known: what they are held against.
+    """
+    judge, features, probabilities = known.judge, seen.features, seen.probabilities
+    real, frequencies = known.test.probabilities, judge.frequencies
+    balls = memberships(features, known.train, known.radii)
+    counts = draws(len(images))
+    sure, doubt = (gap_to_band(of(probabilities), of(real)) for of in (confidences, entropies))
+    return measure_seen(seen, judge, counts) | {
+        "confidence_gap": estimate(sure, counts, 0, 1),
+        "entropy_gap": estimate(doubt, counts, 0),
+        "kernel_distance": estimate(kernel_distance_of(features, known.train), counts),
+        "precision": estimate(balls.precision, counts, 0, 1),
+        "density": estimate(balls.density, counts, 0),
+        "sample_sharpness": estimate(mean_of(edge_energies(images) / known.edges), counts, 0),
+        "class_kl": estimate(class_kl_of(seen.labels, frequencies), counts, 0),
+        "classes_missing": estimate(classes_missing_of(seen.labels, frequencies), counts, 0),
+        "recall": estimate(balls.recall, counts, 0, 1),
+        "coverage": estimate(balls.coverage, counts, 0, 1),
+        "spread": estimate(spread_of(features, seen.labels, known.spreads), counts, 0),
+        "vendi": estimate(vendi_of(features), counts, 1),
+        "nearest_ratio": estimate(mean_of(near.first / known.apart), counts, 0),
+        "copies": wilson(int(near.copies.sum()), len(images)),
+    }
+
+
+def known_of(judge: Judge, data: Dataset, samples: int) -> Known:
+    """What the judge knows of real images, with floors for so many samples; the judge tests itself on the way.
+
+    Where there are more test images than samples, a fixed random draw of them stands for real images; the others are
+    then held out even from the floors (`real_index`). All but the self-test is cached by judge, data and judging code.
+
+    Raises:
+        JudgeError: the judge fails its self-test on this data.
+    """
+    test = judge.verify(data)
+    key = digest_json([judge.digest, data.digest, samples, REFERENCE, source_digest("judge")])
+    path = cache_folder() / "judges" / "known" / f"{key[:32]}.safetensors"
+    try:
+        return _read(path, judge, test)
+    except (OSError, SafetensorError, KeyError, ValueError):
+        pass  # not there, or damaged: computed anew
+    known = _look(judge, data, test, samples)
+    _keep(path, known)
+    return known
+
+
+def real_index(data: Dataset, samples: int) -> Tensor:
+    """The test images that stand for `samples` real ones: all, or a fixed random draw; int64, ascending."""
+    n = len(data.test)
+    return torch.randperm(n, generator=stream("floor", samples))[:samples].sort().values
+
+
+def _look(judge: Judge, data: Dataset, test: Verdict, samples: int) -> Known:
+    order = torch.randperm(len(data.train), generator=stream("reference"))[:REFERENCE]
+    seen = judge.look(data.train.batch(order))
+    classes = len(judge.frequencies)
+    once = torch.ones(1, len(order), dtype=torch.float64)
+    index = real_index(data, samples)
+    images = data.test.batch(index)
+    near = nearest(images, data.train.pixels)
+    base = Known(
+        judge=judge,
+        test=test,
+        train=seen.features,
+        radii=radii(seen.features),
+        spreads=spreads(seen.features, seen.labels, classes, once)[0],
+        edges=float(edge_energies(data.test.batch(slice(None))).mean()),
+        apart=float(near.first.mean()),
+        floors={},
+    )
+    chosen = Verdict(test.features[index], test.probabilities[index])
+    floors = measure_images(images, chosen, near, base) | {"reconstruction_gap": _linear_gap(data)}
+    return replace(base, floors=floors)
+
+
+def _linear_gap(data: Dataset) -> Estimate:
+    """Test over train reconstruction error of the train split's principal components: how unlike the splits are.
+
+    A linear map of so few dimensions cannot learn single images by heart, whichever it is fitted on.
+    """
+    chosen = torch.randperm(len(data.train), generator=stream("linear"))[: 2 * REFERENCE]
+    learn, other = (data.train.batch(part).flatten(1) for part in (chosen[::2], chosen[1::2]))
+    mean = learn.mean(0)
+    directions = torch.linalg.eigh(learn.T.cov()).eigenvectors[:, -COMPONENTS:]
+
+    def errors(images: Tensor) -> Tensor:
+        centred = images.flatten(1) - mean
+        left: Tensor = centred - centred @ directions @ directions.T
+        return left.square().mean(1)
+
+    return independent_ratio(errors(data.test.batch(slice(None))), errors(other))
+
+
+def _read(path: Path, judge: Judge, test: Verdict) -> Known:
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        words = json.loads(file.metadata()["known"])
+    floors = {name: Estimate.model_validate(floor) for name, floor in words.pop("floors").items()}
+    return Known(
+        judge, test, tensors["train"], tensors["radii"], tensors["spreads"], words["edges"], words["apart"], floors
+    )
+
+
+def _keep(path: Path, known: Known) -> None:
+    """Cache; where the cache cannot be written, go on without it."""
+    tensors = {name: getattr(known, name).contiguous() for name in ("train", "radii", "spreads")}
+    words = {"edges": known.edges, "apart": known.apart}
+    floors = {name: floor.model_dump() for name, floor in known.floors.items()}
+    try:
+        make_folder(path.parent)
+        write_atomically(path, save(tensors, {"known": json.dumps(words | {"floors": floors})}))
+        prune(path.parent, KEPT)
+    except OutputError as error:
+        log.warning("what the judge knows of real images is not cached: %s", error)

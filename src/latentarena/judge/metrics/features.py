@@ -1,0 +1,216 @@
+"""Metrics of sets of images in a judge's features, (N, D): how near two distributions are, how varied one is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
+
+from latentarena.judge.metrics.estimate import Statistic
+
+__all__ = [
+    "Memberships",
+    "frechet_distance",
+    "frechet_of",
+    "kernel_distance_of",
+    "memberships",
+    "radii",
+    "spread_of",
+    "spreads",
+    "vendi_of",
+]
+
+CHUNK = 1000  # rows of a matrix of pairs at a time
+LISTED = 8  # members kept of a ball: that a draw misses all of them has a chance of exp(-8)
+
+
+def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> float:
+    """Squared Frechet (2-Wasserstein) distance between two Gaussians, >= 0; lower is better.
+
+    |m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)  (Dowson & Landau, 1982; Heusel et al., 2017).
+
+    Args:
+        mean, other_mean: (D,).
+        covariance, other_covariance: (D, D), symmetric positive semi-definite.
+    """
+    return _frechet(other_mean.double(), other_covariance.double())(mean.double(), covariance.double())
+
+
+def _frechet(mean: Tensor, covariance: Tensor) -> Callable[[Tensor, Tensor], float]:
+    """The distance to one Gaussian, whose matrix root is taken once."""
+    values, vectors = torch.linalg.eigh(covariance)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+    def distance(other_mean: Tensor, other_covariance: Tensor) -> float:
+        cross = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
+        shift = (other_mean - mean).square().sum()
+        return max(0.0, float(shift + other_covariance.trace() + covariance.trace() - 2 * cross))
+
+    return distance
+
+
+def frechet_of(features: Tensor, mean: Tensor, covariance: Tensor) -> Statistic:
+    """Frechet distance of features (N, D) from a Gaussian of mean (D,) and covariance (D, D), as a statistic."""
+    features, distance = features.double(), _frechet(mean.double(), covariance.double())
+    return lambda counts: torch.tensor([distance(*moments(features, row)) for row in counts], dtype=torch.float64)
+
+
+def moments(features: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and unbiased covariance (D, D) of features (N, D) that count `counts` (N,) times."""
+    total = counts.sum()
+    mean = counts @ features / total
+    centred = (features - mean) * counts[:, None].sqrt()
+    return mean, centred.T @ centred / (total - 1).clamp(min=1)
+
+
+def kernel_distance_of(features: Tensor, others: Tensor) -> Statistic:
+    """Squared maximum mean discrepancy between features (N, D) and others (M, D), unbiased; about 0 is best.
+
+    Kernel (x . y / D + 1)^3 (Binkowski et al., 2018, "KID"). Unbiased, so a perfect sampler scores about zero at any
+    sample size, and half of the time less than zero.
+    """
+    x, y = features.double(), others.double()
+    across = torch.cat([_cubic(chunk, y).mean(1) for chunk in torch.split(x, CHUNK)])  # (N,)
+    among_others = _pairs_among(y, torch.ones(1, len(y), dtype=torch.float64))
+
+    def discrepancy(counts: Tensor) -> Tensor:
+        return _pairs_among(x, counts) + among_others - 2 * (counts @ across) / counts.sum(1)
+
+    return discrepancy
+
+
+def _cubic(x: Tensor, y: Tensor) -> Tensor:
+    inner = (x @ y.T).div_(x.shape[1]).add_(1)
+    return inner.square().mul_(inner)
+
+
+def _pairs_among(x: Tensor, counts: Tensor) -> Tensor:
+    """Mean kernel of two different images of x (N, D), each counting (B, N) times; (B,)."""
+    total = torch.zeros(len(counts), dtype=torch.float64)
+    for start in range(0, len(x), CHUNK):
+        rows = slice(start, start + CHUNK)
+        total += ((counts[:, rows] @ _cubic(x[rows], x)) * counts).sum(1)
+    itself = counts.square() @ ((x * x).sum(1) / x.shape[1] + 1) ** 3
+    pairs = counts.sum(1).square() - counts.square().sum(1)
+    return (total - itself) / pairs.clamp(min=1)
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """(n, D), (m, D) -> (n, m)."""
+    distances = torch.addmm(y.square().sum(1), x, y.T, alpha=-2)
+    return distances.add_(x.square().sum(1)[:, None]).clamp_(min=0)
+
+
+def radii(features: Tensor, k: int = 5) -> Tensor:
+    """Squared distance of each of N features (N, D) to its k-th nearest other one, float64 (N,)."""
+    x, k = features.double(), min(k, len(features) - 1)
+    return torch.cat([squared_distances(c, x).topk(k + 1, largest=False).values[:, -1] for c in torch.split(x, CHUNK)])
+
+
+class Memberships:
+    """Which generated features lie in which real neighbourhoods and the other way round.
+
+    Precision, recall: Kynkaanniemi et al., 2019; density, coverage: Naeem et al., 2020; k = 5 neighbours.
+
+    Attributes:
+        precision: share of generated images within a real image's ball, in [0, 1]; higher is better.
+        density: mean number of real balls around a generated image, over k, >= 0; 1 for real images.
+        recall: share of real images within a generated image's ball, in [0, 1]; higher is better.
+        coverage: share of real images with a generated one in their ball, in [0, 1]; higher is better.
+    """
+
+    def __init__(self, within: Tensor, holders: Tensor, guests: Tensor, k: int) -> None:
+        """Keep what was found.
+
+        Args:
+            within: number of real balls around each generated image, (N,).
+            holders: for each real image, up to 8 generated ones whose balls hold it, -1 where fewer, (M, 8).
+            guests: for each real image, up to 8 generated ones in its ball, -1 where fewer, (M, 8).
+            k: neighbours that a ball reaches to.
+        """
+        self._within, self._holders, self._guests, self._k = within, holders, guests, k
+
+    def precision(self, counts: Tensor) -> Tensor:
+        return counts @ (self._within > 0).double() / counts.sum(1)
+
+    def density(self, counts: Tensor) -> Tensor:
+        return counts @ self._within.double() / counts.sum(1) / self._k
+
+    def recall(self, counts: Tensor) -> Tensor:
+        return _any_drawn(self._holders, counts)
+
+    def coverage(self, counts: Tensor) -> Tensor:
+        return _any_drawn(self._guests, counts)
+
+
+def _any_drawn(lists: Tensor, counts: Tensor) -> Tensor:
+    """The share of lists (M, L) of image numbers, or -1, of which at least one counts; (B,)."""
+    drawn = torch.nn.functional.pad(counts > 0, (0, 1))  # the last column answers for -1
+    return torch.stack([row[lists].any(1).double().mean() for row in drawn])
+
+
+def memberships(features: Tensor, real: Tensor, real_radii: Tensor, k: int = 5) -> Memberships:
+    """Look for neighbours among all pairs of generated (N, D) and real features (M, D); `real_radii` of `radii`."""
+    x, y = features.double(), real.double()
+    own, listed = radii(x, k), min(LISTED, len(x))
+    within = torch.zeros(len(x), dtype=torch.long)
+    holders, guests = [], []
+    for start in range(0, len(y), CHUNK):
+        rows = slice(start, start + CHUNK)
+        distances = squared_distances(y[rows], x)  # (chunk, N)
+        within += (distances <= real_radii[rows, None]).sum(0)
+        near, who = distances.topk(listed, largest=False)
+        guests.append(who.masked_fill(near > real_radii[rows, None], -1))
+        inside, whose = (own - distances).topk(listed)
+        holders.append(whose.masked_fill(inside < 0, -1))
+    return Memberships(within, torch.cat(holders), torch.cat(guests), k)
+
+
+def vendi_of(features: Tensor) -> Statistic:
+    """The effective number of different images, in [1, D]; higher is more varied (Friedman & Dieng, 2023).
+
+    The exponential of the entropy of the eigenvalues of the cosine kernel over N.
+    """
+    x = normalize(features.double())
+
+    def vendi(counts: Tensor) -> Tensor:
+        spectra = [torch.linalg.eigvalsh((x * row[:, None]).T @ x / row.sum()) for row in counts]
+        return torch.stack([torch.special.entr(values.clamp(min=0)).sum().exp() for values in spectra])
+
+    return vendi
+
+
+def spreads(features: Tensor, labels: Tensor, classes: int, counts: Tensor) -> Tensor:
+    """Root mean squared distance of the images of a class from their mean, (B, K); 0 for fewer than two.
+
+    Args:
+        features: (N, D); labels: int64 (N,), below `classes`.
+        counts: how often each image counts, (B, N).
+    """
+    x, member = features.double(), one_hot(labels, classes).double()
+    squares = x.square().sum(1)
+    rows = []
+    for row in counts:
+        weights = member * row[:, None]  # (N, K)
+        n = weights.sum(0)
+        means = weights.T @ x / n.clamp(min=1)[:, None]
+        variance = weights.T @ squares / n.clamp(min=1) - means.square().sum(1)
+        rows.append(torch.where(n > 1, variance.clamp(min=0).sqrt(), 0.0))
+    return torch.stack(rows)
+
+
+def spread_of(features: Tensor, labels: Tensor, real: Tensor) -> Statistic:
+    """How far images of a class lie apart, over what real images of it do, the mean over the classes; 1 is best.
+
+    Args:
+        features: (N, D); labels: the judge's classes, int64 (N,).
+        real: of `spreads` of real images, (K,); a class that real images have no spread in is left out.
+    """
+    known = real > 0
+
+    def ratio(counts: Tensor) -> Tensor:
+        return (spreads(features, labels, len(real), counts)[:, known] / real[known]).mean(1)
+
+    return ratio

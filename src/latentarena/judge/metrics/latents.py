@@ -1,0 +1,55 @@
+"""Metrics of latents, (N, D): how Gaussian they are together, and what can be read off them."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from latentarena.judge.metrics.estimate import Statistic
+from latentarena.judge.metrics.features import moments
+
+__all__ = ["gaussian_gap_of", "probe"]
+
+ITERATIONS = 200
+
+
+def gaussian_gap_of(latents: Tensor) -> Statistic:
+    """KL(N(m, S) || N(0, I)) in nats per dimension, >= 0, of the mean and covariance of latents (N, D); 0 is best.
+
+    0.5 (tr S + |m|^2 - D - log det S) / D: the gap between where the encoder puts the data and what a standard normal
+    prior draws from. All variances count as 1e-6 larger than they are, so that a collapsed dimension costs much and not
+    everything.
+    """
+    x = latents.flatten(1).double()
+    least = 1e-6 * torch.eye(x.shape[1], dtype=torch.float64)
+
+    def gap(counts: Tensor) -> Tensor:
+        found = []
+        for row in counts:
+            mean, covariance = moments(x, row)
+            wide = covariance + least
+            found.append(0.5 * (wide.trace() + mean.square().sum() - len(mean) - wide.logdet()) / len(mean))
+        return torch.stack(found).clamp(min=0)
+
+    return gap
+
+
+def probe(latents: Tensor, labels: Tensor, others: Tensor, other_labels: Tensor) -> Tensor:
+    """Whether a linear classifier trained on latents reads the class of others right, bool (M,) (Alain & Bengio, 2016).
+
+    Multinomial logistic regression on standardised latents.
+
+    Args:
+        latents, labels: of train images, (N, D) and int64 (N,), of at least two classes.
+        others, other_labels: of test images, (M, D) and (M,).
+    """
+    x, y = latents.flatten(1).double(), others.flatten(1).double()
+    mean, deviation = x.mean(0), x.std(0).clamp(min=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a probe that is nearly done will do
+        fitted = LogisticRegression(max_iter=ITERATIONS).fit(((x - mean) / deviation).numpy(), labels.numpy())
+    return torch.from_numpy(fitted.predict(((y - mean) / deviation).numpy())) == other_labels

@@ -1,0 +1,267 @@
+"""What the judge says of models whose fault is known, and that it says the same twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
+
+from latentarena.data import Dataset
+from latentarena.data.digits import embedded_digits
+from latentarena.errors import JudgeError
+from latentarena.judge.card import Score
+from latentarena.judge.catalogue import CATEGORIES, METRICS, points
+from latentarena.judge.classifier import Judge
+from latentarena.judge.contest2025 import contest_2025
+from latentarena.judge.diagnosis import diagnose
+from latentarena.judge.metrics import Estimate
+from latentarena.judge.score import Findings, Subject, hand_out, judge_labels, judge_noise, score
+from latentarena.randomness import stream
+
+SAMPLES = 300
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return embedded_digits()
+
+
+@pytest.fixture(scope="module")
+def honest(data: Dataset) -> Subject:
+    """Draws test images by the judge's noise; its latents are 24 principal components of train images, whitened."""
+    train = data.train.batch(slice(None)).flatten(1)
+    mean = train.mean(0)
+    values, vectors = torch.linalg.eigh(train.T.cov())
+    scale, directions = values[-24:].sqrt(), vectors[:, -24:]
+    test = data.test.batch(slice(None))
+
+    def generate(noise: Tensor, labels: Tensor | None, seed: int) -> Tensor:
+        return test[noise.flatten(1)[:, 0].argsort() % len(test)]
+
+    return Subject(
+        noise=(24,),
+        conditional=False,
+        generate=generate,
+        encode=lambda images: (images.flatten(1) - mean) @ directions / scale,
+        decode=lambda codes: (codes * scale @ directions.T + mean).clamp(0, 1).view(-1, *data.shape),
+    )
+
+
+def generating(subject: Subject, change: Callable[[Tensor], Tensor]) -> Subject:
+    """The subject with its samples changed."""
+    return replace(subject, generate=lambda *handed: change(subject.generate(*handed)))
+
+
+def judged(subject: Subject, data: Dataset, judge: Judge) -> Findings:
+    return score(subject, data, judge, samples=SAMPLES, seeds=(1, 2))
+
+
+def faults(found: Findings, data: Dataset, by_steps: dict[int, float] | None = None) -> set[str]:
+    by_steps = by_steps or {4: 1.0, 8: 1.0}
+    return {one.fault for one in diagnose(found, found.scores, by_steps, 4, data.classes)}
+
+
+@pytest.fixture(scope="module")
+def found(honest: Subject, data: Dataset, digits_judge: Judge) -> Findings:
+    return judged(honest, data, digits_judge)
+
+
+def test_the_same_model_gets_the_same_scores_bit_for_bit(
+    honest: Subject, data: Dataset, digits_judge: Judge, found: Findings
+) -> None:
+    torch.manual_seed(3)  # what is global has no say
+    assert judged(honest, data, digits_judge).scores == found.scores
+
+
+def test_scores_do_not_depend_on_whether_real_images_are_known_already(
+    honest: Subject,
+    data: Dataset,
+    digits_judge: Judge,
+    found: Findings,
+    tmp_path: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LATENTARENA_CACHE", str(tmp_path))
+    assert judged(honest, data, digits_judge).scores == found.scores
+
+
+def test_every_score_is_catalogued_and_holds_its_value(found: Findings) -> None:
+    for name, one in found.scores.items():
+        assert METRICS[name].category in CATEGORIES
+        assert METRICS[name].smallest - 1e-9 <= one.value <= METRICS[name].largest + 1e-9, name
+        assert one.low <= one.value <= one.high, name
+
+
+def test_real_images_are_found_without_fault(found: Findings, data: Dataset) -> None:
+    assert found.scores["frechet"].at_floor
+    assert faults(found, data) <= {"blurred"}  # principal components do blur
+
+
+def test_seeds_share_the_samples_and_each_has_its_own(digits_judge: Judge) -> None:
+    batches = list(hand_out((3,), digits_judge.frequencies, 10, (1, 2, 3)))
+    assert [len(noise) for noise, _, _ in batches] == [4, 3, 3]
+    assert torch.equal(batches[1][0], judge_noise(3, (3,), 2))
+    assert not torch.equal(batches[1][0], batches[2][0])
+
+
+def test_labels_are_asked_for_in_proportion() -> None:
+    labels = judge_labels(torch.tensor([0.7, 0.1, 0.2]), 1000)
+    assert torch.bincount(labels).tolist() == [700, 100, 200]
+    assert labels[:100].unique().tolist() == [0, 1, 2]
+
+
+REFUSED = {
+    "[-1, 1]": (lambda x: 2 * x - 1, "reach from -1 to 1, outside the declared range .*return \\(x \\+ 1\\) / 2"),
+    "logits": (lambda x: 8 * x - 4, "looks? like logits|look like logits"),
+    "bytes": (lambda x: 255 * x, "look like bytes: divide by 255"),
+    "overshoot": (lambda x: 1.2 * x, "reach from 0 to 1.2, outside .*clamp them"),
+    "nan": (lambda x: torch.where(x > 0.5, torch.nan, x), "not finite"),
+    "flat": (lambda x: x.flatten(1), "have the shape"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_images_that_break_the_declared_form_are_refused_with_a_guess(
+    name: str, honest: Subject, data: Dataset, digits_judge: Judge
+) -> None:
+    change, message = REFUSED[name]
+    with pytest.raises(JudgeError, match=message):
+        judged(generating(honest, change), data, digits_judge)
+
+
+def test_latents_that_are_not_finite_are_refused(honest: Subject, data: Dataset, digits_judge: Judge) -> None:
+    broken = replace(honest, encode=lambda images: honest.encode(images) * torch.nan)  # type: ignore[misc]
+    with pytest.raises(JudgeError, match="latents of test images"):
+        judged(broken, data, digits_judge)
+
+
+def _scaled(subject: Subject, factor: float) -> Subject:
+    """Samples decoded from latents of the wrong scale."""
+    assert subject.encode is not None
+    encode = subject.encode
+    return generating(subject, lambda images: subject.decode(factor * encode(images)))
+
+
+def _collapsed(subject: Subject) -> Subject:
+    assert subject.encode is not None
+    mask, encode = (torch.arange(24) >= 4).float(), subject.encode
+    return replace(subject, encode=lambda images: encode(images) * mask)
+
+
+def _prior(subject: Subject) -> Subject:
+    return replace(subject, generate=lambda noise, labels, seed: subject.decode(noise))
+
+
+def _ones(subject: Subject, data: Dataset) -> Subject:
+    images = data.test.batch(data.test.labels == 1)
+    return replace(subject, generate=lambda noise, labels, seed: images[torch.arange(len(noise)) % len(images)])
+
+
+def _copies(subject: Subject, data: Dataset) -> Subject:
+    images = data.train.batch(slice(0, 900))
+    return replace(subject, generate=lambda noise, labels, seed: images[noise[:, 0].argsort()])
+
+
+def _contaminated(subject: Subject, data: Dataset) -> Subject:
+    """An autoencoder that knows test images by heart and blurs all others."""
+    sums = data.test.pixels.flatten(1).sum(1)
+
+    def encode(images: Tensor) -> Tensor:
+        known = torch.isin((255 * images).round().long().flatten(1).sum(1), sums)
+        blurred = avg_pool2d(pad(images, (1, 1, 1, 1)), 3, 1)
+        return torch.where(known[:, None, None, None], images, blurred)
+
+    return replace(subject, noise=data.shape, encode=encode, decode=lambda codes: codes.clamp(0, 1))
+
+
+MADE: dict[str, Callable[[Subject, Dataset], Subject]] = {
+    "double sigmoid": lambda s, d: generating(s, lambda x: (8 * x - 4).sigmoid().sigmoid()),
+    "blurred": lambda s, d: generating(s, lambda x: avg_pool2d(pad(x, (2, 2, 2, 2)), 5, 1)),
+    "noisy": lambda s, d: generating(
+        s, lambda x: (x + 0.4 * torch.randn(x.shape, generator=stream("noise"))).clamp(0, 1)
+    ),
+    "latent scale mismatch": lambda s, d: _scaled(s, 0.4),
+    "collapsed latents": lambda s, d: _collapsed(s),
+    "no better than the prior": lambda s, d: _prior(s),
+    "classes missing": _ones,
+    "copies of train images": _copies,
+    "test images trained on": _contaminated,
+}
+
+
+@pytest.mark.parametrize("fault", MADE)
+def test_a_known_fault_is_named(fault: str, honest: Subject, data: Dataset, digits_judge: Judge) -> None:
+    assert fault in faults(judged(MADE[fault](honest, data), data, digits_judge), data)
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0.5, True), (0.9, False)])
+def test_too_few_steps_are_named(more: float, expected: bool, found: Findings, data: Dataset) -> None:
+    assert ("too few steps" in faults(found, data, {4: 1.0, 8: more})) is expected
+
+
+def test_a_model_that_does_not_obey_is_named_and_scored_by_class(
+    honest: Subject, data: Dataset, digits_judge: Judge
+) -> None:
+    pools = [data.test.batch(data.test.labels == k) for k in range(10)]
+
+    def generate(noise: Tensor, labels: Tensor | None, seed: int) -> Tensor:
+        assert labels is not None
+        return torch.stack([pools[8 if k == 3 else k][i % 20] for i, k in enumerate(labels.tolist())])
+
+    found = judged(replace(honest, conditional=True, generate=generate), data, digits_judge)
+    assert found.by_class is not None
+    assert float(found.by_class[3]) < 0.2 < 0.9 < float(found.by_class[4])
+    assert found.scores["worst_accuracy"].value == pytest.approx(float(found.by_class[3]))
+    assert "class not obeyed" in faults(found, data)
+
+
+def test_pixel_models_are_scored_without_latents(honest: Subject, data: Dataset, digits_judge: Judge) -> None:
+    found = judged(replace(honest, encode=None), data, digits_judge)
+    assert found.reconstructed is None
+    assert {METRICS[name].category for name in found.scores} == {"quality", "diversity"}
+
+
+def test_points_are_full_at_the_floor_and_fall_with_the_distance() -> None:
+    floor = Estimate(value=0.03, low=0.02, high=0.04)
+    worth = [points({"frechet": value}, {"frechet": floor})["quality"] for value in (0.01, 0.04, 0.4, 4.0, 400.0)]
+    assert worth[0] == worth[1] == 100
+    assert worth[2:] == pytest.approx([100 * 2 / 3, 100 / 3, 0])
+
+
+def test_points_do_not_depend_on_other_models() -> None:
+    alone = points({"mse": 0.004, "ssim": 0.95}, {})
+    assert alone == points({"mse": 0.004, "ssim": 0.95}, {})
+    assert set(alone) == {"reconstruction"}
+
+
+def test_contest_columns_follow_the_published_formulas(found: Findings, data: Dataset) -> None:
+    test, seen, real = data.test.batch(slice(None)), found.seen, found.known.test
+    columns = contest_2025(1234, test, found.reconstructed, real, seen)
+    p = seen.probabilities.double()
+    assert found.reconstructed is not None
+    assert columns["total_params"] == 1234
+    assert columns["mse"] == pytest.approx(float((test[:256] - found.reconstructed[:256]).double().square().mean()))
+    assert columns["entropy"] == pytest.approx(float(-(p * (p + 1e-8).log()).sum(1).mean()))
+    assert columns["gen_confidence"] == pytest.approx(float(p.max(1).values.mean()))
+    shares = [torch.bincount(x.labels, minlength=10).double() / len(x.labels) for x in (real, seen)]
+    expected = sum(float(r * (r.log() - g.log())) for r, g in zip(*shares, strict=True))
+    assert columns["kl_div_classes"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_contest_divergence_of_a_missing_class_is_infinite(
+    honest: Subject, data: Dataset, digits_judge: Judge
+) -> None:
+    found = judged(_ones(honest, data), data, digits_judge)
+    test = data.test.batch(slice(None))
+    assert contest_2025(1, test, None, found.known.test, found.seen)["kl_div_classes"] is None
+
+
+def test_scores_meet_their_floor_by_interval() -> None:
+    real = Estimate(value=1.0, low=0.9, high=1.1)
+    assert Score(value=1.2, low=1.05, high=1.3, real=real).at_floor
+    assert not Score(value=1.2, low=1.15, high=1.3, real=real).at_floor
+    assert not Score(value=1.0, low=1.0, high=1.0).at_floor
