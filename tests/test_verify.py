@@ -163,3 +163,20 @@ def test_another_platform_may_round_but_not_invent(
     assert "platform of the card: another machine; here: " in printed
     assert ("verified within rounding; another platform" in printed) == holds
     assert ("scores.frechet.value" in printed) == (not holds)
+
+
+def test_a_judge_of_ones_own_scores_a_bundle_and_verifies_its_card(
+    arena: Arena, tiny_run: Path, tmp_path: Path
+) -> None:
+    trained = arena("judge", "train", "width=4", "fit.epochs=1", "--dataset", "digits", "--out", tmp_path / "judges")
+    assert trained.returncode == 0, trained.stderr
+    [judge] = (tmp_path / "judges").glob("*.safetensors")
+    named = ("--judge", judge)
+    card = tmp_path / "card.json"
+    done = arena("judge", tiny_run / "bundle", *named, "--samples", 100, "--untimed", "--json", card)
+    assert done.returncode == 0, done.stderr
+    assert read_card(card).judge == judge.stem
+    assert arena("verify", card, tiny_run / "bundle", *named).returncode == 0
+    refused = arena("verify", card, tiny_run / "bundle")
+    assert refused.returncode == 1
+    assert "--judge" in refused.stderr

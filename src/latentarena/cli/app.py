@@ -245,6 +245,12 @@ def likelihood(
         save_histogram(out, found)
 
 
+JudgeOption = Annotated[
+    Path | None,
+    typer.Option("--judge", help="A judge's file, as `arena judge train` writes it; the data's own unless given."),
+]
+
+
 class ScoreSet(StrEnum):
     """Which figures are printed."""
 
@@ -261,12 +267,14 @@ def judge_bundle(
     samples: Annotated[int, typer.Option(min=100, max=1_000_000, help="How many images to generate.")] = 10_000,
     timed: Annotated[bool, typer.Option("--timed/--untimed", help="Whether sampling is timed too.")] = True,
     score_set: Annotated[ScoreSet, typer.Option("--set", help="Which figures are printed.")] = ScoreSet.ARENA,
+    judge_file: JudgeOption = None,
     data: DataOption = None,
 ) -> None:
     """Score a bundle on the full test split: the card as a table, as JSON, as a page and as a picture."""
     from latentarena.bundle import load_bundle
     from latentarena.cli.console import print_card, print_contest, quiet_logs, show_training
     from latentarena.files import make_folder, write_json
+    from latentarena.judge.classifier import Judge
     from latentarena.judge.training import judge_for, opinions_for
     from latentarena.study.pictures import refuse_suffix
     from latentarena.study.poster import write_poster
@@ -280,7 +288,7 @@ def judge_bundle(
             refuse_suffix(path, option.replace("--", "."), option=option)
             make_folder(path.parent)
     dataset = data_of(loaded, data)
-    judge = judge_for(dataset, show_training)
+    judge = Judge.load(judge_file) if judge_file else judge_for(dataset, show_training)
     card, findings = score_bundle(loaded, dataset, judge, opinions_for(dataset), samples, timed=timed)
     (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
     if json_file is not None:
@@ -295,6 +303,7 @@ def judge_bundle(
 def verify(
     card: Annotated[Path, typer.Argument(metavar="CARD", help="A score card, as `arena judge --json` writes it.")],
     bundle: BundleArgument,
+    judge_file: JudgeOption = None,
     data: DataOption = None,
 ) -> None:
     """Recompute a score card from its bundle and compare; the exit status is 1 where they differ."""
@@ -304,7 +313,7 @@ def verify(
 
     quiet_logs()
     claimed = read_card(card)
-    if not print_check(claimed, recompute(claimed, load_bundle(bundle), data, show_training)):
+    if not print_check(claimed, recompute(claimed, load_bundle(bundle), data, judge_file, show_training)):
         raise typer.Exit(1)
 
 

@@ -15,6 +15,7 @@ from latentarena.config import validate
 from latentarena.errors import ConfigError, JudgeError
 from latentarena.facts import source_digest
 from latentarena.judge.card import ScoreCard
+from latentarena.judge.classifier import Judge
 from latentarena.judge.score import SEEDS
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.study.scoring import data_of, score_bundle
@@ -95,7 +96,11 @@ def read_card(path: Path) -> ScoreCard:
 
 
 def recompute(
-    card: ScoreCard, bundle: Bundle, root: Path | None = None, watch: Watch = lambda ticks, stage: ticks
+    card: ScoreCard,
+    bundle: Bundle,
+    root: Path | None = None,
+    judge_file: Path | None = None,
+    watch: Watch = lambda ticks, stage: ticks,
 ) -> ScoreCard:
     """The card again, untimed, from the bundle and its data.
 
@@ -103,6 +108,7 @@ def recompute(
         card: says how many samples, and which judges.
         bundle: what it should have come from.
         root: where to look for data.
+        judge_file: the judge; the data's own unless given.
         watch: shows the training of a judge, where there is none yet.
 
     Raises:
@@ -112,8 +118,8 @@ def recompute(
     _refuse("code", card.source, source_digest(), f"install latentarena {card.version} as it was then")
     data = data_of(bundle, root)
     _refuse("data", card.data, data.digest, "name the data with --data")
-    judge = judge_for(data, watch)
-    _refuse("judge", card.judge_hash, judge.digest, "take the judge that the card names")
+    judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
+    _refuse("judge", card.judge_hash, judge.digest, "name the judge that the card names with --judge")
     known = {other.digest: other for other in opinions_for(data)}
     for opinion in card.opinions:
         if opinion.digest not in known:
