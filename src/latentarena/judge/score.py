@@ -152,7 +152,8 @@ def score(
         test = data.test.batch(slice(None))
         codes = _latents(subject.encode, test, "test images")
         again = checked(subject.decode(codes), test.shape, "reconstructions")
-        prior = _prior(subject, data, samples, seeds[0])
+        handed = judge_noise(samples, tuple(codes.shape[1:]), seeds[0], "prior")
+        prior = checked(subject.decode(handed), generated.shape, "prior samples")
         found |= _reconstruction(again, test) | _prior_figures(prior, judge)
         found |= _encoded(subject, codes, squared_errors(again, test), data)
         latents = codes, _latents(subject.encode, generated, "samples")
@@ -170,12 +171,6 @@ def score(
         latents=latents,
         known=known,
     )
-
-
-def _prior(subject: Subject, data: Dataset, n: int, seed: int) -> Tensor:
-    assert subject.encode is not None
-    shape = subject.encode(data.test.batch(slice(0, 1))).shape[1:]
-    return checked(subject.decode(judge_noise(n, tuple(shape), seed, "prior")), (n, *data.shape), "prior samples")
 
 
 def checked(images: Tensor, shape: Sequence[int], what: str) -> Tensor:
