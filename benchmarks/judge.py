@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import skimage.metrics
@@ -28,7 +29,7 @@ from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.errors import ArenaError
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import make_folder, write_json, write_text
-from latentarena.judge.card import Opinion, Score, scored
+from latentarena.judge.card import Opinion, Score, ScoreCard, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.diagnosis import disagreement
 from latentarena.judge.known import known_of, measure_images
@@ -37,11 +38,11 @@ from latentarena.judge.score import SAMPLES, Subject, judge_noise, score
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.study.scorecard import REFERENCES
 from latentarena.study.scoring import score_bundle
+from latentarena.study.verify import read_card
 
 ROOT = Path(__file__).resolve().parents[1]
 FAULTY_SAMPLES = 4000  # so that as many test images are held out from the floors
-TUNED = 2000
-MODELS = 12
+TUNED = 500
 
 
 def faults(data: Dataset, judge: Judge, quick: Bundle) -> dict[str, object]:
@@ -69,10 +70,9 @@ def models(data: Dataset, judge: Judge, opinions: list[Judge], runs: Path) -> di
     found = {}
     for folder in sorted(runs.iterdir()):
         if (folder / "bundle" / "card.json").exists():
-            bundle = load_bundle(folder / "bundle")
-            if bundle.card.provenance.data == data.digest:
+            card = card_of(folder, data, judge, opinions)
+            if card is not None:
                 print("model:", folder.name, flush=True)
-                card, _ = score_bundle(bundle, data, judge, opinions, timed=False)
                 found[folder.name] = _opinions(card.scores, card.opinions) | {
                     "points": card.points,
                     "advice": [one.fault for one in card.advice],
@@ -81,6 +81,20 @@ def models(data: Dataset, judge: Judge, opinions: list[Judge], runs: Path) -> di
     images = _prior(load_bundle(runs / "quickstart" / "bundle"), TUNED)
     before, after = (_found(some, data, judge, opinions) for some in (images, tuned(judge, images, data)))
     return {"models": found, "untuned": before, "tuned": after, "agreement": _agreement(found)}
+
+
+def card_of(folder: Path, data: Dataset, judge: Judge, opinions: list[Judge]) -> ScoreCard | None:
+    """A run's score card: its own where this code and these judges made it, else made now; None for other data."""
+    bundle = load_bundle(folder / "bundle")
+    if bundle.card.provenance.data != data.digest:
+        return None
+    judges = [one.digest for one in (judge, *opinions)]
+    with suppress(ArenaError):
+        card = read_card(folder / "score.json")
+        made_by = [card.judge_hash, *(one.digest for one in card.opinions)]
+        if (card.source, card.bundle, made_by) == (source_digest(), bundle.digest, judges):
+            return card
+    return score_bundle(bundle, data, judge, opinions, timed=False)[0]
 
 
 def _prior(bundle: Bundle, n: int) -> Tensor:

@@ -30,6 +30,7 @@ from latentarena.study.scoring import SWEPT
 
 __all__ = [
     "CLEAN",
+    "REFERENCES",
     "SHOWN",
     "Row",
     "contest_cells",
