@@ -39,6 +39,8 @@ from latentarena.judge.training import judge_for, opinions_for
 from latentarena.study.scorecard import REFERENCES
 from latentarena.study.scoring import score_bundle
 from latentarena.study.verify import read_card
+from latentarena.train.recipe import load_recipe
+from latentarena.train.shelf import recipe_names
 
 ROOT = Path(__file__).resolve().parents[1]
 FAULTY_SAMPLES = 4000  # so that as many test images are held out from the floors
@@ -75,12 +77,20 @@ def models(data: Dataset, judge: Judge, opinions: list[Judge], runs: Path) -> di
                 print("model:", folder.name, flush=True)
                 found[folder.name] = _opinions(card.scores, card.opinions) | {
                     "points": card.points,
+                    "whole": trained_in_full(folder),
                     "advice": [one.fault for one in card.advice],
                 }
     print("model: tuned to the official judge", flush=True)
     images = _prior(load_bundle(runs / "quickstart" / "bundle"), TUNED)
     before, after = (_found(some, data, judge, opinions) for some in (images, tuned(judge, images, data)))
     return {"models": found, "untuned": before, "tuned": after, "agreement": _agreement(found)}
+
+
+def trained_in_full(folder: Path) -> bool:
+    """Whether a run is that of a recipe as it ships: only such a one may stand for it on score cards."""
+    recipe = load_bundle(folder / "bundle").card.provenance.recipe
+    shipped = recipe["name"] in recipe_names() and load_recipe(recipe["name"]).model_dump(mode="json")
+    return folder.name == recipe["name"] and bool(shipped) and shipped["training"] == recipe["training"]
 
 
 def card_of(folder: Path, data: Dataset, judge: Judge, opinions: list[Judge]) -> ScoreCard | None:
@@ -191,8 +201,8 @@ def main() -> int:
             known[part] = faults(data, judge, load_bundle(options.runs / "quickstart" / "bundle"))
         elif part == "models":
             known[part] = models(data, judge, opinions, options.runs)
-            points = {name: one["points"] for name, one in known[part]["models"].items() if name in SHOWN}
-            write_json(REFERENCES / "mnist.json", points)
+            found = known[part]["models"]
+            write_json(REFERENCES / "mnist.json", {name: one["points"] for name, one in found.items() if one["whole"]})
         else:
             known[part] = cost(data, options.runs)
         facts = {"machine": machine(), "versions": versions(), "source": source_digest("judge")}
@@ -204,9 +214,6 @@ def main() -> int:
     write_text(options.docs / "judge.md", text)
     print(*missed, sep="\n")
     return len(missed)
-
-
-SHOWN = ("quickstart", "linear-16", "fm-small", "fm-large", "digitdreamer", "contest-sample", "spatial-7x7", "rf-pixel")
 
 
 if __name__ == "__main__":

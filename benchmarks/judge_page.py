@@ -155,6 +155,10 @@ def _models(part: Found, missed: list[str]) -> Iterator[str]:
         "dispute",
     ]
     yield from table(head, rows)
+    short = [name for name, one in part["models"].items() if not one["whole"]]
+    if short:
+        yield f"Trained for less than their recipes' full budget: {', '.join(short)}."
+        yield ""
     yield f"Rank agreement over {len(part['models'])} models of the lab:"
     yield ""
     for pair, one in part["agreement"].items():
