@@ -18,7 +18,7 @@ from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_about, recipe_names
 
 USES = ["interpolate", "inpaint", "edit", "likelihood"]
-COMMANDS = ["train", "sample", *USES, "judge", "verify", "recipes", "doctor"]
+COMMANDS = ["train", "sample", "export", *USES, "judge", "verify", "recipes", "doctor"]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])

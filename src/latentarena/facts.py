@@ -14,7 +14,7 @@ from latentarena.files import digest
 
 __all__ = ["machine", "source_digest", "versions"]
 
-RECORDED = ("torch", "lightning-fabric", "numpy", "scipy", "safetensors")
+RECORDED = ("torch", "lightning-fabric", "numpy", "scipy", "safetensors", "onnxruntime")
 
 
 def machine() -> str:

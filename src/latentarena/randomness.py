@@ -11,13 +11,21 @@ import hashlib
 import torch
 from torch import Tensor
 
-__all__ = ["Draws", "stream"]
+__all__ = ["Draws", "normal_rows", "stream"]
+
+BLOCK = 16  # rows of noise drawn together
 
 
 def stream(*key: int | str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator seeded by the key's SHA-256; nothing global is touched."""
     seed = hashlib.sha256(repr(key).encode()).digest()[:8]
     return torch.Generator(device).manual_seed(int.from_bytes(seed, "big") >> 1)
+
+
+def normal_rows(n: int, shape: tuple[int, ...], seed: int, purpose: str) -> Tensor:
+    """Standard normal numbers that `seed` stands for, (n, *shape), alike on every device and for every n."""
+    whole = -(-n // BLOCK) * BLOCK  # in whole blocks, so that the first rows do not depend on n
+    return torch.randn(whole, *shape, generator=stream(seed, purpose))[:n]
 
 
 class Draws:

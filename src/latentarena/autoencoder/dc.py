@@ -80,7 +80,7 @@ class DCAEConfig(Config):
 
 def average(h: Tensor, channels: int) -> Tensor:
     """Fewer channels, each the mean of a group of neighbours: (B, C, H, W) to (B, channels, H, W)."""
-    return h.view(len(h), channels, -1, *h.shape[2:]).mean(2)
+    return h.view(h.shape[0], channels, -1, *h.shape[2:]).mean(2)
 
 
 def repeat(h: Tensor, channels: int) -> Tensor:

@@ -83,5 +83,5 @@ def _or_none(labels: Tensor | None, none: int, t: Tensor) -> Tensor:
 
 def modulate(h: Tensor, scale_shift: Tensor) -> Tensor:
     """adaLN's affine map (Peebles & Xie, 2023): h (B, C, ...) by scale and shift, together (B, 2 C)."""
-    scale, shift = scale_shift.reshape(len(h), -1, *(1 for _ in h.shape[2:])).chunk(2, 1)
+    scale, shift = scale_shift.reshape(h.shape[0], -1, *(1 for _ in h.shape[2:])).chunk(2, 1)
     return h * (1 + scale) + shift

@@ -6,7 +6,6 @@ refused before a module is built from it.
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from latentarena.bundle.reading import CARD, NATIVE, is_portable, read_card, read_file
 from latentarena.config import Config, validate
+from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.latents import LatentStatistics
 from latentarena.train.checkpoint import mismatch
 from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.recipe import SamplingConfig
 
-__all__ = ["CARD", "WEIGHTS", "Bundle", "BundleCard", "Curve", "Provenance", "load_bundle", "save_bundle"]
+__all__ = ["WEIGHTS", "Bundle", "BundleCard", "Curve", "Provenance", "load_bundle", "save_bundle"]
 
-CARD, WEIGHTS = "card.json", "weights.safetensors"
-LARGEST_CARD = 1 << 20  # bytes
+WEIGHTS = "weights.safetensors"
 LARGEST_HEADER = 8 << 20  # bytes of safetensors header
 
 
@@ -101,6 +102,26 @@ class BundleCard(Config):
     parameters: dict[str, int]
     provenance: Provenance
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        return self.architecture.shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return self.architecture.classes
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """How samples are drawn."""
+        return self.architecture.sampling
+
+    @property
+    def data(self) -> DataConfig:
+        """What it was trained on."""
+        return validate(DataConfig, self.provenance.recipe.get("data", {}), "the bundle's recipe, data")
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -148,16 +169,14 @@ def load_bundle(folder: Path) -> Bundle:
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, wrong hash, tensors that
             are missing, extra, of another shape or type, values that are not finite.
     """
-    card_bytes = _read(folder / CARD, LARGEST_CARD)
-    try:
-        raw = json.loads(card_bytes, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{folder / CARD} is not JSON: {error}") from None
+    card_bytes, raw = read_card(folder)
+    if is_portable(raw):
+        raise BundleError(f"{folder / CARD}: a portable bundle, whose parts cannot be taken apart; give a native one")
     try:
         card = validate(BundleCard, raw, str(folder / CARD))
     except ArenaError as error:
         raise BundleError(str(error)) from None
-    content = _read(folder / WEIGHTS, None)
+    content = read_file(folder / WEIGHTS, NATIVE)
     try:
         with torch.device("meta"):  # shapes alone: a card cannot make us allocate what its weights do not hold
             blueprint = LatentModel(card.architecture)
@@ -191,27 +210,3 @@ def _fitting(blueprint: LatentModel, content: bytes, path: Path) -> dict[str, Te
         if not bool(tensor.isfinite().all()):
             raise BundleError(f"{path}: tensor {name!r} holds values that are not finite")
     return tensors
-
-
-def _read(path: Path, limit: int | None) -> bytes:
-    try:
-        if limit is not None and path.stat().st_size > limit:
-            raise BundleError(f"{path} is larger than {limit} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"cannot read {path}: {error.strerror}; a bundle is a folder of {CARD} and {WEIGHTS}"
-        ) from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in unique:
-            raise ValueError(f"key {key!r} appears twice")
-        unique[key] = value
-    return unique

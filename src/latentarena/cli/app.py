@@ -47,6 +47,9 @@ DataOption = Annotated[
     typer.Option("--data", help="Folder that holds the dataset's files.", envvar=None, show_default=False),
 ]
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of card.json and weights.safetensors.")]
+AnyBundleArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Folder of card.json and weights.safetensors, or of ONNX files.")
+]
 
 
 @app.command()
@@ -94,7 +97,7 @@ def train(
 
 @app.command()
 def sample(
-    bundle: BundleArgument,
+    bundle: AnyBundleArgument,
     n: Annotated[int, typer.Option("-n", "--number", min=1, max=10_000_000, help="How many images.")] = 64,
     steps: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Solver steps; the bundle's own unless given.")
@@ -112,14 +115,32 @@ def sample(
     ),
 ) -> None:
     """Draw images from a bundle."""
-    from latentarena.bundle import load_bundle
+    from latentarena.bundle import load_any
     from latentarena.cli.console import console
-    from latentarena.study.sampling import sample_to_file
+    from latentarena.study.sampling import chosen_sampling, sample_to_file
 
-    loaded = load_bundle(bundle)
-    sampling = loaded.card.architecture.sampling.but(solver, steps, guidance)
+    loaded = load_any(bundle)
+    sampling = chosen_sampling(loaded, solver, steps, guidance)
     shown = sample_to_file(loaded, out, n, seed, labels, sampling)
     console.print(f"{shown} -> {out}")
+
+
+@app.command()
+def export(
+    bundle: BundleArgument,
+    out: Annotated[Path, typer.Option(help="Folder for card.json and the three ONNX files.")] = Path("portable"),
+) -> None:
+    """Turn a native bundle into a portable one: encode, decode and generate as ONNX, with the whole sampler inside."""
+    from latentarena.bundle import export_bundle, load_bundle
+    from latentarena.cli.console import console, quiet_logs
+
+    quiet_logs()
+    loaded = load_bundle(bundle)
+    how = loaded.card.sampling
+    console.print(f"unrolling {how.solver} x {how.steps}: seconds for a few steps, minutes for many", highlight=False)
+    made = export_bundle(loaded, out)
+    parts = ", ".join(f"{file} {size:,} bytes" for file, size in made.files.items())
+    console.print(f"{made.card.name}: {parts}; the same images as the native bundle -> {out}", highlight=False)
 
 
 StepsOption = Annotated[int, typer.Option(min=1, max=10_000, help="Of Heun's method along the ODE.")]
@@ -260,7 +281,7 @@ class ScoreSet(StrEnum):
 
 @judge_app.command("bundle")
 def judge_bundle(
-    bundle: BundleArgument,
+    bundle: AnyBundleArgument,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the card as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the card as a page, .html.")] = None,
     picture: Annotated[Path | None, typer.Option("--png", help="Also draw the card as a picture, .png.")] = None,
@@ -271,7 +292,7 @@ def judge_bundle(
     data: DataOption = None,
 ) -> None:
     """Score a bundle on the full test split: the card as a table, as JSON, as a page and as a picture."""
-    from latentarena.bundle import load_bundle
+    from latentarena.bundle import load_any
     from latentarena.cli.console import print_card, print_contest, quiet_logs, show_training
     from latentarena.files import make_folder, write_json
     from latentarena.judge.classifier import Judge
@@ -282,7 +303,7 @@ def judge_bundle(
     from latentarena.study.scoring import data_of, score_bundle
 
     quiet_logs()
-    loaded = load_bundle(bundle)
+    loaded = load_any(bundle)
     for option, path in (("--json", json_file), ("--html", html), ("--png", picture)):
         if path is not None:
             refuse_suffix(path, option.replace("--", "."), option=option)
@@ -302,18 +323,18 @@ def judge_bundle(
 @app.command()
 def verify(
     card: Annotated[Path, typer.Argument(metavar="CARD", help="A score card, as `arena judge --json` writes it.")],
-    bundle: BundleArgument,
+    bundle: AnyBundleArgument,
     judge_file: JudgeOption = None,
     data: DataOption = None,
 ) -> None:
     """Recompute a score card from its bundle and compare; the exit status is 1 where they differ."""
-    from latentarena.bundle import load_bundle
+    from latentarena.bundle import load_any
     from latentarena.cli.console import print_check, quiet_logs, show_training
     from latentarena.study.verify import read_card, recompute
 
     quiet_logs()
     claimed = read_card(card)
-    if not print_check(claimed, recompute(claimed, load_bundle(bundle), data, judge_file, show_training)):
+    if not print_check(claimed, recompute(claimed, load_any(bundle), data, judge_file, show_training)):
         raise typer.Exit(1)
 
 

@@ -35,7 +35,7 @@ def average_velocity(network: Network, path: Path) -> AverageVelocity:
     """
 
     def velocity(x: Tensor, t: Tensor, s: Tensor, labels: Tensor | None) -> Tensor:
-        t, s = t.expand(len(x)), s.expand(len(x))
+        t, s = t.expand(x.shape[0]), s.expand(x.shape[0])
         return column(_gaussian(path, t, s), x) * x + network(x, torch.stack([t, s], 1), labels)
 
     return velocity

@@ -70,7 +70,7 @@ def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
     def estimate(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
         at = path.at(t, x)
         p, q = target(at)
-        out = predict(network, at, (p, q), x, t.expand(len(x)), labels)
+        out = predict(network, at, (p, q), x, t.expand(x.shape[0]), labels)
         det = at.alpha * q - at.sigma * p
         return Estimate((q * x - at.sigma * out) / det, (at.alpha * out - p * x) / det)
 

@@ -11,8 +11,10 @@ from latentarena.sample.guide import (
 )
 from latentarena.sample.likelihood import bits_per_dimension, invert, log_likelihood
 from latentarena.sample.solver import (
+    ADAPTIVE,
     GRIDS,
     SOLVERS,
+    STOCHASTIC,
     Jump,
     Solver,
     consistency,
@@ -29,8 +31,10 @@ from latentarena.sample.solver import (
 )
 
 __all__ = [
+    "ADAPTIVE",
     "GRIDS",
     "SOLVERS",
+    "STOCHASTIC",
     "Classifier",
     "Guide",
     "Jump",

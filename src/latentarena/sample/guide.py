@@ -68,7 +68,8 @@ def classifier_guidance(path: Path, classifier: Classifier, scale: float) -> Gui
             at = path.at(t, x)
             with torch.enable_grad():
                 variable = x.detach().requires_grad_()
-                chances = classifier(variable, t.expand(len(x))).log_softmax(1)
+                watched = variable.view_as(x)  # for counters of operations, which may not hook a leaf
+                chances = classifier(watched, t.expand(x.shape[0])).log_softmax(1)
                 (slope,) = torch.autograd.grad(chances.gather(1, labels[:, None]).sum(), variable)
             shift = scale * at.sigma * slope
             floor = at.alpha.clamp(min=FAINT)

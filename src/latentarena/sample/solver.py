@@ -6,7 +6,7 @@ A registered solver takes a generator, which only the stochastic ones use.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 import torch
@@ -17,8 +17,10 @@ from latentarena.process import Denoiser, Path
 from latentarena.registry import Registry
 
 __all__ = [
+    "ADAPTIVE",
     "GRIDS",
     "SOLVERS",
+    "STOCHASTIC",
     "Jump",
     "Solver",
     "consistency",
@@ -184,7 +186,9 @@ def consistency(generator: torch.Generator | None = None) -> Solver:
 
     def solver(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
         def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
-            return path.at(s, x).mix(denoise(x, t, labels).data, _fresh(x, generator))
+            landed = bool((s.float() <= path.span[0]).all())
+            noise = torch.zeros_like(x) if landed else _fresh(x, generator)
+            return path.at(s, x).mix(denoise(x, t, labels).data, noise)
 
         return jump
 
@@ -208,6 +212,8 @@ SOLVERS: Registry[Callable[[torch.Generator], Solver]] = Registry(
     sde=lambda generator: euler_maruyama(generator=generator),
     consistency=consistency,
 )
+STOCHASTIC = ("ddpm", "sde", "consistency")  # add fresh noise: consistency before the last step, the others in each
+ADAPTIVE = ("dopri5",)  # as many evaluations as it takes
 
 
 def _grid(spread: Callable[[Tensor], Tensor]) -> Callable[[Path, int], Tensor]:
@@ -237,7 +243,7 @@ def last(states: Iterator[Tensor]) -> Tensor:
     return final
 
 
-def sample(jump: Jump, noise: Tensor, times: Tensor) -> Iterator[Tensor]:
+def sample(jump: Jump, noise: Tensor, times: Iterable[Tensor]) -> Iterator[Tensor]:
     """Yield x at every time, the noise first and the sample last; each (B, ...)."""
     x = noise
     yield x

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from latentarena.backbone.attention import forward_mode
+from latentarena.bundle import PortableModel
 from latentarena.judge.card import Timing
 from latentarena.judge.metrics import Estimate
 from latentarena.train.model import Architecture, LatentModel
@@ -21,15 +23,17 @@ REFERENCE = "quickstart"  # the architecture of this recipe, untrained: its weig
 BATCH, REPEATS, THREADS = 100, 5, 1
 
 
-def multiply_adds(model: LatentModel) -> int:
-    """Multiply-adds of one sample, from noise to image, all steps of the model's own sampler."""
+def multiply_adds(model: LatentModel | PortableModel) -> int | None:
+    """Multiply-adds of one sample, from noise to image, all steps of the model's own sampler; None if not known."""
+    if isinstance(model, PortableModel):
+        return model.multiply_adds
     noise, labels = model.noise(1, 0), torch.zeros(1, dtype=torch.long) if model.conditional else None
-    with FlopCounterMode(display=False) as counter:
+    with forward_mode(), FlopCounterMode(display=False) as counter:  # of attention kernels it knows the plain one
         model.generate(noise, labels)
     return int(counter.get_total_flops()) // 2
 
 
-def time_sampling(model: LatentModel) -> Timing:
+def time_sampling(model: LatentModel | PortableModel) -> Timing:
     """Median seconds of sampling on one thread, after a warm-up, in turn with a reference model."""
     reference = LatentModel(Architecture.of(load_recipe(REFERENCE), (1, 28, 28), tuple("0123456789"))).eval()
     with threads(THREADS):
@@ -48,9 +52,9 @@ def time_sampling(model: LatentModel) -> Timing:
     )
 
 
-def milliseconds(model: LatentModel, n: int) -> float:
+def milliseconds(model: LatentModel | PortableModel, n: int) -> float:
     """For one of n samples that are drawn together."""
-    noise, labels = model.noise(n, 0), torch.arange(n) % len(model.architecture.classes) if model.conditional else None
+    noise, labels = model.noise(n, 0), torch.arange(n) % len(model.classes) if model.conditional else None
     start = time.perf_counter()
     model.generate(noise, labels)
     return 1000 * (time.perf_counter() - start) / n

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentarena.bundle import Bundle
+from latentarena.bundle import AnyBundle, Bundle, PortableModel
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder
 from latentarena.study.pictures import FORMATS, refuse_suffix, save_animation, save_images
@@ -15,43 +15,70 @@ from latentarena.study.scoring import labels_for
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import SamplingConfig
 
-__all__ = ["chosen_labels", "refuse_unguided", "sample_to_file"]
+__all__ = ["chosen_labels", "chosen_sampling", "refuse_unguided", "sample_to_file"]
 
 
-def sample_to_file(bundle: Bundle, path: Path, n: int, seed: int, labels: str | None, sampling: SamplingConfig) -> str:
+def chosen_sampling(
+    bundle: AnyBundle, solver: str | None, steps: int | None, guidance: float | None
+) -> SamplingConfig | None:
+    """The bundle's own sampling with what is given changed; None for a portable bundle, where nothing can be.
+
+    Raises:
+        ConfigError: naming the option, where it is impossible.
+    """
+    if isinstance(bundle, Bundle):
+        return bundle.card.sampling.but(solver, steps, guidance)
+    for option, value in {"--solver": solver, "--steps": steps, "--guidance": guidance}.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} {value}: the sampler of portable bundle {bundle.card.name!r} is part of its graph; leave "
+                f"{option} out, or name the native bundle"
+            )
+    return None
+
+
+def sample_to_file(
+    bundle: AnyBundle, path: Path, n: int, seed: int, labels: str | None, sampling: SamplingConfig | None = None
+) -> str:
     """Draw n images and write them as PNG, GIF (the trajectory) or NPZ.
+
+    Args:
+        sampling: how, for a native bundle; its own unless given.
 
     Returns:
         A line that says what was drawn.
 
     Raises:
-        ConfigError: unknown suffix or label, or guidance without labels.
+        ConfigError: unknown suffix or label, guidance without labels, or the trajectory of a portable bundle.
         OutputError: the file cannot be written.
     """
     refuse_suffix(path, *FORMATS)
-    model = bundle.model
-    refuse_unguided(model, sampling)
-    classes = chosen_labels(model, n, labels)
-    noise = model.noise(n, seed)
+    model, how = bundle.model, sampling or bundle.card.sampling
+    animated = path.suffix.lower() == ".gif"
+    if isinstance(model, LatentModel):
+        refuse_unguided(model, how.guidance)
+    elif animated:
+        raise ConfigError(f"--out {path}: a portable bundle goes from noise to image at once; choose .png or .npz")
+    classes, noise = chosen_labels(model, n, labels), model.noise(n, seed)
     make_folder(path.parent)
-    if path.suffix.lower() == ".gif":
+    if isinstance(model, PortableModel):
+        save_images(path, model.generate(noise, classes), classes)
+    elif animated:
         frames = [model.decode(latents) for latents in model.trajectory(noise, classes, sampling, seed)]
         save_animation(path, frames)
     else:
         save_images(path, model.generate(noise, classes, sampling, seed), classes)
-    guided = f", guidance {sampling.guidance}" if sampling.guidance != 1 else ""
-    return f"{n:,} images of {bundle.card.name}, {sampling.solver} x {sampling.steps}{guided}, seed {seed}"
+    guided = f", guidance {how.guidance}" if how.guidance != 1 else ""
+    return f"{n:,} images of {bundle.card.name}, {how.solver} x {how.steps}{guided}, seed {seed}"
 
 
-def refuse_unguided(model: LatentModel, sampling: SamplingConfig) -> None:
+def refuse_unguided(model: LatentModel, guidance: float) -> None:
     """Raise a ConfigError where guidance is asked of a model that has none."""
-    if sampling.guidance != 1 and not model.architecture.generator.guided:
-        raise ConfigError(
-            f"--guidance {sampling.guidance}: this model has nothing to be guided by; leave --guidance out"
-        )
+    if guidance != 1 and not model.architecture.generator.guided:
+        raise ConfigError(f"--guidance {guidance}: this model has nothing to be guided by; leave --guidance out")
 
 
-def chosen_labels(model: LatentModel, n: int, text: str | None) -> Tensor | None:
+def chosen_labels(model: LatentModel | PortableModel, n: int, text: str | None) -> Tensor | None:
     """The classes to draw, int64 (n,): those in `text` in turn, else all in turn; None if unconditional.
 
     Raises:
@@ -59,7 +86,7 @@ def chosen_labels(model: LatentModel, n: int, text: str | None) -> Tensor | None
     """
     if text is None:
         return labels_for(model, n)
-    names = model.architecture.classes
+    names = model.classes
     if not model.conditional:
         raise ConfigError(f"--labels {text}: this model is unconditional; leave --labels out")
     words = [word.strip() for word in text.split(",")]

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from latentarena import __version__
-from latentarena.bundle import Bundle, Provenance
-from latentarena.config import validate
-from latentarena.data import FOLDER, DataConfig, Dataset, load_dataset
+from latentarena.bundle import AnyBundle, PortableModel, Provenance
+from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
 from latentarena.facts import machine, source_digest, versions
@@ -31,44 +30,48 @@ SWEPT = 1000  # samples at other numbers of steps
 FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
 
 
-def labels_for(model: LatentModel, n: int) -> Tensor | None:
+def labels_for(model: LatentModel | PortableModel, n: int) -> Tensor | None:
     """Labels for n samples of a conditional model, every class in turn, int64 (n,); None if unconditional."""
-    return torch.arange(n) % len(model.architecture.classes) if model.conditional else None
+    return torch.arange(n) % len(model.classes) if model.conditional else None
 
 
-def data_of(bundle: Bundle, root: Path | None) -> Dataset:
+def data_of(bundle: AnyBundle, root: Path | None) -> Dataset:
     """The dataset that a bundle was trained on.
 
     Raises:
-        BundleError: the data found is not what the bundle was trained on.
+        BundleError: the data found is not what the bundle was trained on, or has other images or classes.
     """
-    raw = bundle.card.provenance.recipe.get("data", {})
-    config = validate(DataConfig, raw, "the bundle's recipe, data")
-    if root is not None and config.name.startswith(FOLDER):  # the card knows the folder's name, not where it is now
-        data = load_dataset(config.model_copy(update={"name": f"{FOLDER}{root}"}))
+    card = bundle.card
+    if root is not None and card.data.name.startswith(FOLDER):  # the card knows the folder's name, not where it is now
+        data = load_dataset(card.data.model_copy(update={"name": f"{FOLDER}{root}"}))
     else:
-        data = load_dataset(config, root)
-    if data.digest != bundle.card.provenance.data:
+        data = load_dataset(card.data, root)
+    if card.provenance is not None and data.digest != card.provenance.data:
         raise BundleError(
-            f"bundle {bundle.card.name!r} was trained on other content than this {data.name} "
-            f"({bundle.card.provenance.data[:12]}, not {data.digest[:12]}); name its data with --data"
+            f"bundle {card.name!r} was trained on other content than this {data.name} "
+            f"({card.provenance.data[:12]}, not {data.digest[:12]}); name its data with --data"
+        )
+    if card.shape != data.shape or (bundle.model.conditional and len(card.classes) != len(data.classes)):
+        raise BundleError(
+            f"bundle {card.name!r} makes images {list(card.shape)} of {len(card.classes)} classes, "
+            f"but {data.name} has {list(data.shape)} of {len(data.classes)}"
         )
     return data
 
 
-def subject_of(model: LatentModel) -> Subject:
-    """A native model as the judge sees it."""
+def subject_of(model: LatentModel | PortableModel) -> Subject:
+    """A model as the judge sees it."""
     return Subject(
-        noise=model.latent_shape,
+        noise=model.noise_shape,
         conditional=model.conditional,
         generate=lambda noise, labels, seed: model.generate(noise, labels, seed=seed),
-        encode=model.encode if model.autoencoder.learned else None,
+        encode=model.encode if model.learned else None,
         decode=model.decode,
     )
 
 
 def score_bundle(
-    bundle: Bundle,
+    bundle: AnyBundle,
     data: Dataset,
     judge: Judge,
     opinions: Sequence[Judge] = (),
@@ -90,9 +93,13 @@ def score_bundle(
     """
     model, card = bundle.model, bundle.card
     found = score(subject_of(model), data, judge, opinions, samples, seeds)
-    sampling = card.architecture.sampling
-    scores = found.scores | _flow(model) | _cost(bundle) | _training(card.provenance)
-    by_steps = _by_steps(model, judge, min(samples, SWEPT), seeds[0])
+    sampling, scores = card.sampling, found.scores | _cost(bundle)
+    by_steps: dict[int, float] = {}
+    if isinstance(model, LatentModel):  # whose sampler can be looked into
+        scores |= _flow(model)
+        by_steps = _by_steps(model, judge, min(samples, SWEPT), seeds[0])
+    if card.provenance is not None:
+        scores |= _training(card.provenance)
     test = data.test.batch(slice(None))
     columns = contest_2025(sum(card.parameters.values()), test, found.reconstructed, found.known.test, found.seen)
     shares = [] if found.by_class is None else found.by_class.tolist()
@@ -124,7 +131,7 @@ def score_bundle(
         files=bundle.files,
         latent=card.latent,
         timing=time_sampling(model) if timed else None,
-        notice=card.provenance.notice,
+        notice=card.provenance.notice if card.provenance is not None else "",
     )
     return score_card, found
 
@@ -146,13 +153,13 @@ def _flow(model: LatentModel) -> dict[str, Score]:
     return {"straightness": Score(**exactly(float(bend)).model_dump())}
 
 
-def _cost(bundle: Bundle) -> dict[str, Score]:
+def _cost(bundle: AnyBundle) -> dict[str, Score]:
     figures = {
         "parameters": sum(bundle.card.parameters.values()),
         "bytes": sum(bundle.files.values()),
         "macs": multiply_adds(bundle.model),
     }
-    return {name: Score(**exactly(value).model_dump()) for name, value in figures.items()}
+    return {name: Score(**exactly(value).model_dump()) for name, value in figures.items() if value is not None}
 
 
 def _training(made: Provenance) -> dict[str, Score]:

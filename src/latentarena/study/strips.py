@@ -43,7 +43,7 @@ def walk(bundle: Bundle, steps: int, guidance: float | None) -> SamplingConfig:
         ConfigError: guidance for a model that has none.
     """
     how = bundle.card.architecture.sampling.but("heun", steps, guidance)
-    refuse_unguided(bundle.model, how)
+    refuse_unguided(bundle.model, how.guidance)
     return how
 
 

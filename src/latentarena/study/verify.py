@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latentarena.bundle import Bundle
+from latentarena.bundle import AnyBundle
 from latentarena.config import validate
 from latentarena.errors import ConfigError, JudgeError
 from latentarena.facts import source_digest
@@ -97,7 +97,7 @@ def read_card(path: Path) -> ScoreCard:
 
 def recompute(
     card: ScoreCard,
-    bundle: Bundle,
+    bundle: AnyBundle,
     root: Path | None = None,
     judge_file: Path | None = None,
     watch: Watch = lambda ticks, stage: ticks,

@@ -87,11 +87,11 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         h = silu(self.norm(self._maps(x, t)[-1]))
-        return self.head(h.reshape(len(h), self.width, -1).mean(2))  # type: ignore[no-any-return]
+        return self.head(h.reshape(h.shape[0], self.width, -1).mean(2))  # type: ignore[no-any-return]
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What every block makes of clean images (B, C, H, W): a list of (B, c, h, w), from fine to coarse."""
-        return self._maps(images, images.new_zeros(len(images)))
+        return self._maps(images, images.new_zeros(images.shape[0]))
 
     def _maps(self, x: Tensor, t: Tensor) -> list[Tensor]:
         condition, maps = self.condition(t, None), []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from pydantic import PositiveInt
@@ -14,7 +14,7 @@ from latentarena.distill import meanflow_jump
 from latentarena.errors import ConfigError
 from latentarena.latents import Standardiser
 from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
-from latentarena.randomness import stream
+from latentarena.randomness import normal_rows, stream
 from latentarena.sample import (
     GRIDS,
     SOLVERS,
@@ -30,7 +30,6 @@ from latentarena.train.recipe import JUMP, GeneratorConfig, Recipe, SamplingConf
 __all__ = ["Architecture", "LatentModel"]
 
 CHUNK = 500  # latents at a time
-BLOCK = 16  # rows of noise drawn together
 
 
 class Architecture(Config):
@@ -84,11 +83,27 @@ class LatentModel(nn.Module):
             self.classifier = config.classifier.build(shape, classes) if config.classifier else None
         local = _at_one_time(self.network) if config.average else self.network
         self.denoise = denoiser(local, self.path, self.target)
+        self.denoise_weaker = denoiser(self.weaker, self.path, self.target) if self.weaker is not None else None
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Shape of one latent."""
         return self.autoencoder.latent_shape
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Shape of one sample's noise."""
+        return self.latent_shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return self.architecture.classes
+
+    @property
+    def learned(self) -> bool:
+        """Whether latents are anything but the pixels."""
+        return self.autoencoder.learned
 
     @property
     def device(self) -> torch.device:
@@ -124,8 +139,21 @@ class LatentModel(nn.Module):
         """
         how = sampling or self.architecture.sampling
         labels = labels.to(self.device) if labels is not None else None
-        jump = self.jump(how, labels, stream(seed, "fresh noise", first))
-        for x in sample(jump, noise.to(self.device), GRIDS[how.grid](self.path, how.steps).to(self.device)):
+        yield from self.walk(noise.to(self.device), labels, how, self.times(how), stream(seed, "fresh noise", first))
+
+    def times(self, how: SamplingConfig) -> list[float]:
+        """The sampler's times from noise to data."""
+        return GRIDS[how.grid](self.path, how.steps).tolist()
+
+    def walk(
+        self, noise: Tensor, labels: Tensor | None, how: SamplingConfig, times: Sequence[float], fresh: torch.Generator
+    ) -> Iterator[Tensor]:
+        """The states of `trajectory` at these times, for arguments on the model's device; `torch.export` can trace it.
+
+        The times are constants that it makes itself: what depends on them alone can then be decided while tracing.
+        """
+        jump = self.jump(how, labels, fresh)
+        for x in sample(jump, noise, [torch.tensor(t, device=self.device) for t in times]):
             yield self.scale.invert(x)
 
     def denoiser(self, how: SamplingConfig) -> Denoiser:
@@ -134,9 +162,8 @@ class LatentModel(nn.Module):
             return classifier_guidance(self.path, self.classifier, how.guidance)(self.denoise)
         if how.guidance == 1:
             return self.denoise
-        if self.weaker is not None:
-            weaker = denoiser(self.weaker, self.path, self.target)
-            return autoguidance(weaker, how.guidance, how.interval)(self.denoise)
+        if self.denoise_weaker is not None:
+            return autoguidance(self.denoise_weaker, how.guidance, how.interval)(self.denoise)
         return classifier_free(how.guidance, how.interval)(self.denoise)
 
     def jump(self, how: SamplingConfig, labels: Tensor | None, fresh: torch.Generator) -> Jump:
@@ -166,8 +193,7 @@ class LatentModel(nn.Module):
 
     def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
         """The standard normal noise that `seed` stands for, (n, *latent), alike on every device and for every n."""
-        whole = -(-n // BLOCK) * BLOCK  # in whole blocks, so that the first samples do not depend on n
-        return torch.randn(whole, *self.latent_shape, generator=stream(seed, purpose))[:n]
+        return normal_rows(n, self.noise_shape, seed, purpose)
 
     def parts(self) -> dict[str, int]:
         """Stored numbers by part: every weight and every buffer counts."""

@@ -1,0 +1,266 @@
+"""Export: a native bundle, or anybody's PyTorch modules, as a portable bundle that is checked before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentarena.bundle.native import Bundle, Provenance
+from latentarena.bundle.portable import (
+    GRAPHS,
+    Hashes,
+    PortableBundle,
+    PortableCard,
+    PortableModel,
+    Sampler,
+    load_portable,
+    parameters_of,
+)
+from latentarena.bundle.reading import CARD
+from latentarena.bundle.trace import to_onnx
+from latentarena.config import validate
+from latentarena.data import DataConfig
+from latentarena.errors import BundleError, OutputError
+from latentarena.files import digest, make_folder, write_atomically, write_text
+from latentarena.randomness import stream
+from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
+from latentarena.train.model import LatentModel
+from latentarena.train.recipe import SamplingConfig
+
+__all__ = ["export_bundle", "export_modules"]
+
+ROWS = 5  # that are traced and compared
+TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
+
+
+def export_bundle(bundle: Bundle, folder: Path) -> PortableBundle:
+    """Write a native bundle's portable form: the same model, with its own sampler and all of its steps inside.
+
+    Raises:
+        BundleError: the sampler is no function of the noise alone, the model cannot be exported, or what was exported
+            gives other images.
+        OutputError: the folder cannot be written to, or holds something else.
+    """
+    model, card = bundle.model, bundle.card
+    _refuse_unportable(card.sampling)
+    modules = {"encode": _Encoder(model), "decode": _Decoder(model), "generate": _Generator(model)}
+    sampling = Sampler(**card.sampling.model_dump(include={"solver", "steps", "guidance"}))
+    facts = {
+        "name": card.name,
+        "shape": card.shape,
+        "latent": card.latent,
+        "noise": model.noise_shape,
+        "classes": card.classes,
+        "conditional": model.conditional,
+        "pixels": not model.learned,
+        "sampling": sampling,
+        "data": card.data,
+        "provenance": card.provenance,
+    }
+    return _export(folder, facts, modules, differentiated=model.classifier is not None)
+
+
+def export_modules(
+    folder: Path,
+    name: str,
+    encode: nn.Module,
+    decode: nn.Module,
+    generate: nn.Module,
+    image_shape: tuple[int, int, int],
+    latent_shape: tuple[int, ...],
+    noise_shape: tuple[int, ...],
+    classes: Sequence[str] = (),
+    conditional: bool = False,
+    pixels: bool = False,
+    dataset: str = "mnist",
+    sampling: Sampler | None = None,
+    provenance: Provenance | None = None,
+) -> PortableBundle:
+    """Write any PyTorch modules as a portable bundle; they are called in evaluation mode, on the device they are on.
+
+    Args:
+        folder: is made.
+        name: what to call the model.
+        encode: images float32 (n, C, H, W) in [0, 1] -> latents float32 (n, *latent_shape).
+        decode: latents -> images.
+        generate: noise, standard normal float32 (n, *noise_shape), and labels int64 (n,) where `conditional` -> images,
+            drawing no random numbers of its own.
+        image_shape: (C, H, W).
+        latent_shape, noise_shape: of one latent, and of one sample's noise.
+        classes: names of the labels.
+        conditional: whether `generate` takes labels.
+        pixels: the latent is the image itself, so that there is no reconstruction to be judged.
+        dataset: what it was trained on, as in a recipe's `data.name`.
+        sampling: what `generate` does, in words.
+        provenance: how it came to be.
+
+    Raises:
+        BundleError: a module cannot be exported, or what was exported gives something else than the module.
+        ConfigError: shapes, classes or dataset that are impossible.
+        OutputError: the folder cannot be written to, or holds something else.
+    """
+    facts = {
+        "name": name,
+        "shape": image_shape,
+        "latent": latent_shape,
+        "noise": noise_shape,
+        "classes": classes,
+        "conditional": conditional,
+        "pixels": pixels,
+        "sampling": sampling or Sampler(),
+        "data": validate(DataConfig, {"name": dataset}, "dataset"),
+        "provenance": provenance,
+    }
+    return _export(folder, facts, {"encode": encode, "decode": decode, "generate": generate})
+
+
+class _Encoder(nn.Module):
+    def __init__(self, model: LatentModel) -> None:
+        super().__init__()
+        self.autoencoder = model.autoencoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.autoencoder.encode(images).mean
+
+
+class _Decoder(nn.Module):
+    def __init__(self, model: LatentModel) -> None:
+        super().__init__()
+        self.autoencoder = model.autoencoder
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.autoencoder.decode(latents)
+
+
+class _Generator(nn.Module):
+    """All of the sampler; its times are known before anything is traced."""
+
+    def __init__(self, model: LatentModel) -> None:
+        super().__init__()
+        self.model, self.how = model, model.architecture.sampling
+        self.times = model.times(self.how)
+
+    def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        none = stream("no noise")  # is never drawn from: see `_refuse_unportable`
+        return self.model.autoencoder.decode(last(self.model.walk(noise, labels, self.how, self.times, none)))
+
+
+def _refuse_unportable(how: SamplingConfig) -> None:
+    """Raise a BundleError where the sampler cannot be unrolled into a function of the noise alone."""
+    fixed = ", ".join(name for name in SOLVERS if name not in (*STOCHASTIC, *ADAPTIVE))
+    way_out = f"set sampling.solver to a deterministic one of fixed steps: {fixed}"
+    if how.solver in ADAPTIVE:
+        raise BundleError(f"solver = {how.solver} chooses its steps while it runs; {way_out}")
+    if how.solver == "consistency" and how.steps > 1:
+        raise BundleError(f"solver = consistency with {how.steps} steps adds fresh noise between them; set steps to 1")
+    if how.solver in STOCHASTIC and how.solver != "consistency":
+        raise BundleError(f"solver = {how.solver} adds fresh noise, but a portable model is a function; {way_out}")
+
+
+def _export(
+    folder: Path, facts: dict[str, Any], modules: dict[str, nn.Module], differentiated: bool = False
+) -> PortableBundle:
+    """Try, trace, compare and write: the graphs first, so that a card never speaks of files that are not there."""
+    nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
+    card = validate(PortableCard, nothing | facts, "the portable card")
+    _refuse_strangers(folder)
+    with _evaluated(*modules.values()):
+        expected = {graph: _tried(card, graph, module) for graph, module in modules.items()}
+        graphs = {}
+        for graph, module in reversed(modules.items()):  # the most likely to fail comes first
+            inputs, output = card.ports(graph)
+            graphs[graph] = to_onnx(
+                module,
+                _examples(card, graph, module),
+                [port.name for port in inputs],
+                output.name,
+                f"{graph} of {card.name!r}",
+                differentiated and graph == "generate",
+            )
+        contents = {graph: graphs[graph].SerializeToString(deterministic=True) for graph in GRAPHS}
+        model = PortableModel(card, contents, graphs)
+        for graph, module in modules.items():
+            for rows in (ROWS, 1):
+                found = getattr(model, graph)(*(part[:rows].cpu() for part in _examples(card, graph, module)))
+                _compare(card, graph, found, expected[graph][:rows], "once it is exported")
+    hashes = Hashes(**{graph: digest(content) for graph, content in contents.items()})
+    card = card.model_copy(update={"hashes": hashes, "parameters": parameters_of(graphs)})
+    make_folder(folder)
+    for graph, content in contents.items():
+        write_atomically(folder / f"{graph}.onnx", content)
+    write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
+    return load_portable(folder)
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Raise an OutputError where a folder holds anything but a portable bundle, such as a native one."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    strangers = sorted(names - {CARD, *(f"{graph}.onnx" for graph in GRAPHS)})
+    if strangers:
+        raise OutputError(f"cannot write {folder}: it holds {strangers[0]}; choose an empty folder")
+
+
+@contextmanager
+def _evaluated(*modules: nn.Module) -> Iterator[None]:
+    """The modules in evaluation mode and without gradients, afterwards as they were."""
+    before = [(part, part.training) for module in modules for part in module.modules()]
+    try:
+        for module in modules:
+            module.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in before:
+            part.training = training
+
+
+def _examples(card: PortableCard, graph: str, module: nn.Module) -> tuple[Tensor, ...]:
+    """Inputs of some rows on the module's device: uniform images, normal latents and noise, labels in turn."""
+    generator = stream("export", graph)
+    made = []
+    for port in card.ports(graph)[0]:
+        if port.name == "labels":
+            rows = torch.arange(ROWS) % len(card.classes)
+        else:
+            draw = torch.rand if port.name == "images" else torch.randn
+            rows = draw(ROWS, *port.row, generator=generator)
+        made.append(rows)
+    weight = next((tensor for tensor in (*module.parameters(), *module.buffers())), made[0])
+    return tuple(rows.to(weight.device) for rows in made)
+
+
+def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
+    """What the module itself gives for the examples, once it has shown that it is a function of each row.
+
+    Raises:
+        BundleError: it fails, or gives something of another shape, something else the next time, or something else for
+            a row alone.
+    """
+    what, examples = f"{graph} of {card.name!r}", _examples(card, graph, module)
+    try:
+        given = [module(*examples), module(*examples), module(*(rows[:1] for rows in examples))]
+    except Exception as error:  # it is anybody's code
+        raise BundleError(f"{what} fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+    for rows, output in zip((ROWS, ROWS, 1), given, strict=True):
+        shape = (rows, *card.ports(graph)[1].row)
+        if not isinstance(output, Tensor) or output.shape != shape:
+            found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise BundleError(f"{what} gives {found}, expected {shape}")
+    first, again, alone = (Tensor.cpu(output.detach()) for output in given)
+    _compare(card, graph, again, first, "the next time; noise is an input, draw none inside")
+    _compare(card, graph, alone, first[:1], "for a row alone than for the same row among others")
+    return first
+
+
+def _compare(card: PortableCard, graph: str, found: Tensor, expected: Tensor, when: str) -> None:
+    """Raise a BundleError where outputs are not alike: images to 1e-4, latents to as much of the largest."""
+    limit = TOLERANCE * (max(1.0, float(expected.abs().max())) if graph == "encode" else 1.0)
+    difference = float((found - expected).abs().max())
+    if not difference <= limit:
+        what = f"{graph} of {card.name!r}"
+        raise BundleError(f"{what} gives other numbers {when}: {difference:.2g} apart, more than {limit:.2g}")

@@ -1,0 +1,272 @@
+"""The portable bundle: a folder of `card.json` and three ONNX files, of any architecture and from any framework.
+
+`encode.onnx` takes images (n, C, H, W) in [0, 1] and gives latents (n, *latent), `decode.onnx` the reverse, and
+`generate.onnx` takes noise (n, *noise), and labels int64 (n,) where it is conditional, and gives images: all steps of
+the sampler, so that generation is a function of its input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from onnx import ModelProto
+from onnxruntime import InferenceSession
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor
+
+from latentarena.bundle.graph import Port, multiply_adds, parse, refuse_ports, stored
+from latentarena.bundle.native import Bundle, Provenance, load_bundle
+from latentarena.bundle.reading import CARD, is_portable, read_card, read_file
+from latentarena.bundle.runtime import open_session, run
+from latentarena.config import Config, validate
+from latentarena.data import DataConfig
+from latentarena.errors import ArenaError, BundleError
+from latentarena.files import digest
+from latentarena.randomness import normal_rows
+
+__all__ = [
+    "GRAPHS",
+    "AnyBundle",
+    "Hashes",
+    "PortableBundle",
+    "PortableCard",
+    "PortableModel",
+    "Sampler",
+    "load_any",
+    "load_portable",
+    "parameters_of",
+]
+
+GRAPHS = ("encode", "decode", "generate")
+HINT = f"a portable bundle is a folder of {CARD}, encode.onnx, decode.onnx and generate.onnx"
+CHUNK = 500  # rows at a time
+Sha = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Hashes(Config):
+    """SHA-256 of each ONNX file."""
+
+    encode: str = Sha
+    decode: str = Sha
+    generate: str = Sha
+
+
+class Sampler(Config):
+    """What happens inside `generate.onnx`, in words; nothing of it can be changed.
+
+    Attributes:
+        solver, steps: the method, and how many steps it takes from noise to data.
+        guidance: its scale; 1 is none.
+    """
+
+    solver: str = Field(default="graph", min_length=1, max_length=40)
+    steps: int = Field(default=1, ge=1, le=10_000)
+    guidance: float = Field(default=1.0, ge=0, le=100)
+
+
+class PortableCard(Config):
+    """`card.json` of a portable bundle.
+
+    Attributes:
+        format, form: version and kind of this schema.
+        name: what to call the model.
+        shape: channels, height and width of the images.
+        latent, noise: shapes of one latent and of one sample's noise.
+        classes: names of the labels.
+        conditional: whether `generate` wants labels.
+        pixels: the latent is the image itself, so there is no reconstruction to be judged.
+        output: declared range of the images.
+        hashes: of the files.
+        parameters: stored numbers by part: encoder, decoder, generator; see `parameters_of`.
+        sampling: what is inside `generate`.
+        data: what it was trained on.
+        provenance: how it came to be; None where nothing is known.
+    """
+
+    format: Literal[1] = 1
+    form: Literal["portable"]
+    name: str = Field(min_length=1, max_length=80)
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    latent: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
+    noise: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
+    classes: tuple[str, ...]
+    conditional: bool
+    pixels: bool = False
+    output: tuple[Literal[0], Literal[1]] = (0, 1)
+    hashes: Hashes
+    parameters: dict[str, int]
+    sampling: Sampler = Sampler()
+    data: DataConfig = DataConfig()
+    provenance: Provenance | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> PortableCard:
+        if self.conditional and not self.classes:
+            raise ValueError("conditional = true, but there are no classes")
+        if self.pixels and self.latent != self.shape:
+            raise ValueError(f"pixels = true, but latent = {list(self.latent)} and shape = {list(self.shape)} differ")
+        return self
+
+    def ports(self, graph: str) -> tuple[list[Port], Port]:
+        """Inputs and output of a graph, by its name."""
+        images, latents = Port("images", "float32", self.shape), Port("latents", "float32", self.latent)
+        if graph == "generate":
+            labels = [Port("labels", "int64", ())] if self.conditional else []
+            return [Port("noise", "float32", self.noise), *labels], images
+        return ([images], latents) if graph == "encode" else ([latents], images)
+
+
+class PortableModel:
+    """The three graphs as functions of tensors on the CPU, with as many threads as torch has when they are called."""
+
+    def __init__(self, card: PortableCard, contents: Mapping[str, bytes], graphs: Mapping[str, ModelProto]) -> None:
+        """Keep the files; nothing is run before it is asked for.
+
+        Args:
+            card: says what they are.
+            contents: by the graph's name.
+            graphs: the same, parsed.
+        """
+        self.card, self._contents, self._graphs = card, contents, graphs
+        self._sessions: dict[tuple[str, int], InferenceSession] = {}
+
+    @property
+    def conditional(self) -> bool:
+        """Whether `generate` takes labels."""
+        return self.card.conditional
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return self.card.classes
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Shape of one sample's noise."""
+        return self.card.noise
+
+    @property
+    def learned(self) -> bool:
+        """Whether latents are anything but the pixels."""
+        return not self.card.pixels
+
+    @cached_property
+    def multiply_adds(self) -> int | None:
+        """Of one sample, from noise to image; None where the graph does not tell."""
+        return multiply_adds(self._graphs["generate"])
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents (N, *latent) of images (N, C, H, W)."""
+        return self._run("encode", {"images": images})
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
+        return self._run("decode", {"latents": latents})
+
+    def generate(self, noise: Tensor, labels: Tensor | None = None, *, seed: int = 0) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] from noise (N, *noise), and labels int64 (N,) if conditional.
+
+        Args:
+            noise, labels: all that it depends on.
+            seed: of no use to a deterministic function; it is what a native model takes.
+        """
+        return self._run("generate", {"noise": noise} | ({} if labels is None else {"labels": labels}))
+
+    def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
+        """The standard normal noise that `seed` stands for, (n, *noise): what a native model would be given."""
+        return normal_rows(n, self.noise_shape, seed, purpose)
+
+    def _run(self, graph: str, inputs: dict[str, Tensor]) -> Tensor:
+        session, what = self._session(graph), f"{graph}.onnx of {self.card.name!r}"
+        names, row = sorted(inputs), self.card.ports(graph)[1].row
+        chunks = zip(*(torch.split(inputs[name], CHUNK) for name in names), strict=True)
+        parts = []
+        for chunk in chunks:
+            arrays = {name: rows.detach().cpu().numpy() for name, rows in zip(names, chunk, strict=True)}
+            parts.append(torch.from_numpy(run(session, arrays, row, what)))
+        return torch.cat(parts)
+
+    def _session(self, graph: str) -> InferenceSession:
+        key = graph, torch.get_num_threads()
+        if key not in self._sessions:
+            self._sessions[key] = open_session(self._contents[graph], key[1], f"{graph}.onnx of {self.card.name!r}")
+        return self._sessions[key]
+
+
+@dataclass(frozen=True)
+class PortableBundle:
+    """A loaded portable bundle.
+
+    Attributes:
+        card: what it says of itself.
+        model: runs it.
+        digest: its identity, SHA-256 of card and files.
+        files: bytes of each file that holds weights.
+    """
+
+    card: PortableCard
+    model: PortableModel
+    digest: str
+    files: dict[str, int]
+
+
+AnyBundle = Bundle | PortableBundle
+
+
+def parameters_of(graphs: Mapping[str, ModelProto]) -> dict[str, int]:
+    """Stored numbers by part, whatever their type; the generator's are those that `decode` does not hold already."""
+    found = {name: stored(graph) for name, graph in graphs.items()}
+    parts = {
+        "encoder": found["encode"],
+        "decoder": found["decode"],
+        "generator": found["generate"] - found["decode"],
+    }
+    return {part: sum(size * times for (_, size), times in tensors.items()) for part, tensors in parts.items()}
+
+
+def load_portable(folder: Path) -> PortableBundle:
+    """Read and check a portable bundle; nothing in it is run.
+
+    Raises:
+        BundleError: naming the file and what is wrong with it: not JSON, unknown keys, no ONNX, files that are missing
+            or extra, wrong hash, inputs or outputs of another name, type or shape, miscounted parameters.
+    """
+    card_bytes, raw = read_card(folder)
+    try:
+        card = validate(PortableCard, raw, str(folder / CARD))
+    except ArenaError as error:
+        raise BundleError(str(error)) from None
+    paths = {name: folder / f"{name}.onnx" for name in GRAPHS}
+    contents = {name: read_file(path, HINT) for name, path in paths.items()}
+    extra = sorted({path.name for path in folder.iterdir()} - {CARD, *(path.name for path in paths.values())})
+    if extra:
+        raise BundleError(f"{folder / extra[0]} is no part of a bundle: {HINT}; take it away")
+    graphs = {}
+    for name, path in paths.items():
+        graphs[name] = parse(contents[name], str(path))
+        refuse_ports(graphs[name], *card.ports(name), str(path))
+        if digest(contents[name]) != getattr(card.hashes, name):
+            raise BundleError(f"{path} does not have the hash that {CARD} declares; the two are not one bundle")
+    try:
+        found = parameters_of(graphs)
+    except BundleError as error:
+        raise BundleError(f"{folder}: {error}") from None
+    if card.parameters != found:
+        raise BundleError(f"{folder / CARD}: parameters = {card.parameters}, but the files hold {found}")
+    model = PortableModel(card, contents, graphs)
+    sizes = {paths[name].name: len(content) for name, content in contents.items()}
+    return PortableBundle(card, model, digest(card_bytes, *contents.values()), sizes)
+
+
+def load_any(folder: Path) -> AnyBundle:
+    """Read and check a bundle of either form, as its card says.
+
+    Raises:
+        BundleError: naming the file and what is wrong with it.
+    """
+    return load_portable(folder) if is_portable(read_card(folder)[1]) else load_bundle(folder)

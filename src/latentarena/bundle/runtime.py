@@ -1,0 +1,61 @@
+"""Portable graphs run by onnxruntime: bytes and arrays in, arrays out. Neither torch nor a card is needed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from latentarena.errors import BundleError
+
+__all__ = ["Array", "open_session", "run"]
+
+Array = NDArray[Any]
+QUIET = 4  # onnxruntime's log level: what is wrong comes as an exception
+
+
+def open_session(content: bytes | Path, threads: int, what: str) -> onnxruntime.InferenceSession:
+    """A graph made ready to run on the CPU, the same numbers for the same input on the same machine.
+
+    Args:
+        content: of the ONNX file, or where it is.
+        threads: that an operator may use.
+        what: its name in messages.
+
+    Raises:
+        BundleError: onnxruntime refuses it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = QUIET
+    source = content if isinstance(content, bytes) else str(content)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base of their own
+        raise BundleError(f"{what} cannot be run: {_line(error)}") from None
+
+
+def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, Array], row: tuple[int, ...], what: str) -> Array:
+    """The graph's only output, float32 (n, *row), for inputs of n rows.
+
+    Raises:
+        BundleError: it fails on them, or gives anything else.
+    """
+    try:
+        (output,) = session.run(None, dict(inputs))
+    except Exception as error:
+        raise BundleError(f"{what} failed: {_line(error)}") from None
+    expected = (len(next(iter(inputs.values()))), *row)
+    if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != expected:
+        given = f"{output.dtype} {output.shape}" if isinstance(output, np.ndarray) else type(output).__name__
+        raise BundleError(f"{what} gave {given}, expected float32 {expected}")
+    return output
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,186 @@
+"""From a PyTorch module to a plain ONNX graph for any number of rows, by torch's exporter."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from latentarena.bundle.graph import nodes
+from latentarena.errors import BundleError
+
+__all__ = ["to_onnx"]
+
+OPSET = 20
+REFUSED = {  # control flow, and what draws random numbers
+    *("If", "Loop", "Scan", "SequenceMap"),
+    *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+}
+FOLDED = 64  # numbers of a constant that is computed with in advance; weights stay what they are
+
+
+def to_onnx(
+    module: nn.Module,
+    examples: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    output: str,
+    what: str,
+    differentiated: bool = False,
+) -> ModelProto:
+    """The graph of a module.
+
+    Args:
+        module: in evaluation mode.
+        examples: an input of several rows each; 0 and 1 would be taken for constants.
+        inputs, output: their names in the graph.
+        what: the module's name in messages.
+        differentiated: the module takes gradients; it is first traced into one that does not, since the exporter alone
+            cannot.
+
+    Raises:
+        BundleError: it cannot be traced, or what comes of it is no plain function.
+    """
+    try:
+        with _quiet():
+            if differentiated:
+                plain = dict(torch.export.default_decompositions())  # no operator that is some other one's derivative
+                traced = make_fx(module, plain, tracing_mode="symbolic", _allow_non_fake_inputs=True)
+                module = traced(*examples).eval()
+            program = torch.onnx.export(
+                module,
+                examples,
+                input_names=list(inputs),
+                output_names=[output],
+                opset_version=OPSET,
+                dynamo=True,
+                dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),
+                custom_translation_table=_translations(),
+                optimize=False,
+                verbose=False,
+            )
+            assert program is not None
+            return _tidied(program.model)
+    except Exception as error:  # whatever the tracing of foreign code may come to
+        raise BundleError(f"{what} cannot be exported: {_reason(error)}") from error
+
+
+def _tidied(model: Any) -> ModelProto:
+    """The exporter's model without what it tells of its making, constants worked out, nothing left but plain ops."""
+    import onnx_ir
+    from onnx_ir.passes import common
+    from onnxscript.optimizer import fold_constants_ir
+    from onnxscript.rewriter import RewritePass
+    from onnxscript.rewriter.rules import common as rules
+
+    shapes = [  # of all rules those that take the arithmetic of shapes away; some others take quadratic time
+        rules.collapse_slice_rule,
+        rules.collapse_slice2_rule,
+        rules.squeeze_reshape_1d_rule,
+        rules.materialize_reshape_shape_rule,
+        rules.reshape_reshape_rule,
+        rules.no_op_expand_rule,
+    ]
+    fold_constants_ir(model, onnx_shape_inference=True, input_size_limit=FOLDED, output_size_limit=FOLDED)
+    tidy = onnx_ir.passes.Sequential(
+        common.InlinePass(),
+        RewritePass(shapes),
+        common.IdentityEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+        common.RemoveUnusedOpsetsPass(),
+        common.ClearMetadataAndDocStringPass(),
+    )
+    tidy(model)
+    proto: ModelProto = onnx_ir.to_proto(model)
+    proto.graph.ClearField("value_info")
+    for port in (*proto.graph.input, *proto.graph.output):
+        port.type.tensor_type.shape.dim[0].dim_param = "n"
+    for node in nodes(proto):
+        if node.domain not in ("", "ai.onnx") or node.op_type in REFUSED:
+            raise BundleError(f"the graph holds a {node.op_type}, but a portable one is plain and draws nothing")
+    return proto
+
+
+def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """What derivatives leave behind that the exporter does not know."""
+    aten = torch.ops.aten
+    return {
+        aten._new_zeros_with_same_feature_meta.default: _zeros,
+        aten.convolution_backward.default: _convolution_backward,
+    }
+
+
+def _zeros(tensor: Any, like: Any, self_num_batch_dims: int = 0) -> Any:
+    """Zeros of the shape of `like`, of which forward-mode derivatives make use."""
+    from onnxscript import opset20 as op
+
+    return op.Expand(op.Constant(value_float=0.0), op.Shape(like))  # type: ignore[type-var]
+
+
+def _convolution_backward(
+    gradient: Any,
+    data: Any,
+    weight: Any,
+    bias_sizes: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    output_mask: Any,
+) -> Any:
+    """A convolution's gradient by its input: the first of three, and all that guidance asks for."""
+    from onnxscript import opset20 as op
+
+    rest = [  # what a stride has left over at the far end
+        size - ((out - 1) * step - 2 * pad + spread * (kernel - 1) + 1)
+        for size, out, step, pad, spread, kernel in zip(
+            data.shape[2:], gradient.shape[2:], stride, padding, dilation, weight.shape[2:], strict=True
+        )
+    ]
+    return (
+        op.ConvTranspose(
+            gradient,
+            weight,
+            strides=list(stride),
+            pads=[*padding, *padding],
+            dilations=list(dilation),
+            group=groups,
+            output_padding=rest,
+        ),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on its own inside."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    """The innermost reason in a line, without the exporter's advice on its own code."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    if isinstance(error, BundleError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
