@@ -18,15 +18,16 @@ from latentarena.distill import straightness
 from latentarena.facts import machine, versions
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.metrics import class_kl, confidence, frechet_distance
+from latentarena.judge.metrics import class_kl, confidence
 from latentarena.judge.score import SEEDS, hand_out
 from latentarena.randomness import stream
+from latentarena.study.labels import labels_for
 from latentarena.study.pictures import grid, png
-from latentarena.study.scoring import labels_for, score_bundle
+from latentarena.study.scoring import LEAPS, score_bundle
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.logs import curve
 from latentarena.train.model import LatentModel
-from latentarena.train.recipe import JUMP, GeneratorConfig, Recipe, SamplingConfig
+from latentarena.train.recipe import GeneratorConfig, Recipe, SamplingConfig
 
 __all__ = [
     "COLUMNS",
@@ -51,7 +52,6 @@ PATIENCE = 60.0  # seconds of one processor
 COLUMNS = 10  # samples in the strip
 FLOWN = 256  # trajectories of straightness, FINE steps each
 FINE = 32
-LEAPS = (JUMP, "consistency")  # solvers that follow no flow
 PAIRED = 500  # images of a class between which distances are taken
 
 
@@ -308,7 +308,7 @@ def drawn(
 def point(judge: Judge, real: Verdict, seen: Verdict, asked: Tensor | None, seconds: float) -> Point:
     """The figures of one set of samples."""
     return Point(
-        frechet=frechet_distance(*seen.statistics(), *judge.reference),
+        frechet=judge.distance(seen),
         class_kl=class_kl(seen.labels, judge.frequencies),
         confidence_gap=abs(confidence(seen.probabilities) - confidence(real.probabilities)),
         accuracy=None if asked is None else accuracy(seen.labels, asked),
@@ -323,7 +323,7 @@ def guided(model: LatentModel, judge: Judge, real: Verdict, n: int, sampling: Sa
     return Guided(
         scale=sampling.guidance,
         samples=n,
-        frechet=frechet_distance(*seen.statistics(), *judge.reference),
+        frechet=judge.distance(seen),
         accuracy=None if asked is None else accuracy(seen.labels, asked),
         diversity=diversity(seen, real),
     )
@@ -352,8 +352,7 @@ def spread(features: Tensor) -> float:
 def floor(judge: Judge, real: Verdict, n: int) -> tuple[int, float]:
     """How many real test images, n or all there are, and their own Frechet distance from the train split."""
     chosen = torch.randperm(len(real.features), generator=stream("floor", n))[:n]
-    some = Verdict(real.features[chosen], real.probabilities[chosen])
-    return len(chosen), frechet_distance(*some.statistics(), *judge.reference)
+    return len(chosen), judge.distance(real.rows(chosen))
 
 
 def bend(model: LatentModel) -> float:

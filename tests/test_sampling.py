@@ -18,10 +18,11 @@ from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
 from latentarena.judge.classifier import Judge
 from latentarena.judge.score import judge_labels
+from latentarena.study.labels import labels_for
 from latentarena.study.pictures import grid
 from latentarena.study.pipeline import Prepared, prepare
 from latentarena.study.sampling import chosen_labels, sample_to_file
-from latentarena.study.scoring import labels_for, score_bundle
+from latentarena.study.scoring import score_bundle
 from latentarena.train import model as model_module
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.stages import train_model

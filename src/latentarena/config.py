@@ -6,6 +6,7 @@ Every fault is one `ConfigError` line that names the key, the value and the choi
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from latentarena.errors import ConfigError
 
-__all__ = ["Config", "override", "read_yaml", "validate"]
+__all__ = ["Config", "override", "parse_json", "read_yaml", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -88,6 +89,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(raw).__name__}")
     return raw
+
+
+def parse_json(content: bytes) -> Any:
+    """Strict JSON as plain data: no key twice, no NaN or infinity.
+
+    Raises:
+        ValueError, RecursionError: it is not; the message says why.
+    """
+    return json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in unique:
+            raise ValueError(f"key {key!r} appears twice")
+        unique[key] = value
+    return unique
 
 
 def override(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

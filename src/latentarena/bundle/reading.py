@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from latentarena.config import parse_json
 from latentarena.errors import BundleError
 
 __all__ = ["CARD", "NATIVE", "is_portable", "read_card", "read_file"]
@@ -37,7 +37,7 @@ def read_card(folder: Path) -> tuple[bytes, Any]:
     """
     content = read_file(folder / CARD, f"{NATIVE}, or of {CARD} and ONNX files", LARGEST_CARD)
     try:
-        return content, json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+        return content, parse_json(content)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{folder / CARD} is not JSON: {error}") from None
 
@@ -45,16 +45,3 @@ def read_card(folder: Path) -> tuple[bytes, Any]:
 def is_portable(raw: Any) -> bool:
     """Whether a card says that its bundle is portable; what says nothing is native."""
     return isinstance(raw, dict) and raw.get("form") == "portable"
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in unique:
-            raise ValueError(f"key {key!r} appears twice")
-        unique[key] = value
-    return unique

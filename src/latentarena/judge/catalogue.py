@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from latentarena.judge.metrics import Estimate
+from torch import Tensor
 
-__all__ = ["CATEGORIES", "METRICS", "Better", "Metric", "points"]
+from latentarena.judge.metrics import Estimate, Statistic, estimate
+
+__all__ = ["CATEGORIES", "METRICS", "Better", "Metric", "estimates", "points"]
 
 Better = Literal["lower", "higher", "near 1", "like real data"]
 Worth = Callable[[float, Estimate | None], float]
@@ -356,6 +358,19 @@ METRICS = {
     "final_flow_loss": Metric("final loss, generator", "training", "lower", 5, -INF, INF, "self-reported"),
 }
 """By name, in the order of the card."""
+
+
+def estimates(statistics: Mapping[str, Statistic], counts: Tensor) -> dict[str, Estimate]:
+    """The metrics of these names with their intervals, each cut to its range.
+
+    Args:
+        statistics: by metric.
+        counts: of `draws`, (1 + B, N).
+    """
+    return {
+        name: estimate(statistic, counts, METRICS[name].smallest, METRICS[name].largest)
+        for name, statistic in statistics.items()
+    }
 
 
 def points(figures: dict[str, float], floors: dict[str, Estimate]) -> dict[str, float]:

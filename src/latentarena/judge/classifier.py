@@ -21,7 +21,7 @@ from latentarena.config import Config
 from latentarena.data import Dataset
 from latentarena.errors import JudgeError
 from latentarena.files import digest
-from latentarena.judge.metrics import confidence, entropy, expected_calibration_error
+from latentarena.judge.metrics import confidence, entropy, expected_calibration_error, frechet_distance
 from latentarena.judge.networks import Kind, feature_width, freeze, network, pattern
 
 __all__ = ["Facts", "Judge", "Verdict"]
@@ -68,6 +68,10 @@ class Verdict:
     def labels(self) -> Tensor:
         """Arg-max classes, int64 (N,)."""
         return self.probabilities.argmax(1)
+
+    def rows(self, index: Tensor | slice) -> Verdict:
+        """What it sees in some of the images."""
+        return Verdict(self.features[index], self.probabilities[index])
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean (D,) and covariance (D, D) of the features, float64."""
@@ -166,6 +170,10 @@ class Judge:
             raise JudgeError(f"judge {self.name} looks at images {self.facts.shape}, not {tuple(images.shape[1:])}")
         features = self._features(images)
         return Verdict(features, (self._network["head"](features) / self._temperature).softmax(1))
+
+    def distance(self, seen: Verdict) -> float:
+        """Frechet distance of what it sees in some images from what it saw in the train split."""
+        return frechet_distance(*seen.statistics(), *self.reference)
 
     def verify(self, dataset: Dataset) -> Verdict:
         """Look at the full test split and hold accuracy, calibration error and band against the recorded ones.

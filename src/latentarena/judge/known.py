@@ -16,6 +16,7 @@ from latentarena.data import Dataset
 from latentarena.errors import OutputError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
+from latentarena.judge.catalogue import estimates
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import (
     Estimate,
@@ -26,7 +27,6 @@ from latentarena.judge.metrics import (
     draws,
     edge_energies,
     entropies,
-    estimate,
     frechet_of,
     gap_to_band,
     independent_ratio,
@@ -75,13 +75,14 @@ class Known:
     floors: dict[str, Estimate]
 
 
-def measure_seen(seen: Verdict, judge: Judge, counts: Tensor) -> dict[str, Estimate]:
-    """Confidence, entropy and Frechet distance of what a judge saw."""
-    return {
-        "confidence": estimate(mean_of(confidences(seen.probabilities)), counts, 0, 1),
-        "entropy": estimate(mean_of(entropies(seen.probabilities)), counts, 0),
-        "frechet": estimate(frechet_of(seen.features, *judge.reference), counts, 0),
+def measure_seen(seen: Verdict, judge: Judge, counts: Tensor, prefix: str = "") -> dict[str, Estimate]:
+    """Confidence, entropy and Frechet distance of what a judge saw, their names prefixed."""
+    statistics = {
+        "confidence": mean_of(confidences(seen.probabilities)),
+        "entropy": mean_of(entropies(seen.probabilities)),
+        "frechet": frechet_of(seen.features, *judge.reference),
     }
+    return estimates({f"{prefix}{name}": statistic for name, statistic in statistics.items()}, counts)
 
 
 def measure_images(images: Tensor, seen: Verdict, near: Neighbours, known: Known) -> dict[str, Estimate]:
@@ -93,27 +94,26 @@ def measure_images(images: Tensor, seen: Verdict, near: Neighbours, known: Known
         near: their nearest train images.
         known: what they are held against.
     """
-    judge, features, probabilities = known.judge, seen.features, seen.probabilities
-    real, frequencies = known.test.probabilities, judge.frequencies
-    balls = memberships(features, known.train, known.radii)
-    counts = draws(len(images))
-    sure, doubt = (gap_to_band(of(probabilities), of(real)) for of in (confidences, entropies))
-    return measure_seen(seen, judge, counts) | {
-        "confidence_gap": estimate(sure, counts, 0, 1),
-        "entropy_gap": estimate(doubt, counts, 0),
-        "kernel_distance": estimate(kernel_distance_of(features, known.train), counts),
-        "precision": estimate(balls.precision, counts, 0, 1),
-        "density": estimate(balls.density, counts, 0),
-        "sample_sharpness": estimate(mean_of(edge_energies(images) / known.edges), counts, 0),
-        "class_kl": estimate(class_kl_of(seen.labels, frequencies), counts, 0),
-        "classes_missing": estimate(classes_missing_of(seen.labels, frequencies), counts, 0),
-        "recall": estimate(balls.recall, counts, 0, 1),
-        "coverage": estimate(balls.coverage, counts, 0, 1),
-        "spread": estimate(spread_of(features, seen.labels, known.spreads), counts, 0),
-        "vendi": estimate(vendi_of(features), counts, 1),
-        "nearest_ratio": estimate(mean_of(near.first / known.apart), counts, 0),
-        "copies": wilson(int(near.copies.sum()), len(images)),
+    features, probabilities, real = seen.features, seen.probabilities, known.test.probabilities
+    frequencies, balls = known.judge.frequencies, memberships(features, known.train, known.radii)
+    statistics = {
+        "confidence_gap": gap_to_band(confidences(probabilities), confidences(real)),
+        "entropy_gap": gap_to_band(entropies(probabilities), entropies(real)),
+        "kernel_distance": kernel_distance_of(features, known.train),
+        "precision": balls.precision,
+        "density": balls.density,
+        "sample_sharpness": mean_of(edge_energies(images) / known.edges),
+        "class_kl": class_kl_of(seen.labels, frequencies),
+        "classes_missing": classes_missing_of(seen.labels, frequencies),
+        "recall": balls.recall,
+        "coverage": balls.coverage,
+        "spread": spread_of(features, seen.labels, known.spreads),
+        "vendi": vendi_of(features),
+        "nearest_ratio": mean_of(near.first / known.apart),
     }
+    counts = draws(len(images))
+    copies = {"copies": wilson(int(near.copies.sum()), len(images))}
+    return measure_seen(seen, known.judge, counts) | estimates(statistics, counts) | copies
 
 
 def known_of(judge: Judge, data: Dataset, samples: int) -> Known:
@@ -161,7 +161,7 @@ def _look(judge: Judge, data: Dataset, test: Verdict, samples: int) -> Known:
         apart=float(near.first.mean()),
         floors={},
     )
-    chosen = Verdict(test.features[index], test.probabilities[index])
+    chosen = test.rows(index)
     floors = measure_images(images, chosen, near, base) | {"reconstruction_gap": _linear_gap(data)}
     return replace(base, floors=floors)
 

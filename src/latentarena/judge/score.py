@@ -12,6 +12,7 @@ from torch import Tensor
 from latentarena.data import Dataset
 from latentarena.errors import JudgeError
 from latentarena.judge.card import Opinion, Score, scored
+from latentarena.judge.catalogue import estimates
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.known import Known, known_of, measure_images, measure_seen, real_index
 from latentarena.judge.metrics import (
@@ -20,9 +21,7 @@ from latentarena.judge.metrics import (
     absolute_errors,
     draws,
     edge_energies,
-    estimate,
     exactly,
-    frechet_distance,
     gaussian_gap_of,
     independent_ratio,
     mean_of,
@@ -154,7 +153,7 @@ def score(
         again = checked(subject.decode(codes), test.shape, "reconstructions")
         handed = judge_noise(samples, tuple(codes.shape[1:]), seeds[0], "prior")
         prior = checked(subject.decode(handed), generated.shape, "prior samples")
-        found |= _reconstruction(again, test) | _prior_figures(prior, judge)
+        found |= _reconstruction(again, test) | measure_seen(judge.look(prior), judge, draws(samples), "prior_")
         found |= _encoded(subject, codes, squared_errors(again, test), data)
         latents = codes, _latents(subject.encode, generated, "samples")
     return Findings(
@@ -210,18 +209,15 @@ def _latents(encode: Callable[[Tensor], Tensor], images: Tensor, what: str) -> T
 
 
 def _reconstruction(again: Tensor, test: Tensor) -> dict[str, Estimate]:
-    counts, errors = draws(len(test)), squared_errors(again, test)
-    return {
-        "mse": estimate(mean_of(errors), counts, 0, 1),
-        "ssim": estimate(mean_of(ssims(again, test)), counts, -1, 1),
-        "psnr": estimate(mean_of(psnr_of(errors)), counts),
-        "l1": estimate(mean_of(absolute_errors(again, test)), counts, 0, 1),
-        "sharpness": estimate(ratio_of(edge_energies(again), edge_energies(test)), counts, 0),
+    errors = squared_errors(again, test)
+    statistics = {
+        "mse": mean_of(errors),
+        "ssim": mean_of(ssims(again, test)),
+        "psnr": mean_of(psnr_of(errors)),
+        "l1": mean_of(absolute_errors(again, test)),
+        "sharpness": ratio_of(edge_energies(again), edge_energies(test)),
     }
-
-
-def _prior_figures(prior: Tensor, judge: Judge) -> dict[str, Estimate]:
-    return {f"prior_{k}": v for k, v in measure_seen(judge.look(prior), judge, draws(len(prior))).items()}
+    return estimates(statistics, draws(len(test)))
 
 
 def _prior_floors(floors: dict[str, Estimate]) -> dict[str, Estimate]:
@@ -232,16 +228,15 @@ def _encoded(subject: Subject, codes: Tensor, errors: Tensor, data: Dataset) -> 
     """What the latents of the test split are like, and whether the test split was trained on."""
     assert subject.encode is not None
     chosen = torch.randperm(len(data.train), generator=stream("probe"))[:TRAINED]
-    train, counts = data.train.batch(chosen), draws(len(codes))
+    train = data.train.batch(chosen)
     train_codes = _latents(subject.encode, train, "train images")
     train_errors = squared_errors(checked(subject.decode(train_codes), train.shape, "reconstructions"), train)
     right = probe(train_codes, data.train.labels[chosen], codes, data.test.labels)
-    return {
+    counted = {
         "latent_dimension": exactly(prod(codes.shape[1:])),
-        "latent_gap": estimate(gaussian_gap_of(codes), counts, 0),
-        "probe": estimate(mean_of(right), counts, 0, 1),
         "reconstruction_gap": independent_ratio(errors, train_errors),
     }
+    return counted | estimates({"latent_gap": gaussian_gap_of(codes), "probe": mean_of(right)}, draws(len(codes)))
 
 
 def _asked(seen: Verdict, asked: Tensor, classes: int) -> dict[str, Estimate]:
@@ -262,8 +257,8 @@ def _by_class(labels: Tensor, asked: Tensor, classes: int) -> Tensor:
 
 
 def _frechet_by_seed(seen: Verdict, sizes: Sequence[int], judge: Judge) -> tuple[float, ...]:
-    parts = torch.split(seen.features, list(sizes))
-    return tuple(frechet_distance(*Verdict(part, part).statistics(), *judge.reference) for part in parts)
+    parts = torch.split(torch.arange(sum(sizes)), list(sizes))
+    return tuple(judge.distance(seen.rows(part)) for part in parts)
 
 
 def _opinion(other: Judge, data: Dataset, generated: Tensor, official: Verdict, known: Known) -> Opinion:
@@ -271,7 +266,7 @@ def _opinion(other: Judge, data: Dataset, generated: Tensor, official: Verdict, 
     test, seen = other.verify(data), other.look(generated)
     distance = measure_seen(seen, other, draws(len(generated)))
     index = real_index(data, len(generated))
-    floor = measure_seen(Verdict(test.features[index], test.probabilities[index]), other, draws(len(index)))
+    floor = measure_seen(test.rows(index), other, draws(len(index)))
     return Opinion(
         judge=other.name,
         kind=other.facts.kind,

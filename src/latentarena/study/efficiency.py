@@ -14,6 +14,7 @@ from latentarena.backbone.attention import forward_mode
 from latentarena.bundle import PortableModel
 from latentarena.judge.card import Timing
 from latentarena.judge.metrics import Estimate
+from latentarena.study.labels import labels_for
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import load_recipe
 
@@ -27,7 +28,7 @@ def multiply_adds(model: LatentModel | PortableModel) -> int | None:
     """Multiply-adds of one sample, from noise to image, all steps of the model's own sampler; None if not known."""
     if isinstance(model, PortableModel):
         return model.multiply_adds
-    noise, labels = model.noise(1, 0), torch.zeros(1, dtype=torch.long) if model.conditional else None
+    noise, labels = model.noise(1, 0), labels_for(model, 1)
     with forward_mode(), FlopCounterMode(display=False) as counter:  # of attention kernels it knows the plain one
         model.generate(noise, labels)
     return int(counter.get_total_flops()) // 2
@@ -54,7 +55,7 @@ def time_sampling(model: LatentModel | PortableModel) -> Timing:
 
 def milliseconds(model: LatentModel | PortableModel, n: int) -> float:
     """For one of n samples that are drawn together."""
-    noise, labels = model.noise(n, 0), torch.arange(n) % len(model.classes) if model.conditional else None
+    noise, labels = model.noise(n, 0), labels_for(model, n)
     start = time.perf_counter()
     model.generate(noise, labels)
     return 1000 * (time.perf_counter() - start) / n

@@ -10,8 +10,8 @@ from torch import Tensor
 from latentarena.bundle import AnyBundle, Bundle, PortableModel
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder
+from latentarena.study.labels import labels_for
 from latentarena.study.pictures import FORMATS, refuse_suffix, save_animation, save_images
-from latentarena.study.scoring import labels_for
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import SamplingConfig
 

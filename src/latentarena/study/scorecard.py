@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,10 +20,9 @@ from latentarena.data import Dataset
 from latentarena.files import write_text
 from latentarena.judge.card import Opinion, ScoreCard, Timing
 from latentarena.judge.catalogue import CATEGORIES, METRICS
-from latentarena.judge.classifier import Verdict
 from latentarena.judge.contest2025 import COLUMNS
 from latentarena.judge.known import real_index
-from latentarena.judge.metrics import Estimate, confidences, frechet_distance, squared_errors
+from latentarena.judge.metrics import Estimate, confidences, squared_errors
 from latentarena.judge.score import Findings
 from latentarena.study.charts import draw_classes, draw_radar, draw_steps
 from latentarena.study.pictures import Picture, embed_figure, embed_images
@@ -115,32 +115,32 @@ def timing_words(timing: Timing) -> str:
 def contest_cells(card: ScoreCard) -> dict[str, str]:
     """The seven columns of the 2025 contest as text, in its order; a dash for a time that was not taken."""
 
-    def text(column: str) -> str:
-        if column == "time_per_sample":
-            return "–" if card.timing is None else f"{card.timing.ms_per_sample.value / 1000:.4g}"
-        value = card.contest_2025[column]
+    def text(column: str, value: float | None) -> str:
         if value is None:
+            return "–"
+        if value == math.inf:
             return "∞"
-        return f"{value:,.0f}" if column == "total_params" else f"{value:.5g}"
+        digits = {"total_params": ",.0f", "time_per_sample": ".4g"}.get(column, ".5g")
+        return f"{value:{digits}}"
 
-    return {column: text(column) for column in COLUMNS}
+    return {column: text(column, value) for column, value in _contest(card).items()}
 
 
 def contest_line(card: ScoreCard) -> str:
     """A CSV line as in the 2025 contest's leaderboard, without ranks: team, no time, latent, columns."""
-
-    def text(column: str) -> str:
-        if column == "time_per_sample":
-            return "" if card.timing is None else f"{card.timing.ms_per_sample.value / 1000:.16g}"
-        value = card.contest_2025[column]
-        return "inf" if value is None else f"{value:.16g}"
-
-    cells = [text(column) for column in COLUMNS]
+    cells = ["" if value is None else f"{value:.16g}" for value in _contest(card).values()]
     team = " ".join(card.model.split())
     team = f"'{team}" if team.startswith(("=", "+", "-", "@")) else team  # or a spreadsheet would compute it
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="").writerow([team, "", "x".join(map(str, card.latent)), *cells])
     return buffer.getvalue()
+
+
+def _contest(card: ScoreCard) -> dict[str, float | None]:
+    """The seven columns in their order; None for a time that was not taken."""
+    seconds = None if card.timing is None else card.timing.ms_per_sample.value / 1000
+    known = {column: math.inf if value is None else value for column, value in card.contest_2025.items()}
+    return {column: seconds if column == "time_per_sample" else known[column] for column in COLUMNS}
 
 
 def references(dataset: str) -> dict[str, dict[str, float]]:
@@ -187,8 +187,7 @@ def steps_floor(findings: Findings, data: Dataset) -> float:
     """The Frechet distance of as many real test images as there are samples in a card's `by_steps`."""
     known = findings.known
     index = real_index(data, min(len(findings.generated), SWEPT))
-    seen = Verdict(known.test.features[index], known.test.probabilities[index])
-    return frechet_distance(*seen.statistics(), *known.judge.reference)
+    return known.judge.distance(known.test.rows(index))
 
 
 def environment() -> Environment:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from latentarena import __version__
 from latentarena.bundle import AnyBundle, PortableModel, Provenance
@@ -15,24 +14,22 @@ from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
 from latentarena.facts import machine, source_digest, versions
-from latentarena.judge.card import Score, ScoreCard
+from latentarena.judge.card import Score, ScoreCard, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
-from latentarena.judge.metrics import exactly, frechet_distance
+from latentarena.judge.metrics import exactly
 from latentarena.judge.score import SAMPLES, SEEDS, Findings, Subject, judge_labels, judge_noise, score
 from latentarena.study.efficiency import multiply_adds, time_sampling
+from latentarena.study.labels import labels_for
 from latentarena.train.model import LatentModel
+from latentarena.train.recipe import JUMP
 
-__all__ = ["SWEPT", "data_of", "labels_for", "score_bundle", "subject_of"]
+__all__ = ["LEAPS", "SWEPT", "data_of", "score_bundle", "subject_of"]
 
 SWEPT = 1000  # samples at other numbers of steps
 FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
-
-
-def labels_for(model: LatentModel | PortableModel, n: int) -> Tensor | None:
-    """Labels for n samples of a conditional model, every class in turn, int64 (n,); None if unconditional."""
-    return torch.arange(n) % len(model.classes) if model.conditional else None
+LEAPS = (JUMP, "consistency")  # solvers that follow no flow
 
 
 def data_of(bundle: AnyBundle, root: Path | None) -> Dataset:
@@ -145,12 +142,11 @@ def platform() -> str:
 def _flow(model: LatentModel) -> dict[str, Score]:
     """How far the flow's trajectories are from straight lines; nothing for what is no flow on the straight path."""
     generator = model.architecture.generator
-    if generator.path != "straight" or model.architecture.sampling.solver in ("jump", "consistency"):
+    if generator.path != "straight" or model.architecture.sampling.solver in LEAPS:
         return {}
     noise = judge_noise(FLOWN, model.latent_shape, SEEDS[0], "straightness")
-    labels = torch.arange(FLOWN) % len(model.architecture.classes) if generator.conditional else None
-    bend = straightness(model.path, model.denoise, noise, labels, FINE)
-    return {"straightness": Score(**exactly(float(bend)).model_dump())}
+    bend = straightness(model.path, model.denoise, noise, labels_for(model, FLOWN), FINE)
+    return scored({"straightness": exactly(bend)}, {})
 
 
 def _cost(bundle: AnyBundle) -> dict[str, Score]:
@@ -159,7 +155,7 @@ def _cost(bundle: AnyBundle) -> dict[str, Score]:
         "bytes": sum(bundle.files.values()),
         "macs": multiply_adds(bundle.model),
     }
-    return {name: Score(**exactly(value).model_dump()) for name, value in figures.items() if value is not None}
+    return scored({name: exactly(value) for name, value in figures.items() if value is not None}, {})
 
 
 def _training(made: Provenance) -> dict[str, Score]:
@@ -172,7 +168,7 @@ def _training(made: Provenance) -> dict[str, Score]:
     stages = [name for name in ("finetune", "autoencoder") if name in made.losses]
     figures |= {"final_loss": made.losses[stages[0]]} if stages else {}
     figures |= {"final_flow_loss": made.losses["generator"]} if "generator" in made.losses else {}
-    return {name: Score(**exactly(value).model_dump()) for name, value in figures.items()}
+    return scored({name: exactly(value) for name, value in figures.items()}, {})
 
 
 def _by_steps(model: LatentModel, judge: Judge, n: int, seed: int) -> dict[int, float]:
@@ -183,5 +179,5 @@ def _by_steps(model: LatentModel, judge: Judge, n: int, seed: int) -> dict[int, 
     found = {}
     for steps in sorted({1, max(1, own.steps // 4), max(1, own.steps // 2), own.steps, 2 * own.steps}):
         seen = judge.look(model.generate(noise, labels, own.but(steps=steps), seed))
-        found[steps] = frechet_distance(*seen.statistics(), *judge.reference)
+        found[steps] = judge.distance(seen)
     return found

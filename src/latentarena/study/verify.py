@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.bundle import AnyBundle
-from latentarena.config import validate
+from latentarena.config import parse_json, validate
 from latentarena.errors import ConfigError, JudgeError
 from latentarena.facts import source_digest
 from latentarena.judge.card import ScoreCard
@@ -82,7 +81,7 @@ def read_card(path: Path) -> ScoreCard:
     try:
         if path.stat().st_size > LARGEST:
             raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no score card")
-        raw = json.loads(path.read_bytes())
+        raw = parse_json(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}; arena judge BUNDLE --json writes a card") from None
     except (ValueError, RecursionError) as error:
