@@ -28,7 +28,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[site,dev]'
 	$(PIP) --no-deps torchcfm # it asks for all of torchdyn and torchvision; the tests use a part that needs neither
 	@touch $@
 

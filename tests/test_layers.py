@@ -16,7 +16,7 @@ import latentarena
 HOME = Path(latentarena.__file__).parent
 LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"errors", "registry", "files", "config", "randomness", "facts"},
-    {"data"},
+    {"data", "sandbox"},
     {"autoencoder"},
     {"latents"},
     {"process", "backbone"},
@@ -25,6 +25,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"train"},
     {"bundle", "judge"},
     {"study"},
+    {"arena"},
     {"cli"},
     {"__main__"},
 ]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from latentarena.cli import bundles, contests
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
 __all__ = ["app"]
@@ -36,6 +37,8 @@ judge_app = typer.Typer(cls=_ScoreByDefault, no_args_is_help=True, context_setti
 recipes_app = typer.Typer(invoke_without_command=True, context_settings=HELP, rich_markup_mode=None)
 app.add_typer(judge_app, name="judge", help="Score a bundle (arena judge BUNDLE), or train a judge.")
 app.add_typer(recipes_app, name="recipes", help="List the recipes, or show one.")
+app.add_typer(bundles.app)
+app.add_typer(contests.app)
 
 
 def _complete_recipe(incomplete: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""The arena: contests, their store, ranking and boards. Nothing but the worker needs torch."""

@@ -1,0 +1,1 @@
+"""Sandboxes: programs that nobody here wrote, run where they can hurt nobody."""
