@@ -16,7 +16,7 @@ import latentarena
 HOME = Path(latentarena.__file__).parent
 LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"errors", "registry", "files", "config", "randomness", "facts"},
-    {"data", "sandbox"},
+    {"data", "sandbox", "gates"},
     {"autoencoder"},
     {"latents"},
     {"process", "backbone"},
