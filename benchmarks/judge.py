@@ -30,16 +30,15 @@ from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.errors import ArenaError
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import make_folder, write_json, write_text
-from latentarena.judge.card import Opinion, Score, ScoreCard, scored
+from latentarena.judge.card import Opinion, Score, ScoreCard, read_card, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.diagnosis import disagreement
 from latentarena.judge.known import known_of, measure_images
 from latentarena.judge.metrics import nearest, ssims
 from latentarena.judge.score import SAMPLES, Subject, judge_noise, score
 from latentarena.judge.training import judge_for, opinions_for
-from latentarena.study.scorecard import REFERENCES
 from latentarena.study.scoring import score_bundle
-from latentarena.study.verify import read_card
+from latentarena.study.wording import REFERENCES
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_names
 

@@ -16,10 +16,10 @@ from latentarena.config import Config, validate
 from latentarena.data import Dataset
 from latentarena.distill import straightness
 from latentarena.facts import machine, versions
-from latentarena.judge.card import ScoreCard
+from latentarena.judge.card import SEEDS, ScoreCard
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import class_kl, confidence
-from latentarena.judge.score import SEEDS, hand_out
+from latentarena.judge.score import hand_out
 from latentarena.randomness import stream
 from latentarena.study.labels import labels_for
 from latentarena.study.pictures import grid, png

@@ -10,10 +10,8 @@ import yaml
 from conftest import Arena
 from latentarena import __version__
 from latentarena.cli.app import _complete_recipe, app
-from latentarena.judge.card import ScoreCard
-from latentarena.judge.catalogue import METRICS
-from latentarena.judge.contest2025 import COLUMNS
-from latentarena.judge.score import SEEDS
+from latentarena.judge.card import SEEDS, ScoreCard
+from latentarena.judge.catalogue import COLUMNS, METRICS
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_about, recipe_names
 

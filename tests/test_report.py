@@ -18,8 +18,8 @@ from latentarena.judge.classifier import Judge
 from latentarena.randomness import stream
 from latentarena.study.pipeline import Prepared, run
 from latentarena.study.report import write_report
-from latentarena.study.scorecard import rows_by_category
 from latentarena.study.scoring import score_bundle
+from latentarena.study.wording import rows_by_category
 from latentarena.train.recipe import Recipe, load_recipe
 from pages import Page
 

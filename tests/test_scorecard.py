@@ -15,28 +15,23 @@ from latentarena.bundle import Bundle, save_bundle
 from latentarena.cli.console import print_card, print_contest
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.card import Advice, Opinion, ScoreCard, Timing
-from latentarena.judge.catalogue import CATEGORIES, METRICS
+from latentarena.judge.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.contest2025 import COLUMNS
 from latentarena.judge.metrics import Estimate
 from latentarena.judge.score import Findings, _asked
-from latentarena.study import scorecard
+from latentarena.study import wording
 from latentarena.study.poster import WIDTH, write_poster
 from latentarena.study.scorecard import (
-    CLEAN,
-    contest_cells,
-    contest_line,
     environment,
     least_sure,
     nearest_pairs,
-    references,
-    rows_by_category,
     section,
     steps_floor,
     worst_reconstructions,
     write_page,
 )
 from latentarena.study.scoring import score_bundle
+from latentarena.study.wording import CLEAN, contest_cells, contest_line, references, rows_by_category
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import load_recipe
 from pages import Page
@@ -241,11 +236,11 @@ def test_contest_columns_are_in_their_order_and_infinity_is_shown(judged: Judged
 def test_references_are_read_by_name_and_absent_ones_are_none(
     judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert references("mnist") == json.loads((scorecard.REFERENCES / "mnist.json").read_text())
+    assert references("mnist") == json.loads((wording.REFERENCES / "mnist.json").read_text())
     assert references("../references/mnist") == references("folder:/x") == {}
     known = {"<i>old": {"quality": 41.5, "training": 3.0}, "$new^": {"reconstruction": 77.7}}
     (tmp_path / f"{judged[0].dataset}.json").write_text(json.dumps(known))
-    monkeypatch.setattr(scorecard, "REFERENCES", tmp_path)
+    monkeypatch.setattr(wording, "REFERENCES", tmp_path)
     assert references(judged[0].dataset) == known
     page = page_of(judged, tmp_path / "card.html")
     assert {"<i>old", "$new^", "41.5", "77.7"} <= set(page.text)

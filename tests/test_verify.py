@@ -15,10 +15,10 @@ from latentarena.bundle import Bundle, load_bundle
 from latentarena.cli.console import print_check
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError
-from latentarena.judge.card import Advice, Opinion, ScoreCard
+from latentarena.judge.card import Advice, Opinion, ScoreCard, read_card
 from latentarena.judge.classifier import Judge
 from latentarena.study.scoring import score_bundle
-from latentarena.study.verify import differences, read_card, recompute
+from latentarena.study.verify import differences, recompute
 
 
 @pytest.fixture(scope="module")

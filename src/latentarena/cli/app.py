@@ -333,7 +333,8 @@ def verify(
     """Recompute a score card from its bundle and compare; the exit status is 1 where they differ."""
     from latentarena.bundle import load_any
     from latentarena.cli.console import print_check, quiet_logs, show_training
-    from latentarena.study.verify import read_card, recompute
+    from latentarena.judge.card import read_card
+    from latentarena.study.verify import recompute
 
     quiet_logs()
     claimed = read_card(card)

@@ -24,8 +24,8 @@ from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import CATEGORIES
 from latentarena.judge.classifier import Judge
 from latentarena.study.pipeline import Results
-from latentarena.study.scorecard import CLEAN, contest_cells, contest_line, rows_by_category, timing_words
 from latentarena.study.verify import differences
+from latentarena.study.wording import CLEAN, contest_cells, contest_line, rows_by_category, timing_words
 from latentarena.train.loop import Tick
 
 __all__ = [

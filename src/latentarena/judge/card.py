@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
-from latentarena.config import Config
+from latentarena.config import Config, parse_json, validate
+from latentarena.errors import ConfigError
 from latentarena.files import digest_json
 from latentarena.judge.catalogue import points
-from latentarena.judge.metrics import Estimate
+from latentarena.judge.interval import Estimate
 
-__all__ = ["Advice", "Opinion", "Score", "ScoreCard", "Timing", "scored"]
+__all__ = ["FEWEST", "MOST", "SEEDS", "Advice", "Opinion", "Score", "ScoreCard", "Timing", "read_card", "scored"]
+
+SEEDS = (2025, 2026, 2027, 2028, 2029)  # of the noise and labels that the judge hands in
+FEWEST, MOST = 100, 1_000_000  # samples of a card
+LARGEST = 1 << 20  # bytes of a card
 
 
 class Score(Estimate):
@@ -153,3 +159,25 @@ class ScoreCard(Config):
 def scored(found: Mapping[str, Estimate], floors: Mapping[str, Estimate]) -> dict[str, Score]:
     """Estimates beside their floors, where they have one."""
     return {name: Score(**one.model_dump(), real=floors.get(name)) for name, one in found.items()}
+
+
+def read_card(path: Path) -> ScoreCard:
+    """Read a score card.
+
+    Raises:
+        ConfigError: one line that names the file and what is wrong with it.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no score card")
+        raw = parse_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; arena judge BUNDLE --json writes a card") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from None
+    card = validate(ScoreCard, raw, str(path))
+    if not FEWEST <= card.samples <= MOST:
+        raise ConfigError(f"{path}: samples = {card.samples}: a card has between {FEWEST:,} and {MOST:,}")
+    if card.seeds != SEEDS:
+        raise ConfigError(f"{path}: seeds = {list(card.seeds)}: the judge's own are {list(SEEDS)}")
+    return card

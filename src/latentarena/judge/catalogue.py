@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor
+from latentarena.judge.interval import Estimate
 
-from latentarena.judge.metrics import Estimate, Statistic, estimate
-
-__all__ = ["CATEGORIES", "METRICS", "Better", "Metric", "estimates", "points"]
+__all__ = ["CATEGORIES", "COLUMNS", "METRICS", "Better", "Metric", "points"]
 
 Better = Literal["lower", "higher", "near 1", "like real data"]
 Worth = Callable[[float, Estimate | None], float]
@@ -25,6 +23,9 @@ CATEGORIES = {
     "training": "Training",
 }
 """The six categories of the 2025 contest, by name."""
+
+COLUMNS = ("total_params", "time_per_sample", "mse", "ssim", "entropy", "kl_div_classes", "gen_confidence")
+"""The columns of the board of 2025, in its order."""
 
 
 @dataclass(frozen=True)
@@ -358,19 +359,6 @@ METRICS = {
     "final_flow_loss": Metric("final loss, generator", "training", "lower", 5, -INF, INF, "self-reported"),
 }
 """By name, in the order of the card."""
-
-
-def estimates(statistics: Mapping[str, Statistic], counts: Tensor) -> dict[str, Estimate]:
-    """The metrics of these names with their intervals, each cut to its range.
-
-    Args:
-        statistics: by metric.
-        counts: of `draws`, (1 + B, N).
-    """
-    return {
-        name: estimate(statistic, counts, METRICS[name].smallest, METRICS[name].largest)
-        for name, statistic in statistics.items()
-    }
 
 
 def points(figures: dict[str, float], floors: dict[str, Estimate]) -> dict[str, float]:

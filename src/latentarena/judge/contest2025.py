@@ -15,9 +15,8 @@ from torch import Tensor
 from latentarena.judge.classifier import Verdict
 from latentarena.judge.metrics import confidence, mse, ssim
 
-__all__ = ["COLUMNS", "contest_2025"]
+__all__ = ["contest_2025"]
 
-COLUMNS = ("total_params", "time_per_sample", "mse", "ssim", "entropy", "kl_div_classes", "gen_confidence")
 ORIGINALS, SAMPLES = 256, 2048
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,17 +17,19 @@ from latentarena.data import Dataset
 from latentarena.errors import OutputError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
-from latentarena.judge.catalogue import estimates
+from latentarena.judge.catalogue import METRICS
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import (
     Estimate,
     Neighbours,
+    Statistic,
     class_kl_of,
     classes_missing_of,
     confidences,
     draws,
     edge_energies,
     entropies,
+    estimate,
     frechet_of,
     gap_to_band,
     independent_ratio,
@@ -42,12 +45,25 @@ from latentarena.judge.metrics import (
 )
 from latentarena.randomness import stream
 
-__all__ = ["Known", "known_of", "measure_images", "measure_seen", "real_index"]
+__all__ = ["Known", "estimates", "known_of", "measure_images", "measure_seen", "real_index"]
 
 log = logging.getLogger(__name__)
 REFERENCE = 10_000  # train images that neighbourhoods are taken among
 KEPT = 16  # files in the cache
 COMPONENTS = 32
+
+
+def estimates(statistics: Mapping[str, Statistic], counts: Tensor) -> dict[str, Estimate]:
+    """The metrics of these names with their intervals, each cut to its range.
+
+    Args:
+        statistics: by metric.
+        counts: of `draws`, (1 + B, N).
+    """
+    return {
+        name: estimate(statistic, counts, METRICS[name].smallest, METRICS[name].largest)
+        for name, statistic in statistics.items()
+    }
 
 
 @dataclass(frozen=True)

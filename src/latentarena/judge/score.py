@@ -11,10 +11,9 @@ from torch import Tensor
 
 from latentarena.data import Dataset
 from latentarena.errors import JudgeError
-from latentarena.judge.card import Opinion, Score, scored
-from latentarena.judge.catalogue import estimates
+from latentarena.judge.card import SEEDS, Opinion, Score, scored
 from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.known import Known, known_of, measure_images, measure_seen, real_index
+from latentarena.judge.known import Known, estimates, known_of, measure_images, measure_seen, real_index
 from latentarena.judge.metrics import (
     Estimate,
     Neighbours,
@@ -35,10 +34,9 @@ from latentarena.judge.metrics import (
 )
 from latentarena.randomness import stream
 
-__all__ = ["SAMPLES", "SEEDS", "Findings", "Subject", "checked", "hand_out", "judge_labels", "judge_noise", "score"]
+__all__ = ["SAMPLES", "Findings", "Subject", "checked", "hand_out", "judge_labels", "judge_noise", "score"]
 
 SAMPLES = 10_000
-SEEDS = (2025, 2026, 2027, 2028, 2029)
 TRAINED = 10_000  # train images that are encoded, for the linear probe and the reconstruction gap
 TOLERANCE = 1e-3  # outside the declared range, for rounding
 

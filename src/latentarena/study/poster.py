@@ -21,14 +21,11 @@ from latentarena.judge.score import Findings
 from latentarena.study.charts import ACCENT, INK, SOFT, draw_classes, draw_radar, draw_steps
 from latentarena.study.pictures import grid, plain
 from latentarena.study.scorecard import (
-    CLEAN,
     nearest_pairs,
-    references,
-    row_of,
     steps_floor,
-    timing_words,
     worst_reconstructions,
 )
+from latentarena.study.wording import CLEAN, references, row_of, timing_words
 
 __all__ = ["WIDTH", "poster", "write_poster"]
 

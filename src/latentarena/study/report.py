@@ -15,9 +15,9 @@ from torch.nn.functional import pad
 from latentarena.bundle import Bundle
 from latentarena.data import Dataset
 from latentarena.files import write_text
-from latentarena.judge.card import ScoreCard
+from latentarena.judge.card import SEEDS, ScoreCard
 from latentarena.judge.classifier import Judge
-from latentarena.judge.score import SEEDS, Findings, judge_labels
+from latentarena.judge.score import Findings, judge_labels
 from latentarena.sample import last
 from latentarena.study.charts import ACCENT
 from latentarena.study.pictures import Picture, embed_figure, plain

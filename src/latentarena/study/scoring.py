@@ -14,12 +14,12 @@ from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
 from latentarena.facts import machine, source_digest, versions
-from latentarena.judge.card import Score, ScoreCard, scored
+from latentarena.judge.card import SEEDS, Score, ScoreCard, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
 from latentarena.judge.metrics import exactly
-from latentarena.judge.score import SAMPLES, SEEDS, Findings, Subject, judge_labels, judge_noise, score
+from latentarena.judge.score import SAMPLES, Findings, Subject, judge_labels, judge_noise, score
 from latentarena.study.efficiency import multiply_adds, time_sampling
 from latentarena.study.labels import labels_for
 from latentarena.train.model import LatentModel

@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.bundle import AnyBundle
-from latentarena.config import parse_json, validate
-from latentarena.errors import ConfigError, JudgeError
+from latentarena.errors import JudgeError
 from latentarena.facts import source_digest
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.classifier import Judge
-from latentarena.judge.score import SEEDS
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.study.scoring import data_of, score_bundle
 from latentarena.train.stages import Watch
 
-__all__ = ["FEWEST", "MOST", "Difference", "differences", "read_card", "recompute"]
+__all__ = ["Difference", "differences", "recompute"]
 
-FEWEST, MOST = 100, 1_000_000  # samples of a card
-LARGEST = 1 << 20  # bytes of a card
 RELATIVE, ABSOLUTE = 1e-3, 1e-6  # how far figures of another platform may lie apart
 
 Leaf = str | float | None
@@ -70,28 +66,6 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Leaf]]:
             yield from _leaves(part, f"{name}.{key}" if name else str(key))
     else:
         yield name, value
-
-
-def read_card(path: Path) -> ScoreCard:
-    """Read a score card.
-
-    Raises:
-        ConfigError: one line that names the file and what is wrong with it.
-    """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no score card")
-        raw = parse_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; arena judge BUNDLE --json writes a card") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from None
-    card = validate(ScoreCard, raw, str(path))
-    if not FEWEST <= card.samples <= MOST:
-        raise ConfigError(f"{path}: samples = {card.samples}: a card has between {FEWEST:,} and {MOST:,}")
-    if card.seeds != SEEDS:
-        raise ConfigError(f"{path}: seeds = {list(card.seeds)}: the judge's own are {list(SEEDS)}")
-    return card
 
 
 def recompute(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentarena.config import Config
+from latentarena.judge.interval import Estimate
 from latentarena.randomness import stream
 
 __all__ = [
@@ -32,18 +32,6 @@ Statistic = Callable[[Tensor], Tensor]
 
 ROUNDS = 200
 SURE = 0.95
-
-
-class Estimate(Config):
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def meets(self, other: Estimate) -> bool:
-        """Whether the two intervals overlap."""
-        return self.low <= other.high and other.low <= self.high
 
 
 def draws(n: int, rounds: int = ROUNDS) -> Tensor:

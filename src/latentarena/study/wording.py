@@ -1,0 +1,127 @@
+"""A score card in words: its figures as text, as tables and pages show them. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from latentarena.judge.card import ScoreCard, Timing
+from latentarena.judge.catalogue import CATEGORIES, COLUMNS, METRICS
+from latentarena.judge.interval import Estimate
+
+__all__ = [
+    "CLEAN",
+    "REFERENCES",
+    "Row",
+    "contest_cells",
+    "contest_line",
+    "references",
+    "row_of",
+    "rows_by_category",
+    "timing_words",
+]
+
+CLEAN = "Nothing was found that calls for advice."
+REFERENCES = Path(__file__).parent / "references"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric as text: empty where there is no such thing."""
+
+    title: str
+    what: str
+    value: str
+    interval: str
+    real: str
+    real_interval: str
+    better: str
+    like_real: bool
+
+
+def rows_by_category(card: ScoreCard) -> dict[str, list[Row]]:
+    """The scores of a card in words, by category, in the order of the catalogue; categories without any left out."""
+    rows: dict[str, list[Row]] = {}
+    for category in CATEGORIES:
+        names = [name for name, metric in METRICS.items() if metric.category == category and name in card.scores]
+        if names:
+            rows[category] = [row_of(card, name) for name in names]
+    return rows
+
+
+def row_of(card: ScoreCard, name: str) -> Row:
+    """A metric of the card in words."""
+    metric, score = METRICS[name], card.scores[name]
+    return Row(
+        title=metric.title,
+        what=metric.what,
+        value=_text(score.value, metric.decimals),
+        interval=_interval(score, metric.decimals),
+        real="" if score.real is None else _text(score.real.value, metric.decimals),
+        real_interval="" if score.real is None else _interval(score.real, metric.decimals),
+        better=metric.better,
+        like_real=score.at_floor,
+    )
+
+
+def _text(value: float, decimals: int) -> str:
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0, for there is a minus zero
+
+
+def _interval(one: Estimate, decimals: int) -> str:
+    """The two ends; empty for a figure that is counted and not estimated."""
+    exact = one.low == one.value == one.high
+    return "" if exact else f"[{_text(one.low, decimals)}, {_text(one.high, decimals)}]"
+
+
+def timing_words(timing: Timing) -> str:
+    """What sampling took, in a sentence."""
+    one, threads = timing.ms_per_sample, f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
+    return (
+        f"{one.value:.4g} ms a sample ({one.low:.4g} to {one.high:.4g}) on {threads}, {timing.batch} at a time, median "
+        f"of {timing.repeats}; {timing.ratio:.3g} times the reference model's {timing.reference_ms:.4g} ms"
+    )
+
+
+def contest_cells(card: ScoreCard) -> dict[str, str]:
+    """The seven columns of the 2025 contest as text, in its order; a dash for a time that was not taken."""
+
+    def text(column: str, value: float | None) -> str:
+        if value is None:
+            return "–"
+        if value == math.inf:
+            return "∞"
+        digits = {"total_params": ",.0f", "time_per_sample": ".4g"}.get(column, ".5g")
+        return f"{value:{digits}}"
+
+    return {column: text(column, value) for column, value in _contest(card).items()}
+
+
+def contest_line(card: ScoreCard) -> str:
+    """A CSV line as in the 2025 contest's leaderboard, without ranks: team, no time, latent, columns."""
+    cells = ["" if value is None else f"{value:.16g}" for value in _contest(card).values()]
+    team = " ".join(card.model.split())
+    team = f"'{team}" if team.startswith(("=", "+", "-", "@")) else team  # or a spreadsheet would compute it
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow([team, "", "x".join(map(str, card.latent)), *cells])
+    return buffer.getvalue()
+
+
+def _contest(card: ScoreCard) -> dict[str, float | None]:
+    """The seven columns in their order; None for a time that was not taken."""
+    seconds = None if card.timing is None else card.timing.ms_per_sample.value / 1000
+    known = {column: math.inf if value is None else value for column, value in card.contest_2025.items()}
+    return {column: seconds if column == "time_per_sample" else known[column] for column in COLUMNS}
+
+
+def references(dataset: str) -> dict[str, dict[str, float]]:
+    """Points of models that are well known, by model and category; empty where none were measured on this data."""
+    known = {path.stem: path for path in REFERENCES.glob("*.json")}
+    if dataset not in known:
+        return {}
+    return cast(dict[str, dict[str, float]], json.loads(known[dataset].read_text()))
