@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,8 @@ def private_cache(common: Path) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # the models are tiny: threads that wait for each other cost more than they do
     torch.set_num_threads(1)
 
+
+OUTCOMES = ("passed", "failed", "error", "skipped")
 
 Arena = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -82,3 +84,20 @@ def digits_judge(tiny_run: Path) -> Judge:
 def tiny_bundle(tiny_run: Path) -> Bundle:
     """The tiny run's bundle."""
     return load_bundle(tiny_run / "bundle")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """The last line: how much of the hostile corpus was contained. Workers of xdist report to the first process."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    nodes = {
+        name: {one.nodeid for one in reporter.stats.get(name, []) if "corpus" in one.keywords} for name in OUTCOMES
+    }
+    total = len(set().union(*nodes.values()))
+    if total:
+        contained = len(nodes["passed"] - nodes["failed"] - nodes["error"])
+        missing = f", {len(nodes['skipped'])} not run: -rs says why" if nodes["skipped"] else ""
+        reporter.write_line(f"hostile corpus: {contained} of {total} contained{missing}")

@@ -1,0 +1,1 @@
+"""The hostile corpus: generated cases for rows 1 to 22 of the threat matrix, counted as 'contained' or not."""
