@@ -60,7 +60,7 @@ def test_every_ranked_direction_is_the_catalogue_s() -> None:
         (changed(opens="2026-01-01T00:00:00"), ["opens", "timezone"]),
         (changed(opens="2026-01-02T00:00:00Z", closes="2026-01-01T00:00:00Z"), ["closes", "is not after opens"]),
         (changed(thresholds=[{"field": "mze", "op": "<=", "value": 1}]), ["thresholds: field 'mze' is unknown"]),
-        (changed(thresholds=[{"field": "overall_rank", "op": "<=", "value": 1}]), ["'overall_rank' is unknown"]),
+        (changed(thresholds=[{"field": "place", "op": "<=", "value": 1}]), ["'place' is unknown"]),
         (changed(thresholds=[{"field": "mse", "op": "=<", "value": 1}]), ["thresholds.0.op = '=<'", "'<='"]),
         (changed(thresholds=[{"field": "mse", "op": "in", "value": 1}]), ["op 'in' takes a list"]),
         (changed(thresholds=[{"field": "mse", "op": "<=", "value": [1]}]), ["op '<=' takes one value"]),

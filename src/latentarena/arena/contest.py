@@ -48,8 +48,9 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-FACTS = ("latent_numbers", "steps", "guidance", "solver", "dataset", "notice", "form", "verified", "overall_rank")
-"""Fields of rules beside the metrics; `points.CATEGORY`, `CATEGORY_rank` and `bundle.KEY.KEY` are fields too."""
+FACTS = ("latent_numbers", "samples", "steps", "guidance", "solver", "dataset", "notice", "form", "verified", "points")
+"""Fields of rules beside the metrics; `points.CATEGORY` and `bundle.KEY.KEY`, and for awards the ranks `place` and
+`CATEGORY_rank`, are fields too."""
 
 
 def _better(metric: str) -> Better | None:
@@ -119,7 +120,8 @@ class Rule(Config):
     """A condition on a field of an entry; a field that is missing fails it.
 
     Attributes:
-        field: a metric, or one of `FACTS`, `points.CATEGORY`, `CATEGORY_rank`, or `bundle.KEY` of the bundle's card.
+        field: a metric, or one of `FACTS`, `points.CATEGORY`, or `bundle.KEY` of the bundle's card; for awards also
+            `place` and `CATEGORY_rank`.
         op: how to compare.
         value: with what; a list for `in` and `not in`.
     """
@@ -163,7 +165,7 @@ class Award(Config):
     name: str = Field(min_length=1, max_length=60)
     about: str = Field(default="", max_length=300)
     where: tuple[Rule, ...] = ()
-    field: str = "overall_rank"
+    field: str = "place"
     better: Literal["lower", "higher"] = "lower"
 
 
@@ -271,12 +273,15 @@ class Contest(Config):
                 known = ", ".join(self.directions)
                 raise ValueError(f"metric {measure.metric!r} is unknown or not ranked; choose from {known}")
         _refuse_twice("metric", [measure.metric for measure in self.measures])
+        for category in self.categories:
+            if len(category.metrics) > 1 and category.name in self.metrics:
+                raise ValueError(f"category {category.name!r} has the name of a metric; call it something else")
 
     def _refuse_field(self, where: str, field: str, ranks: bool = True) -> None:
         """Refuse a field that no entry can have; ranks are not yet known to thresholds and tie breaks."""
-        of_ranks = ["overall_rank", *(f"{category.name}_rank" for category in self.categories)]
-        known = [one for one in (*self.metrics, *FACTS) if one not in of_ranks]
-        known += [*(f"points.{category}" for category in CATEGORIES), *(of_ranks if ranks else [])]
+        known = [*self.metrics, *FACTS, *(f"points.{category}" for category in CATEGORIES)]
+        if ranks:
+            known += ["place", *(f"{category.name}_rank" for category in self.categories)]
         if field not in known and not re.fullmatch(r"bundle(\.\w+)+", field):
             raise ValueError(f"{where}: field {field!r} is unknown; choose from {', '.join(known)}, bundle.KEY")
 

@@ -2,8 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 __all__ = ["app"]
 
 app = typer.Typer()
+board_app = typer.Typer(
+    no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode=None
+)
+app.add_typer(board_app, name="board", help="Rank a table, or build a board that needs no server.")
+
+ContestOption = Annotated[
+    str, typer.Option("--contest", metavar="NAME|FILE", help="contest-2025, open, or a contest file, .yaml.")
+]
+
+
+@board_app.command("rank")
+def board_rank(
+    raw: Annotated[Path, typer.Argument(metavar="RAW.csv", help="One row for each entry, one column for each figure.")],
+    contest: ContestOption = "contest-2025",
+    out: Annotated[Path | None, typer.Option(help="Write the table with its ranks, best first, as CSV.")] = None,
+) -> None:
+    """Rank a table of raw figures by a contest's rules."""
+    from latentarena.arena.contest import load_contest
+    from latentarena.arena.spreadsheet import rank_table, write_csv
+    from latentarena.cli.boards import print_ranked
+    from latentarena.files import make_folder, write_text
+
+    rules = load_contest(contest)
+    ranked = rank_table(raw, rules)
+    print_ranked(ranked, rules)
+    if out is not None:
+        make_folder(out.parent)
+        write_text(out, write_csv(ranked.header, ranked.rows))

@@ -1,0 +1,283 @@
+"""The board as data: which entries stand on it, where, by what, and what must be said about it. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+from pydantic import Field
+
+from latentarena.arena.contest import Award, Better, Contest
+from latentarena.arena.entries import Entry, counting, mean_points, refusal, row_of
+from latentarena.arena.ranking import ROUNDS, Figure, Placed, Row, Stability, dependences, rank, stability
+from latentarena.config import Config
+from latentarena.judge.catalogue import METRICS
+
+__all__ = ["Board", "Cell", "Column", "Group", "Line", "Prize", "make_board"]
+
+SAID = 6  # sentences on irrelevant alternatives
+COLUMNS_2025 = {
+    "total_params": ("parameters", 0),
+    "time_per_sample": ("seconds a sample", 6),
+    "mse": ("MSE", 5),
+    "ssim": ("SSIM", 4),
+    "entropy": ("entropy", 4),
+    "kl_div_classes": ("class KL", 5),
+    "gen_confidence": ("confidence", 4),
+}
+"""Title and decimals."""
+
+
+class Column(Config):
+    """One ranked figure: metric, title with unit, which way is better, and decimals shown."""
+
+    metric: str
+    title: str
+    better: Better
+    decimals: int
+    what: str = ""
+
+
+class Group(Config):
+    """A category with its columns."""
+
+    name: str
+    title: str
+    weight: float
+    columns: tuple[Column, ...]
+
+
+class Cell(Config):
+    """A figure of a line: None stands for missing or infinite, which `text` tells apart.
+
+    Attributes:
+        text, interval: as people read them; the interval is empty for figures that are exact.
+        rank: in its column; None where the line is not ranked.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    text: str
+    interval: str
+    rank: int | None
+
+
+class Line(Config):
+    """One entry on the board.
+
+    Attributes:
+        place: None where it is not ranked, and `refused` says why.
+        total: of the categories' ranks, weighted; categories: these ranks; cells: by metric.
+        points: by category, and their weighted mean under `all`.
+        first, low, high: probability of being first and the places that hold 95 % of the draws; None if not known.
+        awards: names of those won.
+        reason: how a tie was broken; level: names of those of equal total.
+    """
+
+    id: str
+    name: str
+    team: str
+    place: int | None = None
+    total: float | None = None
+    categories: dict[str, int] = Field(default={})
+    cells: dict[str, Cell] = Field(default={})
+    points: dict[str, float] = Field(default={})
+    first: float | None = None
+    low: int | None = None
+    high: int | None = None
+    awards: tuple[str, ...] = ()
+    reason: str = ""
+    level: tuple[str, ...] = ()
+    verified: bool = False
+    notice: str = ""
+    refused: str = ""
+
+
+class Prize(Config):
+    """An award and the teams that have it now."""
+
+    name: str
+    about: str
+    winners: tuple[str, ...]
+
+
+class Board(Config):
+    """All that a page, a spreadsheet or a program shows of a contest's standing.
+
+    Attributes:
+        groups: what is ranked; lines: ranked entries, best first; others: those not ranked, by name.
+        prizes: awards; notes: sentences to be read with the board, such as on orders that hang on a third entry.
+    """
+
+    contest: str
+    title: str
+    about: str
+    dataset: str
+    score_set: str
+    ties: str
+    total: str
+    groups: tuple[Group, ...]
+    lines: tuple[Line, ...]
+    others: tuple[Line, ...]
+    prizes: tuple[Prize, ...]
+    notes: tuple[str, ...]
+
+
+def make_board(entries: Iterable[Entry], contest: Contest, rounds: int = ROUNDS) -> Board:
+    """Rank the entries that count and say all there is to say.
+
+    Args:
+        entries: of all teams, in any order.
+        contest: the rules.
+        rounds: draws for the stability of places.
+    """
+    entries = sorted(entries, key=lambda entry: (entry.team, entry.id))
+    count = counting(entries, contest)
+    refused = {entry.id: refusal(entry, contest) for entry in entries}
+    for entry in entries:
+        if count[entry.team] != entry.id and not refused[entry.id]:
+            refused[entry.id] = f"another entry of this team counts ({contest.counts})"
+    ranked = {entry.team: entry for entry in entries if not refused[entry.id]}
+    rows = [row_of(entry, team) for team, entry in ranked.items()]
+    placed = rank(rows, contest)
+    prizes = tuple(_prize(award, ranked, placed) for award in contest.awards)
+    sure = stability(rows, contest, rounds)
+    groups = _groups(contest)
+    lines = [_line(ranked[one.name], one, sure.get(one.name), prizes, groups, contest) for one in placed]
+    others = [
+        _line(entry, None, None, (), groups, contest, refused[entry.id]) for entry in entries if refused[entry.id]
+    ]
+    return Board(
+        contest=contest.name,
+        title=contest.title,
+        about=contest.about,
+        dataset=contest.dataset,
+        score_set=contest.score_set,
+        ties=contest.ties,
+        total=contest.total,
+        groups=groups,
+        lines=tuple(lines),
+        others=tuple(others),
+        prizes=prizes,
+        notes=tuple(_notes(rows, lines, contest, bool(sure))),
+    )
+
+
+def _prize(award: Award, ranked: Mapping[str, Entry], placed: Sequence[Placed]) -> Prize:
+    """The award's winners: all that share the best value of its field."""
+    values = {}
+    for one in placed:
+        ranks = {f"{name}_rank": place for name, place in one.categories.items()} | {"place": one.place}
+        facts = {**ranked[one.name].facts, **ranks}
+        value = facts.get(award.field)
+        if all(rule.holds(facts) for rule in award.where) and _is_number(value):
+            values[one.name] = value
+    best = (min if award.better == "lower" else max)(values.values(), default=None)
+    return Prize(name=award.name, about=award.about, winners=tuple(name for name in values if values[name] == best))
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _groups(contest: Contest) -> tuple[Group, ...]:
+    def column(metric: str, better: Better) -> Column:
+        if contest.score_set == "contest-2025":
+            title, decimals = COLUMNS_2025[metric]
+            return Column(metric=metric, title=title, better=better, decimals=decimals)
+        known = METRICS[metric]
+        return Column(metric=metric, title=known.title, better=better, decimals=known.decimals, what=known.what)
+
+    return tuple(
+        Group(
+            name=category.name,
+            title=category.label,
+            weight=category.weight,
+            columns=tuple(column(one.metric, contest.better(one)) for one in category.metrics),
+        )
+        for category in contest.categories
+    )
+
+
+def _line(
+    entry: Entry,
+    placed: Placed | None,
+    sure: Stability | None,
+    prizes: Sequence[Prize],
+    groups: Sequence[Group],
+    contest: Contest,
+    refused: str = "",
+) -> Line:
+    points = {name: round(value, 3) for name, value in entry.points.items()}
+    mean = mean_points(entry.points, contest)
+    columns = [column for group in groups for column in group.columns]
+    ranks = placed.columns if placed else {}
+    return Line(
+        id=entry.id,
+        name=entry.name,
+        team=entry.team,
+        place=placed.place if placed else None,
+        total=placed.total if placed else None,
+        categories=placed.categories if placed else {},
+        cells={one.metric: _cell(entry.figures.get(one.metric), one, ranks.get(one.metric)) for one in columns},
+        points=points if mean is None else points | {"all": round(mean, 3)},
+        first=sure.first if sure else None,
+        low=sure.low if sure else None,
+        high=sure.high if sure else None,
+        awards=tuple(prize.name for prize in prizes if entry.team in prize.winners),
+        reason=placed.reason if placed else "",
+        level=placed.level if placed else (),
+        verified=entry.verified,
+        notice=str(entry.facts.get("notice") or ""),
+        refused=refused,
+    )
+
+
+def _cell(figure: Figure | None, column: Column, place: int | None) -> Cell:
+    if figure is None or math.isnan(figure.value):
+        return Cell(value=None, low=None, high=None, text="–", interval="", rank=place)
+    low, high = (_finite(end) for end in (figure.low, figure.high))
+    exact = low is None or high is None or low == high
+    return Cell(
+        value=_finite(figure.value),
+        low=low,
+        high=high,
+        text=_text(figure.value, column.decimals),
+        interval="" if exact else f"{_text(low or 0.0, column.decimals)} to {_text(high or 0.0, column.decimals)}",
+        rank=place,
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _text(value: float, decimals: int) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0, for there is a minus zero
+
+
+def _notes(rows: Sequence[Row], lines: Sequence[Line], contest: Contest, sure: bool) -> Iterable[str]:
+    if contest.ties == "statistical":
+        yield (
+            "A rank counts only the entries that are better beyond the error bars: intervals of 95 % that overlap do "
+            "not beat each other."
+        )
+    else:
+        yield "Equal values share the best of their ranks; error bars are not looked at."
+    if lines and not sure:
+        yield "There are no error bars here, so nobody can say how sure these places are."
+    if any(not line.verified for line in lines):
+        yield "Entries marked self-reported were scored by their teams; the figures have not been recomputed yet."
+    found = dependences(rows, contest)
+    if found:
+        yield (
+            "Ranks depend on who else takes part: the order of these pairs would change if another entry were not "
+            "there. Points do not depend on it."
+        )
+        yield from (one.words for one in found[:SAID])
+        if len(found) > SAID:
+            yield f"There are {len(found) - SAID:,} more such cases among the first 50 places."

@@ -1,0 +1,197 @@
+"""Entries of a contest: a score card in the contest's terms, whether it may be ranked, and which of a team's counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import latentarena.judge
+from latentarena.arena.contest import Contest
+from latentarena.arena.ranking import Figure, Row, rank
+from latentarena.judge.card import ScoreCard
+from latentarena.judge.catalogue import CATEGORIES
+
+__all__ = ["Entry", "counting", "entry_of", "mean_points", "refusal", "row_of"]
+
+EARLY = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One evaluated model of one team.
+
+    Attributes:
+        id: part of its address; no other entry has it.
+        name: of the entry; team: whose it is, the name on the board.
+        figures: by metric of the contest's score set; facts: fields of rules, see `contest.FACTS`.
+        points: absolute, 0 to 100 by category; empty where they are not known.
+        received: when it was handed in; None is before all others.
+        chosen: by its team, to stand on the board.
+        verified: its figures were computed by the contest, not reported by its team.
+        refused: why it cannot be ranked, found out before; empty if nothing was.
+    """
+
+    id: str
+    name: str
+    team: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    points: Mapping[str, float] = field(default_factory=dict)
+    received: datetime | None = None
+    chosen: bool = False
+    verified: bool = False
+    refused: str = ""
+
+
+def entry_of(
+    card: ScoreCard,
+    contest: Contest,
+    entry_id: str,
+    team: str,
+    name: str = "",
+    *,
+    bundle: Mapping[str, Any] | None = None,
+    form: str = "native",
+    received: datetime | None = None,
+    chosen: bool = False,
+    verified: bool = False,
+) -> Entry:
+    """What a score card says, in the contest's terms.
+
+    Args:
+        card: of the entry.
+        contest: says which figures count.
+        entry_id, team, name: see `Entry`; the name is the card's unless given.
+        bundle: the bundle's own card as plain data, for rules on `bundle.KEY`.
+        form: of the bundle; received, chosen, verified: see `Entry`.
+    """
+    points = card.points
+    facts: dict[str, Any] = {
+        "latent_numbers": math.prod(card.latent),
+        "samples": card.samples,
+        "steps": card.steps,
+        "guidance": card.guidance,
+        "solver": card.solver,
+        "dataset": card.dataset,
+        "notice": card.notice,
+        "form": form,
+        "verified": verified,
+        "points": mean_points(points, contest),
+        **{f"points.{category}": value for category, value in points.items()},
+        **dict(_leaves(bundle or {}, "bundle")),
+    }
+    figures = _figures(card, contest)
+    facts |= {metric: figure.value for metric, figure in figures.items()}
+    return Entry(
+        id=entry_id,
+        name=name or card.model,
+        team=team,
+        figures=figures,
+        facts=facts,
+        points=points,
+        received=received,
+        chosen=chosen,
+        verified=verified,
+        refused=_unfit(card, contest),
+    )
+
+
+def counting(entries: Sequence[Entry], contest: Contest) -> dict[str, str]:
+    """Which entry of each team stands on the board: its id by team.
+
+    `latest` is the one received last; `chosen` the last one that the team chose, else the latest; `best` the first when
+    the team's own entries are ranked among themselves, so that nobody else's entries can change it, and the latest of
+    those that share that place. Entries that cannot be ranked count only where a team has no other.
+    """
+    teams: dict[str, list[Entry]] = {}
+    for entry in entries:
+        teams.setdefault(entry.team, []).append(entry)
+    found = {}
+    for team, own in teams.items():
+        fit = [entry for entry in own if not refusal(entry, contest)] or own
+        found[team] = max(_candidates(fit, contest), key=_moment).id
+    return found
+
+
+def _candidates(own: list[Entry], contest: Contest) -> list[Entry]:
+    if contest.counts == "chosen":
+        return [entry for entry in own if entry.chosen] or own
+    if contest.counts == "best":
+        best = {
+            placed.name for placed in rank([row_of(entry, entry.id) for entry in own], contest) if placed.place == 1
+        }
+        return [entry for entry in own if entry.id in best]
+    return own
+
+
+def _moment(entry: Entry) -> tuple[datetime, str]:
+    return entry.received or EARLY, entry.id
+
+
+def refusal(entry: Entry, contest: Contest) -> str:
+    """Why an entry is not ranked; empty if it is."""
+    if entry.refused:
+        return entry.refused
+    if not entry.verified and not contest.self_reported:
+        return "self-reported: this contest ranks entries only once they are verified"
+    for rule in contest.thresholds:
+        if not rule.holds(entry.facts):
+            found = entry.facts.get(rule.field)
+            return f"below the threshold {rule.words}: it has {'none' if found is None else found}"
+    return ""
+
+
+def row_of(entry: Entry, name: str) -> Row:
+    """What is ranked, under this name."""
+    return Row(name, entry.figures, entry.facts)
+
+
+def _figures(card: ScoreCard, contest: Contest) -> dict[str, Figure]:
+    if contest.score_set == "arena-1":
+        return {name: Figure(one.value, one.low, one.high) for name, one in card.scores.items()}
+    known = {name: Figure(math.inf if value is None else value) for name, value in card.contest_2025.items()}
+    if card.timing is not None:
+        known["time_per_sample"] = Figure(card.timing.ms_per_sample.value / 1000)
+    return known
+
+
+def _unfit(card: ScoreCard, contest: Contest) -> str:
+    """Why a card cannot stand on the contest's board; empty if it can."""
+    numbers, limits = math.prod(card.latent), contest.latent
+    if card.dataset != contest.dataset:
+        return f"judged on {card.dataset}, not on {contest.dataset}"
+    if contest.judge != "official":
+        if card.judge_hash != contest.judge:
+            return f"judged by {card.judge}, not by this contest's judge {contest.judge[:12]}"
+    elif not any(card.judge_hash.startswith(known) for known in _official(contest.dataset)):
+        return f"judged by {card.judge}, which is not the official judge of {contest.dataset}"
+    if not limits.smallest <= numbers <= limits.largest:
+        return f"a latent of {numbers} numbers; this contest takes {limits.smallest} to {limits.largest}"
+    return ""
+
+
+def _official(dataset: str) -> list[str]:
+    """The first digits of the hashes of the judges that are shipped for a dataset; any will do where none is."""
+    weights = Path(latentarena.judge.__file__).parent / "weights"
+    return [path.stem.removeprefix(f"{dataset}-") for path in weights.glob(f"{dataset}-*.safetensors")] or [""]
+
+
+def _leaves(value: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:
+    for key, part in value.items():
+        if isinstance(part, Mapping):
+            yield from _leaves(part, f"{name}.{key}")
+        elif isinstance(part, bool | int | float | str):
+            yield f"{name}.{key}", part
+
+
+def mean_points(points: Mapping[str, float], contest: Contest) -> float | None:
+    """Weighted as the contest weighs its categories, where they have the card's names; a category without counts 0."""
+    weights = {one.name: one.weight for one in contest.categories if one.name in CATEGORIES}
+    weights = weights or dict.fromkeys(CATEGORIES, 1.0)
+    if not points:
+        return None
+    return sum(weight * points.get(name, 0.0) for name, weight in weights.items()) / sum(weights.values())

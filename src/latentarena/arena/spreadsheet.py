@@ -1,0 +1,180 @@
+"""Boards as CSV: raw columns in, ranks out, and no cell that a spreadsheet would compute."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latentarena.arena.board import Board, Line
+from latentarena.arena.contest import Contest
+from latentarena.arena.ranking import Figure, Placed, Row, rank
+from latentarena.errors import ConfigError
+
+__all__ = ["Ranked", "board_csv", "inert", "rank_table", "write_csv"]
+
+LARGEST = 16 << 20  # bytes
+NAMES = ("team", "name", "entry", "model")  # the column that names a row: the first of these that is there
+ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection), in both widths."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A ranked table.
+
+    Attributes:
+        header, rows: the input's columns, then the ranks; best row first, as text.
+        placed: the same rows as the ranking has them.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    placed: tuple[Placed, ...]
+
+
+def inert(cell: Any) -> Any:
+    """A cell that no spreadsheet computes: text that looks like a formula gets an apostrophe in front; numbers stay."""
+    if not isinstance(cell, str) or not cell.startswith(ACTIVE):
+        return cell
+    return cell if _number(cell) is not None else f"'{cell}"
+
+
+def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Text of a CSV file with inert cells and lines that end in a newline."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([[inert(cell) for cell in row] for row in (header, *rows)])
+    return buffer.getvalue()
+
+
+def rank_table(path: Path, contest: Contest) -> Ranked:
+    """Rank a CSV of raw columns; `METRIC_low` and `METRIC_high` beside a column are its 95 % interval.
+
+    Adds `METRIC_rank` for each ranked column, `CATEGORY_rank` where a category has several, and `overall_rank`, the
+    contest's total. Rank columns that the table has already are computed anew in their place. Empty cells and `nan`
+    stand last in their column.
+
+    Raises:
+        ConfigError: one line that names the file, the line and the column.
+    """
+    header, records = _read(path)
+    missing = [measure.metric for measure in contest.measures if measure.metric not in header]
+    if missing:
+        wanted = ", ".join(measure.metric for measure in contest.measures)
+        raise ConfigError(f"{path}: no column {missing[0]!r}; contest {contest.name} ranks {wanted}")
+    key = next((name for name in NAMES if name in header), None)
+    if key is None:
+        raise ConfigError(f"{path}: no column that names the rows; call one of them {', '.join(NAMES[:-1])} or model")
+    named = _by_name(path, key, records)
+    rows = [Row(name, _figures(path, line, cells, contest)) for name, (line, cells) in named.items()]
+    placed = rank(rows, contest)
+    ranks = {one.name: _ranks(one, contest) for one in placed}
+    whole = header + [name for name in (ranks[placed[0].name] if placed else {}) if name not in header]
+    made = [[(named[one.name][1] | ranks[one.name])[name] for name in whole] for one in placed]
+    return Ranked(whole, made, placed)
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header, and (line number, cells by column) of each row."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path} is larger than {LARGEST >> 20} MiB: it is no board")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as CSV (UTF-8)") from None
+    try:
+        return _table(path, csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise ConfigError(f"{path} is not CSV: {error}") from None
+
+
+def _table(path: Path, reader: Any) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    header = [name.strip() for name in next(reader, [])]
+    if not any(header):
+        raise ConfigError(f"{path} is empty; the first line names the columns")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{path}: column {twice[0]!r} is there twice")
+    records = []
+    for cells in reader:
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise ConfigError(f"{path} line {reader.line_num}: {len(cells)} cells, but {len(header)} columns are named")
+        records.append((reader.line_num, dict(zip(header, cells, strict=True))))
+    if not records:
+        raise ConfigError(f"{path} has a header and no rows")
+    return header, records
+
+
+def _by_name(path: Path, key: str, records: list[tuple[int, dict[str, str]]]) -> dict[str, tuple[int, dict[str, str]]]:
+    named: dict[str, tuple[int, dict[str, str]]] = {}
+    for line, cells in records:
+        name = cells[key].strip()
+        if not name:
+            raise ConfigError(f"{path} line {line}: {key} is empty; name every row")
+        if name in named:
+            raise ConfigError(
+                f"{path} line {line}: {key} {name!r} is on line {named[name][0]} already; keep one of them"
+            )
+        named[name] = (line, cells)
+    return named
+
+
+def _figures(path: Path, line: int, cells: Mapping[str, str], contest: Contest) -> dict[str, Figure]:
+    def number(column: str) -> float | None:
+        text = cells.get(column, "").strip()
+        value = _number(text)
+        if text and value is None:
+            raise ConfigError(f"{path} line {line}: {column} = {text!r} is no number")
+        return value
+
+    figures = {}
+    for measure in contest.measures:
+        value = number(measure.metric)
+        if value is not None:
+            figures[measure.metric] = Figure(value, number(f"{measure.metric}_low"), number(f"{measure.metric}_high"))
+    return figures
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _ranks(placed: Placed, contest: Contest) -> dict[str, str]:
+    """Rank columns as text, as the board of 2025 had them."""
+    several = [
+        category.name for category in contest.categories if [category.name] != [m.metric for m in category.metrics]
+    ]
+    ranks: dict[str, float] = {f"{metric}_rank": place for metric, place in placed.columns.items()}
+    ranks |= {f"{name}_rank": placed.categories[name] for name in several if f"{name}_rank" not in ranks}
+    return {name: str(float(place)) for name, place in (ranks | {"overall_rank": placed.total}).items()}
+
+
+def board_csv(board: Board) -> str:
+    """The whole board as CSV: one line for each entry, ranked ones first; figures with intervals and ranks."""
+    groups, metrics = board.groups, [column.metric for group in board.groups for column in group.columns]
+    several = [group.name for group in groups if len(group.columns) > 1]
+    header = ["place", "team", "entry", "name", "total", *(f"{name}_rank" for name in several), "points", "first"]
+    header += ["place_low", "place_high", "verified", "awards", "why_not_ranked"]
+    header += [f"{metric}{part}" for metric in metrics for part in ("", "_low", "_high", "_rank")]
+    return write_csv(header, (list(_cells(line, several, metrics)) for line in (*board.lines, *board.others)))
+
+
+def _cells(line: Line, several: Sequence[str], metrics: Sequence[str]) -> Iterator[Any]:
+    yield from (line.place, line.team, line.id, line.name, line.total)
+    yield from (line.categories.get(name) for name in several)
+    yield from (line.points.get("all"), line.first, line.low, line.high)
+    yield from ("yes" if line.verified else "self-reported", "; ".join(line.awards), line.refused)
+    for metric in metrics:
+        cell = line.cells[metric]
+        yield from (cell.value if cell.text != "∞" else "inf", cell.low, cell.high, cell.rank)

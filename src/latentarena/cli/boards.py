@@ -1,0 +1,43 @@
+"""Boards in the terminal. Imports no torch."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from latentarena.arena.contest import Contest
+from latentarena.arena.names import plain_line
+from latentarena.arena.ranking import Placed
+from latentarena.arena.spreadsheet import Ranked
+
+__all__ = ["print_ranked"]
+
+WIDTH = 110  # columns, where the output is no terminal
+
+
+def print_ranked(ranked: Ranked, contest: Contest) -> None:
+    """Places, totals and ranks by category; below, how ties were broken."""
+    page = Console(highlight=False)
+    page = page if page.is_terminal else Console(width=WIDTH, highlight=False)
+    caption = f"{contest.total} of the ranks; 1 is best"
+    table = Table(
+        title=contest.title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD
+    )
+    table.add_column("place", justify="right")
+    table.add_column("entry", overflow="fold")
+    table.add_column(contest.total, justify="right", style="bold")
+    for category in contest.categories:
+        table.add_column(category.label, justify="right")
+    for one in ranked.placed:
+        ranks = (str(place) for place in one.categories.values())
+        table.add_row(_place(one), escape(plain_line(one.name)), f"{one.total:.4g}", *ranks)
+    page.print(table)
+    for one in ranked.placed:
+        if one.reason:
+            page.print(f"{escape(plain_line(one.name))}: {escape(plain_line(one.reason))}")
+
+
+def _place(one: Placed) -> str:
+    return f"{one.place}{'=' if 'shares' in one.reason else ' '}"
