@@ -6,13 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import latentarena.judge
 from latentarena.arena.contest import Contest
 from latentarena.arena.ranking import Figure, Row, rank
-from latentarena.judge.card import ScoreCard
+from latentarena.judge.card import ScoreCard, official
 from latentarena.judge.catalogue import CATEGORIES
 
 __all__ = ["Entry", "counting", "entry_of", "mean_points", "refusal", "row_of"]
@@ -167,17 +165,11 @@ def _unfit(card: ScoreCard, contest: Contest) -> str:
     if contest.judge != "official":
         if card.judge_hash != contest.judge:
             return f"judged by {card.judge}, not by this contest's judge {contest.judge[:12]}"
-    elif not any(card.judge_hash.startswith(known) for known in _official(contest.dataset)):
+    elif not official(contest.dataset, card.judge_hash):
         return f"judged by {card.judge}, which is not the official judge of {contest.dataset}"
     if not limits.smallest <= numbers <= limits.largest:
         return f"a latent of {numbers} numbers; this contest takes {limits.smallest} to {limits.largest}"
     return ""
-
-
-def _official(dataset: str) -> list[str]:
-    """The first digits of the hashes of the judges that are shipped for a dataset; any will do where none is."""
-    weights = Path(latentarena.judge.__file__).parent / "weights"
-    return [path.stem.removeprefix(f"{dataset}-") for path in weights.glob(f"{dataset}-*.safetensors")] or [""]
 
 
 def _leaves(value: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:

@@ -12,7 +12,19 @@ from latentarena.files import digest_json
 from latentarena.judge.catalogue import points
 from latentarena.judge.interval import Estimate
 
-__all__ = ["FEWEST", "MOST", "SEEDS", "Advice", "Opinion", "Score", "ScoreCard", "Timing", "read_card", "scored"]
+__all__ = [
+    "FEWEST",
+    "MOST",
+    "SEEDS",
+    "Advice",
+    "Opinion",
+    "Score",
+    "ScoreCard",
+    "Timing",
+    "official",
+    "read_card",
+    "scored",
+]
 
 SEEDS = (2025, 2026, 2027, 2028, 2029)  # of the noise and labels that the judge hands in
 FEWEST, MOST = 100, 1_000_000  # samples of a card
@@ -181,3 +193,9 @@ def read_card(path: Path) -> ScoreCard:
     if card.seeds != SEEDS:
         raise ConfigError(f"{path}: seeds = {list(card.seeds)}: the judge's own are {list(SEEDS)}")
     return card
+
+
+def official(dataset: str, judge_hash: str) -> bool:
+    """Whether a judge is the one shipped for a dataset, by its hash; any will do where none is shipped."""
+    shipped = list((Path(__file__).parent / "weights").glob(f"{dataset}-*.safetensors"))
+    return not shipped or any(judge_hash.startswith(path.stem.rpartition("-")[2]) for path in shipped)
