@@ -7,6 +7,7 @@ ArenaError              anything this package refuses or gives up on
 ├── CheckpointError     a checkpoint that cannot be read or does not fit
 ├── TrainingError       training that cannot go on, such as a loss that is not finite
 ├── BundleError         a bundle: missing, extra or wrong-shape tensors, unreadable card
+│   └── SandboxError    a program in a box: refused, too slow, too big, dead, or no sandbox good enough for it
 ├── JudgeError          a judge that fails its self-test
 └── OutputError         a file that cannot be written
 """
@@ -23,6 +24,7 @@ __all__ = [
     "Interrupted",
     "JudgeError",
     "OutputError",
+    "SandboxError",
     "TrainingError",
 ]
 
@@ -57,6 +59,18 @@ class TrainingError(ArenaError):
 
 class BundleError(ArenaError):
     """A bundle that does not describe a model."""
+
+
+class SandboxError(BundleError):
+    """A program in a box that was refused or failed.
+
+    `reason` is a short stable word: `no-sandbox`, `start`, `timeout`, `memory`, `died`, `nonsense`, `output`, `failed`,
+    or what the program in the box named (such as `external-data`). `log` is the end of what it printed: not trusted.
+    """
+
+    def __init__(self, message: str, reason: str, log: str = "") -> None:
+        super().__init__(message)
+        self.reason, self.log = reason, log
 
 
 class JudgeError(ArenaError):

@@ -1,1 +1,4 @@
-"""Gates: strict readers for files from strangers, each refusal with a reason that a person can act on. Needs no torch."""
+"""Gates: strict readers for files from strangers, each refusal with a reason that a person can act on.
+
+Needs no torch.
+"""

@@ -1,0 +1,91 @@
+"""The first thing that runs in a box: gives up what is left of its rights, then lets a program answer.
+
+Started as `python -I -S -B boot.py SETTINGS` with requests on stdin and answers on stdout. Both descriptors are moved
+out of the way before anything of a stranger's is looked at, so that what is printed can be no answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentarena.sandbox.programs import Answers
+
+PR_SET_DUMPABLE = 4
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def main() -> None:
+    settings = json.loads(sys.argv[1])
+    _become(settings["user"])
+    for name, most in settings["rlimits"].items():
+        resource.setrlimit(getattr(resource, name), (most, most))
+    os.environ.update(HOME="/tmp", TMPDIR="/tmp", USER="box", LANG="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")  # noqa: S108
+    os.environ.update(dict.fromkeys(THREADS, str(settings["threads"])))
+    requests, answers = _take_pipes()
+    sys.path += settings["imports"]
+    sys.argv = [settings["program"], *settings["arguments"]]
+    _serve(settings, requests, answers)
+
+
+def _become(user: int | None) -> None:
+    """From root with two capabilities to a user with none."""
+    if user is not None:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self belongs to root, and libraries read it
+    os.umask(0o077)
+
+
+def _take_pipes() -> tuple[int, int]:
+    """The descriptors of requests and answers; stdin becomes empty, stdout the same as stderr."""
+    requests, answers = os.dup(0), os.dup(1)  # not inherited over exec
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    os.closerange(max(requests, answers) + 1, 1024)
+    return requests, answers
+
+
+def _serve(settings: dict[str, Any], requests: int, answers: int) -> None:
+    """Answer one request after another until there are none left."""
+    import importlib
+
+    from latentarena.sandbox.wire import Frame, pack, read
+
+    with open(requests, "rb") as incoming, open(answers, "wb", buffering=0) as outgoing:
+        program: Answers | None = None
+        while (request := read(incoming.read, settings["output"])) is not None:
+            try:
+                if program is None:
+                    module = importlib.import_module(f"latentarena.sandbox.programs.{settings['program']}")
+                    program = module.prepare(settings["arguments"])
+                facts, arrays = program[request.verb](request.facts, request.arrays)
+                pieces = pack(Frame("done", facts, arrays))
+            except Exception as error:
+                pieces = pack(Frame("failed", {"reason": getattr(error, "reason", "failed"), "text": _line(error)}))
+            for piece in pieces:
+                _write(outgoing.fileno(), piece)
+
+
+def _line(error: Exception) -> str:
+    """What went wrong in one line; a refusal of this package speaks for itself."""
+    known = type(error).__module__ == "latentarena.errors" or hasattr(error, "reason")
+    text = " ".join(str(error).split())[:1000]
+    return text if known and text else f"{type(error).__name__}: {text}"
+
+
+def _write(descriptor: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
+
+
+if __name__ == "__main__":
+    main()

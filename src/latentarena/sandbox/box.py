@@ -1,0 +1,83 @@
+"""Boxes: the one way for a stranger's file to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from latentarena.errors import SandboxError
+from latentarena.sandbox.room import Limits, Room
+from latentarena.sandbox.tier import standing
+from latentarena.sandbox.wire import Array, Frame
+
+__all__ = ["Box"]
+
+
+class Box:
+    """A program of `sandbox/programs` in a sandbox, for the length of a `with` block.
+
+    Args:
+        program: its name.
+        arguments: for its `prepare`.
+        readable: files and folders of this machine to show it read-only, by absolute path inside.
+        files: a stranger's files, shown read-only under `/in`, by name.
+        limits: what it may use.
+        least: the tier that this machine must have.
+
+    Raises:
+        SandboxError: on entering, where the tier is lower or the sandbox does not start.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        arguments: Sequence[str] = (),
+        *,
+        readable: Mapping[str, Path] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        limits: Limits,
+        least: int,
+    ) -> None:
+        self.program, self.arguments, self.limits, self.least = program, arguments, limits, least
+        self.readable, self.files = readable or {}, files or {}
+        self._room: Room | None = None
+
+    def __enter__(self) -> Self:
+        found = standing()
+        if found.tier < self.least:
+            need = f"{self.program} needs a sandbox of tier {self.least}, this machine has tier {found.tier}"
+            raise SandboxError(f"{need}: {found.reason}", "no-sandbox")
+        self._room = Room(self.program, self.arguments, self.readable, self.files, self.limits)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._room:
+            self._room.close()
+
+    @property
+    def log(self) -> str:
+        """The end of what the program printed: a stranger's words, not to be trusted."""
+        return self._room.log if self._room else ""
+
+    def call(
+        self, verb: str, facts: dict[str, Any] | None = None, arrays: Mapping[str, Array] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Ask the program.
+
+        Args:
+            verb: one of the program's.
+            facts: JSON.
+            arrays: by name.
+
+        Returns:
+            the facts and arrays of its answer. Nothing in them is to be trusted.
+
+        Raises:
+            SandboxError: by `reason`. A program that refused can be asked again; one that broke a limit, spoke nonsense
+                or died is ended.
+        """
+        if self._room is None:
+            raise SandboxError(f"{self.program}: its box is not open", "died")
+        reply = self._room.call(Frame(verb, facts or {}, arrays or {}))
+        return reply.facts, dict(reply.arrays)

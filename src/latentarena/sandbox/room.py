@@ -1,0 +1,196 @@
+"""A program in a box and the talk with it: requests in, answers out, all of it within limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from latentarena.errors import SandboxError
+from latentarena.sandbox import boot
+from latentarena.sandbox.bubblewrap import PYTHON, import_folders, walls
+from latentarena.sandbox.cgroup import Group, NoGroup, make_group
+from latentarena.sandbox.process import Process, hold
+from latentarena.sandbox.resident import resident
+from latentarena.sandbox.talk import Flood, talk
+from latentarena.sandbox.uids import lease_uid
+from latentarena.sandbox.wire import Frame, WireError, pack
+
+__all__ = ["Limits", "Room"]
+
+TAIL = 8192  # bytes of a program's log that are kept
+GRACE = 1.0  # seconds from the end of the answers to the end of the program
+SIGNALLED = 128  # bubblewrap's exit status for a program that a signal has ended: this and the number
+OPEN_FILES = 256
+LIFETIME = 100  # calls' worth of processor time that one process may use: the second belt behind the clock
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program in a box may use; whatever it starts counts with it.
+
+    `memory`, `scratch` (its /tmp) and `output` (the arrays of one answer) are bytes; `seconds` is for one call, the
+    first of which includes the start; `processes` counts threads too; `threads` is how many its libraries may use.
+    """
+
+    memory: int = 2 << 30
+    processes: int = 64
+    seconds: float = 60.0
+    scratch: int = 256 << 20
+    output: int = 256 << 20
+    threads: int = 1
+
+    def rlimits(self) -> dict[str, int]:
+        """The second belt, by process: processor time, sizes of files, open files, no core dumps."""
+        return {
+            "RLIMIT_CPU": int(LIFETIME * self.seconds * self.threads) + 1,
+            "RLIMIT_FSIZE": self.scratch,
+            "RLIMIT_NOFILE": OPEN_FILES,
+            "RLIMIT_CORE": 0,
+            "RLIMIT_MEMLOCK": 0,
+            "RLIMIT_MSGQUEUE": 0,
+        }
+
+
+class Room:
+    """A started program; `call` talks to it, `close` ends it. Not for more than one thread at a time."""
+
+    def __init__(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        readable: Mapping[str, Path],
+        files: Mapping[str, bytes],
+        limits: Limits,
+    ) -> None:
+        self.program, self.limits = program, limits
+        self._log = b""
+        self._over: SandboxError | None = None
+        self._stack = ExitStack()
+        try:
+            self._open(arguments, readable, files)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _open(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> None:
+        """Take a user id and a group where that is possible, and start the program."""
+        user = self._stack.enter_context(lease_uid()) if os.geteuid() == 0 else None
+        self._group: Group | None = None
+        with suppress(NoGroup):
+            self._group = make_group(self.limits.memory, self.limits.processes)
+            self._stack.callback(self._group.remove)
+        with ExitStack() as handed:
+            held = {f"/in/{_safe(name)}": hold(content, handed) for name, content in files.items()}
+            fence = walls(user, self.limits.scratch, readable, held)
+            self._process = Process(fence, self._command(arguments, user), list(held.values()), self._group)
+        self._stack.callback(self._process.end)
+        for pipe in self._process.pipes:
+            os.set_blocking(pipe.fileno(), False)
+
+    def _command(self, arguments: Sequence[str], user: int | None) -> list[str]:
+        limits = self.limits.rlimits()
+        if user is not None:
+            limits["RLIMIT_NPROC"] = self.limits.processes  # by user id: of no use where that is shared
+        settings = {
+            "program": self.program,
+            "arguments": list(arguments),
+            "user": user,
+            "rlimits": limits,
+            "imports": import_folders(),
+            "threads": self.limits.threads,
+            "output": self.limits.output,
+        }
+        return [PYTHON, "-I", "-S", "-B", boot.__file__, json.dumps(settings)]
+
+    def call(self, request: Frame) -> Frame:
+        """Ask the program; its answer.
+
+        Raises:
+            SandboxError: it refused, and can be asked again; or it broke a limit or the protocol or died, and is ended.
+        """
+        if self._over:
+            raise self._over
+        try:
+            reply = self._ask(request)
+        except SandboxError as error:
+            error.log = self.log
+            self._over = error
+            self.close()
+            raise
+        if reply.verb == "failed":
+            text, reason = _printable(reply.facts.get("text")), _slug(reply.facts.get("reason"))
+            raise SandboxError(f"{self.program}: {text}", reason, self.log)
+        return reply
+
+    @property
+    def log(self) -> str:
+        """The end of what the program wrote to stdout and stderr, printable; not to be trusted."""
+        return "\n".join(_printable(line) for line in self._log.decode(errors="replace").splitlines())
+
+    def close(self) -> None:
+        """End it, whatever it is doing; afterwards nothing of it runs. May be called again."""
+        self._over = self._over or SandboxError(f"{self.program}: its box is closed", "died")
+        self._stack.close()
+
+    def _ask(self, request: Frame) -> Frame:
+        """Talk, and say what went wrong in the terms of a box."""
+        limits, until = self.limits, time.monotonic() + self.limits.seconds
+        try:
+            return talk(self._process.pipes, pack(request), limits.output, until, self._keep, self._look)
+        except TimeoutError:
+            raise self._failure(f"no answer to {request.verb!r} within {limits.seconds:g} s", "timeout") from None
+        except WireError as error:
+            raise self._failure(f"its answer to {request.verb!r} is not one: {error}", "nonsense") from None
+        except Flood:
+            raise self._failure("it wrote more to its log than any program should", "output") from None
+        except EOFError:
+            raise self._death(request.verb) from None
+
+    def _death(self, verb: str) -> SandboxError:
+        """The program has closed its pipe: why?"""
+        status = self._process.end(grace=GRACE)
+        if self._group and self._group.killed():
+            return self._failure(f"it needed more than {self.limits.memory >> 20} MiB of memory", "memory")
+        if status is not None and status > SIGNALLED:
+            number = status - SIGNALLED
+            return self._failure(f"it was ended by signal {number} ({_signal(number)})", "died")
+        return self._failure(f"it ended without an answer to {verb!r} (exit status {status})", "died")
+
+    def _failure(self, text: str, reason: str) -> SandboxError:
+        return SandboxError(f"{self.program}: {text}", reason)
+
+    def _keep(self, piece: bytes) -> None:
+        self._log = (self._log + piece)[-TAIL:]
+
+    def _look(self) -> None:
+        """Where no control group counts the memory, count it here."""
+        if self._group is None and resident(self._process.init) > self.limits.memory:
+            raise self._failure(f"it needed more than {self.limits.memory >> 20} MiB of memory", "memory")
+
+
+def _safe(name: str) -> str:
+    """The name of a file in the box, as it is given."""
+    if not name or "\0" in name or not all(part not in ("", ".", "..") for part in name.split("/")):
+        raise SandboxError(f"{name[:80]!r} is no name for a file in a box", "start")
+    return name
+
+
+def _printable(text: object) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))[:1000]
+
+
+def _slug(text: object) -> str:
+    return text if isinstance(text, str) and re.fullmatch("[a-z][a-z0-9-]{0,39}", text) else "failed"
+
+
+def _signal(number: int) -> str:
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return "unknown"

@@ -1,0 +1,44 @@
+"""One user id per box: what the kernel limits by user is then limited by box."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from latentarena.errors import SandboxError
+
+__all__ = ["UIDS", "lease_uid"]
+
+UIDS = range(60_600, 60_664)  # between the ranges of systemd, Debian and login accounts
+LOCKS = Path("/run/latentarena-uids")
+
+
+@contextmanager
+def lease_uid() -> Iterator[int]:
+    """A user id that no other box on this machine has, held by a lock that dies with this process. Needs root.
+
+    Raises:
+        SandboxError: all are taken.
+    """
+    LOCKS.mkdir(mode=0o700, exist_ok=True)
+    uid, lock = next(((uid, lock) for uid in UIDS if (lock := _lock(uid)) is not None), (0, None))
+    if lock is None:
+        raise SandboxError(f"all {len(UIDS)} user ids for boxes are in use; wait for a box to end", "no-sandbox")
+    try:
+        yield uid
+    finally:
+        os.close(lock)
+
+
+def _lock(uid: int) -> int | None:
+    """The descriptor that holds the lock of a user id, or None where another has it."""
+    lock = os.open(LOCKS / str(uid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
