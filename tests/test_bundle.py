@@ -115,7 +115,7 @@ WRONG_TENSORS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
         r"'network.enter.weight' has shape \(6, 16\), expected \(16, 6\)",
     ),
     "type": (lambda t: t | {LEAVE: t[LEAVE].half()}, rf"'{LEAVE}' is torch.float16, expected torch.float32"),
-    "integers": (lambda t: t | {LEAVE: t[LEAVE].long()}, rf"'{LEAVE}' is torch.int64, expected torch.float32"),
+    "integers": (lambda t: t | {LEAVE: t[LEAVE].long()}, rf"'{LEAVE}' holds int64, expected float32"),
     "nan": (lambda t: spoiled(t, LEAVE, float("nan")), rf"'{LEAVE}' holds values that are not finite"),
     "infinite": (lambda t: spoiled(t, "scale.mean", float("-inf")), "'scale.mean' holds values that are not finite"),
     "none": (lambda t: {}, "is missing"),

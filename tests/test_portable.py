@@ -28,13 +28,14 @@ from latentarena.bundle import (
     load_portable,
     save_bundle,
 )
-from latentarena.bundle.graph import multiply_adds as count
-from latentarena.bundle.graph import stored
 from latentarena.bundle.portable import parameters_of
 from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
+from latentarena.gates import check_graph
+from latentarena.gates.count import multiply_adds as count
+from latentarena.gates.count import stored
 from latentarena.judge.classifier import Judge
 from latentarena.latents import LatentStatistics
 from latentarena.study.efficiency import multiply_adds, time_sampling
@@ -396,6 +397,10 @@ def cut_short(model: ModelProto) -> None:
     tensor.raw_data = tensor.raw_data[:-4]
 
 
+def unknown(model: ModelProto) -> None:
+    model.graph.node[0].op_type = "Teleport"
+
+
 def more_weights(model: ModelProto) -> None:
     model.graph.initializer.append(helper.make_tensor("more", TensorProto.FLOAT, [3], [1.0, 2.0, 3.0]))
 
@@ -430,6 +435,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "fixed batch": (edited("decode.onnx", first_size(4)), r"gives images float32 \[4, 1, 28, 28\], expected .*\[n, 1"),
     "external": (edited("encode.onnx", elsewhere), "encode.onnx: tensor .* lies in another file"),
     "damaged": (edited("encode.onnx", cut_short), "tensor .* is damaged"),
+    "no operator": (edited("decode.onnx", unknown), "decode.onnx: node .* is a Teleport, which is not run"),
     "hidden weights": (edited("encode.onnx", more_weights), "parameters = .*but the files hold"),
 }
 
@@ -446,23 +452,20 @@ def test_what_is_no_portable_bundle_is_refused(copy: Path, fault: str) -> None:
     assert re.search(words, message), message
 
 
-def test_graphs_that_fail_are_refused_when_they_run(copy: Path) -> None:
-    def unknown(model: ModelProto) -> None:
-        model.graph.node[0].op_type = "Teleport"
-
+def test_graphs_that_fail_are_refused_when_they_run(copy: Path, portable: PortableBundle) -> None:
     def wrong_size(model: ModelProto) -> None:  # says one thing, does another
         node = helper.make_node("Slice", [model.graph.node[-1].input[0], *"abc"], ["images"])
         model.graph.node[-1].CopyFrom(node)
         for name, value in zip("abc", (0, 4, 3), strict=True):
             model.graph.initializer.append(helper.make_tensor(name, TensorProto.INT64, [1], [value]))
 
-    for change, words in ((unknown, "cannot be run"), (wrong_size, "cannot be run|failed|gave")):
-        edited("decode.onnx", change)(copy)
-        graphs = {file.removesuffix(".onnx"): onnx.load(copy / file) for file in FILES}
-        card_with(parameters=parameters_of(graphs))(copy)
-        model = load_portable(copy).model
-        with pytest.raises(BundleError, match=rf"decode.onnx of .*({words})"):
-            model.decode(torch.zeros(2, 6))
+    edited("decode.onnx", wrong_size)(copy)
+    contents = {file.removesuffix(".onnx"): (copy / file).read_bytes() for file in FILES}
+    facts = {name: check_graph(content, *portable.card.ports(name), name) for name, content in contents.items()}
+    card_with(parameters=parameters_of(facts))(copy)
+    model = load_portable(copy).model
+    with pytest.raises(BundleError, match=r"decode.onnx of .*(cannot be run|failed|gave)"):
+        model.decode(torch.zeros(2, 6))
 
 
 def test_a_native_bundle_is_still_native(brief_folder: Path, portable_folder: Path) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from latentarena.errors import ConfigError
 
-__all__ = ["Config", "override", "parse_json", "read_yaml", "validate"]
+__all__ = ["Config", "invisible", "override", "parse_json", "read_yaml", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
+DEEPEST = 64  # levels of JSON
+UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}  # categories of characters
 
 
 class Config(BaseModel):
@@ -92,12 +96,40 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_json(content: bytes) -> Any:
-    """Strict JSON as plain data: no key twice, no NaN or infinity.
+    """Strict JSON as plain data: UTF-8, no key twice, no NaN or infinity, whole surrogate pairs, `DEEPEST` levels.
 
     Raises:
         ValueError, RecursionError: it is not; the message says why.
     """
-    return json.loads(content, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+    text = content.decode("utf-8")
+    value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys)
+    if "\\ud" in text or "\\uD" in text:  # escapes of surrogates, which are text in pairs only
+        json.dumps(value, ensure_ascii=False).encode()
+    level, depth = [value], 0
+    while level:
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level, depth = [part for parts in inner for part in parts], depth + 1
+    return value
+
+
+def invisible(text: str) -> str:
+    """The first character that cannot be seen, such as `U+202E`: control, zero-width, turning the line, unassigned.
+
+    Nothing where all can be seen. A text that passes has one line, and looks like what it is.
+    """
+    for letter in text:
+        if letter != " " and unicodedata.category(letter) in UNSEEN:
+            return f"U+{ord(letter):04X}"
+    return ""
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text[:40]} is larger than any number that can be held")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

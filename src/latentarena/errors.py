@@ -7,6 +7,7 @@ ArenaError              anything this package refuses or gives up on
 ├── CheckpointError     a checkpoint that cannot be read or does not fit
 ├── TrainingError       training that cannot go on, such as a loss that is not finite
 ├── BundleError         a bundle: missing, extra or wrong-shape tensors, unreadable card
+│   ├── GateError       a file that a gate refuses, with a stable reason such as `zip-bomb`
 │   └── SandboxError    a program in a box: refused, too slow, too big, dead, or no sandbox good enough for it
 ├── JudgeError          a judge that fails its self-test
 └── OutputError         a file that cannot be written
@@ -21,6 +22,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DataMissing",
+    "GateError",
     "Interrupted",
     "JudgeError",
     "OutputError",
@@ -59,6 +61,18 @@ class TrainingError(ArenaError):
 
 class BundleError(ArenaError):
     """A bundle that does not describe a model."""
+
+
+class GateError(BundleError):
+    """A file of a bundle that a gate refuses.
+
+    Attributes:
+        reason: a stable slug for programs and statistics, such as `zip-bomb`; the message is for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class SandboxError(BundleError):

@@ -27,6 +27,7 @@ from latentarena.config import validate
 from latentarena.data import DataConfig
 from latentarena.errors import BundleError, OutputError
 from latentarena.files import digest, make_folder, write_atomically, write_text
+from latentarena.gates import check_graph
 from latentarena.randomness import stream
 from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
 from latentarena.train.model import LatentModel
@@ -183,13 +184,17 @@ def _export(
                 differentiated and graph == "generate",
             )
         contents = {graph: graphs[graph].SerializeToString(deterministic=True) for graph in GRAPHS}
-        model = PortableModel(card, contents, graphs)
+        gated = {
+            graph: check_graph(content, *card.ports(graph), f"{graph} of {card.name!r}")
+            for graph, content in contents.items()
+        }
+        model = PortableModel(card, contents)
         for graph, module in modules.items():
             for rows in (ROWS, 1):
                 found = getattr(model, graph)(*(part[:rows].cpu() for part in _examples(card, graph, module)))
                 _compare(card, graph, found, expected[graph][:rows], "once it is exported")
     hashes = Hashes(**{graph: digest(content) for graph, content in contents.items()})
-    card = card.model_copy(update={"hashes": hashes, "parameters": parameters_of(graphs)})
+    card = card.model_copy(update={"hashes": hashes, "parameters": parameters_of(gated)})
     make_folder(folder)
     for graph, content in contents.items():
         write_atomically(folder / f"{graph}.onnx", content)

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from onnx import ModelProto
 from onnxruntime import InferenceSession
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
-from latentarena.bundle.graph import Port, multiply_adds, parse, refuse_ports, stored
 from latentarena.bundle.native import Bundle, Provenance, load_bundle
 from latentarena.bundle.reading import CARD, is_portable, read_card, read_file
 from latentarena.bundle.runtime import open_session, run
@@ -27,6 +25,9 @@ from latentarena.config import Config, validate
 from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest
+from latentarena.gates import GraphFacts, Port, check_graph
+from latentarena.gates.count import multiply_adds
+from latentarena.gates.graph import parse
 from latentarena.randomness import normal_rows
 
 __all__ = [
@@ -124,15 +125,14 @@ class PortableCard(Config):
 class PortableModel:
     """The three graphs as functions of tensors on the CPU, with as many threads as torch has when they are called."""
 
-    def __init__(self, card: PortableCard, contents: Mapping[str, bytes], graphs: Mapping[str, ModelProto]) -> None:
+    def __init__(self, card: PortableCard, contents: Mapping[str, bytes]) -> None:
         """Keep the files; nothing is run before it is asked for.
 
         Args:
             card: says what they are.
             contents: by the graph's name.
-            graphs: the same, parsed.
         """
-        self.card, self._contents, self._graphs = card, contents, graphs
+        self.card, self._contents = card, contents
         self._sessions: dict[tuple[str, int], InferenceSession] = {}
 
     @property
@@ -158,7 +158,7 @@ class PortableModel:
     @cached_property
     def multiply_adds(self) -> int | None:
         """Of one sample, from noise to image; None where the graph does not tell."""
-        return multiply_adds(self._graphs["generate"])
+        return multiply_adds(parse(self._contents["generate"], "generate.onnx"))
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents (N, *latent) of images (N, C, H, W)."""
@@ -218,9 +218,9 @@ class PortableBundle:
 AnyBundle = Bundle | PortableBundle
 
 
-def parameters_of(graphs: Mapping[str, ModelProto]) -> dict[str, int]:
+def parameters_of(facts: Mapping[str, GraphFacts]) -> dict[str, int]:
     """Stored numbers by part, whatever their type; the generator's are those that `decode` does not hold already."""
-    found = {name: stored(graph) for name, graph in graphs.items()}
+    found = {name: graph.stored for name, graph in facts.items()}
     parts = {
         "encoder": found["encode"],
         "decoder": found["decode"],
@@ -234,7 +234,7 @@ def load_portable(folder: Path) -> PortableBundle:
 
     Raises:
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, no ONNX, files that are missing
-            or extra, wrong hash, inputs or outputs of another name, type or shape, miscounted parameters.
+            or extra, wrong hash, whatever `check_graph` refuses, miscounted parameters.
     """
     card_bytes, raw = read_card(folder)
     try:
@@ -246,19 +246,15 @@ def load_portable(folder: Path) -> PortableBundle:
     extra = sorted({path.name for path in folder.iterdir()} - {CARD, *(path.name for path in paths.values())})
     if extra:
         raise BundleError(f"{folder / extra[0]} is no part of a bundle: {HINT}; take it away")
-    graphs = {}
+    facts = {}
     for name, path in paths.items():
-        graphs[name] = parse(contents[name], str(path))
-        refuse_ports(graphs[name], *card.ports(name), str(path))
         if digest(contents[name]) != getattr(card.hashes, name):
             raise BundleError(f"{path} does not have the hash that {CARD} declares; the two are not one bundle")
-    try:
-        found = parameters_of(graphs)
-    except BundleError as error:
-        raise BundleError(f"{folder}: {error}") from None
+        facts[name] = check_graph(contents[name], *card.ports(name), str(path))
+    found = parameters_of(facts)
     if card.parameters != found:
         raise BundleError(f"{folder / CARD}: parameters = {card.parameters}, but the files hold {found}")
-    model = PortableModel(card, contents, graphs)
+    model = PortableModel(card, contents)
     sizes = {paths[name].name: len(content) for name, content in contents.items()}
     return PortableBundle(card, model, digest(card_bytes, *contents.values()), sizes)
 

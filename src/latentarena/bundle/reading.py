@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from latentarena.config import parse_json
 from latentarena.errors import BundleError
+from latentarena.gates.card import LARGEST_CARD, check_card
 
 __all__ = ["CARD", "NATIVE", "is_portable", "read_card", "read_file"]
 
 CARD = "card.json"
-LARGEST_CARD = 1 << 20  # bytes
 NATIVE = f"a bundle is a folder of {CARD} and weights.safetensors"
 
 
@@ -33,13 +32,10 @@ def read_card(folder: Path) -> tuple[bytes, Any]:
     """The card as bytes and as plain data.
 
     Raises:
-        BundleError: it cannot be read, is too large, or is not strict JSON: duplicate keys, NaN.
+        BundleError: it cannot be read, is too large, or is not strict JSON: see `check_card`.
     """
     content = read_file(folder / CARD, f"{NATIVE}, or of {CARD} and ONNX files", LARGEST_CARD)
-    try:
-        return content, parse_json(content)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{folder / CARD} is not JSON: {error}") from None
+    return content, check_card(content, str(folder / CARD))
 
 
 def is_portable(raw: Any) -> bool:

@@ -13,16 +13,13 @@ from onnx import ModelProto
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from latentarena.bundle.graph import nodes
 from latentarena.errors import BundleError
+from latentarena.gates.count import nodes
+from latentarena.gates.operators import DOMAINS, OPERATORS
 
 __all__ = ["to_onnx"]
 
 OPSET = 20
-REFUSED = {  # control flow, and what draws random numbers
-    *("If", "Loop", "Scan", "SequenceMap"),
-    *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
-}
 FOLDED = 64  # numbers of a constant that is computed with in advance; weights stay what they are
 
 
@@ -106,7 +103,7 @@ def _tidied(model: Any) -> ModelProto:
     for port in (*proto.graph.input, *proto.graph.output):
         port.type.tensor_type.shape.dim[0].dim_param = "n"
     for node in nodes(proto):
-        if node.domain not in ("", "ai.onnx") or node.op_type in REFUSED:
+        if node.domain not in DOMAINS or node.op_type not in OPERATORS:
             raise BundleError(f"the graph holds a {node.op_type}, but a portable one is plain and draws nothing")
     return proto
 

@@ -1,4 +1,20 @@
-"""Gates: strict readers for files from strangers, each refusal with a reason that a person can act on.
+"""Gates: strict readers for files from strangers, each refusal with a reason to act on. Needs no torch."""
 
-Needs no torch.
-"""
+from latentarena.gates.archive import Files, open_archive, open_bundle, open_folder
+from latentarena.gates.card import check_card
+from latentarena.gates.graph import GraphFacts, Port, check_graph, check_in_box
+from latentarena.gates.tensors import StoredTensor, check_tensors
+
+__all__ = [
+    "Files",
+    "GraphFacts",
+    "Port",
+    "StoredTensor",
+    "check_card",
+    "check_graph",
+    "check_in_box",
+    "check_tensors",
+    "open_archive",
+    "open_bundle",
+    "open_folder",
+]

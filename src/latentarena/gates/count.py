@@ -1,20 +1,18 @@
-"""ONNX files read as data: what goes in and out, how many numbers are stored, what a sample costs. Nothing is run."""
+"""What is counted in an ONNX graph: the numbers that it stores, and the multiply-adds of a sample."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from math import prod
-from typing import Literal
 
 import onnx
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
-from latentarena.errors import BundleError
+from latentarena.errors import GateError
 from latentarena.files import digest
 
-__all__ = ["Port", "multiply_adds", "nodes", "parse", "refuse_ports", "stored"]
+__all__ = ["multiply_adds", "nodes", "stored"]
 
 Shapes = dict[str, tuple[int, ...]]
 UNCOUNTED = {
@@ -28,54 +26,6 @@ UNCOUNTED = {
     "QLinearMatMul",
     "RNN",
 }
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output of a graph: its name, the type of its numbers and the shape of one row of any n."""
-
-    name: str
-    dtype: Literal["float32", "int64"]
-    row: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.dtype} [{', '.join(['n', *map(str, self.row)])}]"
-
-
-def parse(content: bytes, what: str) -> ModelProto:
-    """The ONNX model in a file's content; weights in files beside it are not looked for.
-
-    Raises:
-        BundleError: it is none, with `what` as the file's name.
-    """
-    try:
-        model = onnx.load_model_from_string(content)
-    except Exception:  # protobuf has errors of its own
-        raise BundleError(f"{what} is no ONNX file: its {len(content):,} bytes cannot be parsed") from None
-    if not model.graph.node and not model.graph.output:
-        raise BundleError(f"{what} is no ONNX file: there is no graph in it")
-    for tensor in model.graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise BundleError(f"{what}: tensor {tensor.name!r} lies in another file; save the model in one file")
-    return model
-
-
-def refuse_ports(model: ModelProto, inputs: Iterable[Port], output: Port, what: str) -> None:
-    """Raise a BundleError where inputs and output are not these by name, type and shape, for any number of rows."""
-    for side, found, expected in (("takes", model.graph.input, inputs), ("gives", model.graph.output, [output])):
-        here, there = (", ".join(map(str, ports)) for ports in (map(_described, found), expected))
-        if here != there:
-            raise BundleError(f"{what} {side} {here or 'nothing'}, expected {there}, n being any number of rows")
-
-
-def _described(port: ValueInfoProto) -> str:
-    """As a `Port` puts it; a question mark for whatever is not said."""
-    tensor = port.type.tensor_type
-    kind = TensorProto.DataType.Name(tensor.elem_type).lower() if tensor.elem_type else "of no type"
-    dtype = {"float": "float32"}.get(kind, kind)
-    sizes = [str(dim.dim_value) if dim.HasField("dim_value") else "?" for dim in tensor.shape.dim]
-    rows = ["n" if size == "?" else size for size in sizes[:1]]
-    return f"{port.name} {dtype} [{', '.join(rows + sizes[1:])}]"
 
 
 def nodes(model: ModelProto) -> Iterator[NodeProto]:
@@ -103,7 +53,7 @@ def stored(model: ModelProto) -> Counter[tuple[str, int]]:
     All count: initialisers, tensors and floating-point lists in attributes of nodes, and whatever a `Constant` is.
 
     Raises:
-        BundleError: a tensor's content is not what its shape and type ask for.
+        GateError: a tensor's content is not what its shape and type ask for.
     """
     found: Counter[tuple[str, int]] = Counter()
     inner = list(nodes(model))
@@ -136,7 +86,9 @@ def _key(tensor: TensorProto) -> tuple[str, int]:
     try:
         array = numpy_helper.to_array(tensor)
     except Exception as error:  # of whatever kind the wrong length or type of its content leads to
-        raise BundleError(f"tensor {tensor.name!r} is damaged: {' '.join(str(error).split())[:100]}") from None
+        raise GateError(
+            "onnx-damaged", f"tensor {tensor.name!r} is damaged: {' '.join(str(error).split())[:100]}"
+        ) from None
     return digest(str(array.dtype).encode(), array.tobytes()), array.size
 
 

@@ -1,0 +1,333 @@
+"""Strict reading of a bundle: a zip file or a folder in, the content of its few files out. Nothing is written.
+
+Only the plainest kind of zip file passes: entries that follow each other without gap or overlap, then the directory,
+then its end, and nothing before, between or after. Each entry is described twice, and the two must agree. So there is
+one way to read it, and it is the way that every other program reads it too.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from latentarena.errors import GateError
+from latentarena.gates.kinds import wrong_kind
+
+__all__ = ["MOST_BYTES", "NAMES", "Files", "open_archive", "open_bundle", "open_folder"]
+
+Files = dict[str, bytes]
+NAMES = ("card.json", "weights.safetensors", "encode.onnx", "decode.onnx", "generate.onnx")
+HINT = "a bundle holds card.json with weights.safetensors, or with encode.onnx, decode.onnx and generate.onnx"
+PLAIN = "make it anew with `zip -r bundle.zip FOLDER`"
+MOST_BYTES = 64 << 20  # of the archive, and of all files together
+MOST_ENTRIES = 64
+
+END, ENTRY, LOCAL, DESCRIPTOR = b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
+STORED, DEFLATED = 0, 8
+ENCRYPTED = 1 | 1 << 6 | 1 << 13  # flags
+STREAMED = 1 << 3  # sizes follow the data
+UNDERSTOOD = 1 << 1 | 1 << 2 | STREAMED | 1 << 11  # how hard it was deflated, streamed, UTF-8
+UNIX = (3, 19)  # systems whose entries have a mode
+TELLING = {0x0001: "zip64", 0x0017: "encrypted", 0x7075: "name", 0x9901: "encrypted"}  # extra fields that change more
+Extent = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the directory says of an entry."""
+
+    name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed: int
+    size: int
+    mode: int
+    folder: bool
+    start: int
+
+    @property
+    def shown(self) -> str:
+        """The name, safe to print."""
+        return ascii(self.name.decode("utf-8", "backslashreplace"))[:100]
+
+
+def open_bundle(path: Path) -> Files:
+    """The files of a bundle, be it a folder or a zip file.
+
+    Raises:
+        GateError: it is neither, or `open_folder` or `open_archive` refuses it.
+    """
+    return open_folder(path) if path.is_dir() else open_archive(path)
+
+
+def open_archive(source: Path | bytes) -> Files:
+    """The files of a zipped bundle, by name; they may lie in one folder, whose name does not matter.
+
+    Args:
+        source: the zip file, or its content.
+
+    Raises:
+        GateError: it is no zip file of a bundle and nothing else, or is larger than MOST_BYTES.
+    """
+    what = "the archive" if isinstance(source, bytes) else str(source)
+    content = source if isinstance(source, bytes) else _read(source, what, MOST_BYTES)
+    if len(content) > MOST_BYTES:
+        raise _too_large(what, len(content), MOST_BYTES)
+    entries, directory = _directory(content, what)
+    kept = _named(entries, what)
+    total = sum(entry.size for entry in kept.values())
+    if total > MOST_BYTES:
+        raise GateError("zip-bomb", f"{what} unpacks to {total:,} bytes; at most {MOST_BYTES:,} are read")
+    _refuse_gaps([_extent(content, entry, what) for entry in entries], directory, what)
+    files = {name: _unpacked(content, entry, f"{what}: {name}") for name, entry in kept.items()}
+    return _complete(files, what)
+
+
+def _directory(content: bytes, what: str) -> tuple[list[Entry], int]:
+    """The entries in the directory at the archive's end, and where it starts."""
+    if content[:4] not in (LOCAL, END):
+        wrong = wrong_kind(what, content)
+        if wrong:
+            raise GateError(wrong[0], f"{what} is {wrong[1]}")
+        kind = "is no zip file" if END not in content[-66_000:] else "has something before its first entry"
+        raise GateError("zip-format", f"{what} {kind}; {PLAIN}")
+    if len(content) < 22 or content[-22:-18] != END:
+        raise GateError("zip-format", f"{what} does not end as a zip file does: cut off, or something follows; {PLAIN}")
+    disk, first, here, count, size, start, comment = struct.unpack("<4H2IH", content[-18:])
+    if 0xFFFF in (disk, first, here, count) or 0xFFFFFFFF in (size, start):
+        raise GateError("zip64", f"{what} is a zip64 file, which no bundle needs; {PLAIN}")
+    if (disk, first, comment) != (0, 0, 0) or here != count or start + size != len(content) - 22:
+        raise GateError("zip-format", f"{what} has an end that does not fit its directory; {PLAIN}")
+    if count > MOST_ENTRIES:
+        raise GateError("zip-entries", f"{what} has {count:,} entries; {HINT}")
+    entries, at = [], start
+    for _ in range(count):
+        entry, at = _entry(content, at, len(content) - 22, what)
+        entries.append(entry)
+    if at != len(content) - 22:
+        raise GateError("zip-format", f"{what} has a directory of another length than it says; {PLAIN}")
+    return entries, start
+
+
+def _entry(content: bytes, at: int, end: int, what: str) -> tuple[Entry, int]:
+    """The directory's entry at a place, and where the next one is."""
+    if at + 46 > end or content[at : at + 4] != ENTRY:
+        raise GateError("zip-format", f"{what} has a damaged directory; {PLAIN}")
+    (version, _, flags, method, _, crc, packed, size, named, extra, comment, disk, _, attributes, start) = (
+        struct.unpack("<4HI3I5H2I", content[at + 4 : at + 46])
+    )
+    name = content[at + 46 : at + 46 + named]
+    after = at + 46 + named + extra + comment
+    if after > end or comment or disk:
+        raise GateError("zip-format", f"{what} has a damaged directory, or comments in it; {PLAIN}")
+    mode = attributes >> 16 if version >> 8 in UNIX else 0
+    folder = name.endswith(b"/")
+    entry = Entry(name, flags, method, crc, packed, size, mode, folder, start)
+    _refuse_kind(entry, bool(attributes & 0x10), what)
+    _refuse_extra(content[at + 46 + named : after], entry, what)
+    return entry, after
+
+
+def _refuse_kind(entry: Entry, folder: bool, what: str) -> None:
+    """Raise where an entry is anything but a plain file or folder that can be read."""
+    kind = stat.S_IFMT(entry.mode)
+    expected = stat.S_IFDIR if entry.folder else stat.S_IFREG
+    special = entry.mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX) and not entry.folder
+    if kind not in (0, expected) or special or (folder and not entry.folder):
+        raise GateError("zip-special", f"{what}: {entry.shown} is a link or another special file; put the file itself")
+    if entry.flags & ENCRYPTED:
+        raise GateError("zip-encrypted", f"{what}: {entry.shown} is encrypted; make it without a password")
+    if entry.method not in (STORED, DEFLATED) or entry.flags & ~UNDERSTOOD:
+        raise GateError("zip-method", f"{what}: {entry.shown} is packed by method {entry.method}, not deflate; {PLAIN}")
+    if 0xFFFFFFFF in (entry.packed, entry.size, entry.start):
+        raise GateError("zip64", f"{what}: {entry.shown} is a zip64 entry, which no bundle needs; {PLAIN}")
+
+
+def _refuse_extra(extra: bytes, entry: Entry, what: str) -> None:
+    """Raise where an extra field says more of an entry than its times and owner."""
+    while extra:
+        kind, size = struct.unpack("<2H", extra[:4]) if len(extra) >= 4 else (0, len(extra))
+        if 4 + size > len(extra):
+            raise GateError("zip-format", f"{what}: {entry.shown} has a damaged extra field; {PLAIN}")
+        if kind in TELLING:
+            reason = {"name": "zip-slip"}.get(TELLING[kind], TELLING[kind].replace("encrypted", "zip-encrypted"))
+            raise GateError(reason, f"{what}: {entry.shown} has an extra field ({TELLING[kind]}); {PLAIN}")
+        extra = extra[4 + size :]
+
+
+def _named(entries: list[Entry], what: str) -> dict[str, Entry]:
+    """The entries that are files of a bundle, by name."""
+    kept: dict[str, Entry] = {}
+    folders: set[bytes] = set()
+    for entry in entries:
+        parts = _parts(entry, what)
+        if parts[0] == b"__MACOSX" or parts[-1] == b".DS_Store":  # what a Mac adds by itself; not even unpacked
+            continue
+        if entry.folder:
+            if len(parts) > 1 or entry.size or entry.packed:
+                raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {HINT}")
+            folders.add(parts[0])
+            continue
+        folders.add(parts[0] if len(parts) == 2 else b"")
+        name = _known(parts[-1].decode("utf-8", "backslashreplace"), what, kept) if len(parts) < 3 else ""
+        if not name:
+            raise _stranger("zip-name", what, entry.name.decode("utf-8", "backslashreplace"))
+        kept[name] = entry
+    if len(folders) > 1:
+        raise GateError("zip-name", f"{what} holds several folders; put the files of one bundle into one, or into none")
+    return kept
+
+
+def _parts(entry: Entry, what: str) -> list[bytes]:
+    """The parts of a name, none of which leads anywhere else."""
+    parts = entry.name.removesuffix(b"/").split(b"/")
+    unsafe = any(part in (b"", b".", b"..") for part in parts)
+    if unsafe or any(sign in entry.name for sign in (b"\\", b":", b"\0")):
+        raise GateError("zip-slip", f"{what}: the name {entry.shown} leads out of the folder; use plain names")
+    return parts
+
+
+def _known(name: str, what: str, taken: dict[str, Entry] | Files) -> str:
+    """The name of a bundle's file, or none; what only looks like one, or comes twice, is refused."""
+    alike = unicodedata.normalize("NFKC", name).casefold()
+    if alike in NAMES and alike in taken:
+        raise GateError("zip-duplicate", f"{what}: {ascii(name)[:100]} and {alike} are one name; keep one of the two")
+    if alike in NAMES and alike != name:
+        raise GateError("zip-name", f"{what}: {ascii(name)[:100]} is no part of a bundle; name it {alike}")
+    return name if name in NAMES else ""
+
+
+def _extent(content: bytes, entry: Entry, what: str) -> Extent:
+    """Where an entry starts and ends, once its own header says what the directory says."""
+    at = entry.start
+    header = content[at : at + 30]
+    if len(header) < 30 or header[:4] != LOCAL:
+        raise GateError("zip-format", f"{what}: {entry.shown} is not where the directory says; {PLAIN}")
+    _, flags, method, _, crc, packed, size, named, extra = struct.unpack("<3HI3I2H", header[4:])
+    streamed = bool(flags & STREAMED)
+    said = (entry.crc, entry.packed, entry.size)
+    agrees = (crc, packed, size) == said or (streamed and (crc, packed, size) == (0, 0, 0))
+    data = at + 30 + named + extra
+    if (flags, method) != (entry.flags, entry.method) or content[at + 30 : at + 30 + named] != entry.name or not agrees:
+        raise GateError("zip-lie", f"{what}: {entry.shown} is not what the directory says of it; {PLAIN}")
+    _refuse_extra(content[at + 30 + named : data], entry, what)
+    end = data + entry.packed
+    if streamed:
+        tail = struct.pack("<3I", *said)
+        found = next((mark for mark in (DESCRIPTOR + tail, tail) if content.startswith(mark, end)), None)
+        if found is None:
+            raise GateError("zip-lie", f"{what}: {entry.shown} has other sizes than the directory says; {PLAIN}")
+        end += len(found)
+    return at, end
+
+
+def _refuse_gaps(extents: list[Extent], directory: int, what: str) -> None:
+    """Raise unless the entries follow each other up to the directory."""
+    at = 0
+    for start, end in sorted(extents):
+        if start < at:
+            raise GateError("zip-overlap", f"{what} has entries that lie in each other; {PLAIN}")
+        if start > at:
+            raise GateError("zip-gap", f"{what} has {start - at:,} bytes that belong to no entry; {PLAIN}")
+        at = end
+    if at != directory:
+        reason = "zip-overlap" if at > directory else "zip-gap"
+        raise GateError(reason, f"{what} has a last entry that does not end where the directory starts; {PLAIN}")
+
+
+def _unpacked(content: bytes, entry: Entry, what: str) -> bytes:
+    """The content of an entry of just the size and checksum that the directory says; no more than that is unpacked."""
+    data = entry.start + 30 + sum(struct.unpack("<2H", content[entry.start + 26 : entry.start + 30]))
+    packed = memoryview(content)[data : data + entry.packed]
+    if entry.method == STORED:
+        found, whole = bytes(packed), True
+    else:
+        machine = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            found = machine.decompress(packed, entry.size + 1)
+        except zlib.error:
+            raise GateError("zip-damaged", f"{what} cannot be unpacked; {PLAIN}") from None
+        whole = (machine.eof and not machine.unused_data) or len(found) != entry.size
+    if len(found) != entry.size or not whole:
+        raise GateError("zip-lie", f"{what} does not have the {entry.size:,} bytes that the directory says; {PLAIN}")
+    if zlib.crc32(found) != entry.crc:
+        raise GateError("zip-damaged", f"{what} does not have the checksum that the directory says; {PLAIN}")
+    return found
+
+
+def open_folder(folder: Path) -> Files:
+    """The files of a bundle's folder, by name; links are not followed.
+
+    Raises:
+        GateError: it is no folder of a bundle and nothing else, a file in it is a link, is linked from elsewhere or is
+            no plain file, or all are larger than MOST_BYTES.
+    """
+    files: Files = {}
+    for count, name in enumerate(_listed(folder), 1):
+        if count > MOST_ENTRIES:
+            raise GateError("folder-entries", f"{folder} holds more than {MOST_ENTRIES} files; {HINT}")
+        if name == ".DS_Store":
+            continue
+        if not _known(name, str(folder), files):
+            raise _stranger("folder-name", str(folder), name)
+        left = MOST_BYTES - sum(map(len, files.values()))
+        files[name] = _read(folder / name, str(folder / name), left)
+    return _complete(files, str(folder))
+
+
+def _listed(folder: Path) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries)
+    except OSError as error:
+        raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {HINT}") from None
+
+
+def _read(path: Path, what: str, most: int) -> bytes:
+    """The content of a plain file of at most so many bytes; neither a link nor a pipe is opened."""
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if path.is_symlink():
+            raise GateError("special-file", f"{what} is a link; put the file itself") from None
+        raise GateError("unreadable", f"cannot read {what}: {error.strerror}; {HINT}") from None
+    with os.fdopen(file, "rb") as opened:
+        state = os.fstat(opened.fileno())
+        if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+            raise GateError("special-file", f"{what} is no plain file, or one with several names; put a copy of it")
+        if state.st_size > most:
+            raise _too_large(what, state.st_size, most)
+        content = opened.read(most + 1)  # it may have grown
+    if len(content) > most:
+        raise _too_large(what, len(content), most)
+    return content
+
+
+def _stranger(reason: str, what: str, name: str) -> GateError:
+    wrong = wrong_kind(name)
+    if wrong:
+        return GateError(wrong[0], f"{what}: {ascii(name)[:100]} is {wrong[1]}")
+    return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {HINT}; take it away")
+
+
+def _too_large(what: str, size: int, most: int) -> GateError:
+    return GateError("too-large", f"{what} has {size:,} bytes, but at most {most:,} are read; make the model smaller")
+
+
+def _complete(files: Files, what: str) -> Files:
+    """The files in the order of NAMES, once they are those of one form."""
+    card, weights, *graphs = NAMES
+    native = weights in files
+    wanted = [card, weights] if native else [card, *graphs]
+    missing = [name for name in wanted if name not in files]
+    if missing or len(files) != len(wanted):
+        fault = f"lacks {' and '.join(missing)}" if missing else "holds both forms of a bundle"
+        raise GateError("incomplete" if missing else "mixed", f"{what} {fault}; {HINT}")
+    return {name: files[name] for name in wanted}

@@ -1,0 +1,56 @@
+"""What a file is, by its name or its first bytes, where it is nothing that a bundle holds: told with the way out."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+__all__ = ["CODE", "wrong_kind"]
+
+EXPORT = "export the modules with latentarena.bundle.export_modules, which writes ONNX"
+CODE = "a bundle holds no code"
+PICKLE = f"a pickle, which runs code when it is loaded; {EXPORT}, or save a lab model with `arena train`"
+ARRAYS = "numpy arrays without the graph that they belong to; " + EXPORT
+KERAS = "a Keras or TensorFlow model; convert it with tf2onnx to encode.onnx, decode.onnx and generate.onnx"
+PACKED = "not packed as zip; make it anew with `zip -r bundle.zip FOLDER`"
+SCRIPT = f"a program, but {CODE}; {EXPORT}"
+BY_SUFFIX = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".dill"), ("pickle", PICKLE)),
+    **dict.fromkeys((".npz", ".npy", ".mat"), ("arrays", ARRAYS)),
+    **dict.fromkeys((".h5", ".hdf5", ".keras", ".pb", ".tflite"), ("keras", KERAS)),
+    **dict.fromkeys((".py", ".pyc", ".ipynb", ".sh", ".so", ".dll", ".exe", ".js", ".jar"), ("code", SCRIPT)),
+    **dict.fromkeys((".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar", ".zst"), ("packed", PACKED)),
+}
+BY_START = (
+    (b"\x80\x02", ".pkl"),
+    (b"\x80\x03", ".pkl"),
+    (b"\x80\x04", ".pkl"),
+    (b"\x80\x05", ".pkl"),
+    (b"\x93NUMPY", ".npy"),
+    (b"\x89HDF", ".h5"),
+    (b"\x1f\x8b", ".gz"),
+    (b"\xfd7zXZ", ".xz"),
+    (b"BZh", ".bz2"),
+    (b"7z\xbc\xaf", ".7z"),
+    (b"Rar!", ".rar"),
+    (b"\x28\xb5\x2f\xfd", ".zst"),
+    (b"\x7fELF", ".so"),
+    (b"MZ", ".exe"),
+    (b"#!", ".sh"),
+    (b"import ", ".py"),
+    (b"from ", ".py"),
+)
+INSIDE = (("data.pkl", ".pt"), (".npy", ".npz"), ("keras_metadata.pb", ".h5"), ("model.weights.h5", ".h5"))
+
+
+def wrong_kind(name: str = "", content: bytes = b"") -> tuple[str, str] | None:
+    """Slug and sentence for a file of a kind that is never part of a bundle; None where it may be one."""
+    for suffix in PurePath(name.lower()).suffixes[::-1]:
+        if suffix in BY_SUFFIX:
+            return BY_SUFFIX[suffix]
+    for entry, suffix in INSIDE:  # other formats are zip files themselves
+        if name.lower().endswith(entry):
+            return BY_SUFFIX[suffix]
+    for start, suffix in BY_START:
+        if content.startswith(start):
+            return BY_SUFFIX[suffix]
+    return None

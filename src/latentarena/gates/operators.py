@@ -1,0 +1,104 @@
+"""What an ONNX graph may be made of: the operators, and how large their outcome may be where the graph itself says so.
+
+Listed is what exporters make of models for inference: functions of their inputs alone, with outcomes whose size the
+inputs bound. Left out are control flow, random numbers, texts and pictures in other formats, and training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto
+
+from latentarena.errors import GateError
+
+__all__ = ["DOMAINS", "OPERATORS", "OPSETS", "RANDOM", "SUBGRAPHS", "refuse_sizes"]
+
+DOMAINS = ("", "ai.onnx")  # two names of one domain
+OPSETS = range(11, 25)
+SUBGRAPHS = {"If", "Loop", "Scan", "SequenceMap"}
+RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+ARITHMETIC = """
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Ceil Clip Cos Cosh
+    CumSum Div Equal Erf Exp Floor Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual Log Max Mean Min Mod Mul Neg Not
+    Or Pow Reciprocal Round Sign Sin Sinh Sqrt Sub Sum Tan Tanh Where Xor
+"""
+ACTIVATIONS = """
+    Celu Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Selu Shrink Sigmoid Softmax
+    Softplus Softsign Swish ThresholdedRelu
+"""
+PRODUCTS = "Attention Conv ConvTranspose DeformConv Det Einsum GRU Gemm LSTM MatMul RNN RotaryEmbedding"
+NORMALISATION = """
+    BatchNormalization Dropout GroupNormalization InstanceNormalization LRN LayerNormalization LpNormalization
+    MeanVarianceNormalization RMSNormalization
+"""
+REDUCTIONS = """
+    ArgMax ArgMin AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool MaxUnpool ReduceL1 ReduceL2
+    ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare TopK
+"""
+SHAPES = """
+    AffineGrid Cast CastLike CenterCropPad Col2Im Compress Concat ConcatFromSequence Constant ConstantOfShape
+    DepthToSpace Expand EyeLike Flatten Gather GatherElements GatherND GridSample Identity NonZero OneHot Pad Range
+    Reshape Resize ReverseSequence RoiAlign Scatter ScatterElements ScatterND SequenceAt SequenceConstruct
+    SequenceLength Shape Size Slice SpaceToDepth Split SplitToSequence Squeeze Tile Transpose Trilu Unique Unsqueeze
+"""
+SPECTRA = "BlackmanWindow DFT HammingWindow HannWindow STFT"
+OPERATORS = frozenset(" ".join((ARITHMETIC, ACTIVATIONS, PRODUCTS, NORMALISATION, REDUCTIONS, SHAPES, SPECTRA)).split())
+
+LARGEST_OUTCOME = 1 << 26  # numbers that one node may give for a row where its size is written in the graph
+LARGEST_WINDOW = 1 << 12  # pixels of a convolution's or pooling's window, step or padding
+WINDOW = {"kernel_shape", "strides", "pads", "dilations", "output_padding", "output_shape"}
+SIZED = {  # operators, and which inputs say how large the outcome is: by the product of their numbers
+    "AffineGrid": (1,),
+    "BlackmanWindow": (0,),
+    "CenterCropPad": (1,),
+    "Col2Im": (1,),
+    "ConstantOfShape": (0,),
+    "DFT": (1,),
+    "Expand": (1,),
+    "HammingWindow": (0,),
+    "HannWindow": (0,),
+    "MaxUnpool": (2,),
+    "OneHot": (1,),
+    "Resize": (2, 3),
+    "Tile": (1,),
+}
+Known = Mapping[str, NDArray[Any]]
+
+
+def refuse_sizes(node: NodeProto, known: Known, named: str) -> None:
+    """Raise a GateError where constants of the graph make a node's outcome absurdly large, whatever it is given.
+
+    Args:
+        node: of the graph.
+        known: the constants by name.
+        named: the node in messages.
+    """
+    windows = [(one.name, list(one.ints)) for one in node.attribute if one.name in WINDOW]
+    if node.op_type == "Pad":
+        windows += [("pads", np.abs(pads).ravel().tolist()) for pads in _constants(node, (1,), known)]
+    for name, sizes in windows:
+        if not all(0 <= size <= LARGEST_WINDOW for size in sizes):
+            raise GateError("onnx-absurd", f"{named} has {name} = {sizes[:8]}, which is beyond {LARGEST_WINDOW:,}")
+    outcome = max((_product(one) for one in _constants(node, SIZED.get(node.op_type, ()), known)), default=0.0)
+    if node.op_type == "Range" and len(ends := _constants(node, (0, 1, 2), known)) == 3:
+        start, limit, step = (float(end.ravel()[0]) for end in ends)
+        outcome = abs(limit - start) / max(abs(step), 1e-30)
+    if not outcome <= LARGEST_OUTCOME:
+        raise GateError(
+            "onnx-absurd", f"{named} makes {outcome:.3g} numbers of one row; at most {LARGEST_OUTCOME:,} are"
+        )
+
+
+def _constants(node: NodeProto, places: tuple[int, ...], known: Known) -> list[NDArray[Any]]:
+    """Those of some inputs that are constants, and hold something."""
+    found = [known.get(node.input[at]) for at in places if at < len(node.input)]
+    return [one for one in found if one is not None and one.size]
+
+
+def _product(sizes: NDArray[Any]) -> float:
+    return prod(abs(float(size)) for size in sizes.ravel())
