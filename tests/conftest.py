@@ -94,7 +94,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     if reporter is None:
         return
     nodes = {
-        name: {one.nodeid for one in reporter.stats.get(name, []) if "corpus" in one.keywords} for name in OUTCOMES
+        name: {one.nodeid for one in reporter.stats.get(name, []) if "corpus" in getattr(one, "keywords", ())}
+        for name in OUTCOMES
     }
     total = len(set().union(*nodes.values()))
     if total:
