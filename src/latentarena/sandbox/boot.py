@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import resource
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main() -> None:
+    import resource  # not on every system
+
     settings = json.loads(sys.argv[1])
     _become(settings["user"])
     for name, most in settings["rlimits"].items():

@@ -15,7 +15,6 @@ __all__ = ["PYTHON", "import_folders", "walls"]
 PYTHON = os.path.realpath(sys.executable)
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 HOST = ("/etc/ld.so.cache", "/etc/alternatives", "/sys/devices/system/cpu")  # where libraries are; how many cores
-SHARED_MEMORY = 64 << 20  # bytes of /dev/shm
 HOME = Path(errors.__file__).resolve().parent
 
 
@@ -30,7 +29,7 @@ def walls(user: int | None, scratch: int, readable: Mapping[str, Path], files: M
 
     Args:
         user: the user id that the program will take (then this process is root), or None to stay what this process is.
-        scratch: bytes of /tmp.
+        scratch: bytes of /tmp, and of /dev/shm.
         readable: host paths to show read-only, by path in the box.
         files: open descriptors of contents to show read-only, by path in the box.
     """
@@ -42,7 +41,7 @@ def walls(user: int | None, scratch: int, readable: Mapping[str, Path], files: M
         *(word for inside, path in readable.items() for word in ("--ro-bind", str(path), inside)),
         *(word for inside, fd in files.items() for word in ("--perms", "0444", "--file", str(fd), inside)),
         *("--proc", "/proc", "--dev", "/dev"),
-        *("--perms", "1777", "--size", str(SHARED_MEMORY), "--tmpfs", "/dev/shm"),  # noqa: S108 - the box's own
+        *("--perms", "1777", "--size", str(scratch), "--tmpfs", "/dev/shm"),  # noqa: S108 - the box's own
         *("--perms", "1777", "--size", str(scratch), "--tmpfs", "/tmp"),  # noqa: S108
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--clearenv"),  # noqa: S108
     ]

@@ -80,13 +80,11 @@ def make_group(memory: int, processes: int) -> Group:
         NoGroup: why not.
     """
     parents, version = _parents()
-    folders: list[Path] = []
-    for parent in parents:
-        _sweep(parent)
-        folders.append(parent / f"{NAME}-{os.getpid()}-{next(COUNTER)}")
-    group = Group(folders, version)
+    name = f"{NAME}-{os.getpid()}-{next(COUNTER)}"
+    group = Group([parent / name for parent in parents], version)
     try:
-        for folder in folders:
+        for folder in group.folders:
+            _sweep(folder.parent)
             folder.mkdir()
         group.limit(memory, processes)
     except OSError as error:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 __all__ = ["resident"]
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
 
 def resident(root: int) -> int:
     """Bytes resident in a process and all that descend from it. Pages that two of them share count twice."""
@@ -21,8 +19,8 @@ def resident(root: int) -> int:
     family = {root}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
-    total = 0
+    total, page = 0, os.sysconf("SC_PAGE_SIZE")
     for pid in family:
         with suppress(OSError, ValueError, IndexError):
-            total += int(Path("/proc", str(pid), "statm").read_text().split()[1]) * PAGE
+            total += int(Path("/proc", str(pid), "statm").read_text().split()[1]) * page
     return total

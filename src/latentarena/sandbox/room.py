@@ -35,8 +35,9 @@ LIFETIME = 100  # calls' worth of processor time that one process may use: the s
 class Limits:
     """What a program in a box may use; whatever it starts counts with it.
 
-    `memory`, `scratch` (its /tmp) and `output` (the arrays of one answer) are bytes; `seconds` is for one call, the
-    first of which includes the start; `processes` counts threads too; `threads` is how many its libraries may use.
+    `memory`, `scratch` (its /tmp, and its /dev/shm) and `output` (the arrays of one answer) are bytes. `seconds` is for
+    one call, the first of which includes the start. `processes` counts threads too; `threads` is how many a library may
+    use.
     """
 
     memory: int = 2 << 30

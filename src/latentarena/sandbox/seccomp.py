@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["architecture", "program"]
+__all__ = ["ARCHITECTURES", "architecture", "program"]
 
 BY_ARGUMENT = ("clone", "socket", "socketpair", "ioctl")  # denied or not by what they are called with
 NAMESPACES = 0x7E020080  # CLONE_NEW{NS, CGROUP, UTS, IPC, USER, PID, NET, TIME}

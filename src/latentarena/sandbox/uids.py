@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +34,8 @@ def lease_uid() -> Iterator[int]:
 
 def _lock(uid: int) -> int | None:
     """The descriptor that holds the lock of a user id, or None where another has it."""
+    import fcntl  # not on every system, and a system without it is told so in words
+
     lock = os.open(LOCKS / str(uid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

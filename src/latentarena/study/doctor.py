@@ -14,6 +14,13 @@ from latentarena.facts import machine, versions
 from latentarena.files import cache_folder
 from latentarena.judge.classifier import Judge
 from latentarena.judge.training import OPINIONS, SHIPPED
+from latentarena.sandbox import standing
+
+TIERS = {
+    0: "portable models and Python are refused",
+    1: "portable models; Python only where an administrator allows it",
+    2: "portable models and Python",
+}
 
 __all__ = ["Line", "examine"]
 
@@ -34,12 +41,27 @@ def examine(root: Path | None) -> Iterator[Line]:
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     yield Line("device", str(device or "cpu"))
     yield Line("cache", str(cache_folder()))
+    yield from _sandbox()
     for name in CATALOG:
         folder = where(name, root)
         yield Line("data", f"{name}: {folder or 'not here; downloaded when a recipe first needs it'}")
     yield Line("data", "digits: embedded")
     for path in [*sorted(SHIPPED.glob("*.safetensors")), *sorted((SHIPPED / OPINIONS).glob("*.safetensors"))]:
         yield _judge(path, root)
+
+
+def _sandbox() -> Iterator[Line]:
+    """The tier of this machine, why it is not higher, and what stopped each attempt to escape."""
+    found = standing()
+    yield Line(
+        "sandbox", f"tier {found.tier} ({TIERS[found.tier]}); why not higher: {found.reason}", good=found.tier > 0
+    )
+    if found.probes:
+        contained = [f"{one.name} ({one.found})" for one in found.probes if one.contained]
+        yield Line("sandbox", f"{len(contained)} of {len(found.probes)} escapes contained: {', '.join(contained)}")
+    for one in found.probes:
+        if not one.contained:
+            yield Line("sandbox", f"NOT contained: {one.name}: {one.found}", good=False)
 
 
 def _judge(path: Path, root: Path | None) -> Line:
