@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
@@ -137,6 +137,59 @@ def test_latents_that_are_not_finite_are_refused(honest: Subject, data: Dataset,
     broken = replace(honest, encode=lambda images: honest.encode(images) * torch.nan)  # type: ignore[misc]
     with pytest.raises(JudgeError, match="latents of test images"):
         judged(broken, data, digits_judge)
+
+
+HIDDEN = 13  # bits of a float32 that a float16 does not have
+
+
+def _stashing(subject: Subject) -> Subject:
+    """The image itself, of 8x8 pixels in 16 shades, in the last bits of latents that look honest."""
+    assert subject.encode is not None
+    encode, powers = subject.encode, 2 ** torch.arange(HIDDEN)
+
+    def stash(images: Tensor) -> Tensor:
+        codes = encode(images)
+        shades = (interpolate(images, size=(8, 8), mode="area").flatten(1) * 15).round().int()
+        bits = (shades[..., None] >> torch.arange(4)) & 1  # (N, 64, 4)
+        payload = pad(bits.flatten(1), (0, HIDDEN * codes.shape[1] - bits[0].numel()))
+        words = (payload.view(len(codes), -1, HIDDEN) * powers).sum(2)
+        return ((codes.view(torch.int32) & ~(2**HIDDEN - 1)) | words.int()).view(torch.float32)
+
+    def restore(codes: Tensor) -> Tensor:
+        words = codes.contiguous().view(torch.int32) & (2**HIDDEN - 1)
+        bits = ((words[..., None] >> torch.arange(HIDDEN)) & 1).flatten(1)[:, : 64 * 4].view(-1, 64, 4)
+        coarse = ((bits * 2 ** torch.arange(4)).sum(2) / 15).view(-1, 1, 8, 8)
+        return interpolate(coarse, size=(28, 28), mode="bicubic").clamp(0, 1)
+
+    return replace(subject, encode=stash, decode=restore)
+
+
+def test_an_image_in_the_last_bits_of_latents_does_not_survive_their_rounding(
+    honest: Subject, data: Dataset, digits_judge: Judge
+) -> None:
+    cheat = _stashing(honest)
+    seen = judged(replace(cheat, precision="float32"), data, digits_judge)
+    assert seen.scores["mse"].value < 0.005  # as good as 8x8 pixels can be
+    rounded = judged(cheat, data, digits_judge)
+    assert rounded.scores["mse"].value > 10 * seen.scores["mse"].value
+    assert rounded.latents is not None
+    assert torch.equal(rounded.latents[0], rounded.latents[0].half().float())
+
+
+def test_rounding_costs_an_honest_model_next_to_nothing(
+    honest: Subject, data: Dataset, digits_judge: Judge, found: Findings
+) -> None:
+    exact = judged(replace(honest, precision="float32"), data, digits_judge)
+    for name, one in exact.scores.items():
+        assert found.scores[name].value == pytest.approx(one.value, rel=1e-3, abs=1e-3), name
+
+
+def test_latents_that_their_precision_cannot_hold_are_refused(
+    honest: Subject, data: Dataset, digits_judge: Judge
+) -> None:
+    huge = replace(honest, encode=lambda images: honest.encode(images) * 1e6)  # type: ignore[misc]
+    with pytest.raises(JudgeError, match=r"reach \S+e\+06, more than float16 holds; divide them by a constant, or"):
+        judged(huge, data, digits_judge)
 
 
 def _scaled(subject: Subject, factor: float) -> Subject:

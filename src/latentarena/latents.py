@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -18,12 +19,22 @@ from latentarena.errors import OutputError
 from latentarena.files import cache_folder, digest, make_folder, prune, write_atomically
 from latentarena.randomness import Draws
 
-__all__ = ["LatentStatistics", "Standardiser", "draw", "encode_all", "latent_statistics", "module_digest"]
+__all__ = [
+    "LatentStatistics",
+    "Precision",
+    "Standardiser",
+    "draw",
+    "encode_all",
+    "latent_statistics",
+    "module_digest",
+    "quantised",
+]
 
 log = logging.getLogger(__name__)
 CHUNK = 1000  # images at a time
 KEPT = 16  # encoded train splits in the cache
 SMALLEST = 1e-2  # standard deviation: a collapsed dimension is not blown up into noise
+Precision = Literal["float16", "float32"]
 
 
 class Standardiser(nn.Module):
@@ -51,6 +62,11 @@ class Standardiser(nn.Module):
     def invert(self, latents: Tensor) -> Tensor:
         """Back to the autoencoder's own scale."""
         return latents * self.deviation + self.mean
+
+
+def quantised(latents: Tensor, precision: Precision) -> Tensor:
+    """Latents as they are once they were stored with this precision, in float32 again; too large ones are infinite."""
+    return latents.half().float() if precision == "float16" else latents.float()
 
 
 def draw(means: Tensor, spread: Tensor, index: Tensor, draws: Draws) -> Tensor:

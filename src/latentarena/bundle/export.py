@@ -28,6 +28,7 @@ from latentarena.data import DataConfig
 from latentarena.errors import BundleError, OutputError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import check_graph
+from latentarena.latents import Precision
 from latentarena.randomness import stream
 from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
 from latentarena.train.model import LatentModel
@@ -56,6 +57,7 @@ def export_bundle(bundle: Bundle, folder: Path) -> PortableBundle:
         "shape": card.shape,
         "latent": card.latent,
         "noise": model.noise_shape,
+        "precision": card.precision,
         "classes": card.classes,
         "conditional": model.conditional,
         "pixels": not model.learned,
@@ -78,6 +80,7 @@ def export_modules(
     classes: Sequence[str] = (),
     conditional: bool = False,
     pixels: bool = False,
+    precision: Precision = "float16",
     dataset: str = "mnist",
     sampling: Sampler | None = None,
     provenance: Provenance | None = None,
@@ -96,6 +99,7 @@ def export_modules(
         classes: names of the labels.
         conditional: whether `generate` takes labels.
         pixels: the latent is the image itself, so that there is no reconstruction to be judged.
+        precision: to which the judge rounds latents before it has them decoded; float32 holds larger numbers.
         dataset: what it was trained on, as in a recipe's `data.name`.
         sampling: what `generate` does, in words.
         provenance: how it came to be.
@@ -113,6 +117,7 @@ def export_modules(
         "classes": classes,
         "conditional": conditional,
         "pixels": pixels,
+        "precision": precision,
         "sampling": sampling or Sampler(),
         "data": validate(DataConfig, {"name": dataset}, "dataset"),
         "provenance": provenance,

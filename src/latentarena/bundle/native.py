@@ -22,7 +22,7 @@ from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import check_tensors
-from latentarena.latents import LatentStatistics
+from latentarena.latents import LatentStatistics, Precision
 from latentarena.train.checkpoint import mismatch
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import SamplingConfig
@@ -85,7 +85,7 @@ class BundleCard(Config):
         format: version of this schema.
         name: what to call the model.
         architecture: the registered parts that the weights fill.
-        latent: shape of the latent.
+        latent: shape of the latent; precision: to which the judge rounds its numbers before it has them decoded.
         output: declared range of the decoded pixels.
         weights: SHA-256 of `weights.safetensors`.
         parameters: stored numbers by part: encoder, decoder, generator.
@@ -96,6 +96,7 @@ class BundleCard(Config):
     name: str = Field(min_length=1, max_length=80)
     architecture: Architecture
     latent: tuple[int, ...]
+    precision: Precision = "float16"
     output: tuple[Literal[0], Literal[1]] = (0, 1)
     weights: str = Field(pattern="^[0-9a-f]{64}$")
     parameters: dict[str, int]

@@ -28,6 +28,7 @@ from latentarena.files import digest
 from latentarena.gates import GraphFacts, Port, check_graph
 from latentarena.gates.count import multiply_adds
 from latentarena.gates.graph import parse
+from latentarena.latents import Precision
 from latentarena.randomness import normal_rows
 
 __all__ = [
@@ -78,6 +79,7 @@ class PortableCard(Config):
         name: what to call the model.
         shape: channels, height and width of the images.
         latent, noise: shapes of one latent and of one sample's noise.
+        precision: to which the judge rounds the numbers of a latent before it has them decoded.
         classes: names of the labels.
         conditional: whether `generate` wants labels.
         pixels: the latent is the image itself, so there is no reconstruction to be judged.
@@ -95,6 +97,7 @@ class PortableCard(Config):
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     latent: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
     noise: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
+    precision: Precision = "float16"
     classes: tuple[str, ...]
     conditional: bool
     pixels: bool = False

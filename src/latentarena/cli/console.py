@@ -111,7 +111,8 @@ def print_card(card: ScoreCard) -> None:
         page.print(f"NOTE: {_inert(card.notice)}.", style="bold yellow")
     page.print(_table(card))
     parts = ", ".join(f"{part} {count:,}" for part, count in card.parameters.items())
-    page.print(f"parameters {sum(card.parameters.values()):,} ({parts}); latent {'x'.join(map(str, card.latent))}")
+    shape = "x".join(map(str, card.latent))
+    page.print(f"parameters {sum(card.parameters.values()):,} ({parts}); latent {shape} in {card.precision}")
     page.print("points of 100:")
     for category, points in card.points.items():
         page.print(f"  {CATEGORIES[category]:<22}{points:>5.1f}  {'#' * round(points / 2.5)}")

@@ -119,9 +119,10 @@ class ScoreCard(Config):
         advice: what is wrong, and what to try.
         contest_2025: the columns of the 2025 contest by its formulas; None stands for infinity.
         parameters: stored numbers by part; files: bytes by file.
-        latent: shape of the latent.
+        latent: shape of the latent; precision: to which its numbers were rounded before they were decoded.
         timing: of sampling, if it was timed.
         notice: what a reader must know first, such as stand-in data.
+        sandbox: what held the model while it ran, such as `tier 2`; empty where it ran in the judge's own process.
     """
 
     format: Literal[2] = 2
@@ -151,13 +152,15 @@ class ScoreCard(Config):
     parameters: dict[str, int]
     files: dict[str, int]
     latent: tuple[int, ...]
+    precision: Literal["float16", "float32"] = "float32"
     timing: Timing | None = None
     notice: str = ""
+    sandbox: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all but the timing: equal cards of two runs have equal fingerprints."""
-        return digest_json(self.model_dump(mode="json", exclude={"timing"}))
+        """SHA-256 of all but timing and sandbox: equal cards of two runs have equal fingerprints."""
+        return digest_json(self.model_dump(mode="json", exclude={"timing", "sandbox"}))
 
     @property
     def points(self) -> dict[str, float]:

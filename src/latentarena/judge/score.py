@@ -32,6 +32,7 @@ from latentarena.judge.metrics import (
     ssims,
     wilson,
 )
+from latentarena.latents import Precision, quantised
 from latentarena.randomness import stream
 
 __all__ = ["SAMPLES", "Findings", "Subject", "checked", "hand_out", "judge_labels", "judge_noise", "score"]
@@ -52,6 +53,7 @@ class Subject:
             -> images (n, C, H, W) in [0, 1].
         encode: images (n, C, H, W) -> latents (n, *latent); None for a model of pixels.
         decode: latents -> images.
+        precision: to which latents are rounded on their way from `encode` to `decode`.
     """
 
     noise: tuple[int, ...]
@@ -59,6 +61,7 @@ class Subject:
     generate: Callable[[Tensor, Tensor | None, int], Tensor]
     encode: Callable[[Tensor], Tensor] | None
     decode: Callable[[Tensor], Tensor]
+    precision: Precision = "float16"
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,13 @@ def score(
     prior = again = latents = None
     if subject.encode is not None:
         test = data.test.batch(slice(None))
-        codes = _latents(subject.encode, test, "test images")
+        codes = _latents(subject, test, "test images")
         again = checked(subject.decode(codes), test.shape, "reconstructions")
         handed = judge_noise(samples, tuple(codes.shape[1:]), seeds[0], "prior")
         prior = checked(subject.decode(handed), generated.shape, "prior samples")
         found |= _reconstruction(again, test) | measure_seen(judge.look(prior), judge, draws(samples), "prior_")
         found |= _encoded(subject, codes, squared_errors(again, test), data)
-        latents = codes, _latents(subject.encode, generated, "samples")
+        latents = codes, _latents(subject, generated, "samples")
     return Findings(
         scores=scored(found, known.floors | _prior_floors(known.floors)),
         by_class=by_class,
@@ -199,10 +202,22 @@ def _guess(low: float, high: float) -> str:
     return "clamp them, or put a sigmoid at the end of the decoder"
 
 
-def _latents(encode: Callable[[Tensor], Tensor], images: Tensor, what: str) -> Tensor:
-    latents = encode(images)
-    if len(latents) != len(images) or not bool(latents.isfinite().all()):
+def _latents(subject: Subject, images: Tensor, what: str) -> Tensor:
+    """Latents with no more in them than their declared precision holds: whatever is decoded or measured comes by here.
+
+    Raises:
+        JudgeError: they are not finite, or too large for their precision.
+    """
+    assert subject.encode is not None
+    exact = subject.encode(images)
+    if len(exact) != len(images) or not bool(exact.isfinite().all()):
         raise JudgeError(f"the model's latents of {what} are not {len(images)} finite vectors; it cannot be judged")
+    latents = quantised(exact, subject.precision)
+    if not bool(latents.isfinite().all()):
+        raise JudgeError(
+            f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {subject.precision} holds; "
+            f"divide them by a constant, or declare precision = float32 on the bundle's card"
+        )
     return latents
 
 
@@ -224,10 +239,9 @@ def _prior_floors(floors: dict[str, Estimate]) -> dict[str, Estimate]:
 
 def _encoded(subject: Subject, codes: Tensor, errors: Tensor, data: Dataset) -> dict[str, Estimate]:
     """What the latents of the test split are like, and whether the test split was trained on."""
-    assert subject.encode is not None
     chosen = torch.randperm(len(data.train), generator=stream("probe"))[:TRAINED]
     train = data.train.batch(chosen)
-    train_codes = _latents(subject.encode, train, "train images")
+    train_codes = _latents(subject, train, "train images")
     train_errors = squared_errors(checked(subject.decode(train_codes), train.shape, "reconstructions"), train)
     right = probe(train_codes, data.train.labels[chosen], codes, data.test.labels)
     counted = {

@@ -122,7 +122,7 @@ def _identity(card: ScoreCard) -> dict[str, str]:
         "samples": f"{card.samples:,}, an equal share from each seed",
         "seeds": ", ".join(map(str, card.seeds)),
         "sampler": solver + (f", guidance scale {card.guidance:g}" if card.guidance != 1 else ""),
-        "latent": "x".join(map(str, card.latent)),
+        "latent": f"{'x'.join(map(str, card.latent))} in {card.precision}",
         "fingerprint": card.fingerprint,
         "bundle (SHA-256)": card.bundle,
         "judge (SHA-256)": card.judge_hash,

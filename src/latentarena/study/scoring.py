@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from latentarena import __version__
-from latentarena.bundle import AnyBundle, PortableModel, Provenance
+from latentarena.bundle import AnyBundle, Provenance
 from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
@@ -56,14 +56,16 @@ def data_of(bundle: AnyBundle, root: Path | None) -> Dataset:
     return data
 
 
-def subject_of(model: LatentModel | PortableModel) -> Subject:
-    """A model as the judge sees it."""
+def subject_of(bundle: AnyBundle) -> Subject:
+    """A bundle's model as the judge sees it."""
+    model = bundle.model
     return Subject(
         noise=model.noise_shape,
         conditional=model.conditional,
         generate=lambda noise, labels, seed: model.generate(noise, labels, seed=seed),
         encode=model.encode if model.learned else None,
         decode=model.decode,
+        precision=bundle.card.precision,
     )
 
 
@@ -89,7 +91,7 @@ def score_bundle(
         JudgeError: a judge fails its self-test on this data, or the model's images cannot be judged.
     """
     model, card = bundle.model, bundle.card
-    found = score(subject_of(model), data, judge, opinions, samples, seeds)
+    found = score(subject_of(bundle), data, judge, opinions, samples, seeds)
     sampling, scores = card.sampling, found.scores | _cost(bundle)
     by_steps: dict[int, float] = {}
     if isinstance(model, LatentModel):  # whose sampler can be looked into
@@ -127,6 +129,7 @@ def score_bundle(
         parameters=card.parameters,
         files=bundle.files,
         latent=card.latent,
+        precision=card.precision,
         timing=time_sampling(model) if timed else None,
         notice=card.provenance.notice if card.provenance is not None else "",
     )

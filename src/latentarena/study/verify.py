@@ -48,8 +48,9 @@ def _wordless(text: str) -> str:
 
 
 def differences(card: ScoreCard, again: ScoreCard) -> list[Difference]:
-    """Every entry that two cards do not share, the timing and the platform left out."""
-    left, right = (dict(_leaves(one.model_dump(mode="json", exclude={"timing", "platform"}))) for one in (card, again))
+    """Every entry that two cards do not share, timing, platform and sandbox left out."""
+    apart = {"timing", "platform", "sandbox"}
+    left, right = (dict(_leaves(one.model_dump(mode="json", exclude=apart))) for one in (card, again))
     missing = "nothing"
     return [
         Difference(name, left.get(name, missing), right.get(name, missing))
