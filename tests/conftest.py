@@ -16,6 +16,7 @@ from latentarena.bundle import Bundle, load_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge
 from latentarena.judge.training import judge_for
+from postgres_server import PostgresServer, programs
 
 TINY = [
     "autoencoder.latent=[6]",
@@ -40,6 +41,17 @@ def private_cache(common: Path) -> None:
     os.environ["LATENTARENA_CACHE"] = str(common / "cache")
     os.environ["OMP_NUM_THREADS"] = "1"  # the models are tiny: threads that wait for each other cost more than they do
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[PostgresServer]:
+    """A PostgreSQL of one's own."""
+    home = programs()
+    if home is None:
+        pytest.skip("NO POSTGRESQL HERE: initdb was not found, or there is no user but root to run it")
+    server = PostgresServer(home)
+    yield server
+    server.stop()
 
 
 OUTCOMES = ("passed", "failed", "error", "skipped")
