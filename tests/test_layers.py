@@ -34,7 +34,7 @@ HEIGHT = {part: height for height, parts in enumerate(LAYERS) for part in parts}
 MODULES = {
     ".".join(path.relative_to(HOME).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(HOME.rglob("*.py"))
-    if path != HOME / "__init__.py"
+    if path != HOME / "__init__.py" and "migrations" not in path.parts  # Alembic runs those
 }
 PACKAGES = [name for name, path in MODULES.items() if path.name == "__init__.py"]
 

@@ -10,6 +10,11 @@ ArenaError              anything this package refuses or gives up on
 │   ├── GateError       a file that a gate refuses, with a stable reason such as `zip-bomb`
 │   └── SandboxError    a program in a box: refused, too slow, too big, dead, or no sandbox good enough for it
 ├── JudgeError          a judge that fails its self-test
+├── StoreError          a contest's database or files
+│   ├── StoreBusy       it does not answer in time; the same request may succeed later
+│   ├── StorageFull     there is no room left; what was there is kept
+│   ├── NotThere        no such team, submission or object
+│   └── QuotaReached    a team has handed in as much as it may
 └── OutputError         a file that cannot be written
 """
 
@@ -25,8 +30,13 @@ __all__ = [
     "GateError",
     "Interrupted",
     "JudgeError",
+    "NotThere",
     "OutputError",
+    "QuotaReached",
     "SandboxError",
+    "StorageFull",
+    "StoreBusy",
+    "StoreError",
     "TrainingError",
 ]
 
@@ -89,6 +99,26 @@ class SandboxError(BundleError):
 
 class JudgeError(ArenaError):
     """A judge that fails its self-test."""
+
+
+class StoreError(ArenaError):
+    """A contest's database or files that do not do what is asked of them."""
+
+
+class StoreBusy(StoreError):  # noqa: N818 - it says what is the case
+    """The database does not answer in time; the same request may succeed later."""
+
+
+class StorageFull(StoreError):  # noqa: N818 - it says what is the case
+    """There is no room left; what was there is kept."""
+
+
+class NotThere(StoreError):  # noqa: N818 - it says what is the case
+    """No such team, submission or object."""
+
+
+class QuotaReached(StoreError):  # noqa: N818 - it says what is the case
+    """A team has handed in as much as it may."""
 
 
 class OutputError(ArenaError):

@@ -1,0 +1,33 @@
+"""The store of a contest: a database that forgets nothing it has acknowledged."""
+
+from latentarena.arena.store.database import Database
+from latentarena.arena.store.queue import DEATHS, LEASE, Queue
+from latentarena.arena.store.records import (
+    Audited,
+    Evaluation,
+    Identity,
+    Job,
+    Outcome,
+    Refusal,
+    Submission,
+    Team,
+    TeamDetails,
+)
+from latentarena.arena.store.store import Store
+
+__all__ = [
+    "DEATHS",
+    "LEASE",
+    "Audited",
+    "Database",
+    "Evaluation",
+    "Identity",
+    "Job",
+    "Outcome",
+    "Queue",
+    "Refusal",
+    "Store",
+    "Submission",
+    "Team",
+    "TeamDetails",
+]

@@ -1,0 +1,182 @@
+"""The queue of evaluations: leases with fencing, retries, quarantine.
+
+A worker holds a lease and renews it. When it dies, the lease runs out and the job is claimed again, under a higher
+`fence`; whatever the dead worker's ghost still writes carries the old one and changes nothing. So a clock that jumps
+can cost an evaluation twice its time, but never gives two scores. A job whose workers died three times is quarantined.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from latentarena.arena.store.database import Database
+from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
+from latentarena.arena.store.records import Job, Outcome, Refusal
+from latentarena.arena.store.store import bump, new_id, note, submission_of
+
+__all__ = ["DEATHS", "LEASE", "Queue"]
+
+LEASE = timedelta(seconds=60)
+DEATHS = 3  # of workers at one job, before it is quarantined
+BACKOFF = timedelta(seconds=5)  # after the first death; doubled with each
+
+
+class Queue:
+    """The jobs in a database."""
+
+    def __init__(self, database: Database, lease: timedelta = LEASE, backoff: timedelta = BACKOFF) -> None:
+        """Keep the database.
+
+        Args:
+            lease: for how long a worker that does not renew it holds a job.
+            backoff: how long a job rests after its worker died, doubled with each death.
+        """
+        self.database, self.lease, self.backoff = database, lease, backoff
+
+    def claim(self, owner: str, now: datetime) -> Job | None:
+        """Take the oldest job that waits; no two callers get the same. None where nothing waits."""
+        with self.database.writing() as session:
+            self._sweep(session, now)
+            row = session.scalars(
+                select(JobRow)
+                .where(JobRow.state == "queued", JobRow.not_before <= now)
+                .order_by(JobRow.created, JobRow.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).first()
+            if row is None:
+                return None
+            submission = session.get_one(SubmissionRow, row.submission)
+            row.state, row.owner, row.fence = "leased", owner, row.fence + 1
+            row.started, row.leased_until = now, now + self.lease
+            if submission.state == "queued":
+                submission.state = "running"
+            team = session.get_one(TeamRow, submission.team)
+            return Job(
+                id=row.id,
+                submission=submission_of(submission, team),
+                judge=row.judge,
+                owner=owner,
+                fence=row.fence,
+                deaths=row.deaths,
+                leased_until=row.leased_until,
+            )
+
+    def renew(self, job: Job, now: datetime) -> bool:
+        """Hold a job for longer; false where the lease is another's by now, and the work is in vain."""
+        query = (
+            update(JobRow)
+            .where(JobRow.id == job.id, JobRow.fence == job.fence, JobRow.state == "leased")
+            .values(leased_until=now + self.lease)
+        )
+        with self.database.writing() as session:
+            return bool(cast(Any, session.execute(query)).rowcount)
+
+    def finish(self, job: Job, end: Outcome | Refusal, now: datetime) -> bool:
+        """Write what an evaluation came to, once; false, and nothing written, where the lease is another's by now."""
+        with self.database.writing() as session:
+            row = _held(session, job)
+            if row is None:
+                return False
+            submission = session.get_one(SubmissionRow, row.submission)
+            if isinstance(end, Outcome):
+                _score(session, row, submission, end, now)
+            elif submission.state == "running":
+                submission.state, submission.reason, submission.sentence = end.state, end.reason, end.sentence
+                submission.name, submission.form = end.name or submission.name, end.form or submission.form
+            else:  # it has a score already, which stays
+                note(session, now, "worker", "not judged again", submission.id, f"{end.reason}: {end.sentence}")
+            submission.log = end.log
+            row.state, row.leased_until = "done", None
+            bump(session)
+            return True
+
+    def release(self, job: Job, now: datetime) -> bool:
+        """Give a job back unharmed, as a worker does that is told to stop."""
+        with self.database.writing() as session:
+            row = _held(session, job)
+            if row is not None:
+                _requeue(session, row, now)
+            return row is not None
+
+    def died(self, job: Job, now: datetime) -> bool:
+        """Say that the evaluation of a job died, as its worker saw; it counts like a worker's own death."""
+        with self.database.writing() as session:
+            row = _held(session, job)
+            if row is not None:
+                self._bury(session, row, now)
+            return row is not None
+
+    def sweep(self, now: datetime) -> int:
+        """Take back the jobs of dead workers; returns how many."""
+        with self.database.writing() as session:
+            return self._sweep(session, now)
+
+    def _sweep(self, session: Session, now: datetime) -> int:
+        query = select(JobRow).where(
+            JobRow.state == "leased", or_(JobRow.leased_until.is_(None), JobRow.leased_until < now)
+        )
+        rows = session.scalars(query.with_for_update(skip_locked=True)).all()
+        for row in rows:
+            self._bury(session, row, now)
+        session.flush()
+        return len(rows)
+
+    def _bury(self, session: Session, row: JobRow, now: datetime) -> None:
+        row.deaths += 1
+        if row.deaths < DEATHS:
+            _requeue(session, row, now + self.backoff * 2 ** (row.deaths - 1))
+            return
+        row.state, row.leased_until = "quarantined", None
+        submission = session.get_one(SubmissionRow, row.submission)
+        if submission.state == "running":
+            submission.state, submission.reason = "quarantined", "evaluation-died"
+            submission.sentence = (
+                f"its evaluation died {row.deaths} times; it is set aside, and an organiser can have it tried again"
+            )
+        note(session, now, "queue", "quarantine", submission.id, f"{row.deaths} deaths")
+        bump(session)
+
+
+def _held(session: Session, job: Job) -> JobRow | None:
+    """The job's row, locked, if the lease still is the job's."""
+    query = select(JobRow).where(JobRow.id == job.id, JobRow.fence == job.fence, JobRow.state == "leased")
+    return session.scalars(query.with_for_update()).first()
+
+
+def _requeue(session: Session, row: JobRow, not_before: datetime) -> None:
+    row.state, row.owner, row.leased_until, row.not_before = "queued", "", None, not_before
+    submission = session.get_one(SubmissionRow, row.submission)
+    if submission.state == "running":
+        submission.state = "queued"
+
+
+def _score(session: Session, job: JobRow, submission: SubmissionRow, end: Outcome, now: datetime) -> None:
+    """Put a score card in force; the one before is kept."""
+    earlier = update(EvaluationRow).where(EvaluationRow.submission == submission.id).values(current=False)
+    session.execute(earlier)
+    session.add(
+        EvaluationRow(
+            id=new_id(),
+            submission=submission.id,
+            job=job.id,
+            fence=job.fence,
+            judge=end.judge,
+            source=end.source,
+            fingerprint=end.fingerprint,
+            tier=end.tier,
+            card=end.card,
+            bundle=end.bundle,
+            files=json.dumps(end.files),
+            started=job.started,
+            finished=now,
+            current=True,
+        )
+    )
+    submission.state, submission.reason, submission.sentence = "scored", "", ""
+    submission.name, submission.form = end.name, end.form

@@ -1,0 +1,474 @@
+"""A contest's memory. Every method is one transaction: durable when it returns, or as if it had never been called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from latentarena.arena.contest import Quotas
+from latentarena.arena.names import clean_name, plain_line, skeleton
+from latentarena.arena.store.database import Database
+from latentarena.arena.store.models import (
+    AuditRow,
+    ContestRow,
+    CounterRow,
+    EvaluationRow,
+    JobRow,
+    SubmissionRow,
+    TeamRow,
+    TokenRow,
+)
+from latentarena.arena.store.records import Audited, Evaluation, Identity, Role, Submission, Team, TeamDetails
+from latentarena.errors import ConfigError, NotThere, QuotaReached
+
+__all__ = ["BOARD", "Store", "bump", "evaluation_of", "new_id", "note", "submission_of"]
+
+BOARD = "board"  # the counter of what the board shows
+TOKEN_BYTES = 32  # 256 bits
+DAY = timedelta(days=1)
+PLENTY = 200  # audit lines and submissions that are listed at once
+
+
+class Store:
+    """Teams, tokens, submissions and score cards in a database."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database; `Database.upgrade` has made its tables."""
+        self.database = database
+
+    # contest
+
+    def put_contest(self, name: str, content: str, now: datetime) -> None:
+        """Note the contest file that is in force from now on, if it is another than before."""
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        with self.database.writing() as session:
+            latest = session.scalars(select(ContestRow).order_by(ContestRow.since.desc()).limit(1)).first()
+            if latest is None or latest.digest != digest:
+                session.merge(ContestRow(digest=digest, name=name, content=content, since=now))
+                note(session, now, "site", "contest", name, digest)
+                bump(session)
+
+    def version(self) -> int:
+        """Grows whenever the board may look different."""
+        with self.database.reading() as session:
+            return session.scalar(select(CounterRow.value).where(CounterRow.name == BOARD)) or 0
+
+    # teams and tokens: for organisers
+
+    def add_teams(self, roster: Iterable[tuple[str, Sequence[str]]], actor: str, now: datetime) -> dict[str, str]:
+        """Add teams with their members, or members to teams that are there; all or none.
+
+        Args:
+            roster: names with members; private.
+            actor: who does it.
+
+        Returns:
+            Tokens of the new teams by name; they are nowhere else.
+
+        Raises:
+            ConfigError: a name that is refused, or looks like another team's.
+        """
+        made = {}
+        with self.database.writing() as session:
+            for raw, members in roster:
+                name = clean_name(raw, "team")
+                known = session.scalars(select(TeamRow).where(TeamRow.skeleton == skeleton(name))).first()
+                if known is not None and known.name != name:
+                    raise ConfigError(f"team {name!r} looks like team {known.name!r}; choose another name")
+                private = [plain_line(member) for member in members]
+                if known is None:
+                    row = TeamRow(
+                        id=new_id(), name=name, skeleton=skeleton(name), members=json.dumps(private), created=now
+                    )
+                    session.add(row)
+                    session.flush()
+                    made[name] = _new_token(session, "team", row.id, name, now)
+                    note(session, now, actor, "add team", name)
+                elif private:
+                    known.members = json.dumps(list(dict.fromkeys([*json.loads(known.members), *private])))
+                    note(session, now, actor, "change members", name)
+            bump(session)
+        return made
+
+    def teams(self) -> list[TeamDetails]:
+        """All teams with their private members, by name."""
+        count = select(SubmissionRow.team, func.count().label("n")).group_by(SubmissionRow.team).subquery()
+        query = select(TeamRow, count.c.n).outerjoin(count, count.c.team == TeamRow.id).order_by(TeamRow.name)
+        with self.database.reading() as session:
+            return [
+                TeamDetails(row.id, row.name, tuple(json.loads(row.members)), row.created, n or 0)
+                for row, n in session.execute(query)
+            ]
+
+    def new_token(
+        self, team: str | None, label: str, actor: str, now: datetime, expires: datetime | None = None
+    ) -> str:
+        """Make a token for a team, by its id, or for an organiser (None); it is shown this once.
+
+        Raises:
+            NotThere: no such team.
+        """
+        with self.database.writing() as session:
+            if team is not None:
+                label = _team(session, team).name
+            token = _new_token(session, "team" if team else "organiser", team, label, now, expires)
+            note(session, now, actor, "new token", label)
+        return token
+
+    def revoke_tokens(self, team: str, actor: str, now: datetime) -> int:
+        """End all tokens and sessions of a team; returns how many.
+
+        Raises:
+            NotThere: no such team.
+        """
+        with self.database.writing() as session:
+            name = _team(session, team).name
+            query = update(TokenRow).where(TokenRow.team == team, TokenRow.revoked.is_(False)).values(revoked=True)
+            ended = cast(Any, session.execute(query)).rowcount
+            note(session, now, actor, "revoke tokens", name, str(ended))
+        return int(ended)
+
+    def audit(self, limit: int = PLENTY) -> list[Audited]:
+        """What was done, the latest first."""
+        with self.database.reading() as session:
+            rows = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(limit))
+            return [Audited(row.at, row.actor, row.action, row.subject, row.detail) for row in rows]
+
+    def has_organiser(self) -> bool:
+        """Whether anybody can sign in as an organiser."""
+        query = select(TokenRow.digest).where(TokenRow.role == "organiser", TokenRow.revoked.is_(False)).limit(1)
+        with self.database.reading() as session:
+            return session.scalar(query) is not None
+
+    # who is calling
+
+    def identify(self, secret: str, now: datetime) -> Identity | None:
+        """Whose token or session this is; None if nobody's, expired or revoked."""
+        with self.database.reading() as session:
+            return _identity(session, secret, now)
+
+    def open_session(self, secret: str, now: datetime, lasts: timedelta) -> str | None:
+        """A session for a browser, opened by a token; None if the token is nobody's. It ends with its token."""
+        with self.database.writing() as session:
+            found = _identity(session, secret, now)
+            if found is None:
+                return None
+            team = found.team.id if found.team else None
+            return _new_token(session, found.role, team, found.label, now, now + lasts, parent=found.token)
+
+    def close_session(self, secret: str) -> None:
+        """End a session; a token goes on."""
+        with self.database.writing() as session:
+            row = session.get(TokenRow, _hash(secret))
+            if row is not None and row.parent is not None:
+                session.delete(row)
+
+    # submissions
+
+    def submit(
+        self, team: str, digest: str, size: int, judge: str, quotas: Quotas, now: datetime
+    ) -> tuple[Submission, bool]:
+        """Note a bundle whose bytes are in the object store already, and queue its evaluation.
+
+        Args:
+            team: id; digest, size: of the bytes; judge: that is to judge it.
+            now: when it was received, which is what counts for deadlines.
+
+        Returns:
+            The submission, and whether it is new: the same bytes from the same team are the same submission.
+
+        Raises:
+            QuotaReached: nothing was noted.
+            NotThere: no such team.
+        """
+        with self.database.writing() as session:
+            owner = _team(session, team)
+            query = select(SubmissionRow).where(SubmissionRow.team == team, SubmissionRow.digest == digest)
+            row = session.scalars(query).first()
+            if row is not None:
+                return submission_of(row, owner), False
+            _refuse_over_quota(session, team, quotas, now)
+            row = SubmissionRow(id=new_id(), team=team, received=now, digest=digest, size=size, state="queued")
+            row.name = row.form = row.reason = row.sentence = row.log = ""
+            row.public = row.chosen = False
+            session.add(row)
+            session.flush()
+            session.add(_new_job(row.id, judge, now))
+            return submission_of(row, owner), True
+
+    def refuse_over_quota(self, team: str, quotas: Quotas, now: datetime) -> None:
+        """Raise QuotaReached where a team may hand in nothing now, so that no upload is begun in vain."""
+        with self.database.reading() as session:
+            _refuse_over_quota(session, team, quotas, now)
+
+    def submission(self, id_: str, team: str | None = None) -> Submission:
+        """One submission, with how many wait before it.
+
+        Args:
+            team: whose it must be; None for organisers.
+
+        Raises:
+            NotThere: there is none, or it is another team's.
+        """
+        with self.database.reading() as session:
+            row = _submission(session, id_, team)
+            return submission_of(row, _team(session, row.team), _ahead(session, row))
+
+    def submissions(self, team: str | None = None, limit: int = PLENTY) -> list[Submission]:
+        """Those of a team, or of all (None), the latest first."""
+        query = select(SubmissionRow, TeamRow).join(TeamRow, TeamRow.id == SubmissionRow.team)
+        query = query if team is None else query.where(SubmissionRow.team == team)
+        with self.database.reading() as session:
+            rows = session.execute(query.order_by(SubmissionRow.received.desc(), SubmissionRow.id.desc()).limit(limit))
+            return [submission_of(row, owner, _ahead(session, row)) for row, owner in rows.all()]
+
+    def publish(self, id_: str, team: str, public: bool, now: datetime) -> None:
+        """Let anybody download a bundle, or nobody.
+
+        Raises:
+            NotThere: there is none, or it is another team's.
+        """
+        with self.database.writing() as session:
+            row = _submission(session, id_, team)
+            row.public = public
+            note(session, now, _team(session, team).name, "publish" if public else "withdraw", id_)
+            bump(session)
+
+    def choose(self, id_: str, team: str, now: datetime) -> None:
+        """Let this one of a team's entries stand on the board, where the contest lets teams choose.
+
+        Raises:
+            NotThere: there is none, or it is another team's.
+        """
+        with self.database.writing() as session:
+            row = _submission(session, id_, team)
+            session.execute(update(SubmissionRow).where(SubmissionRow.team == team).values(chosen=False))
+            row.chosen = True
+            note(session, now, _team(session, team).name, "choose", id_)
+            bump(session)
+
+    # score cards
+
+    def scored(self) -> list[tuple[Submission, Evaluation]]:
+        """Every entry with its current evaluation, in the order they were received."""
+        query = (
+            select(SubmissionRow, TeamRow, EvaluationRow)
+            .join(TeamRow, TeamRow.id == SubmissionRow.team)
+            .join(EvaluationRow, EvaluationRow.submission == SubmissionRow.id)
+            .where(EvaluationRow.current.is_(True))
+            .order_by(SubmissionRow.received, SubmissionRow.id)
+        )
+        with self.database.reading() as session:
+            return [
+                (submission_of(row, team), evaluation_of(evaluation))
+                for row, team, evaluation in session.execute(query)
+            ]
+
+    def evaluations(self, submission: str) -> list[Evaluation]:
+        """All evaluations of a submission, the latest first."""
+        query = select(EvaluationRow).where(EvaluationRow.submission == submission)
+        with self.database.reading() as session:
+            return [evaluation_of(row) for row in session.scalars(query.order_by(EvaluationRow.finished.desc()))]
+
+    def rejudge(self, judge: str, actor: str, now: datetime) -> int:
+        """Queue every scored entry for another evaluation; what stands on the board stays until it is there.
+
+        Returns:
+            How many were queued; those that wait already are not queued again.
+        """
+        with self.database.writing() as session:
+            waiting = set(session.scalars(select(JobRow.submission).where(JobRow.state.in_(("queued", "leased")))))
+            ids = session.scalars(select(SubmissionRow.id).where(SubmissionRow.state == "scored"))
+            jobs = [_new_job(id_, judge, now) for id_ in ids if id_ not in waiting]
+            session.add_all(jobs)
+            note(session, now, actor, "evaluate all again", judge, str(len(jobs)))
+        return len(jobs)
+
+    def requeue(self, id_: str, judge: str, actor: str, now: datetime) -> None:
+        """Try a submission again that was refused, failed or quarantined.
+
+        Raises:
+            NotThere: there is none.
+            ConfigError: it waits, runs or is scored.
+        """
+        with self.database.writing() as session:
+            row = _submission(session, id_, None)
+            if row.state not in ("refused", "failed", "quarantined"):
+                raise ConfigError(
+                    f"submission {id_} is {row.state}; only one that ended without a score is tried again"
+                )
+            row.state, row.reason, row.sentence = "queued", "", ""
+            session.add(_new_job(id_, judge, now))
+            note(session, now, actor, "try again", id_)
+
+    def counts(self) -> dict[str, int]:
+        """Submissions by state; `waiting` and `leased` are jobs."""
+        with self.database.reading() as session:
+            states = (
+                session.execute(select(SubmissionRow.state, func.count()).group_by(SubmissionRow.state)).tuples().all()
+            )
+            jobs = dict(session.execute(select(JobRow.state, func.count()).group_by(JobRow.state)).tuples().all())
+        return dict(states) | {
+            "waiting": jobs.get("queued", 0),
+            "leased": jobs.get("leased", 0),
+        }
+
+    def objects(self) -> set[str]:
+        """The hashes of everything in the object store that something here speaks of."""
+        with self.database.reading() as session:
+            kept = set(session.scalars(select(SubmissionRow.digest)))
+            for listed in session.scalars(select(EvaluationRow.files)):
+                kept |= set(json.loads(listed).values())
+        return kept
+
+
+def new_id() -> str:
+    """An id that sorts by time and cannot be guessed."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+
+
+def note(session: Session, now: datetime, actor: str, action: str, subject: str, detail: str = "") -> None:
+    """Add a line to the audit log."""
+    session.add(AuditRow(at=now, actor=actor, action=action, subject=subject[:120], detail=detail))
+
+
+def bump(session: Session) -> None:
+    """Say that the board may look different once this transaction is through."""
+    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    query = insert(CounterRow).values(name=BOARD, value=1)
+    session.execute(query.on_conflict_do_update(index_elements=["name"], set_={"value": CounterRow.value + 1}))
+
+
+def submission_of(row: SubmissionRow, team: TeamRow, ahead: int | None = None) -> Submission:
+    """The record of a row."""
+    return Submission(
+        id=row.id,
+        team=Team(team.id, team.name),
+        received=row.received,
+        digest=row.digest,
+        size=row.size,
+        name=row.name,
+        form=row.form,
+        state=cast(Any, row.state),
+        reason=row.reason,
+        sentence=row.sentence,
+        log=row.log,
+        public=row.public,
+        chosen=row.chosen,
+        ahead=ahead,
+    )
+
+
+def evaluation_of(row: EvaluationRow) -> Evaluation:
+    """The record of a row."""
+    return Evaluation(
+        id=row.id,
+        submission=row.submission,
+        judge=row.judge,
+        source=row.source,
+        fingerprint=row.fingerprint,
+        tier=row.tier,
+        card=row.card,
+        bundle=row.bundle,
+        files=json.loads(row.files),
+        started=row.started,
+        finished=row.finished,
+        current=row.current,
+    )
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _new_token(
+    session: Session,
+    role: Role,
+    team: str | None,
+    label: str,
+    now: datetime,
+    expires: datetime | None = None,
+    parent: str | None = None,
+) -> str:
+    secret = secrets.token_urlsafe(TOKEN_BYTES)
+    session.add(
+        TokenRow(
+            digest=_hash(secret),
+            role=role,
+            team=team,
+            parent=parent,
+            label=label,
+            created=now,
+            expires=expires,
+            revoked=False,
+        )
+    )
+    return secret
+
+
+def _identity(session: Session, secret: str, now: datetime) -> Identity | None:
+    row = session.get(TokenRow, _hash(secret))
+    for one in (row, None if row is None or row.parent is None else session.get(TokenRow, row.parent)):
+        if one is not None and (one.revoked or (one.expires is not None and one.expires <= now)):
+            return None
+    if row is None:
+        return None
+    team = session.get(TeamRow, row.team) if row.team else None
+    return Identity(cast(Role, row.role), Team(team.id, team.name) if team else None, row.digest, row.label)
+
+
+def _team(session: Session, id_: str) -> TeamRow:
+    row = session.get(TeamRow, id_)
+    if row is None:
+        raise NotThere(f"there is no team {id_!r}")
+    return row
+
+
+def _submission(session: Session, id_: str, team: str | None) -> SubmissionRow:
+    row = session.get(SubmissionRow, id_)
+    if row is None or team not in (None, row.team):
+        raise NotThere(f"there is no submission {id_!r}")
+    return row
+
+
+def _new_job(submission: str, judge: str, now: datetime) -> JobRow:
+    return JobRow(
+        id=new_id(),
+        submission=submission,
+        judge=judge,
+        state="queued",
+        created=now,
+        not_before=now,
+        owner="",
+        fence=0,
+        deaths=0,
+    )
+
+
+def _ahead(session: Session, row: SubmissionRow) -> int | None:
+    if row.state != "queued":
+        return None
+    own = (
+        select(func.min(JobRow.created)).where(JobRow.submission == row.id, JobRow.state == "queued").scalar_subquery()
+    )
+    return session.scalar(select(func.count()).where(JobRow.state == "queued", JobRow.created < own)) or 0
+
+
+def _refuse_over_quota(session: Session, team: str, quotas: Quotas, now: datetime) -> None:
+    of_team = select(func.count()).where(SubmissionRow.team == team)
+    if quotas.total is not None and (session.scalar(of_team) or 0) >= quotas.total:
+        raise QuotaReached(f"the team has handed in its {quotas.total} bundles; the contest allows no more")
+    if quotas.per_day is not None and (session.scalar(of_team.where(SubmissionRow.received > now - DAY)) or 0) >= (
+        quotas.per_day
+    ):
+        raise QuotaReached(f"the team has handed in its {quotas.per_day} bundles of these 24 hours; try again later")
