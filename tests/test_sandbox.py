@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pytest
 
 from latentarena.sandbox import Box, Limits, SandboxError, standing
+from latentarena.sandbox.resident import resident
 
 BOXED = pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
 
@@ -44,3 +54,132 @@ def test_a_tier_that_is_not_there_is_refused_with_the_reason() -> None:
     with pytest.raises(SandboxError, match=r"echo needs a sandbox of tier 9, this machine has tier \d: \w+") as caught:
         box.__enter__()
     assert caught.value.reason == "no-sandbox"
+
+
+EVALUATOR = """
+import os, sys
+from latentarena.sandbox import Box, Limits
+with Box("probe", limits=Limits(seconds=60, processes=16), least=1) as box:
+    print(box._room._process.init, flush=True)
+    box.call("try", {"scripts": {"it": sys.argv[1]}})
+"""
+
+
+@BOXED
+@pytest.mark.parametrize(
+    "script",
+    [
+        "while True: pass",
+        "os.fork(), os.setsid(), os.fork()\nwhile True: pass",
+        "import signal, time\nfor s in set(signal.Signals) - {9, 19}: signal.signal(s, signal.SIG_IGN)\ntime.sleep(99)",
+    ],
+)
+def test_killing_the_evaluator_leaves_nothing_running(script: str) -> None:
+    """What is below the first process of a box is seen by its pid namespace, whoever has adopted it."""
+    with subprocess.Popen([sys.executable, "-c", EVALUATOR, script], stdout=subprocess.PIPE) as evaluator:
+        assert evaluator.stdout is not None
+        first = psutil.Process(int(evaluator.stdout.readline()))
+        space = os.readlink(f"/proc/{first.pid}/ns/pid")
+        while len(inhabitants(space)) < 2:
+            time.sleep(0.05)
+        time.sleep(1.0)  # the script has begun
+        assert len(inhabitants(space)) >= 2
+        evaluator.kill()
+    time.sleep(1.0)
+    assert inhabitants(space) == []
+
+
+def inhabitants(space: str) -> list[int]:
+    """The processes of a pid namespace, without those that have ended and wait for the machine's init to see them."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.NoSuchProcess):
+            inside = os.readlink(f"/proc/{process.pid}/ns/pid") == space
+            found += [process.pid] if inside and process.status() != psutil.STATUS_ZOMBIE else []
+    return found
+
+
+@BOXED
+def test_a_box_whose_bubblewrap_was_killed_leaves_no_zombie() -> None:
+    with Box("echo", limits=Limits(), least=1) as box:
+        box.call("echo")
+        first, outer = box._room._process.init, box._room._process.outer
+        outer.kill()
+        outer.wait()
+        with pytest.raises(SandboxError) as caught:
+            box.call("echo")
+        assert caught.value.reason == "died"
+    assert not psutil.pid_exists(first)
+
+
+@BOXED
+@pytest.mark.parametrize("name", ["", "/etc/x", "../x", "a/../../x", "a//b", ".", "x\0y"])
+def test_a_file_cannot_be_named_out_of_its_folder(name: str) -> None:
+    box = Box("echo", files={name: b""}, limits=Limits(), least=1)
+    with pytest.raises(SandboxError, match="no name for a file"):
+        box.__enter__()
+
+
+@BOXED
+def test_a_folder_can_be_shown_and_not_changed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("seen")
+    tmp_path.chmod(0o777)
+    script = "assert open('/data/file').read() != 'seen', 'read'"
+    with Box("probe", readable={"/data": tmp_path}, limits=Limits(), least=1) as box:
+        scripts = {"read": script, "write": "open('/data/file', 'w')", "add": "open('/data/new', 'w')"}
+        found = box.call("try", {"scripts": scripts})[0]
+    assert found["read"] == "read"
+    assert {found["write"], found["add"]} <= {"EROFS", "EACCES"}
+
+
+@BOXED
+def test_a_box_that_does_not_start_says_why_and_keeps_nothing(tmp_path: Path) -> None:
+    before = psutil.Process().num_fds()
+    for _ in range(2):
+        box = Box("echo", readable={"/data": tmp_path / "missing"}, limits=Limits(), least=1)
+        with pytest.raises(SandboxError, match=r"a box did not start: bwrap: Can't .*missing: No such file") as caught:
+            box.__enter__()
+        assert caught.value.reason == "start"
+    assert psutil.Process().num_fds() == before
+
+
+@BOXED
+def test_boxes_leave_no_descriptor_behind() -> None:
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        with Box("echo", files={"x": b"1"}, limits=Limits(), least=1) as box:
+            box.call("echo")
+    assert psutil.Process().num_fds() == before
+
+
+@BOXED
+def test_threads_may_each_have_a_box() -> None:
+    def talk(number: int) -> int:
+        with Box("echo", limits=Limits(), least=1) as box:
+            return int(box.call("echo", {"number": number})[0]["number"])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(talk, range(8))) == list(range(8))
+
+
+@BOXED
+def test_a_library_may_use_the_threads_it_was_given() -> None:
+    script = "import onnxruntime, threading\nt = threading.Thread(target=print); t.start(); t.join()\n"
+    script += "assert os.environ['OMP_NUM_THREADS'] != '3', 'three'"
+    with Box("probe", limits=Limits(threads=3), least=1) as box:
+        assert box.call("try", {"scripts": {"it": script}})[0] == {"it": "three"}
+        assert "Error" not in box.log
+
+
+def test_the_watch_counts_a_whole_family() -> None:
+    child = "import os, time; x = b'1' * (50 << 20); print(flush=True); time.sleep(60)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        counted = resident(process.pid)
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        assert counted == pytest.approx(sum(one.memory_info().rss for one in family), rel=0.05)
+        assert counted > 50 << 20
+        for one in family:
+            one.kill()

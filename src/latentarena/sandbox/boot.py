@@ -1,7 +1,7 @@
 """The first thing that runs in a box: gives up what is left of its rights, then lets a program answer.
 
-Started as `python -I -S -B boot.py SETTINGS` with requests on stdin and answers on stdout. Both descriptors are moved
-out of the way before anything of a stranger's is looked at, so that what is printed can be no answer.
+Started as `python -I -S -B -u boot.py SETTINGS` with requests on stdin and answers on stdout. Both descriptors are
+moved out of the way before anything of a stranger's is looked at, so that what is printed can be no answer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latentarena.sandbox.programs import Answers
 
 PR_SET_DUMPABLE = 4
+CAPABILITIES = (0x20080522).to_bytes(4, sys.byteorder) + bytes(4)  # version 3, this thread
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -40,7 +41,9 @@ def _become(user: int | None) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self belongs to root, and libraries read it
+        system = ctypes.CDLL(None)
+        system.capset(CAPABILITIES, bytes(24))  # the inheritable ones are left, if without a use
+        system.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self belongs to root, and libraries read it
     os.umask(0o077)
 
 
@@ -79,7 +82,7 @@ def _serve(settings: dict[str, Any], requests: int, answers: int) -> None:
 def _line(error: Exception) -> str:
     """What went wrong in one line; a refusal of this package speaks for itself."""
     known = type(error).__module__ == "latentarena.errors" or hasattr(error, "reason")
-    text = " ".join(str(error).split())[:1000]
+    text = " ".join(str(error)[:2000].split())[:1000].encode(errors="replace").decode()
     return text if known and text else f"{type(error).__name__}: {text}"
 
 

@@ -108,7 +108,7 @@ class Room:
             "threads": self.limits.threads,
             "output": self.limits.output,
         }
-        return [PYTHON, "-I", "-S", "-B", boot.__file__, json.dumps(settings)]
+        return [PYTHON, "-I", "-S", "-B", "-u", boot.__file__, json.dumps(settings)]
 
     def call(self, request: Frame) -> Frame:
         """Ask the program; its answer.
