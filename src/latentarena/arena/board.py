@@ -16,7 +16,7 @@ from latentarena.judge.catalogue import METRICS
 
 __all__ = ["Board", "Cell", "Column", "Group", "Line", "Prize", "make_board"]
 
-SAID = 6  # sentences on irrelevant alternatives
+SAID = 8  # sentences on irrelevant alternatives
 COLUMNS_2025 = {
     "total_params": ("parameters", 0),
     "time_per_sample": ("seconds a sample", 6),
@@ -108,7 +108,8 @@ class Board(Config):
 
     Attributes:
         groups: what is ranked; lines: ranked entries, best first; others: those not ranked, by name.
-        prizes: awards; notes: sentences to be read with the board, such as on orders that hang on a third entry.
+        prizes: awards; notes: sentences to be read with the board.
+        hanging: sentences on pairs whose order hangs on a third entry; empty where ranks depend on nobody else.
     """
 
     contest: str
@@ -123,6 +124,7 @@ class Board(Config):
     others: tuple[Line, ...]
     prizes: tuple[Prize, ...]
     notes: tuple[str, ...]
+    hanging: tuple[str, ...]
 
 
 def make_board(entries: Iterable[Entry], contest: Contest, rounds: int = ROUNDS) -> Board:
@@ -161,7 +163,8 @@ def make_board(entries: Iterable[Entry], contest: Contest, rounds: int = ROUNDS)
         lines=tuple(lines),
         others=tuple(others),
         prizes=prizes,
-        notes=tuple(_notes(rows, lines, contest, bool(sure))),
+        notes=(*_notes(lines, contest, bool(sure)), *_copies(ranked.values())),
+        hanging=tuple(_hanging(rows, contest)),
     )
 
 
@@ -260,7 +263,7 @@ def _text(value: float, decimals: int) -> str:
     return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0, for there is a minus zero
 
 
-def _notes(rows: Sequence[Row], lines: Sequence[Line], contest: Contest, sure: bool) -> Iterable[str]:
+def _notes(lines: Sequence[Line], contest: Contest, sure: bool) -> Iterable[str]:
     if contest.ties == "statistical":
         yield (
             "A rank counts only the entries that are better beyond the error bars: intervals of 95 % that overlap do "
@@ -272,12 +275,20 @@ def _notes(rows: Sequence[Row], lines: Sequence[Line], contest: Contest, sure: b
         yield "There are no error bars here, so nobody can say how sure these places are."
     if any(not line.verified for line in lines):
         yield "Entries marked self-reported were scored by their teams; the figures have not been recomputed yet."
+
+
+def _hanging(rows: Sequence[Row], contest: Contest) -> Iterable[str]:
     found = dependences(rows, contest)
-    if found:
-        yield (
-            "Ranks depend on who else takes part: the order of these pairs would change if another entry were not "
-            "there. Points do not depend on it."
-        )
-        yield from (one.words for one in found[:SAID])
-        if len(found) > SAID:
-            yield f"There are {len(found) - SAID:,} more such cases among the first 50 places."
+    yield from (one.words for one in found[:SAID])
+    if len(found) > SAID:
+        yield f"There are {len(found) - SAID:,} more such cases among the first 50 places."
+
+
+def _copies(entries: Iterable[Entry]) -> Iterable[str]:
+    """Teams that handed in one and the same model."""
+    teams: dict[str, list[str]] = {}
+    for entry in entries:
+        teams.setdefault(entry.model, []).append(entry.team)
+    for model, names in teams.items():
+        if model and len(names) > 1:
+            yield f"{', '.join(names)} handed in the same model: bundle {model[:12]}."

@@ -31,6 +31,7 @@ class Entry:
         chosen: by its team, to stand on the board.
         verified: its figures were computed by the contest, not reported by its team.
         refused: why it cannot be ranked, found out before; empty if nothing was.
+        model: hash of the bundle, by which copies are seen; empty if not known.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Entry:
     chosen: bool = False
     verified: bool = False
     refused: str = ""
+    model: str = ""
 
 
 def entry_of(
@@ -95,6 +97,7 @@ def entry_of(
         chosen=chosen,
         verified=verified,
         refused=_unfit(card, contest),
+        model=card.bundle,
     )
 
 

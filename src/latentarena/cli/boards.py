@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from latentarena.arena.board import Board
 from latentarena.arena.contest import Contest
 from latentarena.arena.names import plain_line
 from latentarena.arena.ranking import Placed
 from latentarena.arena.spreadsheet import Ranked
 
-__all__ = ["print_ranked"]
+__all__ = ["print_board", "print_ranked"]
 
 WIDTH = 110  # columns, where the output is no terminal
 
@@ -41,3 +44,14 @@ def print_ranked(ranked: Ranked, contest: Contest) -> None:
 
 def _place(one: Placed) -> str:
     return f"{one.place}{'=' if 'shares' in one.reason else ' '}"
+
+
+def print_board(board: Board, out: Path) -> None:
+    """Places, awards, what was not ranked and why, and where the site is."""
+    page = Console(soft_wrap=True, highlight=False)
+    for line in board.lines:
+        awards = f"  ({', '.join(line.awards)})" if line.awards else ""
+        page.print(f"{line.place:>4}  {escape(plain_line(line.team))}{escape(awards)}")
+    for line in board.others:
+        page.print(f"   –  {escape(plain_line(line.team))}: {escape(plain_line(line.refused))}")
+    page.print(f"site -> {out / 'index.html'}")

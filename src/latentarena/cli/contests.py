@@ -38,3 +38,23 @@ def board_rank(
     if out is not None:
         make_folder(out.parent)
         write_text(out, write_csv(ranked.header, ranked.rows))
+
+
+@board_app.command("build")
+def board_build(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="TEAM or TEAM/ENTRY folders, each with a score card, samples.png, ...")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the site.")] = Path("site"),
+    contest: ContestOption = "open",
+    verified: Annotated[
+        bool, typer.Option("--verified", help="The cards and pages were made here from the bundles, not handed in.")
+    ] = False,
+) -> None:
+    """Rank a folder of evaluated bundles into a static site, with CSV and JSON."""
+    from latentarena.arena.contest import load_contest
+    from latentarena.arena.site import build_site, read_folder
+    from latentarena.cli.boards import print_board
+
+    rules = load_contest(contest)
+    print_board(build_site(read_folder(folder, rules, verified), rules, out), out)

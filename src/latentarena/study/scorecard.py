@@ -21,7 +21,7 @@ from latentarena.judge.score import Findings
 from latentarena.study.charts import draw_classes, draw_radar, draw_steps
 from latentarena.study.pictures import Picture, embed_figure, embed_images
 from latentarena.study.scoring import SWEPT
-from latentarena.study.wording import CLEAN, contest_cells, references, rows_by_category, timing_words
+from latentarena.study.wording import CLEAN, contest_cells, identity, references, rows_by_category, timing_words
 
 __all__ = [
     "SHOWN",
@@ -96,7 +96,7 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
     return {
         "card": card,
         "clean": CLEAN,
-        "identity": _identity(card),
+        "identity": identity(card),
         "categories": CATEGORIES,
         "rows": rows_by_category(card),
         "points": card.points,
@@ -110,25 +110,6 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
         "samples": _samples(findings, data),
         "sorted_samples": _sorted_samples(findings, data),
         "reconstructions": _reconstructions(findings, data),
-    }
-
-
-def _identity(card: ScoreCard) -> dict[str, str]:
-    solver = f"{card.solver}, {card.steps} step{'s' if card.steps > 1 else ''}"
-    return {
-        "model": card.model,
-        "dataset": card.dataset,
-        "judge": card.judge,
-        "samples": f"{card.samples:,}, an equal share from each seed",
-        "seeds": ", ".join(map(str, card.seeds)),
-        "sampler": solver + (f", guidance scale {card.guidance:g}" if card.guidance != 1 else ""),
-        "latent": f"{'x'.join(map(str, card.latent))} in {card.precision}",
-        "fingerprint": card.fingerprint,
-        "bundle (SHA-256)": card.bundle,
-        "judge (SHA-256)": card.judge_hash,
-        "data (SHA-256)": card.data,
-        "code (SHA-256)": card.source,
-        "platform": card.platform,
     }
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Row",
     "contest_cells",
     "contest_line",
+    "identity",
     "references",
     "row_of",
     "rows_by_category",
@@ -125,3 +126,23 @@ def references(dataset: str) -> dict[str, dict[str, float]]:
     if dataset not in known:
         return {}
     return cast(dict[str, dict[str, float]], json.loads(known[dataset].read_text()))
+
+
+def identity(card: ScoreCard) -> dict[str, str]:
+    """What a result came from: model, judge, data, sampler and machine, with their hashes."""
+    solver = f"{card.solver}, {card.steps} step{'s' if card.steps > 1 else ''}"
+    return {
+        "model": card.model,
+        "dataset": card.dataset,
+        "judge": card.judge,
+        "samples": f"{card.samples:,}, an equal share from each seed",
+        "seeds": ", ".join(map(str, card.seeds)),
+        "sampler": solver + (f", guidance scale {card.guidance:g}" if card.guidance != 1 else ""),
+        "latent": f"{'x'.join(map(str, card.latent))} in {card.precision}",
+        "fingerprint": card.fingerprint,
+        "bundle (SHA-256)": card.bundle,
+        "judge (SHA-256)": card.judge_hash,
+        "data (SHA-256)": card.data,
+        "code (SHA-256)": card.source,
+        "platform": card.platform,
+    }

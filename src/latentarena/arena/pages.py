@@ -1,0 +1,100 @@
+"""What the static site and the server share: the environment of the templates and the geometry of small plots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from latentarena.arena.board import Board, Cell, Column, Line
+
+__all__ = ["STATIC", "Strip", "environment", "heat", "percent", "strip"]
+
+STATIC = Path(__file__).parent / "static"
+SHADES = 5
+LOGARITHMIC = 20.0  # columns whose values span this factor, all above 0, are drawn on a logarithmic scale
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A column of the board drawn as a line, better to the right; places in [0, 100].
+
+    Attributes:
+        others: where the other entries lie; own: where this one does, or None without a value.
+        low, high: the ends of its interval.
+    """
+
+    others: tuple[float, ...]
+    own: float | None
+    low: float
+    high: float
+
+
+def environment(*loaders: BaseLoader) -> Environment:
+    """The templates of the arena, and of further loaders before them; what is put into them is text and no markup."""
+    loader = ChoiceLoader([*loaders, PackageLoader("latentarena.arena")])
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals |= {"heat": heat, "percent": percent, "strip": strip}
+    return made
+
+
+def heat(place: int, entries: int) -> int:
+    """A rank as one of `SHADES`, 0 for the best."""
+    return min(SHADES - 1, SHADES * (place - 1) // max(entries, 1)) if place > 1 else 0
+
+
+def percent(share: float) -> str:
+    """A probability as people read it: never a certainty where there was none."""
+    if 0 < share < 0.01:
+        return "< 1 %"
+    return "> 99 %" if 0.99 < share < 1 else f"{share:.0%}".replace("%", " %")
+
+
+def strip(board: Board, line: Line, column: Column) -> Strip:
+    """Where a line stands among all ranked ones in a column."""
+    cells = {one.id: one.cells[column.metric] for one in board.lines} | {line.id: line.cells[column.metric]}
+    values = [_away(cell.value, column) for cell in cells.values() if cell.value is not None]
+    own = line.cells[column.metric]
+    low, high = _ends(own, column)
+    scale = _Scale.of([*values, low, high])
+    others = tuple(
+        scale.at(_away(cell.value, column)) for one, cell in cells.items() if one != line.id and cell.value is not None
+    )
+    if own.value is None:
+        return Strip(others, None, 0.0, 0.0)
+    ends = sorted((scale.at(low), scale.at(high)))
+    return Strip(others, scale.at(_away(own.value, column)), *ends)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """From values, lower being better, to [0, 100], better to the right."""
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> _Scale:
+        low, high = min(values, default=0.0), max(values, default=0.0)
+        logarithmic = low > 0 and high / low > LOGARITHMIC
+        return cls(math.log(low), math.log(high), True) if logarithmic else cls(low, high, False)
+
+    def at(self, value: float) -> float:
+        place = math.log(value) if self.logarithmic else value
+        return 50.0 if self.high == self.low else 100 * (self.high - place) / (self.high - self.low)
+
+
+def _away(value: float | None, column: Column) -> float:
+    """How far from the best there is, so that lower is better."""
+    if value is None:
+        return 0.0
+    return {"lower": value, "higher": -value, "near 1": abs(value - 1)}[column.better]
+
+
+def _ends(cell: Cell, column: Column) -> tuple[float, float]:
+    low, high = (cell.value if end is None else end for end in (cell.low, cell.high))
+    return _away(low, column), _away(high, column)

@@ -1,0 +1,224 @@
+"""A board without a server: a folder of evaluated bundles in, a static site out.
+
+What lies in the folder may come from strangers: links are not followed, pictures are drawn anew, pages that came with
+an entry are left behind unless the caller made them, and names are shown as text.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from latentarena import __version__
+from latentarena.arena.board import Board, Line, make_board
+from latentarena.arena.contest import Contest
+from latentarena.arena.entries import Entry, entry_of
+from latentarena.arena.names import clean_name, looks_like, plain_line, slug
+from latentarena.arena.pages import STATIC, environment
+from latentarena.arena.spreadsheet import board_csv
+from latentarena.config import parse_json
+from latentarena.errors import ConfigError, OutputError
+from latentarena.files import make_folder, write_atomically, write_json, write_text
+from latentarena.judge.card import ScoreCard, read_card
+from latentarena.judge.catalogue import CATEGORIES
+from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words
+
+__all__ = ["Evaluated", "build_site", "read_folder"]
+
+CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `arena check` call it
+BUNDLE_CARDS = ("bundle/card.json", "card.json")
+REPORTS = ("report.html", "card.html")
+LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
+WIDEST = 4096  # pixels of a picture's side
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One entry of a folder.
+
+    Attributes:
+        entry: what is ranked; card: the score card, None if it cannot be read.
+        picture: its samples as PNG; report: its page; None where there is none that can be shown.
+    """
+
+    entry: Entry
+    card: ScoreCard | None = None
+    picture: bytes | None = None
+    report: bytes | None = None
+
+
+def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[Evaluated]:
+    """Every evaluated bundle below a folder: `TEAM/` or `TEAM/ENTRY/`, each with a score card.
+
+    Args:
+        folder: what to look through, two levels deep.
+        contest: says which figures count.
+        verified: the cards and pages were made here from the bundles, and not handed in.
+
+    Raises:
+        ConfigError: no folder, no entry, a name that cannot be shown, or two teams whose names look alike.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder; name one of evaluated bundles")
+    found: list[Evaluated] = []
+    teams: list[str] = []
+    for home in _homes(folder):
+        path = home.relative_to(folder)
+        team = clean_name(path.parts[0], f"folder {plain_line(path.parts[0])!r}: the name")
+        if team not in teams:
+            other = looks_like(team, teams)
+            if other is not None:
+                raise ConfigError(f"folders {other!r} and {team!r} in {folder} look alike; rename one of them")
+            teams.append(team)
+        taken = {one.entry.id for one in found}
+        found.append(_evaluated(home, path, team, taken, contest, verified))
+    if not found:
+        raise ConfigError(f"{folder} holds no evaluated bundle; each is a folder with a {' or '.join(CARDS)}")
+    return found
+
+
+def _homes(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            if _card_file(path) is not None:
+                yield path
+            else:
+                yield from (one for one in sorted(path.iterdir()) if _is_entry(one))
+
+
+def _is_entry(path: Path) -> bool:
+    hidden = path.is_symlink() or path.name.startswith(".")
+    return not hidden and path.is_dir() and _card_file(path) is not None
+
+
+def _card_file(home: Path) -> Path | None:
+    """The score card; a bundle's own card has no score set and is none."""
+    for name in CARDS:
+        content = _content(home, name)
+        if content is not None and (name == CARDS[0] or b'"score_set"' in content):
+            return home / name
+    return None
+
+
+def _content(home: Path, name: str) -> bytes | None:
+    """A regular file of bounded size that no link leads to; None if it is anything else."""
+    path = home / name
+    if any(part.is_symlink() for part in (path, path.parent)) or not path.is_file():
+        return None
+    return path.read_bytes() if path.stat().st_size <= LARGEST[path.suffix] else None
+
+
+def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Contest, verified: bool) -> Evaluated:
+    wanted = slug("-".join(path.parts))
+    entry_id = next(one for one in (wanted, *(f"{wanted}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+    picture = _picture(_content(home, "samples.png"))
+    file = _card_file(home)
+    try:
+        card = read_card(file or home)
+    except ConfigError as error:
+        refused = f"its score card cannot be read: {plain_line(str(error).removeprefix(f'{file}: '))}"
+        return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused), picture=picture)
+    entry = entry_of(
+        card,
+        contest,
+        entry_id,
+        team,
+        plain_line(card.model, 60),
+        bundle=_bundle_card(home),
+        verified=verified,
+    )
+    report = next((one for one in (_content(home, name) for name in REPORTS) if one), None) if verified else None
+    return Evaluated(entry, card, picture, report)
+
+
+def _bundle_card(home: Path) -> dict[str, Any]:
+    """The bundle's own card as plain data; empty where there is none that can be read."""
+    for name in BUNDLE_CARDS:
+        content = _content(home, name)
+        try:
+            raw = parse_json(content) if content else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(raw, dict) and "score_set" not in raw:
+            return raw
+    return {}
+
+
+def _picture(content: bytes | None) -> bytes | None:
+    """A PNG drawn anew, so that nothing but its pixels is published; None if it is no picture of sensible size."""
+    try:
+        with Image.open(io.BytesIO(content or b""), formats=["PNG"]) as image:
+            if max(image.size) > WIDEST:
+                return None
+            buffer = io.BytesIO()
+            image.convert("L" if image.mode in ("1", "L") else "RGB").save(buffer, "PNG", optimize=True)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return None
+    return buffer.getvalue()
+
+
+def build_site(found: list[Evaluated], contest: Contest, out: Path) -> Board:
+    """Rank what was found and write the site: board, entries, comparison, CSV and JSON.
+
+    Raises:
+        OutputError: the folder holds something else, or cannot be written.
+    """
+    board = make_board([one.entry for one in found], contest)
+    if out.is_dir() and any(out.iterdir()) and not (out / "board.json").is_file():
+        raise OutputError(f"{out} holds something else than a board; choose an empty folder")
+    make_folder(out)
+    shutil.rmtree(out / "entries", ignore_errors=True)  # of entries that are gone
+    make_folder(out / "entries")
+    for name in ("arena.css", "board.js"):
+        write_atomically(out / name, (STATIC / name).read_bytes())
+    _write_pages(board, {one.entry.id: one for one in found}, out)
+    write_text(out / "board.csv", board_csv(board))
+    write_json(out / "board.json", board.model_dump(mode="json"))
+    return board
+
+
+def _write_pages(board: Board, found: dict[str, Evaluated], out: Path) -> None:
+    templates = environment()
+    pictured = {name for name, one in found.items() if one.picture is not None}
+
+    def shared(root: str, here: str) -> dict[str, Any]:
+        return {
+            "board": board,
+            "root": root,
+            "here": here,
+            "version": __version__,
+            "entry_url": lambda line: f"{root}entries/{line.id}.html",
+            "picture_url": lambda line: f"{root}entries/{line.id}.png" if line.id in pictured else "",
+        }
+
+    for page in ("index", "compare", "embed"):
+        text = templates.get_template(f"site_{page}.html").render(shared("", f"{page}.html"))
+        write_text(out / f"{page}.html", text)
+    template = templates.get_template("site_entry.html")
+    for line in (*board.lines, *board.others):
+        one, parts = found[line.id], shared("../", "")
+        for suffix, content in ((".png", one.picture), (".report.html", one.report)):
+            if content is not None:
+                write_atomically(out / "entries" / f"{line.id}{suffix}", content)
+        write_text(out / "entries" / f"{line.id}.html", template.render(parts | _entry_parts(one, line)))
+
+
+def _entry_parts(one: Evaluated, line: Line) -> dict[str, Any]:
+    card = one.card
+    return {
+        "line": line,
+        "card": card,
+        "clean": CLEAN,
+        "picture": f"{line.id}.png" if one.picture is not None else "",
+        "report": f"{line.id}.report.html" if one.report is not None else "",
+        "rows": rows_by_category(card) if card else {},
+        "titles": CATEGORIES,
+        "timing": timing_words(card.timing) if card and card.timing else "",
+        "identity": identity(card) if card else {},
+    }
