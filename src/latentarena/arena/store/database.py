@@ -107,7 +107,10 @@ class Database:
     @contextmanager
     def _session(self, writes: bool) -> Iterator[Session]:
         with _explained(), self.engine.connect() as connection:
-            connection = connection.execution_options(**{WRITES: writes})
+            options: dict[str, Any] = {WRITES: writes}
+            if not self.sqlite and not writes:  # SQLite's readers see one state anyhow
+                options["isolation_level"] = "REPEATABLE READ"
+            connection = connection.execution_options(**options)
             with Session(connection, expire_on_commit=False) as session, session.begin():
                 yield session
 

@@ -30,6 +30,7 @@ __all__ = [
     "SubmissionRow",
     "TeamRow",
     "TokenRow",
+    "Words",
 ]
 
 
@@ -46,6 +47,24 @@ class Moment(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """The datetime in UTC."""
         return None if value is None else datetime.fromtimestamp(value / 1_000_000, UTC)
+
+
+class Words(TypeDecorator[str]):
+    """Text that strangers may have had a hand in: cut to length, without what no database keeps."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, longest: int) -> None:
+        """Keep so many letters."""
+        super().__init__(longest)
+        self.longest = longest
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """NUL and half surrogate pairs become question marks."""
+        if value is None:
+            return None
+        return value.encode("utf-8", "replace").decode().replace("\0", "?")[: self.longest]
 
 
 class Base(DeclarativeBase):
@@ -81,7 +100,7 @@ class TokenRow(Base):
     role: Mapped[str] = mapped_column(String(10))
     team: Mapped[str | None] = mapped_column(ForeignKey("teams.id"), index=True)
     parent: Mapped[str | None] = mapped_column(ForeignKey("tokens.digest", ondelete="CASCADE"), index=True)
-    label: Mapped[str] = mapped_column(String(80))
+    label: Mapped[str] = mapped_column(Words(80))
     created: Mapped[datetime] = mapped_column(Moment)
     expires: Mapped[datetime | None] = mapped_column(Moment)
     revoked: Mapped[bool] = mapped_column(Boolean, default=False)
@@ -97,12 +116,12 @@ class SubmissionRow(Base):
     received: Mapped[datetime] = mapped_column(Moment)
     digest: Mapped[str] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(BigInteger)
-    name: Mapped[str] = mapped_column(String(80), default="")
-    form: Mapped[str] = mapped_column(String(20), default="")
+    name: Mapped[str] = mapped_column(Words(80), default="")
+    form: Mapped[str] = mapped_column(Words(20), default="")
     state: Mapped[str] = mapped_column(String(12))
-    reason: Mapped[str] = mapped_column(String(40), default="")
-    sentence: Mapped[str] = mapped_column(Text, default="")
-    log: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Words(40), default="")
+    sentence: Mapped[str] = mapped_column(Words(1000), default="")
+    log: Mapped[str] = mapped_column(Words(20000), default="")
     public: Mapped[bool] = mapped_column(Boolean, default=False)
     chosen: Mapped[bool] = mapped_column(Boolean, default=False)
 
@@ -123,7 +142,7 @@ class EvaluationRow(Base):
     judge: Mapped[str] = mapped_column(String(64))
     source: Mapped[str] = mapped_column(String(64))
     fingerprint: Mapped[str] = mapped_column(String(64))
-    tier: Mapped[str] = mapped_column(String(40))
+    tier: Mapped[str] = mapped_column(Words(40))
     card: Mapped[str] = mapped_column(Text)
     bundle: Mapped[str] = mapped_column(Text)
     files: Mapped[str] = mapped_column(Text)
@@ -143,7 +162,7 @@ class JobRow(Base):
     state: Mapped[str] = mapped_column(String(12))
     created: Mapped[datetime] = mapped_column(Moment)
     not_before: Mapped[datetime] = mapped_column(Moment)
-    owner: Mapped[str] = mapped_column(String(80), default="")
+    owner: Mapped[str] = mapped_column(Words(80), default="")
     leased_until: Mapped[datetime | None] = mapped_column(Moment)
     started: Mapped[datetime | None] = mapped_column(Moment)
     fence: Mapped[int] = mapped_column(Integer, default=0)
@@ -164,7 +183,7 @@ class AuditRow(Base):
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[datetime] = mapped_column(Moment)
-    actor: Mapped[str] = mapped_column(String(80))
-    action: Mapped[str] = mapped_column(String(40))
-    subject: Mapped[str] = mapped_column(String(120))
-    detail: Mapped[str] = mapped_column(Text, default="")
+    actor: Mapped[str] = mapped_column(Words(80))
+    action: Mapped[str] = mapped_column(Words(40))
+    subject: Mapped[str] = mapped_column(Words(120))
+    detail: Mapped[str] = mapped_column(Words(1000), default="")

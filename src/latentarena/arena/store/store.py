@@ -192,7 +192,7 @@ class Store:
             NotThere: no such team.
         """
         with self.database.writing() as session:
-            owner = _team(session, team)
+            owner = _team(session, team, alone=True)
             query = select(SubmissionRow).where(SubmissionRow.team == team, SubmissionRow.digest == digest)
             row = session.scalars(query).first()
             if row is not None:
@@ -314,10 +314,8 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Submissions by state; `waiting` and `leased` are jobs."""
         with self.database.reading() as session:
-            states = (
-                session.execute(select(SubmissionRow.state, func.count()).group_by(SubmissionRow.state)).tuples().all()
-            )
-            jobs = dict(session.execute(select(JobRow.state, func.count()).group_by(JobRow.state)).tuples().all())
+            states = session.execute(select(SubmissionRow.state, func.count()).group_by(SubmissionRow.state)).all()
+            jobs = dict(session.execute(select(JobRow.state, func.count()).group_by(JobRow.state)).all())
         return dict(states) | {
             "waiting": jobs.get("queued", 0),
             "leased": jobs.get("leased", 0),
@@ -339,7 +337,7 @@ def new_id() -> str:
 
 def note(session: Session, now: datetime, actor: str, action: str, subject: str, detail: str = "") -> None:
     """Add a line to the audit log."""
-    session.add(AuditRow(at=now, actor=actor, action=action, subject=subject[:120], detail=detail))
+    session.add(AuditRow(at=now, actor=actor, action=action, subject=subject, detail=detail))
 
 
 def bump(session: Session) -> None:
@@ -427,8 +425,9 @@ def _identity(session: Session, secret: str, now: datetime) -> Identity | None:
     return Identity(cast(Role, row.role), Team(team.id, team.name) if team else None, row.digest, row.label)
 
 
-def _team(session: Session, id_: str) -> TeamRow:
-    row = session.get(TeamRow, id_)
+def _team(session: Session, id_: str, alone: bool = False) -> TeamRow:
+    """A team; `alone` makes others that want it so wait, for two of its uploads at once must see each other."""
+    row = session.get(TeamRow, id_, with_for_update={"key_share": True} if alone else None)
     if row is None:
         raise NotThere(f"there is no team {id_!r}")
     return row

@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(length=80), nullable=False),
         sa.Column("action", sa.String(length=40), nullable=False),
         sa.Column("subject", sa.String(length=120), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("detail", sa.String(length=1000), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -57,8 +57,8 @@ def upgrade() -> None:
         sa.Column("form", sa.String(length=20), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("reason", sa.String(length=40), nullable=False),
-        sa.Column("sentence", sa.Text(), nullable=False),
-        sa.Column("log", sa.Text(), nullable=False),
+        sa.Column("sentence", sa.String(length=1000), nullable=False),
+        sa.Column("log", sa.String(length=20000), nullable=False),
         sa.Column("public", sa.Boolean(), nullable=False),
         sa.Column("chosen", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
