@@ -71,7 +71,7 @@ def test_to_count_an_image_twice_is_to_have_it_twice(name: str) -> None:
 
 def test_frechet_distance_equals_scipy_in_float64() -> None:
     x, y = normal(400, 16), 0.7 * normal(300, 16, key="others") + 0.3
-    m, s = moments(y, torch.ones(300).double())
+    ((m, s),) = moments(y, once(300))
     root = scipy.linalg.sqrtm(np.cov(x.numpy().T) @ np.cov(y.numpy().T)).real
     shift = np.sum((x.numpy().mean(0) - y.numpy().mean(0)) ** 2)
     expected = shift + np.trace(np.cov(x.numpy().T)) + np.trace(np.cov(y.numpy().T)) - 2 * np.trace(root)

@@ -26,7 +26,7 @@ from latentarena.judge.networks import Kind, feature_width, freeze, network, pat
 
 __all__ = ["Facts", "Judge", "Verdict"]
 
-CHUNK = 500  # images at a time
+CHUNK = 125  # images at a time: what stays in a processor's cache
 CLOSE = 1e-2  # logits, across platforms
 DRIFT = 2e-3  # accuracy, calibration error and band, against the recorded ones
 
@@ -114,6 +114,7 @@ class Judge:
         except RuntimeError:
             raise JudgeError(f"its weights are not those of kind {facts.kind!r} and width {facts.width}") from None
         self._network.requires_grad_(False)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         _refuse_malformed(facts, tensors)
         self.digest, self.facts = digest, facts
         self.reference = tensors["reference.mean"], tensors["reference.covariance"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
 from latentarena.judge.metrics.estimate import Statistic
 
@@ -22,7 +22,9 @@ __all__ = [
     "vendi_of",
 ]
 
-CHUNK = 1000  # rows of a matrix of pairs at a time
+CHUNK = 125  # rows of a matrix of pairs at a time: what stays in a processor's cache
+COLUMNS, IMAGES = 16, 500  # of features whose products are made at a time
+SQUARES = 2**24  # numbers in the sums of products that are kept at a time
 LISTED = 8  # members kept of a ball: that a draw misses all of them has a chance of exp(-8)
 
 
@@ -54,15 +56,33 @@ def _frechet(mean: Tensor, covariance: Tensor) -> Callable[[Tensor, Tensor], flo
 def frechet_of(features: Tensor, mean: Tensor, covariance: Tensor) -> Statistic:
     """Frechet distance of features (N, D) from a Gaussian of mean (D,) and covariance (D, D), as a statistic."""
     features, distance = features.double(), _frechet(mean.double(), covariance.double())
-    return lambda counts: torch.tensor([distance(*moments(features, row)) for row in counts], dtype=torch.float64)
+    return lambda counts: torch.tensor([distance(*both) for both in moments(features, counts)], dtype=torch.float64)
 
 
-def moments(features: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and unbiased covariance (D, D) of features (N, D) that count `counts` (N,) times."""
-    total = counts.sum()
-    mean = counts @ features / total
-    centred = (features - mean) * counts[:, None].sqrt()
-    return mean, centred.T @ centred / (total - 1).clamp(min=1)
+def moments(features: Tensor, counts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Mean (D,) and unbiased covariance (D, D) of features (N, D), for each row of how often they count, (B, N)."""
+    middle = features.mean(0)
+    x, totals = features - middle, counts.sum(1)
+    shifts = counts @ x / totals[:, None]
+    for total, shift, squares in zip(totals, shifts, _squares(x, counts), strict=True):
+        yield middle + shift, (squares - total * shift.outer(shift)) / (total - 1).clamp(min=1)
+
+
+def _squares(x: Tensor, counts: Tensor) -> Iterator[Tensor]:
+    """The sum of x x^T over rows of x (N, D), (D, D), for each row of how often they count, (B, N).
+
+    All rows of counts share the products, a few columns against all at a time, in one matrix product.
+    """
+    width = x.shape[1]
+    for some in torch.split(counts, max(1, SQUARES // width**2)):
+        sums = torch.zeros(len(some), width, width, dtype=x.dtype)
+        for images, often in zip(torch.split(x, IMAGES), torch.split(some, IMAGES, 1), strict=True):
+            for i in range(0, width, COLUMNS):
+                products = images[:, i : i + COLUMNS, None] * images[:, None, i:]  # (n, few, D - i)
+                sums[:, i : i + COLUMNS, i:] += (often @ products.flatten(1)).view(-1, *products.shape[1:])
+        for i in range(0, width, COLUMNS):
+            sums[:, i + COLUMNS :, i : i + COLUMNS] = sums[:, i : i + COLUMNS, i + COLUMNS :].mT
+        yield from sums
 
 
 def kernel_distance_of(features: Tensor, others: Tensor) -> Statistic:
@@ -90,8 +110,9 @@ def _pairs_among(x: Tensor, counts: Tensor) -> Tensor:
     """Mean kernel of two different images of x (N, D), each counting (B, N) times; (B,)."""
     total = torch.zeros(len(counts), dtype=torch.float64)
     for start in range(0, len(x), CHUNK):
-        rows = slice(start, start + CHUNK)
-        total += ((counts[:, rows] @ _cubic(x[rows], x)) * counts).sum(1)
+        kernel = _cubic(x[start : start + CHUNK], x[start:])
+        kernel[:, CHUNK:] *= 2  # for the pairs the other way round
+        total += ((counts[:, start : start + CHUNK] @ kernel) * counts[:, start:]).sum(1)
     itself = counts.square() @ ((x * x).sum(1) / x.shape[1] + 1) ** 3
     pairs = counts.sum(1).square() - counts.square().sum(1)
     return (total - itself) / pairs.clamp(min=1)
@@ -176,7 +197,8 @@ def vendi_of(features: Tensor) -> Statistic:
     x = normalize(features.double())
 
     def vendi(counts: Tensor) -> Tensor:
-        spectra = [torch.linalg.eigvalsh((x * row[:, None]).T @ x / row.sum()) for row in counts]
+        sums = zip(_squares(x, counts), counts.sum(1), strict=True)
+        spectra = [torch.linalg.eigvalsh(squares / total) for squares, total in sums]
         return torch.stack([torch.special.entr(values.clamp(min=0)).sum().exp() for values in spectra])
 
     return vendi
@@ -189,16 +211,15 @@ def spreads(features: Tensor, labels: Tensor, classes: int, counts: Tensor) -> T
         features: (N, D); labels: int64 (N,), below `classes`.
         counts: how often each image counts, (B, N).
     """
-    x, member = features.double(), one_hot(labels, classes).double()
-    squares = x.square().sum(1)
-    rows = []
-    for row in counts:
-        weights = member * row[:, None]  # (N, K)
-        n = weights.sum(0)
-        means = weights.T @ x / n.clamp(min=1)[:, None]
-        variance = weights.T @ squares / n.clamp(min=1) - means.square().sum(1)
-        rows.append(torch.where(n > 1, variance.clamp(min=0).sqrt(), 0.0))
-    return torch.stack(rows)
+    x, found = features.double(), []
+    for label in range(classes):
+        member = labels == label
+        own, often = x[member], counts[:, member]
+        n = often.sum(1)
+        mean = often @ own / n.clamp(min=1)[:, None]  # (B, D)
+        variance = often @ own.square().sum(1) / n.clamp(min=1) - mean.square().sum(1)
+        found.append(torch.where(n > 1, variance.clamp(min=0).sqrt(), 0.0))
+    return torch.stack(found, 1)
 
 
 def spread_of(features: Tensor, labels: Tensor, real: Tensor) -> Statistic:

@@ -29,8 +29,7 @@ def gaussian_gap_of(latents: Tensor) -> Statistic:
 
     def gap(counts: Tensor) -> Tensor:
         found = []
-        for row in counts:
-            mean, covariance = moments(x, row)
+        for mean, covariance in moments(x, counts):
             wide = covariance + least
             found.append(0.5 * (wide.trace() + mean.square().sum() - len(mean) - wide.logdet()) / len(mean))
         return torch.stack(found).clamp(min=0)

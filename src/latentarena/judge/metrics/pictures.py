@@ -69,25 +69,23 @@ def ssims(images: Tensor, others: Tensor, window: int = 7) -> Tensor:
 
 
 def _ssims(images: Tensor, others: Tensor, window: int) -> Tensor:
-    """(n, C, H, W) twice -> (n,): means over windows are two matrix products, with rows outermost."""
+    """(n, C, H, W) twice -> (n,): with n C innermost, a sum over a window adds whole rows of memory."""
     height, width = images.shape[-2:]
-    maps = torch.empty(4, height, images[..., 0, 0].numel(), width, dtype=torch.float64)
-    for row, stack in zip(maps, (images, others), strict=False):
-        row.copy_(stack.reshape(-1, height, width).transpose(0, 1))
-    x, y = maps[:2]  # then x y and x^2 + y^2
-    torch.mul(x, y, out=maps[2])
-    torch.mul(x, x, out=maps[3]).addcmul_(y, y)
-    means = _band(height, window) @ (maps @ _band(width, window).T).flatten(2)  # (4, H', n C W')
-    x, y, product, squares = means
-    n = window * window
-    unbiased, c1, c2 = n / (n - 1), 0.01**2, 0.03**2
-    of_means, of_squares = x * y, (x * x).addcmul_(y, y)
-    covariance = product.sub_(of_means).mul_(2 * unbiased).add_(c2)
-    variances = squares.sub_(of_squares).mul_(unbiased).add_(c2)
-    similarity: Tensor = of_means.mul_(2).add_(c1).mul_(covariance).div_(of_squares.add_(c1).mul_(variances))
-    return similarity.view(len(similarity), len(images), -1).mean((0, 2))
+    maps = torch.empty(4, height, width, images[..., 0, 0].numel(), dtype=torch.float64)
+    for one, stack in zip(maps, (images, others), strict=False):
+        one.copy_(stack.reshape(-1, height, width).permute(1, 2, 0))
+    _products(maps[:2], maps[2:])
+    sums = maps.unfold(1, window, 1).sum(-1).unfold(2, window, 1).sum(-1)  # (4, H', W', n C)
+    n, of_means, of_images = window * window, torch.empty_like(sums[2:]), sums[2:]
+    _products(sums[:2], of_means)
+    of_images.mul_(n).sub_(of_means).add_(0.03**2 * n * (n - 1))  # n^2: twice the covariance, the sum of variances
+    above, below = of_means.add_(0.01**2 * n * n).mul_(of_images)
+    similarity: Tensor = above.div_(below)
+    return similarity.view(-1, len(images), images.shape[1]).mean((0, 2))
 
 
-def _band(size: int, window: int) -> Tensor:
-    """The running mean over a window as a matrix, float64 (size - window + 1, size)."""
-    return torch.ones(size - window + 1, size, dtype=torch.float64).triu().tril(window - 1) / window
+def _products(pair: Tensor, out: Tensor) -> None:
+    """Fill (2, ...) with 2 x y and x^2 + y^2 of a pair x, y."""
+    x, y = pair
+    torch.mul(x, y, out=out[0]).mul_(2)
+    torch.mul(x, x, out=out[1]).addcmul_(y, y)
