@@ -37,10 +37,15 @@ class Ranked:
 
 
 def inert(cell: Any) -> Any:
-    """A cell that no spreadsheet computes: text that looks like a formula gets an apostrophe in front; numbers stay."""
-    if not isinstance(cell, str) or not cell.startswith(ACTIVE):
+    """A cell that no spreadsheet computes: text that looks like a formula gets an apostrophe in front; numbers stay.
+
+    Carriage returns become line feeds, for what follows one may be read as another row.
+    """
+    if not isinstance(cell, str):
         return cell
-    return cell if _number(cell) is not None else f"'{cell}"
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")
+    number = text == text.strip() and _number(text) is not None
+    return f"'{text}" if cell.startswith(ACTIVE) and not number else text
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -120,9 +125,7 @@ def _by_name(path: Path, key: str, records: list[tuple[int, dict[str, str]]]) ->
         if not name:
             raise ConfigError(f"{path} line {line}: {key} is empty; name every row")
         if name in named:
-            raise ConfigError(
-                f"{path} line {line}: {key} {name!r} is on line {named[name][0]} already; keep one of them"
-            )
+            raise ConfigError(f"{path} line {line}: {key} {name!r} is on line {named[name][0]} too; keep one of them")
         named[name] = (line, cells)
     return named
 

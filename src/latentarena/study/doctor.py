@@ -53,9 +53,7 @@ def examine(root: Path | None) -> Iterator[Line]:
 def _sandbox() -> Iterator[Line]:
     """The tier of this machine, why it is not higher, and what stopped each attempt to escape."""
     found = standing()
-    yield Line(
-        "sandbox", f"tier {found.tier} ({TIERS[found.tier]}); why not higher: {found.reason}"
-    )
+    yield Line("sandbox", f"tier {found.tier} ({TIERS[found.tier]}); why not higher: {found.reason}")
     if found.probes:
         contained = [f"{one.name} ({one.found})" for one in found.probes if one.contained]
         yield Line("sandbox", f"{len(contained)} of {len(found.probes)} escapes contained: {', '.join(contained)}")
