@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from latentarena.errors import ConfigError
 
-__all__ = ["LONGEST", "clean_name", "looks_like", "plain_line", "skeleton", "slug"]
+__all__ = ["LONGEST", "clean_name", "looks_like", "plain_line", "skeleton", "slug", "visible"]
 
 LONGEST = 60  # letters of a name
 MARKS = 2  # combining marks on one letter
@@ -103,11 +103,16 @@ def looks_like(name: str, taken: Iterable[str]) -> str | None:
     return next((other for other in taken if other == name or skeleton(other) == own), None)
 
 
+def visible(text: str) -> str:
+    """Any text with what hides or reorders it replaced by spaces; line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(" " if _hidden(letter) and letter not in "\n\t" else letter for letter in text)
+
+
 def plain_line(text: str, longest: int = 200) -> str:
     """Any text as one line that can be shown: NFKC, what is hidden replaced by spaces, cut to length."""
-    normal = unicodedata.normalize("NFKC", text[: 4 * longest])
-    shown = "".join(" " if _hidden(letter) else letter for letter in normal)
-    line = " ".join(shown.split())
+    line = " ".join(visible(unicodedata.normalize("NFKC", text[: 4 * longest])).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

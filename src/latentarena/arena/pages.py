@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from latentarena.arena.board import Board, Cell, Column, Line
+from latentarena.arena.names import visible
 
 __all__ = ["STATIC", "Strip", "environment", "heat", "percent", "strip"]
 
@@ -34,11 +36,25 @@ class Strip:
 
 
 def environment(*loaders: BaseLoader) -> Environment:
-    """The templates of the arena, and of further loaders before them; what is put into them is text and no markup."""
+    """The templates of the arena, and of further loaders before them.
+
+    What is put into them is text and no markup, and nothing in it hides or reorders what stands beside it.
+    """
     loader = ChoiceLoader([*loaders, PackageLoader("latentarena.arena")])
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
     made.globals |= {"heat": heat, "percent": percent, "strip": strip}
     return made
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if type(value) is str else value  # what a macro made is markup, and was shown before
 
 
 def heat(place: int, entries: int) -> int:
