@@ -24,27 +24,38 @@ def main() -> None:
     import resource  # not on every system
 
     settings = json.loads(sys.argv[1])
-    _become(settings["user"])
+    if settings["user"] is not None:
+        _become(settings["user"])
+    os.umask(0o077)
     for name, most in settings["rlimits"].items():
         resource.setrlimit(getattr(resource, name), (most, most))
     os.environ.update(HOME="/tmp", TMPDIR="/tmp", USER="box", LANG="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")  # noqa: S108
     os.environ.update(dict.fromkeys(THREADS, str(settings["threads"])))
+    os.environ["LATENTARENA_INPUTS"] = settings["inputs"]
     requests, answers = _take_pipes()
     sys.path += settings["imports"]
+    if settings["bare"]:
+        _confine_here(**settings["bare"])
     sys.argv = [settings["program"], *settings["arguments"]]
     _serve(settings, requests, answers)
 
 
-def _become(user: int | None) -> None:
+def _become(user: int) -> None:
     """From root with two capabilities to a user with none."""
-    if user is not None:
-        os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
-        system = ctypes.CDLL(None)
-        system.capset(CAPABILITIES, bytes(24))  # the inheritable ones are left, if without a use
-        system.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self belongs to root, and libraries read it
-    os.umask(0o077)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    system = ctypes.CDLL(None)
+    system.capset(CAPABILITIES, bytes(24))  # the inheritable ones are left, if without a use
+    system.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self belongs to root, and libraries read it
+
+
+def _confine_here(readable: list[str], rules: str) -> None:
+    """Where there is no bubblewrap, this process builds its own walls."""
+    from latentarena.sandbox.landlock import confine
+
+    ctypes.CDLL(None).capset(CAPABILITIES, bytes(24))
+    confine(readable, bytes.fromhex(rules))
 
 
 def _take_pipes() -> tuple[int, int]:
@@ -74,7 +85,8 @@ def _serve(settings: dict[str, Any], requests: int, answers: int) -> None:
                 facts, arrays = program[request.verb](request.facts, request.arrays)
                 pieces = pack(Frame("done", facts, arrays))
             except Exception as error:
-                pieces = pack(Frame("failed", {"reason": getattr(error, "reason", "failed"), "text": _line(error)}))
+                reason = "memory" if isinstance(error, MemoryError) else getattr(error, "reason", "failed")
+                pieces = pack(Frame("failed", {"reason": reason, "text": _line(error)}))
             for piece in pieces:
                 _write(outgoing.fileno(), piece)
 

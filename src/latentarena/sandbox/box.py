@@ -48,7 +48,7 @@ class Box:
         if found.tier < self.least:
             need = f"{self.program} needs a sandbox of tier {self.least}, this machine has tier {found.tier}"
             raise SandboxError(f"{need}: {found.reason}", "no-sandbox")
-        self._room = Room(self.program, self.arguments, self.readable, self.files, self.limits)
+        self._room = Room(self.program, self.arguments, self.readable, self.files, self.limits, found.tier == 0)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from latentarena import errors
 
-__all__ = ["PYTHON", "import_folders", "walls"]
+__all__ = ["LIBRARIES", "PYTHON", "import_folders", "shown", "walls"]
 
 PYTHON = os.path.realpath(sys.executable)
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
@@ -33,7 +33,7 @@ def walls(user: int | None, scratch: int, readable: Mapping[str, Path], files: M
         readable: host paths to show read-only, by path in the box.
         files: open descriptors of contents to show read-only, by path in the box.
     """
-    inside = [*LIBRARIES, *_shown(), *readable, *files]
+    inside = [*LIBRARIES, *shown(), *readable, *files]
     return [
         *_apart(user),
         *_folders(inside),
@@ -69,11 +69,12 @@ def _system() -> Iterator[str]:
             yield from ("--symlink", os.readlink(name), name)
         elif os.path.isdir(name):
             yield from ("--ro-bind", name, name)
-    for path in _shown():
+    for path in shown():
         yield from ("--ro-bind-try", path, path)
 
 
-def _shown() -> list[str]:
+def shown() -> list[str]:
+    """The paths that a program needs besides the system's libraries, at the paths that they have outside."""
     home = sys.base_prefix
     folders = [sysconfig.get_path("stdlib"), *(f"{home}/{name}" for name in ("lib", "lib64"))]
     interpreter = [PYTHON, *(folder for folder in folders if not folder.startswith(LIBRARIES))]

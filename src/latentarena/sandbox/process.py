@@ -11,9 +11,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from typing import IO
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import IO, Self
 
 from latentarena.errors import SandboxError
 from latentarena.sandbox import seccomp
@@ -39,52 +39,59 @@ def hold(content: bytes, stack: ExitStack) -> int:
 
 
 class Process:
-    """A started box, with the pipes to its first program.
+    """A started program with the pipes to it.
 
     Args:
-        walls: arguments of bubblewrap; `command`: what to run behind them.
-        inherited: descriptors that the walls speak of.
-        group: where every process of the box is counted, put there before the command has run a single instruction.
-
-    Raises:
-        SandboxError: bubblewrap gives up; its own words.
+        outer: what was started.
+        init: the first process of the box, by its number outside; `outer` itself where there is no bubblewrap.
     """
 
-    def __init__(self, walls: Sequence[str], command: Sequence[str], inherited: Sequence[int], group: Group | None):
+    def __init__(self, outer: subprocess.Popen[bytes], init: int) -> None:
+        self.outer, self.init = outer, init
+        self.handle = os.pidfd_open(init)
+        self._ended = False
+        self._status: int | None = None
+        _adopt(1)
+
+    @classmethod
+    def bare(cls, command: Sequence[str]) -> Self:
+        """Start a command that will confine itself."""
+        outer = _started(command, ())
+        return cls(outer, outer.pid)
+
+    @classmethod
+    def boxed(cls, walls: Sequence[str], command: Sequence[str], inherited: Sequence[int], group: Group | None) -> Self:
+        """Start a command in a box.
+
+        Args:
+            walls: arguments of bubblewrap.
+            command: what to run behind them.
+            inherited: descriptors that the walls speak of.
+            group: where every process of the box counts, put there before the command has run a single instruction.
+
+        Raises:
+            SandboxError: bubblewrap gives up; its own words.
+        """
         machine, program = seccomp.architecture(), bwrap()
         assert machine is not None
         assert program is not None
-        self.group = group
-        self._ended = False
-        self._status: int | None = None
-        self._stack = ExitStack()
         with ExitStack() as stack:
             told_here, told = _pipe(stack)
             gate, gate_here = _pipe(stack)
             rules = hold(seccomp.program(machine), stack)
             fds = ("--info-fd", str(told.fileno()), "--block-fd", str(gate.fileno()), "--seccomp", str(rules))
-            self._stack.enter_context(_adopting())
-            self.outer = subprocess.Popen(
-                [program, *walls, *fds, "--", *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env={},  # bubblewrap's own environment can be read in the box, at /proc/1/environ
-                pass_fds=(told.fileno(), gate.fileno(), rules, *inherited),
-                start_new_session=True,
-            )
+            passed = (told.fileno(), gate.fileno(), rules, *inherited)
+            outer = _started([program, *walls, *fds, "--", *command], passed)
             told.close()
             try:
-                self.init = int(json.loads(_all_of(told_here))["child-pid"])
-                self.handle = os.pidfd_open(self.init)
+                init = int(json.loads(_all_of(told_here))["child-pid"])
                 if group:
-                    group.add(self.init)
+                    group.add(init)
                 gate_here.write(b"1")
+                return cls(outer, init)
             except (OSError, ValueError, KeyError):
-                self.outer.kill()
-                _, log = self.outer.communicate()
-                self._stack.close()
+                outer.kill()
+                _, log = outer.communicate()
                 words = log.decode(errors="replace").split("\n")[0].strip()
                 raise SandboxError(f"a box did not start: {words or 'bubblewrap ended at once'}", "start") from None
 
@@ -104,13 +111,14 @@ class Process:
         outside sees it off. A bubblewrap that has died before leaves it to this process.
 
         Returns:
-            bubblewrap's exit status where it ended by itself, else None.
+            the exit status where it ended by itself, as a shell counts it: 128 and a signal's number for that signal.
         """
         if self._ended:
             return self._status
         self._ended = True
         with suppress(subprocess.TimeoutExpired):
-            self._status = self.outer.wait(grace) if grace else self.outer.poll()
+            status = self.outer.wait(grace) if grace else self.outer.poll()
+            self._status = 128 - status if status is not None and status < 0 else status
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.handle, signal.SIGKILL)
         _exited(self.handle)
@@ -124,8 +132,22 @@ class Process:
         for pipe in self.pipes:
             pipe.close()
         os.close(self.handle)
-        self._stack.close()
+        _adopt(-1)
         return self._status
+
+
+def _started(command: Sequence[str], passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    """A command with pipes for its three streams, these descriptors and nothing else of this process."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env={},  # bubblewrap's own environment can be read in the box, at /proc/1/environ
+        pass_fds=passed,
+        start_new_session=True,
+    )
 
 
 def _pipe(stack: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
@@ -157,17 +179,8 @@ LOCK = threading.Lock()
 open_boxes = 0
 
 
-@contextmanager
-def _adopting() -> Iterator[None]:
+def _adopt(change: int) -> None:
     """While boxes are open, their orphans come to this process, whether or not the machine's init sees them off."""
-    _count(1)
-    try:
-        yield
-    finally:
-        _count(-1)
-
-
-def _count(change: int) -> None:
     global open_boxes
     with LOCK:
         open_boxes += change

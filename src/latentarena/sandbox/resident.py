@@ -10,7 +10,7 @@ __all__ = ["resident"]
 
 
 def resident(root: int) -> int:
-    """Bytes resident in a process and all that descend from it. Pages that two of them share count twice."""
+    """Bytes in memory of a process and all that descend from it; pages that some of them share count once."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -19,8 +19,14 @@ def resident(root: int) -> int:
     family = {root}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
-    total, page = 0, os.sysconf("SC_PAGE_SIZE")
-    for pid in family:
-        with suppress(OSError, ValueError, IndexError):
-            total += int(Path("/proc", str(pid), "statm").read_text().split()[1]) * page
-    return total
+    return sum(_share(Path("/proc", str(pid))) for pid in family)
+
+
+def _share(process: Path) -> int:
+    """Its proportional set; where that may not be read, all that it has resident, shared or not."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = (process / "smaps_rollup").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) << 10
+    with suppress(OSError, ValueError, IndexError):
+        return int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0

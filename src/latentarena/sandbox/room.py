@@ -6,19 +6,21 @@ import json
 import os
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from latentarena.errors import SandboxError
-from latentarena.sandbox import boot
-from latentarena.sandbox.bubblewrap import PYTHON, import_folders, walls
+from latentarena.sandbox import boot, landlock, seccomp
+from latentarena.sandbox.bubblewrap import LIBRARIES, PYTHON, import_folders, shown, walls
 from latentarena.sandbox.cgroup import Group, NoGroup, make_group
 from latentarena.sandbox.process import Process, hold
 from latentarena.sandbox.resident import resident
-from latentarena.sandbox.talk import Flood, talk
+from latentarena.sandbox.talk import Flood, drain, talk
 from latentarena.sandbox.uids import lease_uid
 from latentarena.sandbox.wire import Frame, WireError, pack
 
@@ -48,11 +50,12 @@ class Limits:
     threads: int = 1
 
     def rlimits(self) -> dict[str, int]:
-        """The second belt, by process: processor time, sizes of files, open files, no core dumps."""
+        """The second belt, by process: processor time, files, no core dumps; processes by user."""
         return {
             "RLIMIT_CPU": int(LIFETIME * self.seconds * self.threads) + 1,
             "RLIMIT_FSIZE": self.scratch,
             "RLIMIT_NOFILE": OPEN_FILES,
+            "RLIMIT_NPROC": self.processes,  # by user id, in a user namespace by that (since Linux 5.14)
             "RLIMIT_CORE": 0,
             "RLIMIT_MEMLOCK": 0,
             "RLIMIT_MSGQUEUE": 0,
@@ -69,37 +72,57 @@ class Room:
         readable: Mapping[str, Path],
         files: Mapping[str, bytes],
         limits: Limits,
+        bare: bool = False,
     ) -> None:
         self.program, self.limits = program, limits
         self._log = b""
+        self._group: Group | None = None
         self._over: SandboxError | None = None
         self._stack = ExitStack()
         try:
-            self._open(arguments, readable, files)
+            self._process = self._bare(arguments, readable, files) if bare else self._boxed(arguments, readable, files)
+            self._stack.callback(self._process.end)
         except BaseException:
             self._stack.close()
             raise
+        for pipe in self._process.pipes:
+            os.set_blocking(pipe.fileno(), False)
 
-    def _open(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> None:
-        """Take a user id and a group where that is possible, and start the program."""
+    def _boxed(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> Process:
+        """Start the program in a box, with a user id and a group where that is possible."""
         user = self._stack.enter_context(lease_uid()) if os.geteuid() == 0 else None
-        self._group: Group | None = None
         with suppress(NoGroup):
             self._group = make_group(self.limits.memory, self.limits.processes)
             self._stack.callback(self._group.remove)
         with ExitStack() as handed:
             held = {f"/in/{_safe(name)}": hold(content, handed) for name, content in files.items()}
             fence = walls(user, self.limits.scratch, readable, held)
-            self._process = Process(fence, self._command(arguments, user), list(held.values()), self._group)
-        self._stack.callback(self._process.end)
-        for pipe in self._process.pipes:
-            os.set_blocking(pipe.fileno(), False)
+            return Process.boxed(fence, self._command(arguments, user), list(held.values()), self._group)
 
-    def _command(self, arguments: Sequence[str], user: int | None) -> list[str]:
+    def _bare(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> Process:
+        """Start the program where there is no bubblewrap: it confines itself (tier 0)."""
+        machine = seccomp.architecture()
+        if machine is None or not landlock.version():
+            raise SandboxError(f"{self.program}: neither bubblewrap nor Landlock is here: no sandbox", "no-sandbox")
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="latentarena-"))
+        for name, content in files.items():
+            path = Path(folder, _safe(name))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        seen = [*LIBRARIES, *shown(), folder, *(str(path) for path in readable.values()), os.devnull]
+        rules = seccomp.program(machine, alone=True).hex()
+        return Process.bare(self._command(arguments, None, folder, {"readable": seen, "rules": rules}))
+
+    def _command(
+        self, arguments: Sequence[str], user: int | None, inputs: str = "/in", bare: dict[str, Any] | None = None
+    ) -> list[str]:
         limits = self.limits.rlimits()
-        if user is not None:
-            limits["RLIMIT_NPROC"] = self.limits.processes  # by user id: of no use where that is shared
+        if bare:
+            del limits["RLIMIT_NPROC"]  # it is one process, which writes nothing
+            limits |= {"RLIMIT_AS": self.limits.memory, "RLIMIT_FSIZE": 0}
         settings = {
+            "inputs": inputs,
+            "bare": bare,
             "program": self.program,
             "arguments": list(arguments),
             "user": user,
@@ -156,7 +179,10 @@ class Room:
 
     def _death(self, verb: str) -> SandboxError:
         """The program has closed its pipe: why?"""
+        drain(self._process.pipes[2].fileno(), self._keep)
         status = self._process.end(grace=GRACE)
+        if self.log.startswith("bwrap: "):
+            return self._failure(f"its box did not start: {self.log.splitlines()[0]}", "start")
         if self._group and self._group.killed():
             return self._failure(f"it needed more than {self.limits.memory >> 20} MiB of memory", "memory")
         if status is not None and status > SIGNALLED:

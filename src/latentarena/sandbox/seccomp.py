@@ -16,6 +16,8 @@ from dataclasses import dataclass
 __all__ = ["ARCHITECTURES", "architecture", "program"]
 
 BY_ARGUMENT = ("clone", "socket", "socketpair", "ioctl")  # denied or not by what they are called with
+STARTS = ("fork", "vfork", "execve", "execveat")  # what starts a process; `clone` does too, by its flags
+CLONE_THREAD = 0x10000
 NAMESPACES = 0x7E020080  # CLONE_NEW{NS, CGROUP, UTS, IPC, USER, PID, NET, TIME}
 AF_UNIX = 1
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # put words into a terminal's mouth
@@ -28,28 +30,28 @@ COMMON = {
     "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447, "set_mempolicy_home_node": 450,
     "statmount": 457, "listmount": 458}  # fmt: skip
 X86_64 = COMMON | {
-    "ioctl": 16, "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "socketpair": 53, "clone": 56,
-    "semget": 64, "msgget": 68, "ptrace": 101, "syslog": 103, "uselib": 134, "personality": 135, "ustat": 136,
-    "sysfs": 139, "vhangup": 153, "modify_ldt": 154, "pivot_root": 155, "adjtimex": 159, "chroot": 161,
-    "acct": 163, "settimeofday": 164, "mount": 165, "umount2": 166, "swapon": 167, "swapoff": 168, "reboot": 169,
-    "sethostname": 170, "setdomainname": 171, "iopl": 172, "ioperm": 173, "init_module": 175, "delete_module": 176,
-    "quotactl": 179, "nfsservctl": 180, "lookup_dcookie": 212, "clock_settime": 227, "mbind": 237,
-    "set_mempolicy": 238, "kexec_load": 246, "add_key": 248, "request_key": 249, "keyctl": 250,
-    "migrate_pages": 256, "unshare": 272, "move_pages": 279, "perf_event_open": 298, "fanotify_init": 300,
-    "name_to_handle_at": 303, "open_by_handle_at": 304, "clock_adjtime": 305, "setns": 308,
+    "ioctl": 16, "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "socketpair": 53, "clone": 56, "fork": 57,
+    "vfork": 58, "execve": 59, "semget": 64, "msgget": 68, "ptrace": 101, "syslog": 103, "uselib": 134,
+    "personality": 135, "ustat": 136, "sysfs": 139, "vhangup": 153, "modify_ldt": 154, "pivot_root": 155,
+    "adjtimex": 159, "chroot": 161, "acct": 163, "settimeofday": 164, "mount": 165, "umount2": 166, "swapon": 167,
+    "swapoff": 168, "reboot": 169, "sethostname": 170, "setdomainname": 171, "iopl": 172, "ioperm": 173,
+    "init_module": 175, "delete_module": 176, "quotactl": 179, "nfsservctl": 180, "lookup_dcookie": 212,
+    "clock_settime": 227, "mbind": 237, "set_mempolicy": 238, "kexec_load": 246, "add_key": 248, "request_key": 249,
+    "keyctl": 250, "migrate_pages": 256, "unshare": 272, "move_pages": 279, "perf_event_open": 298,
+    "fanotify_init": 300, "name_to_handle_at": 303, "open_by_handle_at": 304, "clock_adjtime": 305, "setns": 308,
     "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "finit_module": 313, "memfd_create": 319,
-    "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323}  # fmt: skip
+    "kexec_file_load": 320, "bpf": 321, "execveat": 322, "userfaultfd": 323}  # fmt: skip
 AARCH64 = COMMON | {
-    "lookup_dcookie": 18, "ioctl": 29, "umount2": 39, "mount": 40, "pivot_root": 41, "nfsservctl": 42,
-    "chroot": 51, "vhangup": 58, "quotactl": 60, "acct": 89, "personality": 92, "unshare": 97, "kexec_load": 104,
+    "lookup_dcookie": 18, "ioctl": 29, "umount2": 39, "mount": 40, "pivot_root": 41, "nfsservctl": 42, "chroot": 51,
+    "vhangup": 58, "quotactl": 60, "acct": 89, "personality": 92, "unshare": 97, "kexec_load": 104,
     "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117, "reboot": 142,
     "sethostname": 161, "setdomainname": 162, "settimeofday": 170, "adjtimex": 171, "msgget": 186, "semget": 190,
-    "shmget": 194, "shmctl": 195, "shmat": 196, "socket": 198, "socketpair": 199, "add_key": 217,
-    "request_key": 218, "keyctl": 219, "clone": 220, "swapon": 224, "swapoff": 225, "mbind": 235,
-    "set_mempolicy": 237, "migrate_pages": 238, "move_pages": 239, "perf_event_open": 241, "fanotify_init": 262,
-    "name_to_handle_at": 264, "open_by_handle_at": 265, "clock_adjtime": 266, "setns": 268,
-    "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "finit_module": 273, "memfd_create": 279,
-    "bpf": 280, "userfaultfd": 282, "kexec_file_load": 294}  # fmt: skip
+    "shmget": 194, "shmctl": 195, "shmat": 196, "socket": 198, "socketpair": 199, "add_key": 217, "request_key": 218,
+    "keyctl": 219, "clone": 220, "execve": 221, "swapon": 224, "swapoff": 225, "mbind": 235, "set_mempolicy": 237,
+    "migrate_pages": 238, "move_pages": 239, "perf_event_open": 241, "fanotify_init": 262, "name_to_handle_at": 264,
+    "open_by_handle_at": 265, "clock_adjtime": 266, "setns": 268, "process_vm_readv": 270, "process_vm_writev": 271,
+    "kcmp": 272, "finit_module": 273, "memfd_create": 279, "bpf": 280, "execveat": 281, "userfaultfd": 282,
+    "kexec_file_load": 294}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,17 @@ ALLOW, ERRNO, KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 INSTRUCTION = struct.Struct("<HBBI")
 
 
-def program(machine: Architecture) -> bytes:
-    """The filter as an array of `struct sock_filter`; what it does not name is allowed."""
-    return b"".join(_instructions(machine))
+def program(machine: Architecture, alone: bool = False) -> bytes:
+    """The filter as an array of `struct sock_filter`; what it does not name is allowed.
+
+    Args:
+        machine: for whose processor.
+        alone: forbid new processes too, though not threads.
+    """
+    return b"".join(_instructions(machine, alone))
 
 
-def _instructions(machine: Architecture) -> Iterator[bytes]:
+def _instructions(machine: Architecture, alone: bool) -> Iterator[bytes]:
     yield _step(LOAD, ARCH)
     yield _step(EQUAL, machine.audit, true=1)
     yield _step(RETURN, KILL_PROCESS)
@@ -92,9 +99,10 @@ def _instructions(machine: Architecture) -> Iterator[bytes]:
     yield from _when(AT_LEAST, machine.first_foreign, errno.ENOSYS)
     yield from _when(EQUAL, machine.calls["clone3"], errno.ENOSYS)
     for name, number in machine.calls.items():
-        if name not in BY_ARGUMENT:
+        if name not in BY_ARGUMENT and (alone or name not in STARTS):
             yield from _when(EQUAL, number, errno.EPERM)
-    yield from _argument(machine.calls["clone"], 0, [*_when(ANY_BIT, NAMESPACES, errno.EPERM)])
+    only_threads = [_step(ANY_BIT, CLONE_THREAD, true=1), _denied(errno.EPERM)] if alone else []
+    yield from _argument(machine.calls["clone"], 0, [*_when(ANY_BIT, NAMESPACES, errno.EPERM), *only_threads])
     for name in ("socket", "socketpair"):
         yield from _argument(machine.calls[name], 0, [_step(EQUAL, AF_UNIX, true=1), _denied(errno.EPERM)])
     tricks = [*_when(EQUAL, TIOCSTI, errno.EPERM), *_when(EQUAL, TIOCLINUX, errno.EPERM)]

@@ -10,7 +10,7 @@ from typing import IO
 
 from latentarena.sandbox.wire import Frame, WireError, parse
 
-__all__ = ["Flood", "talk"]
+__all__ = ["Flood", "drain", "talk"]
 
 CHUNK = 1 << 20
 GLANCE = 0.1  # seconds between two looks at what else is to be watched
@@ -58,10 +58,10 @@ def talk(
                 if key.fd == requests and next(sending, None) is None:
                     ready.unregister(requests)
                 elif key.fd == answers and (frame := next(reading)) is not None:
-                    _drain(log, keep)
+                    drain(log, keep)
                     return frame
                 elif key.fd == log:
-                    piece = _drain(log, keep)
+                    piece = drain(log, keep)
                     logged += piece
                     if logged > LOG:
                         raise Flood
@@ -113,7 +113,7 @@ def _said_before(answers: int) -> None:
     raise EOFError
 
 
-def _drain(log: int, keep: Callable[[bytes], None]) -> int:
+def drain(log: int, keep: Callable[[bytes], None]) -> int:
     """Read what is in the log; how many bytes that was."""
     try:
         piece = os.read(log, CHUNK)

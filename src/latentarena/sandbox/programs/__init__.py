@@ -7,6 +7,7 @@ Files of strangers lie read-only in `INPUTS`; `$OMP_NUM_THREADS` says how many t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,6 @@ from latentarena.sandbox.wire import Array
 
 __all__ = ["INPUTS", "Answer", "Answers"]
 
-INPUTS = Path("/in")
+INPUTS = Path(os.environ.get("LATENTARENA_INPUTS", "/in"))
 Answer = Callable[[dict[str, Any], Mapping[str, Array]], tuple[dict[str, Any], Mapping[str, Array]]]
 Answers = Mapping[str, Answer]  # by verb
