@@ -58,3 +58,32 @@ def board_build(
 
     rules = load_contest(contest)
     print_board(build_site(read_folder(folder, rules, verified), rules, out), out)
+
+
+DatabaseOption = Annotated[
+    str,
+    typer.Option(
+        "--db", metavar="URL", envvar="ARENA_DB", help="sqlite:///FILE or postgresql://HOST/NAME; else ARENA_DB."
+    ),
+]
+ObjectsOption = Annotated[
+    str,
+    typer.Option(
+        "--objects",
+        metavar="FOLDER|URL",
+        envvar="ARENA_OBJECTS",
+        help="Where files are, such as s3://BUCKET; else ARENA_OBJECTS.",
+    ),
+]
+
+
+@app.command()
+def worker(
+    db: DatabaseOption = "sqlite:///arena.db",
+    objects: ObjectsOption = "objects",
+    once: Annotated[bool, typer.Option("--once", help="End when nothing waits.")] = False,
+) -> None:
+    """Evaluate what was handed in, until told to stop; any number of workers may share a database."""
+    from latentarena.arena.operation import work
+
+    work(db, objects, once)

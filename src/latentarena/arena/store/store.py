@@ -58,6 +58,11 @@ class Store:
                 note(session, now, "site", "contest", name, digest)
                 bump(session)
 
+    def contest(self) -> str | None:
+        """The contest file in force, as JSON; None before the first."""
+        with self.database.reading() as session:
+            return session.scalars(select(ContestRow.content).order_by(ContestRow.since.desc()).limit(1)).first()
+
     def version(self) -> int:
         """Grows whenever the board may look different."""
         with self.database.reading() as session:

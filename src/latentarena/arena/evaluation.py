@@ -1,0 +1,168 @@
+"""One evaluation as a process of its own: started, watched, killed, and its folder read with care. Imports no torch."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from latentarena.arena.store import Outcome, Refusal
+from latentarena.config import Config, parse_json, validate
+from latentarena.errors import ConfigError
+from latentarena.judge.card import ScoreCard, read_card
+
+__all__ = ["EVALUATE", "Evaluation", "Verdict", "scratch", "verdict_in"]
+
+EVALUATE = (sys.executable, "-m", "latentarena.study.evaluate")
+PREFIX = "arena-evaluation-"
+ABANDONED = 24 * 3600.0  # seconds after which a folder of a dead worker is nobody's any more
+LARGEST = 64 << 20  # bytes of a file that an evaluation leaves
+PLENTY = 40  # files that it may leave
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\.(png|html|json|zip)")
+PASSED_ON = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LATENTARENA_DATA", "LATENTARENA_CACHE", "OMP_NUM_THREADS",
+)  # fmt: skip
+"""The variables that an evaluation sees: none that may hold a secret."""
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+LOGGER = logging.getLogger(__name__)
+
+
+class _Said(Config):
+    """What `refusal.json` holds."""
+
+    state: Literal["refused", "failed"]
+    reason: str = Field(min_length=1)
+    sentence: str
+    log: str = ""
+    name: str = ""
+    form: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an evaluation came to, and the files that belong to it by name."""
+
+    end: Outcome | Refusal
+    files: dict[str, Path]
+
+
+class Evaluation:
+    """A running evaluation: killed with all that it started, and dead when the worker is, however that dies."""
+
+    def __init__(self, command: Sequence[str], bundle: Path, out: Path, options: Sequence[str] = ()) -> None:
+        """Start it.
+
+        Args:
+            command: the program, called with the bundle and `--out`.
+            bundle: to be evaluated; out: an empty folder for what it finds.
+            options: further arguments.
+        """
+        self.began = time.monotonic()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        self._process = subprocess.Popen(
+            [*command, str(bundle), "--out", str(out), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, negative for a signal; None if it still runs after so many seconds."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def end(self) -> str:
+        """Kill what still runs of it; returns the end of what it wrote to stderr, which is for organisers only."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        with self._errors as errors:
+            errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4000))
+            return errors.read().decode("utf-8", "replace")
+
+
+def _die_with_parent() -> None:
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for one evaluation; those that killed workers left are removed on the way."""
+    home = Path(tempfile.gettempdir())
+    for folder in home.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > ABANDONED:
+                shutil.rmtree(folder, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def verdict_in(out: Path) -> Verdict | None:
+    """What an evaluation left in its folder; None if it left no verdict: then it died.
+
+    Files that are no plain files, of other names or too large are ignored. A card that cannot be read is no verdict.
+    """
+    files = dict(sorted(_plain_files(out))[:PLENTY])
+    try:
+        if "refusal.json" in files:
+            said = validate(_Said, parse_json(files["refusal.json"].read_bytes()), "refusal.json")
+            return Verdict(Refusal(**said.model_dump()), {})
+        if "card.json" not in files:
+            return None
+        card = read_card(files.pop("card.json"))
+        bundle = parse_json(files.pop("bundle.json").read_bytes()) if "bundle.json" in files else {}
+        return Verdict(_outcome(card, bundle), files)
+    except (ConfigError, ValueError, OSError, RecursionError) as error:
+        LOGGER.error("an evaluation left what cannot be read: %s", error)
+        return None
+
+
+def _outcome(card: ScoreCard, bundle: Any) -> Outcome:
+
+    bundle = bundle if isinstance(bundle, dict) else {}
+    form = bundle.get("form")
+    return Outcome(
+        name=card.model,
+        form=form if isinstance(form, str) else "native",
+        judge=card.judge_hash,
+        source=card.source,
+        fingerprint=card.fingerprint,
+        tier=card.sandbox,
+        card=card.model_dump_json(),
+        bundle=json.dumps(bundle),
+        files={},
+    )
+
+
+def _plain_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in folder.iterdir():
+        found = path.lstat()
+        if NAME.fullmatch(path.name) and stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST:
+            yield path.name, path

@@ -1,0 +1,184 @@
+"""The worker: claims a job, has a process of its own evaluate it, and writes down what came of it. Imports no torch.
+
+The evaluation holds no lease and writes to no store. The worker renews its lease while it waits; where the lease is
+lost the evaluation is killed, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from latentarena.arena.contest import Contest
+from latentarena.arena.evaluation import EVALUATE, Evaluation, Verdict, scratch, verdict_in
+from latentarena.arena.objects import Objects
+from latentarena.arena.store import Job, Queue, Refusal, Store
+from latentarena.config import parse_json, validate
+from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
+
+__all__ = ["PATIENCE", "Worker"]
+
+PATIENCE = 1800.0  # seconds that an evaluation may take
+TICK = 0.1  # seconds between looks at a running evaluation
+IDLE = 1.0  # seconds between looks at an empty queue
+PERSISTENCE = 600.0  # seconds in which a result is offered again to a database that does not answer
+LOGGER = logging.getLogger(__name__)
+
+
+class Worker:
+    """Evaluates the jobs of a queue, one at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: Queue,
+        objects: Objects,
+        program: Sequence[str] = EVALUATE,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            program: the command that evaluates, see `Evaluation`.
+            patience: seconds that an evaluation may take.
+        """
+        self.owner = f"{platform.node()}:{os.getpid()}"
+        self._store, self._queue, self._objects = store, queue, objects
+        self._program, self._patience = tuple(program), patience
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Give back what is being evaluated, and end; may be called from a signal handler."""
+        self._stopping.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
+    def run(self, once: bool = False) -> int:
+        """Work until stopped, or until nothing waits if `once`; returns how many jobs were taken.
+
+        Raises:
+            ConfigError: there is no contest in the database.
+        """
+        taken = 0
+        self._contest()
+        self._objects.sweep()
+        while not self.stopping:
+            try:
+                job = self._queue.claim(self.owner, _now())
+                if job is None and once:
+                    break
+                if job is not None:
+                    taken += 1
+                    self.work(job)
+                    continue
+            except StoreBusy as error:
+                LOGGER.warning("the queue does not answer: %s", error)
+            self._stopping.wait(IDLE)
+        return taken
+
+    def work(self, job: Job) -> None:
+        """Evaluate a job that was claimed, and write down what came of it."""
+        LOGGER.info("evaluating %s, attempt %d", job.submission.id, job.fence)
+        with scratch() as folder:
+            try:
+                bundle, options = self._fetch(job, folder)
+            except (StoreBusy, StorageFull, OSError) as error:
+                LOGGER.error("%s cannot be evaluated now: %s", job.submission.id, error)
+                self._queue.release(job, _now())
+                self._stopping.wait(IDLE)
+                return
+            except StoreError as error:
+                sentence = f"the server cannot read what it needs for this: {error}"
+                self._settle(job, Verdict(Refusal("failed", "lost", sentence), {}))
+                return
+            out = folder / "out"
+            out.mkdir()
+            evaluation = Evaluation(self._program, bundle, out, options)
+            try:
+                verdict = self._watch(job, evaluation, out)
+            finally:
+                said = evaluation.end()
+            if verdict is not None:
+                self._settle(job, verdict)
+            elif said:
+                LOGGER.warning("the evaluation of %s ended without a verdict: %s", job.submission.id, said)
+
+    def _fetch(self, job: Job, folder: Path) -> tuple[Path, list[str]]:
+        """The bundle and the judge as files, and the options that say so."""
+        contest = self._contest()
+        content = self._objects.read(job.submission.digest)
+        bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
+        bundle.write_bytes(content)
+        options = ["--forms", ",".join(contest.forms)]
+        if job.judge != "official":
+            judge = folder / "judge.safetensors"
+            judge.write_bytes(self._objects.read(job.judge))
+            options += ["--judge", str(judge)]
+        return bundle, options
+
+    def _contest(self) -> Contest:
+        content = self._store.contest()
+        if content is None:
+            raise ConfigError("the database holds no contest; start arena serve CONTEST on it first")
+        return validate(Contest, parse_json(content.encode()), "the contest in the database")
+
+    def _watch(self, job: Job, evaluation: Evaluation, out: Path) -> Verdict | None:
+        """What a running evaluation came to; None where it was given back, lost or died, which the queue then knows."""
+        every = self._queue.lease.total_seconds() / 3
+        renewed = time.monotonic()
+        while (status := evaluation.wait(TICK)) is None:
+            if self.stopping:
+                self._queue.release(job, _now())
+                return None
+            if time.monotonic() - evaluation.began > self._patience:
+                sentence = (
+                    f"its evaluation took more than {self._patience:g} seconds; make the model or its steps fewer"
+                )
+                return Verdict(Refusal("failed", "timeout", sentence), {})
+            if time.monotonic() - renewed > every:
+                if not self._renew(job):
+                    LOGGER.warning("the lease on %s is lost; its evaluation is ended", job.submission.id)
+                    return None
+                renewed = time.monotonic()
+        verdict = verdict_in(out)
+        if verdict is None:
+            LOGGER.warning("the evaluation of %s died with status %d", job.submission.id, status)
+            self._queue.died(job, _now())
+        return verdict
+
+    def _renew(self, job: Job) -> bool:
+        try:
+            return self._queue.renew(job, _now())
+        except StoreError as error:  # whether the lease still holds is seen when the result is written
+            LOGGER.warning("the lease on %s was not renewed: %s", job.submission.id, error)
+            return True
+
+    def _settle(self, job: Job, verdict: Verdict) -> None:
+        """Write a verdict down; a database or disk that cannot take it now is asked again."""
+        until, pause = time.monotonic() + PERSISTENCE, 0.25
+        while True:
+            try:
+                kept = {name: self._objects.put(path.read_bytes()) for name, path in verdict.files.items()}
+                end = verdict.end if isinstance(verdict.end, Refusal) else replace(verdict.end, files=kept)
+                if not self._queue.finish(job, end, _now()):
+                    LOGGER.warning("the lease on %s was lost; what it came to is dropped", job.submission.id)
+                return
+            except (StoreBusy, StorageFull) as error:
+                LOGGER.warning("what %s came to cannot be kept yet: %s", job.submission.id, error)
+                if time.monotonic() > until or self._stopping.wait(pause):
+                    return  # its lease runs out, and it is evaluated again
+                pause = min(2 * pause, 30.0)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,41 @@
+"""Stands in for the evaluation where a test is about the queue: CARD RECORD BUNDLE --out DIR ... does what BUNDLE says.
+
+A bundle is `PK`, a word and numbers: `score`, `sleep SECONDS`, `refuse`, `die`, `kill` (its worker), `link`, `huge`.
+Every start is a line in RECORD: this process and its worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+card, record, bundle, _, out = map(Path, sys.argv[1:6])
+with record.open("a") as file:
+    file.write(f"{os.getpid()} {os.getppid()}\n")
+_, word, *numbers = bundle.read_text().split()
+if word == "sleep":
+    time.sleep(float(numbers[0]))
+if word == "die":
+    os.kill(os.getpid(), signal.SIGSEGV)
+if word == "kill":
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+if word == "refuse":
+    said = {"state": "refused", "reason": "zip-bomb", "sentence": "it unpacks to too much", "log": "seen \0 there"}
+    (out / "refusal.json").write_text(json.dumps(said))
+    sys.exit(1)
+if word == "link":
+    (out / "card.json").symlink_to("/etc/passwd")
+    sys.exit(0)
+shutil.copy(card, out / "card.json")
+(out / "bundle.json").write_text('{"form": "portable", "name": "fake"}')
+(out / "samples.png").write_bytes(b"\x89PNG")
+(out / "../escaped.png").write_bytes(b"outside")
+if word == "huge":
+    with (out / "huge.png").open("wb") as file:
+        file.truncate(1 << 30)
