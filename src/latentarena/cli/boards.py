@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -15,7 +16,7 @@ from latentarena.arena.names import plain_line
 from latentarena.arena.ranking import Placed
 from latentarena.arena.spreadsheet import Ranked
 
-__all__ = ["print_board", "print_ranked"]
+__all__ = ["print_board", "print_ranked", "print_standing", "print_submission"]
 
 WIDTH = 110  # columns, where the output is no terminal
 
@@ -55,3 +56,32 @@ def print_board(board: Board, out: Path) -> None:
     for line in board.others:
         page.print(f"   –  {escape(plain_line(line.team))}: {escape(plain_line(line.refused))}")
     page.print(f"site -> {out / 'index.html'}")
+
+
+def print_standing(board: Board) -> None:
+    """Places with totals, ranks by category, points and the probability of being first; below, what must be said."""
+    page = Console(highlight=False)
+    page = page if page.is_terminal else Console(width=WIDTH, highlight=False)
+    table = Table(title=escape(plain_line(board.title)), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("place", justify="right")
+    table.add_column("team", overflow="fold")
+    for name in (board.total, *(plain_line(group.title) for group in board.groups), "points", "first"):
+        table.add_column(escape(name), justify="right")
+    for line in board.lines:
+        ranks = (str(line.categories[group.name]) for group in board.groups)
+        points = f"{line.points['all']:.1f}" if "all" in line.points else ""
+        first = "" if line.first is None else f"{line.first:.0%}"
+        total = "" if line.total is None else f"{line.total:.4g}"
+        table.add_row(str(line.place), escape(plain_line(line.team)), total, *ranks, points, first)
+    page.print(table)
+    for note in board.notes:
+        page.print(escape(plain_line(note, 300)))
+
+
+def print_submission(found: dict[str, Any]) -> None:
+    """One line on a submission, and why it failed if it did."""
+    page = Console(highlight=False, soft_wrap=True)
+    words = [plain_line(str(found.get(key, ""))) for key in ("id", "state", "model", "received")]
+    page.print(escape("  ".join(word for word in words if word)))
+    if found.get("reason"):
+        page.print(escape(plain_line(str(found["reason"]), 500)), style="bold red")

@@ -87,3 +87,73 @@ def worker(
     from latentarena.arena.operation import work
 
     work(db, objects, once)
+
+
+UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="Of the arena, such as https://arena.example.org.")]
+UrlOption = Annotated[str, typer.Option("--to", metavar="URL", envvar="ARENA_URL", help="The arena; else ARENA_URL.")]
+TokenFileOption = Annotated[
+    Path | None, typer.Option("--token-file", help="File that holds the token; else the variable ARENA_TOKEN.")
+]
+
+
+@board_app.command("show")
+def board_show(url: UrlArgument) -> None:
+    """Show the board of an arena."""
+    from latentarena.arena.board import Board
+    from latentarena.arena.client import Client
+    from latentarena.cli.boards import print_standing
+    from latentarena.config import validate
+
+    with Client(url) as client:
+        print_standing(validate(Board, client.board(), url))
+
+
+@app.command()
+def submit(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip of a bundle.")],
+    to: UrlOption,
+    token_file: TokenFileOption = None,
+) -> None:
+    """Hand a bundle in to an arena."""
+    from latentarena.arena.client import Client, read_token
+    from latentarena.cli.boards import print_submission
+
+    with Client(to, read_token(token_file)) as client:
+        print_submission(client.submit(bundle))
+
+
+@app.command()
+def status(
+    to: UrlOption,
+    submission: Annotated[str, typer.Argument(metavar="[ID]", help="Of one submission; all unless given.")] = "",
+    token_file: TokenFileOption = None,
+) -> None:
+    """Ask what became of a submission."""
+    from latentarena.arena.client import Client, read_token
+    from latentarena.cli.boards import print_submission
+
+    with Client(to, read_token(token_file)) as client:
+        for one in [client.status(submission)] if submission else client.submissions():
+            print_submission(one)
+
+
+@app.command()
+def serve(
+    contest: Annotated[str, typer.Argument(metavar="CONTEST", help="contest-2025, open, or a contest file, .yaml.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    db: DatabaseOption = "sqlite:///arena.db",
+    objects: ObjectsOption = "objects",
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that evaluate; 0 if they run elsewhere.")] = 1,
+    https: Annotated[
+        bool, typer.Option("--https", help="Browsers reach it by https: cookies over nothing else.")
+    ] = False,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="Believe the last address in X-Forwarded-For, for rate limits.")
+    ] = False,
+) -> None:
+    """Serve a contest: board, submissions, organiser's pages and API."""
+    from latentarena.arena.web.serve import Site, serve
+    from latentarena.arena.web.settings import Settings
+
+    serve(Site(contest, db, objects, Settings(https=https, behind_proxy=behind_proxy)), host, port, workers)

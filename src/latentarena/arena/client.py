@@ -1,0 +1,127 @@
+"""Talking to an arena from a program: hand in a bundle, ask what became of it, read the board."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from latentarena.errors import ArenaError, BundleError, ConfigError
+
+__all__ = ["Client", "pack", "read_token"]
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the archive says nothing of when it was made
+PATIENCE = httpx.Timeout(30.0, write=300.0, read=120.0)
+
+
+def pack(bundle: Path) -> bytes:
+    """A bundle as one zip: a zip as it is, a folder packed so that equal files give equal bytes.
+
+    Raises:
+        BundleError: there is no such bundle, or the folder is empty.
+    """
+    if bundle.is_file():
+        return bundle.read_bytes()
+    if not bundle.is_dir():
+        raise BundleError(
+            f"{bundle} is neither a folder nor a zip; give the bundle that `arena train` or `arena export` made"
+        )
+    files = sorted(path for path in bundle.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise BundleError(f"{bundle} holds no files; give the bundle that `arena train` or `arena export` made")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for path in files:
+            entry = zipfile.ZipInfo(path.name, EPOCH)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes())
+    return packed.getvalue()
+
+
+def read_token(file: Path | None) -> str:
+    """The token in a file, else in the variable ARENA_TOKEN; never an argument, for those are seen by others.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if file is not None:
+        if not file.is_file():
+            raise ConfigError(f"token file {file} is not there; save the token that the organiser gave you in it")
+        return file.read_text().strip()
+    token = os.environ.get("ARENA_TOKEN", "").strip()
+    if not token:
+        raise ConfigError("there is no token; set ARENA_TOKEN, or name a file with --token-file")
+    return token
+
+
+class Client:
+    """One arena, by its address.
+
+    Args:
+        url: such as https://arena.example.org; token: of a team or an organiser; the public's pages need none.
+    """
+
+    def __init__(self, url: str, token: str = "") -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._url = url.rstrip("/")
+        try:
+            self._http = httpx.Client(base_url=f"{self._url}/api/v1/", headers=headers, timeout=PATIENCE)
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"address {url!r} is not one of a server ({error}); write https://NAME") from error
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def submit(self, bundle: Path) -> dict[str, Any]:
+        """Hand a bundle in; the same bytes again give the same submission."""
+        return self._ask("POST", "submissions", pack(bundle))
+
+    def status(self, submission: str) -> dict[str, Any]:
+        """What became of a submission of one's own."""
+        return self._ask("GET", f"submissions/{submission}")
+
+    def submissions(self) -> list[dict[str, Any]]:
+        """One's own submissions, the latest first."""
+        found: list[dict[str, Any]] = self._ask("GET", "submissions")["submissions"]
+        return found
+
+    def board(self) -> dict[str, Any]:
+        """The board as data."""
+        return self._ask("GET", "board")
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        with self._explained():
+            headers = {"Content-Type": "application/zip"} if body is not None else {}
+            answer = self._http.request(method, path, content=body, headers=headers)
+        if answer.is_success:
+            found: dict[str, Any] = answer.json()
+            return found
+        raise ArenaError(f"{self._url} refused ({answer.status_code}): {_detail(answer)}")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise ArenaError(f"{self._url} does not answer ({reason}); check the address and try again") from error
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"address {self._url!r} is not one of a server ({error}); write https://NAME") from error
+
+
+def _detail(answer: httpx.Response) -> str:
+    """The one line of a problem, without what a terminal would act on."""
+    try:
+        text = str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        text = answer.reason_phrase
+    return "".join(letter if letter.isprintable() else " " for letter in text[:500])

@@ -1,0 +1,215 @@
+"""Who may do what: every route names the least role it takes, and a route that names none is open to nobody.
+
+People sign in with their token and get a session, which is a token of some hours in a cookie; programs send
+`Authorization: Bearer TOKEN`. What changes something and comes with a cookie must carry the form token of that cookie
+and come from this site. Headers that would override the method are never read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from latentarena.arena.web.limits import Rate
+from latentarena.arena.web.problems import Problem
+
+__all__ = [
+    "COOKIE",
+    "FORM_FIELD",
+    "FORM_HEADER",
+    "LOGINS",
+    "Caller",
+    "Role",
+    "address_of",
+    "authorise",
+    "bearer",
+    "check_form",
+    "for_role",
+    "forget_session",
+    "form_token",
+    "keep_form_secret",
+    "keep_session",
+]
+
+COOKIE = "arena_session"
+FORM_COOKIE = "arena_form"
+FORM_FIELD = "form_token"
+FORM_HEADER = "x-form-token"
+UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+LOGINS = Rate(10, 60)  # wrong tokens from one address
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class Role(IntEnum):
+    """What a caller may do; each role may do what those below may."""
+
+    PUBLIC = 0
+    TEAM = 1
+    ORGANISER = 2
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request.
+
+    Attributes:
+        role: what they may do.
+        team: the id of their team; None for the public and organisers.
+        name: for the audit log.
+    """
+
+    role: Role = Role.PUBLIC
+    team: str | None = None
+    name: str = "public"
+
+
+def for_role(least: Role, *, checks_form_itself: bool = False) -> Callable[[Endpoint], Endpoint]:
+    """Declare the least role that a route takes.
+
+    Args:
+        checks_form_itself: for uploads, whose form is read as a stream: the endpoint calls `check_form`.
+    """
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        endpoint.least_role = least  # type: ignore[attr-defined]
+        endpoint.checks_form_itself = checks_form_itself  # type: ignore[attr-defined]
+        return endpoint
+
+    return declare
+
+
+async def authorise(request: Request) -> None:
+    """Dependency of every route: sets `request.state.caller`, or refuses.
+
+    Raises:
+        Problem: 401 for nobody, or a token that is unknown or expired; 403 for one who may not do this, or whose
+            form did not come from this site; 429 after too many wrong tokens.
+    """
+    endpoint = request.scope.get("endpoint")
+    least = getattr(endpoint, "least_role", None)
+    if least is None:
+        raise Problem(HTTPStatus.FORBIDDEN, "this address is open to nobody")
+    request.state.caller = caller = await _caller(request)
+    if caller.role < least:
+        if caller.role is Role.PUBLIC:
+            raise _unknown("sign in first, or send `Authorization: Bearer TOKEN`")
+        raise Problem(
+            HTTPStatus.FORBIDDEN, f"this is for {least.name.lower()}s; the token is one of a {caller.role.name.lower()}"
+        )
+    if request.method in UNSAFE and not bearer(request):
+        _refuse_other_sites(request)
+        if not getattr(endpoint, "checks_form_itself", False):
+            check_form(request, request.headers.get(FORM_HEADER) or await _field(request))
+
+
+def _unknown(text: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": "Bearer"})
+
+
+def bearer(request: Request) -> str:
+    """The token of the Authorization header, else empty."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _caller(request: Request) -> Caller:
+    token, cookie = bearer(request), request.cookies.get(COOKIE, "")
+    if not token and not cookie:
+        return Caller()
+    app, address = request.app.state, address_of(request)
+    app.limiter.check("wrong tokens", address, LOGINS)
+    found: Caller | None = await run_in_threadpool(app.desk.identify, token or cookie)
+    if found is not None:
+        return found
+    app.limiter.spend("wrong tokens", address, LOGINS)
+    if token:
+        raise _unknown("the token is unknown, revoked or expired; ask the organiser for a new one")
+    request.scope["stale_session"] = True  # `Guard` takes the cookie away, so that it is not counted again
+    return Caller()
+
+
+async def _field(request: Request) -> str:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return ""
+    field = (await request.form()).get(FORM_FIELD, "")
+    return field if isinstance(field, str) else ""
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from, for counting; the proxy's word is taken only where the settings say there is one."""
+    if request.app.state.settings.behind_proxy:
+        forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        if forwarded:
+            return forwarded
+    return request.client.host if request.client else "?"
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """What changes something must come from a page of this site (or from a program that names no site)."""
+    origin = request.headers.get("origin")
+    other = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    if other or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Problem(HTTPStatus.FORBIDDEN, "the form came from another site; send it from this one")
+
+
+def check_form(request: Request, sent: str) -> None:
+    """Refuse a form that does not carry the form token of the caller's cookie.
+
+    Raises:
+        Problem: 403.
+    """
+    if not hmac.compare_digest(sent.encode(), form_token(request).encode()):
+        raise Problem(
+            HTTPStatus.FORBIDDEN, "the form is not one of this session; load the page again and send it again"
+        )
+
+
+def form_token(request: Request) -> str:
+    """What forms carry: derived from the cookie, which other sites can neither read nor set."""
+    secret = _secret_for_forms(request)
+    return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
+
+
+def _secret_for_forms(request: Request) -> str:
+    """The session's token, or one made for the visitor who has none; `Guard` sets the cookie for the latter."""
+    if request.state.caller.role > Role.PUBLIC and not bearer(request):
+        return request.cookies[COOKIE]
+    known = request.cookies.get(FORM_COOKIE) or getattr(request.state, "form_secret", "")
+    if not known:
+        known = request.state.form_secret = secrets.token_urlsafe(32)
+    return known
+
+
+def keep_form_secret(request: Request, response: Response) -> None:
+    """Give a visitor without a session the cookie that `form_token` was derived from."""
+    secret = getattr(request.state, "form_secret", "")
+    if secret:
+        _set(request, response, FORM_COOKIE, secret, 3600)
+
+
+def keep_session(request: Request, response: Response, token: str, seconds: int) -> None:
+    """Sign in: the session's token goes into a cookie that scripts and other sites cannot read."""
+    _set(request, response, COOKIE, token, seconds)
+
+
+def forget_session(response: Response) -> None:
+    """Sign out on the browser's side."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+
+
+def _set(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+    https = request.app.state.settings.https
+    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=https)

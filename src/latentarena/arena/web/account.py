@@ -1,0 +1,64 @@
+"""Signing in with a token, and out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from latentarena.arena.web.access import (
+    COOKIE,
+    LOGINS,
+    Role,
+    address_of,
+    for_role,
+    forget_session,
+    keep_session,
+)
+from latentarena.arena.web.rendering import page, redirect
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+HOME = {Role.TEAM: "/team", Role.ORGANISER: "/organiser"}
+
+
+@router.get("/login")
+@for_role(Role.PUBLIC)
+async def login_page(request: Request) -> Response:
+    return page(request, "login.html", refused="", site=_site(request))
+
+
+@router.post("/login")
+@for_role(Role.PUBLIC)
+async def login(request: Request, token: Annotated[str, Form(max_length=200)] = "") -> Response:
+    app, address = request.app.state, address_of(request)
+    app.limiter.check("wrong tokens", address, LOGINS)
+    found = await run_in_threadpool(app.desk.sign_in, token.strip(), app.settings.session_seconds)
+    if found is None:
+        app.limiter.spend("wrong tokens", address, LOGINS)
+        refused = "That token is unknown, revoked or expired. Ask your organiser for a new one."
+        return page(request, "login.html", HTTPStatus.UNAUTHORIZED, refused=refused, site=_site(request))
+    caller, session = found
+    response = redirect(HOME[caller.role])
+    keep_session(request, response, session, app.settings.session_seconds)
+    return response
+
+
+@router.post("/logout")
+@for_role(Role.PUBLIC)
+async def logout(request: Request) -> Response:
+    session = request.cookies.get(COOKIE)
+    if session and request.state.caller.role > Role.PUBLIC:
+        await run_in_threadpool(request.app.state.desk.store.close_session, session)
+    response = redirect("/")
+    forget_session(response)
+    return response
+
+
+def _site(request: Request) -> str:
+    return str(request.base_url).rstrip("/")

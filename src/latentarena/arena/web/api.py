@@ -1,0 +1,243 @@
+"""The API, version 1: what the pages do, for programs. Errors are problem+json with one line in `detail`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from latentarena.arena.contest import Contest
+from latentarena.arena.web.access import Role, for_role
+from latentarena.arena.web.receiving import receive_bundle
+from latentarena.arena.web.views import Status
+from latentarena.judge.card import ScoreCard
+
+__all__ = ["router"]
+
+
+class ProblemBody(BaseModel):
+    """What every error is."""
+
+    title: str
+    status: int
+    detail: str
+
+
+class SubmissionBody(BaseModel):
+    """A bundle that was handed in, as its team sees it.
+
+    Attributes:
+        state: queued, running, scored, refused, failed or quarantined.
+        reason: why it failed, in a sentence; empty otherwise.
+        entry: its address among the scored entries, once it is one.
+    """
+
+    id: str
+    state: str
+    received: datetime
+    digest: str
+    size: int
+    model: str
+    reason: str
+    entry: str | None
+
+
+class SubmissionsBody(BaseModel):
+    """One's own submissions, the latest first."""
+
+    submissions: list[SubmissionBody]
+
+
+class EntryBody(BaseModel):
+    """A scored entry: whose it is, and its whole score card."""
+
+    id: str
+    team: str
+    received: datetime
+    bundle_public: bool
+    card: ScoreCard
+
+
+class ListedBody(BaseModel):
+    """An entry in the list of entries."""
+
+    id: str
+    team: str
+    model: str
+
+
+class EntriesBody(BaseModel):
+    """All scored entries."""
+
+    entries: list[ListedBody]
+
+
+class RosterBody(BaseModel):
+    """A roster as CSV: `team,member,email`, a line for each member."""
+
+    roster: str = Field(max_length=200_000)
+
+
+class TokensBody(BaseModel):
+    """Tokens by team, shown this once."""
+
+    tokens: dict[str, str]
+
+
+class TeamBody(BaseModel):
+    """A team as organisers see it; members are private."""
+
+    id: str
+    name: str
+    members: list[str]
+    submissions: int
+
+
+class TeamsBody(BaseModel):
+    """All teams."""
+
+    teams: list[TeamBody]
+
+
+class CallerBody(BaseModel):
+    """Who the token says one is."""
+
+    role: str
+    name: str
+
+
+def _problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    content = {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}
+    return {int(status): {"description": status.phrase, "content": content} for status in statuses}
+
+
+ANYWHERE = (HTTPStatus.BAD_REQUEST, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+SIGNED_IN = (*ANYWHERE, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+UPLOAD = (*SIGNED_IN, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.INSUFFICIENT_STORAGE, HTTPStatus.REQUEST_TIMEOUT)
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/zip": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["bundle"],
+                    "properties": {"bundle": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
+    }
+}
+router = APIRouter(prefix="/api/v1")
+
+
+@router.get("/openapi.json", include_in_schema=False)
+@for_role(Role.PUBLIC)
+async def openapi(request: Request) -> Response:
+    return JSONResponse(request.app.openapi())
+
+
+@router.get("/contest", tags=["board"], responses=_problems(*ANYWHERE))
+@for_role(Role.PUBLIC)
+async def contest(request: Request) -> Contest:
+    """The rules, as data."""
+    found: Contest = request.app.state.contest
+    return found
+
+
+@router.get("/me", tags=["account"], responses=_problems(*ANYWHERE))
+@for_role(Role.PUBLIC)
+async def me(request: Request) -> CallerBody:
+    """Who the token says one is."""
+    caller = request.state.caller
+    return CallerBody(role=caller.role.name.lower(), name=caller.name)
+
+
+@router.get("/entries", tags=["entries"], responses=_problems(*ANYWHERE))
+@for_role(Role.PUBLIC)
+async def entries(request: Request) -> EntriesBody:
+    """All scored entries."""
+    board = (await request.app.state.boards.get()).board
+    listed = [ListedBody(id=one.id, team=one.team, model=one.name) for one in (*board.lines, *board.others)]
+    return EntriesBody(entries=listed)
+
+
+@router.get("/entries/{entry}", tags=["entries"], responses=_problems(*ANYWHERE, HTTPStatus.NOT_FOUND))
+@for_role(Role.PUBLIC)
+async def entry(request: Request, entry: str) -> EntryBody:
+    """One scored entry with its score card."""
+    found = await run_in_threadpool(request.app.state.desk.shown, entry, request.state.caller)
+    return EntryBody(
+        id=found.id, team=found.team, received=found.received, bundle_public=found.bundle_public, card=found.card
+    )
+
+
+@router.post(
+    "/submissions",
+    tags=["submissions"],
+    status_code=HTTPStatus.CREATED,
+    responses={200: {"model": SubmissionBody, "description": "Known already"}, **_problems(*UPLOAD)},
+    openapi_extra=BODY,
+)
+@for_role(Role.TEAM, checks_form_itself=True)
+async def submit(request: Request, response: Response) -> SubmissionBody:
+    """Hand in a bundle: the zip as the body, or as the part `bundle` of a form. Equal bytes are one submission."""
+    submission, new = await receive_bundle(request)
+    response.status_code = HTTPStatus.CREATED if new else HTTPStatus.OK
+    response.headers["Location"] = f"/api/v1/submissions/{submission.id}"
+    return _body(submission)
+
+
+@router.get("/submissions", tags=["submissions"], responses=_problems(*SIGNED_IN))
+@for_role(Role.TEAM)
+async def submissions(request: Request) -> SubmissionsBody:
+    """One's own submissions (an organiser's: all), the latest first."""
+    found = await run_in_threadpool(request.app.state.desk.statuses, request.state.caller)
+    return SubmissionsBody(submissions=[_body(one) for one in found])
+
+
+@router.get("/submissions/{submission}", tags=["submissions"], responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
+@for_role(Role.TEAM)
+async def submission(request: Request, submission: str) -> SubmissionBody:
+    """What became of a submission of one's own."""
+    return _body(await run_in_threadpool(request.app.state.desk.status, submission, request.state.caller))
+
+
+@router.get("/teams", tags=["organiser"], responses=_problems(*SIGNED_IN))
+@for_role(Role.ORGANISER)
+async def teams(request: Request) -> TeamsBody:
+    """All teams with their private members."""
+    found = await run_in_threadpool(request.app.state.desk.store.teams)
+    listed = [
+        TeamBody(id=one.id, name=one.name, members=list(one.members), submissions=one.submissions) for one in found
+    ]
+    return TeamsBody(teams=listed)
+
+
+@router.post("/teams", tags=["organiser"], status_code=HTTPStatus.CREATED, responses=_problems(*SIGNED_IN))
+@for_role(Role.ORGANISER)
+async def add_teams(request: Request, body: RosterBody) -> TokensBody:
+    """Add the teams of a roster; their tokens are in this answer and nowhere else."""
+    return TokensBody(
+        tokens=await run_in_threadpool(request.app.state.desk.add_teams, body.roster, request.state.caller)
+    )
+
+
+def _body(one: Status) -> SubmissionBody:
+    return SubmissionBody(
+        id=one.id,
+        state=one.state,
+        received=one.received,
+        digest=one.digest,
+        size=one.size,
+        model=one.model,
+        reason=one.sentence,
+        entry=one.id if one.scored else None,
+    )

@@ -1,0 +1,135 @@
+"""The board: rendered once for each state of the store, and served from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from latentarena.arena.board import Board, make_board
+from latentarena.arena.entries import mean_points
+from latentarena.arena.spreadsheet import board_csv
+from latentarena.arena.web.access import Role, for_role, form_token
+from latentarena.arena.web.desk import Desk
+from latentarena.arena.web.rendering import render
+from latentarena.arena.web.rules import moment
+from latentarena.arena.web.sparkline import sparkline
+
+__all__ = ["BoardPages", "router"]
+
+router = APIRouter(include_in_schema=False)
+FRESH = 0.2  # seconds in which the store is not asked again whether the board changed
+FORM_MARK = "form-token-of-the-session"
+HTML, CSV, JSON = "text/html; charset=utf-8", "text/csv; charset=utf-8", "application/json"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The board in every form, of one state of the store."""
+
+    version: str
+    board: Board
+    pages: dict[Role, bytes]
+    csv: bytes
+    json: bytes
+
+
+class BoardPages:
+    """Keeps the rendered board; while a new one is made, the old one is served."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._now: Rendered | None = None
+        self._asked = 0.0
+        self._making: asyncio.Task[Rendered] | None = None
+
+    async def get(self) -> Rendered:
+        """The board; at most `FRESH` seconds and one rendering behind the store.
+
+        Raises:
+            StoreError: there is no board yet and the store does not answer.
+        """
+        now = time.monotonic()
+        if self._now is None:
+            return await self._made()
+        if now - self._asked > FRESH and self._making is None:
+            self._asked = now
+            if await run_in_threadpool(self._desk.version) != self._now.version:
+                self._making = asyncio.create_task(self._made())
+                self._making.add_done_callback(self._finished)
+        return self._now
+
+    def _finished(self, task: asyncio.Task[Rendered]) -> None:
+        self._making = None
+        if not task.cancelled() and task.exception() is not None:
+            self._asked = 0.0  # the old board stands; the next visitor asks again
+
+    async def _made(self) -> Rendered:
+        self._now = made = await run_in_threadpool(self._make)
+        return made
+
+    def _make(self) -> Rendered:
+        version, contest = self._desk.version(), self._desk.contest
+        scored = self._desk.scored()
+        board = make_board([one.entry for one in scored], contest)
+        pictured = {
+            one.entry.id: f"/entries/{one.entry.id}/pictures/{one.pictures[0].name}" for one in scored if one.pictures
+        }
+        progress: dict[str, list[float]] = {}
+        for one in scored:
+            progress.setdefault(one.entry.team, []).append(mean_points(one.card.points, contest) or 0.0)
+        sparks = {
+            team: sparkline(points, f"points of {team}, entry by entry: {', '.join(f'{one:.1f}' for one in points)}")
+            for team, points in progress.items()
+            if len(points) > 1
+        }
+        shown = {
+            "board": board,
+            "closes": moment(contest.closes) if contest.closes else "",
+            "entry_url": lambda line: f"/entries/{line.id}",
+            "picture_url": lambda line: pictured.get(line.id, ""),
+            "spark": lambda line: sparks.get(line.team, ""),
+        }
+        pages = {role: render("board_page.html", contest, role, "/", FORM_MARK, **shown).encode() for role in Role}
+        return Rendered(version, board, pages, board_csv(board).encode(), board.model_dump_json().encode())
+
+
+@router.get("/")
+@for_role(Role.PUBLIC)
+async def board(request: Request) -> Response:
+    made, role = await request.app.state.boards.get(), request.state.caller.role
+    body, tag = made.pages[role], f'"{made.version}"'
+    if role > Role.PUBLIC:
+        token = form_token(request)
+        body, tag = body.replace(FORM_MARK.encode(), token.encode()), f'"{made.version}-{token[:16]}"'
+    return _unless_known(request, body, tag, HTML)
+
+
+@router.get("/board.csv")
+@for_role(Role.PUBLIC)
+async def board_as_csv(request: Request) -> Response:
+    made = await request.app.state.boards.get()
+    response = _unless_known(request, made.csv, f'"{made.version}"', CSV)
+    response.headers["Content-Disposition"] = 'attachment; filename="board.csv"'
+    return response
+
+
+@router.get("/api/v1/board", include_in_schema=True, tags=["board"], responses={200: {"model": Board}})
+@for_role(Role.PUBLIC)
+async def board_as_json(request: Request) -> Response:
+    """The board as data: every figure with its interval and rank."""
+    made = await request.app.state.boards.get()
+    return _unless_known(request, made.json, f'"{made.version}"', JSON)
+
+
+def _unless_known(request: Request, body: bytes, tag: str, kind: str) -> Response:
+    """304 where the browser has it already."""
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Cookie, Authorization"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type=kind)

@@ -1,0 +1,295 @@
+"""What the site asks of the store, in the terms of its pages: who a caller is, what they may see, and how it reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from latentarena.arena.board import make_board
+from latentarena.arena.contest import Contest
+from latentarena.arena.entries import Entry, entry_of
+from latentarena.arena.objects import Incoming, Objects
+from latentarena.arena.store import Evaluation, Store, Submission
+from latentarena.arena.web.access import Caller, Role
+from latentarena.arena.web.roster import read_roster
+from latentarena.arena.web.views import Change, Picture, Shown, Status, pictures_of, status_of
+from latentarena.errors import ConfigError, NotThere
+from latentarena.judge.card import ScoreCard
+
+__all__ = ["Desk"]
+
+PIECE = 1 << 18  # bytes of a download at a time
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A parsed evaluation; they never change, so they are parsed once."""
+
+    card: ScoreCard
+    bundle: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An entry as it is ranked, with its card and pictures."""
+
+    entry: Entry
+    card: ScoreCard
+    pictures: tuple[Picture, ...]
+
+
+class Desk:
+    """A contest's store and files, asked on behalf of callers. Every method may block: call it off the event loop."""
+
+    def __init__(self, store: Store, objects: Objects, contest: Contest) -> None:
+        self.store, self.objects, self.contest = store, objects, contest
+        self._parsed: dict[str, _Known] = {}
+
+    # who is calling
+
+    def identify(self, secret: str) -> Caller | None:
+        """Whose token or session this is; None if nobody's, revoked or expired."""
+        found = self.store.identify(secret, _now())
+        if found is None:
+            return None
+        if found.team is None:
+            return Caller(Role.ORGANISER, None, found.label)
+        return Caller(Role.TEAM, found.team.id, found.team.name)
+
+    def sign_in(self, token: str, seconds: int) -> tuple[Caller, str] | None:
+        """Who the token belongs to and a session for it; None if it is nobody's."""
+        session = self.store.open_session(token, _now(), timedelta(seconds=seconds))
+        caller = self.identify(session) if session else None
+        return (caller, session) if caller and session else None
+
+    # the board
+
+    def version(self) -> str:
+        """Changes whenever the board may look different."""
+        return str(self.store.version())
+
+    def scored(self) -> list[Scored]:
+        """Every scored entry, in the order they were received."""
+        return [self._scored(one, found) for one, found in self.store.scored()]
+
+    def _scored(self, one: Submission, found: Evaluation) -> Scored:
+        known = self._known(found)
+        entry = entry_of(
+            known.card,
+            self.contest,
+            one.id,
+            one.team.name,
+            one.name,
+            bundle=known.bundle,
+            form=one.form,
+            received=one.received,
+            chosen=one.chosen,
+            verified=True,
+        )
+        return Scored(entry, known.card, pictures_of(found.files))
+
+    def _known(self, found: Evaluation) -> _Known:
+        known = self._parsed.get(found.id)
+        if known is None:
+            bundle = json.loads(found.bundle) if found.bundle else {}
+            known = self._parsed[found.id] = _Known(ScoreCard.model_validate_json(found.card), bundle)
+        return known
+
+    # scored entries, for everyone
+
+    def shown(self, entry: str, caller: Caller) -> Shown:
+        """A scored entry as the caller may see it.
+
+        Raises:
+            NotThere: there is none.
+        """
+        one, found = self._current(entry)
+        own = caller.role is Role.ORGANISER or caller.team == one.team.id
+        return Shown(
+            id=one.id,
+            team=one.team.name,
+            model=one.name,
+            received=one.received,
+            card=self._known(found).card,
+            pictures=pictures_of(found.files),
+            bundle_open=one.public or own,
+            bundle_public=one.public,
+        )
+
+    def _current(self, entry: str) -> tuple[Submission, Evaluation]:
+        one = self.store.submission(entry)
+        found = next((found for found in self.store.evaluations(one.id) if found.current), None)
+        if found is None:
+            raise NotThere(f"there is no entry {entry!r}")
+        return one, found
+
+    def picture(self, entry: str, name: str) -> bytes:
+        """A PNG of an entry.
+
+        Raises:
+            NotThere: there is no such entry or picture.
+        """
+        _, found = self._current(entry)
+        if name not in [picture.name for picture in pictures_of(found.files)]:
+            raise NotThere(f"there is no picture {name[:80]!r}")
+        return self.objects.read(found.files[name])
+
+    def bundle(self, entry: str, caller: Caller) -> tuple[int, Iterator[bytes]]:
+        """Size and content of an entry's zip.
+
+        Raises:
+            NotThere: there is none, or its owner did not publish it.
+        """
+        one, _ = self._current(entry)
+        if not (one.public or caller.role is Role.ORGANISER or caller.team == one.team.id):
+            raise NotThere(f"there is no bundle of entry {entry!r}")
+        file = self.objects.open(one.digest)
+
+        def pieces() -> Iterator[bytes]:
+            with file:
+                while piece := file.read(PIECE):
+                    yield piece
+
+        return one.size, pieces()
+
+    # a team's own
+
+    def incoming(self, team: str) -> Incoming:
+        """A place for an upload.
+
+        Raises:
+            QuotaReached: the team may hand in nothing now.
+            StorageFull, StoreError: it cannot be taken.
+        """
+        self.store.refuse_over_quota(team, self.contest.quotas, _now())
+        return self.objects.incoming()
+
+    def submit(self, team: str, incoming: Incoming) -> tuple[Status, bool]:
+        """Keep an upload that has arrived whole and queue it; whether it is new.
+
+        Raises:
+            QuotaReached, StorageFull, StoreBusy, StoreError: it was not taken.
+        """
+        received = _now()
+        digest = incoming.keep()
+        one, new = self.store.submit(team, digest, incoming.size, self.contest.judge, self.contest.quotas, received)
+        return status_of(one), new
+
+    def status(self, submission: str, caller: Caller) -> Status:
+        """What became of a submission of the caller's own, or of any for organisers.
+
+        Raises:
+            NotThere: there is none, or it is another team's.
+        """
+        return status_of(self.store.submission(submission, _owner(caller)))
+
+    def statuses(self, caller: Caller) -> list[Status]:
+        """The caller's own submissions (an organiser's: all), the latest first."""
+        return [status_of(one) for one in self.store.submissions(_owner(caller))]
+
+    def left(self, team: str) -> str:
+        """How many more bundles a team may hand in, in a sentence; empty where there is no limit."""
+        quotas, day = self.contest.quotas, _now() - timedelta(days=1)
+        if quotas.per_day is None and quotas.total is None:
+            return ""
+        own = self.store.submissions(team)
+        left = [quotas.total - len(own)] if quotas.total is not None else []
+        if quotas.per_day is not None:
+            left.append(quotas.per_day - sum(one.received > day for one in own))
+        return f"Your team may hand in {max(0, min(left))} more now."
+
+    def choose(self, submission: str, caller: Caller) -> None:
+        """Let this entry count for its team.
+
+        Raises:
+            NotThere: it is not the caller's.
+        """
+        self.store.choose(submission, _team(caller), _now())
+
+    def publish(self, submission: str, caller: Caller, public: bool) -> None:
+        """Let everyone download a bundle, or nobody else.
+
+        Raises:
+            NotThere: it is not the caller's.
+        """
+        self.store.publish(submission, _team(caller), public, _now())
+
+    # for organisers
+
+    def add_teams(self, roster: str, caller: Caller) -> dict[str, str]:
+        """Add the teams of a roster; their tokens, shown this once.
+
+        Raises:
+            ConfigError: one line on what is wrong with the roster.
+        """
+        known = [team.name for team in self.store.teams()]
+        return self.store.add_teams(list(read_roster(roster, known).items()), caller.name, _now())
+
+    def new_token(self, team: str, caller: Caller) -> tuple[str, str]:
+        """A new token for a team, in place of all it had: name and token.
+
+        Raises:
+            NotThere: there is no such team.
+        """
+        name = next((one.name for one in self.store.teams() if one.id == team), None)
+        if name is None:
+            raise NotThere(f"there is no team {team!r}")
+        self.store.revoke_tokens(team, caller.name, _now())
+        return name, self.store.new_token(team, name, caller.name, _now())
+
+    def requeue(self, submission: str, caller: Caller) -> None:
+        """Evaluate again what ended without a score.
+
+        Raises:
+            NotThere, ConfigError: there is none, or it did not.
+        """
+        self.store.requeue(submission, self.contest.judge, caller.name, _now())
+
+    def rejudge(self, judge: str, caller: Caller) -> int:
+        """Queue every scored entry for another judge; how many.
+
+        Raises:
+            ConfigError: it is no judge's name.
+        """
+        judge = judge.strip()
+        if judge != "official" and not (len(judge) == 64 and set(judge) <= set("0123456789abcdef")):
+            raise ConfigError("a judge is `official`, or the SHA-256 of its file: 64 hexadecimal digits")
+        return self.store.rejudge(judge, caller.name, _now())
+
+    def changes(self) -> list[Change]:
+        """Entries that were evaluated more than once: the evaluation before beside the one in force, best first."""
+        now, before, cards = [], [], {}
+        for one, found in self.store.scored():
+            earlier = next((other for other in self.store.evaluations(one.id) if not other.current), None)
+            new, old = self._scored(one, found), self._scored(one, earlier or found)
+            now.append(new.entry)
+            before.append(old.entry)
+            if earlier is not None:
+                cards[one.id] = (old.card, new.card)
+        places = [
+            {line.id: line.place for line in make_board(entries, self.contest, rounds=2).lines}
+            for entries in (before, now)
+        ]
+        changed = [
+            Change(entry.team, places[0].get(entry.id), places[1].get(entry.id), *cards[entry.id])
+            for entry in now
+            if entry.id in cards
+        ]
+        return sorted(changed, key=lambda one: (one.new_place is None, one.new_place or 0, one.team))
+
+
+def _owner(caller: Caller) -> str | None:
+    """Whose things the caller may see: None is everyone's."""
+    return None if caller.role is Role.ORGANISER else _team(caller)
+
+
+def _team(caller: Caller) -> str:
+    if caller.team is None:
+        raise NotThere("an organiser's token belongs to no team; sign in with the token of a team")
+    return caller.team
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,91 @@
+"""Scored entries, for everyone: score card, pictures, published bundle, and two side by side."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from latentarena.arena.web.access import Role, for_role
+from latentarena.arena.web.problems import Problem
+from latentarena.arena.web.rendering import page
+from latentarena.arena.web.views import figure_lines, verdict
+from latentarena.judge.catalogue import CATEGORIES
+from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/entries/{entry}")
+@for_role(Role.PUBLIC)
+async def entry_page(request: Request, entry: str) -> Response:
+    desk = request.app.state.desk
+    shown = await run_in_threadpool(desk.shown, entry, request.state.caller)
+    board, card = (await request.app.state.boards.get()).board, shown.card
+    return page(
+        request,
+        "entry.html",
+        entry=shown,
+        card=card,
+        board=board,
+        line=next((line for line in (*board.lines, *board.others) if line.id == shown.id), None),
+        titles=CATEGORIES,
+        clean=CLEAN,
+        pictures=shown.pictures,
+        rows=rows_by_category(card),
+        timing=timing_words(card.timing) if card.timing else "",
+        identity=identity(card),
+    )
+
+
+@router.get("/entries/{entry}/pictures/{name}")
+@for_role(Role.PUBLIC)
+async def picture(request: Request, entry: str, name: str) -> Response:
+    content = await run_in_threadpool(request.app.state.desk.picture, entry, name)
+    headers = {"Cache-Control": "public, max-age=86400", "Content-Disposition": "inline"}
+    return Response(content, headers=headers, media_type="image/png")
+
+
+@router.get("/entries/{entry}/bundle")
+@for_role(Role.PUBLIC)
+async def bundle(request: Request, entry: str) -> Response:
+    """The zip, where its owner published it; to others it does not exist."""
+    size, pieces = await run_in_threadpool(request.app.state.desk.bundle, entry, request.state.caller)
+    headers = {
+        "Content-Length": str(size),
+        "Content-Disposition": f'attachment; filename="entry-{int(entry)}.zip"',
+        "Cache-Control": "no-store",
+    }
+    return StreamingResponse(pieces, headers=headers, media_type="application/zip")
+
+
+@router.get("/compare")
+@for_role(Role.PUBLIC)
+async def compare(request: Request, a: str = "", b: str = "") -> Response:
+    desk = request.app.state.desk
+    board = (await request.app.state.boards.get()).board
+    listed = (*board.lines, *board.others)
+    if not (a and b):
+        return page(request, "compare.html", entries=listed, a=a, b=b, cards=[])
+    if a == b:
+        raise Problem(HTTPStatus.BAD_REQUEST, "an entry cannot be compared with itself; choose two")
+    compared = [await run_in_threadpool(desk.shown, one, request.state.caller) for one in (a, b)]
+    cards, names = [one.card for one in compared], [one.team for one in compared]
+    return page(
+        request,
+        "compare.html",
+        entries=listed,
+        a=a,
+        b=b,
+        compared=compared,
+        cards=cards,
+        names=names,
+        categories=CATEGORIES,
+        sheets=figure_lines(cards),
+        verdict=verdict(cards, names),
+    )

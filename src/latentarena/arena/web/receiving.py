@@ -1,0 +1,68 @@
+"""Handing in a bundle: by the API or by the form, the same way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from latentarena.arena.contest import Contest
+from latentarena.arena.web.access import FORM_FIELD, FORM_HEADER, Caller, bearer, check_form
+from latentarena.arena.web.limits import Rate
+from latentarena.arena.web.problems import Problem
+from latentarena.arena.web.rules import moment
+from latentarena.arena.web.upload import receive_file
+from latentarena.arena.web.views import Status
+
+__all__ = ["out_of_time", "receive_bundle"]
+
+
+async def receive_bundle(request: Request) -> tuple[Status, bool]:
+    """Take the bundle in a request's body.
+
+    Returns:
+        The submission, and whether it is new: the same bytes again are the same submission.
+
+    Raises:
+        Problem: 403 before opening, after closing, for callers without a team and for forms from elsewhere; 429 for too
+            many; 400 for a body that is cut short.
+    """
+    app, caller = request.app.state, request.state.caller
+    team = _team(caller)
+    rate = Rate(app.settings.uploads_per_minute, 60)
+    app.limiter.check("submissions", team, rate)
+    late = out_of_time(app.contest, datetime.now(UTC))
+    if late:
+        raise Problem(HTTPStatus.FORBIDDEN, late)
+    sent = request.headers.get(FORM_HEADER, "")
+    by_program = bool(bearer(request))
+    if sent and not by_program:
+        check_form(request, sent)
+    app.limiter.spend("submissions", team, rate)
+    incoming = await run_in_threadpool(app.desk.incoming, team)
+    try:
+        _, fields = await receive_file(request, incoming)
+        if not sent and not by_program:
+            check_form(request, fields.get(FORM_FIELD, ""))
+        return await run_in_threadpool(app.desk.submit, team, incoming)
+    finally:
+        await run_in_threadpool(incoming.close)
+
+
+def _team(caller: Caller) -> str:
+    if caller.team is None:
+        text = "an organiser's token belongs to no team; hand in with the token of a team"
+        raise Problem(HTTPStatus.FORBIDDEN, text)
+    return caller.team
+
+
+def out_of_time(contest: Contest, now: datetime) -> str:
+    """Why nothing is received now; empty if it is."""
+    if contest.receives(now):
+        return ""
+    if contest.opens and now < contest.opens:
+        return f"the contest opens {moment(contest.opens)}"
+    assert contest.closes is not None
+    return f"the contest closed {moment(contest.closes)}"

@@ -1,0 +1,68 @@
+"""Pages from templates: what all of them share."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from latentarena.arena.contest import Contest
+from latentarena.arena.pages import environment
+from latentarena.arena.web.access import Caller, Role, form_token, keep_form_secret
+from latentarena.arena.web.assets import asset
+from latentarena.arena.web.views import moment, short
+
+__all__ = ["page", "problem_page", "redirect", "render"]
+
+TEMPLATES = environment(FileSystemLoader(Path(__file__).parent / "templates"))
+TEMPLATES.globals.update(asset=asset)
+TEMPLATES.filters |= {"moment": moment, "short": short}
+NAVIGATION = {
+    Role.PUBLIC: (("/", "Board"), ("/compare", "Compare"), ("/rules", "Rules")),
+    Role.TEAM: (
+        ("/", "Board"),
+        ("/compare", "Compare"),
+        ("/rules", "Rules"),
+        ("/submit", "Submit"),
+        ("/team", "Your team"),
+    ),
+    Role.ORGANISER: (("/", "Board"), ("/compare", "Compare"), ("/rules", "Rules"), ("/organiser", "Organiser")),
+}
+
+
+def render(template: str, contest: Contest, role: Role, here: str, token: str, **context: Any) -> str:
+    """A template with what all pages need."""
+    return TEMPLATES.get_template(template).render(
+        contest=contest, role=role, here=here, form_token=token, navigation=NAVIGATION.get, **context
+    )
+
+
+def page(request: Request, template: str, code: int = HTTPStatus.OK, **context: Any) -> Response:
+    """A page for the caller, which no cache keeps."""
+    caller: Caller = request.state.caller
+    text = render(template, request.app.state.contest, caller.role, request.url.path, form_token(request), **context)
+    response = HTMLResponse(text, code, {"Cache-Control": "no-store"})
+    keep_form_secret(request, response)
+    return response
+
+
+def problem_page(request: Request, problem: HTTPException) -> Response:
+    """A refusal for people."""
+    if not hasattr(request.state, "caller"):
+        request.state.caller = Caller()
+    title = HTTPStatus(problem.status_code).phrase
+    response = page(
+        request, "problem.html", problem.status_code, title=title, status=problem.status_code, detail=problem.detail
+    )
+    response.headers.update(problem.headers or {})
+    return response
+
+
+def redirect(address: str) -> Response:
+    """To another page, by GET."""
+    return RedirectResponse(address, HTTPStatus.SEE_OTHER)

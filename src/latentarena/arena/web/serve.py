@@ -1,0 +1,133 @@
+"""`arena serve`: one web process and its workers, started and ended together."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from latentarena.arena.contest import load_contest
+from latentarena.arena.objects import Objects
+from latentarena.arena.store import Database, Store
+from latentarena.arena.web.app import create_app, guarded
+from latentarena.arena.web.desk import Desk
+from latentarena.arena.web.logs import LOGGER, log_as_json
+from latentarena.arena.web.server import serve_app
+from latentarena.arena.web.settings import Settings
+
+__all__ = ["Site", "make_app", "serve"]
+
+PAUSE = (1.0, 30.0)  # seconds before a worker that ended is started again: at first, and at most
+GRACE = 10.0  # seconds that workers have to end
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a contest is served from; plain data, for it is handed to the serving process.
+
+    Attributes:
+        contest: a shipped name or a file; db: address of the database; objects: folder or address of the files.
+    """
+
+    contest: str
+    db: str
+    objects: str
+    settings: Settings = field(default_factory=Settings)
+
+
+class _Workers:
+    """Worker processes that are started again when they end, and end with this process."""
+
+    def __init__(self, command: Sequence[str], many: int) -> None:
+        self._command = list(command)
+        self._stopping = threading.Event()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._threads = [threading.Thread(target=self._keep, args=(i,), daemon=True) for i in range(many)]
+        for thread in self._threads:
+            thread.start()
+
+    def _keep(self, index: int) -> None:
+        pause = PAUSE[0]
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            self._running[index] = child = subprocess.Popen(self._command, preexec_fn=_end_with_parent)
+            status = child.wait()
+            if self._stopping.is_set():
+                return
+            pause = PAUSE[0] if time.monotonic() - began > PAUSE[1] else min(2 * pause, PAUSE[1])
+            LOGGER.error("worker ended", extra={"facts": {"status": status, "again_in_seconds": pause}})
+            self._stopping.wait(pause)
+
+    def stop(self) -> None:
+        """Ask all to end, and end those that do not."""
+        self._stopping.set()
+        for child in self._running.values():
+            child.terminate()
+        for child in self._running.values():
+            try:
+                child.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def _end_with_parent() -> None:
+    """On Linux: be told to end when the parent dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def make_app(site: Site) -> ASGIApp:
+    """The app of a site, in the process that serves it."""
+    _end_with_parent()
+    log_as_json()
+    desk = Desk(Store(Database(site.db)), Objects(site.objects), load_contest(site.contest))
+    return guarded(create_app(desk, site.settings))
+
+
+def serve(site: Site, host: str, port: int, workers: int) -> None:
+    """Prepare the store and serve until interrupted.
+
+    Args:
+        workers: processes that evaluate, beside the one that serves.
+
+    Raises:
+        ConfigError: the contest, the database or the objects cannot be used as given.
+    """
+    _prepare(site)
+    command = [sys.executable, "-m", "latentarena", "worker", "--db", site.db, "--objects", site.objects]
+    running = _Workers(command, workers)
+    print(f"serving {site.contest} on http://{host}:{port}", flush=True)
+    try:
+        serve_app(partial(make_app, site), host, port)
+    finally:
+        running.stop()
+
+
+def _prepare(site: Site) -> None:
+    """Tables, contest and objects; at the first start a token for the organiser, in a file that only they read."""
+    contest = load_contest(site.contest)
+    database = Database(site.db)
+    try:
+        database.upgrade()
+        store, now = Store(database), datetime.now(UTC)
+        store.put_contest(contest.name, contest.model_dump_json(), now)
+        Objects(site.objects)
+        if not store.has_organiser():
+            file = (database.file.parent if database.file else Path.cwd()) / "organiser-token"
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+                opened.write(store.new_token(None, "organiser", "site", now) + "\n")
+            print(f"the organiser's token is in {file}: sign in with it, then delete the file", flush=True)
+    finally:
+        database.close()
