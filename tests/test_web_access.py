@@ -74,9 +74,7 @@ def test_below_its_role_every_route_refuses(
             assert refused.status_code in (401, 403)
 
 
-@pytest.mark.parametrize(
-    "path", ["/nothing", "/organiser/", "/organiser/nothing", "/static/../app.py", "/api/v2"]
-)
+@pytest.mark.parametrize("path", ["/nothing", "/organiser/", "/organiser/nothing", "/static/../app.py", "/api/v2"])
 def test_what_is_not_there_is_not_found(site: Site, path: str) -> None:
     with httpx.Client(base_url=site.url) as client:
         assert client.get(path).status_code == 404
