@@ -32,7 +32,13 @@ def work(
     database = Database(url)
     try:
         database.upgrade()
-        worker = Worker(Store(database), Queue(database), Objects(objects), program, patience)
+        queue = Queue(database)
+        worker = Worker(Store(database), queue, Objects(objects), program, patience)
+        worker.prepare()
+        if not database.sqlite:
+            from latentarena.arena.delivery import deliver
+
+            return deliver(database, queue, worker, once)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
         return worker.run(once)

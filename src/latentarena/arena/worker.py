@@ -63,28 +63,41 @@ class Worker:
         """Whether `stop` was called."""
         return self._stopping.is_set()
 
-    def run(self, once: bool = False) -> int:
-        """Work until stopped, or until nothing waits if `once`; returns how many jobs were taken.
+    def prepare(self) -> None:
+        """Look whether there is a contest, and take away what dead processes left.
 
         Raises:
             ConfigError: there is no contest in the database.
         """
-        taken = 0
         self._contest()
         self._objects.sweep()
+
+    def run(self, once: bool = False) -> int:
+        """Look for work until stopped, or until nothing waits if `once`; returns how many jobs were taken."""
+        taken = 0
         while not self.stopping:
             try:
-                job = self._queue.claim(self.owner, _now())
-                if job is None and once:
-                    break
-                if job is not None:
-                    taken += 1
-                    self.work(job)
-                    continue
+                found = self.take()
             except StoreBusy as error:
                 LOGGER.warning("the queue does not answer: %s", error)
-            self._stopping.wait(IDLE)
+                found = False
+            taken += found
+            if not found and once:
+                break
+            if not found:
+                self._stopping.wait(IDLE)
         return taken
+
+    def take(self, only: str | None = None) -> bool:
+        """Claim a job, or the one of this id, and see it through; whether there was one.
+
+        Raises:
+            StoreBusy: the database does not answer; what was claimed comes back when its lease has run out.
+        """
+        job = None if self.stopping else self._queue.claim(self.owner, _now(), only)
+        if job is not None:
+            self.work(job)
+        return job is not None
 
     def work(self, job: Job) -> None:
         """Evaluate a job that was claimed, and write down what came of it."""

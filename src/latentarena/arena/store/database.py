@@ -51,6 +51,7 @@ class Database:
             if self.sqlite and not parsed.database:
                 raise ConfigError("--db sqlite: name a file, as in sqlite:///arena.db")
             self.file = Path(parsed.database or "") if self.sqlite else None
+            self.conninfo = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
             self.engine: Engine = create_engine(
                 parsed,
                 poolclass=QueuePool,

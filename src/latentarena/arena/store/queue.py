@@ -38,13 +38,14 @@ class Queue:
         """
         self.database, self.lease, self.backoff = database, lease, backoff
 
-    def claim(self, owner: str, now: datetime) -> Job | None:
-        """Take the oldest job that waits; no two callers get the same. None where nothing waits."""
+    def claim(self, owner: str, now: datetime, only: str | None = None) -> Job | None:
+        """Take the oldest job that waits, or the one of this id; no two callers get the same. None where none waits."""
         with self.database.writing() as session:
             self._sweep(session, now)
             row = session.scalars(
                 select(JobRow)
                 .where(JobRow.state == "queued", JobRow.not_before <= now)
+                .where(*([] if only is None else [JobRow.id == only]))
                 .order_by(JobRow.created, JobRow.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
