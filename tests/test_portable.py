@@ -33,9 +33,9 @@ from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
-from latentarena.gates import check_graph
-from latentarena.gates.count import multiply_adds as count
-from latentarena.gates.count import stored
+from latentarena.gates import Port, check_graph
+from latentarena.gates.cost import inferred
+from latentarena.gates.cost import multiply_adds as multiply_adds_of
 from latentarena.judge.classifier import Judge
 from latentarena.latents import LatentStatistics
 from latentarena.study.efficiency import multiply_adds, time_sampling
@@ -483,25 +483,33 @@ def graph_of(*nodes: onnx.NodeProto, **shapes: list[int]) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
 
 
+def count(*nodes: onnx.NodeProto, **shapes: list[int]) -> int | None:
+    model = graph_of(*nodes, **shapes)
+    return multiply_adds_of(model, inferred(model))
+
+
 def test_multiply_adds_are_those_of_the_textbook() -> None:
     node = helper.make_node
-    assert count(graph_of(node("MatMul", ["x", "w"], ["y"]), x=[5], y=[7], w=[5, 7])) == 35
-    assert count(graph_of(node("Gemm", ["x", "w"], ["y"], transB=1), x=[5], y=[7], w=[7, 5])) == 35
+    assert count(node("MatMul", ["x", "w"], ["y"]), x=[5], y=[7], w=[5, 7]) == 35
+    assert count(node("Gemm", ["x", "w"], ["y"], transB=1), x=[5], y=[7], w=[7, 5]) == 35
     convolution = node("Conv", ["x", "w"], ["y"], group=2, pads=[1, 1, 1, 1], strides=[2, 2])
-    assert count(graph_of(convolution, x=[4, 8, 8], y=[6, 4, 4], w=[6, 2, 3, 3])) == 6 * 16 * 2 * 9
+    assert count(convolution, x=[4, 8, 8], y=[6, 4, 4], w=[6, 2, 3, 3]) == 6 * 16 * 2 * 9
     up = node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2])
-    assert count(graph_of(up, x=[4, 8, 8], y=[3, 16, 16], w=[4, 3, 2, 2])) == 4 * 64 * 3 * 4
-    assert count(graph_of(node("Einsum", ["x", "w"], ["y"], equation="ni,ij->nj"), x=[5], y=[7], w=[5, 7])) is None
+    assert count(up, x=[4, 8, 8], y=[3, 16, 16], w=[4, 3, 2, 2]) == 4 * 64 * 3 * 4
+    assert count(node("Einsum", ["x", "w"], ["y"], equation="ni,ij->nj"), x=[5], y=[7], w=[5, 7]) is None
+    assert count(node("MatMul", ["x", "w"], ["y"]), x=[], y=[7], w=[5, 7]) is None
 
 
 def test_every_stored_number_counts_wherever_it_hides() -> None:
     hidden = helper.make_node("Constant", [], ["v"], value=helper.make_tensor("v", TensorProto.FLOAT, [5], [0.0] * 5))
     listed = helper.make_node("Constant", [], ["u"], value_floats=[1.0, 2.0])
     single = helper.make_node("Constant", [], ["s"], value_int=3)
-    inner = helper.make_graph([hidden], "inner", [], [helper.make_tensor_value_info("v", TensorProto.FLOAT, [5])])
-    nested = helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)
-    model = graph_of(hidden, listed, single, nested, x=[1], y=[5], w=[2, 2])
-    assert sum(size * times for (_, size), times in stored(model).items()) == 4 + 5 + 2 + 1 + 2 * 5
+    slopes = [("x", "a", 0.25), ("a", "b", 0.25), ("b", "y", 0.5)]  # a setting is one number however often it is used
+    leaky = [helper.make_node("LeakyRelu", [one], [other], alpha=slope) for one, other, slope in slopes]
+    model = graph_of(hidden, listed, single, *leaky, x=[1], y=[5], w=[2, 2])
+    ports = [Port("x", "float32", (1,))], Port("y", "float32", (5,))
+    facts = check_graph(model.SerializeToString(), *ports, "test")
+    assert facts.parameters == 4 + 5 + 2 + 1 + 2
 
 
 def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str, str]:

@@ -26,7 +26,7 @@ from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest
 from latentarena.gates import GraphFacts, Port, check_graph
-from latentarena.gates.count import multiply_adds
+from latentarena.gates.cost import inferred, multiply_adds
 from latentarena.gates.graph import parse
 from latentarena.latents import Precision
 from latentarena.randomness import normal_rows
@@ -161,7 +161,8 @@ class PortableModel:
     @cached_property
     def multiply_adds(self) -> int | None:
         """Of one sample, from noise to image; None where the graph does not tell."""
-        return multiply_adds(parse(self._contents["generate"], "generate.onnx"))
+        graph = parse(self._contents["generate"], "generate.onnx")
+        return multiply_adds(graph, inferred(graph))
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents (N, *latent) of images (N, C, H, W)."""

@@ -12,7 +12,7 @@ import stat
 import struct
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,10 @@ def open_archive(source: Path | bytes) -> Files:
         GateError: it is no zip file of a bundle and nothing else, or is larger than MOST_BYTES.
     """
     what = "the archive" if isinstance(source, bytes) else str(source)
-    content = source if isinstance(source, bytes) else _read(source, what, MOST_BYTES)
+    wrong = None if isinstance(source, bytes) else wrong_kind(source.name)
+    if wrong:
+        raise GateError(wrong[0], f"{what} is {wrong[1]}")
+    content = source if isinstance(source, bytes) else _read(source, MOST_BYTES, follow=True)
     if len(content) > MOST_BYTES:
         raise _too_large(what, len(content), MOST_BYTES)
     entries, directory = _directory(content, what)
@@ -93,7 +96,7 @@ def open_archive(source: Path | bytes) -> Files:
 def _directory(content: bytes, what: str) -> tuple[list[Entry], int]:
     """The entries in the directory at the archive's end, and where it starts."""
     if content[:4] not in (LOCAL, END):
-        wrong = wrong_kind(what, content)
+        wrong = wrong_kind(content=content)
         if wrong:
             raise GateError(wrong[0], f"{what} is {wrong[1]}")
         kind = "is no zip file" if END not in content[-66_000:] else "has something before its first entry"
@@ -176,7 +179,7 @@ def _named(entries: list[Entry], what: str) -> dict[str, Entry]:
             folders.add(parts[0])
             continue
         folders.add(parts[0] if len(parts) == 2 else b"")
-        name = _known(parts[-1].decode("utf-8", "backslashreplace"), what, kept) if len(parts) < 3 else ""
+        name = _known(parts[-1].decode("utf-8", "backslashreplace"), what, kept, "zip") if len(parts) < 3 else ""
         if not name:
             raise _stranger("zip-name", what, entry.name.decode("utf-8", "backslashreplace"))
         kept[name] = entry
@@ -194,13 +197,15 @@ def _parts(entry: Entry, what: str) -> list[bytes]:
     return parts
 
 
-def _known(name: str, what: str, taken: dict[str, Entry] | Files) -> str:
+def _known(name: str, what: str, taken: Collection[str], kind: str) -> str:
     """The name of a bundle's file, or none; what only looks like one, or comes twice, is refused."""
     alike = unicodedata.normalize("NFKC", name).casefold()
     if alike in NAMES and alike in taken:
-        raise GateError("zip-duplicate", f"{what}: {ascii(name)[:100]} and {alike} are one name; keep one of the two")
+        raise GateError(
+            f"{kind}-duplicate", f"{what}: {ascii(name)[:100]} and {alike} are one name; keep one of the two"
+        )
     if alike in NAMES and alike != name:
-        raise GateError("zip-name", f"{what}: {ascii(name)[:100]} is no part of a bundle; name it {alike}")
+        raise GateError(f"{kind}-name", f"{what}: {ascii(name)[:100]} is no part of a bundle; name it {alike}")
     return name if name in NAMES else ""
 
 
@@ -270,43 +275,41 @@ def open_folder(folder: Path) -> Files:
             no plain file, or all are larger than MOST_BYTES.
     """
     files: Files = {}
-    for count, name in enumerate(_listed(folder), 1):
-        if count > MOST_ENTRIES:
-            raise GateError("folder-entries", f"{folder} holds more than {MOST_ENTRIES} files; {HINT}")
-        if name == ".DS_Store":
-            continue
-        if not _known(name, str(folder), files):
+    for name in _listed(folder):
+        if not _known(name, str(folder), files, "folder"):
             raise _stranger("folder-name", str(folder), name)
         left = MOST_BYTES - sum(map(len, files.values()))
-        files[name] = _read(folder / name, str(folder / name), left)
+        files[name] = _read(folder / name, left, follow=False)
     return _complete(files, str(folder))
 
 
-def _listed(folder: Path) -> Iterator[str]:
+def _listed(folder: Path) -> list[str]:
+    """Names in a folder in the order of NAMES, others after them; no more than a bundle can have."""
     try:
         with os.scandir(folder) as entries:
-            yield from (entry.name for entry in entries)
+            names = [entry.name for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False)]
     except OSError as error:
         raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {HINT}") from None
+    return sorted(set(names) - {".DS_Store"}, key=lambda name: (name not in NAMES, name))
 
 
-def _read(path: Path, what: str, most: int) -> bytes:
-    """The content of a plain file of at most so many bytes; neither a link nor a pipe is opened."""
+def _read(path: Path, most: int, follow: bool) -> bytes:
+    """The content of a plain file of at most so many bytes; a link is opened only where it may be followed."""
+    cautious = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     try:
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | cautious)) as opened:
+            state = os.fstat(opened.fileno())
+            if not stat.S_ISREG(state.st_mode) or (state.st_nlink > 1 and not follow):
+                fault = "is no plain file, or one with several names"
+                raise GateError("special-file", f"{path} {fault}; put a copy of it")
+            size = state.st_size
+            content = opened.read(size + 1) if size <= most else b""
     except OSError as error:
-        if path.is_symlink():
-            raise GateError("special-file", f"{what} is a link; put the file itself") from None
-        raise GateError("unreadable", f"cannot read {what}: {error.strerror}; {HINT}") from None
-    with os.fdopen(file, "rb") as opened:
-        state = os.fstat(opened.fileno())
-        if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
-            raise GateError("special-file", f"{what} is no plain file, or one with several names; put a copy of it")
-        if state.st_size > most:
-            raise _too_large(what, state.st_size, most)
-        content = opened.read(most + 1)  # it may have grown
-    if len(content) > most:
-        raise _too_large(what, len(content), most)
+        if path.is_symlink() and not follow:
+            raise GateError("special-file", f"{path} is a link; put the file itself") from None
+        raise GateError("unreadable", f"cannot read {path}: {error.strerror}; {HINT}") from None
+    if size > most or len(content) > size:  # the latter where it grows as it is read
+        raise _too_large(str(path), max(size, len(content)), most)
     return content
 
 

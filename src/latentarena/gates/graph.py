@@ -10,45 +10,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from latentarena.errors import GateError
-from latentarena.gates.count import multiply_adds, stored
-from latentarena.gates.operators import DOMAINS, OPERATORS, OPSETS, RANDOM, SUBGRAPHS, refuse_sizes
+from latentarena.gates.cost import inferred, multiply_adds
+from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS
+from latentarena.gates.walk import Walk, spoken
 
 __all__ = ["GraphFacts", "Port", "check_graph", "check_in_box", "parse", "refuse_ports"]
 
 LARGEST_FILE = 64 << 20  # bytes
-MOST_NODES = 40_000  # fifty steps of a network of some hundred layers, each with its arithmetic
-MOST_EDGES = 400_000
-MOST_TENSORS = 20_000
-MOST_INTEGERS = 65_536  # stored numbers that are no weights: shapes, axes, indices
-MOST_LISTED = 64  # numbers in an attribute
-LONGEST_TEXT = 1_000  # characters of an attribute, such as an equation
-SMALL = 64  # numbers of a tensor that may be a shape
-HIGHEST_RANK = 8
-LARGEST_SIZE = 1 << 31  # of a dimension, and of an integer that is stored
-WHOLE = 1 << 62  # from here on an integer says "to the end"
-WEIGHTS: dict[int, str] = {TensorProto.FLOAT: "<f4", TensorProto.FLOAT16: "<f2"}
-INTEGERS: dict[int, str] = {TensorProto.INT64: "<i8", TensorProto.INT32: "<i4", TensorProto.BOOL: "?"}
-CONTENTS = {"raw_data", "float_data", "int32_data", "int64_data"}
-TENSOR = {"dims", "data_type", "name", "doc_string", "metadata_props", "data_location", *CONTENTS}
-TOLD = {"name", "type", "doc_string"}  # of an attribute, beside its value
-VALUES: dict[int, str] = {
-    AttributeProto.FLOAT: "f",
-    AttributeProto.INT: "i",
-    AttributeProto.STRING: "s",
-    AttributeProto.TENSOR: "t",
-    AttributeProto.FLOATS: "floats",
-    AttributeProto.INTS: "ints",
-    AttributeProto.STRINGS: "strings",
-}
-Known = dict[str, NDArray[Any]]
+MOST_METADATA = 64  # entries
 
 
 @dataclass(frozen=True)
@@ -70,7 +45,7 @@ class GraphFacts:
     Attributes:
         opset: version of the operators.
         nodes, operators: how many nodes, in all and by operator.
-        stored: the numbers held, by content and size, and how often each: see `stored`.
+        stored: the numbers held, by content and size, and how often each: see `Walk.stored`.
         multiply_adds: of one row; None where it was not asked for or does not follow from the graph.
     """
 
@@ -97,35 +72,38 @@ def check_graph(content: bytes, inputs: Sequence[Port], output: Port, what: str)
     Raises:
         GateError: it is not; whatever it holds is named.
     """
-    model = parse(content, what)
-    try:
-        _refuse_model(model, len(content), what)
-        refuse_ports(model, inputs, output, what)
-        known = _refuse_tensors(model.graph, what)
-        _refuse_values(model.graph, what)
-        operators = _refuse_nodes(model.graph, known, what)
-        found = stored(model)
-    except UnicodeDecodeError:
-        raise GateError(
-            "onnx-text", f"{what} holds a name that is no UTF-8 text; save it anew with onnx.save"
-        ) from None
-    return GraphFacts(model.opset_import[0].version, operators.total(), dict(operators), found)
+    return _checked(content, inputs, output, what)[1]
 
 
 def check_in_box(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> GraphFacts:
-    """`check_graph`, then ONNX's own checker and the multiply-adds: only where time and memory are limited.
+    """`check_graph`, then ONNX's own checker, sizes and the multiply-adds: only where time and memory are limited.
 
     Raises:
         GateError: either refuses it.
     """
-    facts = check_graph(content, inputs, output, what)
-    model = parse(content, what)
+    model, facts = _checked(content, inputs, output, what)
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # its exceptions have no common base
         reason = " ".join(str(error).split())[:300]
         raise GateError("onnx-checker", f"{what} is not valid ONNX: {reason}; export it anew") from None
-    return replace(facts, multiply_adds=multiply_adds(model))
+    shapes = inferred(model)
+    for name, shape in (shapes or {}).items():
+        if prod(shape) > LARGEST_VALUE:
+            fault = f"value {spoken(name)} of one row would hold {prod(shape):.3g} numbers, more than {LARGEST_VALUE:,}"
+            raise GateError("onnx-absurd", f"{what}: {fault}; make it smaller")
+    return replace(facts, multiply_adds=multiply_adds(model, shapes))
+
+
+def _checked(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> tuple[ModelProto, GraphFacts]:
+    model = parse(content, what)
+    walk = Walk(what)
+    _refuse_model(model, len(content), what)
+    refuse_ports(model, inputs, output, what)
+    walk.tensors(model.graph)
+    walk.nodes(model.graph)
+    opset, operators = model.opset_import[0].version, dict(walk.operators)
+    return model, GraphFacts(opset, walk.operators.total(), operators, walk.stored)
 
 
 def parse(content: bytes, what: str) -> ModelProto:
@@ -165,11 +143,16 @@ def _described(port: ValueInfoProto) -> str:
     dtype = {"float": "float32"}.get(kind, kind)
     sizes = [str(dim.dim_value) if dim.HasField("dim_value") else "?" for dim in tensor.shape.dim[:10]]
     rows = ["n" if size == "?" else size for size in sizes[:1]]
-    return f"{port.name[:80]} {dtype} [{', '.join(rows + sizes[1:])}]"
+    return f"{spoken(port.name)} {dtype} [{', '.join(rows + sizes[1:])}]"
 
 
 def _refuse_model(model: ModelProto, size: int, what: str) -> None:
     """Raise where the file holds more than one graph of one version of the standard operators."""
+    told = model.ByteSize()
+    model.DiscardUnknownFields()
+    if model.ByteSize() != told or told != size:
+        fault = f"{size - min(told, model.ByteSize()):,} bytes that are no part of the model"
+        raise GateError("onnx-trailing", f"{what} holds {fault}; save it anew with onnx.save")
     graph = model.graph
     if model.functions:
         raise GateError("onnx-functions", f"{what} defines {len(model.functions)} functions; inline them at export")
@@ -181,7 +164,7 @@ def _refuse_model(model: ModelProto, size: int, what: str) -> None:
         raise GateError("onnx-unexpected", f"{what} is made for quantised or distributed running; export it plainly")
     domains = [opset.domain for opset in model.opset_import if opset.domain not in DOMAINS]
     if domains:
-        raise GateError("onnx-domain", f"{what} uses operators of {domains[0][:80]!r}; only ONNX's own are run")
+        raise GateError("onnx-domain", f"{what} uses operators of {spoken(domains[0])!r}; only ONNX's own are run")
     versions = [opset.version for opset in model.opset_import]
     if len(versions) != 1 or versions[0] not in OPSETS or not 3 <= model.ir_version <= onnx.IR_VERSION:
         wanted = f"one from {OPSETS[0]} to {OPSETS[-1]}"
@@ -189,166 +172,7 @@ def _refuse_model(model: ModelProto, size: int, what: str) -> None:
             "onnx-opset", f"{what} is made for opset {versions} of IR {model.ir_version}, expected {wanted}"
         )
     keys = [entry.key for entry in model.metadata_props]
-    if len(keys) > SMALL or len(set(keys)) != len(keys):
+    if len(keys) > MOST_METADATA or len(set(keys)) != len(keys):
         raise GateError(
             "onnx-metadata", f"{what} has {len(keys)} entries of metadata, too many or some twice; clear it"
         )
-    told = model.ByteSize()
-    model.DiscardUnknownFields()
-    if model.ByteSize() != told or told != size:
-        fault = f"{size - min(told, model.ByteSize()):,} bytes that are no part of the model"
-        raise GateError("onnx-trailing", f"{what} holds {fault}; save it anew with onnx.save")
-
-
-def _refuse_tensors(graph: GraphProto, what: str) -> Known:
-    """Raise where a stored tensor is not what a graph may hold; those that may be shapes come back."""
-    if len(graph.initializer) > MOST_TENSORS:
-        raise GateError(
-            "onnx-nodes", f"{what} has {len(graph.initializer):,} tensors; at most {MOST_TENSORS:,} are read"
-        )
-    known: Known = {port.name: np.zeros(0) for port in graph.input}
-    integers = 0
-    for tensor in graph.initializer:
-        name = tensor.name
-        if not name or name in known:
-            raise GateError("onnx-names", f"{what}: two tensors or inputs are called {name[:80]!r}; export it anew")
-        numbers = _numbers(tensor, what)
-        integers += numbers.size * (tensor.data_type in INTEGERS)
-        known[name] = numbers
-    if integers > MOST_INTEGERS:
-        limit = f"at most {MOST_INTEGERS:,} whole numbers"
-        raise GateError("onnx-integers", f"{what} stores {integers:,} whole numbers, but {limit}; weights are float32")
-    return known
-
-
-def _numbers(tensor: TensorProto, what: str) -> NDArray[Any]:
-    """The numbers of a stored tensor, once they are of a kind that may be stored."""
-    named = f"{what}: tensor {tensor.name[:80]!r}"
-    fields = {field.name for field, _ in tensor.ListFields()}
-    if tensor.data_location != TensorProto.DEFAULT or "external_data" in fields:
-        raise GateError("external-data", f"{named} lies in another file; save the model in one file")
-    kind = tensor.data_type
-    if kind not in WEIGHTS and kind not in INTEGERS:
-        said = TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else f"of type {kind}"
-        raise GateError("onnx-type", f"{named} is {said}; weights are float32 or float16, shapes int64")
-    if fields - TENSOR or len(fields & CONTENTS) > 1:
-        raise GateError("onnx-damaged", f"{named} is damaged: it holds its content twice or in parts; save it anew")
-    dims = list(tensor.dims)
-    if len(dims) > HIGHEST_RANK or not all(0 <= size < LARGEST_SIZE for size in dims):
-        raise GateError("onnx-dims", f"{named} has an absurd shape, {str(dims)[:80]}")
-    numbers = _content(tensor)
-    if numbers is None or numbers.size != prod(dims):
-        held = "no numbers that fit" if numbers is None else f"{numbers.size:,} numbers"
-        raise GateError("onnx-damaged", f"{named} is damaged: {held} for shape {dims}; save it anew with onnx.save")
-    if kind in WEIGHTS:
-        wrong = np.isnan(numbers) if numbers.size == 1 else ~np.isfinite(numbers)  # a lone infinity masks or clips
-        if wrong.any():
-            raise GateError("not-finite", f"{named} holds values that are not finite; train it anew")
-    elif ((sizes := np.abs(numbers.astype(float))) >= LARGEST_SIZE)[sizes < WHOLE].any():
-        raise GateError("onnx-packed", f"{named} holds whole numbers beyond 32 bits, which no shape or index has")
-    return numbers.reshape(dims)
-
-
-def _content(tensor: TensorProto) -> NDArray[Any] | None:
-    """A tensor's numbers in a row; None where its bytes are not of its type."""
-    kind = tensor.data_type
-    dtype = np.dtype(WEIGHTS.get(kind) or INTEGERS[kind])
-    if tensor.HasField("raw_data"):
-        raw = tensor.raw_data
-        if len(raw) % dtype.itemsize:
-            return None
-        return np.frombuffer(raw, np.uint8) != 0 if kind == TensorProto.BOOL else np.frombuffer(raw, dtype)
-    if kind == TensorProto.FLOAT:
-        listed, others = tensor.float_data, (tensor.int32_data, tensor.int64_data)
-    elif kind == TensorProto.INT64:
-        listed, others = tensor.int64_data, (tensor.int32_data, tensor.float_data)
-    else:
-        listed, others = tensor.int32_data, (tensor.int64_data, tensor.float_data)
-    if any(len(other) for other in others):
-        return None
-    numbers: NDArray[Any] = np.array(listed, np.float32 if kind == TensorProto.FLOAT else np.int64)
-    if kind == TensorProto.FLOAT16:
-        return numbers.astype(np.uint16).view(np.float16) if ((numbers >= 0) & (numbers < 1 << 16)).all() else None
-    return numbers
-
-
-def _refuse_values(graph: GraphProto, what: str) -> None:
-    """Raise where the shapes that a graph tells of itself are absurd."""
-    if len(graph.value_info) > MOST_EDGES:
-        raise GateError("onnx-nodes", f"{what} tells of {len(graph.value_info):,} values; clear value_info")
-    for value in graph.value_info:
-        dims = value.type.tensor_type.shape.dim
-        if len(dims) > HIGHEST_RANK or not all(0 <= dim.dim_value < LARGEST_SIZE for dim in dims):
-            raise GateError("onnx-dims", f"{what}: value {value.name[:80]!r} is said to have an absurd shape")
-
-
-def _refuse_nodes(graph: GraphProto, known: Known, what: str) -> Counter[str]:
-    """Raise where a node is no plain function, or not of what stands before it; the operators come back, counted."""
-    if len(graph.node) > MOST_NODES:
-        raise GateError("onnx-nodes", f"{what} has {len(graph.node):,} nodes; at most {MOST_NODES:,} are run")
-    operators: Counter[str] = Counter()
-    defined, edges = set(known), 0
-    defined.add("")  # an input that is left out
-    for node in graph.node:
-        operator = node.op_type
-        named = f"{what}: node {node.name[:80] or operator[:80]!r}"
-        if node.domain not in DOMAINS or node.overload or operator not in OPERATORS:
-            raise _no_operator(node, named)
-        operators[operator] += 1
-        edges += len(node.input) + len(node.output)
-        if not defined.issuperset(node.input):
-            raise GateError("onnx-names", f"{named} uses what no node before it gives; export it anew")
-        for attribute in node.attribute:
-            _refuse_attribute(attribute, operator, known, node, named)
-        given = [name for name in node.output if name]
-        if not defined.isdisjoint(given) or len(set(given)) != len(given):
-            raise GateError("onnx-names", f"{named} gives a name that is taken; export it anew")
-        defined.update(given)
-        _refuse_training(node, known, named)
-        refuse_sizes(node, known, named)
-    if edges > MOST_EDGES:
-        raise GateError(
-            "onnx-nodes", f"{what} has {edges:,} inputs and outputs of nodes; at most {MOST_EDGES:,} are run"
-        )
-    return operators
-
-
-def _no_operator(node: NodeProto, named: str) -> GateError:
-    operator = node.op_type[:80]
-    if node.domain not in DOMAINS:
-        return GateError("onnx-domain", f"{named} is of {node.domain[:80]!r}; only ONNX's own operators are run")
-    if operator in SUBGRAPHS:
-        return GateError("onnx-subgraph", f"{named} is a {operator}; unroll loops and branches at export")
-    if operator in RANDOM:
-        return GateError("onnx-random", f"{named} is a {operator} that draws numbers; noise is an input")
-    return GateError("onnx-operator", f"{named} is a {operator}, which is not run; use standard operators of inference")
-
-
-def _refuse_attribute(attribute: AttributeProto, operator: str, known: Known, node: NodeProto, named: str) -> None:
-    """Raise where an attribute is anything but a few numbers, a text or a tensor of a constant."""
-    fields = {field.name for field, _ in attribute.ListFields()} - TOLD
-    if fields & {"g", "graphs"}:
-        raise GateError("onnx-subgraph", f"{named} holds a graph; unroll loops and branches at export")
-    if fields & {"sparse_tensor", "sparse_tensors"}:
-        raise GateError("onnx-sparse", f"{named} holds a sparse tensor; store it densely")
-    value = VALUES.get(attribute.type)
-    if value is None or fields - {value}:
-        raise GateError("onnx-attribute", f"{named} has an odd attribute {attribute.name[:80]!r}; export it anew")
-    texts = [attribute.s] if value == "s" else attribute.strings
-    if any(len(text) > LONGEST_TEXT for text in texts) or len(attribute.strings) > MOST_LISTED:
-        raise GateError("onnx-attribute", f"{named} has a text of no use in {attribute.name[:80]!r}; export it anew")
-    if operator != "Constant" and max(len(attribute.ints), len(attribute.floats)) > MOST_LISTED:
-        raise GateError("onnx-attribute", f"{named} has a long list in {attribute.name[:80]!r}; export it anew")
-    if value == "t":
-        numbers = _numbers(attribute.t, named)
-        if operator == "Constant" and len(node.output) == 1:
-            known[node.output[0]] = numbers
-
-
-def _refuse_training(node: NodeProto, known: Known, named: str) -> None:
-    """Raise where a layer runs as in training."""
-    mode = node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]
-    if (mode and (mode not in known or known[mode].size != 1 or bool(known[mode].any()))) or any(
-        attribute.name == "training_mode" and attribute.i for attribute in node.attribute
-    ):
-        raise GateError("onnx-training", f"{named} is a {node.op_type} in training mode; call .eval() before export")

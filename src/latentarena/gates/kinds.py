@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-__all__ = ["CODE", "wrong_kind"]
+__all__ = ["wrong_kind"]
 
 EXPORT = "export the modules with latentarena.bundle.export_modules, which writes ONNX"
-CODE = "a bundle holds no code"
-PICKLE = f"a pickle, which runs code when it is loaded; {EXPORT}, or save a lab model with `arena train`"
+PICKLE = f"a pickle, which runs code when it is loaded; {EXPORT}"
 ARRAYS = "numpy arrays without the graph that they belong to; " + EXPORT
 KERAS = "a Keras or TensorFlow model; convert it with tf2onnx to encode.onnx, decode.onnx and generate.onnx"
 PACKED = "not packed as zip; make it anew with `zip -r bundle.zip FOLDER`"
-SCRIPT = f"a program, but {CODE}; {EXPORT}"
+SCRIPT = f"a program, but a bundle holds no code; {EXPORT}"
 BY_SUFFIX = {
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".dill"), ("pickle", PICKLE)),
     **dict.fromkeys((".npz", ".npy", ".mat"), ("arrays", ARRAYS)),
@@ -39,17 +38,13 @@ BY_START = (
     (b"import ", ".py"),
     (b"from ", ".py"),
 )
-INSIDE = (("data.pkl", ".pt"), (".npy", ".npz"), ("keras_metadata.pb", ".h5"), ("model.weights.h5", ".h5"))
 
 
 def wrong_kind(name: str = "", content: bytes = b"") -> tuple[str, str] | None:
     """Slug and sentence for a file of a kind that is never part of a bundle; None where it may be one."""
-    for suffix in PurePath(name.lower()).suffixes[::-1]:
-        if suffix in BY_SUFFIX:
-            return BY_SUFFIX[suffix]
-    for entry, suffix in INSIDE:  # other formats are zip files themselves
-        if name.lower().endswith(entry):
-            return BY_SUFFIX[suffix]
+    suffix = PurePath(name.lower()).suffix
+    if suffix in BY_SUFFIX:
+        return BY_SUFFIX[suffix]
     for start, suffix in BY_START:
         if content.startswith(start):
             return BY_SUFFIX[suffix]

@@ -6,7 +6,7 @@ inputs bound. Left out are control flow, random numbers, texts and pictures in o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -16,7 +16,17 @@ from onnx import NodeProto
 
 from latentarena.errors import GateError
 
-__all__ = ["DOMAINS", "OPERATORS", "OPSETS", "RANDOM", "SUBGRAPHS", "refuse_sizes"]
+__all__ = [
+    "DOMAINS",
+    "LARGEST_VALUE",
+    "OPERATORS",
+    "OPSETS",
+    "RANDOM",
+    "SPEAKING",
+    "SUBGRAPHS",
+    "refuse_sizes",
+    "refuse_window",
+]
 
 DOMAINS = ("", "ai.onnx")  # two names of one domain
 OPSETS = range(11, 25)
@@ -49,7 +59,7 @@ SHAPES = """
 SPECTRA = "BlackmanWindow DFT HammingWindow HannWindow STFT"
 OPERATORS = frozenset(" ".join((ARITHMETIC, ACTIVATIONS, PRODUCTS, NORMALISATION, REDUCTIONS, SHAPES, SPECTRA)).split())
 
-LARGEST_OUTCOME = 1 << 26  # numbers that one node may give for a row where its size is written in the graph
+LARGEST_VALUE = 1 << 26  # numbers that one node may give for a row where its size is written in the graph
 LARGEST_WINDOW = 1 << 12  # pixels of a convolution's or pooling's window, step or padding
 WINDOW = {"kernel_shape", "strides", "pads", "dilations", "output_padding", "output_shape"}
 SIZED = {  # operators, and which inputs say how large the outcome is: by the product of their numbers
@@ -67,6 +77,7 @@ SIZED = {  # operators, and which inputs say how large the outcome is: by the pr
     "Resize": (2, 3),
     "Tile": (1,),
 }
+SPEAKING = {*SIZED, "Dropout", "Pad", "Range"}  # operators of which an input can be out of place
 Known = Mapping[str, NDArray[Any]]
 
 
@@ -78,20 +89,21 @@ def refuse_sizes(node: NodeProto, known: Known, named: str) -> None:
         known: the constants by name.
         named: the node in messages.
     """
-    windows = [(one.name, list(one.ints)) for one in node.attribute if one.name in WINDOW]
     if node.op_type == "Pad":
-        windows += [("pads", np.abs(pads).ravel().tolist()) for pads in _constants(node, (1,), known)]
-    for name, sizes in windows:
-        if not all(0 <= size <= LARGEST_WINDOW for size in sizes):
-            raise GateError("onnx-absurd", f"{named} has {name} = {sizes[:8]}, which is beyond {LARGEST_WINDOW:,}")
+        for pads in _constants(node, (1,), known):
+            refuse_window("pads", np.abs(pads).ravel().tolist(), named)
     outcome = max((_product(one) for one in _constants(node, SIZED.get(node.op_type, ()), known)), default=0.0)
     if node.op_type == "Range" and len(ends := _constants(node, (0, 1, 2), known)) == 3:
         start, limit, step = (float(end.ravel()[0]) for end in ends)
         outcome = abs(limit - start) / max(abs(step), 1e-30)
-    if not outcome <= LARGEST_OUTCOME:
-        raise GateError(
-            "onnx-absurd", f"{named} makes {outcome:.3g} numbers of one row; at most {LARGEST_OUTCOME:,} are"
-        )
+    if not outcome <= LARGEST_VALUE:
+        raise GateError("onnx-absurd", f"{named} makes {outcome:.3g} numbers of one row; at most {LARGEST_VALUE:,} are")
+
+
+def refuse_window(name: str, sizes: Sequence[int], named: str) -> None:
+    """Raise a GateError where a window, step or padding is absurdly large, or negative."""
+    if name in WINDOW and not all(0 <= size <= LARGEST_WINDOW for size in sizes):
+        raise GateError("onnx-absurd", f"{named} has {name} = {list(sizes[:8])}, which is beyond {LARGEST_WINDOW:,}")
 
 
 def _constants(node: NodeProto, places: tuple[int, ...], known: Known) -> list[NDArray[Any]]:

@@ -1,0 +1,267 @@
+"""The ONNX gate's walk over tensors and nodes of a graph: each is seen once, and what is stored is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+
+from latentarena.errors import GateError
+from latentarena.files import digest
+from latentarena.gates.operators import (
+    DOMAINS,
+    OPERATORS,
+    RANDOM,
+    SPEAKING,
+    SUBGRAPHS,
+    refuse_sizes,
+    refuse_window,
+)
+
+__all__ = ["Walk", "spoken"]
+
+MOST_NODES = 40_000  # fifty steps of a network of some hundred layers, each with its arithmetic
+MOST_EDGES = 400_000
+MOST_TENSORS = 20_000
+MOST_INTEGERS = 65_536  # stored numbers that are no weights: shapes, axes, indices
+MOST_LISTED = 64  # numbers in an attribute
+LONGEST_TEXT = 1_000  # characters of an attribute, such as an equation
+HIGHEST_RANK = 8
+LARGEST_SIZE = 1 << 31  # of a dimension, and of an integer that is stored
+ENDS = {(1 << 63) - 1, 1 - (1 << 63), -(1 << 63)}  # integers that say "to the end"
+WEIGHTS: dict[int, str] = {TensorProto.FLOAT: "<f4", TensorProto.FLOAT16: "<f2"}
+INTEGERS: dict[int, str] = {TensorProto.INT64: "<i8", TensorProto.INT32: "<i4", TensorProto.BOOL: "?"}
+CONTENTS = {"raw_data", "float_data", "int32_data", "int64_data"}
+TENSOR = {"dims", "data_type", "name", "doc_string", "metadata_props", "data_location", *CONTENTS}
+TOLD = {"name", "type", "doc_string"}  # of an attribute, beside its value
+SHORT: dict[int, str] = {
+    AttributeProto.FLOAT: "f",
+    AttributeProto.INT: "i",
+    AttributeProto.STRING: "s",
+    AttributeProto.INTS: "ints",
+    AttributeProto.STRINGS: "strings",
+}
+VALUES: dict[int, str] = SHORT | {AttributeProto.TENSOR: "t", AttributeProto.FLOATS: "floats"}
+
+
+class Walk:
+    """What is found on the way.
+
+    Attributes:
+        known: constants by name; empty arrays for the graph's inputs.
+        operators: how often each is used.
+        stored: the numbers that the file holds, by content and how many they are, and how often they come. All count:
+            initialisers, tensors and lists in attributes, whatever a `Constant` is, and each other floating-point
+            setting, such as a slope, once.
+    """
+
+    def __init__(self, what: str) -> None:
+        """Start with nothing; `what` is the file's name in messages."""
+        self.what = what
+        self.known: dict[str, NDArray[Any]] = {}
+        self.operators: Counter[str] = Counter()
+        self.stored: Counter[tuple[str, int]] = Counter()
+        self._integers = 0
+        self._seen: set[tuple[str, bytes]] = set()  # attributes, by operator: steps repeat themselves
+
+    def tensors(self, graph: GraphProto) -> None:
+        """Refuse what may not be stored, and absurd shapes that a graph tells of its values."""
+        most = max(len(graph.initializer), len(graph.value_info) // 10)
+        if most > MOST_TENSORS:
+            raise GateError("onnx-nodes", f"{self.what} has {most:,} tensors or tells of ten times as many values")
+        self.known = {port.name: np.zeros(0) for port in graph.input}
+        for tensor in graph.initializer:
+            name = tensor.name
+            if not name or name in self.known:
+                fault = f"two tensors or inputs are called {spoken(name)!r}, or one nothing"
+                raise GateError("onnx-names", f"{self.what}: {fault}; export it anew")
+            self.known[name] = self._held(tensor, self.what)
+        for value in graph.value_info:
+            dims = value.type.tensor_type.shape.dim
+            if len(dims) > HIGHEST_RANK or not all(0 <= dim.dim_value < LARGEST_SIZE for dim in dims):
+                fault = f"value {spoken(value.name)!r} is said to have an absurd shape"
+                raise GateError("onnx-dims", f"{self.what}: {fault}; clear value_info")
+
+    def nodes(self, graph: GraphProto) -> None:
+        """Refuse a node that is no plain function, or not one of what stands before it."""
+        if len(graph.node) > MOST_NODES:
+            raise GateError("onnx-nodes", f"{self.what} has {len(graph.node):,} nodes; at most {MOST_NODES:,} are run")
+        defined, edges, used = {"", *self.known}, 0, []  # "" is an input that is left out
+        for node in graph.node:
+            operator, inputs, outputs = node.op_type, node.input, node.output
+            if operator not in OPERATORS or node.domain not in DOMAINS or node.overload:
+                raise self._stranger(node)
+            used.append(operator)
+            if not defined.issuperset(inputs):
+                raise GateError("onnx-names", f"{self._named(node)} uses what no node before it gives; export it anew")
+            for name in outputs:
+                if name in defined and name:
+                    raise GateError("onnx-names", f"{self._named(node)} gives a name that is taken; export it anew")
+                defined.add(name)
+            edges += len(inputs) + len(outputs)
+            for attribute in node.attribute:
+                self._attribute(attribute, operator, node)
+            if operator in SPEAKING:
+                self._inputs(node)
+        if edges > MOST_EDGES:
+            fault = f"{edges:,} inputs and outputs of nodes; at most {MOST_EDGES:,} are run"
+            raise GateError("onnx-nodes", f"{self.what} has {fault}")
+        if any(isinstance(name, bytes) for name in defined):  # which protobuf makes of what is no text
+            raise GateError("onnx-text", f"{self.what} holds a name that is no UTF-8 text; export it anew")
+        self.operators = Counter(used)
+
+    def _attribute(self, attribute: AttributeProto, operator: str, node: NodeProto) -> None:
+        """Refuse an attribute that is anything but a few numbers, a text or a tensor."""
+        kind = attribute.type
+        if kind in SHORT and operator != "Constant":
+            key = operator, attribute.SerializeToString()
+            if key not in self._seen:
+                self._odd(attribute, node)
+                self._setting(attribute, node)
+                self._seen.add(key)
+            return
+        self._odd(attribute, node)
+        if kind == AttributeProto.TENSOR:
+            numbers = self._held(attribute.t, self._named(node))
+        elif operator == "Constant" and kind in (AttributeProto.INT, AttributeProto.INTS):
+            numbers = self._counted(np.array([attribute.i] if kind == AttributeProto.INT else attribute.ints, np.int64))
+        elif kind in (AttributeProto.FLOAT, AttributeProto.FLOATS):
+            listed = [attribute.f] if kind == AttributeProto.FLOAT else attribute.floats
+            numbers = self._counted(np.array(listed, np.float32))
+            _refuse_infinite(numbers, self._named(node))
+        else:
+            raise GateError("onnx-type", f"{self._named(node)} holds texts, which no model for images needs")
+        if operator == "Constant" and len(node.output) == 1:
+            self.known[node.output[0]] = numbers
+
+    def _odd(self, attribute: AttributeProto, node: NodeProto) -> None:
+        """Refuse an attribute that holds something else than it says, or too much of it."""
+        fields = {field.name for field, _ in attribute.ListFields()} - TOLD
+        if fields & {"g", "graphs"}:
+            raise GateError("onnx-subgraph", f"{self._named(node)} holds a graph; unroll loops and branches at export")
+        if fields & {"sparse_tensor", "sparse_tensors"}:
+            raise GateError("onnx-sparse", f"{self._named(node)} holds a sparse tensor; store it densely")
+        value, name = VALUES.get(attribute.type), spoken(attribute.name)
+        if value is None or fields - {value}:
+            raise GateError("onnx-attribute", f"{self._named(node)} has an odd attribute {name!r}; export it anew")
+        texts = [attribute.s, *attribute.strings]
+        long = any(len(text) > LONGEST_TEXT for text in texts) or len(texts) > MOST_LISTED
+        if long or (len(attribute.ints) > MOST_LISTED and node.op_type != "Constant"):
+            raise GateError("onnx-attribute", f"{self._named(node)} has a long list or text, {name!r}; export it anew")
+
+    def _setting(self, attribute: AttributeProto, node: NodeProto) -> None:
+        """Refuse a setting that no inference has; a floating-point one is a number that is stored."""
+        name = attribute.name
+        if name == "training_mode" and attribute.i:
+            raise self._training(node)
+        refuse_window(name, attribute.ints, self._named(node))
+        if attribute.type == AttributeProto.FLOAT:
+            number = np.array([attribute.f], np.float32)
+            _refuse_infinite(number, self._named(node))
+            self.stored[_key(number)] = max(1, self.stored[_key(number)])
+
+    def _inputs(self, node: NodeProto) -> None:
+        """Refuse inputs that are constants out of place."""
+        if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
+            mode = self.known.get(node.input[2])
+            if mode is None or mode.size != 1 or bool(mode.any()):
+                raise self._training(node)
+        refuse_sizes(node, self.known, self._named(node))
+
+    def _held(self, tensor: TensorProto, where: str) -> NDArray[Any]:
+        """The numbers of a tensor that may be stored, once they are counted."""
+        return self._counted(_numbers(tensor, f"{where}: tensor {spoken(tensor.name)!r}"))
+
+    def _counted(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        self.stored[_key(numbers)] += 1
+        if numbers.dtype.kind != "f":
+            self._integers += numbers.size
+            if self._integers > MOST_INTEGERS:
+                fault = f"stores more than {MOST_INTEGERS:,} whole numbers; weights are float32 or float16"
+                raise GateError("onnx-integers", f"{self.what} {fault}")
+            large = numbers[(numbers > LARGEST_SIZE) | (numbers < -LARGEST_SIZE)]
+            if not ENDS.issuperset(large.tolist()):
+                fault = "stores whole numbers of more than 32 bits, which no shape or index has"
+                raise GateError("onnx-packed", f"{self.what} {fault}")
+        return numbers
+
+    def _named(self, node: NodeProto) -> str:
+        return f"{self.what}: node {spoken(node.name or node.op_type)!r}"
+
+    def _training(self, node: NodeProto) -> GateError:
+        fault = f"is a {node.op_type} in training mode; call .eval() before export"
+        return GateError("onnx-training", f"{self._named(node)} {fault}")
+
+    def _stranger(self, node: NodeProto) -> GateError:
+        """Why an operator is not run."""
+        operator, named = spoken(node.op_type), self._named(node)
+        if node.domain not in DOMAINS or node.overload:
+            domain = spoken(node.domain or node.overload)
+            return GateError("onnx-domain", f"{named} is of {domain!r}; only ONNX's own operators are run")
+        if operator in SUBGRAPHS:
+            return GateError("onnx-subgraph", f"{named} is a {operator}; unroll loops and branches at export")
+        if operator in RANDOM:
+            return GateError("onnx-random", f"{named} is a {operator} that draws numbers; noise is an input")
+        fault = f"is a {operator}, which is not run; use standard operators of inference"
+        return GateError("onnx-operator", f"{named} {fault}")
+
+
+def spoken(text: str) -> str:
+    """A name from a file in messages: short, one line, and nothing in it that cannot be seen."""
+    return ascii(text)[1:-1][:80]
+
+
+def _key(numbers: NDArray[Any]) -> tuple[str, int]:
+    return digest(str(numbers.dtype).encode(), numbers.tobytes()), numbers.size
+
+
+def _numbers(tensor: TensorProto, named: str) -> NDArray[Any]:
+    """The numbers of a tensor in its shape, once they are of a kind that may be stored."""
+    fields = {field.name for field, _ in tensor.ListFields()}
+    if tensor.data_location != TensorProto.DEFAULT or "external_data" in fields:
+        raise GateError("external-data", f"{named} lies in another file; save the model in one file")
+    kind = tensor.data_type
+    if kind not in WEIGHTS and kind not in INTEGERS:
+        said = TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else f"of type {kind}"
+        raise GateError("onnx-type", f"{named} is {said}; weights are float32 or float16, shapes int64")
+    if fields - TENSOR or len(fields & CONTENTS) > 1:
+        raise GateError("onnx-damaged", f"{named} is damaged: it holds its content twice or in parts; save it anew")
+    dims = list(tensor.dims)
+    if len(dims) > HIGHEST_RANK or not all(0 <= size < LARGEST_SIZE for size in dims):
+        raise GateError("onnx-dims", f"{named} has an absurd shape, {str(dims)[:80]}")
+    numbers = _content(tensor)
+    if numbers is None or numbers.size != prod(dims):
+        held = "no numbers that fit" if numbers is None else f"{numbers.size:,} numbers"
+        raise GateError("onnx-damaged", f"{named} is damaged: {held} for shape {dims}; save it anew with onnx.save")
+    if kind in WEIGHTS:
+        _refuse_infinite(numbers, named)
+    return numbers.reshape(dims)
+
+
+def _content(tensor: TensorProto) -> NDArray[Any] | None:
+    """A tensor's numbers in a row; None where its bytes are not of its type."""
+    kind = tensor.data_type
+    dtype = np.dtype(WEIGHTS.get(kind) or INTEGERS[kind])
+    if tensor.HasField("raw_data"):
+        raw = tensor.raw_data
+        if len(raw) % dtype.itemsize:
+            return None
+        return np.frombuffer(raw, np.uint8) != 0 if kind == TensorProto.BOOL else np.frombuffer(raw, dtype)
+    fields: dict[int, str] = {TensorProto.FLOAT: "float_data", TensorProto.INT64: "int64_data"}
+    field = fields.get(kind, "int32_data")
+    if any(len(getattr(tensor, other)) for other in CONTENTS - {field}):
+        return None
+    numbers: NDArray[Any] = np.array(getattr(tensor, field), np.float32 if kind == TensorProto.FLOAT else np.int64)
+    if kind == TensorProto.FLOAT16:  # as the bits of each
+        return numbers.astype(np.uint16).view(np.float16) if ((numbers >= 0) & (numbers < 1 << 16)).all() else None
+    return numbers.astype(dtype)
+
+
+def _refuse_infinite(numbers: NDArray[Any], named: str) -> None:
+    """Refuse numbers that are not finite; a lone infinity masks or clips."""
+    if not np.isfinite(numbers).all() and (numbers.size > 1 or np.isnan(numbers).any()):
+        raise GateError("not-finite", f"{named} holds values that are not finite; train it anew")

@@ -1,0 +1,86 @@
+"""The gates: each hostile file is refused for what it is, at once and without a trace; each honest one passes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus import archive_cases, card_cases, folder_cases, graph_cases, tensor_cases
+from corpus.archive_cases import ArchiveCase
+from corpus.card_cases import CardCase
+from corpus.case import cases
+from corpus.folder_cases import FolderCase, filled
+from corpus.graph_cases import INPUTS, OUTPUT, GraphCase
+from corpus.tensor_cases import TensorCase
+from corpus.watch import watched
+from latentarena.errors import GateError
+from latentarena.gates import (
+    check_card,
+    check_graph,
+    check_in_box,
+    check_tensors,
+    open_archive,
+    open_bundle,
+)
+
+MOST_SECONDS = 2.0
+MOST_MEMORY = 64 << 20
+
+
+def refused(reason: str, gate: Callable[..., object], *arguments: Any) -> str:
+    """The gate refuses these for this reason, in a line that can be shown, and touches nothing."""
+    with watched() as seen, pytest.raises(GateError) as caught:
+        gate(*arguments)
+    message = str(caught.value)
+    assert caught.value.reason == reason, message
+    assert message.isprintable(), "one line, and nothing in it that cannot be seen"
+    assert len(message) < 500
+    assert not seen.events
+    assert seen.peak < MOST_MEMORY
+    assert seen.seconds < MOST_SECONDS
+    return message
+
+
+@cases(graph_cases.REFUSED)
+def test_graphs_are_refused(case: GraphCase) -> None:
+    assert refused(case.reason, check_graph, case.make(), INPUTS, OUTPUT, "decode.onnx").startswith("decode.onnx")
+
+
+@cases(graph_cases.CHECKED)
+def test_graphs_are_refused_in_the_box(case: GraphCase) -> None:
+    content = case.make()
+    check_graph(content, INPUTS, OUTPUT, "decode.onnx")
+    refused(case.reason, check_in_box, content, INPUTS, OUTPUT, "decode.onnx")
+
+
+@cases([*archive_cases.REFUSED, *archive_cases.BOMBS])
+def test_archives_are_refused(case: ArchiveCase) -> None:
+    refused(case.reason, open_archive, case.make())
+
+
+@cases(tensor_cases.REFUSED)
+def test_tensors_are_refused(case: TensorCase) -> None:
+    assert refused(case.reason, check_tensors, case.make(), "weights.safetensors").startswith("weights.safetensors")
+
+
+@cases(card_cases.REFUSED)
+def test_cards_are_refused(case: CardCase) -> None:
+    assert refused(case.reason, check_card, case.make(), "card.json").startswith("card.json")
+
+
+@cases(folder_cases.REFUSED)
+def test_folders_are_refused(case: FolderCase, tmp_path: Path) -> None:
+    folder = filled(tmp_path / "bundle")
+    case.spoil(folder)
+    with watched() as seen, pytest.raises(GateError) as caught:
+        open_bundle(folder)
+    assert caught.value.reason == case.reason, caught.value
+    assert str(caught.value).isprintable()
+    assert {name for name, _ in seen.events} <= {"open", "os.scandir"}
+    opened = [arguments for name, arguments in seen.events if name == "open"]
+    assert all(flags & os.O_ACCMODE == os.O_RDONLY for _, _, flags in opened)
+    assert seen.peak < 1 << 20
