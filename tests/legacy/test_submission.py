@@ -8,11 +8,11 @@ import pytest
 
 from corpus.case import Case, cases
 from latentarena.errors import SandboxError
-from latentarena.sandbox import Box, Limits, standing
+from latentarena.sandbox import Box, Limits
 
 from .sample_submission import FLOW, SOURCE, VAE, submission
 
-boxed = pytest.mark.skipif(standing().tier < 2, reason=f"needs a sandbox of tier 2: {standing().reason}")
+boxed = pytest.mark.usefixtures("tier2")
 
 
 def asked(tmp_path: Path, source: str, shipped: int = 2, name: str = "dense_submission.py") -> dict[str, object]:
@@ -76,7 +76,7 @@ TABLE = [
 
 
 @pytest.fixture(scope="module")
-def escapes(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def escapes(tier2: None, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The attempts that succeed; one submission makes them all and says so as its team."""
     folder, tries = tmp_path_factory.mktemp("escapes"), ""
     secret = folder / "secret.txt"

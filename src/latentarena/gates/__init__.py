@@ -1,12 +1,25 @@
 """Gates: strict readers for files from strangers, each refusal with a reason to act on. Needs no torch."""
 
-from latentarena.gates.archive import Files, open_archive, open_bundle, open_folder
+from latentarena.gates.archive import (
+    BUNDLE,
+    SUBMISSION,
+    Files,
+    Form,
+    open_archive,
+    open_beside,
+    open_bundle,
+    open_folder,
+)
 from latentarena.gates.card import check_card
 from latentarena.gates.graph import GraphFacts, Port, check_graph, check_in_box
-from latentarena.gates.tensors import StoredTensor, check_tensors
+from latentarena.gates.tensors import NUMBERS, StoredTensor, check_tensors
 
 __all__ = [
+    "BUNDLE",
+    "NUMBERS",
+    "SUBMISSION",
     "Files",
+    "Form",
     "GraphFacts",
     "Port",
     "StoredTensor",
@@ -15,6 +28,7 @@ __all__ = [
     "check_in_box",
     "check_tensors",
     "open_archive",
+    "open_beside",
     "open_bundle",
     "open_folder",
 ]

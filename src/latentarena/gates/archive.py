@@ -8,22 +8,37 @@ one way to read it, and it is the way that every other program reads it too.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 import unicodedata
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from latentarena.errors import GateError
 from latentarena.gates.kinds import wrong_kind
 
-__all__ = ["MOST_BYTES", "NAMES", "Files", "open_archive", "open_bundle", "open_folder"]
+__all__ = [
+    "BUNDLE",
+    "MOST_BYTES",
+    "NAMES",
+    "SUBMISSION",
+    "Files",
+    "Form",
+    "open_archive",
+    "open_beside",
+    "open_bundle",
+    "open_folder",
+]
 
 Files = dict[str, bytes]
 NAMES = ("card.json", "weights.safetensors", "encode.onnx", "decode.onnx", "generate.onnx")
 HINT = "a bundle holds card.json with weights.safetensors, or with encode.onnx, decode.onnx and generate.onnx"
+CODE = (".py", ".ipynb")
+WEIGHTS = ".safetensors"
+PYTHON_HINT = "a submission of the 2025 form holds one .py or .ipynb file and its weights as .safetensors"
 PLAIN = "make it anew with `zip -r bundle.zip FOLDER`"
 MOST_BYTES = 64 << 20  # of the archive, and of all files together
 MOST_ENTRIES = 64
@@ -36,6 +51,23 @@ UNDERSTOOD = 1 << 1 | 1 << 2 | STREAMED | 1 << 11  # how hard it was deflated, s
 UNIX = (3, 19)  # systems whose entries have a mode
 TELLING = {0x0001: "zip64", 0x0017: "encrypted", 0x7075: "name", 0x9901: "encrypted"}  # extra fields that change more
 Extent = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an archive or folder may hold.
+
+    Attributes:
+        named: pattern of the names.
+        folded: whether a name that differs from such a one in case only is meant for it; else cases differ.
+        complete: the files in their order, once they are all there; raises a GateError with the archive's name.
+        hint: what the form is, in words.
+    """
+
+    named: re.Pattern[str]
+    folded: bool
+    complete: Callable[[Files, str], Files]
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -58,20 +90,21 @@ class Entry:
         return ascii(self.name.decode("utf-8", "backslashreplace"))[:100]
 
 
-def open_bundle(path: Path) -> Files:
-    """The files of a bundle, be it a folder or a zip file.
+def open_bundle(path: Path, form: Form | None = None) -> Files:
+    """The files of a bundle, or of what `form` says, be it a folder or a zip file.
 
     Raises:
         GateError: it is neither, or `open_folder` or `open_archive` refuses it.
     """
-    return open_folder(path) if path.is_dir() else open_archive(path)
+    return open_folder(path, form) if path.is_dir() else open_archive(path, form)
 
 
-def open_archive(source: Path | bytes) -> Files:
+def open_archive(source: Path | bytes, form: Form | None = None) -> Files:
     """The files of a zipped bundle, by name; they may lie in one folder, whose name does not matter.
 
     Args:
         source: the zip file, or its content.
+        form: what it may hold; a bundle unless given.
 
     Raises:
         GateError: it is no zip file of a bundle and nothing else, or is larger than MOST_BYTES.
@@ -83,17 +116,18 @@ def open_archive(source: Path | bytes) -> Files:
     content = source if isinstance(source, bytes) else _read(source, MOST_BYTES, follow=True)
     if len(content) > MOST_BYTES:
         raise _too_large(what, len(content), MOST_BYTES)
-    entries, directory = _directory(content, what)
-    kept = _named(entries, what)
+    form = form or BUNDLE
+    entries, directory = _directory(content, what, form)
+    kept = _named(entries, what, form)
     total = sum(entry.size for entry in kept.values())
     if total > MOST_BYTES:
         raise GateError("zip-bomb", f"{what} unpacks to {total:,} bytes; at most {MOST_BYTES:,} are read")
     _refuse_gaps([_extent(content, entry, what) for entry in entries], directory, what)
     files = {name: _unpacked(content, entry, f"{what}: {name}") for name, entry in kept.items()}
-    return _complete(files, what)
+    return form.complete(files, what)
 
 
-def _directory(content: bytes, what: str) -> tuple[list[Entry], int]:
+def _directory(content: bytes, what: str, form: Form) -> tuple[list[Entry], int]:
     """The entries in the directory at the archive's end, and where it starts."""
     if content[:4] not in (LOCAL, END):
         wrong = wrong_kind(content=content)
@@ -109,7 +143,7 @@ def _directory(content: bytes, what: str) -> tuple[list[Entry], int]:
     if (disk, first, comment) != (0, 0, 0) or here != count or start + size != len(content) - 22:
         raise GateError("zip-format", f"{what} has an end that does not fit its directory; {PLAIN}")
     if count > MOST_ENTRIES:
-        raise GateError("zip-entries", f"{what} has {count:,} entries; {HINT}")
+        raise GateError("zip-entries", f"{what} has {count:,} entries; {form.hint}")
     entries, at = [], start
     for _ in range(count):
         entry, at = _entry(content, at, len(content) - 22, what)
@@ -165,8 +199,8 @@ def _refuse_extra(extra: bytes, entry: Entry, what: str) -> None:
         extra = extra[4 + size :]
 
 
-def _named(entries: list[Entry], what: str) -> dict[str, Entry]:
-    """The entries that are files of a bundle, by name."""
+def _named(entries: list[Entry], what: str, form: Form) -> dict[str, Entry]:
+    """The entries that are files of the form, by name."""
     kept: dict[str, Entry] = {}
     folders: set[bytes] = set()
     for entry in entries:
@@ -175,13 +209,14 @@ def _named(entries: list[Entry], what: str) -> dict[str, Entry]:
             continue
         if entry.folder:
             if len(parts) > 1 or entry.size or entry.packed:
-                raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {HINT}")
+                raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {form.hint}")
             folders.add(parts[0])
             continue
         folders.add(parts[0] if len(parts) == 2 else b"")
-        name = _known(parts[-1].decode("utf-8", "backslashreplace"), what, kept, "zip") if len(parts) < 3 else ""
+        named = parts[-1].decode("utf-8", "backslashreplace")
+        name = _known(named, what, kept, "zip", form) if len(parts) < 3 else ""
         if not name:
-            raise _stranger("zip-name", what, entry.name.decode("utf-8", "backslashreplace"))
+            raise _stranger("zip-name", what, entry.name.decode("utf-8", "backslashreplace"), form)
         kept[name] = entry
     if len(folders) > 1:
         raise GateError("zip-name", f"{what} holds several folders; put the files of one bundle into one, or into none")
@@ -197,16 +232,19 @@ def _parts(entry: Entry, what: str) -> list[bytes]:
     return parts
 
 
-def _known(name: str, what: str, taken: Collection[str], kind: str) -> str:
-    """The name of a bundle's file, or none; what only looks like one, or comes twice, is refused."""
-    alike = unicodedata.normalize("NFKC", name).casefold()
-    if alike in NAMES and alike in taken:
+def _known(name: str, what: str, taken: Collection[str], kind: str, form: Form) -> str:
+    """The name of a file of the form, or none; what only looks like one, or comes twice, is refused."""
+    alike = unicodedata.normalize("NFKC", name)
+    alike = alike.casefold() if form.folded else alike
+    if not form.named.fullmatch(alike):
+        return ""
+    if alike.casefold() in {one.casefold() for one in taken}:
         raise GateError(
             f"{kind}-duplicate", f"{what}: {ascii(name)[:100]} and {alike} are one name; keep one of the two"
         )
-    if alike in NAMES and alike != name:
+    if alike != name:
         raise GateError(f"{kind}-name", f"{what}: {ascii(name)[:100]} is no part of a bundle; name it {alike}")
-    return name if name in NAMES else ""
+    return name
 
 
 def _extent(content: bytes, entry: Entry, what: str) -> Extent:
@@ -267,30 +305,46 @@ def _unpacked(content: bytes, entry: Entry, what: str) -> bytes:
     return found
 
 
-def open_folder(folder: Path) -> Files:
+def open_folder(folder: Path, form: Form | None = None) -> Files:
     """The files of a bundle's folder, by name; links are not followed.
 
     Raises:
         GateError: it is no folder of a bundle and nothing else, a file in it is a link, is linked from elsewhere or is
             no plain file, or all are larger than MOST_BYTES.
     """
+    form = form or BUNDLE
     files: Files = {}
-    for name in _listed(folder):
-        if not _known(name, str(folder), files, "folder"):
-            raise _stranger("folder-name", str(folder), name)
+    for name in _listed(folder, form):
+        if not _known(name, str(folder), files, "folder", form):
+            raise _stranger("folder-name", str(folder), name, form)
         left = MOST_BYTES - sum(map(len, files.values()))
         files[name] = _read(folder / name, left, follow=False)
-    return _complete(files, str(folder))
+    return form.complete(files, str(folder))
 
 
-def _listed(folder: Path) -> list[str]:
-    """Names in a folder in the order of NAMES, others after them; no more than a bundle can have."""
+def open_beside(path: Path) -> Files:
+    """A submission of the 2025 form from its file of Python; its weights are the safetensors files beside it.
+
+    Raises:
+        GateError: as `open_folder`; what else lies there is left alone.
+    """
+    if not SUBMISSION.named.fullmatch(path.name):
+        raise _stranger("folder-name", str(path.parent), path.name, SUBMISSION)
+    files = {path.name: _read(path, MOST_BYTES, follow=True)}
+    for beside in sorted(path.parent.glob(f"*{WEIGHTS}")):
+        if SUBMISSION.named.fullmatch(beside.name):
+            files[beside.name] = _read(beside, MOST_BYTES - sum(map(len, files.values())), follow=False)
+    return files
+
+
+def _listed(folder: Path, form: Form) -> list[str]:
+    """Names in a folder, those of the form first; no more than a bundle can have."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False)]
     except OSError as error:
-        raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {HINT}") from None
-    return sorted(set(names) - {".DS_Store"}, key=lambda name: (name not in NAMES, name))
+        raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {form.hint}") from None
+    return sorted(set(names) - {".DS_Store"}, key=lambda name: (not form.named.fullmatch(name), name))
 
 
 def _read(path: Path, most: int, follow: bool) -> bytes:
@@ -313,11 +367,11 @@ def _read(path: Path, most: int, follow: bool) -> bytes:
     return content
 
 
-def _stranger(reason: str, what: str, name: str) -> GateError:
+def _stranger(reason: str, what: str, name: str, form: Form) -> GateError:
     wrong = wrong_kind(name)
     if wrong:
         return GateError(wrong[0], f"{what}: {ascii(name)[:100]} is {wrong[1]}")
-    return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {HINT}; take it away")
+    return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {form.hint}; take it away")
 
 
 def _too_large(what: str, size: int, most: int) -> GateError:
@@ -334,3 +388,21 @@ def _complete(files: Files, what: str) -> Files:
         fault = f"lacks {' and '.join(missing)}" if missing else "holds both forms of a bundle"
         raise GateError("incomplete" if missing else "mixed", f"{what} {fault}; {HINT}")
     return {name: files[name] for name in wanted}
+
+
+def _complete_submission(files: Files, what: str) -> Files:
+    """The files, code first, once just one of them is code."""
+    code = sorted(name for name in files if name.endswith(CODE))
+    if len(code) != 1:
+        fault = f"holds {' and '.join(code)}" if code else "holds no code"
+        raise GateError("mixed" if code else "incomplete", f"{what} {fault}; {PYTHON_HINT}")
+    return {name: files[name] for name in [*code, *sorted(set(files) - set(code))]}
+
+
+BUNDLE = Form(re.compile("|".join(map(re.escape, NAMES))), True, _complete, HINT)
+SUBMISSION = Form(
+    re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .()+=-]{0,99}\.(py|ipynb|safetensors)"),
+    False,
+    _complete_submission,
+    PYTHON_HINT,
+)

@@ -18,13 +18,14 @@ import numpy as np
 from latentarena.config import parse_json
 from latentarena.errors import GateError
 
-__all__ = ["StoredTensor", "check_tensors"]
+__all__ = ["NUMBERS", "StoredTensor", "check_tensors"]
 
 LARGEST_HEADER = 2 << 20  # bytes
 MOST_TENSORS = 10_000
 HIGHEST_RANK = 8
 LARGEST_SIZE = 1 << 31  # of a dimension
 WIDTHS = {"F32": 4, "F16": 2}  # bytes
+NUMBERS = {**WIDTHS, "BF16": 2, "F64": 8, "I64": 8}  # what code of one's own may make of its weights
 SPELLED = {
     "F64": "float64",
     "I64": "int64",
@@ -40,7 +41,7 @@ METADATA = "__metadata__"
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a file: `dtype` is F32 or F16, `start` and `end` are places in the file's content."""
+    """A tensor of a file: `dtype` as the format spells it, `start` and `end` are places in the file's content."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -48,20 +49,24 @@ class StoredTensor:
     end: int
 
 
-def check_tensors(content: bytes, what: str = "weights.safetensors") -> dict[str, StoredTensor]:
+def check_tensors(
+    content: bytes, what: str = "weights.safetensors", widths: Mapping[str, int] = WIDTHS
+) -> dict[str, StoredTensor]:
     """The tensors of a safetensors file by name, in the order of their bytes.
 
     Args:
         content: of the file.
         what: its name in messages.
+        widths: bytes of the types that it may hold; float32 and float16 unless given.
 
     Raises:
-        GateError: it is no such file and nothing else, or holds anything but finite float32 and float16 numbers.
+        GateError: it is no such file and nothing else, holds another type, or float32 or float16 numbers that are not
+            finite.
     """
     tensors, at = {}, 0
     header, start = _header(content, what)
     for name, raw in header.items():
-        tensors[name] = _tensor(name, raw, start, what)
+        tensors[name] = _tensor(name, raw, start, what, widths)
     ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)))
     at = start
     for name, tensor in ordered.items():
@@ -73,6 +78,8 @@ def check_tensors(content: bytes, what: str = "weights.safetensors") -> dict[str
         ends = f"its tensors end at byte {at:,} of {len(content):,}"
         raise _no_file("tensors-truncated" if at > len(content) else "tensors-trailing", what, ends)
     for name, tensor in ordered.items():
+        if tensor.dtype not in WIDTHS:
+            continue
         dtype = "<f4" if tensor.dtype == "F32" else "<f2"
         numbers = np.frombuffer(content, dtype, prod(tensor.shape), tensor.start)
         if not np.isfinite(numbers).all():
@@ -106,7 +113,7 @@ def _header(content: bytes, what: str) -> tuple[Mapping[str, Any], int]:
     return header, 8 + length
 
 
-def _tensor(name: str, raw: Any, start: int, what: str) -> StoredTensor:
+def _tensor(name: str, raw: Any, start: int, what: str, widths: Mapping[str, int]) -> StoredTensor:
     """What the header says of a tensor, once it can be."""
     if not NAME.fullmatch(name):
         raise GateError("tensors-name", f"{what}: {ascii(name)[:100]} is no tensor's name; use letters, digits, . _ -")
@@ -117,10 +124,10 @@ def _tensor(name: str, raw: Any, start: int, what: str) -> StoredTensor:
         raise _no_file("tensors-header", what, f"{name!r} has sizes or offsets that are no whole numbers")
     if len(shape) > HIGHEST_RANK or max(shape, default=0) > LARGEST_SIZE:
         raise GateError("tensors-shape", f"{what}: tensor {name!r} has an absurd shape of {len(shape)} dimensions")
-    if not isinstance(dtype, str) or dtype not in WIDTHS:
+    if not isinstance(dtype, str) or dtype not in widths:
         said = SPELLED.get(dtype, ascii(dtype)[:20]) if isinstance(dtype, str) else ascii(dtype)[:20]
         raise GateError("tensors-type", f"{what}: tensor {name!r} holds {said}, expected float32 or float16")
-    if offsets[1] - offsets[0] != prod(shape) * WIDTHS[dtype]:
+    if offsets[1] - offsets[0] != prod(shape) * widths[dtype]:
         held = f"{offsets[1] - offsets[0]:,} bytes for {dtype} {shape}"
         raise _no_file("tensors-size", what, f"its tensor {name!r} has {held}")
     return StoredTensor(dtype, tuple(shape), start + offsets[0], start + offsets[1])

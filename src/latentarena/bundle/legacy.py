@@ -1,0 +1,327 @@
+"""The legacy form: a Python submission to the 2025 contest, run in boxes and only there.
+
+It is a `.py` or `.ipynb` file with a class `SubmissionInterface`, and the safetensors files that its `gdown` calls are
+answered with. `encode`, `decode` and `generate` each run in a box of their own, so nothing but latents passes from one
+to the next. What such a file says of its size is its own word, how long it takes can be feigned, and its noise is drawn
+inside; the card says so.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from latentarena.bundle.native import Provenance
+from latentarena.bundle.portable import Sampler
+from latentarena.config import Config, validate
+from latentarena.data import DataConfig
+from latentarena.errors import ArenaError, BundleError
+from latentarena.files import digest
+from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, open_beside, open_bundle
+from latentarena.latents import Precision
+from latentarena.randomness import normal_rows, stream
+from latentarena.sandbox import Box, Limits, standing
+
+__all__ = ["LegacyBundle", "LegacyCard", "LegacyModel", "is_legacy", "load_legacy", "read_submission"]
+
+PROGRAM = "submission_2025"
+PYTHON = (".py", ".ipynb")
+LEAST, BARE = 2, 1  # tiers of the sandbox: what Python needs, and what an organiser may allow
+SHAPE = (1, 28, 28)  # of an image
+CHUNK = 500  # rows at a time
+LIMITS = Limits(memory=3 << 30, seconds=300.0)
+ROUNDING = 1e-3  # outside [0, 1]
+LOGIT = -1.5  # no image reaches below, whether it is meant for [0, 1] or [-1, 1]
+BYTES = 200.0  # no logit reaches above
+
+
+class LegacyCard(Config):
+    """What is known of a submission; there is no file of it.
+
+    Attributes:
+        name: the team that it names, or its file.
+        shape, latent: of an image, and of a latent as `encode` gives it.
+        precision: to which the judge rounds the numbers of a latent before it has them decoded.
+        classes, conditional: it takes no labels.
+        output: range of the images, once a sigmoid has been put where `logits` says so.
+        logits: whether `decode` gives logits.
+        parameters: of `vae` and `flow_model` by its own word, and what more numbers its weight files hold.
+        sampling: how many steps it says that it takes.
+        data: what it is scored on.
+        provenance: nothing is known.
+        notice: what can be checked of all this, and what cannot.
+    """
+
+    form: Literal["legacy"] = "legacy"
+    name: str = Field(min_length=1, max_length=80)
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt] = SHAPE
+    latent: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
+    precision: Precision = "float16"
+    classes: tuple[str, ...] = ()
+    conditional: Literal[False] = False
+    output: tuple[Literal[0], Literal[1]] = (0, 1)
+    logits: bool
+    parameters: dict[str, int]
+    sampling: Sampler
+    data: DataConfig
+    provenance: Provenance | None = None
+    notice: str
+
+
+class LegacyModel:
+    """The three functions of a submission, each in a box that is opened when it is first needed."""
+
+    conditional = False
+    learned = True
+    classes: tuple[str, ...] = ()
+
+    def __init__(self, files: Files, least: int) -> None:
+        """Keep the files; nothing is run before it is asked for.
+
+        Args:
+            files: of the submission, by name.
+            least: tier of the sandbox that its boxes must have.
+        """
+        self.logits = False
+        self._files, self._least = files, least
+        self._boxes: dict[str, Box] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> LegacyModel:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its boxes."""
+        self._boxes.clear()
+        self._stack.close()
+
+    @property
+    def log(self) -> str:
+        """What the submission has printed, for its owner: box by box, as far as is kept."""
+        return "\n".join(f"[{verb}]\n{box.log.rstrip()}" for verb, box in self._boxes.items() if box.log.strip())
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents (N, *latent) of images (N, 1, 28, 28)."""
+        return self._rows("encode", "images", images, "latents", self.noise_shape)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (N, 1, 28, 28) in [0, 1] of latents (N, *latent)."""
+        images = self._rows("decode", "latents", latents, "images", SHAPE)
+        return images.sigmoid() if self.logits else images
+
+    def generate(self, noise: Tensor, labels: Tensor | None = None, *, seed: int = 0) -> Tensor:
+        """Images (N, 1, 28, 28) in [0, 1] of its own sampler.
+
+        Args:
+            noise: says how many; a submission draws its own.
+            labels: none are taken.
+            seed: of the random numbers that it draws.
+        """
+        parts = []
+        for start in range(0, len(noise), CHUNK):
+            n = min(CHUNK, len(noise) - start)
+            parts.append(self._call("generate", {"n": n, "seed": seed + start * (1 << 32)}, {}, "images", (n, *SHAPE)))
+        return torch.cat(parts)
+
+    def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
+        """As much standard normal noise as stands for n samples, (n, *latent)."""
+        return normal_rows(n, self.noise_shape, seed, purpose)
+
+    def facts(self) -> dict[str, Any]:
+        """What the submission says of itself; nothing of it is to be relied on."""
+        return self._box("generate").call("facts", {"threads": torch.get_num_threads()})[0]
+
+    @cached_property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Shape of one latent, measured: what the submission says of it need not be so."""
+        images = torch.rand(2, *SHAPE, generator=stream("legacy", "encode"))
+        found = self._box("encode").call("encode", {"threads": 1}, {"images": images.numpy()})[1].get("latents")
+        if found is None or found.shape[:1] != (2,) or not 2 <= found.ndim <= 4 or found.size == 0:
+            raise BundleError(f"encode gives {'nothing' if found is None else found.shape} for 2 images; give (2, ...)")
+        return tuple(found.shape[1:])
+
+    def _rows(self, verb: str, given: str, rows: Tensor, made: str, row: tuple[int, ...]) -> Tensor:
+        parts = [
+            self._call(verb, {}, {given: part.detach().cpu().float().numpy()}, made, (len(part), *row))
+            for part in torch.split(rows, CHUNK)
+        ]
+        return torch.cat(parts)
+
+    def _call(
+        self, verb: str, facts: dict[str, Any], arrays: Mapping[str, Any], made: str, shape: Sequence[int]
+    ) -> Tensor:
+        """One array from a box, once it is what it has to be."""
+        facts = facts | {"threads": torch.get_num_threads()}
+        found = self._box(verb).call(verb, facts, arrays)[1].get(made)
+        if found is None or found.dtype != np.float32 or found.shape != tuple(shape):
+            given = "nothing" if found is None else f"{found.dtype} {found.shape}"
+            raise BundleError(f"the submission's {verb} gave {given}, expected float32 {tuple(shape)}")
+        return torch.from_numpy(found.copy())
+
+    def _box(self, verb: str) -> Box:
+        if verb not in self._boxes:
+            threads = torch.get_num_threads()
+            limits = replace(LIMITS, threads=threads, processes=LIMITS.processes + 2 * threads)
+            box = Box(PROGRAM, files=self._files, limits=limits, least=self._least)
+            self._boxes[verb] = self._stack.enter_context(box)
+        return self._boxes[verb]
+
+
+@dataclass(frozen=True)
+class LegacyBundle:
+    """A loaded submission.
+
+    Attributes:
+        card: what is known of it.
+        model: runs it.
+        digest: its identity, SHA-256 of its files.
+        files: bytes of each of them.
+        contents: the files.
+    """
+
+    card: LegacyCard
+    model: LegacyModel
+    digest: str
+    files: dict[str, int]
+    contents: Files
+
+
+def is_legacy(path: Path) -> bool:
+    """Whether a path looks like a submission and not like a bundle: Python, or a folder or zip file with Python."""
+    if path.suffix in PYTHON:
+        return True
+    try:
+        if path.is_dir():
+            names = [file.name for file in path.iterdir()]
+        else:
+            with zipfile.ZipFile(path) as archive:  # a glance: what is in it, the gates say
+                names = archive.namelist()
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+    return any(name.endswith(PYTHON) for name in names)
+
+
+def read_submission(path: Path) -> Files:
+    """The files of a submission, by name: one of Python, then its weights.
+
+    Args:
+        path: a zip or folder of just these; or the file of Python, beside which the weights lie.
+
+    Raises:
+        GateError: there is anything else, or a file is not what its name says.
+    """
+    files = open_beside(path) if path.suffix in PYTHON else open_bundle(path, SUBMISSION)
+    _shipped(files)
+    return files
+
+
+@contextmanager
+def load_legacy(path: Path, dataset: str = "mnist", allow_python: bool = False) -> Iterator[LegacyBundle]:
+    """A submission in boxes, for the length of a `with` block and for the thread that entered it.
+
+    Args:
+        path: as `read_submission` takes it.
+        dataset: that it is scored on.
+        allow_python: run it at tier 1 too; the card then says so.
+
+    Raises:
+        BundleError: the sandbox here is not tight enough for Python, the submission cannot be loaded, or what its
+            `decode` gives is neither an image nor a logit.
+    """
+    here, least = standing(), BARE if allow_python else LEAST
+    if here.tier < least:
+        raise BundleError(
+            f"{path} is Python, which runs at tier {LEAST} of the sandbox only; this machine has tier {here.tier}: "
+            f"{here.reason}; submit what `arena import-legacy` makes of it on another machine"
+        )
+    files = read_submission(path)
+    with LegacyModel(files, least) as model:
+        card = _card(files, model, dataset, here.tier)
+        sizes = {name: len(content) for name, content in files.items()}
+        parts = [part for name in sorted(files) for part in (name.encode(), files[name])]
+        yield LegacyBundle(card, model, digest(*parts), sizes, files)
+
+
+def _card(files: Files, model: LegacyModel, dataset: str, tier: int) -> LegacyCard:
+    said = model.facts()
+    model.logits, why = _decodes_to_logits(model, said)
+    raw = {
+        "name": _word(said.get("team")) or Path(next(iter(files))).stem[:80],
+        "latent": model.noise_shape,
+        "logits": model.logits,
+        "parameters": _parameters(files, said),
+        "sampling": {"solver": "submission", "steps": said.get("steps")},
+        "data": {"name": dataset},
+        "notice": "; ".join(
+            [
+                "a Python submission of the 2025 form: its parameters are self-declared and its time is unverified",
+                "its noise is drawn inside, so its scores cannot be recomputed",
+                *[why] * bool(why),
+                *["Python was allowed at tier 1 of the sandbox"] * (tier < LEAST),
+            ]
+        ),
+    }
+    try:
+        return validate(LegacyCard, raw, "the submission")
+    except ArenaError as error:
+        raise BundleError(str(error)) from None
+
+
+def _word(said: object) -> str:
+    """A name as one line of printable text."""
+    return "".join(filter(str.isprintable, " ".join(said.split())))[:80] if isinstance(said, str) else ""
+
+
+def _parameters(files: Files, said: Mapping[str, Any]) -> dict[str, int]:
+    """By its own word; numbers that it ships beyond that count too."""
+    told = said.get("parameters")
+    counts = {name: told.get(name) if isinstance(told, dict) else None for name in ("vae", "flow_model")}
+    if not all(isinstance(count, int) and 0 <= count < 1 << 40 for count in counts.values()):
+        raise BundleError(
+            f"the submission says that its parameters are {str(told)[:100]}; vae and flow_model have none"
+        )
+    known = {name: int(count or 0) for name, count in counts.items()}
+    others = _shipped(files) - sum(known.values())
+    return known | ({"others": others} if others > 0 else {})
+
+
+def _shipped(files: Files) -> int:
+    """How many numbers the weight files hold; raises a GateError where one is no such file."""
+    weights = [
+        check_tensors(content, name, NUMBERS) for name, content in files.items() if name.endswith(".safetensors")
+    ]
+    return sum(prod(tensor.shape) for tensors in weights for tensor in tensors.values())
+
+
+def _decodes_to_logits(model: LegacyModel, said: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether a sigmoid belongs behind `decode`, decided once for all images; and what to say of it.
+
+    The contest's scorer put a sigmoid on whatever left [0, 1] by any amount, which is right for logits only.
+    """
+    if said.get("decode") in ("logits", "images"):
+        return said["decode"] == "logits", ""
+    images = model.decode(torch.randn(100, *model.noise_shape, generator=stream("legacy", "decode")))
+    low, high = float(images.min()), float(images.max())
+    if low >= -ROUNDING and high <= 1 + ROUNDING:
+        return False, ""
+    if low < LOGIT and high < BYTES:
+        return True, f"its decode gives logits ({low:.3g} to {high:.3g}), so a sigmoid is put behind it, as in 2025"
+    raise BundleError(
+        f"decode gives numbers from {low:.3g} to {high:.3g}, neither images in [0, 1] nor clearly logits; "
+        'put a sigmoid or a clamp at its end, or say info["decode"] = "logits" or "images"'
+    )
