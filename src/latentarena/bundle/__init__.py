@@ -1,6 +1,7 @@
 """Bundles: what a model is outside the lab."""
 
 from latentarena.bundle.export import export_bundle, export_modules
+from latentarena.bundle.legacy import AnyModel, JudgedBundle, LegacyBundle, LegacyModel, is_legacy, load_legacy
 from latentarena.bundle.native import Bundle, BundleCard, Curve, Provenance, load_bundle, save_bundle
 from latentarena.bundle.portable import (
     AnyBundle,
@@ -14,9 +15,13 @@ from latentarena.bundle.portable import (
 
 __all__ = [
     "AnyBundle",
+    "AnyModel",
     "Bundle",
     "BundleCard",
     "Curve",
+    "JudgedBundle",
+    "LegacyBundle",
+    "LegacyModel",
     "PortableBundle",
     "PortableCard",
     "PortableModel",
@@ -24,8 +29,10 @@ __all__ = [
     "Sampler",
     "export_bundle",
     "export_modules",
+    "is_legacy",
     "load_any",
     "load_bundle",
+    "load_legacy",
     "load_portable",
     "save_bundle",
 ]

@@ -24,7 +24,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from latentarena.bundle.native import Provenance
-from latentarena.bundle.portable import Sampler
+from latentarena.bundle.portable import AnyBundle, PortableModel, Sampler
 from latentarena.config import Config, validate
 from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
@@ -33,8 +33,18 @@ from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, open_be
 from latentarena.latents import Precision
 from latentarena.randomness import normal_rows, stream
 from latentarena.sandbox import Box, Limits, standing
+from latentarena.train.model import LatentModel
 
-__all__ = ["LegacyBundle", "LegacyCard", "LegacyModel", "is_legacy", "load_legacy", "read_submission"]
+__all__ = [
+    "AnyModel",
+    "JudgedBundle",
+    "LegacyBundle",
+    "LegacyCard",
+    "LegacyModel",
+    "is_legacy",
+    "load_legacy",
+    "read_submission",
+]
 
 PROGRAM = "submission_2025"
 PYTHON = (".py", ".ipynb")
@@ -199,6 +209,10 @@ class LegacyBundle:
     digest: str
     files: dict[str, int]
     contents: Files
+
+
+AnyModel = LatentModel | PortableModel | LegacyModel
+JudgedBundle = AnyBundle | LegacyBundle
 
 
 def is_legacy(path: Path) -> bool:

@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from latentarena.backbone.attention import forward_mode
-from latentarena.bundle import PortableModel
+from latentarena.bundle import AnyModel, LegacyModel, PortableModel
 from latentarena.judge.card import Timing
 from latentarena.judge.metrics import Estimate
 from latentarena.study.labels import labels_for
@@ -24,8 +24,10 @@ REFERENCE = "quickstart"  # the architecture of this recipe, untrained: its weig
 BATCH, REPEATS, THREADS = 100, 5, 1
 
 
-def multiply_adds(model: LatentModel | PortableModel) -> int | None:
+def multiply_adds(model: AnyModel) -> int | None:
     """Multiply-adds of one sample, from noise to image, all steps of the model's own sampler; None if not known."""
+    if isinstance(model, LegacyModel):
+        return None
     if isinstance(model, PortableModel):
         return model.multiply_adds
     noise, labels = model.noise(1, 0), labels_for(model, 1)
@@ -34,7 +36,7 @@ def multiply_adds(model: LatentModel | PortableModel) -> int | None:
     return int(counter.get_total_flops()) // 2
 
 
-def time_sampling(model: LatentModel | PortableModel) -> Timing:
+def time_sampling(model: AnyModel) -> Timing:
     """Median seconds of sampling on one thread, after a warm-up, in turn with a reference model."""
     reference = LatentModel(Architecture.of(load_recipe(REFERENCE), (1, 28, 28), tuple("0123456789"))).eval()
     with threads(THREADS):
@@ -53,7 +55,7 @@ def time_sampling(model: LatentModel | PortableModel) -> Timing:
     )
 
 
-def milliseconds(model: LatentModel | PortableModel, n: int) -> float:
+def milliseconds(model: AnyModel, n: int) -> float:
     """For one of n samples that are drawn together."""
     noise, labels = model.noise(n, 0), labels_for(model, n)
     start = time.perf_counter()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentarena.bundle import PortableModel
-from latentarena.train.model import LatentModel
+from latentarena.bundle import AnyModel
 
 __all__ = ["labels_for"]
 
 
-def labels_for(model: LatentModel | PortableModel, n: int) -> Tensor | None:
+def labels_for(model: AnyModel, n: int) -> Tensor | None:
     """Labels for n samples of a conditional model, every class in turn, int64 (n,); None if unconditional."""
     return torch.arange(n) % len(model.classes) if model.conditional else None

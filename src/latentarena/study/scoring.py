@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from latentarena import __version__
-from latentarena.bundle import AnyBundle, Provenance
+from latentarena.bundle import JudgedBundle, LegacyBundle, Provenance
 from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
@@ -32,7 +32,7 @@ FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their 
 LEAPS = (JUMP, "consistency")  # solvers that follow no flow
 
 
-def data_of(bundle: AnyBundle, root: Path | None) -> Dataset:
+def data_of(bundle: JudgedBundle, root: Path | None) -> Dataset:
     """The dataset that a bundle was trained on.
 
     Raises:
@@ -56,7 +56,7 @@ def data_of(bundle: AnyBundle, root: Path | None) -> Dataset:
     return data
 
 
-def subject_of(bundle: AnyBundle) -> Subject:
+def subject_of(bundle: JudgedBundle) -> Subject:
     """A bundle's model as the judge sees it."""
     model = bundle.model
     return Subject(
@@ -70,7 +70,7 @@ def subject_of(bundle: AnyBundle) -> Subject:
 
 
 def score_bundle(
-    bundle: AnyBundle,
+    bundle: JudgedBundle,
     data: Dataset,
     judge: Judge,
     opinions: Sequence[Judge] = (),
@@ -131,9 +131,15 @@ def score_bundle(
         latent=card.latent,
         precision=card.precision,
         timing=time_sampling(model) if timed else None,
-        notice=card.provenance.notice if card.provenance is not None else "",
+        notice=_notice(bundle),
     )
     return score_card, found
+
+
+def _notice(bundle: JudgedBundle) -> str:
+    if isinstance(bundle, LegacyBundle):
+        return bundle.card.notice
+    return bundle.card.provenance.notice if bundle.card.provenance is not None else ""
 
 
 def platform() -> str:
@@ -152,7 +158,7 @@ def _flow(model: LatentModel) -> dict[str, Score]:
     return scored({"straightness": exactly(bend)}, {})
 
 
-def _cost(bundle: AnyBundle) -> dict[str, Score]:
+def _cost(bundle: JudgedBundle) -> dict[str, Score]:
     figures = {
         "parameters": sum(bundle.card.parameters.values()),
         "bytes": sum(bundle.files.values()),
