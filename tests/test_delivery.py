@@ -1,4 +1,4 @@
-"""Procrastinate brings jobs to workers on PostgreSQL; what it loses is swept and retried: rows 39, and 36 for workers."""
+"""Procrastinate brings jobs to workers; what it loses is swept and retried: row 39, and row 36 for workers."""
 
 from __future__ import annotations
 

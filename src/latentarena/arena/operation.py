@@ -1,18 +1,25 @@
-"""What operators run beside the site: a worker."""
+"""What operators run beside the site: workers, backups, and teams from a shell."""
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
 
+from latentarena.arena.backup import Manifest, back_up, restore
 from latentarena.arena.evaluation import EVALUATE
 from latentarena.arena.objects import Objects
-from latentarena.arena.store import Database, Queue, Store
+from latentarena.arena.store import Database, Queue, Store, TeamDetails
+from latentarena.arena.web.logs import log_as_json
+from latentarena.arena.web.roster import read_roster
 from latentarena.arena.worker import PATIENCE, Worker
+from latentarena.errors import ConfigError, NotThere
 
-__all__ = ["work"]
+__all__ = ["add_teams", "bring_back", "new_token", "save", "teams", "work"]
+
+ACTOR = "shell"  # in the audit log
 
 
 def work(
@@ -27,8 +34,7 @@ def work(
     Returns:
         How many jobs were taken.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    log_as_json()
     database = Database(url)
     try:
         database.upgrade()
@@ -44,3 +50,66 @@ def work(
         return worker.run(once)
     finally:
         database.close()
+
+
+def save(url: str, objects: str, out: Path) -> Manifest:
+    """`back_up` by addresses.
+
+    Raises:
+        ConfigError: there is no database at the address.
+    """
+    with closing(_existing(url)) as database:
+        return back_up(database, Objects(objects), out)
+
+
+def bring_back(url: str, objects: str, folder: Path) -> Manifest:
+    """`restore` by addresses."""
+    with closing(Database(url)) as database:
+        return restore(folder, database, Objects(objects))
+
+
+def add_teams(url: str, roster: Path) -> dict[str, str]:
+    """Add the teams of a roster, a CSV of `team,member,email`; returns their tokens, which are nowhere else.
+
+    Raises:
+        ConfigError: there is no such file, or one line on what is wrong with it.
+    """
+    try:
+        content = roster.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{roster} cannot be read as UTF-8 text: {error}") from None
+    with closing(_existing(url)) as database:
+        store = Store(database)
+        known = [team.name for team in store.teams()]
+        return store.add_teams(list(read_roster(content, known).items()), ACTOR, datetime.now(UTC))
+
+
+def teams(url: str) -> list[TeamDetails]:
+    """All teams with their private members, by name."""
+    with closing(_existing(url)) as database:
+        return Store(database).teams()
+
+
+def new_token(url: str, team: str | None) -> str:
+    """A token for a team, by its name, in place of all it had; or one more for an organiser (None).
+
+    Raises:
+        NotThere: no such team.
+    """
+    with closing(_existing(url)) as database:
+        store, now = Store(database), datetime.now(UTC)
+        if team is None:
+            return store.new_token(None, ACTOR, ACTOR, now)
+        id_ = next((one.id for one in store.teams() if one.name == team), None)
+        if id_ is None:
+            raise NotThere(f"there is no team {team!r}; arena team list shows them")
+        store.revoke_tokens(id_, ACTOR, now)
+        return store.new_token(id_, team, ACTOR, now)
+
+
+def _existing(url: str) -> Database:
+    """A database that is there: SQLite would make an empty one of a slip of the pen."""
+    database = Database(url)
+    if database.file is not None and not database.file.is_file():
+        raise ConfigError(f"--db {url}: there is no file {database.file}")
+    return database

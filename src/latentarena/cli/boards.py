@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,10 @@ from latentarena.arena.board import Board
 from latentarena.arena.contest import Contest
 from latentarena.arena.names import plain_line
 from latentarena.arena.ranking import Placed
-from latentarena.arena.spreadsheet import Ranked
+from latentarena.arena.spreadsheet import Ranked, inert
+from latentarena.arena.store import TeamDetails
 
-__all__ = ["print_board", "print_ranked", "print_standing", "print_submission"]
+__all__ = ["print_board", "print_ranked", "print_standing", "print_submission", "print_teams", "print_tokens"]
 
 WIDTH = 110  # columns, where the output is no terminal
 
@@ -85,3 +89,17 @@ def print_submission(found: dict[str, Any]) -> None:
     page.print(escape("  ".join(word for word in words if word)))
     if found.get("reason"):
         page.print(escape(plain_line(str(found["reason"]), 500)), style="bold red")
+
+
+def print_tokens(tokens: Mapping[str, str]) -> None:
+    """Tokens by team as CSV, to be kept or mailed."""
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(["team", "token"])
+    rows.writerows((inert(name), token) for name, token in tokens.items())
+
+
+def print_teams(teams: Iterable[TeamDetails]) -> None:
+    """A line for each team: name, members, entries."""
+    page = Console(highlight=False, soft_wrap=True)
+    for one in teams:
+        page.print(escape(f"{one.name}: {', '.join(one.members) or 'no members'}; {one.submissions} handed in"))

@@ -13,6 +13,10 @@ app = typer.Typer()
 board_app = typer.Typer(
     no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode=None
 )
+team_app = typer.Typer(
+    no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode=None
+)
+app.add_typer(team_app, name="team", help="Teams and tokens of a site, for its organiser.")
 app.add_typer(board_app, name="board", help="Rank a table, or build a board that needs no server.")
 
 ContestOption = Annotated[
@@ -90,6 +94,66 @@ def worker(
 
 
 UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="Of the arena, such as https://arena.example.org.")]
+
+
+@app.command()
+def backup(
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New or empty; private names will be in it.")],
+    db: DatabaseOption = "sqlite:///arena.db",
+    objects: ObjectsOption = "objects",
+) -> None:
+    """Copy a site's database and files while it runs: one state of everything, with hashes."""
+    from latentarena.arena.operation import save
+
+    made = save(db, objects, out)
+    typer.echo(f"{sum(made.rows.values())} rows and {len(made.objects)} files -> {out}")
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="That arena backup made.")],
+    db: DatabaseOption = "sqlite:///arena.db",
+    objects: ObjectsOption = "objects",
+) -> None:
+    """Bring a backup into a new, empty database, SQLite or PostgreSQL."""
+    from latentarena.arena.operation import bring_back
+
+    made = bring_back(db, objects, folder)
+    typer.echo(f"{sum(made.rows.values())} rows and {len(made.objects)} files <- {folder}")
+
+
+@team_app.command("add")
+def team_add(
+    roster: Annotated[Path, typer.Argument(metavar="ROSTER.csv", help="Lines of team,member,email.")],
+    db: DatabaseOption = "sqlite:///arena.db",
+) -> None:
+    """Add teams; prints their tokens as CSV, this once."""
+    from latentarena.arena.operation import add_teams
+    from latentarena.cli.boards import print_tokens
+
+    print_tokens(add_teams(db, roster))
+
+
+@team_app.command("list")
+def team_list(db: DatabaseOption = "sqlite:///arena.db") -> None:
+    """List the teams with their members, which are private."""
+    from latentarena.arena.operation import teams
+    from latentarena.cli.boards import print_teams
+
+    print_teams(teams(db))
+
+
+@team_app.command("token")
+def team_token(
+    team: Annotated[str, typer.Argument(metavar="[TEAM]", help="By name; for an organiser unless given.")] = "",
+    db: DatabaseOption = "sqlite:///arena.db",
+) -> None:
+    """Make a token: for a team in place of all it had, or one more for an organiser. It is printed this once."""
+    from latentarena.arena.operation import new_token
+
+    typer.echo(new_token(db, team or None))
+
+
 UrlOption = Annotated[str, typer.Option("--to", metavar="URL", envvar="ARENA_URL", help="The arena; else ARENA_URL.")]
 TokenFileOption = Annotated[
     Path | None, typer.Option("--token-file", help="File that holds the token; else the variable ARENA_TOKEN.")

@@ -1,0 +1,65 @@
+"""What organisers and operators do from a shell."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from arena_parts import Parts, now
+from latentarena.arena.store import Database, Store
+
+Arena = Callable[..., "CompletedProcess[str]"]
+
+
+def test_a_roster_becomes_teams_with_tokens(arena: Arena, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'arena.db'}"
+    with closing(Database(url)) as database:
+        database.upgrade()
+        (tmp_path / "roster.csv").write_text("team,member,email\nAlpha,Ada,a@x.org\n-Beta,Bo,\nAlpha,Al,\n")
+        done = arena("team", "add", tmp_path / "roster.csv", "--db", url)
+        assert done.returncode == 0, done.stderr
+        rows = list(csv.DictReader(io.StringIO(done.stdout)))
+        assert [row["team"] for row in rows] == ["Alpha", "'-Beta"]  # no formula
+        store = Store(database)
+        found = store.identify(rows[0]["token"], now())
+        assert found is not None
+        assert found.team is not None
+        assert found.team.name == "Alpha"
+        listed = arena("team", "list", ARENA_DB=url)
+        assert listed.stdout.splitlines() == [
+            "-Beta: Bo; 0 handed in",
+            "Alpha: Ada <a@x.org>, Al; 0 handed in",
+        ]
+        token = arena("team", "token", "Alpha", "--db", url).stdout.strip()
+        assert store.identify(rows[0]["token"], now()) is None
+        assert store.identify(token, now()) is not None
+        organiser = store.identify(arena("team", "token", "--db", url).stdout.strip(), now())
+        assert organiser is not None
+        assert organiser.role == "organiser"
+        assert {line.actor for line in store.audit()} == {"shell"}
+
+
+def test_a_site_is_saved_and_brought_back_from_a_shell(arena: Arena, tmp_path: Path) -> None:
+    with closing(Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)) as parts:
+        parts.hand_in(parts.team(), "score")
+        places = ("--db", parts.url, "--objects", tmp_path / "objects")
+        done = arena("backup", tmp_path / "saved", *places)
+        assert done.returncode == 0, done.stderr
+        again = arena("restore", tmp_path / "saved", *places)
+        assert again.returncode == 2
+        assert again.stderr.startswith("arena: the database is not empty")
+        places = ("--db", f"sqlite:///{tmp_path / 'new.db'}", "--objects", tmp_path / "new")
+        assert arena("restore", tmp_path / "saved", *places).returncode == 0
+    with closing(Database(f"sqlite:///{tmp_path / 'new.db'}")) as database:
+        assert [one.state for one in Store(database).submissions()] == ["queued"]
+
+
+def test_a_database_that_is_not_there_is_named(arena: Arena, tmp_path: Path) -> None:
+    done = arena("backup", tmp_path / "out", "--db", f"sqlite:///{tmp_path / 'nowhere.db'}")
+    assert done.returncode == 2
+    assert "there is no file" in done.stderr
+    assert not (tmp_path / "nowhere.db").exists()
