@@ -18,6 +18,7 @@ from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.landlock import version
 from latentarena.sandbox.resident import resident
 from latentarena.sandbox.room import Room
+from latentarena.sandbox.uids import UIDS
 from latentarena.sandbox.wire import Frame
 
 BOXED = pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
@@ -235,3 +236,25 @@ def test_tier_0_is_ended_in_time() -> None:
     with pytest.raises(SandboxError, match=r"no answer to 'try' within 1\.5 s"):
         room.call(Frame("try", {"scripts": {"loop": "while True: pass"}}))
     assert psutil.Process().children() == []
+
+
+@pytest.mark.skipif(standing().tier < 2, reason=f"one user id per box needs tier 2: {standing().reason}")
+def test_two_boxes_have_two_users_and_neither_is_root() -> None:
+    script = {"scripts": {"it": "assert False, f'{os.getuid()} {os.geteuid()} {os.getgid()} {os.getgroups()}'"}}
+    with Box("probe", limits=Limits(), least=2) as one, Box("probe", limits=Limits(), least=2) as other:
+        found = [box.call("try", script)[0]["it"] for box in (one, other)]
+    users = [int(line.split()[0]) for line in found]
+    assert users[0] != users[1]
+    assert found == [f"{user} {user} {user} []" for user in users]
+    assert set(users) <= set(UIDS)
+
+
+@BOXED
+def test_a_limit_of_memory_holds_while_arrays_of_that_size_pass() -> None:
+    limits = Limits(memory=256 << 20, output=64 << 20)
+    with Box("echo", limits=limits, least=1) as box:
+        sent = np.random.default_rng(0).integers(0, 255, 48 << 20, np.uint8)
+        np.testing.assert_array_equal(box.call("echo", {}, {"x": sent})[1]["x"], sent)
+        with pytest.raises(SandboxError, match="needed more than 256 MiB") as caught:
+            box.call("echo", {}, {"x": sent[: 8 << 20], "y": np.zeros(400 << 20, np.uint8)})
+        assert caught.value.reason == "memory"

@@ -76,6 +76,6 @@ def _system() -> Iterator[str]:
 def shown() -> list[str]:
     """The paths that a program needs besides the system's libraries, at the paths that they have outside."""
     home = sys.base_prefix
-    folders = [sysconfig.get_path("stdlib"), *(f"{home}/{name}" for name in ("lib", "lib64"))]
-    interpreter = [PYTHON, *(folder for folder in folders if not folder.startswith(LIBRARIES))]
-    return [*HOST, *interpreter, *import_folders()[1:], str(HOME)]
+    folders = [f"{home}/lib", f"{home}/lib64", sysconfig.get_path("stdlib"), *import_folders()[1:], str(HOME)]
+    needed = [folder for folder in folders if not folder.startswith((*LIBRARIES, f"{home}/lib/", f"{home}/lib64/"))]
+    return [*HOST, PYTHON, *needed]

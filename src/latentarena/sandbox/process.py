@@ -18,6 +18,7 @@ from typing import IO, Self
 from latentarena.errors import SandboxError
 from latentarena.sandbox import seccomp
 from latentarena.sandbox.cgroup import Group
+from latentarena.sandbox.resident import family
 
 __all__ = ["Process", "bwrap", "hold"]
 
@@ -67,7 +68,8 @@ class Process:
             walls: arguments of bubblewrap.
             command: what to run behind them.
             inherited: descriptors that the walls speak of.
-            group: where every process of the box counts, put there before the command has run a single instruction.
+            group: where every process of the box counts from the end of this call on. To move a process takes the kernel
+                some milliseconds, in which the command may start already: it has to wait for a first request.
 
         Raises:
             SandboxError: bubblewrap gives up; its own words.
@@ -77,23 +79,26 @@ class Process:
         assert program is not None
         with ExitStack() as stack:
             told_here, told = _pipe(stack)
-            gate, gate_here = _pipe(stack)
             rules = hold(seccomp.program(machine), stack)
-            fds = ("--info-fd", str(told.fileno()), "--block-fd", str(gate.fileno()), "--seccomp", str(rules))
-            passed = (told.fileno(), gate.fileno(), rules, *inherited)
+            fds = ("--info-fd", str(told.fileno()), "--seccomp", str(rules))
+            passed = (told.fileno(), rules, *inherited)
             outer = _started([program, *walls, *fds, "--", *command], passed)
             told.close()
             try:
                 init = int(json.loads(_all_of(told_here))["child-pid"])
-                if group:
-                    group.add(init)
-                gate_here.write(b"1")
-                return cls(outer, init)
+                process = cls(outer, init)
             except (OSError, ValueError, KeyError):
                 outer.kill()
                 _, log = outer.communicate()
                 words = log.decode(errors="replace").split("\n")[0].strip()
                 raise SandboxError(f"a box did not start: {words or 'bubblewrap ended at once'}", "start") from None
+            try:
+                if group:
+                    _gather(group, init)
+            except OSError as error:
+                process.end()
+                raise SandboxError(f"a box did not start: its control group: {error.strerror}", "start") from None
+            return process
 
     @property
     def pipes(self) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
@@ -134,6 +139,14 @@ class Process:
         os.close(self.handle)
         _adopt(-1)
         return self._status
+
+
+def _gather(group: Group, init: int) -> None:
+    """Put a process into a group and what it has started before; what it starts afterwards is there by birth."""
+    with suppress(ProcessLookupError):  # it has ended, and the first call will say so
+        group.add(init)
+        for pid in family(init) - group.processes():
+            group.add(pid)
 
 
 def _started(command: Sequence[str], passed: Sequence[int]) -> subprocess.Popen[bytes]:

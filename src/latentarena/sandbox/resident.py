@@ -6,20 +6,25 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["resident"]
+__all__ = ["family", "resident"]
 
 
 def resident(root: int) -> int:
     """Bytes in memory of a process and all that descend from it; pages that some of them share count once."""
+    return sum(_share(Path("/proc", str(pid))) for pid in family(root))
+
+
+def family(root: int) -> set[int]:
+    """A process and all that descend from it."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             with suppress(OSError, ValueError, IndexError):
                 parents[int(name)] = int(Path("/proc", name, "stat").read_text().rpartition(")")[2].split()[1])
-    family = {root}
-    while more := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= more
-    return sum(_share(Path("/proc", str(pid))) for pid in family)
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
 
 
 def _share(process: Path) -> int:

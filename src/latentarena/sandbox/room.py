@@ -129,7 +129,7 @@ class Room:
             "rlimits": limits,
             "imports": import_folders(),
             "threads": self.limits.threads,
-            "output": self.limits.output,
+            "memory": self.limits.memory,
         }
         return [PYTHON, "-I", "-S", "-B", "-u", boot.__file__, json.dumps(settings)]
 

@@ -46,7 +46,7 @@ def talk(
         Flood: too much log.
     """
     requests, answers, log = (pipe.fileno() for pipe in pipes)
-    sending, reading, logged = _send(requests, request), _receive(answers, most), 0
+    sending, reading, logged, looked = _send(requests, request), _receive(answers, most), 0, time.monotonic()
     with selectors.DefaultSelector() as ready:
         ready.register(answers, selectors.EVENT_READ)
         if ready.select(0):
@@ -67,7 +67,9 @@ def talk(
                         raise Flood
                     if not piece:
                         ready.unregister(log)
-            look()
+            if time.monotonic() - looked > GLANCE:
+                look()
+                looked = time.monotonic()
     raise TimeoutError
 
 
