@@ -33,10 +33,10 @@ def _runner() -> int | None:
 class PostgresServer:
     """One cluster; `kill` ends it as a power cut does, `start` brings it back."""
 
-    def __init__(self, home: Path) -> None:
-        """Make the cluster and start it."""
+    def __init__(self, home: Path, within: Path | None = None) -> None:
+        """Make the cluster in a folder of its own and start it."""
         self._home, self._user = home, _runner()
-        self.folder = Path(tempfile.mkdtemp(prefix="arena-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="arena-pg-", dir=within))
         os.chown(self.folder, self._user or 0, -1)
         self._data = self.folder / "data"
         options = ["-U", "arena", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", str(self._data)]

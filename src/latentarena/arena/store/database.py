@@ -25,6 +25,7 @@ PATIENCE = 5.0  # seconds that a transaction waits for another one
 POOL = 8  # connections
 WRITES = "writes"  # execution option: whether a transaction takes SQLite's only write lock at once
 FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_SHMSIZE")
+BUSY = ("55P03", "57014", "40001", "40P01", "53300", "57P03")  # PostgreSQL's codes: no lock in time, and the like
 UPGRADE_LOCK = 0x6C617465  # any number: PostgreSQL's advisory lock around migrations
 
 
@@ -59,7 +60,7 @@ class Database:
                 max_overflow=0,
                 pool_timeout=PATIENCE,
                 pool_pre_ping=not self.sqlite,
-                connect_args={"timeout": PATIENCE} if self.sqlite else {"connect_timeout": int(PATIENCE)},
+                connect_args={"timeout": PATIENCE} if self.sqlite else _limits(),
             )
         except (ArgumentError, NoSuchModuleError):
             raise ConfigError("--db is no database URL; give sqlite:///FILE or postgresql://HOST/NAME") from None
@@ -90,7 +91,8 @@ class Database:
         with _explained(), self.engine.connect() as connection:
             connection = connection.execution_options(**{WRITES: True})
             with connection.begin():
-                if not self.sqlite:
+                if not self.sqlite:  # another process may be at it, and it may take its time
+                    connection.execute(text("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0"))
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
                 command.upgrade(_alembic(connection), revision)
 
@@ -123,6 +125,13 @@ def _alembic(connection: Any) -> AlembicConfig:
     return config
 
 
+def _limits() -> dict[str, Any]:
+    """How long PostgreSQL may take to connect, for a lock, and for a statement."""
+    milliseconds = round(1000 * PATIENCE)
+    options = f"-c lock_timeout={milliseconds} -c statement_timeout={6 * milliseconds}"
+    return {"connect_timeout": max(1, round(PATIENCE)), "options": options}
+
+
 def _configure_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver's guesses
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
@@ -153,7 +162,7 @@ def _translated(error: DBAPIError) -> StoreError:
     state = getattr(original, "sqlstate", None) or ""
     if name.startswith(FULL) or state in ("53100", "53200"):
         return StorageFull("the database's disk is full; free some space, what is there is kept")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or state in ("55P03", "40001", "40P01", "53300", "57P03"):
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or state in BUSY:
         return StoreBusy("the database is busy; try again soon")
     lost = isinstance(error, OperationalError) and not isinstance(original, sqlite3.Error)
     if error.connection_invalidated or lost:
