@@ -2,8 +2,8 @@
 
     python benchmarks/sandbox.py [--docs DIR] [--runs 60]
 
-Run it as root on a quiet machine. Runs in a box and runs without one take turns, so that both meet the same load. The exit
-status is the number of promises that were missed.
+Run it as root on a quiet machine. Runs in a box and runs without one take turns, so that both meet the same load. The
+exit status is the number of promises that were missed.
 """
 
 from __future__ import annotations
@@ -141,6 +141,8 @@ def page(found: dict[str, object], here: Standing) -> str:
     costs, left = found["cost"], found["left"]
     assert isinstance(costs, dict)
     assert isinstance(left, dict)
+    low, high = costs["quartiles"]
+    rows = {name: [f"{row[kind]:.1f}" for kind in ("open", "boxed")] for name, row in costs["steps"].items()}
     steps = {
         "start": "start (until the program can be asked)",
         "first": "first answer (the interpreter and numpy start)",
@@ -157,8 +159,8 @@ def page(found: dict[str, object], here: Standing) -> str:
         f"Machine: {found['machine']}; {found['versions']}. Load average {found['load']}. Tier {here.tier}"
         f" (not higher: {here.reason}).",
         "",
-        f"- **What a box adds: {costs['overhead']:.1f} ms** (median of {found['runs']} pairs of runs with and without a box;"
-        f" quartiles {costs['quartiles'][0]:.1f} and {costs['quartiles'][1]:.1f} ms). Promised: at most {OVERHEAD:g} ms.",
+        f"- **What a box adds: {costs['overhead']:.1f} ms** (median of {found['runs']} pairs of runs with and without"
+        f" one; quartiles {low:.1f} and {high:.1f} ms). Promised: at most {OVERHEAD:g} ms.",
         f"- After {found['runs']} boxes whose programs leave daemons behind there are left: "
         + ", ".join(f"{count} {name}" for name, count in left.items())
         + ".",
@@ -169,7 +171,7 @@ def page(found: dict[str, object], here: Standing) -> str:
         "",
         "| step | without a box (ms) | in a box (ms) |",
         "|---|---:|---:|",
-        *(f"| {words} | {costs['steps'][name]['open']:.1f} | {costs['steps'][name]['boxed']:.1f} |" for name, words in steps.items()),
+        *(f"| {words} | {' | '.join(rows[name])} |" for name, words in steps.items()),
         "",
         "## Attempts to escape that decide the tier",
         "",
@@ -192,7 +194,7 @@ def main() -> int:
     here = standing()
     found: dict[str, object] = {
         "machine": machine(),
-        "versions": ", ".join(f"{name} {versions()[name]}" for name in ("python", "numpy")) + f", Linux {os.uname().release}",
+        "versions": f"Python {versions()['python']}, numpy {versions()['numpy']}, Linux {os.uname().release}",
         "runs": chosen.runs,
         "kills": 5,
         "tier": here.tier,

@@ -68,8 +68,8 @@ class Process:
             walls: arguments of bubblewrap.
             command: what to run behind them.
             inherited: descriptors that the walls speak of.
-            group: where every process of the box counts from the end of this call on. To move a process takes the kernel
-                some milliseconds, in which the command may start already: it has to wait for a first request.
+            group: where every process of the box counts from the end of this call on. To move a process takes the
+                kernel some milliseconds, in which the command may start: it waits for a first request in any case.
 
         Raises:
             SandboxError: bubblewrap gives up; its own words.

@@ -129,7 +129,6 @@ class Room:
             "rlimits": limits,
             "imports": import_folders(),
             "threads": self.limits.threads,
-            "memory": self.limits.memory,
         }
         return [PYTHON, "-I", "-S", "-B", "-u", boot.__file__, json.dumps(settings)]
 
