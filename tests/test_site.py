@@ -182,7 +182,7 @@ def test_pictures_are_drawn_anew_or_left_out(tmp_path: Path) -> None:
     [
         (["marco", "mаrco"], "look alike; rename one of them"),
         (["a\u200bb"], "invisible or reordering character U+200B"),
-        ([], "holds no evaluated bundle"),
+        ([".hidden"], "holds no evaluated bundle"),
     ],
 )
 def test_folders_that_cannot_be_a_board_are_one_line(names: list[str], words: str, tmp_path: Path) -> None:
@@ -195,6 +195,12 @@ def test_folders_that_cannot_be_a_board_are_one_line(names: list[str], words: st
     assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="is no folder"):
         read_folder(home / "absent", OPEN)
+
+
+def test_nobody_has_entered_yet(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    assert "site ->" in build(tmp_path / "in", tmp_path / "site")
+    assert any("No entry is ranked yet" in text for text in Page((tmp_path / "site" / "index.html").read_text()).text)
 
 
 def test_a_bundle_s_own_card_is_no_score_card_and_serves_the_rules(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from latentarena import __version__
 from latentarena.arena.board import Board, Line, make_board
 from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
+from latentarena.arena.intake import REFUSED
 from latentarena.arena.names import clean_name, looks_like, plain_line, slug
 from latentarena.arena.pages import STATIC, environment
 from latentarena.arena.spreadsheet import board_csv
@@ -34,7 +35,7 @@ __all__ = ["Evaluated", "build_site", "read_folder"]
 CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `arena check` call it
 BUNDLE_CARDS = ("bundle/card.json", "card.json")
 REPORTS = ("report.html", "card.html")
-LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
+LARGEST = {".txt": 1 << 12, ".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
 WIDEST = 4096  # pixels of a picture's side
 
 
@@ -54,7 +55,7 @@ class Evaluated:
 
 
 def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[Evaluated]:
-    """Every evaluated bundle below a folder: `TEAM/` or `TEAM/ENTRY/`, each with a score card.
+    """Every evaluated bundle below a folder: `TEAM/` or `TEAM/ENTRY/`, each with a score card or the reason why not.
 
     Args:
         folder: what to look through, two levels deep.
@@ -78,7 +79,7 @@ def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[
             teams.append(team)
         taken = {one.entry.id for one in found}
         found.append(_evaluated(home, path, team, taken, contest, verified))
-    if not found:
+    if not found and any(folder.iterdir()):  # an empty folder is a board that nobody has entered yet
         raise ConfigError(f"{folder} holds no evaluated bundle; each is a folder with a {' or '.join(CARDS)}")
     return found
 
@@ -86,7 +87,7 @@ def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[
 def _homes(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
-            if _card_file(path) is not None:
+            if _is_entry(path):
                 yield path
             else:
                 yield from (one for one in sorted(path.iterdir()) if _is_entry(one))
@@ -94,7 +95,7 @@ def _homes(folder: Path) -> Iterator[Path]:
 
 def _is_entry(path: Path) -> bool:
     hidden = path.is_symlink() or path.name.startswith(".")
-    return not hidden and path.is_dir() and _card_file(path) is not None
+    return not hidden and path.is_dir() and (_card_file(path) is not None or _content(path, REFUSED) is not None)
 
 
 def _card_file(home: Path) -> Path | None:
@@ -117,6 +118,10 @@ def _content(home: Path, name: str) -> bytes | None:
 def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Contest, verified: bool) -> Evaluated:
     wanted = slug("-".join(path.parts))
     entry_id = next(one for one in (wanted, *(f"{wanted}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+    reason = _content(home, REFUSED)
+    if reason is not None:
+        said = plain_line(reason.decode(errors="replace"))
+        return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=f"it could not be evaluated: {said}"))
     picture = _picture(_content(home, "samples.png"))
     file = _card_file(home)
     try:

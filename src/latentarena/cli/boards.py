@@ -15,12 +15,21 @@ from rich.table import Table
 
 from latentarena.arena.board import Board
 from latentarena.arena.contest import Contest
+from latentarena.arena.intake import Outcome
 from latentarena.arena.names import plain_line
 from latentarena.arena.ranking import Placed
 from latentarena.arena.spreadsheet import Ranked, inert
 from latentarena.arena.store import TeamDetails
 
-__all__ = ["print_board", "print_ranked", "print_standing", "print_submission", "print_teams", "print_tokens"]
+__all__ = [
+    "print_board",
+    "print_outcomes",
+    "print_ranked",
+    "print_standing",
+    "print_submission",
+    "print_teams",
+    "print_tokens",
+]
 
 WIDTH = 110  # columns, where the output is no terminal
 
@@ -103,3 +112,16 @@ def print_teams(teams: Iterable[TeamDetails]) -> None:
     page = Console(highlight=False, soft_wrap=True)
     for one in teams:
         page.print(escape(f"{one.name}: {', '.join(one.members) or 'no members'}; {one.submissions} handed in"))
+
+
+def print_outcomes(outcomes: Iterable[Outcome], many: int) -> int:
+    """What became of each bundle, as it becomes known; how many were refused."""
+    page = Console(soft_wrap=True, highlight=False)
+    refused = 0
+    for number, one in enumerate(outcomes, 1):
+        said = f"[bold red]refused[/]: {escape(one.refused)}" if one.refused else "evaluated"
+        page.print(f"{number}/{many}  {escape(plain_line(one.entry))}: {said}")
+        refused += bool(one.refused)
+    if not many:
+        page.print("no bundle to check")
+    return refused

@@ -64,6 +64,44 @@ def board_build(
     print_board(build_site(read_folder(folder, rules, verified), rules, out), out)
 
 
+@board_app.command("check")
+def board_check(
+    entries: Annotated[Path, typer.Argument(metavar="ENTRIES", help="Folder of TEAM/ENTRY bundles in a repository.")],
+    contest: ContestOption = "open",
+    since: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="Only bundles that changed since this commit.")
+    ] = None,
+    tolerant: Annotated[
+        bool, typer.Option("--tolerant", help="Put refused bundles on the board with the reason, and exit with 0.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder for what `arena board build` takes.")] = Path("evaluated"),
+) -> None:
+    """Evaluate the bundles of a repository, each in a process of its own; the exit status is 1 where one is refused."""
+    from latentarena.arena.contest import load_contest
+    from latentarena.arena.intake import changed_since, evaluate_entries, find_bundles
+    from latentarena.cli.boards import print_outcomes
+
+    rules = load_contest(contest)
+    homes = find_bundles(entries) if since is None else sorted(changed_since(entries, since))
+    refused = print_outcomes(evaluate_entries(entries, homes, rules, out), len(homes))
+    if refused and not tolerant:
+        raise typer.Exit(1)
+
+
+@board_app.command("init")
+def board_init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Empty or absent, but for a .git.")],
+    contest: ContestOption = "open",
+) -> None:
+    """Start a repository in which pull requests carry bundles and the board is published from main."""
+    from latentarena import __version__
+    from latentarena.arena.contest import contest_file
+    from latentarena.arena.intake import start_repository
+
+    for path in start_repository(folder, contest_file(contest), __version__):
+        typer.echo(f"wrote {path}")
+
+
 DatabaseOption = Annotated[
     str,
     typer.Option(
