@@ -16,7 +16,8 @@ import latentarena
 HOME = Path(latentarena.__file__).parent
 LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"errors", "registry", "files", "config", "randomness", "facts"},
-    {"data", "sandbox", "gates"},
+    {"data", "gates"},
+    {"sandbox"},
     {"autoencoder"},
     {"latents"},
     {"process", "backbone"},

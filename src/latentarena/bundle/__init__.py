@@ -1,8 +1,9 @@
 """Bundles: what a model is outside the lab."""
 
+from latentarena.bundle.boxed import boxed_of, load_boxed
 from latentarena.bundle.export import export_bundle, export_modules
 from latentarena.bundle.legacy import AnyModel, JudgedBundle, LegacyBundle, LegacyModel, is_legacy, load_legacy
-from latentarena.bundle.native import Bundle, BundleCard, Curve, Provenance, load_bundle, save_bundle
+from latentarena.bundle.native import Bundle, BundleCard, Curve, Provenance, load_bundle, native_of, save_bundle
 from latentarena.bundle.portable import (
     AnyBundle,
     PortableBundle,
@@ -27,12 +28,15 @@ __all__ = [
     "PortableModel",
     "Provenance",
     "Sampler",
+    "boxed_of",
     "export_bundle",
     "export_modules",
     "is_legacy",
     "load_any",
+    "load_boxed",
     "load_bundle",
     "load_legacy",
     "load_portable",
+    "native_of",
     "save_bundle",
 ]

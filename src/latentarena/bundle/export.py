@@ -18,6 +18,7 @@ from latentarena.bundle.portable import (
     PortableCard,
     PortableModel,
     Sampler,
+    Sessions,
     load_portable,
     parameters_of,
 )
@@ -193,7 +194,7 @@ def _export(
             graph: check_graph(content, *card.ports(graph), f"{graph} of {card.name!r}")
             for graph, content in contents.items()
         }
-        model = PortableModel(card, contents)
+        model = PortableModel(card, Sessions(card, contents))
         for graph, module in modules.items():
             for rows in (ROWS, 1):
                 found = getattr(model, graph)(*(part[:rows].cpu() for part in _examples(card, graph, module)))

@@ -16,18 +16,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from latentarena.bundle.reading import CARD, NATIVE, is_portable, read_card, read_file
+from latentarena.bundle.reading import CARD, NATIVE, is_portable, part, read_card, read_files
 from latentarena.config import Config, validate
 from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest, make_folder, write_atomically, write_text
-from latentarena.gates import check_tensors
+from latentarena.gates import Files, check_tensors
 from latentarena.latents import LatentStatistics, Precision
 from latentarena.train.checkpoint import mismatch
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import SamplingConfig
 
-__all__ = ["WEIGHTS", "Bundle", "BundleCard", "Curve", "Provenance", "load_bundle", "save_bundle"]
+__all__ = ["WEIGHTS", "Bundle", "BundleCard", "Curve", "Provenance", "load_bundle", "native_of", "save_bundle"]
 
 WEIGHTS = "weights.safetensors"
 
@@ -162,21 +162,30 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
     return load_bundle(folder)
 
 
-def load_bundle(folder: Path) -> Bundle:
-    """Read, check and build a bundle.
+def load_bundle(path: Path) -> Bundle:
+    """Read, check and build a bundle from its folder or zip file.
 
     Raises:
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, wrong hash, tensors that
             are missing, extra, of another shape or type, values that are not finite.
     """
-    card_bytes, raw = read_card(folder)
+    return native_of(read_files(path), path)
+
+
+def native_of(files: Files, folder: Path) -> Bundle:
+    """A bundle from the content of its files; `folder` is what messages call the place they lie in.
+
+    Raises:
+        BundleError: as `load_bundle` does.
+    """
+    raw = read_card(files, folder)
     if is_portable(raw):
         raise BundleError(f"{folder / CARD}: a portable bundle, whose parts cannot be taken apart; give a native one")
     try:
         card = validate(BundleCard, raw, str(folder / CARD))
     except ArenaError as error:
         raise BundleError(str(error)) from None
-    content = read_file(folder / WEIGHTS, NATIVE)
+    content = part(files, WEIGHTS, folder, NATIVE)
     try:
         with torch.device("meta"):  # shapes alone: a card cannot make us allocate what its weights do not hold
             blueprint = LatentModel(card.architecture)
@@ -191,7 +200,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder / WEIGHTS} does not have the hash that {CARD} declares; the two are not one bundle")
     model = LatentModel(card.architecture)
     model.load_state_dict(tensors)
-    return Bundle(card, model.eval().requires_grad_(False), digest(card_bytes, content), {WEIGHTS: len(content)})
+    return Bundle(card, model.eval().requires_grad_(False), digest(files[CARD], content), {WEIGHTS: len(content)})
 
 
 def _fitting(blueprint: LatentModel, content: bytes, path: Path) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from onnxruntime import InferenceSession
@@ -19,26 +19,31 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from latentarena.bundle.native import Bundle, Provenance, load_bundle
-from latentarena.bundle.reading import CARD, is_portable, read_card, read_file
-from latentarena.bundle.runtime import open_session, run
+from latentarena.bundle.reading import CARD, is_portable, part, read_card, read_files
 from latentarena.config import Config, validate
 from latentarena.data import DataConfig
-from latentarena.errors import ArenaError, BundleError
+from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
-from latentarena.gates import GraphFacts, Port, check_graph
+from latentarena.gates import Files, GraphFacts, Port, check_graph
 from latentarena.gates.cost import inferred, multiply_adds
 from latentarena.gates.graph import parse
 from latentarena.latents import Precision
 from latentarena.randomness import normal_rows
+from latentarena.sandbox.runtime import open_session, run
+from latentarena.sandbox.wire import Array
 
 __all__ = [
     "GRAPHS",
     "AnyBundle",
+    "Graphs",
     "Hashes",
     "PortableBundle",
     "PortableCard",
     "PortableModel",
     "Sampler",
+    "Sessions",
+    "bundled",
+    "declared",
     "load_any",
     "load_portable",
     "parameters_of",
@@ -124,9 +129,23 @@ class PortableCard(Config):
             return [Port("noise", "float32", self.noise), *labels], images
         return ([images], latents) if graph == "encode" else ([latents], images)
 
+    def called(self, graph: str) -> str:
+        """What messages call a graph."""
+        return f"{graph}.onnx of {self.name!r}"
 
-class PortableModel:
-    """The three graphs as functions of tensors on the CPU, with as many threads as torch has when they are called."""
+
+class Graphs(Protocol):
+    """What runs the three graphs, wherever that is."""
+
+    def run(self, graph: str, inputs: Mapping[str, Array], threads: int) -> Array:
+        """The output of a graph, float32, for inputs of some rows each."""
+
+    def multiply_adds(self) -> int | None:
+        """Of one sample, from noise to image; None where the graph does not tell."""
+
+
+class Sessions:
+    """The graphs in this process: for bundles of one's own."""
 
     def __init__(self, card: PortableCard, contents: Mapping[str, bytes]) -> None:
         """Keep the files; nothing is run before it is asked for.
@@ -135,8 +154,32 @@ class PortableModel:
             card: says what they are.
             contents: by the graph's name.
         """
-        self.card, self._contents = card, contents
+        self._card, self._contents = card, contents
         self._sessions: dict[tuple[str, int], InferenceSession] = {}
+
+    def run(self, graph: str, inputs: Mapping[str, Array], threads: int) -> Array:
+        """See `Graphs`.
+
+        Raises:
+            BundleError: it cannot be run, or gives something else.
+        """
+        key, what = (graph, threads), self._card.called(graph)
+        if key not in self._sessions:
+            self._sessions[key] = open_session(self._contents[graph], threads, what)
+        return run(self._sessions[key], inputs, self._card.ports(graph)[1].row, what)
+
+    def multiply_adds(self) -> int | None:
+        """See `Graphs`."""
+        graph = parse(self._contents["generate"], "generate.onnx")
+        return multiply_adds(graph, inferred(graph))
+
+
+class PortableModel:
+    """The three graphs as functions of tensors on the CPU, with as many threads as torch has when they are called."""
+
+    def __init__(self, card: PortableCard, graphs: Graphs) -> None:
+        """What `card` says of the graphs, and what runs them."""
+        self.card, self._graphs = card, graphs
 
     @property
     def conditional(self) -> bool:
@@ -161,8 +204,7 @@ class PortableModel:
     @cached_property
     def multiply_adds(self) -> int | None:
         """Of one sample, from noise to image; None where the graph does not tell."""
-        graph = parse(self._contents["generate"], "generate.onnx")
-        return multiply_adds(graph, inferred(graph))
+        return self._graphs.multiply_adds()
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents (N, *latent) of images (N, C, H, W)."""
@@ -186,20 +228,13 @@ class PortableModel:
         return normal_rows(n, self.noise_shape, seed, purpose)
 
     def _run(self, graph: str, inputs: dict[str, Tensor]) -> Tensor:
-        session, what = self._session(graph), f"{graph}.onnx of {self.card.name!r}"
-        names, row = sorted(inputs), self.card.ports(graph)[1].row
+        names, threads = sorted(inputs), torch.get_num_threads()
         chunks = zip(*(torch.split(inputs[name], CHUNK) for name in names), strict=True)
         parts = []
         for chunk in chunks:
             arrays = {name: rows.detach().cpu().numpy() for name, rows in zip(names, chunk, strict=True)}
-            parts.append(torch.from_numpy(run(session, arrays, row, what)))
+            parts.append(torch.from_numpy(self._graphs.run(graph, arrays, threads)))
         return torch.cat(parts)
-
-    def _session(self, graph: str) -> InferenceSession:
-        key = graph, torch.get_num_threads()
-        if key not in self._sessions:
-            self._sessions[key] = open_session(self._contents[graph], key[1], f"{graph}.onnx of {self.card.name!r}")
-        return self._sessions[key]
 
 
 @dataclass(frozen=True)
@@ -233,40 +268,65 @@ def parameters_of(facts: Mapping[str, GraphFacts]) -> dict[str, int]:
     return {part: sum(size * times for (_, size), times in tensors.items()) for part, tensors in parts.items()}
 
 
-def load_portable(folder: Path) -> PortableBundle:
-    """Read and check a portable bundle; nothing in it is run.
+def load_portable(path: Path) -> PortableBundle:
+    """Read and check a portable bundle of one's own, from its folder or zip file; nothing in it is run.
 
     Raises:
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, no ONNX, files that are missing
             or extra, wrong hash, whatever `check_graph` refuses, miscounted parameters.
     """
-    card_bytes, raw = read_card(folder)
-    try:
-        card = validate(PortableCard, raw, str(folder / CARD))
-    except ArenaError as error:
-        raise BundleError(str(error)) from None
-    paths = {name: folder / f"{name}.onnx" for name in GRAPHS}
-    contents = {name: read_file(path, HINT) for name, path in paths.items()}
-    extra = sorted({path.name for path in folder.iterdir()} - {CARD, *(path.name for path in paths.values())})
+    known = {CARD, *(f"{graph}.onnx" for graph in GRAPHS)}
+    extra = sorted({file.name for file in path.iterdir()} - known) if path.is_dir() else []
     if extra:
-        raise BundleError(f"{folder / extra[0]} is no part of a bundle: {HINT}; take it away")
-    facts = {}
-    for name, path in paths.items():
-        if digest(contents[name]) != getattr(card.hashes, name):
-            raise BundleError(f"{path} does not have the hash that {CARD} declares; the two are not one bundle")
-        facts[name] = check_graph(contents[name], *card.ports(name), str(path))
+        raise BundleError(f"{path / extra[0]} is no part of a bundle: {HINT}; take it away")
+    return _portable_of(read_files(path), path)
+
+
+def _portable_of(files: Files, folder: Path) -> PortableBundle:
+    card, contents = declared(files, folder)
+    checked = {name: check_graph(contents[name], *card.ports(name), str(folder / f"{name}.onnx")) for name in GRAPHS}
+    return bundled(card, Sessions(card, contents), checked, files, folder)
+
+
+def declared(files: Files, folder: Path) -> tuple[PortableCard, dict[str, bytes]]:
+    """The card of a portable bundle and the files that it names, by graph; `folder` is where messages say they lie.
+
+    Raises:
+        BundleError: the card is none, or a file is missing or is not the one that it names.
+    """
+    try:
+        card = validate(PortableCard, read_card(files, folder), str(folder / CARD))
+    except ConfigError as error:
+        raise BundleError(str(error)) from None
+    contents = {name: part(files, f"{name}.onnx", folder, HINT) for name in GRAPHS}
+    for name, content in contents.items():
+        if digest(content) != getattr(card.hashes, name):
+            raise BundleError(
+                f"{folder / f'{name}.onnx'} does not have the hash that {CARD} declares; the two are not one bundle"
+            )
+    return card, contents
+
+
+def bundled(
+    card: PortableCard, graphs: Graphs, facts: Mapping[str, GraphFacts], files: Files, folder: Path
+) -> PortableBundle:
+    """A bundle of checked parts.
+
+    Raises:
+        BundleError: the card has counted other parameters than `facts`, the findings by graph, have.
+    """
     found = parameters_of(facts)
     if card.parameters != found:
         raise BundleError(f"{folder / CARD}: parameters = {card.parameters}, but the files hold {found}")
-    model = PortableModel(card, contents)
-    sizes = {paths[name].name: len(content) for name, content in contents.items()}
-    return PortableBundle(card, model, digest(card_bytes, *contents.values()), sizes)
+    contents = {f"{name}.onnx": files[f"{name}.onnx"] for name in GRAPHS}
+    sizes = {name: len(content) for name, content in contents.items()}
+    return PortableBundle(card, PortableModel(card, graphs), digest(files[CARD], *contents.values()), sizes)
 
 
-def load_any(folder: Path) -> AnyBundle:
-    """Read and check a bundle of either form, as its card says.
+def load_any(path: Path) -> AnyBundle:
+    """Read and check a bundle of one's own, of either form, as its card says.
 
     Raises:
         BundleError: naming the file and what is wrong with it.
     """
-    return load_portable(folder) if is_portable(read_card(folder)[1]) else load_bundle(folder)
+    return load_portable(path) if is_portable(read_card(read_files(path), path)) else load_bundle(path)

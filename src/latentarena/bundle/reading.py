@@ -1,4 +1,4 @@
-"""Reading the files of a bundle, whatever its form; each fault is one line that names the file."""
+"""Reading the files of a bundle of one's own, whatever its form; each fault is one line that names the file."""
 
 from __future__ import annotations
 
@@ -6,38 +6,62 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.errors import BundleError
-from latentarena.gates.card import LARGEST_CARD, check_card
+from latentarena.gates import Files, check_card, open_archive
+from latentarena.gates.archive import NAMES
+from latentarena.gates.card import LARGEST_CARD
 
-__all__ = ["CARD", "NATIVE", "is_portable", "read_card", "read_file"]
+__all__ = ["CARD", "NATIVE", "is_portable", "part", "read_card", "read_files"]
 
 CARD = "card.json"
-NATIVE = f"a bundle is a folder of {CARD} and weights.safetensors"
+NATIVE = f"a bundle is a folder of {CARD} and weights.safetensors, or a zip file of them"
 
 
-def read_file(path: Path, hint: str, limit: int | None = None) -> bytes:
-    """A file's content.
-
-    Raises:
-        BundleError: it cannot be read, with `hint` as what a bundle is, or is larger than `limit` bytes.
-    """
-    try:
-        if limit is not None and path.stat().st_size > limit:
-            raise BundleError(f"{path} is larger than {limit} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}; {hint}") from None
-
-
-def read_card(folder: Path) -> tuple[bytes, Any]:
-    """The card as bytes and as plain data.
+def read_files(path: Path) -> Files:
+    """The files of a bundle by name: of a zip file once the gate has let it through, of a folder as they are.
 
     Raises:
-        BundleError: it cannot be read, is too large, or is not strict JSON: see `check_card`.
+        BundleError: they cannot be read, there is no card, or it is too large.
     """
-    content = read_file(folder / CARD, f"{NATIVE}, or of {CARD} and ONNX files", LARGEST_CARD)
-    return content, check_card(content, str(folder / CARD))
+    if path.is_file():
+        return open_archive(path)
+    files = {}
+    for name in NAMES:
+        try:
+            if name == CARD and (path / name).stat().st_size > LARGEST_CARD:
+                raise BundleError(f"{path / name} is larger than {LARGEST_CARD} bytes")
+            files[name] = (path / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unreadable(path / name, error.strerror or "", NATIVE) from None
+    part(files, CARD, path, f"{NATIVE}, or of {CARD} and ONNX files")
+    return files
+
+
+def part(files: Files, name: str, where: Path, hint: str) -> bytes:
+    """The content of one of the files.
+
+    Raises:
+        BundleError: there is none, with `hint` as what a bundle is.
+    """
+    if name not in files:
+        raise _unreadable(where / name, "No such file or directory", hint)
+    return files[name]
+
+
+def read_card(files: Files, where: Path) -> Any:
+    """The card as plain data.
+
+    Raises:
+        GateError: it is not strict JSON: see `check_card`.
+    """
+    return check_card(files[CARD], str(where / CARD))
 
 
 def is_portable(raw: Any) -> bool:
     """Whether a card says that its bundle is portable; what says nothing is native."""
     return isinstance(raw, dict) and raw.get("form") == "portable"
+
+
+def _unreadable(path: Path, reason: str, hint: str) -> BundleError:
+    return BundleError(f"cannot read {path}: {reason}; {hint}")

@@ -1,4 +1,4 @@
-"""Portable graphs run by onnxruntime: bytes and arrays in, arrays out. Neither torch nor a card is needed here."""
+"""ONNX graphs run by onnxruntime: bytes and arrays in, arrays out, alike inside a box and outside."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from latentarena.errors import BundleError
+from latentarena.sandbox.wire import Array
 
-__all__ = ["Array", "open_session", "run"]
+__all__ = ["open_session", "refuse_output", "run"]
 
-Array = NDArray[Any]
 QUIET = 4  # onnxruntime's log level: what is wrong comes as an exception
 
 
@@ -50,11 +49,15 @@ def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, Array], row:
         (output,) = session.run(None, dict(inputs))
     except Exception as error:
         raise BundleError(f"{what} failed: {_line(error)}") from None
-    expected = (len(next(iter(inputs.values()))), *row)
+    refuse_output(output, (len(next(iter(inputs.values()))), *row), what)
+    return np.asarray(output)
+
+
+def refuse_output(output: Any, expected: tuple[int, ...], what: str) -> None:
+    """Raise a BundleError where an output is anything but float32 of the expected shape."""
     if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != expected:
         given = f"{output.dtype} {output.shape}" if isinstance(output, np.ndarray) else type(output).__name__
         raise BundleError(f"{what} gave {given}, expected float32 {expected}")
-    return output
 
 
 def _line(error: Exception) -> str:
