@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.contest import Quotas, load_contest
+from latentarena.arena.evaluation import EVALUATE
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Queue, Store
 from latentarena.judge.card import SEEDS, Score, ScoreCard
@@ -34,6 +36,13 @@ operation.work(url, objects, once == "once", program, float(patience))
 def now() -> datetime:
     """The time."""
     return datetime.now(UTC)
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def until(holds: Callable[[], bool], seconds: float = 60) -> None:
@@ -113,9 +122,10 @@ class Parts:
         digest = self.objects.put(content)
         return self.store.submit(team, digest, len(content), "official", Quotas(), now())[0].id
 
-    def worker(self, once: bool = False, patience: float = 60) -> subprocess.Popen[bytes]:
-        """A worker in a process of its own."""
-        arguments = [self.url, self.folder / "objects", self.lease, "once" if once else "on", patience, *self.program]
+    def worker(self, once: bool = False, patience: float = 60, real: bool = False) -> subprocess.Popen[bytes]:
+        """A worker in a process of its own, with the quick evaluation or the real one."""
+        program = EVALUATE if real else self.program
+        arguments = [self.url, self.folder / "objects", self.lease, "once" if once else "on", patience, *program]
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-c", WORKER, *map(str, arguments)], stdout=log, stderr=log)
         self.workers.append(process)

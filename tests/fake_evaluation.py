@@ -1,6 +1,7 @@
 """Stands in for the evaluation where a test is about the queue: CARD RECORD BUNDLE --out DIR ... does what BUNDLE says.
 
-A bundle is `PK`, a word and numbers: `score`, `sleep SECONDS`, `refuse`, `die`, `kill` (its worker), `link`, `huge`.
+A bundle is `PK`, a word and numbers: `score`, `sleep SECONDS`, `busy SECONDS` (of a core), `refuse`, `die`, `kill` (its
+worker), `link`, `huge`.
 Every start is a line in RECORD: this process and its worker.
 """
 
@@ -20,6 +21,9 @@ with record.open("a") as file:
 _, word, *numbers = bundle.read_text().split()
 if word == "sleep":
     time.sleep(float(numbers[0]))
+if word == "busy":
+    while time.process_time() < float(numbers[0]):
+        pass
 if word == "die":
     os.kill(os.getpid(), signal.SIGSEGV)
 if word == "kill":

@@ -71,6 +71,7 @@ class Worker:
         """
         self._contest()
         self._objects.sweep()
+        LOGGER.info("ready")
 
     def run(self, once: bool = False) -> int:
         """Look for work until stopped, or until nothing waits if `once`; returns how many jobs were taken."""
