@@ -11,7 +11,7 @@ from typing import Any
 
 from corpus.case import Case
 
-__all__ = ["BOMBS", "FILES", "REFUSED", "ArchiveCase", "Entry", "zipped"]
+__all__ = ["BOMBS", "FILES", "HONEST", "REFUSED", "ArchiveCase", "Entry", "zipped"]
 
 FILES = {"card.json": b'{"name": "a"}' * 9, "weights.safetensors": bytes(range(256)) * 40}
 
@@ -40,6 +40,7 @@ class Entry:
     length: int | None = None
     extra: bytes = b""
     comment: bytes = b""
+    needed: int = 20
     descriptor: bytes | None = None
     lies: tuple[tuple[str, Any], ...] = ()
     at: int | None = None
@@ -56,6 +57,7 @@ def parts(entry: Entry) -> dict[str, Any]:
         packed = deflated(entry.content) if entry.method == 8 else entry.content
     return {
         "name": entry.name,
+        "needed": entry.needed,
         "flags": entry.flags,
         "method": entry.method,
         "crc": zlib.crc32(entry.content) if entry.crc is None else entry.crc,
@@ -71,7 +73,7 @@ def local(entry: Entry) -> bytes:
     header = struct.pack(
         "<4s5H3I2H",
         b"PK\3\4",
-        20,
+        told["needed"],
         told["flags"],
         told["method"],
         0,
@@ -91,7 +93,7 @@ def central(entry: Entry, at: int) -> bytes:
         "<4s6H3I5H2I",
         b"PK\1\2",
         entry.system << 8 | 20,
-        20,
+        told["needed"],
         told["flags"],
         told["method"],
         0,
@@ -271,6 +273,7 @@ ARCHIVES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "twice in capitals": ("zip-duplicate", also(Entry(b"CARD.JSON"))),
     "twice in full width": ("zip-duplicate", also(Entry("ｃard.json".encode()))),
     "only in capitals": ("zip-name", lambda: zipped([replace(CARD, name=b"Card.json"), WEIGHTS])),
+    "no text as it says": ("zip-name", lambda: zipped([replace(CARD, name=b"\xff\xfe/card.json", flags=2048)])),
     "in two folders": ("zip-name", lambda: zipped([replace(CARD, name=b"a/card.json"), WEIGHTS])),
     "two levels": ("zip-name", lambda: zipped([replace(CARD, name=b"a/b/card.json"), WEIGHTS])),
     "encrypted": ("zip-encrypted", with_card(flags=1)),
@@ -282,6 +285,8 @@ ARCHIVES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "bzip2": ("zip-method", with_card(method=12)),
     "LZMA": ("zip-method", with_card(method=14)),
     "zstd": ("zip-method", with_card(method=93)),
+    "version of tomorrow": ("zip-method", with_card(needed=64)),
+    "own version of tomorrow": ("zip-method", with_card(lies=(("needed", 99),))),
     "JPEG": ("zip-method", with_card(method=96)),
     "65 entries": ("zip-entries", also(*(Entry(f"__MACOSX/{i}".encode()) for i in range(63)))),
     "unknown file": ("zip-name", also(Entry(b"README.md"))),
@@ -329,3 +334,4 @@ REFUSED = [
     *(ArchiveCase(15, name, *told) for name, told in OTHER.items()),
 ]
 BOMBS = [ArchiveCase(13, name, *told) for name, told in LARGE.items()]
+HONEST = zipped([CARD, WEIGHTS])

@@ -47,7 +47,9 @@ END, ENTRY, LOCAL, DESCRIPTOR = b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04", b"P
 STORED, DEFLATED = 0, 8
 ENCRYPTED = 1 | 1 << 6 | 1 << 13  # flags
 STREAMED = 1 << 3  # sizes follow the data
-UNDERSTOOD = 1 << 1 | 1 << 2 | STREAMED | 1 << 11  # how hard it was deflated, streamed, UTF-8
+UTF8 = 1 << 11
+UNDERSTOOD = 1 << 1 | 1 << 2 | STREAMED | UTF8  # the first two say how hard it was deflated
+NEWEST = 45  # version of the format times ten
 UNIX = (3, 19)  # systems whose entries have a mode
 TELLING = {0x0001: "zip64", 0x0017: "encrypted", 0x7075: "name", 0x9901: "encrypted"}  # extra fields that change more
 Extent = tuple[int, int]
@@ -157,17 +159,17 @@ def _entry(content: bytes, at: int, end: int, what: str) -> tuple[Entry, int]:
     """The directory's entry at a place, and where the next one is."""
     if at + 46 > end or content[at : at + 4] != ENTRY:
         raise GateError("zip-format", f"{what} has a damaged directory; {PLAIN}")
-    (version, _, flags, method, _, crc, packed, size, named, extra, comment, disk, _, attributes, start) = (
-        struct.unpack("<4HI3I5H2I", content[at + 4 : at + 46])
-    )
+    told = struct.unpack("<4HI3I5H2I", content[at + 4 : at + 46])
+    maker, needed, flags, method, _, crc, packed, size, named, extra, comment, disk, _, attributes, start = told
     name = content[at + 46 : at + 46 + named]
     after = at + 46 + named + extra + comment
     if after > end or comment or disk:
         raise GateError("zip-format", f"{what} has a damaged directory, or comments in it; {PLAIN}")
-    mode = attributes >> 16 if version >> 8 in UNIX else 0
+    mode = attributes >> 16 if maker >> 8 in UNIX else 0
     folder = name.endswith(b"/")
     entry = Entry(name, flags, method, crc, packed, size, mode, folder, start)
     _refuse_kind(entry, bool(attributes & 0x10), what)
+    _refuse_version(needed, entry, what)
     _refuse_extra(content[at + 46 + named : after], entry, what)
     return entry, after
 
@@ -185,6 +187,12 @@ def _refuse_kind(entry: Entry, folder: bool, what: str) -> None:
         raise GateError("zip-method", f"{what}: {entry.shown} is packed by method {entry.method}, not deflate; {PLAIN}")
     if 0xFFFFFFFF in (entry.packed, entry.size, entry.start):
         raise GateError("zip64", f"{what}: {entry.shown} is a zip64 entry, which no bundle needs; {PLAIN}")
+
+
+def _refuse_version(needed: int, entry: Entry, what: str) -> None:
+    if needed & 0xFF > NEWEST:
+        fault = f"needs version {needed / 10} of zip, newer than {NEWEST / 10}"
+        raise GateError("zip-method", f"{what}: {entry.shown} {fault}; {PLAIN}")
 
 
 def _refuse_extra(extra: bytes, entry: Entry, what: str) -> None:
@@ -225,6 +233,8 @@ def _named(entries: list[Entry], what: str, form: Form) -> dict[str, Entry]:
 
 def _parts(entry: Entry, what: str) -> list[bytes]:
     """The parts of a name, none of which leads anywhere else."""
+    if entry.flags & UTF8 and "\ufffd" in entry.name.decode("utf-8", "replace"):
+        raise GateError("zip-name", f"{what}: the name {entry.shown} is no UTF-8 text as it says; use plain names")
     parts = entry.name.removesuffix(b"/").split(b"/")
     unsafe = any(part in (b"", b".", b"..") for part in parts)
     if unsafe or any(sign in entry.name for sign in (b"\\", b":", b"\0")):
@@ -253,13 +263,14 @@ def _extent(content: bytes, entry: Entry, what: str) -> Extent:
     header = content[at : at + 30]
     if len(header) < 30 or header[:4] != LOCAL:
         raise GateError("zip-format", f"{what}: {entry.shown} is not where the directory says; {PLAIN}")
-    _, flags, method, _, crc, packed, size, named, extra = struct.unpack("<3HI3I2H", header[4:])
+    needed, flags, method, _, crc, packed, size, named, extra = struct.unpack("<3HI3I2H", header[4:])
     streamed = bool(flags & STREAMED)
     said = (entry.crc, entry.packed, entry.size)
     agrees = (crc, packed, size) == said or (streamed and (crc, packed, size) == (0, 0, 0))
     data = at + 30 + named + extra
     if (flags, method) != (entry.flags, entry.method) or content[at + 30 : at + 30 + named] != entry.name or not agrees:
         raise GateError("zip-lie", f"{what}: {entry.shown} is not what the directory says of it; {PLAIN}")
+    _refuse_version(needed, entry, what)
     _refuse_extra(content[at + 30 + named : data], entry, what)
     end = data + entry.packed
     if streamed:

@@ -1,0 +1,204 @@
+"""Honest files pass each gate, and come out as independent readers of the same formats see them."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import stat
+import struct
+import subprocess
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import ModelProto, TensorProto, helper
+from safetensors.numpy import load, save
+
+from corpus.archive_cases import FILES, Entry, zipped
+from corpus.folder_cases import filled
+from corpus.graph_cases import FLOAT, INPUTS, OUTPUT, floats, held, honest, ints, node, then, unrolled
+from corpus.tensor_cases import honest as honest_tensors
+from latentarena.gates import check_card, check_graph, check_in_box, check_tensors, open_archive, open_bundle
+from latentarena.gates.operators import OPERATORS
+
+CARD, WEIGHTS = (Entry(name.encode(), content) for name, content in FILES.items())
+FOLDER, JUNK = Entry(b"model/", mode=stat.S_IFDIR | 0o755, method=0), Entry(b"__MACOSX/model/._card.json", b"x")
+TIMES = struct.pack("<2HB2I", 0x5455, 9, 3, 0, 0)
+
+
+def inside(entry: Entry, folder: bytes = b"model/") -> Entry:
+    return replace(entry, name=folder + entry.name)
+
+
+def streamed(entry: Entry, mark: bytes = b"PK\7\x08") -> Entry:
+    """As written to a pipe: checksum and sizes follow."""
+    machine = zlib.compressobj(wbits=-15)
+    packed = machine.compress(entry.content) + machine.flush()
+    tail = struct.pack("<3I", zlib.crc32(entry.content), len(packed), len(entry.content))
+    lies = (("crc", 0), ("length", 0), ("size", 0))
+    return replace(entry, flags=8, lies=lies, packed=packed, descriptor=mark + tail)
+
+
+ARCHIVES: dict[str, list[Entry]] = {
+    "flat": [CARD, WEIGHTS],
+    "the other way round": [WEIGHTS, CARD],
+    "stored": [replace(CARD, method=0), replace(WEIGHTS, method=0)],
+    "in a folder": [inside(CARD), inside(WEIGHTS)],
+    "in a folder that is told": [FOLDER, inside(CARD), inside(WEIGHTS)],
+    "in a folder of another script": [inside(CARD, "模型 ü/".encode()), inside(WEIGHTS, "模型 ü/".encode())],
+    "from a Mac": [FOLDER, inside(streamed(CARD)), inside(streamed(WEIGHTS)), JUNK, Entry(b"model/.DS_Store", b"y")],
+    "from a pipe": [streamed(CARD, b""), streamed(WEIGHTS, b"")],
+    "from Windows": [replace(CARD, system=0, mode=0x20 >> 16), replace(WEIGHTS, system=0, mode=0)],
+    "with times": [replace(CARD, extra=TIMES), replace(WEIGHTS, extra=TIMES)],
+    "UTF-8 flag": [replace(CARD, flags=2048), WEIGHTS],
+}
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_archives_hold_what_another_reader_finds(kind: str) -> None:
+    content = zipped(ARCHIVES[kind])
+    with zipfile.ZipFile(io.BytesIO(content)) as other:
+        found = {Path(name).name: other.read(name) for name in other.namelist() if Path(name).name in FILES}
+    assert open_archive(content) == found == FILES
+    assert list(open_archive(content)) == list(FILES)
+
+
+def test_archives_of_other_programs_pass(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "bundle")
+    flat = shutil.make_archive(str(tmp_path / "flat"), "zip", folder)
+    nested = shutil.make_archive(str(tmp_path / "nested"), "zip", tmp_path, "bundle")
+    link = tmp_path / "link.zip"
+    link.symlink_to(flat)
+    for path in (folder, Path(flat), Path(nested), link):
+        assert open_bundle(path) == FILES, path
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="the program zip is not installed")
+@pytest.mark.parametrize("options", [["-r"], ["-r", "-0"], ["-r", "-9", "-X"], ["-j", "-r"], ["-r", "-D"]])
+def test_archives_of_zip_pass(options: list[str], tmp_path: Path) -> None:
+    filled(tmp_path / "bundle")
+    subprocess.run(["zip", "-q", *options, "bundle.zip", "bundle"], cwd=tmp_path, check=True)
+    assert open_archive(tmp_path / "bundle.zip") == FILES
+
+
+def test_tensors_are_where_another_reader_finds_them() -> None:
+    content = save({"a": np.zeros((0, 3), np.float32), "b": np.float32([1, 2]), "c": np.float16([[3]])}, {"by": "us"})
+    for whole in (content, honest_tensors()):
+        found = check_tensors(whole)
+        expected = load(whole)
+        assert found.keys() == expected.keys()
+        for name, tensor in found.items():
+            assert (tensor.shape, tensor.end - tensor.start) == (expected[name].shape, expected[name].nbytes)
+            assert whole[tensor.start : tensor.end] == expected[name].tobytes()
+
+
+@pytest.mark.parametrize("name", ["a", "Übung 3", "模型", "модель", "نموذج", "🙂 model ❤️", "<script>", "'; DROP TABLE"])
+def test_names_that_can_be_seen_pass(name: str) -> None:
+    for content in (json.dumps({"name": name}), json.dumps({"name": name}, ensure_ascii=False)):
+        assert check_card(content.encode()) == {"name": name}
+
+
+def wordy(model: ModelProto) -> None:
+    """What exporters tell of themselves."""
+    model.producer_name, model.doc_string = "pytorch", "made on Monday"
+    model.metadata_props.add(key="namespace", value="x" * 1000)
+    model.graph.node[0].metadata_props.add(key="stack trace", value='File "model.py", line 3')
+    model.graph.value_info.append(helper.make_tensor_value_info("h", FLOAT, ["n", 16]))
+    model.graph.value_info.append(helper.make_tensor_value_info("g", FLOAT, None))
+
+
+def listed(model: ModelProto) -> None:
+    """Numbers in lists of their own instead of bytes."""
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        kind = FLOAT if array.dtype == np.float32 else TensorProto.INT64
+        tensor.CopyFrom(helper.make_tensor(tensor.name, kind, array.shape, array.ravel().tolist()))
+
+
+def halved(model: ModelProto) -> None:
+    """Weights in half precision, converted as they are used."""
+    tensor = model.graph.initializer[0]
+    tensor.CopyFrom(held("a16", onnx.numpy_helper.to_array(tensor).astype(np.float16)))
+    model.graph.node.insert(0, node("Cast", ["a16"], ["a"], to=FLOAT))
+
+
+def constants(model: ModelProto) -> None:
+    """Every weight as a node."""
+    made = [node("Constant", [], [tensor.name], value=tensor) for tensor in model.graph.initializer]
+    nodes = [*made, *model.graph.node]
+    model.graph.ClearField("initializer")
+    model.graph.ClearField("node")
+    model.graph.node.extend(nodes)
+
+
+def same(model: ModelProto) -> None:
+    """As it is."""
+
+
+@pytest.mark.parametrize("change", [same, wordy, listed, halved, constants])
+def test_graphs_pass_and_are_counted(change: Callable[[ModelProto], None]) -> None:
+    model = honest()
+    change(model)
+    content = model.SerializeToString()
+    facts = check_in_box(content, INPUTS, OUTPUT, "decode.onnx")
+    assert facts.parameters == 6 * 16 + 16 + 16 * 64 + 64 + 4
+    assert facts.nodes == sum(facts.operators.values()) == len(model.graph.node)
+    assert facts.multiply_adds == 6 * 16 + 16 * 64
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (images,) = session.run(None, {"latents": np.zeros((3, 6), np.float32)})
+    assert images.shape == (3, 1, 8, 8)
+
+
+def test_long_samplers_pass() -> None:
+    facts = check_graph(unrolled(4_000).SerializeToString(), INPUTS, OUTPUT, "generate.onnx")
+    assert facts.nodes == 32_005
+
+
+def test_a_tensor_that_comes_twice_counts_twice() -> None:
+    again = then(twin=onnx.numpy_helper.to_array(honest().graph.initializer[2]))()
+    one, two = (check_graph(c, INPUTS, OUTPUT, "x") for c in (honest().SerializeToString(), again))
+    assert two.parameters - one.parameters == 16 * 64
+    assert set(one.stored) == set(two.stored)
+
+
+PLAIN = {
+    "a lone infinity masks": then(w=np.float32(-np.inf)),
+    "to the end": then(node("Slice", ["h", "s", "e"], ["v"]), s=ints(1, 1), e=ints((1 << 63) - 1, 1 << 31)),
+    "dropout that is off": then(node("Dropout", ["h", "r", "off"], ["v"]), r=floats(0.5), off=np.array(False)),
+    "enlarged twice": then(node("Resize", ["images", "", "s"], ["v"]), s=floats(1, 1, 2, 2)),
+    "cropped": then(node("Pad", ["images", "s"], ["v"]), s=ints(0, 0, -1, -1, 0, 0, -1, -1)),
+    "norm": then(node("BatchNormalization", ["h", *"bbbb"], ["v"], epsilon=1e-3, training_mode=0)),
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_what_honest_models_do_passes(kind: str) -> None:
+    check_graph(PLAIN[kind](), INPUTS, OUTPUT, "decode.onnx")
+
+
+STOCK = """
+    Abs Add And ArgMax Asin Atan Attention AveragePool Cast Celu Clip Concat Conv ConvTranspose CumSum DepthToSpace
+    Div Einsum Elu Equal Erf Expand Floor GRU Gather GatherElements GatherND Gelu Gemm Greater GreaterOrEqual
+    GridSample GroupNormalization HardSigmoid HardSwish InstanceNormalization IsInf IsNaN LSTM LayerNormalization
+    LeakyRelu Less Log LogSoftmax MatMul MaxPool Mish Mod Mul Not PRelu Pad Pow RMSNormalization Range Reciprocal
+    ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceProd ReduceSum Relu Reshape Resize Round ScatterElements
+    Selu Shape Sigmoid Sign Slice Softmax Softplus Split Sqrt Squeeze Sub Tan Tile TopK Transpose Trilu Unsqueeze
+    Where
+"""
+
+
+def test_what_torch_makes_of_its_own_layers_is_run() -> None:
+    """What torch 2.13's exporter made of some 90 of its layers and functions, at opsets 18, 20 and 23."""
+    assert set(STOCK.split()) <= OPERATORS
+
+
+def test_only_standard_operators_are_run() -> None:
+    standard = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if schema.domain == ""}
+    assert standard >= OPERATORS
