@@ -207,7 +207,7 @@ def test_nothing_but_data_is_looked_at(tiny_run: Path, tmp_path: Path) -> None:
     assert "more than the 1,000 that this contest takes" in said["big"]
     assert "U+202E" in said["a\u202eb"]
     assert said["away"] == "the folder is a link; put the bundle itself there"
-    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["refused.txt"] * 5
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["refusal.json"] * 5
 
 
 def test_a_bundle_that_takes_too_long_is_stopped(tiny_run: Path, tmp_path: Path) -> None:

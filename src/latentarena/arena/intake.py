@@ -16,14 +16,14 @@ from pathlib import Path
 from latentarena.arena.contest import Contest
 from latentarena.arena.names import clean_name, plain_line
 from latentarena.errors import BundleError, ConfigError
-from latentarena.files import make_folder, write_text
+from latentarena.files import make_folder, write_json, write_text
 
 __all__ = ["REFUSED", "TEMPLATE", "Outcome", "changed_since", "evaluate_entries", "find_bundles", "start_repository"]
 
 TEMPLATE = Path(__file__).parent / "template"
 CARD = "card.json"
 DATA = {CARD, "weights.safetensors", "encode.onnx", "decode.onnx", "generate.onnx", "README.md"}
-REFUSED = "refused.txt"  # why a bundle could not be evaluated, in the place of its score card
+REFUSED = "refusal.json"  # why a bundle could not be evaluated, in the place of its score card
 MINUTES = 30.0  # for one bundle
 
 
@@ -99,7 +99,7 @@ def evaluate_entries(
         except (BundleError, ConfigError) as error:
             reason = plain_line(str(error), 400)
             shutil.rmtree(made, ignore_errors=True)
-            write_text(make_folder(made) / REFUSED, reason + "\n")
+            write_json(make_folder(made) / REFUSED, {"state": "refused", "reason": "refused", "sentence": reason})
         yield Outcome(str(home), reason)
 
 
@@ -133,8 +133,7 @@ def _evaluate(bundle: Path, made: Path, minutes: float) -> None:
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             raise BundleError(said[-1].removeprefix("error: ") if said else f"died with status {done.returncode}")
-    make_folder(made / "bundle")
-    shutil.copyfile(bundle / CARD, made / "bundle" / CARD)
+    shutil.copyfile(bundle / CARD, made / "bundle.json")
 
 
 def start_repository(folder: Path, contest: Path, version: str) -> list[Path]:

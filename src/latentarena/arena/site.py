@@ -33,9 +33,9 @@ from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_
 __all__ = ["Evaluated", "build_site", "read_folder"]
 
 CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `arena check` call it
-BUNDLE_CARDS = ("bundle/card.json", "card.json")
+BUNDLE_CARDS = ("bundle.json", "bundle/card.json", "card.json")
 REPORTS = ("report.html", "card.html")
-LARGEST = {".txt": 1 << 12, ".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
+LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
 WIDEST = 4096  # pixels of a picture's side
 
 
@@ -118,10 +118,10 @@ def _content(home: Path, name: str) -> bytes | None:
 def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Contest, verified: bool) -> Evaluated:
     wanted = slug("-".join(path.parts))
     entry_id = next(one for one in (wanted, *(f"{wanted}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
-    reason = _content(home, REFUSED)
-    if reason is not None:
-        said = plain_line(reason.decode(errors="replace"))
-        return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=f"it could not be evaluated: {said}"))
+    sentence = _json(home, REFUSED).get("sentence")
+    if sentence is not None:
+        refused = f"it could not be evaluated: {plain_line(str(sentence))}"
+        return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused))
     picture = _picture(_content(home, "samples.png"))
     file = _card_file(home)
     try:
@@ -144,15 +144,18 @@ def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Cont
 
 def _bundle_card(home: Path) -> dict[str, Any]:
     """The bundle's own card as plain data; empty where there is none that can be read."""
-    for name in BUNDLE_CARDS:
-        content = _content(home, name)
-        try:
-            raw = parse_json(content) if content else None
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(raw, dict) and "score_set" not in raw:
-            return raw
-    return {}
+    found = (_json(home, name) for name in BUNDLE_CARDS)
+    return next((raw for raw in found if raw and "score_set" not in raw), {})
+
+
+def _json(home: Path, name: str) -> dict[str, Any]:
+    """A file as plain data; empty where it is no mapping in JSON."""
+    content = _content(home, name)
+    try:
+        raw = parse_json(content) if content else None
+    except (ValueError, RecursionError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
 
 
 def _picture(content: bytes | None) -> bytes | None:
