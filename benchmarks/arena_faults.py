@@ -6,8 +6,8 @@ Half of the kills hit `arena serve` while uploads are on their way to it; half h
 SQLite and, where it is installed, on PostgreSQL. After each kill, all that was acknowledged must be there; at the end
 every entry must have one score card. Evaluations in this part are a stand-in that takes half a second, for it is the
 queue that is tested. Then one worker and two workers evaluate the same jobs: a stand-in that keeps a core busy for a
-second, and copies of a bundle by the real evaluation if one is named; this wants a quiet machine. The exit status is the
-number of promises that were missed; the gain counts only where two cores were idle.
+second, and copies of a bundle by the real evaluation if one is named; this wants a quiet machine. The exit status is
+the number of promises that were missed; the gain counts only where two cores were idle.
 """
 
 from __future__ import annotations
@@ -219,8 +219,8 @@ def kill_lines(servers: dict[str, Any], workers: dict[str, dict[str, Any]]) -> l
     said += [
         f"- **`kill -9` of a worker, {one['kills']} times** while it evaluates ({name}; two workers, stand-in "
         f"evaluations of 0.5 s, leases of 1.5 s): of {one['jobs']} jobs **{one['lost']} were lost and {one['twice']} "
-        f"scored twice**; {one['starts']} evaluations were begun; {one['asides']} times a job had died three times, was "
-        "set aside and tried again."
+        f"scored twice**; {one['starts']} evaluations were begun; {one['asides']} times a job had died three times, "
+        "was set aside and tried again."
         for name, one in workers.items()
     ]
     return said

@@ -209,6 +209,19 @@ def test_a_clock_that_jumps_gives_no_second_score(store: Store, queue: Queue) ->
     assert len(store.evaluations(id_)) == 1
 
 
+def test_a_clock_that_is_set_back_keeps_no_job_waiting(store: Store, queue: Queue) -> None:
+    team, back = team_of(store, "One"), NOW - timedelta(hours=1)
+    id_ = handed_in(store, team)
+    job = queue.claim("before", back)
+    assert job is not None, "it waits for the time at which it was handed in"
+    assert queue.renew(job, NOW)
+    assert queue.sweep(back) == 1, "its dead worker holds it for an hour"
+    heir = queue.claim("after", back + MINUTE)
+    assert heir is not None
+    assert [queue.finish(job, outcome(1), back), queue.finish(heir, outcome(2), back)] == [False, True]
+    assert len(store.evaluations(id_)) == 1
+
+
 def test_private_names_are_nowhere_but_in_the_organisers_list(store: Store, queue: Queue) -> None:
     team = team_of(store, "One")
     id_ = handed_in(store, team)

@@ -7,6 +7,7 @@ lost the evaluation is killed, and nothing is written.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import threading
@@ -28,6 +29,7 @@ __all__ = ["PATIENCE", "Worker"]
 PATIENCE = 1800.0  # seconds that an evaluation may take
 TICK = 0.1  # seconds between looks at a running evaluation
 IDLE = 1.0  # seconds between looks at an empty queue
+SWEEP = 3600.0  # seconds between looks for what dead processes left
 PERSISTENCE = 600.0  # seconds in which a result is offered again to a database that does not answer
 LOGGER = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Worker:
         self._store, self._queue, self._objects = store, queue, objects
         self._program, self._patience = tuple(program), patience
         self._stopping = threading.Event()
+        self._swept = -math.inf
 
     def stop(self) -> None:
         """Give back what is being evaluated, and end; may be called from a signal handler."""
@@ -70,7 +73,7 @@ class Worker:
             ConfigError: there is no contest in the database.
         """
         self._contest()
-        self._objects.sweep()
+        self._sweep()
         LOGGER.info("ready")
 
     def run(self, once: bool = False) -> int:
@@ -95,10 +98,17 @@ class Worker:
         Raises:
             StoreBusy: the database does not answer; what was claimed comes back when its lease has run out.
         """
+        if time.monotonic() - self._swept > SWEEP:
+            self._sweep()
         job = None if self.stopping else self._queue.claim(self.owner, _now(), only)
         if job is not None:
             self.work(job)
         return job is not None
+
+    def _sweep(self) -> None:
+        """Take away the parts of files that dead processes left."""
+        self._objects.sweep()
+        self._swept = time.monotonic()
 
     def work(self, job: Job) -> None:
         """Evaluate a job that was claimed, and write down what came of it."""

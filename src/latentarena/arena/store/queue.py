@@ -24,6 +24,7 @@ __all__ = ["DEATHS", "LEASE", "Queue"]
 LEASE = timedelta(seconds=60)
 DEATHS = 3  # of workers at one job, before it is quarantined
 BACKOFF = timedelta(seconds=5)  # after the first death; doubled with each
+FAR = timedelta(minutes=10)  # nothing is put off for so long: a time beyond was written before the clock was set back
 
 
 class Queue:
@@ -44,7 +45,7 @@ class Queue:
             self._sweep(session, now)
             row = session.scalars(
                 select(JobRow)
-                .where(JobRow.state == "queued", JobRow.not_before <= now)
+                .where(JobRow.state == "queued", or_(JobRow.not_before <= now, JobRow.not_before > now + FAR))
                 .where(*([] if only is None else [JobRow.id == only]))
                 .order_by(JobRow.created, JobRow.id)
                 .limit(1)
@@ -119,9 +120,8 @@ class Queue:
             return self._sweep(session, now)
 
     def _sweep(self, session: Session, now: datetime) -> int:
-        query = select(JobRow).where(
-            JobRow.state == "leased", or_(JobRow.leased_until.is_(None), JobRow.leased_until < now)
-        )
+        ended = or_(JobRow.leased_until < now, JobRow.leased_until > now + self.lease + FAR)
+        query = select(JobRow).where(JobRow.state == "leased", ended)
         rows = session.scalars(query.with_for_update(skip_locked=True)).all()
         for row in rows:
             self._bury(session, row, now)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -50,8 +50,8 @@ class Site:
 class _Workers:
     """Worker processes that are started again when they end, and end with this process."""
 
-    def __init__(self, command: Sequence[str], many: int) -> None:
-        self._command = list(command)
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], many: int) -> None:
+        self._command, self._environment = list(command), dict(environment)
         self._stopping = threading.Event()
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._threads = [threading.Thread(target=self._keep, args=(i,), daemon=True) for i in range(many)]
@@ -62,7 +62,9 @@ class _Workers:
         pause = PAUSE[0]
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._running[index] = child = subprocess.Popen(self._command, preexec_fn=_end_with_parent)
+            self._running[index] = child = subprocess.Popen(
+                self._command, env=self._environment, preexec_fn=_end_with_parent
+            )
             status = child.wait()
             if self._stopping.is_set():
                 return
@@ -106,8 +108,9 @@ def serve(site: Site, host: str, port: int, workers: int) -> None:
         ConfigError: the contest, the database or the objects cannot be used as given.
     """
     _prepare(site)
-    command = [sys.executable, "-m", "latentarena", "worker", "--db", site.db, "--objects", site.objects]
-    running = _Workers(command, workers)
+    # not as arguments: those are seen by everybody on the machine, and the address may hold a password
+    places = {"ARENA_DB": site.db, "ARENA_OBJECTS": site.objects}
+    running = _Workers([sys.executable, "-m", "latentarena", "worker"], os.environ | places, workers)
     print(f"serving {site.contest} on http://{host}:{port}", flush=True)
     try:
         serve_app(partial(make_app, site), host, port)
@@ -123,7 +126,7 @@ def _prepare(site: Site) -> None:
         database.upgrade()
         store, now = Store(database), datetime.now(UTC)
         store.put_contest(contest.name, contest.model_dump_json(), now)
-        Objects(site.objects)
+        Objects(site.objects).sweep()
         if not store.has_organiser():
             file = (database.file.parent if database.file else Path.cwd()) / "organiser-token"
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
