@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,7 +14,9 @@ import torch
 from torch import Tensor
 
 from latentarena.bundle.legacy import LegacyBundle, LegacyModel, load_legacy, read_submission
-from latentarena.errors import GateError
+from latentarena.bundle.legacy_import import import_legacy
+from latentarena.bundle.portable import load_portable
+from latentarena.errors import BundleError, GateError
 
 from .sample_submission import FLOW, SOURCE, VAE, submission, weights
 
@@ -101,7 +105,7 @@ def test_a_notebook_is_the_same_submission(loaded: LegacyBundle, tmp_path: Path)
 
 @boxed
 def test_the_image_does_not_get_round_the_latent(tmp_path: Path) -> None:
-    """Memory, files and the environment of one box are not those of the other."""
+    """Memory and files of one box are not those of the other; and what the weight files hold counts."""
     stash = """
 import builtins, pathlib
 PLACES = [pathlib.Path(folder, "stash.pt") for folder in ("/tmp", "/dev/shm", "/var/tmp", "/in", ".")]
@@ -128,10 +132,22 @@ class SubmissionInterface"""
         "        return self.vae.decoder(latents)\n",
         "        found = get()\n        return self.vae.decoder(latents) if found is None else found\n",
     )
+    source = source.replace('        self.device = "cpu"', "        self.vae.parameters = lambda: iter([])")
+    source = source.replace("images.to(self.device)", "images")
     path, images = submission(tmp_path, source), torch.rand(4, 1, 28, 28)
-    with LegacyModel(read_submission(path), 2) as model:
-        latents = model.encode(images)
-        torch.testing.assert_close(model.decode(latents).sigmoid(), decoded(encoded(images)), atol=1e-5, rtol=1e-5)
+    with load_legacy(path) as bundle:
+        latents = bundle.model.encode(images)
+        torch.testing.assert_close(bundle.model.decode(latents), decoded(encoded(images)), atol=1e-5, rtol=1e-5)
+        assert bundle.card.parameters == {"vae": 0, "flow_model": 2_371, "others": 436_182}
+
+
+@boxed
+def test_a_decoder_that_gives_neither_images_nor_logits_is_refused(tmp_path: Path) -> None:
+    """The contest's scorer put a sigmoid on images that left [0, 1] by a little; here nothing is guessed."""
+    source = SOURCE.replace("return self.vae.decoder(latents)", "return self.vae.decoder(latents) / 60 + 0.5")
+    path, reason = submission(tmp_path, source), r"neither images in \[0, 1\] nor clearly logits"
+    with pytest.raises(BundleError, match=reason), load_legacy(path):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -150,3 +166,48 @@ def test_only_one_file_of_python_and_weights_pass(name: str, content: bytes, rea
         with pytest.raises(GateError) as refused:
             read_submission(path)
         assert refused.value.reason.startswith(reason)
+
+
+@boxed
+def test_an_import_gives_the_same_images_for_the_same_noise(tmp_path: Path) -> None:
+    path = submission(tmp_path / "in", SOURCE.replace("n_steps=100", "n_steps=3"))
+    card = import_legacy(path, tmp_path / "out")
+    assert (card.name, card.latent, card.noise, card.sampling.steps) == ("dense", (3,), (3,), 3)
+    made, noise = load_portable(tmp_path / "out").model, torch.randn(9, 3, generator=torch.Generator().manual_seed(8))
+    torch.testing.assert_close(made.generate(noise), flown(noise, 3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(made.decode(noise), decoded(noise), atol=1e-4, rtol=0)
+
+
+NOISE = "z0 = torch.randn([n_samples, self.latent_dim]).to(self.device)"
+
+
+REFUSED = [
+    (f"{NOISE}\n        z0 = z0 + torch.randn_like(z0)", "draws noise 2 times"),
+    (f"{NOISE}\n        z0 = z0 + torch.rand(3)", "calls rand"),
+    ("import numpy as np\n        z0 = torch.from_numpy(np.random.randn(n_samples, 3)).float()", "Python or numpy"),
+    ("z0 = torch.randn(512, 3)[:n_samples]", "draws (512, 3) for 2 samples"),
+]
+TRACE = """
+import sys
+from pathlib import Path
+from latentarena.bundle.legacy_trace import trace
+from latentarena.errors import BundleError
+from latentarena.sandbox.submission.interface import Submission
+for folder in sys.argv[1:]:
+    try:
+        trace(Submission(Path(folder)), Path("out"), (3,), True, "mnist")
+    except BundleError as error:
+        print(error)
+"""
+
+
+def test_an_import_that_is_no_function_of_one_noise_says_what_to_change(tmp_path: Path) -> None:
+    """Asked of the tracer itself, in a second process and without a box: the sources are the test's own."""
+    folders = []
+    for i, (draw, _) in enumerate(REFUSED):
+        folders.append(submission(tmp_path / str(i), SOURCE.replace(NOISE, draw)).parent)
+    command = [sys.executable, "-c", TRACE, *map(str, folders)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for line, (_, reason) in zip(done.stdout.splitlines(), REFUSED, strict=True):
+        assert reason in line
+        assert "draw one tensor of standard normal noise" in line

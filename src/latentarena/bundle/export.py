@@ -35,7 +35,7 @@ from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import SamplingConfig
 
-__all__ = ["export_bundle", "export_modules"]
+__all__ = ["export_bundle", "export_modules", "refuse_strangers"]
 
 ROWS = 5  # that are traced and compared
 TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
@@ -175,7 +175,7 @@ def _export(
     """Try, trace, compare and write: the graphs first, so that a card never speaks of files that are not there."""
     nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
     card = validate(PortableCard, nothing | facts, "the portable card")
-    _refuse_strangers(folder)
+    refuse_strangers(folder)
     with _evaluated(*modules.values()):
         expected = {graph: _tried(card, graph, module) for graph, module in modules.items()}
         graphs = {}
@@ -208,7 +208,7 @@ def _export(
     return load_portable(folder)
 
 
-def _refuse_strangers(folder: Path) -> None:
+def refuse_strangers(folder: Path) -> None:
     """Raise an OutputError where a folder holds anything but a portable bundle, such as a native one."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     strangers = sorted(names - {CARD, *(f"{graph}.onnx" for graph in GRAPHS)})

@@ -36,6 +36,9 @@ from latentarena.sandbox import Box, Limits, standing
 from latentarena.train.model import LatentModel
 
 __all__ = [
+    "LEAST",
+    "LIMITS",
+    "PROGRAM",
     "AnyModel",
     "JudgedBundle",
     "LegacyBundle",
@@ -74,7 +77,7 @@ class LegacyCard(Config):
         notice: what can be checked of all this, and what cannot.
     """
 
-    form: Literal["legacy"] = "legacy"
+    form: Literal["python-2025"] = "python-2025"
     name: str = Field(min_length=1, max_length=80)
     shape: tuple[PositiveInt, PositiveInt, PositiveInt] = SHAPE
     latent: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)

@@ -26,7 +26,7 @@ OTHERS = {  # whatever else depends on chance
 WAY_OUT = "draw one tensor of standard normal noise at the start of generate_samples and compute all else from it"
 
 
-def trace(submission: Submission, folder: Path, latent: tuple[int, ...], logits: bool) -> None:
+def trace(submission: Submission, folder: Path, latent: tuple[int, ...], logits: bool, dataset: str) -> None:
     """Write a submission as a portable bundle.
 
     Args:
@@ -34,6 +34,7 @@ def trace(submission: Submission, folder: Path, latent: tuple[int, ...], logits:
         folder: is made.
         latent: shape of one latent.
         logits: whether its `decode` gives logits, so that a sigmoid belongs behind it.
+        dataset: that it was trained on.
 
     Raises:
         BundleError: generation is no function of one draw of noise, or something cannot be traced.
@@ -48,6 +49,7 @@ def trace(submission: Submission, folder: Path, latent: tuple[int, ...], logits:
         (1, SIZE, SIZE),
         latent,
         _noise_shape(submission),
+        dataset=dataset,
         sampling=Sampler(solver="submission", steps=facts["steps"]),
     )
 

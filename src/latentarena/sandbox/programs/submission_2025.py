@@ -51,7 +51,8 @@ def prepare(arguments: Sequence[str]) -> Answers:
 
     def trace(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Reply:
         folder = HOME / "portable"
-        importlib.import_module(arguments[0]).trace(submission, folder, tuple(facts["latent"]), facts["logits"])
+        told = tuple(facts["latent"]), facts["logits"], facts["dataset"]
+        importlib.import_module(arguments[0]).trace(submission, folder, *told)
         return {}, {path.name: _bytes(path) for path in folder.iterdir()}
 
     answers = {

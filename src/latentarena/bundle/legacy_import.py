@@ -1,0 +1,74 @@
+"""A submission of the 2025 form made portable: traced inside a box, gated like a stranger's bundle, written here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from latentarena.bundle.boxed import boxed_of
+from latentarena.bundle.export import refuse_strangers
+from latentarena.bundle.legacy import LEAST, LIMITS, PROGRAM, LegacyBundle, load_legacy
+from latentarena.bundle.portable import PortableCard
+from latentarena.errors import BundleError
+from latentarena.files import make_folder, write_atomically
+from latentarena.gates import Files
+from latentarena.randomness import stream
+from latentarena.sandbox import Box, SandboxError
+
+__all__ = ["import_legacy"]
+
+TRACER = "latentarena.bundle.legacy_trace"
+SECONDS = 1500.0  # for unrolling all steps of a sampler
+ROWS = 5
+TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
+
+
+def import_legacy(path: Path, folder: Path, dataset: str = "mnist") -> PortableCard:
+    """Write the portable form of a submission; its code runs in boxes only.
+
+    Args:
+        path: a zip or folder of its code and weights, or the file of code with the weights beside it.
+        folder: is made.
+        dataset: that it was trained on.
+
+    Raises:
+        BundleError: there is no sandbox for it here, it cannot be traced, or what was traced gives other numbers.
+        GateError: a gate refuses its files, or what was traced.
+        OutputError: the folder cannot be written to, or holds something else.
+    """
+    refuse_strangers(folder)
+    with load_legacy(path, dataset) as bundle:
+        files = _traced(bundle)
+        with boxed_of(files, folder) as made:
+            images = torch.rand(ROWS, *bundle.card.shape, generator=stream("import", "images"))
+            latents = bundle.model.encode(images)
+            _compare("encode", made.model.encode(images), latents)
+            _compare("decode", made.model.decode(latents), bundle.model.decode(latents))
+    make_folder(folder)
+    for name in sorted(files, key=lambda name: name.endswith(".json")):  # the card never speaks of files not there
+        write_atomically(folder / name, files[name])
+    return made.card
+
+
+def _traced(bundle: LegacyBundle) -> Files:
+    """The files of the portable bundle, as the box has made them: a stranger's."""
+    threads = torch.get_num_threads()
+    limits = replace(LIMITS, seconds=SECONDS, threads=threads, processes=LIMITS.processes + 2 * threads)
+    facts = {"threads": threads, "latent": list(bundle.card.latent), "logits": bundle.card.logits}
+    facts |= {"dataset": bundle.card.data.name}
+    try:
+        with Box(PROGRAM, [TRACER], files=bundle.contents, limits=limits, least=LEAST) as box:
+            _, arrays = box.call("trace", facts)
+    except SandboxError as error:
+        text = str(error).removeprefix(f"{PROGRAM}: ")
+        raise SandboxError(f"{bundle.card.name} cannot be imported: {text}", error.reason, error.log) from None
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def _compare(graph: str, found: torch.Tensor, expected: torch.Tensor) -> None:
+    limit = TOLERANCE * max(1.0, float(expected.abs().max()))
+    apart = float((found - expected).abs().max())
+    if not apart <= limit:
+        raise BundleError(f"{graph} gives other numbers once it is traced: {apart:.2g} apart, more than {limit:.2g}")
