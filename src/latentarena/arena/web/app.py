@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import Depends, FastAPI
@@ -13,6 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from latentarena import __version__
+from latentarena.arena.playground import Playground
 from latentarena.arena.web import account, api, assets, board, entries, organiser, playground, site, team
 from latentarena.arena.web.access import authorise
 from latentarena.arena.web.desk import Desk
@@ -42,16 +45,23 @@ def create_app(desk: Desk, settings: Settings) -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(authorise)],
         redirect_slashes=False,
+        lifespan=_lifespan,
     )
     app.state.desk, app.state.contest, app.state.settings = desk, desk.contest, settings
     app.state.limiter, app.state.meters = Limiter(), Meters()
-    app.state.boards = board.BoardPages(desk)
+    app.state.boards, app.state.playground = board.BoardPages(desk), Playground(desk.objects)
     for part in PARTS:
         app.include_router(part.router)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ArenaError, _failed)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.playground.close()
 
 
 def guarded(app: FastAPI) -> ASGIApp:

@@ -154,6 +154,18 @@ class Desk:
 
         return one.size, pieces()
 
+    def playable(self, entry: str) -> str:
+        """The hash of an entry's bundle, to draw with.
+
+        Raises:
+            NotThere: there is no such entry.
+            ConfigError: it is a program, which draws in its evaluation only.
+        """
+        one, _ = self._current(entry)
+        if one.form == "python-2025":
+            raise ConfigError("this entry is a Python file of 2025: it only runs while it is evaluated")
+        return one.digest
+
     # a team's own
 
     def incoming(self, team: str) -> Incoming:

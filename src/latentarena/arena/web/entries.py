@@ -58,7 +58,7 @@ async def bundle(request: Request, entry: str) -> Response:
     size, pieces = await run_in_threadpool(request.app.state.desk.bundle, entry, request.state.caller)
     headers = {
         "Content-Length": str(size),
-        "Content-Disposition": f'attachment; filename="entry-{int(entry)}.zip"',
+        "Content-Disposition": f'attachment; filename="entry-{entry}.zip"',
         "Cache-Control": "no-store",
     }
     return StreamingResponse(pieces, headers=headers, media_type="application/zip")
