@@ -15,7 +15,7 @@ __all__ = ["Box"]
 
 
 class Box:
-    """A program of `sandbox/programs` in a sandbox, for the length of a `with` block.
+    """A program of `sandbox/programs` in a sandbox, for the length of a `with` block in one thread.
 
     Args:
         program: its name.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from latentarena import errors
@@ -51,9 +53,16 @@ def _apart(user: int | None) -> list[str]:
     """Namespaces and capabilities. Root needs no user namespace: the program becomes a user without any capability."""
     always = ["--new-session", "--die-with-parent", "--hostname", "box", "--unshare-uts"]
     if user is None:
-        return [*always, "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+        sealed = ["--disable-userns"] if "--disable-userns" in _options() else []  # from 0.8 on; seccomp denies it too
+        return [*always, "--unshare-all", "--unshare-user", *sealed, "--cap-drop", "ALL"]
     spaces = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-cgroup-try"]
     return [*always, *spaces, "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+
+
+@cache
+def _options() -> str:
+    """What this bubblewrap says of itself."""
+    return subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False).stdout
 
 
 def _folders(inside: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from shutil import which
 
 from latentarena.errors import SandboxError
 from latentarena.sandbox import seccomp
@@ -108,14 +109,15 @@ def standing() -> Standing:
         )
     try:
         probes = tuple(_attempts())
-    except SandboxError as error:
+    except (SandboxError, OSError) as error:
         return Standing(0, str(error))
     through = [probe for probe in probes if not probe.contained]
     if through:
         return Standing(0, "not contained: " + ", ".join(f"{one.name} ({one.found})" for one in through), probes)
     if lacking := _lacking():
         return Standing(1, lacking, probes)
-    return Standing(2, "tier 3 (gVisor or a virtual machine) is not built", probes)
+    beyond = "; gVisor is here, but unused" if which("runsc") else ""
+    return Standing(2, f"tier 3 (gVisor or a virtual machine) is not built{beyond}", probes)
 
 
 def _lacking() -> str:

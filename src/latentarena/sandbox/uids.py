@@ -20,10 +20,13 @@ def lease_uid() -> Iterator[int]:
     """A user id that no other box on this machine has, held by a lock that dies with this process. Needs root.
 
     Raises:
-        SandboxError: all are taken.
+        SandboxError: all are taken, or locks cannot be made.
     """
-    LOCKS.mkdir(mode=0o700, exist_ok=True)
-    uid, lock = next(((uid, lock) for uid in UIDS if (lock := _lock(uid)) is not None), (0, None))
+    try:
+        LOCKS.mkdir(mode=0o700, exist_ok=True)
+        uid, lock = next(((uid, lock) for uid in UIDS if (lock := _lock(uid)) is not None), (0, None))
+    except OSError as error:
+        raise SandboxError(f"no user id for a box: {LOCKS}: {error.strerror}", "no-sandbox") from None
     if lock is None:
         raise SandboxError(f"all {len(UIDS)} user ids for boxes are in use; wait for a box to end", "no-sandbox")
     try:
