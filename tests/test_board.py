@@ -18,6 +18,7 @@ from latentarena.arena.board import Board, make_board
 from latentarena.arena.contest import Contest, load_contest
 from latentarena.arena.entries import Entry, counting, entry_of
 from latentarena.arena.names import clean_name, looks_like, plain_line, skeleton, slug
+from latentarena.arena.prediction import predict
 from latentarena.arena.ranking import Figure
 from latentarena.arena.spreadsheet import board_csv, inert, rank_table, write_csv
 from latentarena.cli.app import app
@@ -189,6 +190,33 @@ def test_the_board_is_the_same_whatever_the_order_and_survives_json() -> None:
     assert make_board(entries[::-1], OPEN) == board
     assert Board.model_validate_json(board.model_dump_json()) == board
     assert make_board([], OPEN).lines == ()
+
+
+# before handing in
+
+
+def test_a_prediction_is_where_the_entry_then_stands() -> None:
+    entries = [entry(name, mse=mse) for name, mse in {"a": 0.01, "b": 0.02, "c": 0.04}.items()]
+    board = make_board(entries, OPEN)
+    new = entry("new", mse=0.03, verified=False)
+    found = predict(new, Board.model_validate_json(board.model_dump_json()), OPEN)
+    after = {line.team: line for line in make_board([*entries, new], OPEN).lines}
+    assert found.placed is not None
+    assert (found.placed.place, found.placed.total) == (after["new"].place, after["new"].total)
+    assert found.placed.columns["mse"] == 3
+    assert found.entries == 4
+    # as good as the best elsewhere it stands level with it, and nothing else can be gained: only `mse` is there
+    assert (found.costliest, found.place, found.gain) == ("mse", 1, 2.0)
+    again = predict(entry("new", "a", mse=0.001), board, OPEN)  # in the place of its team's own line
+    assert (again.entries, again.placed and again.placed.place, again.costliest) == (3, 1, None)
+
+
+def test_a_prediction_says_why_there_is_none() -> None:
+    board = make_board([entry("a")], OPEN)
+    assert predict(entry("new", facts={"samples": 1}), board, OPEN).refused.startswith("below the threshold")
+    assert predict(entry("new"), make_board([], OPEN), OPEN).costliest is None
+    with pytest.raises(ConfigError, match="the board ranks mse, ssim"):
+        predict(entry("new"), board, OLD)
 
 
 # names

@@ -17,6 +17,7 @@ from latentarena.arena.board import Board
 from latentarena.arena.contest import Contest
 from latentarena.arena.intake import Outcome
 from latentarena.arena.names import plain_line
+from latentarena.arena.prediction import Prediction
 from latentarena.arena.ranking import Placed
 from latentarena.arena.spreadsheet import Ranked, inert
 from latentarena.arena.store import TeamDetails
@@ -24,6 +25,7 @@ from latentarena.arena.store import TeamDetails
 __all__ = [
     "print_board",
     "print_outcomes",
+    "print_prediction",
     "print_ranked",
     "print_standing",
     "print_submission",
@@ -125,3 +127,16 @@ def print_outcomes(outcomes: Iterable[Outcome], many: int) -> int:
     if not many:
         page.print("no bundle to check")
     return refused
+
+
+def print_prediction(found: Prediction, contest: Contest) -> None:
+    """Where a model would stand, by category, and what costs it most."""
+    page = Console(soft_wrap=True, highlight=False)
+    if found.placed is None:
+        page.print(f"would not be ranked: {escape(plain_line(found.refused))}")
+        return
+    titles = {category.name: category.label for category in contest.categories}
+    ranks = ", ".join(f"{titles[name]} {place}" for name, place in found.placed.categories.items())
+    page.print(f"would stand {found.placed.place} of {found.entries} in {escape(contest.title)}: {escape(ranks)}")
+    if found.costliest is not None:
+        page.print(f"{found.costliest} costs most: with the best there, the place would be {found.place}")

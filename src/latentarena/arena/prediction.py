@@ -1,0 +1,91 @@
+"""Where a model would stand on a board, and which of its figures costs it most. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from latentarena.arena.board import Board, Line
+from latentarena.arena.contest import Better, Contest
+from latentarena.arena.entries import Entry, refusal
+from latentarena.arena.ranking import Figure, Placed, Row, rank
+from latentarena.errors import ConfigError
+
+__all__ = ["Prediction", "predict"]
+
+OWN = "\0"  # a name that no team can have
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Where an entry would stand.
+
+    Attributes:
+        placed: with its ranks; None where it would not be ranked, and `refused` says why.
+        entries: on the board then, itself included.
+        costliest: the metric that would improve its total most if it were the best of the board there; None where no
+            single one would.
+        gain: by how much the total would fall, and `place` where it would then stand.
+    """
+
+    placed: Placed | None
+    entries: int
+    refused: str = ""
+    costliest: str | None = None
+    gain: float = 0.0
+    place: int = 0
+
+
+def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:
+    """Rank an entry among the lines of a board, and look for the metric that costs most.
+
+    Args:
+        entry: of `entry_of`; its team's line on the board, if there is one, is replaced.
+        board: as `board.json` has it.
+        contest: the rules that made the board.
+
+    Raises:
+        ConfigError: the board ranks other figures than the contest.
+    """
+    ranked = [column.metric for group in board.groups for column in group.columns]
+    wanted = [measure.metric for measure in contest.measures]
+    if ranked != wanted:
+        raise ConfigError(f"the board ranks {', '.join(ranked)}; contest {contest.name} ranks {', '.join(wanted)}")
+    others = [_row(line) for line in board.lines if line.team != entry.team]
+    refused = refusal(entry, contest.model_copy(update={"self_reported": True}))
+    if refused:
+        return Prediction(None, len(others), refused)
+    own = _placed(entry.figures, others, contest)
+    found = {metric: _placed({**entry.figures, metric: one}, others, contest) for metric, one in _best(others, contest)}
+    metric = min(found, key=lambda metric: found[metric].total, default=None)
+    if metric is None or found[metric].total >= own.total:
+        return Prediction(own, len(others) + 1)
+    better = found[metric]
+    return Prediction(own, len(others) + 1, "", metric, own.total - better.total, better.place)
+
+
+def _placed(figures: Mapping[str, Figure], others: list[Row], contest: Contest) -> Placed:
+    return next(one for one in rank([Row(OWN, figures), *others], contest) if one.name == OWN)
+
+
+def _best(others: list[Row], contest: Contest) -> Iterator[tuple[str, Figure]]:
+    """Each ranked metric with the best figure that another entry has."""
+    for measure in contest.measures:
+        figures = [row.figures[measure.metric] for row in others if measure.metric in row.figures]
+        better = contest.better(measure)
+        if figures:
+            yield measure.metric, min(figures, key=lambda one: _away(one.value, better))
+
+
+def _away(value: float, better: Better) -> float:
+    return {"lower": value, "higher": -value, "near 1": abs(value - 1)}[better]
+
+
+def _row(line: Line) -> Row:
+    figures = {}
+    for metric, cell in line.cells.items():
+        infinite = cell.value is None and cell.text == "∞"
+        if infinite or cell.value is not None:
+            figures[metric] = Figure(math.inf if cell.value is None else cell.value, cell.low, cell.high)
+    return Row(line.team, figures)
