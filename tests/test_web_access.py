@@ -16,7 +16,7 @@ from latentarena.arena.web import app as web
 from latentarena.arena.web.access import Role
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'{{7*7}}"
-PARTS = {"{entry}": "1", "{submission}": "1", "{team}": "1", "{name}": "nothing", "{round}": "1"}
+PARTS = {"{entry}": "1", "{submission}": "1", "{team}": "1", "{name}": "nothing", "{round}": "1", "{verb}": "samples"}
 
 
 @pytest.fixture(scope="module")
