@@ -122,6 +122,7 @@ WRONG_TENSORS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
 }
 
 
+@pytest.mark.corpus  # row 12 of the threat matrix
 @pytest.mark.parametrize("fault", WRONG_TENSORS)
 def test_tensors_that_do_not_fit_are_refused(copy: Path, fault: str) -> None:
     change, words = WRONG_TENSORS[fault]
@@ -199,6 +200,7 @@ WRONG_CARDS: dict[str, tuple[Callable[[str], str], str]] = {
 }
 
 
+@pytest.mark.corpus  # row 14
 @pytest.mark.parametrize("fault", WRONG_CARDS)
 def test_a_card_that_describes_no_model_is_refused(copy: Path, fault: str) -> None:
     change, words = WRONG_CARDS[fault]
