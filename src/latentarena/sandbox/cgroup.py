@@ -103,14 +103,15 @@ def _parents() -> tuple[list[Path], int]:
         raise NoGroup("no cgroup file system with the controllers memory and pids is mounted")
     root, mountpoint = mounts[""]
     folder = _inside(root, mountpoint, own[""])
-    for parent in [folder, *folder.parents]:
-        if not parent.is_relative_to(mountpoint):
-            break
+    above = [parent for parent in [folder, *folder.parents] if parent.is_relative_to(mountpoint)]
+    for parent in above:
         if _hands_down(parent):
             return [parent], 2
+    if _step_aside(folder) and _hands_down(folder):
+        return [folder], 2
     raise NoGroup(
         f"no control group from {folder} up to {mountpoint} may have children with limits of memory and pids: "
-        "run as root, or under systemd with Delegate=yes and DelegateSubgroup=main"
+        "run under systemd with Delegate=yes, or in a container whose control groups can be written to"
     )
 
 
@@ -121,6 +122,21 @@ def _hands_down(folder: Path) -> bool:
         if not set(CONTROLLERS) <= set(control.read_text().split()):
             control.write_text(" ".join(f"+{name}" for name in CONTROLLERS))
         return os.access(folder, os.W_OK)
+    return False
+
+
+def _step_aside(folder: Path) -> bool:
+    """Move the processes of a group (version 2) into a child of it: only a group without any has children with limits.
+
+    It happens where a container or a unit of systemd has been given a group to itself, and no group above will do.
+    """
+    with suppress(OSError):
+        inner = folder / "latentarena-main"
+        inner.mkdir(exist_ok=True)
+        for pid in (folder / "cgroup.procs").read_text().split():
+            with suppress(ProcessLookupError):
+                (inner / "cgroup.procs").write_text(pid)
+        return True
     return False
 
 
