@@ -287,3 +287,32 @@ def test_sorting_finding_and_comparing_in_a_browser_from_files(folder: Path, tmp
         assert shown.count() == 3
         assert faults == []
         browser.close()
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours such as #0b6b6b, by WCAG 2.2."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_text_can_be_read_in_both_themes(theme: int) -> None:
+    blocks = re.findall(r":root \{(.*?)\}", (STATIC / "arena.css").read_text(), re.DOTALL)
+    colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})\b", blocks[theme]))
+    for ink in ("ink", "soft", "accent", "gold", "good", "warn", "bad"):
+        for ground in ("paper", "panel", "sunk"):
+            assert contrast(colors[ink], colors[ground]) >= 4.5, (ink, ground)
+    assert contrast(colors["on-accent"], colors["accent"]) >= 4.5
+    shade = [
+        round(0.34 * int(colors["accent"][i : i + 2], 16) + 0.66 * int(colors["panel"][i : i + 2], 16))
+        for i in (1, 3, 5)
+    ]
+    assert contrast(colors["ink"], "#" + "".join(f"{part:02x}" for part in shade)) >= 4.5  # the best ranks
+    for line in ("edge", "faint"):  # borders of fields, and the mark of a shared place, which is large
+        assert contrast(colors[line], colors["panel"]) >= 3
