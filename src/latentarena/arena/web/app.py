@@ -78,6 +78,8 @@ def guarded(app: FastAPI) -> ASGIApp:
 
 def _refused(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
+    if problem.status_code == HTTPStatus.NOT_FOUND and problem.detail == HTTPStatus.NOT_FOUND.phrase:
+        problem = Problem(HTTPStatus.NOT_FOUND, "there is nothing at this address; go on from the board")
     people = not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
     return problem_page(request, problem) if people else problem_response(problem)
 

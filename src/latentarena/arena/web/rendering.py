@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import FileSystemLoader
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -21,7 +22,17 @@ __all__ = ["page", "problem_page", "redirect", "render"]
 
 TEMPLATES = environment(FileSystemLoader(Path(__file__).parent / "templates"))
 TEMPLATES.globals.update(asset=asset)
-TEMPLATES.filters |= {"moment": moment, "short": short}
+
+
+def _code(text: str) -> Markup:
+    """Text in which what stands between backticks is code."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
+TEMPLATES.filters |= {"code": _code, "moment": moment, "short": short}
 NAVIGATION = {
     Role.PUBLIC: (("/", "Board"), ("/compare", "Compare"), ("/rules", "Rules")),
     Role.TEAM: (
