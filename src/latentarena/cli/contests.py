@@ -250,6 +250,7 @@ def serve(
     https: Annotated[
         bool, typer.Option("--https", help="Browsers reach it by https: cookies over nothing else.")
     ] = False,
+    uploads_per_minute: Annotated[int, typer.Option(min=1, help="By one team; quotas come on top.")] = 10,
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Believe the last address in X-Forwarded-For, for rate limits.")
     ] = False,
@@ -258,4 +259,5 @@ def serve(
     from latentarena.arena.web.serve import Site, serve
     from latentarena.arena.web.settings import Settings
 
-    serve(Site(contest, db, objects, Settings(https=https, behind_proxy=behind_proxy)), host, port, workers)
+    settings = Settings(https=https, behind_proxy=behind_proxy, uploads_per_minute=uploads_per_minute)
+    serve(Site(contest, db, objects, settings), host, port, workers)

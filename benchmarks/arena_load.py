@@ -1,0 +1,261 @@
+"""How much one server bears, and its section of docs/arena.md.
+
+    python benchmarks/arena_load.py [--entries 500] [--docs DIR]
+
+Starts `arena serve` with a SQLite database of so many scored entries, and loads it from a second process that shares
+the machine's cores: GETs of the board, durable uploads, both at once, and GETs beside 200 connections that never end
+their headers. The exit status is the number of bars that were missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import latentarena.judge
+from arena_pages import replace_section
+from latentarena.arena.contest import CONTESTS, Quotas
+from latentarena.arena.objects import Objects
+from latentarena.arena.store import Database, Outcome, Queue, Store
+from latentarena.facts import machine
+from latentarena.judge.card import SEEDS, Score, ScoreCard
+from latentarena.judge.catalogue import METRICS
+from latentarena.judge.interval import Estimate
+
+HERE = Path(__file__).resolve().parent
+SIZE = 1_750_000  # bytes of an upload
+SLOW = 200
+SHIPPED = next((Path(latentarena.judge.__file__).parent / "weights").glob("mnist-*.safetensors"))
+JUDGE = SHIPPED.stem.rpartition("-")[2].ljust(64, "0")  # a hash that passes for the official judge's
+CONNECTIONS = {"board": 16, "uploads": 8}
+BARS = {
+    "board": ("GET of the board", 1000.0, 50.0),
+    "uploads": ("POST of a bundle, on disk when it is answered", 50.0, math.inf),
+    "both": ("GET of the board, while bundles arrive", 0.0, math.inf),
+    "beside": (f"GET of the board, beside {SLOW} connections that never end their headers", 1000.0, 50.0),
+}
+"""What is promised: requests a second at least, p99 in milliseconds at most."""
+
+
+def generate(url: str, token: str = "", *arguments: str) -> dict[str, Any]:
+    """Run the load generator as a process of its own."""
+    environment = {**os.environ, "ARENA_TOKEN": token}
+    command = [sys.executable, str(HERE / "arena_client.py"), url, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@contextmanager
+def slow_headers(port: int) -> Iterator[list[float]]:
+    """`SLOW` connections that never finish their headers; yields how long each was borne, in seconds."""
+    borne: list[float] = []
+    stop = threading.Event()
+
+    def drip() -> None:
+        began = {socket.create_connection(("127.0.0.1", port)): time.monotonic() for _ in range(SLOW)}
+        for one in began:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: arena\r\n")
+            one.setblocking(False)
+        while began and not stop.wait(0.5):
+            for one, since in list(began.items()):
+                try:
+                    one.send(b"X-Slow: 1\r\n")
+                    ended = one.recv(1) == b""
+                except BlockingIOError:
+                    ended = False
+                except OSError:
+                    ended = True
+                if ended:
+                    borne.append(time.monotonic() - since)
+                    one.close()
+                    del began[one]
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield borne
+    finally:
+        thread.join(15)
+        stop.set()
+        thread.join()
+
+
+def uploads(folder: Path, many: int) -> Path:
+    """So many different files of `SIZE` bytes that begin as zips do."""
+    folder.mkdir()
+    noise = random.Random(0).randbytes(SIZE)
+    for i in range(many):
+        (folder / f"{i:05d}.zip").write_bytes(b"PK\x03\x04" + i.to_bytes(8, "big") + noise[12:])
+    return folder
+
+
+def fill(folder: Path, entries: int) -> str:
+    """A database of so many teams with a scored entry each; returns a token of a further team without a quota."""
+    database = Database(f"sqlite:///{folder / 'arena.db'}")
+    database.upgrade()
+    store, queue, objects, now = Store(database), Queue(database), Objects(str(folder / "objects")), datetime.now(UTC)
+    store.add_teams([(f"Team {i}", []) for i in range(entries)], "benchmark", now)
+    for i, team in enumerate(store.teams()):
+        content = f"PK {i}".encode()
+        store.submit(team.id, objects.put(content), len(content), "official", Quotas(), now)
+        job = queue.claim("benchmark", now)
+        assert job is not None
+        queue.finish(job, outcome(i, objects), now)
+    token = store.add_teams([("Loader", [])], "benchmark", now)["Loader"]
+    database.close()
+    return token
+
+
+def outcome(i: int, objects: Objects) -> Outcome:
+    """A score card of made-up figures."""
+    made = random.Random(i)
+
+    def score() -> Score:
+        value = made.random()
+        return Score(value=value, low=value * 0.95, high=value * 1.05, real=Estimate(value=0.4, low=0.3, high=0.5))
+
+    card = ScoreCard(
+        model=f"model-{i}",
+        bundle="b" * 64,
+        judge="official",
+        judge_hash=JUDGE,
+        dataset="mnist",
+        data="d" * 64,
+        version="0",
+        source="e" * 64,
+        platform="benchmark",
+        images=10_000,
+        samples=10_000,
+        seeds=SEEDS,
+        solver="heun",
+        steps=10,
+        guidance=1.0,
+        scores={name: score() for name in METRICS},
+        by_class={},
+        by_seed=(0.5,) * 5,
+        by_steps={},
+        opinions=(),
+        advice=(),
+        contest_2025={},
+        parameters={"decoder": 100_000},
+        files={"card.json": 1},
+        latent=(16,),
+    )
+    files = {"samples.png": objects.put(b"\x89PNG")}
+    return Outcome(
+        card.model, "native", card.judge, card.source, card.fingerprint, "2", card.model_dump_json(), "{}", files
+    )
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """`arena serve` on a free port, without workers; its contest has no quota."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (folder / "load.yaml").write_text((CONTESTS / "open.yaml").read_text().replace("per_day: 10, ", ""))
+    command = [sys.executable, "-m", "latentarena", "serve", "load.yaml", "--workers", "0", "--port", str(port)]
+    command += ["--uploads-per-minute", "1000000"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"{url}/", timeout=30).status_code == 200:
+                    break
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def measure(entries: int) -> dict[str, Any]:
+    """All loads, one after the other."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        token = fill(folder, entries)
+        once, again = uploads(folder / "once", 200), uploads(folder / "again", 200)
+        with serving(folder) as url:
+            gets = ("--requests", "8000", "--connections", str(CONNECTIONS["board"]))
+            posts = ("--expect", "201", "--connections", str(CONNECTIONS["uploads"]), "--files")
+            generate(f"{url}/", "", "--requests", "2000")
+            found = {"entries": entries, "machine": machine(), "board": generate(f"{url}/", "", *gets)}
+            found["uploads"] = generate(f"{url}/api/v1/submissions", token, *posts, str(once))
+            for file in again.iterdir():
+                file.write_bytes(file.read_bytes()[:-1])
+            with ThreadPoolExecutor() as pool:
+                beside = pool.submit(generate, f"{url}/api/v1/submissions", token, *posts, str(again))
+                found["both"] = generate(f"{url}/", "", *gets)
+                found["uploads beside"] = beside.result()
+            with slow_headers(int(url.rpartition(":")[2])) as borne:
+                found["beside"] = generate(f"{url}/", "", *gets)
+            found["borne"] = {"connections": len(borne), "longest": max(borne, default=math.inf)}
+    return found
+
+
+def section(found: dict[str, Any]) -> tuple[list[str], int]:
+    """The section of the page, and how many bars were missed."""
+    lines = ["## Load", "", "Made by `python benchmarks/arena_load.py`.", ""]
+    lines += [
+        f"One `arena serve` with SQLite and {found['entries']} entries, loaded from a second process "
+        f"on the same machine ({found['machine']}), so that both share the cores. The board has "
+        f"{found['board']['bytes'] / 1024:,.0f} KB; a "
+        f"bundle {SIZE / 1e6:.2f} MB.",
+        "",
+        "| load | requests/s | p50 (ms) | p99 (ms) | failed | promised |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    missed = 0
+    for name, (title, rate, slowest) in BARS.items():
+        one = found[name]
+        kept = one["rate"] >= rate and one["p99"] <= slowest and not one["failed"]
+        missed += not kept
+        promised = f">= {rate:,.0f}/s" + (f", p99 <= {slowest:.0f} ms" if slowest < math.inf else "") if rate else "–"
+        lines.append(
+            f"| {title} | {one['rate']:,.0f} | {one['p50']:.1f} | {one['p99']:.1f} | {one['failed']} | "
+            f"{promised}{'' if kept else ' **missed**'} |"
+        )
+    borne = found["borne"]
+    cut = borne["connections"] == SLOW and borne["longest"] <= 10
+    lines += [
+        "",
+        f"Of {SLOW} connections that never end their headers {borne['connections']} were closed, the last after "
+        f"{borne['longest']:.1f} s (promised: all within 10 s).",
+    ]
+    return lines, missed + (not cut)
+
+
+def main() -> int:
+    """Measure, write, and say what was missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--entries", type=int, default=500)
+    parser.add_argument("--docs", type=Path, default=HERE.parent / "docs")
+    asked = parser.parse_args()
+    lines, missed = section(measure(asked.entries))
+    replace_section(asked.docs / "arena.md", "load", lines)
+    print("\n".join(lines))
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
