@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--files", type=Path, help="folder of files to POST, each once; GET unless given")
     asked = parser.parse_args()
     token = os.environ.get("ARENA_TOKEN")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Accept-Encoding": "gzip"} | ({"Authorization": f"Bearer {token}"} if token else {})
     if asked.files:
         paths = sorted(asked.files.iterdir())
         typed = {**headers, "Content-Type": "application/zip"}

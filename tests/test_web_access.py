@@ -106,7 +106,7 @@ def test_a_session_ends_at_sign_out_and_its_cookie_is_guarded(site: Site, tokens
     cookie = browser.http.cookies["arena_session"]
     assert browser.get("/team").status_code == 200
     signed = browser.http.get("/team").request.headers["cookie"]
-    answer = browser.send("/team", "/logout")
+    answer = browser.send("/logout", "/logout")
     assert answer.status_code == 303
     again = httpx.get(f"{site.url}/team", headers={"Cookie": f"arena_session={cookie}"})
     assert signed
@@ -132,7 +132,7 @@ def test_forms_from_elsewhere_are_refused(site: Site, tokens: dict[str, str], ki
     if kind == "no token":
         del fields["form_token"]
     elif kind == "another's token":
-        fields["form_token"] = other.form_token("/team")
+        fields["form_token"] = other.form_token("/logout")
     elif kind == "another site":
         headers["Origin"] = "https://evil.example"
     elif kind == "cross-site fetch":

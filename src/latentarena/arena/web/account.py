@@ -49,6 +49,12 @@ async def login(request: Request, token: Annotated[str, Form(max_length=200)] = 
     return response
 
 
+@router.get("/logout")
+@for_role(Role.PUBLIC)
+async def logout_page(request: Request) -> Response:
+    return page(request, "logout.html", name=request.state.caller.name)
+
+
 @router.post("/logout")
 @for_role(Role.PUBLIC)
 async def logout(request: Request) -> Response:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +16,7 @@ from starlette.responses import Response
 from latentarena.arena.board import Board, make_board
 from latentarena.arena.entries import mean_points
 from latentarena.arena.spreadsheet import board_csv
-from latentarena.arena.web.access import Role, for_role, form_token
+from latentarena.arena.web.access import Role, for_role
 from latentarena.arena.web.desk import Desk
 from latentarena.arena.web.rendering import render
 from latentarena.arena.web.rules import moment
@@ -24,8 +26,20 @@ __all__ = ["BoardPages", "router"]
 
 router = APIRouter(include_in_schema=False)
 FRESH = 0.2  # seconds in which the store is not asked again whether the board changed
-FORM_MARK = "form-token-of-the-session"
 HTML, CSV, JSON = "text/html; charset=utf-8", "text/csv; charset=utf-8", "application/json"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A body as it is and packed, once for all who ask."""
+
+    plain: bytes
+    gzip: bytes
+
+    @classmethod
+    def of(cls, text: str) -> Packed:
+        """Pack a text."""
+        return cls(text.encode(), gzip.compress(text.encode(), 6, mtime=0))
 
 
 @dataclass(frozen=True)
@@ -34,9 +48,9 @@ class Rendered:
 
     version: str
     board: Board
-    pages: dict[Role, bytes]
-    csv: bytes
-    json: bytes
+    pages: dict[Role, Packed]
+    csv: Packed
+    json: Packed
 
 
 class BoardPages:
@@ -95,26 +109,22 @@ class BoardPages:
             "picture_url": lambda line: pictured.get(line.id, ""),
             "spark": lambda line: sparks.get(line.team, ""),
         }
-        pages = {role: render("board_page.html", contest, role, "/", FORM_MARK, **shown).encode() for role in Role}
-        return Rendered(version, board, pages, board_csv(board).encode(), board.model_dump_json().encode())
+        pages = {role: Packed.of(render("board_page.html", contest, role, "/", **shown)) for role in Role}
+        return Rendered(version, board, pages, Packed.of(board_csv(board)), Packed.of(board.model_dump_json()))
 
 
 @router.get("/")
 @for_role(Role.PUBLIC)
 async def board(request: Request) -> Response:
-    made, role = await request.app.state.boards.get(), request.state.caller.role
-    body, tag = made.pages[role], f'"{made.version}"'
-    if role > Role.PUBLIC:
-        token = form_token(request)
-        body, tag = body.replace(FORM_MARK.encode(), token.encode()), f'"{made.version}-{token[:16]}"'
-    return _unless_known(request, body, tag, HTML)
+    made = await request.app.state.boards.get()
+    return _unless_known(request, made.pages[request.state.caller.role], made.version, HTML)
 
 
 @router.get("/board.csv")
 @for_role(Role.PUBLIC)
 async def board_as_csv(request: Request) -> Response:
     made = await request.app.state.boards.get()
-    response = _unless_known(request, made.csv, f'"{made.version}"', CSV)
+    response = _unless_known(request, made.csv, made.version, CSV)
     response.headers["Content-Disposition"] = 'attachment; filename="board.csv"'
     return response
 
@@ -124,12 +134,16 @@ async def board_as_csv(request: Request) -> Response:
 async def board_as_json(request: Request) -> Response:
     """The board as data: every figure with its interval and rank."""
     made = await request.app.state.boards.get()
-    return _unless_known(request, made.json, f'"{made.version}"', JSON)
+    return _unless_known(request, made.json, made.version, JSON)
 
 
-def _unless_known(request: Request, body: bytes, tag: str, kind: str) -> Response:
-    """304 where the browser has it already."""
-    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Cookie, Authorization"}
+def _unless_known(request: Request, body: Packed, version: str, kind: str) -> Response:
+    """304 where the browser has it already; packed where it takes that, for a board of hundreds is a megabyte."""
+    packs = "gzip" in request.headers.get("accept-encoding", "")
+    tag = f'"{version}-{request.state.caller.role}{"-gzip" if packs else ""}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding, Authorization, Cookie"}
     if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type=kind)
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    if packs:
+        headers["Content-Encoding"] = "gzip"
+    return Response(body.gzip if packs else body.plain, headers=headers, media_type=kind)

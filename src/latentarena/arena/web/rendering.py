@@ -46,17 +46,18 @@ NAVIGATION = {
 }
 
 
-def render(template: str, contest: Contest, role: Role, here: str, token: str, **context: Any) -> str:
+def render(template: str, contest: Contest, role: Role, here: str, **context: Any) -> str:
     """A template with what all pages need."""
     return TEMPLATES.get_template(template).render(
-        contest=contest, role=role, here=here, form_token=token, navigation=NAVIGATION.get, **context
+        contest=contest, role=role, here=here, navigation=NAVIGATION.get, **context
     )
 
 
 def page(request: Request, template: str, code: int = HTTPStatus.OK, **context: Any) -> Response:
     """A page for the caller, which no cache keeps."""
     caller: Caller = request.state.caller
-    text = render(template, request.app.state.contest, caller.role, request.url.path, form_token(request), **context)
+    shared = {"form_token": form_token(request), **context}
+    text = render(template, request.app.state.contest, caller.role, request.url.path, **shared)
     response = HTMLResponse(text, code, {"Cache-Control": "no-store"})
     keep_form_secret(request, response)
     return response
