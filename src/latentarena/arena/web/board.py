@@ -25,6 +25,7 @@ from latentarena.arena.web.sparkline import sparkline
 __all__ = ["BoardPages", "router"]
 
 router = APIRouter(include_in_schema=False)
+SOON = 0.04  # seconds that a visitor waits for a new board before the old one is served
 FRESH = 0.2  # seconds in which the store is not asked again whether the board changed
 HTML, CSV, JSON = "text/html; charset=utf-8", "text/csv; charset=utf-8", "application/json"
 
@@ -76,6 +77,8 @@ class BoardPages:
             if await run_in_threadpool(self._desk.version) != self._now.version:
                 self._making = asyncio.create_task(self._made())
                 self._making.add_done_callback(self._finished)
+        if self._making is not None:  # a small board is ready at once
+            await asyncio.wait({self._making}, timeout=SOON)
         return self._now
 
     def _finished(self, task: asyncio.Task[Rendered]) -> None:
