@@ -32,7 +32,8 @@ from latentarena.files import digest
 from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, open_beside, open_bundle
 from latentarena.latents import Precision
 from latentarena.randomness import normal_rows, stream
-from latentarena.sandbox import Box, Limits, standing
+from latentarena.sandbox import Box, Limits, SandboxError, standing
+from latentarena.sandbox.wire import Array
 from latentarena.train.model import LatentModel
 
 __all__ = [
@@ -157,13 +158,13 @@ class LegacyModel:
 
     def facts(self) -> dict[str, Any]:
         """What the submission says of itself; nothing of it is to be relied on."""
-        return self._box("generate").call("facts", {"threads": torch.get_num_threads()})[0]
+        return self._ask("generate", "facts", {}, {})[0]
 
     @cached_property
     def noise_shape(self) -> tuple[int, ...]:
         """Shape of one latent, measured: what the submission says of it need not be so."""
         images = torch.rand(2, *SHAPE, generator=stream("legacy", "encode"))
-        found = self._box("encode").call("encode", {"threads": 1}, {"images": images.numpy()})[1].get("latents")
+        found = self._ask("encode", "encode", {}, {"images": images.numpy()})[1].get("latents")
         if found is None or found.shape[:1] != (2,) or not 2 <= found.ndim <= 4 or found.size == 0:
             raise BundleError(f"encode gives {'nothing' if found is None else found.shape} for 2 images; give (2, ...)")
         return tuple(found.shape[1:])
@@ -176,15 +177,24 @@ class LegacyModel:
         return torch.cat(parts)
 
     def _call(
-        self, verb: str, facts: dict[str, Any], arrays: Mapping[str, Any], made: str, shape: Sequence[int]
+        self, verb: str, facts: dict[str, Any], arrays: Mapping[str, Array], made: str, shape: Sequence[int]
     ) -> Tensor:
         """One array from a box, once it is what it has to be."""
-        facts = facts | {"threads": torch.get_num_threads()}
-        found = self._box(verb).call(verb, facts, arrays)[1].get(made)
+        found = self._ask(verb, verb, facts, arrays)[1].get(made)
         if found is None or found.dtype != np.float32 or found.shape != tuple(shape):
             given = "nothing" if found is None else f"{found.dtype} {found.shape}"
             raise BundleError(f"the submission's {verb} gave {given}, expected float32 {tuple(shape)}")
         return torch.from_numpy(found.copy())
+
+    def _ask(
+        self, box: str, verb: str, facts: dict[str, Any], arrays: Mapping[str, Array]
+    ) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Ask in one of the boxes; what goes wrong there is told in the submission's name."""
+        try:
+            return self._box(box).call(verb, facts | {"threads": torch.get_num_threads()}, arrays)
+        except SandboxError as error:
+            text = str(error).removeprefix(f"{PROGRAM}: ")
+            raise SandboxError(f"the submission {next(iter(self._files))}: {text}", error.reason, error.log) from None
 
     def _box(self, verb: str) -> Box:
         if verb not in self._boxes:
