@@ -9,7 +9,8 @@ ArenaError              anything this package refuses or gives up on
 ├── BundleError         a bundle: missing, extra or wrong-shape tensors, unreadable card
 │   ├── GateError       a file that a gate refuses, with a stable reason such as `zip-bomb`
 │   └── SandboxError    a program in a box: refused, too slow, too big, dead, or no sandbox good enough for it
-├── JudgeError          a judge that fails its self-test
+├── JudgeError          a judge that fails its self-test, a card that cannot be verified
+│   └── ModelError      a model whose images or latents cannot be judged
 ├── StoreError          a contest's database or files
 │   ├── StoreBusy       it does not answer in time; the same request may succeed later
 │   ├── StorageFull     there is no room left; what was there is kept
@@ -30,6 +31,7 @@ __all__ = [
     "GateError",
     "Interrupted",
     "JudgeError",
+    "ModelError",
     "NotThere",
     "OutputError",
     "QuotaReached",
@@ -119,6 +121,10 @@ class NotThere(StoreError):  # noqa: N818 - it says what is the case
 
 class QuotaReached(StoreError):  # noqa: N818 - it says what is the case
     """A team has handed in as much as it may."""
+
+
+class ModelError(JudgeError):
+    """A model whose images or latents are of the wrong shape, not finite or out of range."""
 
 
 class OutputError(ArenaError):

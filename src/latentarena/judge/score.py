@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentarena.data import Dataset
-from latentarena.errors import JudgeError
+from latentarena.errors import ModelError
 from latentarena.judge.card import SEEDS, Opinion, Score, scored
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.known import Known, estimates, known_of, measure_images, measure_seen, real_index
@@ -133,8 +133,8 @@ def score(
     """Score a model on the full test split and on generated images, an equal share from each seed.
 
     Raises:
-        JudgeError: a judge fails its self-test on this data, or the model's images are not finite, of another shape,
-            or outside [0, 1].
+        JudgeError: a judge fails its self-test on this data.
+        ModelError: the model's images are not finite, of another shape, or outside [0, 1].
     """
     known = known_of(judge, data, samples)
     batches = list(hand_out(subject.noise, judge.frequencies if subject.conditional else None, samples, seeds))
@@ -177,15 +177,15 @@ def checked(images: Tensor, shape: Sequence[int], what: str) -> Tensor:
     """The images, cut to [0, 1], once shape, finiteness and range are in order.
 
     Raises:
-        JudgeError: naming what is wrong and what it looks like.
+        ModelError: naming what is wrong and what it looks like.
     """
     if tuple(images.shape) != tuple(shape):
-        raise JudgeError(f"the model's {what} have the shape {tuple(images.shape)}, not {tuple(shape)}")
+        raise ModelError(f"the model's {what} have the shape {tuple(images.shape)}, not {tuple(shape)}")
     if not bool(images.isfinite().all()):
-        raise JudgeError(f"the model's {what} hold values that are not finite; it cannot be judged")
+        raise ModelError(f"the model's {what} hold values that are not finite; it cannot be judged")
     low, high = float(images.min()), float(images.max())
     if low < -TOLERANCE or high > 1 + TOLERANCE:
-        raise JudgeError(
+        raise ModelError(
             f"the model's {what} reach from {low:.3g} to {high:.3g}, outside the declared range [0, 1]; "
             + _guess(low, high)
         )
@@ -206,15 +206,15 @@ def _latents(subject: Subject, images: Tensor, what: str) -> Tensor:
     """Latents with no more in them than their declared precision holds: whatever is decoded or measured comes by here.
 
     Raises:
-        JudgeError: they are not finite, or too large for their precision.
+        ModelError: they are not finite, or too large for their precision.
     """
     assert subject.encode is not None
     exact = subject.encode(images)
     if len(exact) != len(images) or not bool(exact.isfinite().all()):
-        raise JudgeError(f"the model's latents of {what} are not {len(images)} finite vectors; it cannot be judged")
+        raise ModelError(f"the model's latents of {what} are not {len(images)} finite vectors; it cannot be judged")
     latents = quantised(exact, subject.precision)
     if not bool(latents.isfinite().all()):
-        raise JudgeError(
+        raise ModelError(
             f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {subject.precision} holds; "
             f"divide them by a constant, or declare precision = float32 on the bundle's card"
         )
