@@ -143,7 +143,8 @@ class Worker:
         content = self._objects.read(job.submission.digest)
         bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
         bundle.write_bytes(content)
-        options = ["--forms", ",".join(contest.forms)]
+        latent = f"{contest.latent.smallest}:{contest.latent.largest}"
+        options = ["--forms", ",".join(contest.forms), "--dataset", contest.dataset, "--latent", latent]
         if job.judge != "official":
             judge = folder / "judge.safetensors"
             judge.write_bytes(self._objects.read(job.judge))
