@@ -97,6 +97,12 @@ def test_cards_that_do_not_fit_the_contest_are_shown_with_the_reason(changes: di
     assert board.others == () or board.others[0].cells["mse"].rank is None
 
 
+def test_a_form_that_is_not_taken_is_not_ranked() -> None:
+    refused = entry_of(made_card("m"), OPEN, "m", "m", form="python-2025").refused
+    assert refused == "a bundle of the form python-2025; this contest takes native, portable"
+    assert entry_of(made_card("m"), OPEN, "m", "m", form="portable").refused == ""
+
+
 def test_a_contest_s_own_judge_is_named_by_its_hash() -> None:
     rules = contest(judge="ab" * 32)
     assert entry_of(made_card("m", judge_hash="ab" * 32), rules, "m", "m").refused == ""

@@ -96,7 +96,7 @@ def entry_of(
         received=received,
         chosen=chosen,
         verified=verified,
-        refused=_unfit(card, contest),
+        refused=_unfit(card, contest, form),
         model=card.bundle,
     )
 
@@ -160,9 +160,11 @@ def _figures(card: ScoreCard, contest: Contest) -> dict[str, Figure]:
     return known
 
 
-def _unfit(card: ScoreCard, contest: Contest) -> str:
+def _unfit(card: ScoreCard, contest: Contest, form: str) -> str:
     """Why a card cannot stand on the contest's board; empty if it can."""
     numbers, limits = math.prod(card.latent), contest.latent
+    if form not in contest.forms:
+        return f"a bundle of the form {form}; this contest takes {', '.join(contest.forms)}"
     if card.dataset != contest.dataset:
         return f"judged on {card.dataset}, not on {contest.dataset}"
     if contest.judge != "official":

@@ -129,15 +129,9 @@ def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Cont
     except ConfigError as error:
         refused = f"its score card cannot be read: {plain_line(str(error).removeprefix(f'{file}: '))}"
         return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused), picture=picture)
-    entry = entry_of(
-        card,
-        contest,
-        entry_id,
-        team,
-        plain_line(card.model, 60),
-        bundle=_bundle_card(home),
-        verified=verified,
-    )
+    bundle, name = _bundle_card(home), plain_line(card.model, 60)
+    form = str(bundle.get("form", "native"))  # a native card does not say
+    entry = entry_of(card, contest, entry_id, team, name, bundle=bundle, form=form, verified=verified)
     report = next((one for one in (_content(home, name) for name in REPORTS) if one), None) if verified else None
     return Evaluated(entry, card, picture, report)
 
