@@ -25,6 +25,7 @@ class Site:
     url: str
     organiser: str
     folder: Path
+    db: str
     process: subprocess.Popen[bytes]
 
     @property
@@ -79,19 +80,24 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, contest: str = "open", workers: int = 0, db: str | None = None) -> Iterator[Site]:
-    """Start a site, and end it."""
+def running(folder: Path, contest: str = "open", db: str | None = None, largest: int | None = None) -> Iterator[Site]:
+    """Start a site, and end it.
+
+    Args:
+        largest: bytes that a file may have, as if the disk were full beyond.
+    """
     port = free_port()
     where = ["--db", db or f"sqlite:///{folder / 'arena.db'}", "--objects", str(folder / "objects")]
-    command = [sys.executable, "-m", "latentarena", "serve", contest, "--port", str(port), "--workers", str(workers)]
+    command = [sys.executable, "-m", "latentarena", "serve", contest, "--port", str(port), "--workers", "0"]
     log = (folder / "log").open("wb")
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen([*command, *where], cwd=folder, stdout=log, stderr=log, env=environment)
+    limit = [] if largest is None else ["prlimit", f"--fsize={largest}"]
+    process = subprocess.Popen([*limit, *command, *where], cwd=folder, stdout=log, stderr=log, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until_healthy(url, process, folder)
         token = (folder / "organiser-token").read_text().strip()
-        yield Site(url, token, folder, process)
+        yield Site(url, token, folder, where[1], process)
     finally:
         process.terminate()
         try:

@@ -84,15 +84,15 @@ class _Workers:
                 child.kill()
 
 
-def _end_with_parent() -> None:
-    """On Linux: be told to end when the parent dies, however it dies."""
+def _end_with_parent(how: signal.Signals = signal.SIGTERM) -> None:
+    """On Linux: get a signal when the parent dies, however it dies."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
 
 
 def make_app(site: Site) -> ASGIApp:
     """The app of a site, in the process that serves it."""
-    _end_with_parent()
+    _end_with_parent(signal.SIGKILL)  # it would wait for the last slow upload, and hold the port meanwhile
     log_as_json()
     desk = Desk(Store(Database(site.db)), Objects(site.objects), load_contest(site.contest))
     return guarded(create_app(desk, site.settings))
