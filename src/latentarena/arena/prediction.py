@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from latentarena.arena.board import Board, Line
+from latentarena.arena.board import Board, Line, make_board
 from latentarena.arena.contest import Better, Contest
 from latentarena.arena.entries import Entry, refusal
 from latentarena.arena.ranking import Figure, Placed, Row, rank
+from latentarena.arena.spreadsheet import read_rows
+from latentarena.config import parse_json, validate
 from latentarena.errors import ConfigError
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "read_board"]
 
 OWN = "\0"  # a name that no team can have
 
@@ -35,6 +38,24 @@ class Prediction:
     costliest: str | None = None
     gain: float = 0.0
     place: int = 0
+
+
+def read_board(path: Path, contest: Contest) -> Board:
+    """A board from the `board.json` that `arena board build` writes, or from a CSV of the figures that are ranked.
+
+    Raises:
+        ConfigError: one line that names the file and what is wrong with it.
+    """
+    if path.suffix == ".csv":
+        rows = read_rows(path, contest)
+        entries = [Entry(row.name, row.name, row.name, row.figures, verified=True) for row in rows]
+        return make_board(entries, contest.model_copy(update={"thresholds": ()}), rounds=1)
+    try:
+        return validate(Board, parse_json(path.read_bytes()), str(path))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; give a board.json or a CSV") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not JSON: {error}; give a board.json or a CSV") from None
 
 
 def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:

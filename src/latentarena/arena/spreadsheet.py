@@ -14,7 +14,7 @@ from latentarena.arena.contest import Contest
 from latentarena.arena.ranking import Figure, Placed, Row, rank
 from latentarena.errors import ConfigError
 
-__all__ = ["Ranked", "board_csv", "inert", "rank_table", "write_csv"]
+__all__ = ["Ranked", "board_csv", "inert", "rank_table", "read_rows", "write_csv"]
 
 LARGEST = 16 << 20  # bytes
 NAMES = ("team", "name", "entry", "model")  # the column that names a row: the first of these that is there
@@ -66,6 +66,25 @@ def rank_table(path: Path, contest: Contest) -> Ranked:
     Raises:
         ConfigError: one line that names the file, the line and the column.
     """
+    header, named = _named(path, contest)
+    placed = rank(_rows(path, named, contest), contest)
+    ranks = {one.name: _ranks(one, contest) for one in placed}
+    whole = header + [name for name in (ranks[placed[0].name] if placed else {}) if name not in header]
+    made = [[(named[one.name][1] | ranks[one.name])[name] for name in whole] for one in placed]
+    return Ranked(whole, made, placed)
+
+
+def read_rows(path: Path, contest: Contest) -> list[Row]:
+    """The rows of a CSV of raw columns, as `rank_table` ranks them.
+
+    Raises:
+        ConfigError: as `rank_table` does.
+    """
+    return _rows(path, _named(path, contest)[1], contest)
+
+
+def _named(path: Path, contest: Contest) -> tuple[list[str], dict[str, tuple[int, dict[str, str]]]]:
+    """The header, and (line number, cells by column) by the name of each row."""
     header, records = _read(path)
     missing = [measure.metric for measure in contest.measures if measure.metric not in header]
     if missing:
@@ -74,13 +93,11 @@ def rank_table(path: Path, contest: Contest) -> Ranked:
     key = next((name for name in NAMES if name in header), None)
     if key is None:
         raise ConfigError(f"{path}: no column that names the rows; call one of them {', '.join(NAMES[:-1])} or model")
-    named = _by_name(path, key, records)
-    rows = [Row(name, _figures(path, line, cells, contest)) for name, (line, cells) in named.items()]
-    placed = rank(rows, contest)
-    ranks = {one.name: _ranks(one, contest) for one in placed}
-    whole = header + [name for name in (ranks[placed[0].name] if placed else {}) if name not in header]
-    made = [[(named[one.name][1] | ranks[one.name])[name] for name in whole] for one in placed]
-    return Ranked(whole, made, placed)
+    return header, _by_name(path, key, records)
+
+
+def _rows(path: Path, named: dict[str, tuple[int, dict[str, str]]], contest: Contest) -> list[Row]:
+    return [Row(name, _figures(path, line, cells, contest)) for name, (line, cells) in named.items()]
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -1,6 +1,6 @@
 """Bundles: what a model is outside the lab."""
 
-from latentarena.bundle.boxed import boxed_of, load_boxed
+from latentarena.bundle.boxed import boxed_of, load_boxed, load_guarded
 from latentarena.bundle.export import export_bundle, export_modules
 from latentarena.bundle.legacy import AnyModel, JudgedBundle, LegacyBundle, LegacyModel, is_legacy, load_legacy
 from latentarena.bundle.native import Bundle, BundleCard, Curve, Provenance, load_bundle, native_of, save_bundle
@@ -35,6 +35,7 @@ __all__ = [
     "load_any",
     "load_boxed",
     "load_bundle",
+    "load_guarded",
     "load_legacy",
     "load_portable",
     "native_of",

@@ -18,15 +18,24 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from latentarena.bundle.portable import GRAPHS, PortableBundle, PortableCard, bundled, declared
+from latentarena.bundle.portable import (
+    GRAPHS,
+    AnyBundle,
+    PortableBundle,
+    PortableCard,
+    bundled,
+    declared,
+    load_any,
+)
+from latentarena.bundle.reading import is_portable, read_card, read_files
 from latentarena.config import Config, validate
 from latentarena.errors import ConfigError, GateError
 from latentarena.gates import Files, GraphFacts, Port, open_bundle
-from latentarena.sandbox import Box, Limits, SandboxError
+from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.runtime import refuse_output
 from latentarena.sandbox.wire import Array
 
-__all__ = ["LEAST", "LIMITS", "boxed_of", "load_boxed"]
+__all__ = ["LEAST", "LIMITS", "boxed_of", "load_boxed", "load_guarded"]
 
 PROGRAM = "onnx_model"
 LEAST = 1  # the tier that ONNX files of strangers need
@@ -54,6 +63,20 @@ def load_boxed(path: Path, limits: Limits = LIMITS, least: int = LEAST) -> Itera
     """
     with boxed_of(open_bundle(path), path, limits, least) as bundle:
         yield bundle
+
+
+@contextmanager
+def load_guarded(path: Path) -> Iterator[AnyBundle]:
+    """A bundle of either form: a portable one in boxes where this machine can, else in this process after the gates.
+
+    Raises:
+        BundleError: naming the file and what is wrong with it.
+    """
+    if standing().tier >= LEAST and is_portable(read_card(read_files(path), path)):
+        with load_boxed(path) as bundle:
+            yield bundle
+    else:
+        yield load_any(path)
 
 
 @contextmanager

@@ -49,9 +49,12 @@ DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="Folder that holds the dataset's files.", envvar=None, show_default=False),
 ]
-BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of card.json and weights.safetensors.")]
+BundleArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Folder or zip file of card.json and weights.safetensors.")
+]
 AnyBundleArgument = Annotated[
-    Path, typer.Argument(metavar="BUNDLE", help="Folder of card.json and weights.safetensors, or of ONNX files.")
+    Path,
+    typer.Argument(metavar="BUNDLE", help="Folder or zip file of card.json and weights.safetensors, or of ONNX files."),
 ]
 
 
@@ -294,7 +297,7 @@ def judge_bundle(
     judge_file: JudgeOption = None,
     data: DataOption = None,
 ) -> None:
-    """Score a bundle on the full test split: the card as a table, as JSON, as a page and as a picture."""
+    """Score a bundle of your own on the full test split, in this process; for anybody else's there is `arena check`."""
     from latentarena.bundle import load_any
     from latentarena.cli.console import print_card, print_contest, quiet_logs, show_training
     from latentarena.files import make_folder, write_json
@@ -330,15 +333,17 @@ def verify(
     judge_file: JudgeOption = None,
     data: DataOption = None,
 ) -> None:
-    """Recompute a score card from its bundle and compare; the exit status is 1 where they differ."""
-    from latentarena.bundle import load_any
+    """Recompute a score card from its bundle, portable ones in a sandbox, and compare; exits with 1 if they differ."""
+    from latentarena.bundle import load_guarded
     from latentarena.cli.console import print_check, quiet_logs, show_training
     from latentarena.judge.card import read_card
     from latentarena.study.verify import recompute
 
     quiet_logs()
     claimed = read_card(card)
-    if not print_check(claimed, recompute(claimed, load_any(bundle), data, judge_file, show_training)):
+    with load_guarded(bundle) as loaded:
+        again = recompute(claimed, loaded, data, judge_file, show_training)
+    if not print_check(claimed, again):
         raise typer.Exit(1)
 
 

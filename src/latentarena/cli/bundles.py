@@ -12,6 +12,44 @@ __all__ = ["app"]
 app = typer.Typer()
 
 
+@app.command()
+def check(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip file, as you would submit it.")],
+    contest: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Whose rules hold; open, contest-2025 or a file.")
+    ] = ("open"),
+    board: Annotated[Path | None, typer.Option(help="A board.json or a CSV of figures, to predict ranks on.")] = None,
+    team: Annotated[str, typer.Option(help="Whose line on the board this bundle would replace.")] = "this bundle",
+    fast: Annotated[bool, typer.Option("--fast", help="A tenth of the samples, untimed, for a first look.")] = False,
+    judge_file: Annotated[Path | None, typer.Option("--judge", help="The judge's file.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder that holds the dataset's files.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for score card, page and pictures.")] = None,
+) -> None:
+    """Do with anybody's bundle what a server would: gates, sandbox, score card; and predict its ranks on a board."""
+    from latentarena.arena.contest import load_contest
+    from latentarena.arena.entries import entry_of
+    from latentarena.arena.prediction import predict, read_board
+    from latentarena.cli.boards import print_prediction
+    from latentarena.cli.console import print_card, print_step, quiet_logs, show_training
+    from latentarena.study.evaluate import FAST, SAMPLES, Terms, evaluate, write_evaluated
+
+    quiet_logs()
+    rules = load_contest(contest)
+    standing = read_board(board, rules) if board is not None else None
+    terms = Terms(rules.forms, rules.dataset, (rules.latent.smallest, rules.latent.largest))
+    samples = FAST if fast else SAMPLES
+    found = evaluate(bundle, terms, data, judge_file, samples, not fast, print_step, show_training)
+    print_card(found.card)
+    if out is not None:
+        write_evaluated(found, out)
+    if standing is not None:
+        looser = rules.model_copy(
+            update={"thresholds": tuple(one for one in rules.thresholds if one.field != "samples")}
+        )
+        entry = entry_of(found.card, rules, "check", team, bundle=found.bundle, form=found.bundle["form"])
+        print_prediction(predict(entry, standing, looser if fast else rules), rules)
+
+
 @app.command("import-legacy")
 def import_legacy(
     submission: Annotated[

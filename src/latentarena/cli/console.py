@@ -23,6 +23,7 @@ from rich.table import Table
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import CATEGORIES
 from latentarena.judge.classifier import Judge
+from latentarena.study.evaluate import Step
 from latentarena.study.pipeline import Results
 from latentarena.study.verify import differences
 from latentarena.study.wording import CLEAN, contest_cells, contest_line, rows_by_category, timing_words
@@ -35,6 +36,7 @@ __all__ = [
     "print_contest",
     "print_facts",
     "print_results",
+    "print_step",
     "quiet_logs",
     "show_training",
 ]
@@ -175,6 +177,11 @@ def print_check(card: ScoreCard, again: ScoreCard) -> bool:
     many = "1 entry of the card differs" if len(found) == 1 else f"{len(found)} entries of the card differ"
     console.print(f"not verified: {many}", style="bold red", highlight=False)
     return False
+
+
+def print_step(step: Step) -> None:
+    """A line of an evaluation: what was done, what came of it, and how long it took."""
+    console.print(f"{step.name:>11}  {_inert(step.text)}  ({step.seconds:.2f} s)", highlight=False)
 
 
 def print_facts(judge: Judge) -> None:

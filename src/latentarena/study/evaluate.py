@@ -38,12 +38,13 @@ from latentarena.study.scorecard import nearest_pairs, write_page
 from latentarena.study.scoring import data_of, score_bundle
 from latentarena.train.stages import Watch
 
-__all__ = ["FORMS", "Evaluated", "Step", "Terms", "evaluate", "refusal_of", "write_evaluated"]
+__all__ = ["FAST", "FORMS", "SAMPLES", "Evaluated", "Step", "Terms", "evaluate", "refusal_of", "write_evaluated"]
 
 FORMS = ("native", "portable")
 PYTHON = "python-2025"
 SHOWN, ROW = 64, 16  # images in a picture; in a row of one
 MEMORY = 8 << 10  # MiB
+FAST = 1000  # samples for a first look
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""Evaluation of strangers' bundles: the figures of `arena judge`, a verdict whatever is handed in, and ranks foretold."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latentarena.bundle import Bundle, load_bundle
+from latentarena.data.digits import embedded_digits
+from latentarena.errors import GateError
+from latentarena.judge.card import read_card
+from latentarena.judge.classifier import Judge
+from latentarena.study.evaluate import Step, Terms, evaluate, main, refusal_of
+from latentarena.study.scoring import score_bundle
+from latentarena.study.verify import differences
+
+
+@pytest.fixture(scope="module")
+def zipped(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny run's bundle as it is submitted."""
+    path = tmp_path_factory.mktemp("zipped") / "bundle.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((tiny_run / "bundle").iterdir()):
+            archive.write(file, f"bundle/{file.name}")
+    return path
+
+
+def test_a_zip_file_gets_the_card_that_its_folder_gets(
+    zipped: Path, tiny_bundle: Bundle, digits_judge: Judge, tmp_path: Path
+) -> None:
+    assert load_bundle(zipped).digest == tiny_bundle.digest
+    out = tmp_path / "out"
+    assert main([str(zipped), "--out", str(out), "--samples", "100", "--dataset", "digits"]) == 0
+    card, _ = score_bundle(tiny_bundle, embedded_digits(), digits_judge, samples=100, timed=False)
+    written = read_card(out / "card.json")
+    assert differences(written, card) == []
+    assert written.timing is not None
+    assert json.loads((out / "bundle.json").read_text())["form"] == "native"
+    pictures = ("samples.png", "prior.png", "reconstructions.png", "nearest.png", "card.png")
+    assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    assert card.model in (out / "card.html").read_text()
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "form": ({"forms": ["portable"]}, "is of the form native; accepted here: portable"),
+    "latent": ({"latent": (7, 49)}, "has a latent of 6 numbers; 7 to 49 are accepted"),
+    "dataset": ({"dataset": "mnist"}, "is a model of digits, not of mnist"),
+    "precision": ({"precisions": ["float32"]}, "has latents in float16; accepted: float32"),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_a_contest_does_not_take_is_refused_before_it_is_scored(zipped: Path, reason: str) -> None:
+    terms, words = REFUSED[reason]
+    steps: list[Step] = []
+    with pytest.raises(GateError, match=words) as refusal:
+        evaluate(zipped, Terms(**terms), tell=steps.append)
+    assert refusal.value.reason == reason
+    assert "scored" not in [step.name for step in steps]
+    assert refusal_of(refusal.value) == ("refused", reason)
+
+
+def test_a_card_does_not_choose_files_of_the_machine_that_judges(tiny_run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny_run / "bundle", tmp_path / "copy"))
+    card = json.loads((copy / "card.json").read_text())
+    card["provenance"]["recipe"]["data"] = {"name": "folder:/etc"}
+    (copy / "card.json").write_text(json.dumps(card))
+    with pytest.raises(GateError, match="is a model of folder:/etc; name that folder with --data"):
+        evaluate(copy)
+
+
+def test_a_verdict_is_written_whatever_is_handed_in(tmp_path: Path) -> None:
+    path = tmp_path / "submission.zip"
+    path.write_bytes(b"PK\x03\x04 and so on")
+    command = [sys.executable, "-m", "latentarena.study.evaluate", str(path), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads((tmp_path / "out" / "refusal.json").read_text())
+    assert said["state"] == "refused"
+    assert said["reason"].startswith("zip-")
+    assert str(tmp_path) not in said["sentence"]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["refusal.json"]
+
+
+def test_what_is_wrong_with_this_machine_is_no_verdict(zipped: Path, tmp_path: Path) -> None:
+    judge = tmp_path / "judge.safetensors"
+    judge.write_bytes(b"none")
+    with pytest.raises(Exception, match="judge") as fault:
+        main([str(zipped), "--out", str(tmp_path / "out"), "--judge", str(judge)])
+    assert refusal_of(fault.value) is None  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_memory_that_runs_out_counts_against_the_bundle() -> None:
+    with pytest.raises(RuntimeError) as starved:
+        torch.empty(1 << 50)
+    assert refusal_of(starved.value) == ("failed", "memory")
+    assert refusal_of(RuntimeError("something else")) is None
