@@ -1,4 +1,4 @@
-"""Evaluation of strangers' bundles: the figures of `arena judge`, a verdict whatever is handed in, and ranks foretold."""
+"""Evaluation of strangers' bundles: the figures of `arena judge`, and a verdict whatever is handed in."""
 
 from __future__ import annotations
 

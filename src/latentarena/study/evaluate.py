@@ -260,8 +260,9 @@ def _ends(text: str) -> tuple[int, int]:
 
 def _limit(memory: int) -> None:
     """No more memory than this many MiB for one process, and no core dumps: native models run in this one."""
-    resource.setrlimit(resource.RLIMIT_DATA, (memory << 20, memory << 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for what, most in ((resource.RLIMIT_DATA, memory << 20), (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(what)
+        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 if __name__ == "__main__":
