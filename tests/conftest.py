@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from lightning_fabric import Fabric
 
 from latentarena.bundle import Bundle, load_bundle
 from latentarena.data.digits import embedded_digits
+from latentarena.files import cache_folder
 from latentarena.judge.classifier import Judge
-from latentarena.judge.training import judge_for
+from latentarena.judge.training import JudgeConfig, judge_for, train_judge
+from latentarena.train.loop import FitConfig
 from postgres_server import PostgresServer, programs
 
 TINY = [
@@ -26,6 +29,7 @@ TINY = [
     "training.autoencoder.epochs=1",
     "training.generator.epochs=2",
 ]
+JUDGE = JudgeConfig(width=8, fit=FitConfig(epochs=10, batch=64, lr=1e-2))  # four seconds' work
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +80,20 @@ def arena() -> Arena:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(common: Path, arena: Arena) -> Path:
+def digits_judge(common: Path) -> Judge:
+    """A judge of the embedded digits, smaller than the one that is trained for whoever has none, and as good."""
+    data = embedded_digits()
+    with FileLock(common / "judge.lock"):
+        home = cache_folder() / "judges" / data.digest[:16]
+        if not any(home.glob("*.safetensors")):
+            train_judge(data, JUDGE, Fabric(accelerator="cpu", devices=1), home)
+    judge = judge_for(data)
+    assert judge.facts.accuracy > 0.98
+    return judge
+
+
+@pytest.fixture(scope="session")
+def tiny_run(common: Path, arena: Arena, digits_judge: Judge) -> Path:
     """The folder of a whole run of a tiny model on the embedded digits; no test changes it."""
     folder = common / "tiny"
     with FileLock(common / "tiny.lock"):
@@ -84,12 +101,6 @@ def tiny_run(common: Path, arena: Arena) -> Path:
             done = arena("train", "quickstart-digits", *TINY, "--out", folder, "--resume")
             assert done.returncode == 0, done.stderr
     return folder
-
-
-@pytest.fixture(scope="session")
-def digits_judge(tiny_run: Path) -> Judge:
-    """The judge of the embedded digits, which the tiny run has trained."""
-    return judge_for(embedded_digits())
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,12 @@ def mnist() -> Dataset:
         pytest.skip("MNIST is not here")
 
 
-def judged(images: Tensor, data: Dataset, judge: Judge) -> Findings:
+@pytest.fixture(scope="module")
+def judges(mnist: Dataset) -> tuple[Judge, list[Judge]]:
+    return judge_for(mnist), opinions_for(mnist)
+
+
+def judged(images: Tensor, data: Dataset, judges: tuple[Judge, list[Judge]]) -> Findings:
     subject = Subject(
         noise=(1,),
         conditional=False,
@@ -82,7 +87,7 @@ def judged(images: Tensor, data: Dataset, judge: Judge) -> Findings:
         encode=None,
         decode=lambda latents: latents,
     )
-    return score(subject, data, judge, opinions_for(data), len(images), seeds=(0,))
+    return score(subject, data, *judges, len(images), seeds=(0,))
 
 
 def warned(found: Findings, data: Dataset) -> bool:
@@ -91,12 +96,14 @@ def warned(found: Findings, data: Dataset) -> bool:
 
 
 @pytest.mark.mnist
-def test_a_model_that_was_tuned_to_the_official_judge_is_found_out(mnist: Dataset) -> None:
-    judge = judge_for(mnist)
-    assert len({judge.facts.kind, *(other.facts.kind for other in opinions_for(mnist))}) == 3
+def test_a_model_that_was_tuned_to_the_official_judge_is_found_out(
+    mnist: Dataset, judges: tuple[Judge, list[Judge]]
+) -> None:
+    judge, others = judges
+    assert len({judge.facts.kind, *(other.facts.kind for other in others)}) == 3
     first, second = torch.randperm(len(mnist.test), generator=stream("poor"))[: 2 * SAMPLES].view(2, -1)
     poor = 0.5 * mnist.test.batch(first) + 0.5 * mnist.test.batch(second)  # two digits in one picture
-    before, after = (judged(images, mnist, judge) for images in (poor, tuned(judge, poor, mnist, steps=30)))
+    before, after = (judged(images, mnist, judges) for images in (poor, tuned(judge, poor, mnist, steps=30)))
     assert after.scores["frechet"].value < 0.2 * before.scores["frechet"].value  # the official judge was taken in
     assert not warned(before, mnist)
     assert warned(after, mnist)
@@ -104,6 +111,6 @@ def test_a_model_that_was_tuned_to_the_official_judge_is_found_out(mnist: Datase
 
 
 @pytest.mark.mnist
-def test_real_images_are_undisputed(mnist: Dataset) -> None:
-    found = judged(mnist.test.batch(slice(0, SAMPLES)), mnist, judge_for(mnist))
+def test_real_images_are_undisputed(mnist: Dataset, judges: tuple[Judge, list[Judge]]) -> None:
+    found = judged(mnist.test.batch(slice(0, SAMPLES)), mnist, judges)
     assert not warned(found, mnist)

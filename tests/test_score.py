@@ -221,14 +221,15 @@ def _copies(subject: Subject, data: Dataset) -> Subject:
 
 def _contaminated(subject: Subject, data: Dataset) -> Subject:
     """An autoencoder that knows test images by heart and blurs all others."""
-    sums = data.test.pixels.flatten(1).sum(1)
+    assert subject.encode is not None
+    honest, sums = subject.encode, data.test.pixels.flatten(1).sum(1)
 
     def encode(images: Tensor) -> Tensor:
         known = torch.isin((255 * images).round().long().flatten(1).sum(1), sums)
         blurred = avg_pool2d(pad(images, (1, 1, 1, 1)), 3, 1)
-        return torch.where(known[:, None, None, None], images, blurred)
+        return honest(torch.where(known[:, None, None, None], images, blurred))
 
-    return replace(subject, noise=data.shape, encode=encode, decode=lambda codes: codes.clamp(0, 1))
+    return replace(subject, encode=encode)
 
 
 MADE: dict[str, Callable[[Subject, Dataset], Subject]] = {

@@ -214,6 +214,15 @@ def test_floor_of_the_steps_is_the_judges_own_at_as_many_samples(judged: Judged)
     assert steps_floor(judged[1], DATA) == pytest.approx(judged[1].known.floors["frechet"].value, rel=1e-6)
 
 
+def test_a_card_without_other_numbers_of_steps_has_no_chart_of_them(judged: Judged, tmp_path: Path) -> None:
+    card, findings = judged
+    pages = [(tmp_path / f"{i}.html", some) for i, some in enumerate([card.by_steps, {}])]
+    for path, some in pages:
+        write_page(path, card.model_copy(update={"by_steps": some}), findings, DATA)
+    assert ["line chart of the Frechet distance" in path.read_text() for path, _ in pages] == [True, False]
+    write_poster(tmp_path / "card.png", card.model_copy(update={"by_steps": {}}), findings, DATA)
+
+
 def test_contest_columns_are_in_their_order_and_infinity_is_shown(judged: Judged) -> None:
     card = judged[0].model_copy(
         update={"model": "=1+1, \n x", "contest_2025": judged[0].contest_2025 | {"kl_div_classes": None}}

@@ -120,6 +120,7 @@ class Judge:
         self.reference = tensors["reference.mean"], tensors["reference.covariance"]
         self.frequencies = tensors["reference.frequencies"]
         self._temperature = float(tensors["temperature"])
+        self._verified: dict[str, Verdict] = {}  # on the test split of which data
 
     @property
     def name(self) -> str:
@@ -179,6 +180,8 @@ class Judge:
     def verify(self, dataset: Dataset) -> Verdict:
         """Look at the full test split and hold accuracy, calibration error and band against the recorded ones.
 
+        Once for a loaded judge, which cannot change.
+
         Returns:
             The verdict on the test split, for use as the real data's score.
 
@@ -187,11 +190,14 @@ class Judge:
         """
         if dataset.digest != self.facts.data:
             raise JudgeError(f"judge {self.name} was made for other data than {dataset.name}")
+        if dataset.digest in self._verified:
+            return self._verified[dataset.digest]
         seen = self.look(dataset.test.batch(slice(None)).cpu())
         for name, value in measure(seen, dataset.test.labels.cpu()).items():
             recorded = getattr(self.facts, name)
             if not abs(value - recorded) <= DRIFT:
                 raise JudgeError(f"judge {self.name} fails its self-test: {name} is {value:.4f}, not {recorded:.4f}")
+        self._verified[dataset.digest] = seen
         return seen
 
 

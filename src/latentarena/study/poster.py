@@ -116,10 +116,11 @@ def _charts(figure: Figure, top: float, card: ScoreCard, findings: Findings, dat
     draw_radar(radar, card.model, card.points, references(card.dataset))
     classes = _place(figure, 6.0, top + 0.3, 4.4, 3.7)
     draw_classes(classes, findings.seen.labels, findings.known.judge.frequencies, data.classes)
-    steps = _place(figure, 11.3, top + 0.3, 4.3, 3.7)
-    draw_steps(steps, card.by_steps, card.steps, steps_floor(findings, data))
     _title(classes, "classes of the samples")
-    _title(steps, "quality against solver steps, fewer samples")
+    if card.by_steps:  # a graph has its steps inside
+        steps = _place(figure, 11.3, top + 0.3, 4.3, 3.7)
+        draw_steps(steps, card.by_steps, card.steps, steps_floor(findings, data))
+        _title(steps, "quality against solver steps, fewer samples")
 
 
 def _figures(axes: Axes, card: ScoreCard) -> None:

@@ -106,7 +106,7 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
         "contest": contest_cells(card),
         "by_class": {name: f"{share:.1%}" for name, share in card.by_class.items()},
         "radar": _radar(card),
-        "charts": [_classes(findings, data), _steps(findings, card, data)],
+        "charts": [_classes(findings, data), *([_steps(findings, card, data)] if card.by_steps else [])],
         "samples": _samples(findings, data),
         "sorted_samples": _sorted_samples(findings, data),
         "reconstructions": _reconstructions(findings, data),
