@@ -19,8 +19,8 @@ from latentarena import errors
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 
 pytestmark = pytest.mark.skipif(standing().tier < 1, reason=f"boxes need tier 1: {standing().reason}")
-SMALL = Limits(memory=256 << 20, processes=32, seconds=10, scratch=8 << 20)
-SHORT = Limits(memory=256 << 20, processes=32, seconds=2, scratch=8 << 20)
+SMALL = Limits(memory=512 << 20, processes=32, seconds=10, scratch=8 << 20)
+SHORT = Limits(memory=512 << 20, processes=32, seconds=2, scratch=8 << 20)
 RUNS = 20
 LITTER = {  # what a program leaves behind when it ends
     "an orphan": "os.fork() or __import__('time').sleep(999)",

@@ -75,20 +75,24 @@ def _serve(settings: dict[str, Any], requests: int, answers: int) -> None:
 
     from latentarena.sandbox.wire import Frame, pack, read
 
-    with open(requests, "rb") as incoming, open(answers, "wb", buffering=0) as outgoing:
-        program: Answers | None = None
-        while (request := read(incoming.read, sys.maxsize)) is not None:
+    program: Answers | None = None
+    with open(requests, "rb") as incoming:
+        while True:
+            request = None
             try:
+                request = read(incoming.read, sys.maxsize)
+                if request is None:
+                    return
                 if program is None:
                     module = importlib.import_module(f"latentarena.sandbox.programs.{settings['program']}")
                     program = module.prepare(settings["arguments"])
-                facts, arrays = program[request.verb](request.facts, request.arrays)
-                pieces = pack(Frame("done", facts, arrays))
+                pieces = pack(Frame("done", *program[request.verb](request.facts, request.arrays)))
             except Exception as error:
                 reason = "memory" if isinstance(error, MemoryError) else getattr(error, "reason", "failed")
                 pieces = pack(Frame("failed", {"reason": reason, "text": _line(error)}))
-            for piece in pieces:
-                _write(outgoing.fileno(), piece)
+            _write(answers, pieces)
+            if request is None:  # it was not read to its end, and so the next one cannot be found
+                return
 
 
 def _line(error: Exception) -> str:
@@ -98,9 +102,10 @@ def _line(error: Exception) -> str:
     return text if known and text else f"{type(error).__name__}: {text}"
 
 
-def _write(descriptor: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(descriptor, piece) :]
+def _write(descriptor: int, pieces: list[memoryview]) -> None:
+    for piece in pieces:
+        while piece:
+            piece = piece[os.write(descriptor, piece) :]
 
 
 if __name__ == "__main__":

@@ -49,6 +49,9 @@ class Box:
             need = f"{self.program} needs a sandbox of tier {self.least}, this machine has tier {found.tier}"
             raise SandboxError(f"{need}: {found.reason}", "no-sandbox")
         self._room = Room(self.program, self.arguments, self.readable, self.files, self.limits, found.tier == 0)
+        if self.least >= 2 and not self._room.counted:
+            self._room.close()
+            raise SandboxError(f"{self.program}: no control group could be made for its box", "no-sandbox")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -50,9 +50,10 @@ class Limits:
     threads: int = 1
 
     def rlimits(self) -> dict[str, int]:
-        """The second belt, by process: processor time, files, no core dumps; processes by user."""
+        """The second belt, by process: processor time, memory, files; processes by user."""
         return {
             "RLIMIT_CPU": int(LIFETIME * self.seconds * self.threads) + 1,
+            "RLIMIT_DATA": self.memory,
             "RLIMIT_FSIZE": self.scratch,
             "RLIMIT_NOFILE": OPEN_FILES,
             "RLIMIT_NPROC": self.processes,  # by user id, in a user namespace by that (since Linux 5.14)
@@ -151,6 +152,11 @@ class Room:
             text, reason = _printable(reply.facts.get("text")), _slug(reply.facts.get("reason"))
             raise SandboxError(f"{self.program}: {text}", reason, self.log)
         return reply
+
+    @property
+    def counted(self) -> bool:
+        """Whether a control group counts the memory of all its processes."""
+        return self._group is not None
 
     @property
     def log(self) -> str:
