@@ -33,7 +33,7 @@ from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
-from latentarena.gates import Port, check_graph
+from latentarena.gates import Port, check_graph, check_in_box, open_bundle
 from latentarena.gates.cost import inferred
 from latentarena.gates.cost import multiply_adds as multiply_adds_of
 from latentarena.judge.classifier import Judge
@@ -154,6 +154,9 @@ def test_native_and_portable_are_one_model(kind: str, tmp_path: Path) -> None:
     bundle = native(tmp_path / "native", *KINDS[kind])
     portable = export_bundle(bundle, tmp_path / "portable")
     same(bundle, portable)
+    for name, content in open_bundle(tmp_path / "portable").items():
+        if name in FILES:
+            check_in_box(content, *portable.card.ports(name.removesuffix(".onnx")), name)
     assert portable.card.provenance == bundle.card.provenance
     assert portable.card.data == bundle.card.data
     assert portable.card.pixels == (not bundle.model.learned)
