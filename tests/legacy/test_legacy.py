@@ -17,6 +17,9 @@ from latentarena.bundle.legacy import LegacyBundle, LegacyModel, load_legacy, re
 from latentarena.bundle.legacy_import import import_legacy
 from latentarena.bundle.portable import load_portable
 from latentarena.errors import BundleError, GateError
+from latentarena.latents import quantised
+from latentarena.study.evaluate import Terms, evaluate
+from latentarena.study.scoring import subject_of
 
 from .sample_submission import FLOW, SOURCE, VAE, submission, weights
 
@@ -166,6 +169,22 @@ def test_only_one_file_of_python_and_weights_pass(name: str, content: bytes, rea
         with pytest.raises(GateError) as refused:
             read_submission(path)
         assert refused.value.reason.startswith(reason)
+
+
+@boxed
+def test_the_judge_sees_it_as_any_model(loaded: LegacyBundle) -> None:
+    """What goes from `encode` to `decode` is rounded latents and nothing else."""
+    subject, images = subject_of(loaded), torch.rand(50, 1, 28, 28, generator=torch.Generator().manual_seed(3))
+    assert subject.encode is not None
+    assert (subject.noise, subject.conditional, subject.precision) == ((3,), False, "float16")
+    again = subject.decode(quantised(subject.encode(images), subject.precision))
+    torch.testing.assert_close(again, decoded(quantised(encoded(images), "float16")), atol=1e-2, rtol=0)
+    assert subject.generate(torch.zeros(7, 3), None, 1).shape == (7, 1, 28, 28)
+
+
+def test_a_contest_that_takes_no_python_refuses_it_unread(folder: Path) -> None:
+    with pytest.raises(GateError, match="python-2025; accepted here: native, portable"):
+        evaluate(folder, Terms())
 
 
 @boxed

@@ -56,12 +56,14 @@ class Terms:
         dataset: what it must have been trained on; what its card says unless given.
         latent: fewest and most numbers of a latent.
         precisions: to which latents may be rounded.
+        allow_python: whether Python may run at tier 1 of the sandbox too, which the score card then says.
     """
 
     forms: Sequence[str] = FORMS
     dataset: str | None = None
     latent: tuple[int, int] = (1, sys.maxsize)
     precisions: Sequence[str] = ("float16", "float32")
+    allow_python: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _opened(path: Path, terms: Terms, clock: _Clock) -> Iterator[tuple[str, Judg
     """The bundle's form, and the bundle behind its gates for the length of a block."""
     if is_legacy(path):
         _refuse_form(path, PYTHON, terms)
-        with load_legacy(path, terms.dataset or "mnist") as legacy:
+        with load_legacy(path, terms.dataset or "mnist", terms.allow_python) as legacy:
             clock.done("python", f"loaded in boxes of tier {standing().tier}")
             yield PYTHON, legacy
         return
@@ -219,7 +221,13 @@ def main(arguments: Sequence[str]) -> int:
     _limit(chosen.memory)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    terms = Terms(tuple(chosen.forms.split(",")), chosen.dataset, chosen.latent, tuple(chosen.precisions.split(",")))
+    terms = Terms(
+        tuple(chosen.forms.split(",")),
+        chosen.dataset,
+        chosen.latent,
+        tuple(chosen.precisions.split(",")),
+        chosen.allow_python,
+    )
     try:
         found = evaluate(chosen.bundle, terms, chosen.data, chosen.judge, chosen.samples)
     except (ArenaError, MemoryError, RuntimeError) as error:  # the latter are how numpy and torch run out of it
@@ -243,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", help="what the model must be of")
     parser.add_argument("--latent", type=_ends, default=Terms.latent, help="fewest and most numbers, such as 3:49")
     parser.add_argument("--precisions", default=",".join(Terms.precisions), help="accepted, with commas between")
+    parser.add_argument("--allow-python", action="store_true", help="run Python at tier 1 of the sandbox too")
     parser.add_argument("--judge", type=Path, help="the judge's file; the dataset's own unless given")
     parser.add_argument("--data", type=Path, help="where the dataset's files are")
     parser.add_argument("--samples", type=int, default=SAMPLES, choices=range(FEWEST, SAMPLES + 1), metavar="N")
