@@ -21,6 +21,9 @@ def check(
     board: Annotated[Path | None, typer.Option(help="A board.json or a CSV of figures, to predict ranks on.")] = None,
     team: Annotated[str, typer.Option(help="Whose line on the board this bundle would replace.")] = "this bundle",
     fast: Annotated[bool, typer.Option("--fast", help="A tenth of the samples, untimed, for a first look.")] = False,
+    allow_python: Annotated[
+        bool, typer.Option("--allow-python", help="Run Python of the 2025 form at tier 1 of the sandbox too.")
+    ] = False,
     judge_file: Annotated[Path | None, typer.Option("--judge", help="The judge's file.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder that holds the dataset's files.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for score card, page and pictures.")] = None,
@@ -36,7 +39,8 @@ def check(
     quiet_logs()
     rules = load_contest(contest)
     standing = read_board(board, rules) if board is not None else None
-    terms = Terms(rules.forms, rules.dataset, (rules.latent.smallest, rules.latent.largest))
+    latent = (rules.latent.smallest, rules.latent.largest)
+    terms = Terms(rules.forms, rules.dataset, latent, allow_python=allow_python)
     samples = FAST if fast else SAMPLES
     found = evaluate(bundle, terms, data, judge_file, samples, not fast, print_step, show_training)
     print_card(found.card)
