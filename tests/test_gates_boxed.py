@@ -1,0 +1,79 @@
+"""What a gate cannot see before a graph runs: the box's limits stop it, and this process lives on (rows 4 and 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from corpus.case import cases
+from corpus.graph_cases import INPUTS, OUTPUT, GraphCase, floats, inside, node, then
+from latentarena.errors import SandboxError
+from latentarena.gates import check_graph
+from latentarena.sandbox import Box, Limits, standing
+
+LIMITS = Limits(memory=400 << 20, seconds=20)
+TOLD = {
+    "what": "decode.onnx",
+    "inputs": [[one.name, one.dtype, one.row] for one in INPUTS],
+    "output": [OUTPUT.name, OUTPUT.dtype, OUTPUT.row],
+}
+
+
+def grown(*nodes: object, size: float) -> Callable[[], bytes]:
+    """A shape `s` of two numbers, each `size`, that follows from the latents: no gate knows it."""
+    shape = [
+        node("ReduceMax", ["latents"], ["m"], keepdims=0),
+        node("Mul", ["m", "none"], ["z"]),
+        node("Add", ["z", "size"], ["f"]),
+        node("Cast", ["f"], ["s"], to=TensorProto.INT64),
+    ]
+    return then(*shape, *nodes, none=floats(0), size=floats(size, size))
+
+
+RUN = [
+    GraphCase(4, "fill found as it runs", "memory", grown(node("ConstantOfShape", ["s"], ["v"]), size=30_000)),
+    GraphCase(4, "expand found as it runs", "memory", grown(node("Expand", ["none", "s"], ["v"]), size=30_000)),
+    GraphCase(4, "tile found as it runs", "memory", grown(node("Tile", ["flat", "s"], ["v"]), size=5_000)),
+]
+PARSED = [GraphCase(5, "eight million empty nodes", "memory", lambda: inside(b"\x0a\x00" * (8 << 20)))]
+
+
+@cases([*RUN, *PARSED])
+@pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
+def test_what_only_running_shows_is_stopped_by_the_box(case: GraphCase) -> None:
+    content = case.make()
+    if case in RUN:
+        content = looked_at(content)
+        check_graph(content, INPUTS, OUTPUT, "decode.onnx")
+    with pytest.raises(SandboxError) as stopped:
+        run(content)
+    told = {"memory", "failed"} if case in RUN else {"memory", "onnx-parse"}  # the library may notice by itself
+    assert stopped.value.reason in told, stopped.value
+
+
+def run(content: bytes) -> None:
+    """Check the graph and run it, both in a box."""
+    with Box("onnx_model", [json.dumps(TOLD)], files={"decode.onnx": content}, limits=LIMITS, least=1) as box:
+        box.call("facts")
+        box.call("run", {"threads": 1}, {"latents": np.zeros((2, 6), np.float32)})
+
+
+def looked_at(content: bytes) -> bytes:
+    """The graph with its last value looked at by the output, so that no runtime leaves it out."""
+    model = onnx.load_model_from_string(content)
+    graph = model.graph
+    last = next(one for one in graph.node if one.output[0] == "images")
+    last.output[0] = "before"
+    graph.node.extend(
+        [
+            helper.make_node("ReduceMax", ["v"], ["top"], keepdims=0),
+            helper.make_node("Mul", ["top", "none"], ["nothing"]),
+            helper.make_node("Add", ["before", "nothing"], ["images"]),
+        ]
+    )
+    return model.SerializeToString()
