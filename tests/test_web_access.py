@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from arena_parts import Parts, now, until
 from arena_site import Site, running
 from latentarena.arena.web import app as web
 from latentarena.arena.web.access import Role
@@ -99,6 +101,27 @@ def test_wrong_tokens_are_refused_and_then_counted(tmp_path: Any) -> None:
         assert late.status_code == 429
         assert int(late.headers["Retry-After"]) > 0
         assert client.get("/board").status_code == 200
+
+
+def test_expired_and_revoked_tokens_are_nobody_s(site: Site) -> None:
+    """Row 23; a session ends with the token that opened it."""
+    parts = Parts(site.db, site.folder)
+    team, soon = parts.team("Ephemeral"), now() + timedelta(seconds=2)
+    token = parts.store.new_token(team, "", "tests", now(), soon)
+    browser = site.browser(token)
+    with site.api(token) as api:
+        assert api.get("/submissions").status_code == 200
+        until(lambda: now() > soon)
+        assert api.get("/submissions").status_code == 401
+    assert browser.get("/team").status_code == 401
+    fresh = parts.store.new_token(team, "", "tests", now())
+    signed = site.browser(fresh)
+    answer = site.browser(site.organiser).send("/logout", f"/organiser/teams/{team}/token")
+    assert answer.status_code == 200
+    with site.api(fresh) as api:
+        assert api.get("/submissions").status_code == 401
+    assert signed.get("/team").status_code == 401
+    parts.close()
 
 
 def test_a_session_ends_at_sign_out_and_its_cookie_is_guarded(site: Site, tokens: dict[str, str]) -> None:

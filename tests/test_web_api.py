@@ -162,10 +162,10 @@ def test_what_was_acknowledged_outlives_a_killed_server(tmp_path: Path) -> None:
 def test_schemathesis_finds_no_server_error(plain: Site) -> None:
     """Requests made up from the API's own description, in a process of their own."""
     token = plain.add_teams("Fuzzers")["Fuzzers"]
-    for who in ("", token, plain.organiser):
+    for who in (token, plain.organiser):
         command = ["schemathesis", "run", f"{plain.url}/api/v1/openapi.json", "--checks", "not_a_server_error"]
-        command += ["--max-examples", "12", "--phases", "examples,coverage,fuzzing", "--seed", "1", "--no-color"]
-        command += ["--header", f"Authorization: Bearer {who}"] if who else []
+        command += ["--max-examples", "8", "--phases", "examples,coverage,fuzzing", "--seed", "1", "--no-color"]
+        command += ["--header", f"Authorization: Bearer {who}"]
         scripts = Path(sys.executable).parent
         done = subprocess.run(
             [scripts / command[0], *command[1:]], cwd=plain.folder, capture_output=True, text=True, timeout=200

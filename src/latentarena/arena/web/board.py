@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from latentarena.arena.entries import mean_points
 from latentarena.arena.spreadsheet import board_csv
 from latentarena.arena.web.access import Role, for_role
 from latentarena.arena.web.desk import Desk
-from latentarena.arena.web.rendering import render
+from latentarena.arena.web.rendering import TEMPLATES, render
 from latentarena.arena.web.rules import moment
 from latentarena.arena.web.sparkline import sparkline
 
@@ -112,7 +113,8 @@ class BoardPages:
             "picture_url": lambda line: pictured.get(line.id, ""),
             "spark": lambda line: sparks.get(line.team, ""),
         }
-        pages = {role: Packed.of(render("board_page.html", contest, role, "/", **shown)) for role in Role}
+        body = Markup(TEMPLATES.get_template("board_body.html").render(shown))  # noqa: S704 - a template escaped it
+        pages = {role: Packed.of(render("board_page.html", contest, role, "/", body=body)) for role in Role}
         return Rendered(version, board, pages, Packed.of(board_csv(board)), Packed.of(board.model_dump_json()))
 
 

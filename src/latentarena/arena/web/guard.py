@@ -110,9 +110,12 @@ class _Exchange:
         return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
 
     async def receive(self) -> Message:
+        if self.whole:  # what follows is the caller's going away, whenever that is
+            return await self._receive()
         left = min(SILENCE, PATIENCE - (time.perf_counter() - self.began))
         try:
-            message = await (self._receive() if self.whole else asyncio.wait_for(self._receive(), max(left, 0.01)))
+            async with asyncio.timeout(max(left, 0.01)):
+                message = await self._receive()
         except TimeoutError:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time; send it again") from None
         if message["type"] == "http.request":

@@ -18,7 +18,7 @@ from latentarena.arena.web.access import Caller, Role, form_token, keep_form_sec
 from latentarena.arena.web.assets import asset
 from latentarena.arena.web.views import moment, short
 
-__all__ = ["page", "problem_page", "redirect", "render"]
+__all__ = ["TEMPLATES", "page", "problem_page", "redirect", "render"]
 
 TEMPLATES = environment(FileSystemLoader(Path(__file__).parent / "templates"))
 TEMPLATES.globals.update(asset=asset)
