@@ -58,14 +58,22 @@ def leftovers(path: Path, turns: int) -> None:
             command = [sys.executable, "-m", "latentarena.study.evaluate", str(path), "--out", f"{out}/out"]
             process = subprocess.Popen(command)
             until = time.monotonic() + 120
-            while len(boxes(process.pid)) < 3 and process.poll() is None and time.monotonic() < until:
+            while len(boxes(process.pid)) < 9 and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.05)
             running = boxes(process.pid)
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             time.sleep(1)
-            left = [pid for pid in running if Path(f"/proc/{pid}").exists()]
+            left = [pid for pid in running if state(pid) not in ("", "Z")]  # a zombie runs no more
             print(f"killed with {len(running)} processes of boxes; {len(left)} left after 1 s", flush=True)
+
+
+def state(pid: int) -> str:
+    """Of a process, as the kernel writes it; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def boxes(root: int) -> set[int]:
