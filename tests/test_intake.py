@@ -150,9 +150,9 @@ def test_a_pull_request_is_checked_and_the_board_is_published(
     check = run_steps("check", repository, tmp_path / "tools")
     assert [one.returncode for one in check] == [0, 0], [one.stderr + one.stdout for one in check]
     assert "1/1  alpha/one: evaluated" in check[0].stdout
-    card = json.loads((repository / "evaluated" / "alpha" / "one" / "score.json").read_text())
+    card = json.loads((repository / "evaluated" / "alpha" / "one" / "card.json").read_text())
     assert card["bundle"] == tiny_bundle.digest
-    assert (repository / "site" / "entries" / "alpha-one.png").is_file()
+    assert (repository / "site" / "entries" / "alpha-one.samples.png").is_file()
     board = json.loads((repository / "site" / "board.json").read_text())
     assert [(line["team"], line["place"], line["verified"]) for line in board["lines"]] == [("alpha", 1, True)]
     assert not list(repository.rglob("pwned"))

@@ -40,6 +40,7 @@ def put(home: Path, card: Any, picture: bool = True) -> Path:
     write_json(home / "score.json", card.model_dump(mode="json"))
     if picture:
         Image.fromarray(np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)).save(home / "samples.png")
+        Image.new("L", (640, 64)).save(home / "reconstructions.png")
     return home
 
 
@@ -159,7 +160,7 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path) -> None:
     (folder / "alpha" / "report.html").symlink_to(secret / "report.html")
     found = {one.entry.id: one for one in read_folder(folder, OPEN, verified=True)}
     assert "linked" not in found
-    assert found["alpha"].picture is None
+    assert set(found["alpha"].pictures) == {"reconstructions"}
     assert found["alpha"].report is None
 
 
@@ -171,7 +172,7 @@ def test_pictures_are_drawn_anew_or_left_out(tmp_path: Path) -> None:
         picture.write_bytes(picture.read_bytes() + EVIL.encode() if content is None else content)
     put(home / "d", made_card("d"))
     Image.new("L", (5000, 1)).save(home / "d" / "samples.png")
-    found = {one.entry.id: one.picture for one in read_folder(home, OPEN)}
+    found = {one.entry.id: one.pictures.get("samples") for one in read_folder(home, OPEN)}
     assert found["a"] is not None
     assert EVIL.encode() not in found["a"]
     assert (found["b"], found["c"], found["d"]) == (None, None, None)

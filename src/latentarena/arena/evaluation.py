@@ -29,7 +29,7 @@ from latentarena.judge.card import ScoreCard, read_card
 
 __all__ = ["EVALUATE", "Evaluation", "Verdict", "scratch", "verdict_in"]
 
-EVALUATE = (sys.executable, "-m", "latentarena.study.evaluate")
+EVALUATE = (sys.executable, "-P", "-m", "latentarena.study.evaluate")  # -P: nothing is imported from where it stands
 PREFIX = "arena-evaluation-"
 ABANDONED = 24 * 3600.0  # seconds after which a folder of a dead worker is nobody's any more
 LARGEST = 64 << 20  # bytes of a file that an evaluation leaves

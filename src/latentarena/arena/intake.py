@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from latentarena.arena.contest import Contest
+from latentarena.arena.evaluation import EVALUATE, Evaluation, verdict_in
 from latentarena.arena.names import clean_name, plain_line
-from latentarena.errors import BundleError, ConfigError
+from latentarena.arena.site import REFUSED
+from latentarena.arena.store import Refusal
+from latentarena.errors import BundleError, ConfigError, OutputError
 from latentarena.files import make_folder, write_json, write_text
+from latentarena.gates.archive import NAMES
 
-__all__ = ["REFUSED", "TEMPLATE", "Outcome", "changed_since", "evaluate_entries", "find_bundles", "start_repository"]
+__all__ = ["TEMPLATE", "Outcome", "changed_since", "evaluate_entries", "find_bundles", "start_repository"]
 
 TEMPLATE = Path(__file__).parent / "template"
-CARD = "card.json"
-DATA = {CARD, "weights.safetensors", "encode.onnx", "decode.onnx", "generate.onnx", "README.md"}
-REFUSED = "refusal.json"  # why a bundle could not be evaluated, in the place of its score card
+CARD = NAMES[0]
 MINUTES = 30.0  # for one bundle
 
 
@@ -86,6 +87,9 @@ def evaluate_entries(
         contest: its limit on bytes holds for each.
         out: for score cards, samples and reports, or the reason of a refusal.
         minutes: for one bundle, after which it is killed.
+
+    Raises:
+        OutputError: an evaluation ended without a verdict: something is wrong with this machine, not with the bundle.
     """
     make_folder(out)
     for home in homes:
@@ -94,7 +98,7 @@ def evaluate_entries(
         make_folder(made)
         try:
             _look_at(entries, home, contest.quotas.bytes)
-            _evaluate(entries / home, made, minutes)
+            _evaluate(entries / home, made, contest, minutes)
             reason = ""
         except (BundleError, ConfigError) as error:
             reason = plain_line(str(error), 400)
@@ -113,27 +117,32 @@ def _look_at(entries: Path, home: Path, largest: int) -> None:
     for path in sorted((entries / home).iterdir()):
         name = plain_line(path.name, 60)
         if path.is_symlink() or not path.is_file():
-            raise BundleError(f"{name!r} is no plain file; a bundle holds {', '.join(sorted(DATA))}")
-        if path.name not in DATA:
-            raise BundleError(f"{name!r} has no place in a bundle; it holds {', '.join(sorted(DATA))}")
+            raise BundleError(f"{name!r} is no plain file; a bundle holds {', '.join(NAMES)}")
+        if path.name not in NAMES:
+            raise BundleError(f"{name!r} has no place in a bundle; it holds {', '.join(NAMES)}")
         size += path.stat().st_size
     if size > largest:
         raise BundleError(f"the bundle has {size:,} bytes, more than the {largest:,} that this contest takes")
 
 
-def _evaluate(bundle: Path, made: Path, minutes: float) -> None:
-    """The score card, the page and a picture, by the commands that anyone can run."""
-    judge = ["judge", str(bundle), "--json", str(made / "score.json"), "--html", str(made / "report.html")]
-    for arguments in (judge, ["sample", str(bundle), "--number", "64", "--out", str(made / "samples.png")]):
-        command = [sys.executable, "-P", "-m", "latentarena", *arguments]  # no module is taken from where we stand
-        try:
-            done = subprocess.run(command, capture_output=True, check=False, timeout=60 * minutes)
-        except subprocess.TimeoutExpired:
-            raise BundleError(f"evaluation took more than {minutes:g} minutes and was stopped") from None
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise BundleError(said[-1].removeprefix("error: ") if said else f"died with status {done.returncode}")
-    shutil.copyfile(bundle / CARD, made / "bundle.json")
+def _evaluate(bundle: Path, made: Path, contest: Contest, minutes: float) -> None:
+    """What a server's worker would make of it, by the same program; a refusal is raised."""
+    latent = f"{contest.latent.smallest}:{contest.latent.largest}"
+    forms = ",".join(form for form in contest.forms if form != "python-2025")
+    options = ["--forms", forms, "--dataset", contest.dataset, "--latent", latent]
+    evaluation = Evaluation(EVALUATE, bundle, made, options)
+    try:
+        status = evaluation.wait(60 * minutes)
+    finally:
+        said = evaluation.end()
+    if status is None:
+        raise BundleError(f"evaluation took more than {minutes:g} minutes and was stopped")
+    verdict = verdict_in(made)
+    if verdict is None:
+        last = plain_line(said.strip().rpartition("\n")[2])
+        raise OutputError(f"the evaluation of {bundle} ended with status {status} and without a verdict: {last}")
+    if isinstance(verdict.end, Refusal):
+        raise BundleError(verdict.end.sentence)
 
 
 def start_repository(folder: Path, contest: Path, version: str) -> list[Path]:

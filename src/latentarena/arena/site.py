@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from latentarena import __version__
 from latentarena.arena.board import Board, Line, make_board
 from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
-from latentarena.arena.intake import REFUSED
 from latentarena.arena.names import clean_name, looks_like, plain_line, slug
 from latentarena.arena.pages import STATIC, environment
 from latentarena.arena.spreadsheet import board_csv
@@ -30,12 +29,27 @@ from latentarena.judge.card import ScoreCard, read_card
 from latentarena.judge.catalogue import CATEGORIES
 from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words
 
-__all__ = ["Evaluated", "build_site", "read_folder"]
+__all__ = ["REFUSED", "Evaluated", "build_site", "read_folder"]
 
 CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `arena check` call it
 BUNDLE_CARDS = ("bundle.json", "bundle/card.json", "card.json")
+REFUSED = "refusal.json"  # why a bundle could not be evaluated, in the place of its score card
 REPORTS = ("report.html", "card.html")
 LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
+SAMPLES = "samples"
+PICTURES = {
+    SAMPLES: ("A grid of images drawn from", "Generated from noise; as they came, not picked."),
+    "reconstructions": (
+        "Test images and their reconstructions by",
+        "Test images, their reconstructions, and four times the absolute difference.",
+    ),
+    "prior": ("Images decoded from Gaussian latents by", "Gaussian latents through the decoder: what is to be beaten."),
+    "nearest": (
+        "Samples and their nearest train images, of",
+        "Above, the samples that are nearest to a train image for how far the next one is; below, these train images.",
+    ),
+}
+"""Pictures of an entry by the names of their files, with alt text and caption."""
 WIDEST = 4096  # pixels of a picture's side
 
 
@@ -45,12 +59,13 @@ class Evaluated:
 
     Attributes:
         entry: what is ranked; card: the score card, None if it cannot be read.
-        picture: its samples as PNG; report: its page; None where there is none that can be shown.
+        pictures: as PNG, by name of `PICTURES`; those that can be shown.
+        report: its page; None where there is none.
     """
 
     entry: Entry
     card: ScoreCard | None = None
-    picture: bytes | None = None
+    pictures: dict[str, bytes] = field(default_factory=dict)
     report: bytes | None = None
 
 
@@ -122,18 +137,19 @@ def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Cont
     if sentence is not None:
         refused = f"it could not be evaluated: {plain_line(str(sentence))}"
         return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused))
-    picture = _picture(_content(home, "samples.png"))
+    drawn = {one: _picture(_content(home, f"{one}.png")) for one in PICTURES}
+    pictures = {one: content for one, content in drawn.items() if content is not None}
     file = _card_file(home)
     try:
         card = read_card(file or home)
     except ConfigError as error:
         refused = f"its score card cannot be read: {plain_line(str(error).removeprefix(f'{file}: '))}"
-        return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused), picture=picture)
+        return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused), pictures=pictures)
     bundle, name = _bundle_card(home), plain_line(card.model, 60)
     form = str(bundle.get("form", "native"))  # a native card does not say
     entry = entry_of(card, contest, entry_id, team, name, bundle=bundle, form=form, verified=verified)
     report = next((one for one in (_content(home, name) for name in REPORTS) if one), None) if verified else None
-    return Evaluated(entry, card, picture, report)
+    return Evaluated(entry, card, pictures, report)
 
 
 def _bundle_card(home: Path) -> dict[str, Any]:
@@ -187,7 +203,7 @@ def build_site(found: list[Evaluated], contest: Contest, out: Path) -> Board:
 
 def _write_pages(board: Board, found: dict[str, Evaluated], out: Path) -> None:
     templates = environment()
-    pictured = {name for name, one in found.items() if one.picture is not None}
+    pictured = {name for name, one in found.items() if SAMPLES in one.pictures}
 
     def shared(root: str, here: str) -> dict[str, Any]:
         return {
@@ -196,7 +212,7 @@ def _write_pages(board: Board, found: dict[str, Evaluated], out: Path) -> None:
             "here": here,
             "version": __version__,
             "entry_url": lambda line: f"{root}entries/{line.id}.html",
-            "picture_url": lambda line: f"{root}entries/{line.id}.png" if line.id in pictured else "",
+            "picture_url": lambda line: f"{root}entries/{line.id}.{SAMPLES}.png" if line.id in pictured else "",
         }
 
     for page in ("index", "compare", "embed"):
@@ -205,9 +221,10 @@ def _write_pages(board: Board, found: dict[str, Evaluated], out: Path) -> None:
     template = templates.get_template("site_entry.html")
     for line in (*board.lines, *board.others):
         one, parts = found[line.id], shared("../", "")
-        for suffix, content in ((".png", one.picture), (".report.html", one.report)):
-            if content is not None:
-                write_atomically(out / "entries" / f"{line.id}{suffix}", content)
+        files = {f"{name}.png": content for name, content in one.pictures.items()}
+        files |= {} if one.report is None else {"report.html": one.report}
+        for name, content in files.items():
+            write_atomically(out / "entries" / f"{line.id}.{name}", content)
         write_text(out / "entries" / f"{line.id}.html", template.render(parts | _entry_parts(one, line)))
 
 
@@ -217,7 +234,7 @@ def _entry_parts(one: Evaluated, line: Line) -> dict[str, Any]:
         "line": line,
         "card": card,
         "clean": CLEAN,
-        "picture": f"{line.id}.png" if one.picture is not None else "",
+        "pictures": {name: (f"{line.id}.{name}.png", *PICTURES[name]) for name in one.pictures},
         "report": f"{line.id}.report.html" if one.report is not None else "",
         "rows": rows_by_category(card) if card else {},
         "titles": CATEGORIES,
