@@ -92,7 +92,7 @@ def flat(frechet: float) -> Sweep:
 
 def test_sweep_at_the_own_steps_is_the_score_card(entry: Entry, real: Verdict) -> None:
     point, scores = entry.sweeps["tiny"].points[entry.card.steps], entry.card.scores
-    assert point.frechet == scores["frechet"].value
+    assert point.frechet == pytest.approx(scores["frechet"].value, rel=1e-9)  # drawn and looked at in other chunks
     assert point.class_kl == scores["class_kl"].value
     assert point.confidence_gap == pytest.approx(abs(scores["confidence"].value - confidence(real.probabilities)))
     assert {*STEPS} <= {*entry.sweeps["tiny"].points}

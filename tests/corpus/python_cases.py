@@ -248,7 +248,7 @@ BROKEN = {
     "exit 1": ("os._exit(1)", "died"),
     "sys.exit": ("import sys; sys.exit(0)", "died"),
     "killed": ("os.kill(os.getpid(), 9)", "died"),
-    "interrupted": ("os.kill(os.getpid(), 2)", "died"),
+    "interrupted": ("import signal; signal.signal(2, signal.SIG_DFL); os.kill(os.getpid(), 2)", "died"),
     "recursion": ("def f(): f()\nf()", "failed"),
     "deep recursion": ("import sys; sys.setrecursionlimit(1 << 30)\ndef f(): f()\nf()", "died|failed|memory|timeout"),
     "deep recursion in C": (
