@@ -33,6 +33,7 @@ from results_page import chart, page, strips
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = "results.json"
+STATED = ("mse", "ssim", "class_kl", "frechet")
 
 
 def trained(name: str, folder: Path, images: Path | None, budget: float = 1.0) -> Bundle:
@@ -76,7 +77,7 @@ def merge(path: Path, entry: Entry) -> None:
 
 def state(entry: Entry) -> None:
     """Write what was measured into the recipe that ships, as what to expect of it."""
-    scores = {name: entry.card.scores[name].value for name in ("mse", "ssim", "class_kl", "frechet")}
+    scores = {name: entry.card.scores[name].value for name in STATED if name in entry.card.scores}
     scores |= {"accuracy": entry.accuracy} if entry.accuracy is not None else {}
     scores["minutes"] = minutes(entry)
     said = ", ".join(f"{name}: {value:.3g}" for name, value in scores.items())
