@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "$(grep '^torch==' con
  && pip install --no-cache-dir --constraint constraints.txt '.[site]' \
  && rm -rf src
 
-# Root inside the container: each box gets a user id and a control group of its own, see docs/operating.md.
+# Root inside the container: each box gets a user id of its own, and a control group where the host allows it.
 # The data folder holds MNIST (LATENTARENA_DATA), the database and the objects of a site without PostgreSQL.
 VOLUME /data
 WORKDIR /data
