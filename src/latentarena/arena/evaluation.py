@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -17,11 +16,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from latentarena.arena.parent import end_with_parent
 from latentarena.arena.store import Outcome, Refusal
 from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
@@ -40,8 +41,6 @@ PASSED_ON = (
     "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LATENTARENA_DATA", "LATENTARENA_CACHE", "OMP_NUM_THREADS",
 )  # fmt: skip
 """The variables that an evaluation sees: none that may hold a secret."""
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 LOGGER = logging.getLogger(__name__)
 
 
@@ -84,7 +83,7 @@ class Evaluation:
             stderr=self._errors,
             env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(end_with_parent, signal.SIGKILL),
         )
 
     def wait(self, seconds: float) -> int | None:
@@ -102,11 +101,6 @@ class Evaluation:
         with self._errors as errors:
             errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4000))
             return errors.read().decode("utf-8", "replace")
-
-
-def _die_with_parent() -> None:
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager

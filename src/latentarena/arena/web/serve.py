@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp
 
 from latentarena.arena.contest import load_contest
 from latentarena.arena.objects import Objects
+from latentarena.arena.parent import end_with_parent
 from latentarena.arena.store import Database, Store
 from latentarena.arena.web.app import create_app, guarded
 from latentarena.arena.web.desk import Desk
@@ -30,7 +30,6 @@ __all__ = ["Site", "make_app", "serve"]
 
 PAUSE = (1.0, 30.0)  # seconds before a worker that ended is started again: at first, and at most
 GRACE = 10.0  # seconds that workers have to end
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class _Workers:
         while not self._stopping.is_set():
             began = time.monotonic()
             self._running[index] = child = subprocess.Popen(
-                self._command, env=self._environment, preexec_fn=_end_with_parent
+                self._command, env=self._environment, preexec_fn=end_with_parent
             )
             status = child.wait()
             if self._stopping.is_set():
@@ -84,15 +83,9 @@ class _Workers:
                 child.kill()
 
 
-def _end_with_parent(how: signal.Signals = signal.SIGTERM) -> None:
-    """On Linux: get a signal when the parent dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
-
-
 def make_app(site: Site) -> ASGIApp:
     """The app of a site, in the process that serves it."""
-    _end_with_parent(signal.SIGKILL)  # it would wait for the last slow upload, and hold the port meanwhile
+    end_with_parent(signal.SIGKILL)  # it would wait for the last slow upload, and hold the port meanwhile
     log_as_json()
     desk = Desk(Store(Database(site.db)), Objects(site.objects), load_contest(site.contest))
     return guarded(create_app(desk, site.settings))
