@@ -136,7 +136,7 @@ class Studio:
                 if is_portable(read_card(open_bundle(path), path)):
                     model: Model = stack.enter_context(load_boxed(path)).model
                 else:
-                    model = _native(load_any(path).model)
+                    model = load_any(path).model
                 self._open[key] = model, stack.pop_all()
         self._open[key] = self._open.pop(key)  # the last of them
         return self._open[key][0]
@@ -206,12 +206,6 @@ def redraw(model: Model, asked: Redraw) -> Answer:
     found = [round(value, 3) for value in latents.flatten().tolist()]
     error = float((model.decode(latents) - image).square().mean())
     return _picture(grid(model.decode(latents), zoom=1)) | {"facts": {"latents": found, "mse": round(error, 5)}}
-
-
-def _native(model: LatentModel | PortableModel) -> Model:
-    if isinstance(model, LatentModel):
-        model.eval()
-    return model
 
 
 def _sampling(model: Model, asked: _Drawn) -> SamplingConfig | None:
