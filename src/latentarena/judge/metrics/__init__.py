@@ -42,9 +42,8 @@ from latentarena.judge.metrics.pictures import (
     psnr,
     psnr_of,
     squared_errors,
-    ssim,
-    ssims,
 )
+from latentarena.judge.metrics.structure import ssim, ssims
 
 __all__ = [
     "Estimate",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["absolute_errors", "edge_energies", "mse", "psnr", "psnr_of", "squared_errors", "ssim", "ssims"]
-
-CHUNK = 64  # images at a time: what stays in a processor's cache
+__all__ = ["absolute_errors", "edge_energies", "mse", "psnr", "psnr_of", "squared_errors"]
 
 
 def squared_errors(images: Tensor, others: Tensor) -> Tensor:
@@ -46,46 +44,3 @@ def edge_energies(images: Tensor) -> Tensor:
     images = images.double()
     across, down = images.diff(dim=-1).square(), images.diff(dim=-2).square()
     return across.flatten(1).mean(1) + down.flatten(1).mean(1)
-
-
-def ssim(images: Tensor, others: Tensor, window: int = 7) -> float:
-    """The mean of `ssims` over images."""
-    return float(ssims(images, others, window).mean())
-
-
-def ssims(images: Tensor, others: Tensor, window: int = 7) -> Tensor:
-    """Structural similarity of each pair of images in [-1, 1], (N,); higher is better.
-
-    Uniform window, sample covariance, data range 1, borders left out: the defaults of scikit-image's
-    `structural_similarity`, which the 2025 contest used (Wang et al., 2004).
-
-    Raises:
-        ValueError: the images are smaller than the window.
-    """
-    if min(images.shape[-2:]) < window:
-        raise ValueError(f"images of {tuple(images.shape[-2:])} are smaller than the SSIM window of {window}")
-    pairs = zip(torch.split(images, CHUNK), torch.split(others, CHUNK), strict=True)
-    return torch.cat([_ssims(a, b, window) for a, b in pairs])
-
-
-def _ssims(images: Tensor, others: Tensor, window: int) -> Tensor:
-    """(n, C, H, W) twice -> (n,): with n C innermost, a sum over a window adds whole rows of memory."""
-    height, width = images.shape[-2:]
-    maps = torch.empty(4, height, width, images[..., 0, 0].numel(), dtype=torch.float64)
-    for one, stack in zip(maps, (images, others), strict=False):
-        one.copy_(stack.reshape(-1, height, width).permute(1, 2, 0))
-    _products(maps[:2], maps[2:])
-    sums = maps.unfold(1, window, 1).sum(-1).unfold(2, window, 1).sum(-1)  # (4, H', W', n C)
-    n, of_means, of_images = window * window, torch.empty_like(sums[2:]), sums[2:]
-    _products(sums[:2], of_means)
-    of_images.mul_(n).sub_(of_means).add_(0.03**2 * n * (n - 1))  # n^2: twice the covariance, the sum of variances
-    above, below = of_means.add_(0.01**2 * n * n).mul_(of_images)
-    similarity: Tensor = above.div_(below)
-    return similarity.view(-1, len(images), images.shape[1]).mean((0, 2))
-
-
-def _products(pair: Tensor, out: Tensor) -> None:
-    """Fill (2, ...) with 2 x y and x^2 + y^2 of a pair x, y."""
-    x, y = pair
-    torch.mul(x, y, out=out[0]).mul_(2)
-    torch.mul(x, x, out=out[1]).addcmul_(y, y)
