@@ -87,7 +87,8 @@ def _lines(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
         tenth = LINES * tick.step // tick.steps
         if tick.metrics and tenth > shown:
             shown = tenth
-            left = tick.seconds / tick.step * (tick.steps - tick.step)
+            # at the speed of now: before a stop the machine may have been busier, or another
+            left = tick.samples / tick.step * (tick.steps - tick.step) / tick.metrics["samples_per_second"]
             console.print(f"{stage:>11}  step {tick.step:,}/{tick.steps:,}  {_status(tick)}  {left:.0f} s left")
         yield tick
 
