@@ -18,15 +18,17 @@ from latentarena.arena.board import Board, make_board
 from latentarena.arena.contest import Contest, load_contest
 from latentarena.arena.entries import Entry, counting, entry_of
 from latentarena.arena.names import clean_name, looks_like, plain_line, skeleton, slug
-from latentarena.arena.prediction import predict
+from latentarena.arena.prediction import predict, read_board
 from latentarena.arena.ranking import Figure
 from latentarena.arena.spreadsheet import board_csv, inert, rank_table, write_csv
 from latentarena.cli.app import app
 from latentarena.errors import ConfigError
+from latentarena.judge.catalogue import COLUMNS
 from score_cards import made_card
 
 OPEN = load_contest("open")
 OLD = load_contest("contest-2025")
+LEADERBOARD = Path(__file__).parent / "data" / "contest-2025-leaderboard.csv"
 
 
 def contest(**changes: Any) -> Contest:
@@ -207,14 +209,17 @@ def test_a_prediction_is_where_the_entry_then_stands() -> None:
     new = entry("new", mse=0.03, verified=False)
     found = predict(new, Board.model_validate_json(board.model_dump_json()), OPEN)
     after = {line.team: line for line in make_board([*entries, new], OPEN).lines}
-    assert found.placed is not None
-    assert (found.placed.place, found.placed.total) == (after["new"].place, after["new"].total)
-    assert found.placed.columns["mse"] == 3
+    assert found.standing is not None
+    assert found.standing.worst.place == after["new"].place
+    assert found.standing.worst.total == after["new"].total
+    assert found.standing.worst.columns["mse"] == 3
     assert found.entries == 4
     # as good as the best elsewhere it stands level with it, and nothing else can be gained: only `mse` is there
-    assert (found.costliest, found.place, found.gain) == ("mse", 1, 2.0)
+    assert (found.costliest, found.there and found.there.worst.place, found.lost) == ("mse", 1, 2)
+    assert "mse" not in found.unmeasured
+    assert "ssim" in found.unmeasured
     again = predict(entry("new", "a", mse=0.001), board, OPEN)  # in the place of its team's own line
-    assert (again.entries, again.placed and again.placed.place, again.costliest) == (3, 1, None)
+    assert (again.entries, again.standing and again.standing.worst.place, again.costliest) == (3, 1, None)
 
 
 def test_a_prediction_says_why_there_is_none() -> None:
@@ -223,6 +228,83 @@ def test_a_prediction_says_why_there_is_none() -> None:
     assert predict(entry("new"), make_board([], OPEN), OPEN).costliest is None
     with pytest.raises(ConfigError, match="the board ranks mse, ssim"):
         predict(entry("new"), board, OLD)
+
+
+FIGURES = dict(zip(COLUMNS, (180_000, 5e-5, 0.006, 0.93, 0.5, 0.012, 0.85), strict=True))
+
+
+def places_in_table(folder: Path, cells: dict[str, float]) -> dict[str, tuple[int, float]]:
+    """Place and total by team once a row is appended to the final board of 2025, as `arena board rank` has them."""
+    with LEADERBOARD.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    path = folder / "with.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["team", *COLUMNS], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows([*rows, {"team": "new", **cells}])
+    return {one.name: (one.place, one.total) for one in rank_table(path, OLD).placed}
+
+
+@pytest.mark.parametrize("missing", [(), ("time_per_sample",), ("mse", "ssim")])
+def test_a_prediction_is_the_place_in_the_table_with_one_row_more(missing: tuple[str, ...], tmp_path: Path) -> None:
+    """What was not measured leaves a range: the places with the best and with the worst figure there."""
+    known = {name: Figure(value) for name, value in FIGURES.items() if name not in missing}
+    new = Entry("new", "new", "new", known)
+    board = read_board(LEADERBOARD, OLD)
+    found = predict(new, board, OLD)
+    assert found.standing is not None
+    assert found.unmeasured == missing
+    higher = ("ssim", "gen_confidence")
+    for end, one in ((1, found.standing.best), (-1, found.standing.worst)):
+        cells = {
+            name: end * (1e9 if name in higher else -1e9) if name in missing else FIGURES[name] for name in COLUMNS
+        }
+        assert (one.place, one.total) == places_in_table(tmp_path, cells)["new"]
+    assert (found.standing.best.place < found.standing.worst.place) == bool(missing)
+    # the costliest metric: every other one gains less when it takes the best value that the board has
+    assert found.costliest is not None
+    assert found.costliest not in missing
+    bests = {
+        name: (max if name in higher else min)(line.cells[name].value or 0.0 for line in board.lines)
+        for name in COLUMNS
+        if name not in missing
+    }
+    worst = {name: (-1e9 if name in higher else 1e9) if name in missing else FIGURES[name] for name in COLUMNS}
+    there = {name: places_in_table(tmp_path, worst | {name: best})["new"] for name, best in bests.items()}
+    assert found.there is not None
+    assert (found.there.worst.place, found.there.worst.total) == there[found.costliest]
+    assert found.there.worst.total == min(total for _, total in there.values())
+    assert found.lost >= found.standing.worst.place - found.there.worst.place
+    path = tmp_path / "board.json"
+    path.write_text(board.model_dump_json())
+    assert predict(new, read_board(path, OLD), OLD) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("board.json", None, "cannot read .*; give a board.json or a CSV"),
+        ("board.json", "team,mse", "is not JSON: .*; give a board.json or a CSV"),
+        ("board.json", "{}", "contest"),
+        ("board.csv", "team,mse\na,1\n", "no column 'total_params'"),
+        ("board.csv", None, "cannot read"),
+    ],
+)
+def test_what_is_no_board_is_refused_in_a_line(name: str, content: str | None, words: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=words):
+        read_board(tmp_path / name, OLD)
+
+
+def test_what_rests_on_a_submission_s_own_word_is_marked_wherever_it_is_shown() -> None:
+    own = Entry("a", "a", "a", {name: Figure(value) for name, value in FIGURES.items()}, unverified=("total_params",))
+    board = make_board([own], OLD)
+    cells = Board.model_validate_json(board.model_dump_json()).lines[0].cells
+    assert [name for name, cell in cells.items() if cell.unverified] == ["total_params"]
+    assert [name for name, cell in cells.items() if cell.interval == "unverified"] == ["total_params"]
+    [row] = csv.DictReader(io.StringIO(board_csv(board)))
+    assert row["unverified_figures"] == "total_params"
 
 
 # names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +16,16 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from corpus.case import Case, cases
-from latentarena.bundle import PortableBundle, export_modules, load_boxed, load_portable
+from latentarena.bundle import PortableBundle, export_modules, load_boxed, load_guarded, load_portable
 from latentarena.bundle.boxed import LIMITS
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, GateError
 from latentarena.files import digest
 from latentarena.judge.classifier import Judge
 from latentarena.sandbox import Box, Limits, SandboxError, standing
+from latentarena.study.evaluate import Step, Terms, evaluate
 from latentarena.study.scoring import score_bundle
+from latentarena.study.verify import differences
 
 BOXED = pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
 SHAPE, LATENT = (1, 28, 28), (5,)
@@ -113,6 +116,26 @@ def test_files_of_a_stranger_are_parsed_in_boxes_alone(folder: Path, monkeypatch
     with load_boxed(folder) as bundle:
         assert bundle.model.decode(torch.zeros(1, 5)).shape == (1, *SHAPE)
         assert bundle.model.multiply_adds == 5 * 5 + 5 * 784
+    with load_guarded(folder) as guarded:  # as `arena verify` has it
+        assert guarded.digest == bundle.digest
+        assert guarded.model.encode(torch.zeros(1, *SHAPE)).shape == (1, *LATENT)
+
+
+@BOXED
+def test_an_evaluation_passes_gates_and_boxes_and_comes_to_the_card_of_one_s_own_process(
+    folder: Path, digits_judge: Judge, tmp_path: Path
+) -> None:
+    path, steps = tmp_path / "bundle.zip", list[Step]()
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+    found = evaluate(path, Terms(("portable",), "digits"), samples=100, timed=False, tell=steps.append)
+    card, _ = score_bundle(load_portable(folder), embedded_digits(), digits_judge, samples=100, timed=False)
+    assert differences(found.card, card) == []
+    assert found.card.sandbox == f"tier {standing().tier}"
+    assert found.card.unverified == ()
+    assert found.bundle["form"] == "portable"
+    assert [step.name for step in steps] == ["files", "card", "sandbox", "graphs", "judge", "scored"]
 
 
 @BOXED

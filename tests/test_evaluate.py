@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,15 +14,22 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from conftest import Arena
+from latentarena.arena.contest import contest_file, load_contest
+from latentarena.arena.entries import entry_of
+from latentarena.arena.prediction import predict, read_board
 from latentarena.bundle import Bundle, load_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import GateError
 from latentarena.judge.card import read_card
 from latentarena.judge.classifier import Judge
-from latentarena.study.evaluate import Step, Terms, evaluate, main, refusal_of
+from latentarena.study.evaluate import FAST, Step, Terms, evaluate, main, refusal_of
 from latentarena.study.scoring import score_bundle
 from latentarena.study.verify import differences
+
+LEADERBOARD = Path(__file__).parent / "data" / "contest-2025-leaderboard.csv"
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +97,43 @@ def test_a_verdict_is_written_whatever_is_handed_in(tmp_path: Path) -> None:
     assert said["reason"].startswith("zip-")
     assert str(tmp_path) not in said["sentence"]
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["refusal.json"]
+
+
+def test_a_bundle_is_checked_against_a_contest_and_placed_on_its_board(
+    zipped: Path, tiny_bundle: Bundle, arena: Arena, tmp_path: Path
+) -> None:
+    """`arena check` as a user has it: gates, card, and a place on the board of 2025 before anything is handed in."""
+    rules = yaml.safe_load(contest_file("contest-2025").read_text()) | {"name": "digits", "dataset": "digits"}
+    (tmp_path / "digits.yaml").write_text(yaml.safe_dump(rules))
+    done = arena(
+        "check",
+        zipped,
+        "--contest",
+        tmp_path / "digits.yaml",
+        "--board",
+        LEADERBOARD,
+        "--fast",
+        "--out",
+        tmp_path / "out",
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout
+    assert [line.split()[0] for line in said.splitlines()[:5]] == ["files", "card", "tensors", "judge", "scored"]
+    card, contest = read_card(tmp_path / "out" / "card.json"), load_contest(tmp_path / "digits.yaml")
+    assert (card.bundle, card.samples, card.timing) == (tiny_bundle.digest, FAST, None)
+    found = predict(entry_of(card, contest, "check", "mine"), read_board(LEADERBOARD, contest), contest)
+    assert found.standing is not None
+    assert found.standing.best.place < found.standing.worst.place
+    assert f"would stand {found.standing.best.place} to {found.standing.worst.place} of {found.entries} in" in said
+    assert f"Parameters {found.standing.worst.columns['total_params']}, Seconds a sample 1 to {found.entries}," in said
+    assert "not measured here: time_per_sample;" in said
+    assert re.search(rf"{found.costliest} costs most: ({found.lost} places?|no place yet); with the board's best", said)
+
+
+@pytest.mark.parametrize("name", ["nowhere.py", "nowhere.zip"])
+def test_a_file_that_is_not_there_is_called_that(name: str) -> None:
+    with pytest.raises(GateError, match=f"{name} is not there; give a bundle's folder or zip file"):
+        evaluate(Path(name))
 
 
 def test_what_is_wrong_with_this_machine_is_no_verdict(zipped: Path, tmp_path: Path) -> None:

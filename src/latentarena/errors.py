@@ -94,7 +94,7 @@ class SandboxError(BundleError):
     or what the program in the box named (such as `external-data`). `log` is the end of what it printed: not trusted.
     """
 
-    def __init__(self, message: str, reason: str, log: str = "") -> None:
+    def __init__(self, reason: str, message: str, log: str = "") -> None:
         super().__init__(message)
         self.reason, self.log = reason, log
 

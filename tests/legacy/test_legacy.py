@@ -13,18 +13,31 @@ import pytest
 import torch
 from torch import Tensor
 
+from latentarena.arena.board import make_board
+from latentarena.arena.contest import load_contest
+from latentarena.arena.entries import entry_of
+from latentarena.arena.evaluation import verdict_in
+from latentarena.arena.store import Outcome
 from latentarena.bundle.legacy import LegacyBundle, LegacyModel, load_legacy, read_submission
 from latentarena.bundle.legacy_import import import_legacy
 from latentarena.bundle.portable import load_portable
 from latentarena.errors import BundleError, GateError
+from latentarena.judge.card import ScoreCard
+from latentarena.judge.catalogue import COLUMNS
+from latentarena.judge.classifier import Judge
 from latentarena.latents import quantised
-from latentarena.study.evaluate import Terms, evaluate
+from latentarena.sandbox import standing
+from latentarena.study.evaluate import Terms, evaluate, main
 from latentarena.study.scoring import subject_of
+from latentarena.study.wording import contest_cells, row_of, timing_words
 
 from .sample_submission import FLOW, SOURCE, VAE, submission, weights
 
 boxed = pytest.mark.usefixtures("tier2")
 SLOPE = 0.01  # of a leaky ReLU
+LOUD = """        super().__init__()
+        print("hello from the submission")
+        self.info"""
 
 
 def zipped(folder: Path, path: Path) -> Path:
@@ -180,6 +193,35 @@ def test_the_judge_sees_it_as_any_model(loaded: LegacyBundle) -> None:
     again = subject.decode(quantised(subject.encode(images), subject.precision))
     torch.testing.assert_close(again, decoded(quantised(encoded(images), "float16")), atol=1e-2, rtol=0)
     assert subject.generate(torch.zeros(7, 3), None, 1).shape == (7, 1, 28, 28)
+
+
+@boxed
+def test_a_submission_is_scored_and_stands_on_the_board_with_its_own_word_marked(
+    digits_judge: Judge, tmp_path: Path
+) -> None:
+    """All of it but the network: the worker's program, its verdict, the card, and the line on a board of 2025."""
+    source = SOURCE.replace("n_steps=100", "n_steps=3").replace("        super().__init__()\n        self.info", LOUD)
+    folder, out = submission(tmp_path / "in", source).parent, tmp_path / "out"
+    options = ["--forms", "python-2025", "--dataset", "digits", "--latent", "3:49", "--samples", "100"]
+    assert main([str(folder), "--out", str(out), *options]) == 0
+    verdict = verdict_in(out)
+    assert verdict is not None
+    assert isinstance(verdict.end, Outcome)
+    assert (verdict.end.form, verdict.end.tier) == ("python-2025", f"tier {standing().tier}")
+    assert "hello from the submission" in verdict.end.log  # its owner may read it
+    assert "scored" in verdict.end.log
+    card = ScoreCard.model_validate_json(verdict.end.card)
+    assert card.unverified == ("parameters", "total_params", "time_per_sample")
+    assert {"mse", "frechet", "recall", "parameters"} <= set(card.scores)
+    assert set(card.contest_2025) | {"time_per_sample"} == set(COLUMNS)
+    cells = contest_cells(card)
+    assert [name for name in COLUMNS if "unverified" in cells[name]] == ["total_params", "time_per_sample"]
+    assert row_of(card, "parameters").interval == "unverified"
+    assert "unverified" in timing_words(card)
+    contest = load_contest("contest-2025").model_copy(update={"dataset": "digits"})
+    entry = entry_of(card, contest, "id", "dense", form=verdict.end.form, verified=True)
+    [line] = make_board([entry], contest).lines
+    assert [name for name, cell in line.cells.items() if cell.unverified] == ["total_params", "time_per_sample"]
 
 
 def test_a_contest_that_takes_no_python_refuses_it_unread(folder: Path) -> None:

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from latentarena.arena.contest import Award, Better, Contest
 from latentarena.arena.entries import Entry, counting, mean_points, refusal, row_of
-from latentarena.arena.ranking import ROUNDS, Figure, Placed, Row, Stability, dependences, rank, stability
+from latentarena.arena.ranking import ROUNDS, Placed, Row, Stability, dependences, rank, stability
 from latentarena.config import Config
 from latentarena.judge.catalogue import METRICS
 
 __all__ = ["Board", "Cell", "Column", "Group", "Line", "Prize", "make_board"]
 
+UNVERIFIED = "unverified"
 SAID = 8  # sentences on irrelevant alternatives
 COLUMNS_2025 = {
     "total_params": ("parameters", 0),
@@ -52,8 +53,10 @@ class Cell(Config):
     """A figure of a line: None stands for missing or infinite, which `text` tells apart.
 
     Attributes:
-        text, interval: as people read them; the interval is empty for figures that are exact.
+        text, interval: as people read them; the interval is empty for figures that are exact, and a word of doubt for
+            those that are not verified.
         rank: in its column; None where the line is not ranked.
+        unverified: it rests on the submission's own word.
     """
 
     value: float | None
@@ -62,6 +65,7 @@ class Cell(Config):
     text: str
     interval: str
     rank: int | None
+    unverified: bool = False
 
 
 class Line(Config):
@@ -224,7 +228,7 @@ def _line(
         place=placed.place if placed else None,
         total=placed.total if placed else None,
         categories=placed.categories if placed else {},
-        cells={one.metric: _cell(entry.figures.get(one.metric), one, ranks.get(one.metric)) for one in columns},
+        cells={one.metric: _cell(entry, one, ranks.get(one.metric)) for one in columns},
         points=points if mean is None else points | {"all": round(mean, 3)},
         first=sure.first if sure else None,
         low=sure.low if sure else None,
@@ -238,18 +242,21 @@ def _line(
     )
 
 
-def _cell(figure: Figure | None, column: Column, place: int | None) -> Cell:
+def _cell(entry: Entry, column: Column, place: int | None) -> Cell:
+    figure, unverified = entry.figures.get(column.metric), column.metric in entry.unverified
     if figure is None or math.isnan(figure.value):
         return Cell(value=None, low=None, high=None, text="–", interval="", rank=place)
     low, high = (_finite(end) for end in (figure.low, figure.high))
     exact = low is None or high is None or low == high
+    between = "" if exact else f"{_text(low or 0.0, column.decimals)} to {_text(high or 0.0, column.decimals)}"
     return Cell(
         value=_finite(figure.value),
         low=low,
         high=high,
         text=_text(figure.value, column.decimals),
-        interval="" if exact else f"{_text(low or 0.0, column.decimals)} to {_text(high or 0.0, column.decimals)}",
+        interval=UNVERIFIED if unverified else between,
         rank=place,
+        unverified=unverified,
     )
 
 

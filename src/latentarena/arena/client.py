@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from latentarena.errors import ArenaError, BundleError, ConfigError
+from latentarena.text import printable
 
 __all__ = ["Client", "pack", "read_token"]
 
@@ -124,4 +125,4 @@ def _detail(answer: httpx.Response) -> str:
         text = str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
         text = answer.reason_phrase
-    return "".join(letter if letter.isprintable() else " " for letter in text[:500])
+    return printable(text[:500])

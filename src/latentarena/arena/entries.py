@@ -31,6 +31,7 @@ class Entry:
         chosen: by its team, to stand on the board.
         verified: its figures were computed by the contest, not reported by its team.
         refused: why it cannot be ranked, found out before; empty if nothing was.
+        unverified: metrics that rest on the submission's own word.
         model: hash of the bundle, by which copies are seen; empty if not known.
     """
 
@@ -44,6 +45,7 @@ class Entry:
     chosen: bool = False
     verified: bool = False
     refused: str = ""
+    unverified: tuple[str, ...] = ()
     model: str = ""
 
 
@@ -97,6 +99,7 @@ def entry_of(
         chosen=chosen,
         verified=verified,
         refused=_unfit(card, contest, form),
+        unverified=card.unverified,
         model=card.bundle,
     )
 

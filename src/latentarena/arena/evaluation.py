@@ -35,7 +35,8 @@ PREFIX = "arena-evaluation-"
 ABANDONED = 24 * 3600.0  # seconds after which a folder of a dead worker is nobody's any more
 LARGEST = 64 << 20  # bytes of a file that an evaluation leaves
 PLENTY = 40  # files that it may leave
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\.(png|html|json|zip)")
+LOG, LONGEST = "log.txt", 64 << 10  # what an evaluation says of itself; bytes of it that are kept
+NAME = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,40}}\.(png|html|json|zip)|{re.escape(LOG)}")
 PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
     "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LATENTARENA_DATA", "LATENTARENA_CACHE", "OMP_NUM_THREADS",
@@ -124,6 +125,7 @@ def verdict_in(out: Path) -> Verdict | None:
     Files that are no plain files, of other names or too large are ignored. A card that cannot be read is no verdict.
     """
     files = dict(sorted(_plain_files(out))[:PLENTY])
+    log = files.pop(LOG, None)
     try:
         if "refusal.json" in files:
             said = validate(_Said, parse_json(files["refusal.json"].read_bytes()), "refusal.json")
@@ -132,14 +134,14 @@ def verdict_in(out: Path) -> Verdict | None:
             return None
         card = read_card(files.pop("card.json"))
         bundle = parse_json(files.pop("bundle.json").read_bytes()) if "bundle.json" in files else {}
-        return Verdict(_outcome(card, bundle), files)
+        words = log.read_bytes()[-LONGEST:].decode(errors="replace") if log else ""
+        return Verdict(_outcome(card, bundle, words), files)
     except (ConfigError, ValueError, OSError, RecursionError) as error:
         LOGGER.error("an evaluation left what cannot be read: %s", error)
         return None
 
 
-def _outcome(card: ScoreCard, bundle: Any) -> Outcome:
-
+def _outcome(card: ScoreCard, bundle: Any, log: str) -> Outcome:
     bundle = bundle if isinstance(bundle, dict) else {}
     form = bundle.get("form")
     return Outcome(
@@ -152,6 +154,7 @@ def _outcome(card: ScoreCard, bundle: Any) -> Outcome:
         card=card.model_dump_json(),
         bundle=json.dumps(bundle),
         files={},
+        log=log,
     )
 
 

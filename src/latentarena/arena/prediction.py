@@ -15,29 +15,47 @@ from latentarena.arena.spreadsheet import read_rows
 from latentarena.config import parse_json, validate
 from latentarena.errors import ConfigError
 
-__all__ = ["Prediction", "predict", "read_board"]
+__all__ = ["Prediction", "Standing", "predict", "read_board"]
 
 OWN = "\0"  # a name that no team can have
+PERFECT: dict[Better, float] = {"lower": -math.inf, "higher": math.inf, "near 1": 1.0}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an entry would stand: `worst` if what was not measured were the worst there, `best` if it were the best."""
+
+    best: Placed
+    worst: Placed
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Where an entry would stand.
+    """What becomes of an entry on a board.
 
     Attributes:
-        placed: with its ranks; None where it would not be ranked, and `refused` says why.
+        standing: None where it would not be ranked, and `refused` says why.
         entries: on the board then, itself included.
-        costliest: the metric that would improve its total most if it were the best of the board there; None where no
-            single one would.
-        gain: by how much the total would fall, and `place` where it would then stand.
+        unmeasured: ranked metrics of which the entry has no figure.
+        costliest: the measured metric that would improve its total most if it were the best of the board there; None
+            where no single one would.
+        there: where it would then stand.
     """
 
-    placed: Placed | None
+    standing: Standing | None
     entries: int
     refused: str = ""
+    unmeasured: tuple[str, ...] = ()
     costliest: str | None = None
-    gain: float = 0.0
-    place: int = 0
+    there: Standing | None = None
+
+    @property
+    def lost(self) -> int:
+        """Places that the costliest metric costs; of several that are possible, the most."""
+        if self.standing is None or self.there is None:
+            return 0
+        pairs = ((self.standing.best, self.there.best), (self.standing.worst, self.there.worst))
+        return max(now.place - then.place for now, then in pairs)
 
 
 def read_board(path: Path, contest: Contest) -> Board:
@@ -77,17 +95,26 @@ def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:
     refused = refusal(entry, contest.model_copy(update={"self_reported": True}))
     if refused:
         return Prediction(None, len(others), refused)
-    own = _placed(entry.figures, others, contest)
-    found = {metric: _placed({**entry.figures, metric: one}, others, contest) for metric, one in _best(others, contest)}
-    metric = min(found, key=lambda metric: found[metric].total, default=None)
-    if metric is None or found[metric].total >= own.total:
-        return Prediction(own, len(others) + 1)
-    better = found[metric]
-    return Prediction(own, len(others) + 1, "", metric, own.total - better.total, better.place)
+    unmeasured = tuple(metric for metric in wanted if metric not in entry.figures)
+    own = _standing(entry.figures, others, contest)
+    found = {
+        metric: _standing({**entry.figures, metric: best}, others, contest)
+        for metric, best in _best(others, contest)
+        if metric not in unmeasured
+    }
+    metric = min(found, key=lambda metric: found[metric].worst.total, default=None)
+    if metric is None or found[metric].worst.total >= own.worst.total:
+        return Prediction(own, len(others) + 1, "", unmeasured)
+    return Prediction(own, len(others) + 1, "", unmeasured, metric, found[metric])
 
 
-def _placed(figures: Mapping[str, Figure], others: list[Row], contest: Contest) -> Placed:
-    return next(one for one in rank([Row(OWN, figures), *others], contest) if one.name == OWN)
+def _standing(figures: Mapping[str, Figure], others: list[Row], contest: Contest) -> Standing:
+    perfect = {measure.metric: Figure(PERFECT[contest.better(measure)]) for measure in contest.measures}
+    best, worst = (
+        next(one for one in rank([Row(OWN, row), *others], contest) if one.name == OWN)
+        for row in (perfect | dict(figures), figures)
+    )
+    return Standing(best, worst)
 
 
 def _best(others: list[Row], contest: Contest) -> Iterator[tuple[str, Figure]]:

@@ -238,6 +238,6 @@ def _entry_parts(one: Evaluated, line: Line) -> dict[str, Any]:
         "report": f"{line.id}.report.html" if one.report is not None else "",
         "rows": rows_by_category(card) if card else {},
         "titles": CATEGORIES,
-        "timing": timing_words(card.timing) if card and card.timing else "",
+        "timing": timing_words(card) if card else "",
         "identity": identity(card) if card else {},
     }

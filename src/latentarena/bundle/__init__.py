@@ -2,7 +2,15 @@
 
 from latentarena.bundle.boxed import boxed_of, load_boxed, load_guarded
 from latentarena.bundle.export import export_bundle, export_modules
-from latentarena.bundle.legacy import AnyModel, JudgedBundle, LegacyBundle, LegacyModel, is_legacy, load_legacy
+from latentarena.bundle.legacy import (
+    UNVERIFIED,
+    AnyModel,
+    JudgedBundle,
+    LegacyBundle,
+    LegacyModel,
+    is_legacy,
+    load_legacy,
+)
 from latentarena.bundle.native import Bundle, BundleCard, Curve, Provenance, load_bundle, native_of, save_bundle
 from latentarena.bundle.portable import (
     AnyBundle,
@@ -15,6 +23,7 @@ from latentarena.bundle.portable import (
 )
 
 __all__ = [
+    "UNVERIFIED",
     "AnyBundle",
     "AnyModel",
     "Bundle",

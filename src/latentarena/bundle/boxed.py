@@ -136,7 +136,7 @@ class _Boxes:
         text, what = str(error).removeprefix(f"{PROGRAM}: "), self.card.called(graph)
         text = text if text.startswith(what) else f"{what}: {text}"
         if error.reason in FAULTS:
-            raise SandboxError(text, error.reason, error.log) from None
+            raise SandboxError(error.reason, text, error.log) from None
         raise GateError(error.reason, text) from None
 
 
@@ -163,9 +163,9 @@ def _facts(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> GraphFacts:
     try:
         counted = validate(_Counted, facts, PROGRAM)
     except ConfigError:
-        raise SandboxError(NONSENSE, "nonsense") from None
+        raise SandboxError("nonsense", NONSENSE) from None
     if any(array.dtype != dtype or array.shape != shape for array, dtype, shape in told) or (sizes < 0).any():
-        raise SandboxError(NONSENSE, "nonsense")
+        raise SandboxError("nonsense", NONSENSE)
     stored = Counter[tuple[str, int]]()
     for row, size, many in zip(hashes, sizes.tolist(), times.tolist(), strict=True):
         stored[row.tobytes().hex(), size] = many

@@ -63,7 +63,7 @@ def _traced(bundle: LegacyBundle) -> Files:
             _, arrays = box.call("trace", facts)
     except SandboxError as error:
         text = str(error).removeprefix(f"{PROGRAM}: ")
-        raise SandboxError(f"{bundle.card.name} cannot be imported: {text}", error.reason, error.log) from None
+        raise SandboxError(error.reason, f"{bundle.card.name} cannot be imported: {text}", error.log) from None
     return {name: array.tobytes() for name, array in arrays.items()}
 
 

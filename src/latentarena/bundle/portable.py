@@ -18,7 +18,7 @@ from onnxruntime import InferenceSession
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
-from latentarena.bundle.native import Bundle, Provenance, load_bundle
+from latentarena.bundle.native import Bundle, Provenance, native_of
 from latentarena.bundle.reading import CARD, is_portable, part, read_card, read_files
 from latentarena.config import Config, validate
 from latentarena.data import DataConfig
@@ -275,14 +275,14 @@ def load_portable(path: Path) -> PortableBundle:
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, no ONNX, files that are missing
             or extra, wrong hash, whatever `check_graph` refuses, miscounted parameters.
     """
-    known = {CARD, *(f"{graph}.onnx" for graph in GRAPHS)}
-    extra = sorted({file.name for file in path.iterdir()} - known) if path.is_dir() else []
-    if extra:
-        raise BundleError(f"{path / extra[0]} is no part of a bundle: {HINT}; take it away")
     return _portable_of(read_files(path), path)
 
 
 def _portable_of(files: Files, folder: Path) -> PortableBundle:
+    known = {CARD, *(f"{graph}.onnx" for graph in GRAPHS)}
+    extra = sorted({file.name for file in folder.iterdir()} - known) if folder.is_dir() else []
+    if extra:
+        raise BundleError(f"{folder / extra[0]} is no part of a bundle: {HINT}; take it away")
     card, contents = declared(files, folder)
     checked = {name: check_graph(contents[name], *card.ports(name), str(folder / f"{name}.onnx")) for name in GRAPHS}
     return bundled(card, Sessions(card, contents), checked, files, folder)
@@ -329,4 +329,5 @@ def load_any(path: Path) -> AnyBundle:
     Raises:
         BundleError: naming the file and what is wrong with it.
     """
-    return load_portable(path) if is_portable(read_card(read_files(path), path)) else load_bundle(path)
+    files = read_files(path)
+    return _portable_of(files, path) if is_portable(read_card(files, path)) else native_of(files, path)

@@ -130,13 +130,29 @@ def print_outcomes(outcomes: Iterable[Outcome], many: int) -> int:
 
 
 def print_prediction(found: Prediction, contest: Contest) -> None:
-    """Where a model would stand, by category, and what costs it most."""
+    """Where a model would stand, by category; what was not measured; and which metric costs it most, and how much."""
     page = Console(soft_wrap=True, highlight=False)
-    if found.placed is None:
+    if found.standing is None:
         page.print(f"would not be ranked: {escape(plain_line(found.refused))}")
         return
-    titles = {category.name: category.label for category in contest.categories}
-    ranks = ", ".join(f"{titles[name]} {place}" for name, place in found.placed.categories.items())
-    page.print(f"would stand {found.placed.place} of {found.entries} in {escape(contest.title)}: {escape(ranks)}")
-    if found.costliest is not None:
-        page.print(f"{found.costliest} costs most: with the best there, the place would be {found.place}")
+    best, worst = found.standing.best, found.standing.worst
+    ranks = ", ".join(
+        f"{one.label} {_between(best.categories[one.name], worst.categories[one.name])}" for one in contest.categories
+    )
+    place = _between(best.place, worst.place)
+    page.print(f"would stand {place} of {found.entries} in {escape(contest.title)}: {escape(ranks)}")
+    if found.unmeasured:
+        page.print(
+            f"not measured here: {', '.join(found.unmeasured)}; hence the range, from the best there to the worst"
+        )
+    if found.costliest is None or found.there is None:
+        page.print("no single metric would lower its total")
+        return
+    cost = f"{found.lost} place{'' if found.lost == 1 else 's'}" if found.lost else "no place yet"
+    there = f"{_between(found.there.best.place, found.there.worst.place)}"
+    total = f"the {contest.total} of ranks {found.there.worst.total:.4g}, not {worst.total:.4g}"
+    page.print(f"{found.costliest} costs most: {cost}; with the board's best there it would stand {there}, {total}")
+
+
+def _between(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"

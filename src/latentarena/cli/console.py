@@ -26,7 +26,8 @@ from latentarena.judge.classifier import Judge
 from latentarena.study.evaluate import Step
 from latentarena.study.pipeline import Results
 from latentarena.study.verify import differences
-from latentarena.study.wording import CLEAN, contest_cells, contest_line, rows_by_category, timing_words
+from latentarena.study.wording import CLEAN, UNVERIFIED, contest_cells, contest_line, rows_by_category, timing_words
+from latentarena.text import printable
 from latentarena.train.loop import Tick
 
 __all__ = [
@@ -93,13 +94,9 @@ def _lines(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
         yield tick
 
 
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
 def _inert(text: str) -> str:
     """A name or sentence from a file in one line, without control characters and markup."""
-    return escape(_printable(text))
+    return escape(printable(text))
 
 
 def _page() -> Console:
@@ -115,7 +112,8 @@ def print_card(card: ScoreCard) -> None:
     page.print(_table(card))
     parts = ", ".join(f"{part} {count:,}" for part, count in card.parameters.items())
     shape = "x".join(map(str, card.latent))
-    page.print(f"parameters {sum(card.parameters.values()):,} ({parts}); latent {shape} in {card.precision}")
+    doubt = f", {UNVERIFIED}" if "parameters" in card.unverified else ""
+    page.print(f"parameters {sum(card.parameters.values()):,} ({parts}){doubt}; latent {shape} in {card.precision}")
     page.print("points of 100:")
     for category, points in card.points.items():
         page.print(f"  {CATEGORIES[category]:<22}{points:>5.1f}  {'#' * round(points / 2.5)}")
@@ -124,7 +122,7 @@ def print_card(card: ScoreCard) -> None:
     if not card.advice:
         page.print(CLEAN)
     if card.timing is not None:
-        page.print(f"sampling: {timing_words(card.timing)}")
+        page.print(f"sampling: {timing_words(card)}")
     page.print(f"fingerprint {card.fingerprint}")
 
 
@@ -157,7 +155,7 @@ def print_contest(card: ScoreCard) -> None:
         table.add_row(column, cell)
     page.print(table)
     page.print("The judge is another one: entropy, divergence and confidence do not compare with those of 2025.")
-    print(_printable(contest_line(card)))
+    print(printable(contest_line(card)))
 
 
 def print_check(card: ScoreCard, again: ScoreCard) -> bool:
@@ -182,7 +180,7 @@ def print_check(card: ScoreCard, again: ScoreCard) -> bool:
 
 def print_step(step: Step) -> None:
     """A line of an evaluation: what was done, what came of it, and how long it took."""
-    console.print(f"{step.name:>11}  {_inert(step.text)}  ({step.seconds:.2f} s)", highlight=False)
+    console.print(_inert(step.line), highlight=False)
 
 
 def print_facts(judge: Judge) -> None:

@@ -341,7 +341,7 @@ def open_beside(path: Path) -> Files:
     """
     if not SUBMISSION.named.fullmatch(path.name):
         raise _stranger("folder-name", str(path.parent), path.name, SUBMISSION)
-    files = {path.name: _read(path, MOST_BYTES, follow=True)}
+    files = {path.name: _read(path, MOST_BYTES, follow=True, hint=SUBMISSION.hint)}
     for beside in sorted(path.parent.glob(f"*{WEIGHTS}")):
         if SUBMISSION.named.fullmatch(beside.name):
             files[beside.name] = _read(beside, MOST_BYTES - sum(map(len, files.values())), follow=False)
@@ -358,7 +358,7 @@ def _listed(folder: Path, form: Form) -> list[str]:
     return sorted(set(names) - {".DS_Store"}, key=lambda name: (not form.named.fullmatch(name), name))
 
 
-def _read(path: Path, most: int, follow: bool) -> bytes:
+def _read(path: Path, most: int, follow: bool, hint: str = HINT) -> bytes:
     """The content of a plain file of at most so many bytes; a link is opened only where it may be followed."""
     cautious = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     try:
@@ -372,7 +372,7 @@ def _read(path: Path, most: int, follow: bool) -> bytes:
     except OSError as error:
         if path.is_symlink() and not follow:
             raise GateError("special-file", f"{path} is a link; put the file itself") from None
-        raise GateError("unreadable", f"cannot read {path}: {error.strerror}; {HINT}") from None
+        raise GateError("unreadable", f"cannot read {path}: {error.strerror}; {hint}") from None
     if size > most or len(content) > size:  # the latter where it grows as it is read
         raise _too_large(str(path), max(size, len(content)), most)
     return content

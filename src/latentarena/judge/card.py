@@ -121,6 +121,7 @@ class ScoreCard(Config):
         parameters: stored numbers by part; files: bytes by file.
         latent: shape of the latent; precision: to which its numbers were rounded before they were decoded.
         timing: of sampling, if it was timed.
+        unverified: names of the figures, of `METRICS` and `COLUMNS`, that rest on the submission's own word.
         notice: what a reader must know first, such as stand-in data.
         sandbox: what held the model while it ran, such as `tier 2`; empty where it ran in the judge's own process.
     """
@@ -154,6 +155,7 @@ class ScoreCard(Config):
     latent: tuple[int, ...]
     precision: Literal["float16", "float32"] = "float32"
     timing: Timing | None = None
+    unverified: tuple[str, ...] = ()
     notice: str = ""
     sandbox: str = ""
 

@@ -47,11 +47,11 @@ class Box:
         found = standing()
         if found.tier < self.least:
             need = f"{self.program} needs a sandbox of tier {self.least}, this machine has tier {found.tier}"
-            raise SandboxError(f"{need}: {found.reason}", "no-sandbox")
+            raise SandboxError("no-sandbox", f"{need}: {found.reason}")
         self._room = Room(self.program, self.arguments, self.readable, self.files, self.limits, found.tier == 0)
         if self.least >= 2 and not self._room.counted:
             self._room.close()
-            raise SandboxError(f"{self.program}: no control group could be made for its box", "no-sandbox")
+            raise SandboxError("no-sandbox", f"{self.program}: no control group could be made for its box")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -81,6 +81,6 @@ class Box:
                 or died is ended.
         """
         if self._room is None:
-            raise SandboxError(f"{self.program}: its box is not open", "died")
+            raise SandboxError("died", f"{self.program}: its box is not open")
         reply = self._room.call(Frame(verb, facts or {}, arrays or {}))
         return reply.facts, dict(reply.arrays)

@@ -91,13 +91,13 @@ class Process:
                 outer.kill()
                 _, log = outer.communicate()
                 words = log.decode(errors="replace").split("\n")[0].strip()
-                raise SandboxError(f"a box did not start: {words or 'bubblewrap ended at once'}", "start") from None
+                raise SandboxError("start", f"a box did not start: {words or 'bubblewrap ended at once'}") from None
             try:
                 if group:
                     _gather(group, init)
             except OSError as error:
                 process.end()
-                raise SandboxError(f"a box did not start: its control group: {error.strerror}", "start") from None
+                raise SandboxError("start", f"a box did not start: its control group: {error.strerror}") from None
             return process
 
     @property

@@ -23,6 +23,7 @@ from latentarena.sandbox.resident import resident
 from latentarena.sandbox.talk import Flood, drain, talk
 from latentarena.sandbox.uids import lease_uid
 from latentarena.sandbox.wire import Frame, WireError, pack
+from latentarena.text import printable
 
 __all__ = ["Limits", "Room"]
 
@@ -104,7 +105,7 @@ class Room:
         """Start the program where there is no bubblewrap: it confines itself (tier 0)."""
         machine = seccomp.architecture()
         if machine is None or not landlock.version():
-            raise SandboxError(f"{self.program}: neither bubblewrap nor Landlock is here: no sandbox", "no-sandbox")
+            raise SandboxError("no-sandbox", f"{self.program}: neither bubblewrap nor Landlock is here: no sandbox")
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="latentarena-"))
         for name, content in files.items():
             path = Path(folder, _safe(name))
@@ -149,8 +150,8 @@ class Room:
             self.close()
             raise
         if reply.verb == "failed":
-            text, reason = _printable(reply.facts.get("text")), _slug(reply.facts.get("reason"))
-            raise SandboxError(f"{self.program}: {text}", reason, self.log)
+            text, reason = _line(reply.facts.get("text")), _slug(reply.facts.get("reason"))
+            raise SandboxError(reason, f"{self.program}: {text}", self.log)
         return reply
 
     @property
@@ -161,11 +162,11 @@ class Room:
     @property
     def log(self) -> str:
         """The end of what the program wrote to stdout and stderr, printable; not to be trusted."""
-        return "\n".join(_printable(line) for line in self._log.decode(errors="replace").splitlines())
+        return "\n".join(_line(line) for line in self._log.decode(errors="replace").splitlines())
 
     def close(self) -> None:
         """End it, whatever it is doing; afterwards nothing of it runs. May be called again."""
-        self._over = self._over or SandboxError(f"{self.program}: its box is closed", "died")
+        self._over = self._over or SandboxError("died", f"{self.program}: its box is closed")
         self._stack.close()
 
     def _ask(self, request: Frame) -> Frame:
@@ -174,11 +175,11 @@ class Room:
         try:
             return talk(self._process.pipes, pack(request), limits.output, until, self._keep, self._look)
         except TimeoutError:
-            raise self._failure(f"no answer to {request.verb!r} within {limits.seconds:g} s", "timeout") from None
+            raise self._failure("timeout", f"no answer to {request.verb!r} within {limits.seconds:g} s") from None
         except WireError as error:
-            raise self._failure(f"its answer to {request.verb!r} is not one: {error}", "nonsense") from None
+            raise self._failure("nonsense", f"its answer to {request.verb!r} is not one: {error}") from None
         except Flood:
-            raise self._failure("it wrote more to its log than any program should", "output") from None
+            raise self._failure("output", "it wrote more to its log than any program should") from None
         except EOFError:
             raise self._death(request.verb) from None
 
@@ -187,16 +188,16 @@ class Room:
         drain(self._process.pipes[2].fileno(), self._keep)
         status = self._process.end(grace=GRACE)
         if self.log.startswith("bwrap: "):
-            return self._failure(f"its box did not start: {self.log.splitlines()[0]}", "start")
+            return self._failure("start", f"its box did not start: {self.log.splitlines()[0]}")
         if self._group and self._group.killed():
-            return self._failure(f"it needed more than {self.limits.memory >> 20} MiB of memory", "memory")
+            return self._failure("memory", f"it needed more than {self.limits.memory >> 20} MiB of memory")
         if status is not None and status > SIGNALLED:
             number = status - SIGNALLED
-            return self._failure(f"it was ended by signal {number} ({_signal(number)})", "died")
-        return self._failure(f"it ended without an answer to {verb!r} (exit status {status})", "died")
+            return self._failure("died", f"it was ended by signal {number} ({_signal(number)})")
+        return self._failure("died", f"it ended without an answer to {verb!r} (exit status {status})")
 
-    def _failure(self, text: str, reason: str) -> SandboxError:
-        return SandboxError(f"{self.program}: {text}", reason)
+    def _failure(self, reason: str, text: str) -> SandboxError:
+        return SandboxError(reason, f"{self.program}: {text}")
 
     def _keep(self, piece: bytes) -> None:
         self._log = (self._log + piece)[-TAIL:]
@@ -204,18 +205,18 @@ class Room:
     def _look(self) -> None:
         """Where no control group counts the memory, count it here."""
         if self._group is None and resident(self._process.init) > self.limits.memory:
-            raise self._failure(f"it needed more than {self.limits.memory >> 20} MiB of memory", "memory")
+            raise self._failure("memory", f"it needed more than {self.limits.memory >> 20} MiB of memory")
 
 
 def _safe(name: str) -> str:
     """The name of a file in the box, as it is given."""
     if not name or "\0" in name or not all(part not in ("", ".", "..") for part in name.split("/")):
-        raise SandboxError(f"{name[:80]!r} is no name for a file in a box", "start")
+        raise SandboxError("start", f"{name[:80]!r} is no name for a file in a box")
     return name
 
 
-def _printable(text: object) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in str(text))[:1000]
+def _line(text: object) -> str:
+    return printable(str(text)[:1000])
 
 
 def _slug(text: object) -> str:

@@ -26,9 +26,9 @@ def lease_uid() -> Iterator[int]:
         LOCKS.mkdir(mode=0o700, exist_ok=True)
         uid, lock = next(((uid, lock) for uid in UIDS if (lock := _lock(uid)) is not None), (0, None))
     except OSError as error:
-        raise SandboxError(f"no user id for a box: {LOCKS}: {error.strerror}", "no-sandbox") from None
+        raise SandboxError("no-sandbox", f"no user id for a box: {LOCKS}: {error.strerror}") from None
     if lock is None:
-        raise SandboxError(f"all {len(UIDS)} user ids for boxes are in use; wait for a box to end", "no-sandbox")
+        raise SandboxError("no-sandbox", f"all {len(UIDS)} user ids for boxes are in use; wait for a box to end")
     try:
         yield uid
     finally:

@@ -1,8 +1,8 @@
 """Evaluation of a stranger's bundle: through the gates, into boxes where it can be run, past the judge, to a card.
 
 `arena check` calls `evaluate`. A server's worker runs `python -m latentarena.study.evaluate BUNDLE --out DIR` as a
-process that it can kill: DIR then holds `card.json`, `bundle.json` and pictures, or `refusal.json` where the bundle is
-at fault. With neither, something is wrong with the machine, and stderr says what.
+process that it can kill: DIR then holds `card.json`, `bundle.json`, `log.txt` and pictures, or `refusal.json` where the
+bundle is at fault. With neither, something is wrong with the machine, and stderr says what.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 
 import torch
 
-from latentarena.bundle import JudgedBundle, boxed_of, is_legacy, load_legacy, native_of
+from latentarena.bundle import JudgedBundle, LegacyBundle, boxed_of, is_legacy, load_legacy, native_of
 from latentarena.bundle.reading import CARD, is_portable, read_card
 from latentarena.data import FOLDER, Dataset
 from latentarena.errors import ArenaError, BundleError, GateError, ModelError
-from latentarena.files import make_folder, write_atomically, write_json
+from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.gates import open_bundle
 from latentarena.judge.card import FEWEST, ScoreCard
 from latentarena.judge.classifier import Judge
@@ -74,15 +74,27 @@ class Step:
     text: str
     seconds: float
 
+    @property
+    def line(self) -> str:
+        """As it is shown."""
+        return f"{self.name:>11}  {self.text}  ({self.seconds:.2f} s)"
+
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation came to: the score card, what it was made of, and the bundle's own card as plain data."""
+    """What an evaluation came to.
+
+    Attributes:
+        card: the score card; findings, data: what it was made of.
+        bundle: the bundle's own card as plain data.
+        printed: what its code has printed, for its owner alone; not to be trusted.
+    """
 
     card: ScoreCard
     findings: Findings
     data: Dataset
     bundle: dict[str, Any]
+    printed: str = ""
 
 
 def evaluate(
@@ -119,10 +131,11 @@ def evaluate(
         judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
         clock.done("judge", f"{judge.name} on {data.name}")
         card, findings = score_bundle(bundle, data, judge, opinions_for(data), samples, timed=timed)
+        printed = bundle.model.log if isinstance(bundle, LegacyBundle) else ""
         clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
     sandbox = "" if form == "native" else f"tier {standing().tier}"
     own = bundle.card.model_dump(mode="json") | {"form": form}
-    return Evaluated(card.model_copy(update={"sandbox": sandbox}), findings, data, own)
+    return Evaluated(card.model_copy(update={"sandbox": sandbox}), findings, data, own, printed)
 
 
 class _Clock:
@@ -140,6 +153,8 @@ class _Clock:
 @contextmanager
 def _opened(path: Path, terms: Terms, clock: _Clock) -> Iterator[tuple[str, JudgedBundle]]:
     """The bundle's form, and the bundle behind its gates for the length of a block."""
+    if not path.exists():
+        raise GateError("unreadable", f"{path} is not there; give a bundle's folder or zip file, or a submission's .py")
     if is_legacy(path):
         _refuse_form(path, PYTHON, terms)
         with load_legacy(path, terms.dataset or "mnist", terms.allow_python) as legacy:
@@ -152,7 +167,7 @@ def _opened(path: Path, terms: Terms, clock: _Clock) -> Iterator[tuple[str, Judg
     clock.done("card", f"{form}, {len(files[CARD]):,} bytes")
     _refuse_form(path, form, terms)
     if form == "portable":
-        clock.done("sandbox", f"tier {standing().tier}: {standing().reason}")
+        clock.done("sandbox", f"tier {standing().tier}")
     with boxed_of(files, path) if form == "portable" else nullcontext(native_of(files, path)) as bundle:
         numbers = f"{sum(bundle.card.parameters.values()):,} stored numbers"
         clock.done("graphs" if form == "portable" else "tensors", numbers)
@@ -228,19 +243,27 @@ def main(arguments: Sequence[str]) -> int:
         tuple(chosen.precisions.split(",")),
         chosen.allow_python,
     )
+    steps: list[Step] = []
     try:
-        found = evaluate(chosen.bundle, terms, chosen.data, chosen.judge, chosen.samples)
+        found = evaluate(chosen.bundle, terms, chosen.data, chosen.judge, chosen.samples, tell=steps.append)
     except (ArenaError, MemoryError, RuntimeError) as error:  # the latter are how numpy and torch run out of it
         verdict = refusal_of(error)
         if verdict is None:
             raise
         state, reason = verdict
         sentence = " ".join(str(error).replace(str(chosen.bundle), chosen.bundle.name).split())[:1000]
-        said = {"state": state, "reason": reason, "sentence": sentence, "log": getattr(error, "log", "")}
+        log = _log(steps, getattr(error, "log", ""))
+        said = {"state": state, "reason": reason, "sentence": sentence, "log": log}
         write_json(make_folder(chosen.out) / "refusal.json", said)
         return 0
+    write_text(make_folder(chosen.out) / "log.txt", _log(steps, found.printed))
     write_evaluated(found, chosen.out)
     return 0
+
+
+def _log(steps: Sequence[Step], printed: str) -> str:
+    """What the owner of a bundle may read: what was done, and what its own code printed."""
+    return "\n".join([*(step.line for step in steps), *[printed] * bool(printed)])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from latentarena.errors import ConfigError
 from latentarena.files import write_atomically
+from latentarena.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,7 +89,7 @@ def _data(content: bytes) -> str:
 
 def plain(name: str) -> str:
     """A name in one line, without control characters, that matplotlib does not take for mathematics."""
-    return "".join(letter if letter.isprintable() else " " for letter in name).replace("$", r"\$")
+    return printable(name).replace("$", r"\$")
 
 
 def refuse_suffix(path: Path, *known: str, option: str = "--out") -> None:

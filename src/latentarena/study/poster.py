@@ -101,7 +101,7 @@ def _head(card: ScoreCard) -> list[tuple[str, str]]:
         f"bundle {card.bundle}, judge {card.judge_hash}",
         f"fingerprint {card.fingerprint}",
     ]
-    lines += [timing_words(card.timing)] if card.timing else []
+    lines += [timing_words(card)] if card.timing else []
     notice = [(line, "#8a4b00") for line in textwrap.wrap(f"NOTE: {card.notice}.", LETTERS)] if card.notice else []
     return [(part, SOFT) for line in lines for part in textwrap.wrap(line, LETTERS)] + notice
 

@@ -101,7 +101,7 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
         "rows": rows_by_category(card),
         "points": card.points,
         "references": references(card.dataset),
-        "timing": timing_words(card.timing) if card.timing else "",
+        "timing": timing_words(card),
         "opinions": [_opinion(one) for one in card.opinions],
         "contest": contest_cells(card),
         "by_class": {name: f"{share:.1%}" for name, share in card.by_class.items()},

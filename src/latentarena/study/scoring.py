@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from latentarena import __version__
-from latentarena.bundle import JudgedBundle, LegacyBundle, Provenance
+from latentarena.bundle import UNVERIFIED, JudgedBundle, LegacyBundle, Provenance
 from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
@@ -131,6 +131,7 @@ def score_bundle(
         latent=card.latent,
         precision=card.precision,
         timing=time_sampling(model) if timed else None,
+        unverified=UNVERIFIED if isinstance(bundle, LegacyBundle) else (),
         notice=_notice(bundle),
     )
     return score_card, found

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from latentarena.judge.card import ScoreCard, Timing
+from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.judge.interval import Estimate
 
 __all__ = [
     "CLEAN",
     "REFERENCES",
+    "UNVERIFIED",
     "Row",
     "contest_cells",
     "contest_line",
@@ -28,12 +29,13 @@ __all__ = [
 ]
 
 CLEAN = "Nothing was found that calls for advice."
+UNVERIFIED = "unverified"
 REFERENCES = Path(__file__).parent / "references"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One metric as text: empty where there is no such thing."""
+    """One metric as text: empty where there is no such thing; a figure on the submission's own word has no interval."""
 
     title: str
     what: str
@@ -62,7 +64,7 @@ def row_of(card: ScoreCard, name: str) -> Row:
         title=metric.title,
         what=metric.what,
         value=_text(score.value, metric.decimals),
-        interval=_interval(score, metric.decimals),
+        interval=UNVERIFIED if name in card.unverified else _interval(score, metric.decimals),
         real="" if score.real is None else _text(score.real.value, metric.decimals),
         real_interval="" if score.real is None else _interval(score.real, metric.decimals),
         better=metric.better,
@@ -80,12 +82,16 @@ def _interval(one: Estimate, decimals: int) -> str:
     return "" if exact else f"[{_text(one.low, decimals)}, {_text(one.high, decimals)}]"
 
 
-def timing_words(timing: Timing) -> str:
-    """What sampling took, in a sentence."""
+def timing_words(card: ScoreCard) -> str:
+    """What sampling took, in a sentence; empty where it was not timed."""
+    timing = card.timing
+    if timing is None:
+        return ""
     one, threads = timing.ms_per_sample, f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
+    doubt = f"; {UNVERIFIED}" if "time_per_sample" in card.unverified else ""
     return (
         f"{one.value:.4g} ms a sample ({one.low:.4g} to {one.high:.4g}) on {threads}, {timing.batch} at a time, median "
-        f"of {timing.repeats}; {timing.ratio:.3g} times the reference model's {timing.reference_ms:.4g} ms"
+        f"of {timing.repeats}; {timing.ratio:.3g} times the reference model's {timing.reference_ms:.4g} ms{doubt}"
     )
 
 
@@ -98,7 +104,7 @@ def contest_cells(card: ScoreCard) -> dict[str, str]:
         if value == math.inf:
             return "∞"
         digits = {"total_params": ",.0f", "time_per_sample": ".4g"}.get(column, ".5g")
-        return f"{value:{digits}}"
+        return f"{value:{digits}}{f' ({UNVERIFIED})' if column in card.unverified else ''}"
 
     return {column: text(column, value) for column, value in _contest(card).items()}
 

@@ -38,7 +38,7 @@ async def entry_page(request: Request, entry: str) -> Response:
         clean=CLEAN,
         pictures=shown.pictures,
         rows=rows_by_category(card),
-        timing=timing_words(card.timing) if card.timing else "",
+        timing=timing_words(card),
         identity=identity(card),
     )
 
