@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 import latentarena
-from latentarena.autoencoder import Autoencoder, ConvVAEConfig, MLPVAEConfig
+from latentarena.autoencoder import Autoencoder, ConvVAEConfig, DCAEConfig, MLPVAEConfig
 from latentarena.data.digits import embedded_digits
 from latentarena.process import PATHS, TIMES, Estimate
 from latentarena.randomness import Draws, stream
@@ -25,7 +25,11 @@ from latentarena.train.loop import FitConfig, fit
 from latentarena.train.perceptual import perceptual_distance
 
 SHAPE = (1, 8, 8)
-AUTOENCODERS = [ConvVAEConfig(latent=(4,), widths=(4, 8)), MLPVAEConfig(latent=(4,), widths=(16,))]
+AUTOENCODERS = [
+    ConvVAEConfig(latent=(4,), widths=(4, 8)),
+    MLPVAEConfig(latent=(4,), widths=(16,)),
+    DCAEConfig(latent=(4, 2, 2), widths=(4, 8)),
+]
 TINY = ClassifierConfig(width=4, conditioning=8)
 
 

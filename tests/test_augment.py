@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -9,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import pad
 
+import latentarena
 from latentarena.randomness import Draws, stream
 from latentarena.train.augment import Augmentation, augment
 
@@ -130,6 +134,17 @@ def test_maps_are_those_of_scipy_in_pixels_whatever_the_shape(height: int, width
     again = augment(image, Chosen(*numbers, MIDDLE, MIDDLE), config)
     torch.testing.assert_close(again[0, 0], torch.from_numpy(expected), rtol=0, atol=1e-4)
     assert float((again - image).abs().max()) > 0.05
+
+
+def test_nothing_but_the_autoencoders_training_images_is_varied() -> None:
+    """Neither what the generator learns from nor what is measured: one place alone calls it."""
+    places = set()
+    for path in sorted(Path(latentarena.__file__).parent.rglob("*.py")):
+        for part in ast.parse(path.read_text()).body:
+            calls = [node.func for node in ast.walk(part) if isinstance(node, ast.Call)]
+            if any(isinstance(call, ast.Name) and call.id == "augment" for call in calls):
+                places.add((path.stem, getattr(part, "name", "")))
+    assert places == {("stages", "AutoencoderObjective")}
 
 
 @pytest.mark.parametrize("fault", [{"shift": -1}, {"rotate": 200}, {"scale": 1}, {"shear": -0.1}, {"twist": 1}])

@@ -11,7 +11,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from latentarena.autoencoder import Autoencoder, ConvVAE, ConvVAEConfig, Identity, IdentityConfig, Posterior
+from latentarena.autoencoder import (
+    Autoencoder,
+    ConvVAE,
+    ConvVAEConfig,
+    Identity,
+    IdentityConfig,
+    MLPVAEConfig,
+    Posterior,
+)
 from latentarena.config import validate
 from latentarena.data import Images
 from latentarena.errors import ConfigError
@@ -97,6 +105,24 @@ def test_every_image_is_treated_alone(
         torch.testing.assert_close(model.decode(latents[i : i + 1])[0], decoded[i], atol=1e-4, rtol=1e-4)
     assert not torch.allclose(means[0], means[1])
     assert not torch.allclose(decoded[0], decoded[1])
+
+
+@pytest.mark.parametrize("shape", [GREY, RGB, (1, 9, 13)], ids=str)
+def test_connected_layers_treat_every_image_alone_with_a_width_of_its_own(shape: tuple[int, int, int]) -> None:
+    model, batch, latents = MLPVAEConfig(widths=(16, 8)).build(shape), images(4, shape), 30 * normal(4, 3)
+    for i, parameter in enumerate(model.parameters()):
+        torch.nn.init.normal_(parameter, 0, 0.2, generator=stream("mlp", i))
+    posterior, decoded = model.encode(batch), model.decode(latents).detach()
+    assert posterior.mean.shape == posterior.log_variance.shape == (4, *model.latent_shape) == (4, 3)
+    assert decoded.shape == (4, *shape)
+    assert 0 <= float(decoded.min()) < float(decoded.max()) <= 1
+    for i in range(4):
+        alone = model.encode(batch[i : i + 1])
+        torch.testing.assert_close(alone.mean[0], posterior.mean[i], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(alone.log_variance[0], posterior.log_variance[i], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model.decode(latents[i : i + 1])[0], decoded[i], atol=1e-5, rtol=1e-5)
+    for each in (posterior.mean, posterior.log_variance, decoded):
+        assert not torch.allclose(each[0], each[1])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from latentarena.backbone import BackboneConfig, ConvNetConfig, DiTConfig, MLPConfig, UNetConfig
+from latentarena.backbone import SIZES, BackboneConfig, ConvNetConfig, DiTConfig, MLPConfig, UNetConfig
 from latentarena.config import Config, validate
 from latentarena.errors import ConfigError
 from latentarena.process import TARGETS, TIMES, Straight, matching_loss
@@ -254,6 +254,32 @@ class _Holder(Config):
 @pytest.mark.parametrize("kind", KINDS)
 def test_kind_chooses_the_backbone(kind: str) -> None:
     assert type(validate(_Holder, {"backbone": {"kind": kind}}, "test").backbone) is KINDS[kind]
+
+
+MEASURED = {"mlp": (28,), "unet": (1, 28, 28), "dit": (8, 2, 2)}  # the latents that the docstrings count weights for
+
+
+@pytest.mark.parametrize("kind", MEASURED)
+def test_every_backbone_comes_in_three_sizes_with_the_weights_its_docstring_states(kind: str) -> None:
+    counts = []
+    for size in ("small", "base", "large"):
+        config = validate(_Holder, {"backbone": f"{kind}_{size}"}, "test").backbone
+        assert config == SIZES[f"{kind}_{size}"]
+        counts.append(sum(p.numel() for p in config.build(MEASURED[kind], None).parameters()))
+    words = " ".join((KINDS[kind].__doc__ or "").split())
+    assert "{:.2f}, {:.2f} and {:.2f} million".format(*(count / 1e6 for count in counts)) in words
+    assert len(SIZES) == 3 * len(MEASURED)
+
+
+def test_the_flow_recipes_have_the_sizes_that_they_are_named_after() -> None:
+    for size in ("small", "base", "large"):
+        assert load_recipe(f"fm-{size}").generator.backbone == SIZES[f"mlp_{size}"]
+
+
+def test_a_size_that_is_none_is_one_line_with_the_choices() -> None:
+    with pytest.raises(ConfigError, match=r"backbone = 'dit_huge': .*mlp_small.*dit_large.*kind") as caught:
+        validate(_Holder, {"backbone": "dit_huge"}, "test")
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_kind_names_the_choices() -> None:

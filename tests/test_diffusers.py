@@ -6,12 +6,18 @@ import itertools
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
 from torch import Tensor
 
 from latentarena.process import TARGETS, Denoiser, Estimate, LinearBeta, Path, Straight, denoiser, predict
 from latentarena.randomness import stream
-from latentarena.sample import ddim, dpm_solver_pp, euler
+from latentarena.sample import GRIDS, ddim, dpm_solver_pp, euler
 
 STEPS = 1000  # of the discrete schedule: step k stands for t = (k + 1) / 1000
 PATH = LinearBeta()
@@ -95,6 +101,27 @@ def test_euler_walk_of_rectified_flow() -> None:
         x = scheduler.step(answer(x), k, x).prev_sample
         found = jump(found, *scheduler.sigmas[i : i + 2].double())
     torch.testing.assert_close(found, x.to(found), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [4, 12])
+def test_warped_times_are_those_of_a_shift_of_three(steps: int) -> None:
+    scheduler = FlowMatchEulerDiscreteScheduler(STEPS, shift=3.0)
+    sigmas = torch.linspace(1, 0, steps + 1)
+    scheduler.set_timesteps(sigmas=sigmas[:-1].tolist())
+    torch.testing.assert_close(GRIDS["warped"](Straight(), steps), scheduler.sigmas, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("steps", [4, 12])
+def test_karras_times_are_theirs_moved_onto_the_whole_span(steps: int) -> None:
+    """Their noise levels run from the largest down to 0.002 of it, ours on to 0."""
+    levels = EulerDiscreteScheduler(STEPS)._convert_to_karras(torch.tensor([1.0, 0.002]), steps + 1)
+    expected = (torch.as_tensor(levels).float() - 0.002) / (1 - 0.002)
+    torch.testing.assert_close(GRIDS["karras"](Straight(), steps), expected, atol=1e-6, rtol=0)
+
+
+def test_quadratic_times_are_the_squares_of_uniform_ones() -> None:
+    """tau_i = c i^2 (Song et al., 2021, appendix D.2)."""
+    torch.testing.assert_close(GRIDS["quadratic"](Straight(), 4), torch.tensor([16, 9, 4, 1, 0]) / 16)
 
 
 def test_estimates_agree_with_the_formulas_of_ddpm() -> None:

@@ -22,6 +22,8 @@ from latentarena.sample import (
     rk4,
     sample,
 )
+from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.recipe import SamplingConfig, load_recipe
 
 CENTERS = torch.tensor([[-2.0, 0.0], [2.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
 WIDTH = 0.4
@@ -110,6 +112,57 @@ def test_guidance_acts_inside_its_interval_only() -> None:
     assert torch.equal(outside.data, denoise(x, t, labels).data)
     inside = classifier_free(5.0, (0.3, 0.9))(denoise)(x, t, labels)
     assert not torch.allclose(inside.data, outside.data)
+
+
+def test_the_classifier_too_is_asked_inside_the_interval_only() -> None:
+    path, (x, t, labels) = PATHS["straight"](), states()
+    denoise = mixture(path)
+    for interval, asked in (((0.5, 0.9), False), ((0.3, 0.5), True)):
+        guided = classifier_guidance(path, lambda y, s: logits(path, y, s), 2.0, interval)(denoise)(x, t, labels)
+        assert torch.equal(guided.noise, denoise(x, t, None).noise) != asked
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 2.5])
+def test_autoguidance_leads_away_from_the_weaker_model(scale: float) -> None:
+    path, (x, t, labels) = PATHS["straight"](), states()
+    strong, weak = mixture(path), lambda x, t, labels: Estimate(x + labels[:, None], -x)
+    guided, best, worse = autoguidance(weak, scale)(strong)(x, t, labels), strong(x, t, labels), weak(x, t, labels)
+    torch.testing.assert_close(guided.data, worse.data + scale * (best.data - worse.data))
+    torch.testing.assert_close(guided.noise, worse.noise + scale * (best.noise - worse.noise))
+
+
+GUIDES = {
+    "classifier-free": ["generator.conditional=true"],
+    "autoguidance": [
+        "generator.conditional=true",
+        "generator.weaker={kind: mlp, width: 8, depth: 1}",
+        "training.weaker={epochs: 1}",
+    ],
+    "classifier": ["generator.classifier={width: 4}", "training.classifier={epochs: 1}"],
+}
+
+
+@pytest.mark.parametrize("kind", GUIDES)
+def test_a_model_is_guided_by_what_its_recipe_names(kind: str) -> None:
+    recipe = load_recipe("quickstart-digits", [*GUIDES[kind], "generator.backbone.width=8"])
+    model = LatentModel(Architecture.of(recipe, (1, 28, 28), tuple("0123456789"))).requires_grad_(False)
+    for i, parameter in enumerate(model.parameters()):
+        torch.nn.init.normal_(parameter, 0, 0.3, generator=stream("weight", i))
+    x, t, labels = normal(6, 16, key="x").float(), torch.tensor(0.4), torch.arange(6)
+    guided = model.denoiser(SamplingConfig(guidance=2.5))(x, t, labels)
+    one, none = model.denoise(x, t, labels), model.denoise(x, t, None)
+    if kind == "classifier":
+        moved = x.clone().requires_grad_()
+        belief = model.classifier(moved, t.expand(6)).log_softmax(1)[torch.arange(6), labels].sum()
+        (slope,) = torch.autograd.grad(belief, moved)
+        expected = none.noise - 2.5 * t * slope
+    else:
+        other = none if kind == "classifier-free" else model.denoise_weaker(x, t, labels)
+        expected = other.noise + 2.5 * (one.noise - other.noise)
+    torch.testing.assert_close(guided.noise, expected, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(guided.noise, one.noise, atol=1e-3)
+    outside = model.denoiser(SamplingConfig(guidance=2.5, interval=(0.5, 1)))(x, t, labels)
+    assert torch.equal(outside.noise, one.noise)
 
 
 def test_autoguidance_by_the_model_itself_changes_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentarena.autoencoder import ConvVAEConfig
+from latentarena.autoencoder import ConvVAEConfig, Posterior
 from latentarena.bundle import load_bundle, save_bundle
 from latentarena.data import Dataset, Images
 from latentarena.errors import ConfigError
@@ -20,9 +20,9 @@ from latentarena.train.adversary import PatchDiscriminator
 from latentarena.train.augment import Augmentation
 from latentarena.train.fabric import make_fabric
 from latentarena.train.model import Architecture, LatentModel
-from latentarena.train.recipe import AutoencoderTraining, Recipe, load_recipe
+from latentarena.train.recipe import AutoencoderTraining, GeneratorTraining, Recipe, load_recipe
 from latentarena.train.shelf import recipe_names
-from latentarena.train.stages import AutoencoderObjective, train_model
+from latentarena.train.stages import AutoencoderObjective, GeneratorObjective, train_model
 
 STEP = 1e-9  # a budget that leaves one step of every stage
 DIGITS = ["data.name=digits", "autoencoder.widths=[4,8]", "otherwise=null"]
@@ -111,17 +111,53 @@ class TestAutoencoder:
         assert not torch.equal(seen[0], clean)
         assert torch.equal(seen[1], clean)
 
+    def test_free_bits_are_those_of_each_dimension(self) -> None:
+        objective, plain = self.losses(beta=1.0)
+        nats = objective.autoencoder.encode(toy((1, 8, 8)).train.batch(slice(0, 32))).kl_by_dimension().detach()
+        middle = float(nats.median())
+        objective.config = objective.config.model_copy(update={"free_bits": middle})
+        losses = objective(torch.arange(32), Draws(stream("test")))
+        expected = sum(max(float(one), middle) for one in nats) / 64
+        assert (losses["loss"] - losses["mse"]).item() == pytest.approx(expected, rel=1e-4)
+        assert expected > float(plain["kl"]) / 64
+
+
+class TestGenerator:
+    @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+    def test_labels_are_hidden_as_often_as_asked_and_else_are_their_datas_own(self, share: float) -> None:
+        recipe = load_recipe("quickstart-digits", ["generator.conditional=true", "autoencoder.latent=[2]"])
+        model, seen = LatentModel(Architecture.of(recipe, (1, 28, 28), tuple("0123456789"))), []
+        labels = torch.arange(4000) % 10
+        latents = Posterior.certain(torch.stack([labels.float(), torch.zeros(4000)], 1))
+
+        def network(x: Tensor, t: Tensor, told: Tensor) -> Tensor:
+            seen.append((x[:, 0], t, told))
+            return torch.zeros_like(x)
+
+        config = GeneratorTraining(epochs=1, drop_labels=share, times="uniform")
+        index = torch.randperm(4000, generator=stream("order"))
+        GeneratorObjective(model, network, latents, labels, config)(index, Draws(stream("hidden")))  # type: ignore[arg-type]
+        [(x, t, told)] = seen
+        hidden = told == 10  # the row after the last class
+        assert float(hidden.float().mean()) == pytest.approx(share, abs=0.03)
+        assert torch.equal(told[~hidden], labels[index][~hidden])
+        near = t < 0.02  # where x is all but the data
+        assert int(near.sum()) > 20
+        assert float((x[near] - labels[index][near]).abs().max()) < 0.5
+
 
 class TestLatentStatistics:
     def test_a_dimension_that_says_nothing_is_dead(self) -> None:
-        from latentarena.autoencoder import Posterior
-
         mean = torch.randn(2000, 5, generator=stream("means")) * torch.tensor([1.0, 2.0, 0.0, 0.01, 1.0])
         log_variance = torch.tensor([[0.01, 0.01, 1.0, 1.0, 1e-4]]).log()
         found = latent_statistics(Posterior(mean, log_variance))
         assert (found.dimensions, found.dead) == (5, 2)
         assert found.largest == pytest.approx(2.0, rel=0.05)
         assert found.smallest == 0
+
+    def test_without_width_a_dimension_is_dead_beside_a_much_livelier_one(self) -> None:
+        mean = torch.randn(2000, 4, generator=stream("means")) * torch.tensor([1.0, 0.005, 0.0, 2.0])
+        assert latent_statistics(Posterior.certain(mean)).dead == 2
 
     def test_a_deterministic_encoder_has_no_divergence(self) -> None:
         data = toy((1, 8, 8))

@@ -22,8 +22,9 @@ __all__ = ["DiT", "DiTConfig"]
 class DiTConfig(Config):
     """A diffusion transformer.
 
-    Sizes: small is the default; base has width 96 and depth 6, large width 128 and depth 8, with 0.9 and 2 million
-    weights against 0.3. Time grows with the number of tokens: a patch of 1 for latents, of 4 for 28 x 28 pixels.
+    Sizes: `dit_small` is the default; `dit_base` has width 96 and depth 6, `dit_large` width 128 and depth 8; with
+    eight channels that is 0.31, 0.91 and 2.00 million weights. Time grows with the number of tokens: a patch of 1 for
+    latents, of 4 for 28 x 28 pixels.
 
     Attributes:
         patch: height and width of the square that becomes one token; it divides those of the latent.

@@ -21,8 +21,8 @@ __all__ = ["UNet", "UNetConfig"]
 class UNetConfig(Config):
     """A U-Net (Ho et al., 2020). Any height and width will do.
 
-    Sizes: small is the default; base has widths [32, 64, 64] and large [64, 128, 128], with 0.57 and 2.2 million
-    weights against 0.16.
+    Sizes: `unet_small` is the default; `unet_base` has widths [32, 64, 64] and `unet_large` [64, 128, 128]; with one
+    channel that is 0.16, 0.57 and 2.20 million weights.
 
     Attributes:
         patch: height and width of the square of pixels that becomes one position of the first level, by

@@ -52,7 +52,9 @@ def autoguidance(weaker: Denoiser, scale: float, interval: tuple[float, float] =
     return guide
 
 
-def classifier_guidance(path: Path, classifier: Classifier, scale: float) -> Guide:
+def classifier_guidance(
+    path: Path, classifier: Classifier, scale: float, interval: tuple[float, float] = (0.0, 1.0)
+) -> Guide:
     """Guidance by a classifier that was trained on noisy input (Dhariwal & Nichol, 2021), on any path.
 
     The score gains scale * grad log p(label | x_t), so the noise estimate is shifted by
@@ -63,7 +65,7 @@ def classifier_guidance(path: Path, classifier: Classifier, scale: float) -> Gui
     def guide(denoise: Denoiser) -> Denoiser:
         def guided(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
             estimate = denoise(x, t, None)
-            if labels is None or scale == 0:
+            if labels is None or scale == 0 or not _inside(t, interval):
                 return estimate
             at = path.at(t, x)
             with torch.enable_grad():
@@ -140,12 +142,16 @@ def _conjugate_gradients(matrix: Callable[[Tensor], Tensor], right: Tensor, roun
     return solution
 
 
+def _inside(t: Tensor, interval: tuple[float, float]) -> bool:
+    return interval[0] <= float(t.max()) <= interval[1]
+
+
 def _mixed(strong: Denoiser, weak: Denoiser, scale: float, interval: tuple[float, float]) -> Denoiser:
     """weak + scale * (strong - weak), where labels are given and t is inside the interval."""
 
     def denoise(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
         one = strong(x, t, labels)
-        if scale == 1 or not interval[0] <= float(t.max()) <= interval[1]:
+        if scale == 1 or not _inside(t, interval):
             return one
         other = weak(x, t, labels)
         data = other.data + scale * (one.data - other.data)

@@ -159,7 +159,7 @@ class LatentModel(nn.Module):
     def denoiser(self, how: SamplingConfig) -> Denoiser:
         """The network's estimates of data and noise, guided as `how` says; on the standardised scale."""
         if self.classifier is not None:
-            return classifier_guidance(self.path, self.classifier, how.guidance)(self.denoise)
+            return classifier_guidance(self.path, self.classifier, how.guidance, how.interval)(self.denoise)
         if how.guidance == 1:
             return self.denoise
         if self.denoise_weaker is not None:
