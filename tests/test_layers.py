@@ -127,9 +127,21 @@ def test_what_another_part_imports_is_exported(module: str) -> None:
     assert hidden == []
 
 
+def loaded_by(module: str) -> list[str]:
+    """All modules in a new process that imports this one."""
+    code = f"import sys, {module}; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert module in loaded
+    return loaded
+
+
 def test_the_commands_are_listed_without_torch() -> None:
-    code = "import sys, latentarena.cli.app; print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
-    assert "latentarena.cli.app" in loaded
+    loaded = loaded_by("latentarena.cli.app")
     assert {"torch", "numpy", "scipy", "matplotlib"}.isdisjoint(loaded)
+
+
+def test_a_bundle_is_evaluated_without_what_only_training_and_drawing_need() -> None:
+    """Half of the seconds that a process takes to start; a worker starts one for every entry."""
+    loaded = loaded_by("latentarena.study.evaluate")
+    assert "torch" in loaded
+    assert {"lightning_fabric", "torch._dynamo", "sklearn", "scipy", "matplotlib", "onnxruntime"}.isdisjoint(loaded)

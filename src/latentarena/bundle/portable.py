@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
-from onnxruntime import InferenceSession
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
@@ -31,6 +30,9 @@ from latentarena.latents import Precision
 from latentarena.randomness import normal_rows
 from latentarena.sandbox.runtime import open_session, run
 from latentarena.sandbox.wire import Array
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 __all__ = [
     "GRAPHS",

@@ -6,14 +6,15 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from onnx import ModelProto
 from torch import Tensor, nn
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from latentarena.errors import BundleError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 __all__ = ["to_onnx"]
 
@@ -42,6 +43,8 @@ def to_onnx(
     Raises:
         BundleError: it cannot be traced.
     """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
     try:
         with _quiet():
             if differentiated:

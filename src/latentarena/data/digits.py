@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.datasets import load_digits
 from torch.nn.functional import interpolate
 
 from latentarena.data.images import Dataset, Images
@@ -18,6 +17,8 @@ def embedded_digits() -> Dataset:
 
     Source: Alpaydin & Kaynak, 1998, as `sklearn.datasets.load_digits`.
     """
+    from sklearn.datasets import load_digits  # a second to load, which other data need not
+
     raw = load_digits()
     images = torch.from_numpy(raw.images).float()[:, None] / 16  # (1797, 1, 8, 8)
     pixels = interpolate(images, size=(SIDE, SIDE), mode="bicubic").clamp(0, 1).mul(255).round().byte()

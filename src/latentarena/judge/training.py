@@ -7,12 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from pydantic import Field
 from safetensors.torch import save
-from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
@@ -23,7 +22,11 @@ from latentarena.files import cache_folder, digest, digest_json, make_folder, wr
 from latentarena.judge.classifier import Facts, Judge, measure
 from latentarena.judge.networks import Kind, feature_width, freeze, network, pattern
 from latentarena.randomness import Draws, stream
+from latentarena.train.fabric import make_fabric
 from latentarena.train.loop import FitConfig, Objective, Tick, fit
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["OPINIONS", "SHIPPED", "JudgeConfig", "judge_for", "opinions_for", "train_judge"]
 
@@ -163,6 +166,7 @@ def _assembled(frozen: nn.ModuleDict, dataset: Dataset, calibrate: Images, confi
 
 def _temperature(logits: Tensor, labels: Tensor) -> float:
     """The temperature that minimises the negative log-likelihood (Guo et al., 2017)."""
+    from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         return float(cross_entropy(logits.double() / torch.tensor(log_temperature).exp(), labels))
@@ -194,7 +198,7 @@ def judge_for(
             log.warning("judge %s was made for another %s than this one and is passed over", judge.name, dataset.name)
     epochs = min(40.0, max(4.0, EXAMPLES / len(dataset.train)))
     config = JudgeConfig(width=16, fit=FitConfig(epochs=epochs, batch=128, lr=4e-3, warmup=0.1, weight_decay=0.02))
-    fabric = Fabric(accelerator="auto", devices=1)
+    fabric = make_fabric()
     try:
         return Judge.load(train_judge(dataset, config, fabric, make_folder(home), watch))
     except OutputError as error:

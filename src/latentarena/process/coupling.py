@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from latentarena.registry import Registry
@@ -25,6 +24,8 @@ def optimal_transport(data: Tensor, noise: Tensor) -> Tensor:
 
     Exact, by the Hungarian method on the CPU: cubic in the batch.
     """
+    from scipy.optimize import linear_sum_assignment
+
     cost = torch.cdist(data.flatten(1).float(), noise.flatten(1).float()).square()
     _, columns = linear_sum_assignment(cost.cpu().numpy())
     return noise[torch.as_tensor(columns, device=noise.device)]

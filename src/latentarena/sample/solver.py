@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torchdiffeq import odeint
 
 from latentarena.process import Denoiser, Path
 from latentarena.registry import Registry
@@ -100,6 +99,8 @@ def rk4(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
 
 def dopri5(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
     """Adaptive Dormand-Prince of order 5 by torchdiffeq, tolerance 1e-6; a step is as many evaluations as it needs."""
+    from torchdiffeq import odeint
+
     velocity = _velocity(path, denoise, labels)
 
     def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from latentarena.errors import BundleError
 from latentarena.sandbox.wire import Array
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 __all__ = ["open_session", "refuse_output", "run"]
 
 QUIET = 4  # onnxruntime's log level: what is wrong comes as an exception
 
 
-def open_session(content: bytes | Path, threads: int, what: str) -> onnxruntime.InferenceSession:
+def open_session(content: bytes | Path, threads: int, what: str) -> InferenceSession:
     """A graph made ready to run on the CPU, the same numbers for the same input on the same machine.
 
     Args:
@@ -28,6 +30,8 @@ def open_session(content: bytes | Path, threads: int, what: str) -> onnxruntime.
     Raises:
         BundleError: onnxruntime refuses it.
     """
+    import onnxruntime  # not before there is a graph to run
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.use_deterministic_compute = True
@@ -39,7 +43,7 @@ def open_session(content: bytes | Path, threads: int, what: str) -> onnxruntime.
         raise BundleError(f"{what} cannot be run: {_line(error)}") from None
 
 
-def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, Array], row: tuple[int, ...], what: str) -> Array:
+def run(session: InferenceSession, inputs: Mapping[str, Array], row: tuple[int, ...], what: str) -> Array:
     """The graph's only output, float32 (n, *row), for inputs of n rows.
 
     Raises:

@@ -5,23 +5,32 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.projections.polar import PolarAxes
-from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor
 
 from latentarena.judge.catalogue import CATEGORIES
 from latentarena.study.pictures import plain
 
-__all__ = ["ACCENT", "INK", "LIGHT", "SOFT", "draw_classes", "draw_radar", "draw_steps"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.projections.polar import PolarAxes
+
+__all__ = ["ACCENT", "INK", "LIGHT", "SOFT", "blank", "draw_classes", "draw_radar", "draw_steps"]
 
 ACCENT, LIGHT, INK, SOFT = "#0a6e6e", "#58c9c1", "#1d2330", "#5b6475"
 OTHERS = ("#8a4b00", "#5b5bd6", "#b0366f", "#5b6475", "#2f7d32", "#a08000")  # lines of reference models
 WIDE = 60  # letters of class names that fit beside each other
 SMALLEST = 1e-6  # drawn on a logarithmic scale
+
+
+def blank(width: float, height: float, color: str | None = None) -> Figure:
+    """An empty figure of so many inches; matplotlib takes half a second to load, so not before there is one to draw."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), facecolor=color)
 
 
 def draw_radar(
@@ -81,6 +90,8 @@ def draw_classes(axes: Axes, labels: Tensor, frequencies: Tensor, names: Sequenc
 
 def draw_steps(axes: Axes, by_steps: Mapping[int, float], own: int, floor: float) -> None:
     """Frechet distance against solver steps, both logarithmic; the model's own steps and the real floor are marked."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     steps = sorted(by_steps)
     distances = [max(by_steps[count], SMALLEST) for count in steps]
     axes.loglog(steps, distances, color=ACCENT, marker="o", markersize=4, label="this model")

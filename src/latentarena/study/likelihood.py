@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from latentarena.autoencoder import Identity
@@ -19,6 +18,7 @@ from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
 from latentarena.randomness import stream
 from latentarena.sample import bits_per_dimension, log_likelihood
+from latentarena.study.charts import blank
 from latentarena.study.pictures import refuse_suffix
 from latentarena.study.uses import own_labels
 from latentarena.train.model import LatentModel
@@ -158,7 +158,7 @@ def save_histogram(path: Path, found: Likelihood) -> None:
     """
     refuse_suffix(path, ".png")
     make_folder(path.parent)
-    figure = Figure(figsize=(6, 3.4))
+    figure = blank(6, 3.4)
     axes = figure.add_subplot()
     axes.hist(found.bits, bins=max(10, round(math.sqrt(len(found.bits)))), color="#58c9c1")
     axes.axvline(found.mean, color="#0a6e6e", label=f"mean {found.mean:.3f}")

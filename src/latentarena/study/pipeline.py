@@ -6,10 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from lightning_fabric import Fabric
-from lightning_fabric.utilities.rank_zero import rank_zero_only
+from typing import TYPE_CHECKING, Any
 
 from latentarena.bundle import Bundle, Curve, Provenance, save_bundle
 from latentarena.config import read_yaml, validate
@@ -30,6 +27,9 @@ from latentarena.train.loop import refuse_uneven
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml
 from latentarena.train.stages import Watch, train_model
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["Prepared", "Results", "judge_run", "prepare", "run"]
 
@@ -110,6 +110,8 @@ def prepare(
     for stage, config in recipe.training.stages().items():
         refuse_uneven(config, getattr(config, "pairs", len(data.train)), processes, stage)
     folder = folder or Path("runs") / recipe.name
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
     if getattr(rank_zero_only, "rank", 0) in (0, None):  # set by Fabric from the launcher's environment
         _claim(make_folder(folder), recipe, data, resume)
     return Prepared(recipe, data, folder, notice)

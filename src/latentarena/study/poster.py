@@ -5,20 +5,17 @@ from __future__ import annotations
 import io
 import textwrap
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.projections.polar import PolarAxes
 from torch import Tensor
 
 from latentarena.data import Dataset
 from latentarena.files import write_atomically
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.score import Findings
-from latentarena.study.charts import ACCENT, INK, SOFT, draw_classes, draw_radar, draw_steps
+from latentarena.study.charts import ACCENT, INK, SOFT, blank, draw_classes, draw_radar, draw_steps
 from latentarena.study.pictures import grid, plain
 from latentarena.study.scorecard import (
     nearest_pairs,
@@ -26,6 +23,11 @@ from latentarena.study.scorecard import (
     worst_reconstructions,
 )
 from latentarena.study.wording import CLEAN, references, row_of, timing_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.projections.polar import PolarAxes
 
 __all__ = ["WIDTH", "poster", "write_poster"]
 
@@ -70,7 +72,7 @@ def poster(card: ScoreCard, findings: Findings, data: Dataset) -> Figure:
     """Head and advice, charts, main figures beside samples, reconstructions beside nearest neighbours."""
     lines = _head(card) + _advice(card)
     top = MARGIN + 0.6 + LINE * len(lines) + 0.3
-    figure = Figure(figsize=(WIDTH / DPI, top + 4.9 + 5.5 + 1.8), facecolor="white")
+    figure = blank(WIDTH / DPI, top + 4.9 + 5.5 + 1.8, "white")
     _write(figure, MARGIN, plain(card.model), 24, ACCENT)
     for i, (line, color) in enumerate(lines):
         _write(figure, MARGIN + 0.6 + LINE * i, plain(line), 11, color)
@@ -112,7 +114,7 @@ def _advice(card: ScoreCard) -> list[tuple[str, str]]:
 
 
 def _charts(figure: Figure, top: float, card: ScoreCard, findings: Findings, data: Dataset) -> None:
-    radar = cast(PolarAxes, _place(figure, 1.2, top + 0.5, 3.1, 3.1, polar=True))
+    radar = cast("PolarAxes", _place(figure, 1.2, top + 0.5, 3.1, 3.1, polar=True))
     draw_radar(radar, card.model, card.points, references(card.dataset))
     classes = _place(figure, 6.0, top + 0.3, 4.4, 3.7)
     draw_classes(classes, findings.seen.labels, findings.known.judge.frequencies, data.classes)

@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 import yaml
-from matplotlib import colormaps
-from matplotlib.figure import Figure
 from torch.nn.functional import pad
 
 from latentarena.bundle import Bundle
@@ -19,7 +17,7 @@ from latentarena.judge.card import SEEDS, ScoreCard
 from latentarena.judge.classifier import Judge
 from latentarena.judge.score import Findings, judge_labels
 from latentarena.sample import last
-from latentarena.study.charts import ACCENT
+from latentarena.study.charts import ACCENT, blank
 from latentarena.study.pictures import Picture, embed_figure, plain
 from latentarena.study.scorecard import environment, section
 from latentarena.train.logs import curve
@@ -73,7 +71,7 @@ def _facts(bundle: Bundle, card: ScoreCard) -> dict[str, str]:
 
 def _curves(logs: Path, names: Sequence[str]) -> Picture:
     stages = {stage: columns for stage in names if (columns := curve(logs, stage))}
-    figure = Figure(figsize=(6, 2.6 * max(1, len(stages))))
+    figure = blank(6, 2.6 * max(1, len(stages)))
     for row, (stage, columns) in enumerate(stages.items(), 1):
         axes = figure.add_subplot(len(stages), 1, row)
         axes.plot(columns["seconds"], columns["loss"], color=ACCENT, linewidth=1)
@@ -87,6 +85,8 @@ def _curves(logs: Path, names: Sequence[str]) -> Picture:
 
 def _scatter(model: LatentModel, data: Dataset, judge: Judge) -> Picture:
     """Test and generated latents in the two leading principal directions of the test latents."""
+    from matplotlib import colormaps
+
     test = model.encode(data.test.batch(slice(0, SCATTERED)).cpu())
     n, seed = len(test), SEEDS[0]
     labels = judge_labels(judge.frequencies, n, seed) if model.conditional else None
@@ -101,7 +101,7 @@ def _scatter(model: LatentModel, data: Dataset, judge: Judge) -> Picture:
         "vmin": -0.5,
         "vmax": k - 0.5,
     }
-    figure = Figure(figsize=(9, 4.2))
+    figure = blank(9, 4.2)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     flat = (test.flatten(1) - center) @ directions
     left.scatter(flat[:, 0].numpy(), flat[:, 1].numpy(), c=data.test.labels[:n].cpu().numpy(), **style)

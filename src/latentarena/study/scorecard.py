@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
-from matplotlib.projections.polar import PolarAxes
 from torch import Tensor
 
 from latentarena.data import Dataset
@@ -18,10 +16,13 @@ from latentarena.judge.catalogue import CATEGORIES
 from latentarena.judge.known import real_index
 from latentarena.judge.metrics import confidences, squared_errors
 from latentarena.judge.score import Findings
-from latentarena.study.charts import draw_classes, draw_radar, draw_steps
+from latentarena.study.charts import blank, draw_classes, draw_radar, draw_steps
 from latentarena.study.pictures import Picture, embed_figure, embed_images
 from latentarena.study.scoring import SWEPT
 from latentarena.study.wording import CLEAN, contest_cells, identity, references, rows_by_category, timing_words
+
+if TYPE_CHECKING:
+    from matplotlib.projections.polar import PolarAxes
 
 __all__ = [
     "SHOWN",
@@ -129,9 +130,9 @@ def _opinion(one: Opinion) -> dict[str, str]:
 
 
 def _radar(card: ScoreCard) -> Picture:
-    figure = Figure(figsize=(5.4, 5.2))
+    figure = blank(5.4, 5.2)
     draw_radar(
-        cast(PolarAxes, figure.add_subplot(projection="polar")), card.model, card.points, references(card.dataset)
+        cast("PolarAxes", figure.add_subplot(projection="polar")), card.model, card.points, references(card.dataset)
     )
     beside = " beside those of reference models" if references(card.dataset) else ""
     caption = f"Points by category, 0 to 100{beside}. A category without a figure that counts is left out."
@@ -139,13 +140,13 @@ def _radar(card: ScoreCard) -> Picture:
 
 
 def _classes(findings: Findings, data: Dataset) -> Picture:
-    figure, labels = Figure(figsize=(6, 3.4)), findings.seen.labels
+    figure, labels = blank(6, 3.4), findings.seen.labels
     draw_classes(figure.add_subplot(), labels, findings.known.judge.frequencies, data.classes)
     return embed_figure(figure, "bar chart of generated class shares", f"Classes among {len(labels):,} samples.")
 
 
 def _steps(findings: Findings, card: ScoreCard, data: Dataset) -> Picture:
-    figure = Figure(figsize=(6, 3.4))
+    figure = blank(6, 3.4)
     draw_steps(figure.add_subplot(), card.by_steps, card.steps, steps_floor(findings, data))
     caption = (
         f"Frechet distance of {min(card.samples, SWEPT):,} samples against solver steps, and that of as many real test "

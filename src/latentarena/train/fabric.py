@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import warnings
-
-from lightning_fabric import Fabric
+from typing import TYPE_CHECKING
 
 from latentarena.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["make_fabric", "processes"]
 
@@ -33,6 +35,8 @@ def make_fabric(
     Raises:
         ConfigError: Fabric refuses the combination.
     """
+    from lightning_fabric import Fabric  # two seconds to load, which nothing but training needs
+
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning_fabric")

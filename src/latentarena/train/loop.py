@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -31,6 +31,9 @@ from latentarena.train.checkpoint import (
     pack_optimizer,
     unpack_optimizer,
 )
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["FitConfig", "Objective", "Tick", "fit", "rate", "refuse_uneven"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lightning_fabric import Fabric
 from pydantic import BaseModel
 
 from latentarena.data import Dataset
@@ -18,6 +18,9 @@ from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_text
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["Reuse"]
 

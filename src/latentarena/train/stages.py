@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, Posterior
@@ -26,6 +26,9 @@ from latentarena.train.model import LatentModel
 from latentarena.train.perceptual import perceptual_distance
 from latentarena.train.recipe import AutoencoderTraining, ConsistencyTraining, GeneratorTraining, Recipe, ReflowTraining
 from latentarena.train.reuse import Reuse
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = [
     "AutoencoderObjective",

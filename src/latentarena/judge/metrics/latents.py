@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from latentarena.judge.metrics.estimate import Statistic
@@ -46,6 +44,9 @@ def probe(latents: Tensor, labels: Tensor, others: Tensor, other_labels: Tensor)
         latents, labels: of train images, (N, D) and int64 (N,), of at least two classes.
         others, other_labels: of test images, (M, D) and (M,).
     """
+    from sklearn.exceptions import ConvergenceWarning  # a second to load, which sampling need not
+    from sklearn.linear_model import LogisticRegression
+
     x, y = latents.flatten(1).double(), others.flatten(1).double()
     mean, deviation = x.mean(0), x.std(0).clamp(min=1e-6)
     with warnings.catch_warnings():
