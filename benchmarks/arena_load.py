@@ -145,6 +145,7 @@ def outcome(i: int, objects: Objects) -> Outcome:
         images=10_000,
         samples=10_000,
         seeds=SEEDS,
+        precision="float8",
         solver="heun",
         steps=10,
         guidance=1.0,

@@ -82,6 +82,7 @@ def a_card(model: str = "fake", value: float = 0.5) -> ScoreCard:
         parameters={"decoder": 1},
         files={"card.json": 1},
         latent=(16,),
+        precision="float8",
     )
 
 

@@ -42,6 +42,7 @@ def made_card(model: str, **changes: Any) -> ScoreCard:
         "judge": "mnist-67cf626b32b2",
         "judge_hash": OFFICIAL,
         "dataset": "mnist",
+        "precision": "float8",
         "data": "d" * 64,
         "version": "0.1.0",
         "source": "5" * 64,

@@ -99,6 +99,17 @@ def test_cards_that_do_not_fit_the_contest_are_shown_with_the_reason(changes: di
     assert board.others == () or board.others[0].cells["mse"].rank is None
 
 
+@pytest.mark.parametrize(("precision", "verified"), [("float16", True), ("float16", False), ("float8", True)])
+def test_latents_finer_than_the_contest_rounds_them_to_are_not_ranked(precision: str, verified: bool) -> None:
+    """Where the contest scored the entry itself; what its team reports is marked as that."""
+    card = made_card("m").model_copy(update={"precision": precision})
+    board = make_board([entry_of(card, OPEN, "m", "m", verified=verified)], OPEN)
+    words = "judged with latents in float16, before this contest rounded them to float8"
+    assert [line.refused for line in board.others] == [words] * (verified and precision == "float16")
+    rules = OPEN.model_copy(update={"latent": OLD.latent})  # which round as the bundle says
+    assert make_board([entry_of(card, rules, "m", "m", verified=verified)], rules).others == ()
+
+
 def test_a_form_that_is_not_taken_is_not_ranked() -> None:
     refused = entry_of(made_card("m"), OPEN, "m", "m", form="python-2025").refused
     assert refused == "a bundle of the form python-2025; this contest takes native, portable"

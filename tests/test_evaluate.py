@@ -62,7 +62,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "form": ({"forms": ["portable"]}, "is of the form native; accepted here: portable"),
     "latent": ({"latent": (7, 49)}, "has a latent of 6 numbers; 7 to 49 are accepted"),
     "dataset": ({"dataset": "mnist"}, "is a model of digits, not of mnist"),
-    "precision": ({"precisions": ["float32"]}, "has latents in float16; accepted: float32"),
 }
 
 

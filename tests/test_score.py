@@ -20,6 +20,8 @@ from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
 from latentarena.judge.metrics import Estimate
 from latentarena.judge.score import Findings, Subject, hand_out, judge_labels, judge_noise, score
+from latentarena.latents import quantised
+from latentarena.precision import coarser
 from latentarena.randomness import stream
 
 SAMPLES = 300
@@ -184,11 +186,44 @@ def test_rounding_costs_an_honest_model_next_to_nothing(
         assert found.scores[name].value == pytest.approx(one.value, rel=1e-3, abs=1e-3), name
 
 
+def test_a_bitmap_in_float16_latents_does_not_survive_in_float8(
+    honest: Subject, data: Dataset, digits_judge: Judge
+) -> None:
+    """196 pixels, black or white, as ten bits of each latent: numbers that float16 holds exactly."""
+    powers = 2.0 ** torch.arange(10)
+
+    def pack(images: Tensor) -> Tensor:
+        bits = pad((interpolate(images, size=(14, 14), mode="area") > 0.4).flatten(1).float(), (0, 4))  # (N, 200)
+        return ((bits.view(-1, 20, 10) * powers).sum(2) - 512) / 4
+
+    def unpack(codes: Tensor) -> Tensor:
+        words = (codes * 4 + 512).round().int()
+        bits = ((words[..., None] >> torch.arange(10)) & 1).flatten(1)[:, :196].view(-1, 1, 14, 14).float()
+        return interpolate(bits, size=(28, 28), mode="bilinear").clamp(0, 1)
+
+    cheat = replace(honest, encode=pack, decode=unpack)
+    hidden, shown = (judged(replace(cheat, precision=kind), data, digits_judge) for kind in ("float16", "float8"))
+    assert shown.scores["mse"].value > 3 * hidden.scores["mse"].value
+    assert shown.latents is not None
+    assert len(shown.latents[0].unique()) < 256
+
+
+def test_rounding_to_eight_bits_keeps_four_of_them_significant() -> None:
+    every = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(torch.float16).float()
+    inside = every[every.isfinite() & (every.abs() >= 2**-6) & (every.abs() <= 448)]
+    rounded = quantised(inside, "float8")
+    assert len(rounded.unique()) <= 256
+    assert torch.equal(quantised(rounded, "float8"), rounded)
+    assert ((rounded - inside).abs() <= inside.abs() / 16).all()
+    assert not quantised(torch.tensor([1e4, -1e4]), "float8").isfinite().any()
+    assert coarser("float16", "float8") == coarser("float8", "float16") == coarser("float8", None) == "float8"
+
+
 def test_latents_that_their_precision_cannot_hold_are_refused(
     honest: Subject, data: Dataset, digits_judge: Judge
 ) -> None:
     huge = replace(honest, encode=lambda images: honest.encode(images) * 1e6)  # type: ignore[misc]
-    with pytest.raises(JudgeError, match=r"reach \S+e\+06, more than float16 holds; divide them by a constant, or"):
+    with pytest.raises(JudgeError, match=r"reach \S+e\+06, more than float16 holds; divide them by a constant"):
         judged(huge, data, digits_judge)
 
 

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from latentarena.config import Config, read_yaml, validate
 from latentarena.errors import ConfigError
 from latentarena.judge.catalogue import CATEGORIES, COLUMNS, METRICS
+from latentarena.precision import Precision
 
 __all__ = [
     "CONTESTS",
@@ -61,10 +62,16 @@ def _better(metric: str) -> Better | None:
 
 
 class LatentLimits(Config):
-    """How many numbers may pass between encoder and decoder, ends included."""
+    """What may pass between encoder and decoder.
+
+    Attributes:
+        smallest, largest: how many numbers, ends included.
+        precision: to which they are rounded; as the bundle's card says unless given, and never finer.
+    """
 
     smallest: int = Field(default=3, ge=1)
     largest: int = Field(default=49, ge=1)
+    precision: Precision | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> LatentLimits:

@@ -12,6 +12,7 @@ from latentarena.arena.contest import Contest
 from latentarena.arena.ranking import Figure, Row, rank
 from latentarena.judge.card import ScoreCard, official
 from latentarena.judge.catalogue import CATEGORIES
+from latentarena.precision import coarser
 
 __all__ = ["Entry", "counting", "entry_of", "mean_points", "refusal", "row_of"]
 
@@ -98,7 +99,7 @@ def entry_of(
         received=received,
         chosen=chosen,
         verified=verified,
-        refused=_unfit(card, contest, form),
+        refused=_unfit(card, contest, form, verified),
         unverified=card.unverified,
         model=card.bundle,
     )
@@ -163,7 +164,7 @@ def _figures(card: ScoreCard, contest: Contest) -> dict[str, Figure]:
     return known
 
 
-def _unfit(card: ScoreCard, contest: Contest, form: str) -> str:
+def _unfit(card: ScoreCard, contest: Contest, form: str, verified: bool) -> str:
     """Why a card cannot stand on the contest's board; empty if it can."""
     numbers, limits = math.prod(card.latent), contest.latent
     if form not in contest.forms:
@@ -177,6 +178,8 @@ def _unfit(card: ScoreCard, contest: Contest, form: str) -> str:
         return f"judged by {card.judge}, which is not the official judge of {contest.dataset}"
     if not limits.smallest <= numbers <= limits.largest:
         return f"a latent of {numbers} numbers; this contest takes {limits.smallest} to {limits.largest}"
+    if verified and coarser(card.precision, limits.precision) != card.precision:  # others are marked self-reported
+        return f"judged with latents in {card.precision}, before this contest rounded them to {limits.precision}"
     return ""
 
 

@@ -22,13 +22,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from latentarena.arena.contest import Contest
 from latentarena.arena.parent import end_with_parent
 from latentarena.arena.store import Outcome, Refusal
 from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.judge.card import ScoreCard, read_card
 
-__all__ = ["EVALUATE", "Evaluation", "Verdict", "scratch", "verdict_in"]
+__all__ = ["EVALUATE", "Evaluation", "Verdict", "options_of", "scratch", "verdict_in"]
 
 EVALUATE = (sys.executable, "-P", "-m", "latentarena.study.evaluate")  # -P: nothing is imported from where it stands
 PREFIX = "arena-evaluation-"
@@ -102,6 +103,14 @@ class Evaluation:
         with self._errors as errors:
             errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4000))
             return errors.read().decode("utf-8", "replace")
+
+
+def options_of(contest: Contest) -> list[str]:
+    """What the program is told of a contest's rules."""
+    latent = contest.latent
+    options = ["--forms", ",".join(contest.forms), "--dataset", contest.dataset]
+    options += ["--latent", f"{latent.smallest}:{latent.largest}"]
+    return options + (["--precision", latent.precision] if latent.precision else [])
 
 
 @contextmanager

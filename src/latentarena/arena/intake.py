@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentarena.arena.contest import Contest
-from latentarena.arena.evaluation import EVALUATE, Evaluation, verdict_in
+from latentarena.arena.evaluation import EVALUATE, Evaluation, options_of, verdict_in
 from latentarena.arena.names import clean_name, plain_line
 from latentarena.arena.site import REFUSED
 from latentarena.arena.store import Refusal
@@ -127,10 +127,8 @@ def _look_at(entries: Path, home: Path, largest: int) -> None:
 
 def _evaluate(bundle: Path, made: Path, contest: Contest, minutes: float) -> None:
     """What a server's worker would make of it, by the same program; a refusal is raised."""
-    latent = f"{contest.latent.smallest}:{contest.latent.largest}"
-    forms = ",".join(form for form in contest.forms if form != "python-2025")
-    options = ["--forms", forms, "--dataset", contest.dataset, "--latent", latent]
-    evaluation = Evaluation(EVALUATE, bundle, made, options)
+    data_only = tuple(form for form in contest.forms if form != "python-2025")
+    evaluation = Evaluation(EVALUATE, bundle, made, options_of(contest.model_copy(update={"forms": data_only})))
     try:
         status = evaluation.wait(60 * minutes)
     finally:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.contest import Contest
-from latentarena.arena.evaluation import EVALUATE, Evaluation, Verdict, scratch, verdict_in
+from latentarena.arena.evaluation import EVALUATE, Evaluation, Verdict, options_of, scratch, verdict_in
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Job, Queue, Refusal, Store
 from latentarena.config import parse_json, validate
@@ -143,8 +143,7 @@ class Worker:
         content = self._objects.read(job.submission.digest)
         bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
         bundle.write_bytes(content)
-        latent = f"{contest.latent.smallest}:{contest.latent.largest}"
-        options = ["--forms", ",".join(contest.forms), "--dataset", contest.dataset, "--latent", latent]
+        options = options_of(contest)
         if job.judge != "official":
             judge = folder / "judge.safetensors"
             judge.write_bytes(self._objects.read(job.judge))

@@ -29,7 +29,7 @@ from latentarena.data import DataConfig
 from latentarena.errors import BundleError, OutputError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import check_graph
-from latentarena.latents import Precision
+from latentarena.precision import Precision
 from latentarena.randomness import stream
 from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
 from latentarena.train.model import LatentModel
@@ -100,7 +100,8 @@ def export_modules(
         classes: names of the labels.
         conditional: whether `generate` takes labels.
         pixels: the latent is the image itself, so that there is no reconstruction to be judged.
-        precision: to which the judge rounds latents before it has them decoded; float32 holds larger numbers.
+        precision: to which the judge rounds latents before it has them decoded; float32 holds larger numbers, and a
+            contest may round to fewer bits.
         dataset: what it was trained on, as in a recipe's `data.name`.
         sampling: what `generate` does, in words.
         provenance: how it came to be.

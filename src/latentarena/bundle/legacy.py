@@ -30,7 +30,7 @@ from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest
 from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, open_beside, open_bundle
-from latentarena.latents import Precision
+from latentarena.precision import Precision
 from latentarena.randomness import normal_rows, stream
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.wire import Array

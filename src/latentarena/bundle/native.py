@@ -22,7 +22,8 @@ from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import Files, check_tensors
-from latentarena.latents import LatentStatistics, Precision
+from latentarena.latents import LatentStatistics
+from latentarena.precision import Precision
 from latentarena.train.checkpoint import mismatch
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import SamplingConfig

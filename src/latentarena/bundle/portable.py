@@ -26,7 +26,7 @@ from latentarena.files import digest
 from latentarena.gates import Files, GraphFacts, Port, check_graph
 from latentarena.gates.cost import inferred, multiply_adds
 from latentarena.gates.graph import parse
-from latentarena.latents import Precision
+from latentarena.precision import Precision
 from latentarena.randomness import normal_rows
 from latentarena.sandbox.runtime import open_session, run
 from latentarena.sandbox.wire import Array

@@ -40,7 +40,7 @@ def check(
     rules = load_contest(contest)
     standing = read_board(board, rules) if board is not None else None
     latent = (rules.latent.smallest, rules.latent.largest)
-    terms = Terms(rules.forms, rules.dataset, latent, allow_python=allow_python)
+    terms = Terms(rules.forms, rules.dataset, latent, rules.latent.precision, allow_python)
     samples = FAST if fast else SAMPLES
     found = evaluate(bundle, terms, data, judge_file, samples, not fast, print_step, show_training)
     print_card(found.card)

@@ -11,6 +11,7 @@ from latentarena.errors import ConfigError
 from latentarena.files import digest_json
 from latentarena.judge.catalogue import points
 from latentarena.judge.interval import Estimate
+from latentarena.precision import Precision
 
 __all__ = [
     "FEWEST",
@@ -153,7 +154,7 @@ class ScoreCard(Config):
     parameters: dict[str, int]
     files: dict[str, int]
     latent: tuple[int, ...]
-    precision: Literal["float16", "float32"] = "float32"
+    precision: Precision = "float32"
     timing: Timing | None = None
     unverified: tuple[str, ...] = ()
     notice: str = ""

@@ -32,7 +32,8 @@ from latentarena.judge.metrics import (
     ssims,
     wilson,
 )
-from latentarena.latents import Precision, quantised
+from latentarena.latents import quantised
+from latentarena.precision import Precision
 from latentarena.randomness import stream
 
 __all__ = ["SAMPLES", "Findings", "Subject", "checked", "hand_out", "judge_labels", "judge_noise", "score"]
@@ -216,7 +217,7 @@ def _latents(subject: Subject, images: Tensor, what: str) -> Tensor:
     if not bool(latents.isfinite().all()):
         raise ModelError(
             f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {subject.precision} holds; "
-            f"divide them by a constant, or declare precision = float32 on the bundle's card"
+            f"divide them by a constant, so that they are of a size around 1"
         )
     return latents
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -31,6 +31,7 @@ from latentarena.judge.card import FEWEST, ScoreCard
 from latentarena.judge.classifier import Judge
 from latentarena.judge.score import SAMPLES, Findings
 from latentarena.judge.training import judge_for, opinions_for
+from latentarena.precision import Precision
 from latentarena.sandbox import SandboxError, standing
 from latentarena.study.pictures import grid, png, save_images
 from latentarena.study.poster import write_poster
@@ -55,14 +56,14 @@ class Terms:
         forms: those accepted, of `native`, `portable` and `python-2025`.
         dataset: what it must have been trained on; what its card says unless given.
         latent: fewest and most numbers of a latent.
-        precisions: to which latents may be rounded.
+        precision: to which latents are rounded, if it is coarser than the card's own.
         allow_python: whether Python may run at tier 1 of the sandbox too, which the score card then says.
     """
 
     forms: Sequence[str] = FORMS
     dataset: str | None = None
     latent: tuple[int, int] = (1, sys.maxsize)
-    precisions: Sequence[str] = ("float16", "float32")
+    precision: Precision | None = None
     allow_python: bool = False
 
 
@@ -130,7 +131,9 @@ def evaluate(
         data = data_of(bundle, root)
         judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
         clock.done("judge", f"{judge.name} on {data.name}")
-        card, findings = score_bundle(bundle, data, judge, opinions_for(data), samples, timed=timed)
+        card, findings = score_bundle(
+            bundle, data, judge, opinions_for(data), samples, timed=timed, precision=terms.precision
+        )
         printed = bundle.model.log if isinstance(bundle, LegacyBundle) else ""
         clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
     sandbox = "" if form == "native" else f"tier {standing().tier}"
@@ -184,9 +187,6 @@ def _refuse_terms(bundle: JudgedBundle, terms: Terms, root: Path | None) -> None
     card, numbers, (fewest, most) = bundle.card, prod(bundle.card.latent), terms.latent
     if not fewest <= numbers <= most:
         raise GateError("latent", f"{card.name!r} has a latent of {numbers:,} numbers; {fewest} to {most} are accepted")
-    if card.precision not in terms.precisions:
-        accepted = ", ".join(terms.precisions)
-        raise GateError("precision", f"{card.name!r} has latents in {card.precision}; accepted: {accepted}")
     if terms.dataset is not None and card.data.name != terms.dataset:
         raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}, not of {terms.dataset}")
     if card.data.name.startswith(FOLDER) and root is None:
@@ -240,7 +240,7 @@ def main(arguments: Sequence[str]) -> int:
         tuple(chosen.forms.split(",")),
         chosen.dataset,
         chosen.latent,
-        tuple(chosen.precisions.split(",")),
+        chosen.precision,
         chosen.allow_python,
     )
     steps: list[Step] = []
@@ -273,7 +273,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--forms", default=",".join(FORMS), help="accepted forms, with commas between")
     parser.add_argument("--dataset", help="what the model must be of")
     parser.add_argument("--latent", type=_ends, default=Terms.latent, help="fewest and most numbers, such as 3:49")
-    parser.add_argument("--precisions", default=",".join(Terms.precisions), help="accepted, with commas between")
+    parser.add_argument(
+        "--precision", choices=get_args(Precision), help="latents are rounded to it, or to the card's own"
+    )
     parser.add_argument("--allow-python", action="store_true", help="run Python at tier 1 of the sandbox too")
     parser.add_argument("--judge", type=Path, help="the judge's file; the dataset's own unless given")
     parser.add_argument("--data", type=Path, help="where the dataset's files are")

@@ -20,6 +20,7 @@ from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
 from latentarena.judge.metrics import exactly
 from latentarena.judge.score import SAMPLES, Findings, Subject, judge_labels, judge_noise, score
+from latentarena.precision import Precision, coarser
 from latentarena.study.efficiency import multiply_adds, time_sampling
 from latentarena.study.labels import labels_for
 from latentarena.train.model import LatentModel
@@ -56,8 +57,8 @@ def data_of(bundle: JudgedBundle, root: Path | None) -> Dataset:
     return data
 
 
-def subject_of(bundle: JudgedBundle) -> Subject:
-    """A bundle's model as the judge sees it."""
+def subject_of(bundle: JudgedBundle, precision: Precision | None = None) -> Subject:
+    """A bundle's model as the judge sees it, with latents rounded as its card says or to `precision` if coarser."""
     model = bundle.model
     return Subject(
         noise=model.noise_shape,
@@ -65,7 +66,7 @@ def subject_of(bundle: JudgedBundle) -> Subject:
         generate=lambda noise, labels, seed: model.generate(noise, labels, seed=seed),
         encode=model.encode if model.learned else None,
         decode=model.decode,
-        precision=bundle.card.precision,
+        precision=coarser(bundle.card.precision, precision),
     )
 
 
@@ -77,6 +78,7 @@ def score_bundle(
     samples: int = SAMPLES,
     seeds: Sequence[int] = SEEDS,
     timed: bool = True,
+    precision: Precision | None = None,
 ) -> tuple[ScoreCard, Findings]:
     """Judge a bundle on the full test split and `samples` images of its own sampler.
 
@@ -86,12 +88,14 @@ def score_bundle(
         judge: the official one; `opinions`: others, that look at the same samples.
         samples: how many; an equal share from each of `seeds`.
         timed: whether sampling is timed too.
+        precision: to which latents are rounded, if it is coarser than the card's own.
 
     Raises:
         JudgeError: a judge fails its self-test on this data, or the model's images cannot be judged.
     """
     model, card = bundle.model, bundle.card
-    found = score(subject_of(bundle), data, judge, opinions, samples, seeds)
+    subject = subject_of(bundle, precision)
+    found = score(subject, data, judge, opinions, samples, seeds)
     sampling, scores = card.sampling, found.scores | _cost(bundle)
     by_steps: dict[int, float] = {}
     if isinstance(model, LatentModel):  # whose sampler can be looked into
@@ -129,7 +133,7 @@ def score_bundle(
         parameters=card.parameters,
         files=bundle.files,
         latent=card.latent,
-        precision=card.precision,
+        precision=subject.precision,
         timing=time_sampling(model) if timed else None,
         unverified=UNVERIFIED if isinstance(bundle, LegacyBundle) else (),
         notice=_notice(bundle),

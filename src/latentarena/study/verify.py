@@ -79,7 +79,7 @@ def recompute(
     """The card again, untimed, from the bundle and its data.
 
     Args:
-        card: says how many samples, and which judges.
+        card: says how many samples, which judges, and to what latents were rounded.
         bundle: what it should have come from.
         root: where to look for data.
         judge_file: the judge; the data's own unless given.
@@ -99,7 +99,7 @@ def recompute(
         if opinion.digest not in known:
             raise JudgeError(f"the card holds the opinion of judge {opinion.judge}, which is not at hand")
     opinions = [known[opinion.digest] for opinion in card.opinions]
-    again, _ = score_bundle(bundle, data, judge, opinions, card.samples, card.seeds, timed=False)
+    again, _ = score_bundle(bundle, data, judge, opinions, card.samples, card.seeds, False, card.precision)
     return again
 
 

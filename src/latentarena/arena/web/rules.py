@@ -61,10 +61,11 @@ def rules_of(contest: Contest) -> Rules:
 
 def _entries(contest: Contest) -> list[str]:
     latent = contest.latent
+    rounded = f", each rounded to {latent.precision} before it is decoded" if latent.precision else ""
     judge = "the official judge" if contest.judge == "official" else f"the judge of hash {contest.judge[:12]}"
     return [
         f"A model of {contest.dataset} images; {judge} scores it.",
-        f"Its latent holds {latent.smallest} to {latent.largest} numbers.",
+        f"Its latent holds {latent.smallest} to {latent.largest} numbers{rounded}.",
         *(f"Accepted: {FORMS[form]}." for form in contest.forms),
         f"A bundle is a zip of at most {contest.quotas.bytes / (1 << 20):.0f} MB.",
     ]
