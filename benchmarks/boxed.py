@@ -1,8 +1,9 @@
-"""What boxes cost a whole evaluation, and that killing the evaluator leaves nothing behind.
+"""What boxes add to a whole evaluation, and that killing the evaluator leaves nothing behind: writes docs/boxed.md.
 
-    python benchmarks/boxed.py PORTABLE_BUNDLE [--samples 10000] [--turns 3]
+    python benchmarks/boxed.py PORTABLE_BUNDLE [--samples 1000] [--turns 3] [--kills 5]
 
-Boxed and in this process by turns, untimed cards, on one thread; prints seconds of each and whether the cards agree.
+Boxed and in this process by turns, untimed cards, on one thread. What is compared is processor time, of this process
+and of all that it started, which other work on the machine does not stretch.
 """
 
 from __future__ import annotations
@@ -15,57 +16,71 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
-from latentarena.bundle import load_boxed, load_portable
+from latentarena.bundle import PortableBundle, load_boxed, load_portable
+from latentarena.data import Dataset
 from latentarena.facts import machine
+from latentarena.files import write_text
+from latentarena.judge.card import ScoreCard
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.sandbox import standing
 from latentarena.study.scoring import data_of, score_bundle
 from latentarena.study.verify import differences
 
+OUT = Path(__file__).parents[1] / "docs" / "boxed.md"
+BOXES = 9  # processes of three boxes: bubblewrap outside, its first process inside, the program
 
-def cost(path: Path, samples: int, turns: int) -> None:
-    """Seconds of opening and scoring, boxed and not, by turns."""
+
+def processor() -> float:
+    """Seconds of this process and of those that it has seen end."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def cost(path: Path, samples: int, turns: int) -> tuple[dict[str, list[float]], int]:
+    """Processor seconds from opening a bundle to its card and the end of its boxes, both ways; cards that differ."""
     data = data_of(load_portable(path), None)
-    judge, opinions = judge_for(data), opinions_for(data)
-    score_bundle(load_portable(path), data, judge, opinions, samples, timed=False)  # what is known of real images
-    taken: dict[str, list[float]] = {"open boxed": [], "open here": [], "score boxed": [], "score here": []}
+    judged(nullcontext(load_portable(path)), data, samples)  # what is known of real images is kept from here on
+    taken: dict[str, list[float]] = {"in boxes": [], "in this process": []}
+    apart = 0
     for _ in range(turns):
-        start = time.perf_counter()
-        with load_boxed(path) as bundle:
-            opened = time.perf_counter()
-            boxed, _ = score_bundle(bundle, data, judge, opinions, samples, timed=False)
-            taken["open boxed"].append(opened - start)
-            taken["score boxed"].append(time.perf_counter() - opened)
-        start = time.perf_counter()
-        own = load_portable(path)
-        opened = time.perf_counter()
-        card, _ = score_bundle(own, data, judge, opinions, samples, timed=False)
-        taken["open here"].append(opened - start)
-        taken["score here"].append(time.perf_counter() - opened)
-        print("cards differ in", [one.name for one in differences(boxed, card)] or "nothing", flush=True)
-    for name, seconds in taken.items():
-        print(f"{name:>12}: median {statistics.median(seconds):.2f} s of {[round(one, 2) for one in seconds]}")
+        cards = []
+        for name in taken:
+            start = processor()
+            cards.append(
+                judged(load_boxed(path) if name == "in boxes" else nullcontext(load_portable(path)), data, samples)
+            )
+            taken[name].append(processor() - start)
+        apart += bool(differences(*cards))
+    return taken, apart
 
 
-def leftovers(path: Path, turns: int) -> None:
-    """Kill the evaluator while its boxes run; count what of them still lives a second later."""
-    for _ in range(turns):
+def judged(opened: AbstractContextManager[PortableBundle], data: Dataset, samples: int) -> ScoreCard:
+    with opened as bundle:
+        return score_bundle(bundle, data, judge_for(data), opinions_for(data), samples, timed=False)[0]
+
+
+def leftovers(path: Path, kills: int) -> tuple[int, int]:
+    """Kill the evaluator while its boxes run: how many processes they had, and how many live a second later."""
+    had = left = 0
+    for _ in range(kills):
         with tempfile.TemporaryDirectory() as out:
             command = [sys.executable, "-m", "latentarena.study.evaluate", str(path), "--out", f"{out}/out"]
             process = subprocess.Popen(command)
             until = time.monotonic() + 120
-            while len(boxes(process.pid)) < 9 and process.poll() is None and time.monotonic() < until:
+            while len(boxes(process.pid)) < BOXES and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.05)
             running = boxes(process.pid)
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             time.sleep(1)
-            left = [pid for pid in running if state(pid) not in ("", "Z")]  # a zombie runs no more
-            print(f"killed with {len(running)} processes of boxes; {len(left)} left after 1 s", flush=True)
+            had += len(running)
+            left += len([pid for pid in running if state(pid) not in ("", "Z")])  # a zombie runs no more
+    return had, left
 
 
 def state(pid: int) -> str:
@@ -91,16 +106,49 @@ def boxes(root: int) -> set[int]:
     return family - {root}
 
 
+def page(path: Path, samples: int, turns: int, kills: int) -> str:
+    had, left = leftovers(path, kills)
+    taken, apart = cost(path, samples, turns)
+    boxed, here = (statistics.median(seconds) for seconds in taken.values())
+    rows = [
+        f"| {name} | **{statistics.median(seconds):.1f}** | {', '.join(f'{one:.1f}' for one in seconds)} |"
+        for name, seconds in taken.items()
+    ]
+    card = load_portable(path).card
+    words = f"""# What boxes add to an evaluation
+
+Made by `python benchmarks/boxed.py` on {machine()}, one thread, sandbox tier {standing().tier}; do not edit.
+
+The portable form of `{card.name}` ({sum(card.parameters.values()):,} parameters, {card.sampling.steps} steps) is opened
+and judged on {samples:,} samples and the whole test split, in boxes and in the judge's own process by turns. Counted is
+the processor's time of all processes together, from opening to the end of the last box.
+
+| run | processor, s (median) | each turn |
+|---|---:|---|
+"""
+    return (
+        words
+        + "\n".join(rows)
+        + f"""
+
+Boxes add {boxed - here:.1f} s: three interpreters start, each graph passes gate and checker, and arrays cross pipes.
+Cards that differed between the two: {apart} of {turns}.
+
+`kill -9` of the evaluator, {kills} times while its boxes ran: of {had} processes of boxes {left} lived a second later.
+"""
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--kills", type=int, default=5)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{machine()}; tier {standing().tier}")
-    leftovers(chosen.bundle, chosen.turns)
-    cost(chosen.bundle, chosen.samples, chosen.turns)
+    write_text(OUT, page(chosen.bundle, chosen.samples, chosen.turns, chosen.kills))
+    print(OUT.read_text())
 
 
 if __name__ == "__main__":

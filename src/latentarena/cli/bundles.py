@@ -33,7 +33,7 @@ def check(
     from latentarena.arena.entries import entry_of
     from latentarena.arena.prediction import predict, read_board
     from latentarena.cli.boards import print_prediction
-    from latentarena.cli.console import print_card, print_step, quiet_logs, show_training
+    from latentarena.cli.console import console, print_card, print_step, quiet_logs, show_training
     from latentarena.study.evaluate import FAST, SAMPLES, Terms, evaluate, write_evaluated
 
     quiet_logs()
@@ -51,6 +51,10 @@ def check(
             update={"thresholds": tuple(one for one in rules.thresholds if one.field != "samples")}
         )
         entry = entry_of(found.card, rules, "check", team, bundle=found.bundle, form=found.bundle["form"])
+        if fast:
+            console.print(
+                f"a first look: of {samples:,} samples distances come out larger and coverage smaller", highlight=False
+            )
         print_prediction(predict(entry, standing, looser if fast else rules), rules)
 
 
