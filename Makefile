@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/arena train quickstart --resume
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

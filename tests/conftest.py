@@ -13,12 +13,14 @@ import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
 
-from latentarena.bundle import Bundle, load_bundle
+from latentarena.bundle import Bundle, export_bundle, load_bundle, save_bundle
+from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
 from latentarena.files import cache_folder
 from latentarena.judge.classifier import Judge
 from latentarena.judge.training import JudgeConfig, judge_for, train_judge
 from latentarena.train.loop import FitConfig
+from latentarena.train.model import LatentModel
 from postgres_server import PostgresServer, programs
 
 TINY = [
@@ -58,6 +60,29 @@ def postgres() -> Generator[PostgresServer]:
     server.stop()
 
 
+LONGEST = (  # files that are begun first, so that no worker is left with one when all else is done
+    "test_opinions",
+    "test_faults",
+    "test_portable",
+    "test_report",
+    "test_verify",
+    "test_intake",
+    "test_boxed",
+    "test_legacy",
+    "test_cli",
+    "test_sampling",
+    "test_solver",
+    "test_distill",
+    "test_stages",
+    "test_uses",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadfile --no-loadscope-reorder` a worker takes the next file of this order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 OUTCOMES = ("passed", "failed", "error", "skipped")
 
 Arena = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -75,6 +100,21 @@ def arena() -> Arena:
             env=os.environ | environment,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def arena_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Arena:
+    """The command line in this process, for what has nothing to do with processes: one takes seconds to start."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["arena", *words])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, int(stop.value.code or 0), said.out, said.err)
 
     return run
 
@@ -107,6 +147,29 @@ def tiny_run(common: Path, arena: Arena, digits_judge: Judge) -> Path:
 def tiny_bundle(tiny_run: Path) -> Bundle:
     """The tiny run's bundle."""
     return load_bundle(tiny_run / "bundle")
+
+
+@pytest.fixture(scope="session")
+def brief_folder(common: Path, tiny_bundle: Bundle) -> Path:
+    """The tiny run's model in two steps, native; no test changes it."""
+    folder, architecture = common / "brief", tiny_bundle.card.architecture
+    with FileLock(common / "brief.lock"):
+        if not folder.exists():
+            fewer = architecture.model_copy(update={"sampling": architecture.sampling.but(steps=2)})
+            model = LatentModel(fewer)
+            model.load_state_dict(tiny_bundle.model.state_dict())
+            save_bundle(folder, "brief", model, tiny_bundle.card.provenance)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portable_folder(common: Path, brief_folder: Path) -> Path:
+    """The same, exported, which takes seconds; no test changes it."""
+    folder = common / "portable"
+    with FileLock(common / "portable.lock"):
+        if not folder.exists():
+            export_bundle(load_bundle(brief_folder), folder)
+    return folder
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -33,11 +33,11 @@ loop.SAVE_EVERY = -1.0  # a checkpoint at every logging point
 pipeline.judge_run = lambda bundle, *rest: sys.exit(0)
 main()
 """
-STEPS = {"autoencoder": 132, "generator": 750}
+STEPS = {"autoencoder": 66, "generator": 200}
 LONG = [
     *TINY,
-    "training.autoencoder.epochs=6",
-    "training.generator.epochs=150",
+    "training.autoencoder.epochs=3",
+    "training.generator.epochs=40",
     "training.generator.ema=0.99",
     "--accelerator=cpu",
 ]
@@ -108,7 +108,7 @@ def ordeal(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Ordeal:
     killed = [strike(start(war, *LONG), signal.SIGKILL, war, "autoencoder", (0.1, 0.9))]
     killed += [strike(start(war, *LONG, "--resume"), signal.SIGKILL, war, "generator", (0.1, 0.4))]
     (war / "checkpoints" / ".generator-00000001-0123456789abcdef.safetensors.1.part").write_bytes(b"half a checkpoint")
-    interrupted = strike(start(war, *LONG, "--resume"), signal.SIGINT, war, "generator", (0.6, 0.9))
+    interrupted = strike(start(war, *LONG, "--resume"), signal.SIGINT, war, "generator", (0.6, 0.8))
     last = finish(start(war, *LONG, "--resume"))
     undisturbed = finish(beside)
     assert undisturbed.returncode == 0, undisturbed.stderr

@@ -20,7 +20,7 @@ from PIL import Image
 from latentarena.arena.client import pack
 from latentarena.arena.objects import Objects
 from latentarena.arena.playground import Playground
-from latentarena.bundle import Bundle, export_bundle
+from latentarena.bundle import Bundle
 from latentarena.errors import ConfigError, StoreBusy, StoreError
 from latentarena.study.pictures import grid
 from latentarena.study.playground import FRAMES, SHOWN, Studio
@@ -102,14 +102,13 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence(
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed: portable bundles are not drawn")
 def test_a_portable_bundle_draws_in_boxes_what_its_native_form_draws(
-    tiny_bundle: Bundle, tiny_run: Path, tmp_path: Path, studio: Studio
+    portable_folder: Path, brief_folder: Path, studio: Studio
 ) -> None:
-    export_bundle(tiny_bundle, tmp_path / "portable")
     asked = {"verb": "samples", "seed": 5}
-    found, expected = (image_of(studio.answer(path, asked)) for path in (tmp_path / "portable", tiny_run / "bundle"))
+    found, expected = (image_of(studio.answer(path, asked)) for path in (portable_folder, brief_folder))
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
     with pytest.raises(ConfigError, match="at once"):
-        studio.answer(tmp_path / "portable", {"verb": "becoming"})
+        studio.answer(portable_folder, {"verb": "becoming"})
 
 
 def test_the_process_is_started_again_after_it_died(tiny_run: Path, objects: Objects) -> None:

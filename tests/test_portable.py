@@ -100,28 +100,8 @@ def native(folder: Path, recipe: str, *overrides: str) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def brief_folder(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny run's model in two steps, native."""
-    architecture = tiny_bundle.card.architecture
-    fewer = architecture.model_copy(update={"sampling": architecture.sampling.but(steps=2)})
-    model = LatentModel(fewer)
-    model.load_state_dict(tiny_bundle.model.state_dict())
-    folder = tmp_path_factory.mktemp("brief") / "bundle"
-    save_bundle(folder, "brief", model, tiny_bundle.card.provenance)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def brief(brief_folder: Path) -> Bundle:
     return load_bundle(brief_folder)
-
-
-@pytest.fixture(scope="module")
-def portable_folder(brief: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, exported; no test changes it."""
-    folder = tmp_path_factory.mktemp("portable") / "bundle"
-    export_bundle(brief, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

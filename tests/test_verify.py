@@ -46,9 +46,9 @@ def test_a_card_is_verified_in_another_process(arena: Arena, tiny_run: Path, tmp
 
 
 def test_a_figure_that_was_changed_by_hand_is_found(
-    arena: Arena, tiny_run: Path, tmp_path: Path, made: ScoreCard
+    arena_here: Arena, tiny_run: Path, tmp_path: Path, made: ScoreCard
 ) -> None:
-    done = arena("verify", written(scaled(made, "mse", 0.5), tmp_path), tiny_run / "bundle")
+    done = arena_here("verify", written(scaled(made, "mse", 0.5), tmp_path), tiny_run / "bundle")
     assert done.returncode == 1
     line, last = done.stdout.splitlines()
     assert line.startswith("scores.mse.value: the card says ")
@@ -166,17 +166,19 @@ def test_another_platform_may_round_but_not_invent(
 
 
 def test_a_judge_of_ones_own_scores_a_bundle_and_verifies_its_card(
-    arena: Arena, tiny_run: Path, tmp_path: Path
+    arena_here: Arena, tiny_run: Path, tmp_path: Path
 ) -> None:
-    trained = arena("judge", "train", "width=4", "fit.epochs=1", "--dataset", "digits", "--out", tmp_path / "judges")
+    trained = arena_here(
+        "judge", "train", "width=4", "fit.epochs=1", "--dataset", "digits", "--out", tmp_path / "judges"
+    )
     assert trained.returncode == 0, trained.stderr
     [judge] = (tmp_path / "judges").glob("*.safetensors")
     named = ("--judge", judge)
     card = tmp_path / "card.json"
-    done = arena("judge", tiny_run / "bundle", *named, "--samples", 100, "--untimed", "--json", card)
+    done = arena_here("judge", tiny_run / "bundle", *named, "--samples", 100, "--untimed", "--json", card)
     assert done.returncode == 0, done.stderr
     assert read_card(card).judge == judge.stem
-    assert arena("verify", card, tiny_run / "bundle", *named).returncode == 0
-    refused = arena("verify", card, tiny_run / "bundle")
+    assert arena_here("verify", card, tiny_run / "bundle", *named).returncode == 0
+    refused = arena_here("verify", card, tiny_run / "bundle")
     assert refused.returncode == 1
     assert "--judge" in refused.stderr
