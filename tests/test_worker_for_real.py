@@ -29,6 +29,7 @@ def test_a_bundle_that_is_handed_in_comes_to_stand_on_the_board(tiny_run: Path, 
         assert (good.state, good.form, good.sentence) == ("scored", "native", "")
         assert (bad.state, parts.store.evaluations(bad.id)) == ("refused", [])
         assert bad.reason.startswith("zip")
+        assert [line.split()[0] for line in good.log.splitlines()] == ["files", "card", "tensors", "judge", "scored"]
         [(_, evaluation)] = parts.store.scored()
         card = ScoreCard.model_validate_json(evaluation.card)
         own = ScoreCard.model_validate_json((tiny_run / "score.json").read_text())
