@@ -8,18 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.contest import Quotas, load_contest
-from latentarena.arena.evaluation import EVALUATE
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Queue, Store
-from latentarena.judge.card import SEEDS, Score, ScoreCard
-from latentarena.judge.catalogue import METRICS
-from latentarena.judge.interval import Estimate
+from latentarena.judge.card import ScoreCard
+from score_cards import FIGURES, made_card
 
 FAKE = Path(__file__).with_name("fake_evaluation.py")
 WORKER = """
@@ -54,36 +52,8 @@ def until(holds: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def a_card(model: str = "fake", value: float = 0.5) -> ScoreCard:
-    """A score card of plausible figures."""
-    score = Score(value=value, low=value * 0.9, high=value * 1.1, real=Estimate(value=0.4, low=0.3, high=0.5))
-    return ScoreCard(
-        model=model,
-        bundle="b" * 64,
-        judge="judge",
-        judge_hash="c" * 64,
-        dataset="mnist",
-        data="d" * 64,
-        version="0",
-        source="e" * 64,
-        platform="here",
-        images=10_000,
-        samples=10_000,
-        seeds=SEEDS,
-        solver="heun",
-        steps=10,
-        guidance=1.0,
-        scores=dict.fromkeys(METRICS, score),
-        by_class={},
-        by_seed=(0.5,) * 5,
-        by_steps={},
-        opinions=(),
-        advice=(),
-        contest_2025={},
-        parameters={"decoder": 1},
-        files={"card.json": 1},
-        latent=(16,),
-        precision="float8",
-    )
+    """A score card of which every figure is the same."""
+    return made_card(model, **dict.fromkeys(FIGURES, value))
 
 
 @dataclass
@@ -123,9 +93,11 @@ class Parts:
         digest = self.objects.put(content)
         return self.store.submit(team, digest, len(content), "official", Quotas(), now())[0].id
 
-    def worker(self, once: bool = False, patience: float = 60, real: bool = False) -> subprocess.Popen[bytes]:
-        """A worker in a process of its own, with the quick evaluation or the real one."""
-        program = EVALUATE if real else self.program
+    def worker(
+        self, once: bool = False, patience: float = 60, program: Sequence[str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """A worker in a process of its own, with the quick evaluation or the one that is named."""
+        program = self.program if program is None else program
         arguments = [self.url, self.folder / "objects", self.lease, "once" if once else "on", patience, *program]
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-c", WORKER, *map(str, arguments)], stdout=log, stderr=log)

@@ -1,8 +1,8 @@
 """Stands in for the evaluation where a test is about the queue: CARD RECORD BUNDLE --out DIR ... does what BUNDLE says.
 
-A bundle is `PK`, a word and numbers: `score`, `sleep SECONDS`, `busy SECONDS` (of a core), `refuse`, `die`, `kill` (its
-worker), `link`, `huge`.
-Every start is a line in RECORD: this process and its worker.
+A bundle is a zip, which is scored, or `PK`, a word and numbers: `score`, `sleep SECONDS`, `busy SECONDS` (of a core),
+`refuse`, `die`, `kill` (its worker), `link`, `huge`.
+Pictures beside CARD become its own. Every start is a line in RECORD: this process and its worker.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 card, record, bundle, _, out = map(Path, sys.argv[1:6])
 with record.open("a") as file:
     file.write(f"{os.getpid()} {os.getppid()}\n")
-_, word, *numbers = bundle.read_text().split()
+content = bundle.read_bytes()
+_, word, *numbers = ["PK", "score"] if content.startswith(b"PK\x03\x04") else content.decode().split()
 if word == "sleep":
     time.sleep(float(numbers[0]))
 if word == "busy":
@@ -39,6 +40,8 @@ if word == "link":
 shutil.copy(card, out / "card.json")
 (out / "bundle.json").write_text('{"form": "portable", "name": "fake"}')
 (out / "samples.png").write_bytes(b"\x89PNG")
+for picture in card.parent.glob("*.png"):
+    shutil.copy(picture, out)
 (out / "../escaped.png").write_bytes(b"outside")
 if word == "huge":
     with (out / "huge.png").open("wb") as file:

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from latentarena.bundle import (
     Bundle,
     PortableBundle,
-    Provenance,
     export_bundle,
     export_modules,
     load_any,
@@ -30,22 +29,19 @@ from latentarena.bundle import (
 )
 from latentarena.bundle.portable import parameters_of
 from latentarena.cli import main
-from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
 from latentarena.gates import Port, check_graph, check_in_box, open_bundle
 from latentarena.gates.cost import inferred
 from latentarena.gates.cost import multiply_adds as multiply_adds_of
 from latentarena.judge.classifier import Judge
-from latentarena.latents import LatentStatistics
 from latentarena.study.efficiency import multiply_adds, time_sampling
 from latentarena.study.sampling import chosen_sampling
 from latentarena.study.scoring import data_of, score_bundle
-from latentarena.train.model import Architecture, LatentModel
-from latentarena.train.recipe import load_recipe
+from latentarena.train.model import LatentModel
+from untrained import CLASSES, SHAPE, native
 
 FILES = ("encode.onnx", "decode.onnx", "generate.onnx")
-SHAPE, CLASSES = (1, 8, 8), tuple("0123456789")
 MEANFLOW = [
     "meanflow-latent",
     "autoencoder={kind: mlp, latent: [3], widths: [16]}",
@@ -76,27 +72,6 @@ KINDS = {  # few and small: an export takes seconds
 
 
 QUICK = ["quickstart", "autoencoder={kind: mlp, latent: [3], widths: [16]}"]
-
-
-def native(folder: Path, recipe: str, *overrides: str) -> Bundle:
-    """An untrained bundle with weights that are not zero anywhere."""
-    whole = load_recipe(recipe, ["data={name: digits}", *overrides])
-    model = LatentModel(Architecture.of(whole, SHAPE, CLASSES)).eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
-    latents = LatentStatistics(dimensions=1, dead=0, smallest=1, largest=1, kl=None)
-    made = Provenance(
-        recipe=whole.model_dump(mode="json"),
-        dataset="digits",
-        data=embedded_digits().digest,
-        seconds={},
-        losses={},
-        latents=latents,
-        machine="",
-        versions={},
-    )
-    return save_bundle(folder, recipe, model, made)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from latentarena.arena.contest import Quotas
-from latentarena.arena.store import DEATHS, Database, Outcome, Queue, Refusal, Store
+from latentarena.arena.store import DEATHS, Database, Outcome, Queue, Refusal, Rejudging, Store
 from latentarena.arena.store.models import Base
 from latentarena.errors import ConfigError, NotThere, QuotaReached
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+NEW = "n" * 64  # a judge
 FREE = Quotas()
 
 
@@ -181,20 +182,110 @@ def test_a_refusal_reaches_its_owner(store: Store, queue: Queue) -> None:
     assert store.scored() == []
 
 
-def test_a_new_judge_leaves_the_old_card_standing_until_it_has_its_own(store: Store, queue: Queue) -> None:
-    id_ = handed_in(store, team_of(store, "One"))
-    job = queue.claim("worker", NOW)
-    assert job is not None
-    queue.finish(job, outcome(1), NOW)
-    assert store.rejudge("n" * 64, "tests", NOW + MINUTE) == 1
-    assert store.rejudge("n" * 64, "tests", NOW + MINUTE) == 0
-    assert [json.loads(one.card)["value"] for _, one in store.scored()] == [1]
+def judged_again(store: Store, queue: Queue, judge: str, *values: int) -> Rejudging:
+    """All entries evaluated by a judge, with these values in the order in which the entries were received."""
+    rejudging = Rejudging(store.database)
+    rejudging.begin(judge, "tests", NOW)
+    for value in values:
+        job = queue.claim("worker", NOW + MINUTE)
+        assert job is not None
+        assert job.judge == judge
+        assert queue.finish(job, outcome(value), NOW + 2 * MINUTE)
+    return rejudging
+
+
+def in_force(store: Store) -> list[int]:
+    return [json.loads(one.card)["value"] for _, one in store.scored()]
+
+
+@pytest.fixture
+def two_scored(store: Store, queue: Queue) -> list[str]:
+    store.put_contest("c", '{"judge": "official"}', NOW)
+    ids = [handed_in(store, team_of(store, name), now=NOW - when) for name, when in (("One", HOUR), ("Two", MINUTE))]
+    for value in (1, 2):
+        job = queue.claim("worker", NOW)
+        assert job is not None
+        queue.finish(job, outcome(value), NOW)
+    return ids
+
+
+def test_new_cards_come_into_force_all_at_once_when_they_are_adopted(
+    store: Store, queue: Queue, two_scored: list[str]
+) -> None:
+    rejudging = judged_again(store, queue, NEW, 3)
+    assert rejudging.begin(NEW, "tests", NOW + MINUTE) == 0, "one waits, one is done"
+    state = rejudging.state()
+    assert (state.judge, state.waiting, state.proposed, in_force(store)) == (NEW, 1, 1, [1, 2])
+    with pytest.raises(ConfigError, match="1 entries still wait"):
+        rejudging.adopt("tests", NOW)
+    judged_again(store, queue, NEW, 4)
+    pairs = [(old.card, new.card) for _, old, new in rejudging.state().entries if new]
+    assert pairs == [(outcome(1).card, outcome(3).card), (outcome(2).card, outcome(4).card)]
+    assert (in_force(store), store.judge()) == ([1, 2], None)
+    version = store.version()
+    assert rejudging.adopt("Ada", NOW + HOUR) == 2
+    assert (in_force(store), store.judge(), rejudging.state().judge) == ([3, 4], NEW, None)
+    assert store.version() > version
+    assert [one.current for one in store.evaluations(two_scored[0])] == [True, False], "the one before is kept"
+    assert [(one.actor, one.action, one.detail) for one in store.audit(1)] == [("Ada", "adopt new cards", "2 entries")]
+    with pytest.raises(ConfigError, match="no new card"):
+        rejudging.adopt("tests", NOW)
+
+
+def test_new_cards_that_are_discarded_leave_no_trace_on_the_board(
+    store: Store, queue: Queue, two_scored: list[str]
+) -> None:
+    rejudging = judged_again(store, queue, NEW, 3)
+    running = queue.claim("worker", NOW + MINUTE)
+    assert running is not None
+    with pytest.raises(ConfigError, match="adopt or discard"):
+        rejudging.begin("o" * 64, "tests", NOW)
+    assert rejudging.discard("Ada", NOW + HOUR) == 1
+    assert not queue.finish(running, outcome(9), NOW + HOUR), "it is no longer wanted"
+    assert (in_force(store), store.judge(), rejudging.state().judge) == ([1, 2], None, None)
+    assert len(store.evaluations(two_scored[0])) == 1
+    assert store.audit(1)[0].action == "discard new cards"
+    assert rejudging.begin("o" * 64, "tests", NOW) == 2
+
+
+def test_an_entry_that_the_new_judge_cannot_score_keeps_its_old_card(
+    store: Store, queue: Queue, two_scored: list[str]
+) -> None:
+    rejudging = judged_again(store, queue, NEW, 3)
     job = queue.claim("worker", NOW + MINUTE)
     assert job is not None
-    assert (job.judge, store.submission(id_).state) == ("n" * 64, "scored")
-    queue.finish(job, outcome(2), NOW + 2 * MINUTE)
-    assert [json.loads(one.card)["value"] for _, one in store.scored()] == [2]
-    assert [(json.loads(one.card)["value"], one.current) for one in store.evaluations(id_)] == [(2, True), (1, False)]
+    assert queue.finish(job, Refusal("failed", "timeout", "too slow"), NOW + 2 * MINUTE)
+    assert [new is not None for _, _, new in rejudging.state().entries] == [True, False]
+    assert store.submission(two_scored[1]).state == "scored"
+    rejudging.adopt("tests", NOW + HOUR)
+    assert in_force(store) == [3, 2]
+
+
+def test_what_waits_is_evaluated_by_the_judge_that_was_adopted(
+    store: Store, queue: Queue, two_scored: list[str]
+) -> None:
+    rejudging = judged_again(store, queue, NEW, 3, 4)
+    running = handed_in(store, team_of(store, "Three"), now=NOW - MINUTE)
+    waiting = handed_in(store, team_of(store, "Four"))
+    assert rejudging.state().waiting == 0, "a first evaluation is no second one"
+    before = queue.claim("worker", NOW)
+    assert before is not None
+    assert before.submission.id == running
+    rejudging.adopt("tests", NOW + HOUR)
+    assert queue.finish(before, outcome(5), NOW + HOUR)
+    assert store.submission(running).state == "queued", "its card is by the judge before"
+    jobs = [queue.claim("worker", NOW + HOUR) for _ in range(2)]
+    assert {(job.submission.id, job.judge) for job in jobs if job} == {(running, NEW), (waiting, NEW)}
+
+
+def test_a_judge_that_was_adopted_stays_until_the_contest_file_names_another(
+    store: Store, queue: Queue, two_scored: list[str]
+) -> None:
+    judged_again(store, queue, NEW, 3, 4).adopt("tests", NOW)
+    store.put_contest("c", '{"judge": "official", "title": "Changed"}', NOW + MINUTE)
+    assert store.judge() == NEW
+    store.put_contest("c", f'{{"judge": "{"o" * 64}"}}', NOW + HOUR)
+    assert store.judge() is None
 
 
 def test_a_clock_that_jumps_gives_no_second_score(store: Store, queue: Queue) -> None:

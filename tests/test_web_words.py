@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from latentarena.arena.client import pack
 from latentarena.arena.contest import contest_names, load_contest
+from latentarena.arena.roster import read_roster
 from latentarena.arena.web.limits import Limiter, Rate
 from latentarena.arena.web.problems import Problem
-from latentarena.arena.web.roster import read_roster
 from latentarena.arena.web.rules import rules_of
 from latentarena.arena.web.sparkline import sparkline
 from latentarena.errors import BundleError, ConfigError

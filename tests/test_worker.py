@@ -12,7 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from arena_parts import Parts, alive, until
+import latentarena.judge
+from arena_parts import Parts, alive, now, until
+from latentarena.arena.store import Rejudging
+
+JUDGED = """
+import sys
+from pathlib import Path
+from latentarena.judge.card import read_card
+from latentarena.judge.classifier import Judge
+card, _, _, out, *options = sys.argv[1:]
+judge = Judge.load(Path(options[options.index("--judge") + 1]))
+found = read_card(Path(card)).model_copy(update={"model": judge.digest})
+Path(out, "card.json").write_text(found.model_dump_json())
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -124,6 +137,17 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(parts: Parts) -> None:
     job = parts.queue.claim("next", parts.store.submission(id_).received.replace(year=2100))
     assert job is not None
     assert job.deaths == 0
+
+
+def test_an_evaluation_gets_the_judge_that_was_asked_for(plain: Parts) -> None:
+    judge = next((Path(latentarena.judge.__file__).parent / "weights" / "opinions").glob("*.safetensors"))
+    digest = plain.objects.put(judge.read_bytes())
+    id_ = plain.hand_in(plain.team(), "score")
+    assert plain.worker(once=True).wait(60) == 0
+    assert Rejudging(plain.database).begin(digest, "tests", now()) == 1
+    program = [sys.executable, "-c", JUDGED, str(plain.card)]
+    assert plain.worker(once=True, program=program).wait(60) == 0
+    assert plain.values(id_) == [digest, "fake"]
 
 
 def test_a_long_evaluation_keeps_its_lease(plain: Parts) -> None:

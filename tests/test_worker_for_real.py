@@ -11,6 +11,7 @@ from latentarena.arena.board import make_board
 from latentarena.arena.client import pack
 from latentarena.arena.contest import Contest, Quotas, load_contest
 from latentarena.arena.entries import entry_of
+from latentarena.arena.evaluation import EVALUATE
 from latentarena.judge.card import ScoreCard
 
 
@@ -24,7 +25,9 @@ def test_a_bundle_that_is_handed_in_comes_to_stand_on_the_board(tiny_run: Path, 
             parts.store.submit(team, parts.objects.put(one), len(one), "official", Quotas(), now())[0].id
             for one in contents
         ]
-        assert parts.worker(once=True, patience=280, real=True).wait(290) == 0, (parts.folder / "log").read_text()
+        assert parts.worker(once=True, patience=280, program=EVALUATE).wait(290) == 0, (
+            parts.folder / "log"
+        ).read_text()
         good, bad = (parts.store.submission(id_) for id_ in ids)
         assert (good.state, good.form, good.sentence) == ("scored", "native", "")
         assert (bad.state, parts.store.evaluations(bad.id)) == ("refused", [])

@@ -11,9 +11,9 @@ from pathlib import Path
 from latentarena.arena.backup import Manifest, back_up, restore
 from latentarena.arena.evaluation import EVALUATE
 from latentarena.arena.objects import Objects
+from latentarena.arena.roster import read_roster
 from latentarena.arena.store import Database, Queue, Store, TeamDetails
 from latentarena.arena.web.logs import log_as_json
-from latentarena.arena.web.roster import read_roster
 from latentarena.arena.worker import PATIENCE, Worker
 from latentarena.errors import ConfigError, NotThere
 
@@ -23,13 +23,18 @@ ACTOR = "shell"  # in the audit log
 
 
 def work(
-    url: str, objects: str, once: bool = False, program: Sequence[str] = EVALUATE, patience: float = PATIENCE
+    url: str,
+    objects: str,
+    once: bool = False,
+    program: Sequence[str] = EVALUATE,
+    patience: float = PATIENCE,
+    threads: int = 0,
 ) -> int:
     """Evaluate jobs until SIGTERM or SIGINT, or until nothing waits if `once`.
 
     Args:
         url: of the database, whose tables are brought up to date; objects: folder or URL of the files.
-        program, patience: see `Worker`.
+        program, patience, threads: see `Worker`.
 
     Returns:
         How many jobs were taken.
@@ -39,7 +44,7 @@ def work(
     try:
         database.upgrade()
         queue = Queue(database)
-        worker = Worker(Store(database), queue, Objects(objects), program, patience)
+        worker = Worker(Store(database), queue, Objects(objects), program, patience, threads)
         worker.prepare()
         if not database.sqlite:
             from latentarena.arena.delivery import deliver

@@ -44,16 +44,19 @@ class Worker:
         objects: Objects,
         program: Sequence[str] = EVALUATE,
         patience: float = PATIENCE,
+        threads: int = 0,
     ) -> None:
         """Prepare.
 
         Args:
             program: the command that evaluates, see `Evaluation`.
             patience: seconds that an evaluation may take.
+            threads: of an evaluation; as many as there are cores if 0. Where workers share cores, more than their share
+                of them wait for each other.
         """
         self.owner = f"{platform.node()}:{os.getpid()}"
         self._store, self._queue, self._objects = store, queue, objects
-        self._program, self._patience = tuple(program), patience
+        self._program, self._patience, self._threads = tuple(program), patience, threads
         self._stopping = threading.Event()
         self._swept = -math.inf
 
@@ -144,8 +147,9 @@ class Worker:
         bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
         bundle.write_bytes(content)
         options = options_of(contest)
+        options += ["--threads", str(self._threads)] if self._threads else []
         if job.judge != "official":
-            judge = folder / "judge.safetensors"
+            judge = folder / f"judge-{job.judge[:12]}.safetensors"  # a judge's file is named by its hash
             judge.write_bytes(self._objects.read(job.judge))
             options += ["--judge", str(judge)]
         return bundle, options

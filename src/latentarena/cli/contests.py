@@ -124,11 +124,14 @@ def worker(
     db: DatabaseOption = "sqlite:///arena.db",
     objects: ObjectsOption = "objects",
     once: Annotated[bool, typer.Option("--once", help="End when nothing waits.")] = False,
+    threads: Annotated[
+        int, typer.Option(min=0, max=256, help="Of an evaluation; as many as there are cores if 0.")
+    ] = 0,
 ) -> None:
     """Evaluate what was handed in, until told to stop; any number of workers may share a database."""
     from latentarena.arena.operation import work
 
-    work(db, objects, once)
+    work(db, objects, once, threads=threads)
 
 
 UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="Of the arena, such as https://arena.example.org.")]

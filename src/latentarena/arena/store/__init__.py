@@ -13,6 +13,7 @@ from latentarena.arena.store.records import (
     Team,
     TeamDetails,
 )
+from latentarena.arena.store.rejudging import Rejudged, Rejudging
 from latentarena.arena.store.store import Store
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Outcome",
     "Queue",
     "Refusal",
+    "Rejudged",
+    "Rejudging",
     "Store",
     "Submission",
     "Team",

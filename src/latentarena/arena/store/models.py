@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -72,13 +73,17 @@ class Base(DeclarativeBase):
 
 
 class ContestRow(Base):
-    """The contest file, every version of it that the site was started with; the latest is in force."""
+    """The contest file, every version of it that the site was started with; the latest is in force.
+
+    `judge` is the one that the organiser has adopted since, in place of the file's.
+    """
 
     __tablename__ = "contests"
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(40))
     content: Mapped[str] = mapped_column(Text)
     since: Mapped[datetime] = mapped_column(Moment)
+    judge: Mapped[str | None] = mapped_column(String(64))
 
 
 class TeamRow(Base):
@@ -127,7 +132,7 @@ class SubmissionRow(Base):
 
 
 class EvaluationRow(Base):
-    """A score card of a submission; with a new judge there is another one, and both are kept.
+    """A score card of a submission; with a new judge there is another one, `proposed` until it is adopted.
 
     `card` is the score card and `bundle` the bundle's own card, both JSON; `files` are objects by name (JSON). `fence`
     is that of the lease it was written under: no two evaluations of one job can have the same.
@@ -149,6 +154,7 @@ class EvaluationRow(Base):
     started: Mapped[datetime] = mapped_column(Moment)
     finished: Mapped[datetime] = mapped_column(Moment)
     current: Mapped[bool] = mapped_column(Boolean)
+    proposed: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
 
 class JobRow(Base):

@@ -11,13 +11,13 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from latentarena.arena.store.database import Database
 from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
 from latentarena.arena.store.records import Job, Outcome, Refusal
-from latentarena.arena.store.store import bump, new_id, note, submission_of
+from latentarena.arena.store.store import bump, latest_contest, new_id, note, submission_of
 
 __all__ = ["DEATHS", "LEASE", "Queue"]
 
@@ -86,6 +86,11 @@ class Queue:
             if row is None:
                 return False
             submission = session.get_one(SubmissionRow, row.submission)
+            contest = latest_contest(session)
+            if submission.state == "running" and contest is not None and contest.judge not in (None, row.judge):
+                row.judge = contest.judge or row.judge  # it was adopted meanwhile
+                _requeue(session, row, now)
+                return True
             if isinstance(end, Outcome):
                 _score(session, row, submission, end, now)
             elif submission.state == "running":
@@ -158,9 +163,11 @@ def _requeue(session: Session, row: JobRow, not_before: datetime) -> None:
 
 
 def _score(session: Session, job: JobRow, submission: SubmissionRow, end: Outcome, now: datetime) -> None:
-    """Put a score card in force; the one before is kept."""
-    earlier = update(EvaluationRow).where(EvaluationRow.submission == submission.id).values(current=False)
-    session.execute(earlier)
+    """Put a first score card in force; a further one is proposed, in the place of what was proposed before."""
+    again = submission.state == "scored"
+    if again:
+        before = delete(EvaluationRow).where(EvaluationRow.submission == submission.id, EvaluationRow.proposed)
+        session.execute(before)
     session.add(
         EvaluationRow(
             id=new_id(),
@@ -176,8 +183,10 @@ def _score(session: Session, job: JobRow, submission: SubmissionRow, end: Outcom
             files=json.dumps(end.files),
             started=job.started,
             finished=now,
-            current=True,
+            current=not again,
+            proposed=again,
         )
     )
-    submission.state, submission.reason, submission.sentence = "scored", "", ""
-    submission.name, submission.form = end.name, end.form
+    if not again:
+        submission.state, submission.reason, submission.sentence = "scored", "", ""
+        submission.name, submission.form = end.name, end.form

@@ -90,6 +90,7 @@ class Evaluation:
         card, bundle: the score card and the bundle's own card, JSON text.
         files: object hashes by file name, such as `samples.png`.
         current: whether the board shows it; an older one stays for comparison.
+        proposed: whether it waits for an organiser to adopt it.
     """
 
     id: str
@@ -104,6 +105,7 @@ class Evaluation:
     started: datetime
     finished: datetime
     current: bool
+    proposed: bool = False
 
 
 @dataclass(frozen=True)

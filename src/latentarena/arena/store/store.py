@@ -31,7 +31,7 @@ from latentarena.arena.store.models import (
 from latentarena.arena.store.records import Audited, Evaluation, Identity, Role, Submission, Team, TeamDetails
 from latentarena.errors import ConfigError, NotThere, QuotaReached
 
-__all__ = ["BOARD", "Store", "bump", "evaluation_of", "new_id", "note", "submission_of"]
+__all__ = ["BOARD", "Store", "bump", "evaluation_of", "latest_contest", "new_id", "new_job", "note", "submission_of"]
 
 BOARD = "board"  # the counter of what the board shows
 TOKEN_BYTES = 32  # 256 bits
@@ -49,19 +49,30 @@ class Store:
     # contest
 
     def put_contest(self, name: str, content: str, now: datetime) -> None:
-        """Note the contest file that is in force from now on, if it is another than before."""
+        """Note the contest file that is in force from now on, if it is another than before.
+
+        A judge that was adopted stays, unless the file now names another one than it did.
+        """
         digest = hashlib.sha256(content.encode()).hexdigest()
         with self.database.writing() as session:
-            latest = session.scalars(select(ContestRow).order_by(ContestRow.since.desc()).limit(1)).first()
+            latest = latest_contest(session)
             if latest is None or latest.digest != digest:
-                session.merge(ContestRow(digest=digest, name=name, content=content, since=now))
+                same = latest is not None and _judge_in(latest.content) == _judge_in(content)
+                judge = latest.judge if latest is not None and same else None
+                session.merge(ContestRow(digest=digest, name=name, content=content, since=now, judge=judge))
                 note(session, now, "site", "contest", name, digest)
                 bump(session)
 
     def contest(self) -> str | None:
         """The contest file in force, as JSON; None before the first."""
         with self.database.reading() as session:
-            return session.scalars(select(ContestRow.content).order_by(ContestRow.since.desc()).limit(1)).first()
+            latest = latest_contest(session)
+            return None if latest is None else latest.content
+
+    def judge(self) -> str | None:
+        """The judge that an organiser has adopted in place of the contest file's; None where nobody did."""
+        with self.database.reading() as session:
+            return session.scalars(select(ContestRow.judge).order_by(ContestRow.since.desc()).limit(1)).first()
 
     def version(self) -> int:
         """Grows whenever the board may look different."""
@@ -208,7 +219,7 @@ class Store:
             row.public = row.chosen = False
             session.add(row)
             session.flush()
-            session.add(_new_job(row.id, judge, now))
+            session.add(new_job(row.id, judge, now))
             return submission_of(row, owner), True
 
     def refuse_over_quota(self, team: str, quotas: Quotas, now: datetime) -> None:
@@ -285,20 +296,6 @@ class Store:
         with self.database.reading() as session:
             return [evaluation_of(row) for row in session.scalars(query.order_by(EvaluationRow.finished.desc()))]
 
-    def rejudge(self, judge: str, actor: str, now: datetime) -> int:
-        """Queue every scored entry for another evaluation; what stands on the board stays until it is there.
-
-        Returns:
-            How many were queued; those that wait already are not queued again.
-        """
-        with self.database.writing() as session:
-            waiting = set(session.scalars(select(JobRow.submission).where(JobRow.state.in_(("queued", "leased")))))
-            ids = session.scalars(select(SubmissionRow.id).where(SubmissionRow.state == "scored"))
-            jobs = [_new_job(id_, judge, now) for id_ in ids if id_ not in waiting]
-            session.add_all(jobs)
-            note(session, now, actor, "evaluate all again", judge, str(len(jobs)))
-        return len(jobs)
-
     def requeue(self, id_: str, judge: str, actor: str, now: datetime) -> None:
         """Try a submission again that was refused, failed or quarantined.
 
@@ -313,7 +310,7 @@ class Store:
                     f"submission {id_} is {row.state}; only one that ended without a score is tried again"
                 )
             row.state, row.reason, row.sentence = "queued", "", ""
-            session.add(_new_job(id_, judge, now))
+            session.add(new_job(id_, judge, now))
             note(session, now, actor, "try again", id_)
 
     def counts(self) -> dict[str, int]:
@@ -387,6 +384,7 @@ def evaluation_of(row: EvaluationRow) -> Evaluation:
         started=row.started,
         finished=row.finished,
         current=row.current,
+        proposed=row.proposed,
     )
 
 
@@ -445,7 +443,17 @@ def _submission(session: Session, id_: str, team: str | None) -> SubmissionRow:
     return row
 
 
-def _new_job(submission: str, judge: str, now: datetime) -> JobRow:
+def latest_contest(session: Session) -> ContestRow | None:
+    """The contest in force."""
+    return session.scalars(select(ContestRow).order_by(ContestRow.since.desc()).limit(1)).first()
+
+
+def _judge_in(content: str) -> Any:
+    return json.loads(content).get("judge")
+
+
+def new_job(submission: str, judge: str, now: datetime) -> JobRow:
+    """An evaluation that waits."""
     return JobRow(
         id=new_id(),
         submission=submission,

@@ -148,7 +148,7 @@ async def openapi(request: Request) -> Response:
 @for_role(Role.PUBLIC)
 async def contest(request: Request) -> Contest:
     """The rules, as data."""
-    found: Contest = request.app.state.contest
+    found: Contest = await run_in_threadpool(request.app.state.desk.rules)
     return found
 
 

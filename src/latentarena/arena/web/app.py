@@ -16,7 +16,19 @@ from starlette.types import ASGIApp
 
 from latentarena import __version__
 from latentarena.arena.playground import Playground
-from latentarena.arena.web import account, api, assets, board, entries, organiser, playground, site, team
+from latentarena.arena.web import (
+    account,
+    api,
+    assets,
+    board,
+    entries,
+    organiser,
+    playground,
+    rejudge,
+    roster,
+    site,
+    team,
+)
 from latentarena.arena.web.access import authorise
 from latentarena.arena.web.desk import Desk
 from latentarena.arena.web.guard import Guard
@@ -29,9 +41,9 @@ from latentarena.errors import ArenaError, NotThere, QuotaReached, StorageFull, 
 
 __all__ = ["create_app", "guarded", "routes"]
 
-PARTS = (site, assets, board, account, entries, team, organiser, playground, api)
+PARTS = (site, assets, board, account, entries, team, organiser, roster, rejudge, playground, api)
 SMALL = 1 << 18  # bytes of a form that is no upload
-UPLOADS = frozenset({"/submit", "/api/v1/submissions"})
+UPLOADS = frozenset({"/submit", "/api/v1/submissions", rejudge.JUDGES})
 FORM_ROOM = 1 << 14  # bytes that a form may need around its file
 
 

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from latentarena.arena.board import make_board
 from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
 from latentarena.arena.objects import Incoming, Objects
+from latentarena.arena.roster import read_roster
 from latentarena.arena.store import Evaluation, Store, Submission
 from latentarena.arena.web.access import Caller, Role
-from latentarena.arena.web.roster import read_roster
-from latentarena.arena.web.views import Change, Picture, Shown, Status, pictures_of, status_of
+from latentarena.arena.web.views import Picture, Shown, Status, pictures_of, status_of
 from latentarena.errors import ConfigError, NotThere
 from latentarena.judge.card import ScoreCard
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "Scored"]
 
 PIECE = 1 << 18  # bytes of a download at a time
 
@@ -70,15 +69,21 @@ class Desk:
         """Changes whenever the board may look different."""
         return str(self.store.version())
 
-    def scored(self) -> list[Scored]:
-        """Every scored entry, in the order they were received."""
-        return [self._scored(one, found) for one, found in self.store.scored()]
+    def rules(self) -> Contest:
+        """The contest with the judge in force: the one that an organiser has adopted, else the contest file's."""
+        judge = self.store.judge()
+        return self.contest if judge is None else self.contest.model_copy(update={"judge": judge})
 
-    def _scored(self, one: Submission, found: Evaluation) -> Scored:
+    def scored(self, rules: Contest) -> list[Scored]:
+        """Every scored entry in the contest's terms, in the order they were received."""
+        return [self.in_terms(one, found, rules) for one, found in self.store.scored()]
+
+    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> Scored:
+        """An evaluation of an entry in a contest's terms."""
         known = self._known(found)
         entry = entry_of(
             known.card,
-            self.contest,
+            rules,
             one.id,
             one.team.name,
             one.name,
@@ -186,7 +191,8 @@ class Desk:
         """
         received = _now()
         digest = incoming.keep()
-        one, new = self.store.submit(team, digest, incoming.size, self.contest.judge, self.contest.quotas, received)
+        rules = self.rules()
+        one, new = self.store.submit(team, digest, incoming.size, rules.judge, rules.quotas, received)
         return status_of(one), new
 
     def status(self, submission: str, caller: Caller) -> Status:
@@ -257,39 +263,7 @@ class Desk:
         Raises:
             NotThere, ConfigError: there is none, or it did not.
         """
-        self.store.requeue(submission, self.contest.judge, caller.name, _now())
-
-    def rejudge(self, judge: str, caller: Caller) -> int:
-        """Queue every scored entry for another judge; how many.
-
-        Raises:
-            ConfigError: it is no judge's name.
-        """
-        judge = judge.strip()
-        if judge != "official" and not (len(judge) == 64 and set(judge) <= set("0123456789abcdef")):
-            raise ConfigError("a judge is `official`, or the SHA-256 of its file: 64 hexadecimal digits")
-        return self.store.rejudge(judge, caller.name, _now())
-
-    def changes(self) -> list[Change]:
-        """Entries that were evaluated more than once: the evaluation before beside the one in force, best first."""
-        now, before, cards = [], [], {}
-        for one, found in self.store.scored():
-            earlier = next((other for other in self.store.evaluations(one.id) if not other.current), None)
-            new, old = self._scored(one, found), self._scored(one, earlier or found)
-            now.append(new.entry)
-            before.append(old.entry)
-            if earlier is not None:
-                cards[one.id] = (old.card, new.card)
-        places = [
-            {line.id: line.place for line in make_board(entries, self.contest, rounds=2).lines}
-            for entries in (before, now)
-        ]
-        changed = [
-            Change(entry.team, places[0].get(entry.id), places[1].get(entry.id), *cards[entry.id])
-            for entry in now
-            if entry.id in cards
-        ]
-        return sorted(changed, key=lambda one: (one.new_place is None, one.new_place or 0, one.team))
+        self.store.requeue(submission, self.rules().judge, caller.name, _now())
 
 
 def _owner(caller: Caller) -> str | None:

@@ -70,7 +70,9 @@ async def compare(request: Request, a: str = "", b: str = "") -> Response:
     desk = request.app.state.desk
     board = (await request.app.state.boards.get()).board
     listed = (*board.lines, *board.others)
-    if not (a and b):
+    if not (a and b):  # two that differ stand in the form
+        a = a or next((one.id for one in listed if one.id != b), "")
+        b = b or next((one.id for one in listed if one.id != a), "")
         return page(request, "compare.html", entries=listed, a=a, b=b, cards=[])
     if a == b:
         raise Problem(HTTPStatus.BAD_REQUEST, "an entry cannot be compared with itself; choose two")

@@ -32,7 +32,13 @@ def _code(text: str) -> Markup:
     return Markup("").join(parts)
 
 
-TEMPLATES.filters |= {"code": _code, "moment": moment, "short": short}
+def _sentence(text: str) -> Markup:
+    """A message as a sentence, with its code marked."""
+    return _code(text[:1].upper() + text[1:])
+
+
+TEMPLATES.filters |= {"code": _code, "moment": moment, "sentence": _sentence, "short": short}
+TITLES = {401: "Sign in first", 403: "Not open to you", 404: "Nothing here", 429: "Too many at once"}
 NAVIGATION = {
     Role.PUBLIC: (("/", "Board"), ("/compare", "Compare"), ("/rules", "Rules")),
     Role.TEAM: (
@@ -67,7 +73,7 @@ def problem_page(request: Request, problem: HTTPException) -> Response:
     """A refusal for people."""
     if not hasattr(request.state, "caller"):
         request.state.caller = Caller()
-    title = HTTPStatus(problem.status_code).phrase
+    title = TITLES.get(problem.status_code, HTTPStatus(problem.status_code).phrase)
     response = page(
         request, "problem.html", problem.status_code, title=title, status=problem.status_code, detail=problem.detail
     )

@@ -1,66 +1,51 @@
-"""A roster: which teams there are, and who is in them. Only the team's name is ever public."""
+"""The organiser's page of teams: a roster in, tokens out."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Annotated, Any
 
-from latentarena.arena.names import clean_name, looks_like, plain_line
+from fastapi import APIRouter, Form
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from latentarena.arena.web.access import Role, for_role
+from latentarena.arena.web.organiser import organiser_page
 from latentarena.errors import ConfigError
 
-__all__ = ["read_roster"]
+__all__ = ["router"]
 
-MOST = 2000  # lines
+router = APIRouter(include_in_schema=False)
 
 
-def read_roster(text: str, taken: Iterable[str]) -> dict[str, list[str]]:
-    """Teams and their members from a CSV of `team,member,email`, a line for each member; a header may stand first.
+async def _page(request: Request, status: int = HTTPStatus.OK, **context: Any) -> Response:
+    desk = request.app.state.desk
+    said = {"tokens": {}, "roster": ""} | context
+    teams, counts = await run_in_threadpool(desk.store.teams), await run_in_threadpool(desk.store.counts)
+    return organiser_page(request, "organiser_teams.html", "/organiser", status, teams=teams, counts=counts, **said)
 
-    Args:
-        text: as it was pasted or uploaded.
-        taken: names of teams that are there already; a new name must not look like one of them.
 
-    Returns:
-        By team, `member <email>` of each; empty where only the team is named.
+@router.get("/organiser")
+@for_role(Role.ORGANISER)
+async def teams(request: Request) -> Response:
+    return await _page(request)
 
-    Raises:
-        ConfigError: one line that names the line of the roster and what is wrong with it.
-    """
-    teams: dict[str, list[str]] = {}
-    known = list(taken)
+
+@router.post("/organiser/roster")
+@for_role(Role.ORGANISER)
+async def add_teams(request: Request, roster: Annotated[str, Form(max_length=200_000)] = "") -> Response:
+    """Add the teams of a roster; their tokens are in this answer and nowhere else."""
     try:
-        lines = list(csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), strict=True))
-    except csv.Error as error:
-        raise ConfigError(f"the roster is not CSV ({error}); write team,member,email on each line") from None
-    if len(lines) > MOST:
-        raise ConfigError(f"the roster has {len(lines)} lines, more than {MOST}; hand it in in parts")
-    for number, cells in enumerate(lines, 1):
-        cells = [cell.strip() for cell in cells]
-        if not any(cells) or (number == 1 and cells[0].lower() == "team"):
-            continue
-        name = _name(number, cells[0], known, teams)
-        teams.setdefault(name, []).extend(_member(cells[1:]))
-    if not teams:
-        raise ConfigError("the roster names no team; write team,member,email on each line")
-    return teams
-
-
-def _name(number: int, text: str, known: list[str], teams: Iterable[str]) -> str:
-    try:
-        name = clean_name(text, "team name")
+        tokens = await run_in_threadpool(request.app.state.desk.add_teams, roster, request.state.caller)
     except ConfigError as error:
-        raise ConfigError(f"line {number} of the roster: {error}") from None
-    if name in teams:
-        return name
-    like = looks_like(name, [*known, *teams])
-    if like is not None:
-        raise ConfigError(f"line {number} of the roster: team {name!r} looks like {like!r}, which is there already")
-    return name
+        return await _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
+    many = "1 team was added" if len(tokens) == 1 else f"{len(tokens)} teams were added"
+    return await _page(request, tokens=tokens, done=f"{many}.")
 
 
-def _member(cells: list[str]) -> list[str]:
-    member, address = [plain_line(cell, 120) for cell in (*cells, "", "")[:2]]
-    if not member and not address:
-        return []
-    return [f"{member} <{address}>" if member and address else member or address]
+@router.post("/organiser/teams/{team}/token")
+@for_role(Role.ORGANISER)
+async def new_token(request: Request, team: str) -> Response:
+    name, token = await run_in_threadpool(request.app.state.desk.new_token, team, request.state.caller)
+    return await _page(request, tokens={name: token}, done=f"The old token of {name} no longer works.")

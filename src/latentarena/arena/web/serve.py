@@ -103,7 +103,9 @@ def serve(site: Site, host: str, port: int, workers: int) -> None:
     _prepare(site)
     # not as arguments: those are seen by everybody on the machine, and the address may hold a password
     places = {"ARENA_DB": site.db, "ARENA_OBJECTS": site.objects}
-    running = _Workers([sys.executable, "-m", "latentarena", "worker"], os.environ | places, workers)
+    share = max(1, (os.cpu_count() or 1) // max(1, workers))  # of the cores, for each
+    command = [sys.executable, "-m", "latentarena", "worker", "--threads", str(share)]
+    running = _Workers(command, os.environ | places, workers)
     print(f"serving {site.contest} on http://{host}:{port}", flush=True)
     try:
         serve_app(partial(make_app, site), host, port)

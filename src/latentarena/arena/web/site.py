@@ -24,7 +24,7 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 @router.get("/rules")
 @for_role(Role.PUBLIC)
 async def rules(request: Request) -> Response:
-    return page(request, "rules.html", rules=rules_of(request.app.state.contest))
+    return page(request, "rules.html", rules=rules_of(await run_in_threadpool(request.app.state.desk.rules)))
 
 
 @router.get("/healthz")

@@ -12,7 +12,6 @@ from latentarena.judge.catalogue import CATEGORIES, METRICS
 from latentarena.study.wording import Row, row_of
 
 __all__ = [
-    "Change",
     "FigureLine",
     "Picture",
     "Shown",
@@ -105,17 +104,6 @@ class Status:
     def tone(self) -> str:
         """Of its badge."""
         return {"scored": "good", "queued": "busy", "running": "busy"}.get(self.state, "bad")
-
-
-@dataclass(frozen=True)
-class Change:
-    """An entry by two evaluations."""
-
-    team: str
-    old_place: int | None
-    new_place: int | None
-    old: ScoreCard
-    new: ScoreCard
 
 
 def pictures_of(files: Iterable[str]) -> tuple[Picture, ...]:

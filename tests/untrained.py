@@ -1,0 +1,38 @@
+"""Bundles whose models nobody trained, of any recipe, on the embedded digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from latentarena.bundle import Bundle, Provenance, save_bundle
+from latentarena.data.digits import embedded_digits
+from latentarena.latents import LatentStatistics
+from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.recipe import load_recipe
+
+__all__ = ["CLASSES", "SHAPE", "native"]
+
+SHAPE, CLASSES = (1, 8, 8), tuple("0123456789")
+
+
+def native(folder: Path, recipe: str, *overrides: str) -> Bundle:
+    """An untrained bundle with weights that are not zero anywhere."""
+    whole = load_recipe(recipe, ["data={name: digits}", *overrides])
+    model = LatentModel(Architecture.of(whole, SHAPE, CLASSES)).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    latents = LatentStatistics(dimensions=1, dead=0, smallest=1, largest=1, kl=None)
+    made = Provenance(
+        recipe=whole.model_dump(mode="json"),
+        dataset="digits",
+        data=embedded_digits().digest,
+        seconds={},
+        losses={},
+        latents=latents,
+        machine="",
+        versions={},
+    )
+    return save_bundle(folder, recipe, model, made)
