@@ -30,6 +30,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: 
 SHOTS = os.environ.get("ARENA_SHOTS")
 SIZES = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 ANOTHER = next((Path(latentarena.judge.__file__).parent / "weights" / "opinions").glob("mnist-*.safetensors"))
+MNIST = {"dataset": "mnist", "precision": "float8"}  # what a card must say on the open board
 TOLD = [  # a tiny model that is told the class
     "autoencoder={kind: mlp, latent: [6], widths: [16]}",
     "generator={backbone: {kind: mlp, width: 16, depth: 1}, conditional: true}",
@@ -94,8 +95,8 @@ def judge_with(parts: Parts, run: Path, factor: float, judge: str = OFFICIAL) ->
         )
         for name, score in card.scores.items()
     }
-    named = {"model": f"digits x {factor:g}", "dataset": "mnist", "judge": f"mnist-{judge[:12]}", "judge_hash": judge}
-    parts.card.write_text(card.model_copy(update={**named, "scores": scores}).model_dump_json())
+    named = {"model": f"digits x {factor:g}", "judge": f"mnist-{judge[:12]}", "judge_hash": judge, "scores": scores}
+    parts.card.write_text(card.model_copy(update=MNIST | named).model_dump_json())
     shutil.copy(run / "samples.png", parts.folder)
 
 
@@ -201,6 +202,7 @@ def play(page: Any, site: Site) -> None:
     before = inked("stop")
     page.get_by_label("Where on the way").fill("15")
     assert inked("stop") != before
+    page.locator("#paper").scroll_into_view_if_needed()
     paper = page.locator("#paper").bounding_box()
     page.mouse.move(paper["x"] + paper["width"] / 3, paper["y"] + paper["height"] / 4)
     page.mouse.down()
@@ -317,8 +319,8 @@ def test_the_pages_of_a_board_without_a_server_fit_too(
             shutil.copy(tiny_run / name, home)
         card = read_card(home / "score.json")
         mse = card.scores["mse"].model_copy(update=dict.fromkeys(("value", "low", "high"), factor * 0.01))
-        changed = {"dataset": "mnist", "judge_hash": OFFICIAL, "scores": card.scores | {"mse": mse}}
-        (home / "score.json").write_text(card.model_copy(update=changed).model_dump_json())
+        changed = {"judge_hash": OFFICIAL, "scores": card.scores | {"mse": mse}}
+        (home / "score.json").write_text(card.model_copy(update=MNIST | changed).model_dump_json())
     contest = load_contest("open")
     made = build_site(read_folder(tmp_path / "entries", contest, verified=True), contest, tmp_path / "site")
     context = chromium.new_context(viewport=SIZES[size])
