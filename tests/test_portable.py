@@ -25,7 +25,6 @@ from latentarena.bundle import (
     load_any,
     load_bundle,
     load_portable,
-    save_bundle,
 )
 from latentarena.bundle.portable import parameters_of
 from latentarena.cli import main
@@ -38,7 +37,6 @@ from latentarena.judge.classifier import Judge
 from latentarena.study.efficiency import multiply_adds, time_sampling
 from latentarena.study.sampling import chosen_sampling
 from latentarena.study.scoring import data_of, score_bundle
-from latentarena.train.model import LatentModel
 from untrained import CLASSES, SHAPE, native
 
 FILES = ("encode.onnx", "decode.onnx", "generate.onnx")
