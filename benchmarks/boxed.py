@@ -16,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
-from latentarena.bundle import PortableBundle, load_boxed, load_portable
+from latentarena.bundle import load_boxed, load_portable
 from latentarena.data import Dataset
 from latentarena.facts import machine
 from latentarena.files import write_text
@@ -35,33 +35,39 @@ OUT = Path(__file__).parents[1] / "docs" / "boxed.md"
 BOXES = 9  # processes of three boxes: bubblewrap outside, its first process inside, the program
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
 def processor() -> float:
-    """Seconds of this process and of those that it has seen end."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
+    """Seconds of this process and of all that it has running: a box's time is lost to it once the box has ended."""
+    seconds = 0.0
+    for pid in {os.getpid(), *boxes(os.getpid())}:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        seconds += (int(fields[11]) + int(fields[12])) / TICKS  # in user and in kernel mode
+    return seconds
 
 
 def cost(path: Path, samples: int, turns: int) -> tuple[dict[str, list[float]], int]:
-    """Processor seconds from opening a bundle to its card and the end of its boxes, both ways; cards that differ."""
+    """Processor seconds from opening a bundle to its card, both ways by turns; and how many turns gave two cards."""
     data = data_of(load_portable(path), None)
-    judged(nullcontext(load_portable(path)), data, samples)  # what is known of real images is kept from here on
-    taken: dict[str, list[float]] = {"in boxes": [], "in this process": []}
-    apart = 0
+    judged(path, False, data, samples)  # what is known of real images is kept from here on
+    boxed, here, apart = list[float](), list[float](), 0
     for _ in range(turns):
-        cards = []
-        for name in taken:
-            start = processor()
-            cards.append(
-                judged(load_boxed(path) if name == "in boxes" else nullcontext(load_portable(path)), data, samples)
-            )
-            taken[name].append(processor() - start)
-        apart += bool(differences(*cards))
-    return taken, apart
+        (card, seconds), (other, others) = (judged(path, way, data, samples) for way in (True, False))
+        boxed.append(seconds)
+        here.append(others)
+        apart += bool(differences(card, other))
+    return {"in boxes": boxed, "in this process": here}, apart
 
 
-def judged(opened: AbstractContextManager[PortableBundle], data: Dataset, samples: int) -> ScoreCard:
-    with opened as bundle:
-        return score_bundle(bundle, data, judge_for(data), opinions_for(data), samples, timed=False)[0]
+def judged(path: Path, boxed: bool, data: Dataset, samples: int) -> tuple[ScoreCard, float]:
+    start = processor()
+    with load_boxed(path) if boxed else nullcontext(load_portable(path)) as bundle:
+        card, _ = score_bundle(bundle, data, judge_for(data), opinions_for(data), samples, timed=False)
+        return card, processor() - start
 
 
 def leftovers(path: Path, kills: int) -> tuple[int, int]:
@@ -121,7 +127,7 @@ Made by `python benchmarks/boxed.py` on {machine()}, one thread, sandbox tier {s
 
 The portable form of `{card.name}` ({sum(card.parameters.values()):,} parameters, {card.sampling.steps} steps) is opened
 and judged on {samples:,} samples and the whole test split, in boxes and in the judge's own process by turns. Counted is
-the processor's time of all processes together, from opening to the end of the last box.
+the processor's time of all processes together, from opening to the card.
 
 | run | processor, s (median) | each turn |
 |---|---:|---|
