@@ -1,4 +1,4 @@
-"""The command line as a user meets it, in a process of its own."""
+"""The command line as a user meets it, mostly in a process of its own."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ def test_judging_again_gives_the_card_of_the_run(arena: Arena, tiny_run: Path, t
     assert (card.samples, card.seeds) == (10_000, SEEDS)
 
 
-def test_card_is_written_as_json_page_and_picture(arena: Arena, tiny_run: Path, tmp_path: Path) -> None:
+def test_card_is_written_as_json_page_and_picture(arena_here: Arena, tiny_run: Path, tmp_path: Path) -> None:
     paths = [tmp_path / "out" / f"card.{suffix}" for suffix in ("json", "html", "png")]
     options = [
         word for option, path in zip(("--json", "--html", "--png"), paths, strict=True) for word in (option, path)
     ]
-    done = arena("judge", tiny_run / "bundle", "--samples", 200, "--set", "contest-2025", *options)
+    done = arena_here("judge", tiny_run / "bundle", "--samples", 200, "--set", "contest-2025", *options)
     assert done.returncode == 0, done.stderr
     card = ScoreCard.model_validate_json(paths[0].read_text())
     assert (card.samples, card.timing is None) == (200, False)
@@ -145,9 +145,9 @@ def test_card_is_written_as_json_page_and_picture(arena: Arena, tiny_run: Path, 
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_judge_refuses_what_it_cannot_do_before_it_starts(
-    arena: Arena, tiny_run: Path, options: list[object], says: str
+    arena_here: Arena, tiny_run: Path, options: list[object], says: str
 ) -> None:
-    done = arena("judge", tiny_run / "bundle", *options)
+    done = arena_here("judge", tiny_run / "bundle", *options)
     assert done.returncode == 2
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
