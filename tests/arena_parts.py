@@ -63,6 +63,7 @@ class Parts:
     url: str
     folder: Path
     lease: float = 1.0
+    objects_url: str = ""  # a folder of its own unless given
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -70,7 +71,8 @@ class Parts:
         self.database = Database(self.url)
         self.database.upgrade()
         self.store, self.queue = Store(self.database), Queue(self.database)
-        self.objects = Objects(str(self.folder / "objects"))
+        self.objects_url = self.objects_url or str(self.folder / "objects")
+        self.objects = Objects(self.objects_url)
         self.store.put_contest("open", load_contest("open").model_dump_json(), now())
         self.record = self.folder / "record"
         self.record.touch()
@@ -98,7 +100,7 @@ class Parts:
     ) -> subprocess.Popen[bytes]:
         """A worker in a process of its own, with the quick evaluation or the one that is named."""
         program = self.program if program is None else program
-        arguments = [self.url, self.folder / "objects", self.lease, "once" if once else "on", patience, *program]
+        arguments = [self.url, self.objects_url, self.lease, "once" if once else "on", patience, *program]
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-c", WORKER, *map(str, arguments)], stdout=log, stderr=log)
         self.workers.append(process)

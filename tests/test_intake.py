@@ -39,6 +39,14 @@ def steps(name: str) -> list[dict[str, Any]]:
 # what the workflows may do
 
 
+def test_the_workflows_are_what_github_takes() -> None:
+    """By the schema that check-jsonschema carries."""
+    pytest.importorskip("check_jsonschema", reason="NOT CHECKED against GitHub's schema: pip install check-jsonschema")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*command, *map(str, WORKFLOWS)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_there_are_two_workflows_and_what_strangers_send_meets_only_one() -> None:
     assert [path.stem for path in WORKFLOWS] == ["check", "publish"]
     assert workflow("check")["on"] == {"pull_request": None}

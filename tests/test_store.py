@@ -274,8 +274,9 @@ def test_what_waits_is_evaluated_by_the_judge_that_was_adopted(
     rejudging.adopt("tests", NOW + HOUR)
     assert queue.finish(before, outcome(5), NOW + HOUR)
     assert store.submission(running).state == "queued", "its card is by the judge before"
-    jobs = [queue.claim("worker", NOW + HOUR) for _ in range(2)]
-    assert {(job.submission.id, job.judge) for job in jobs if job} == {(running, NEW), (waiting, NEW)}
+    late = handed_in(store, team_of(store, "Five"))
+    jobs = [queue.claim("worker", NOW + HOUR) for _ in range(3)]
+    assert {(job.submission.id, job.judge) for job in jobs if job} == {(one, NEW) for one in (running, waiting, late)}
 
 
 def test_a_judge_that_was_adopted_stays_until_the_contest_file_names_another(

@@ -197,7 +197,8 @@ class Store:
         """Note a bundle whose bytes are in the object store already, and queue its evaluation.
 
         Args:
-            team: id; digest, size: of the bytes; judge: that is to judge it.
+            team: id; digest, size: of the bytes.
+            judge: the contest file's, in whose place an organiser may have adopted another.
             now: when it was received, which is what counts for deadlines.
 
         Returns:
@@ -219,7 +220,8 @@ class Store:
             row.public = row.chosen = False
             session.add(row)
             session.flush()
-            session.add(new_job(row.id, judge, now))
+            contest = latest_contest(session)
+            session.add(new_job(row.id, (contest.judge if contest else None) or judge, now))
             return submission_of(row, owner), True
 
     def refuse_over_quota(self, team: str, quotas: Quotas, now: datetime) -> None:

@@ -191,7 +191,7 @@ class Desk:
         """
         received = _now()
         digest = incoming.keep()
-        rules = self.rules()
+        rules = self.contest
         one, new = self.store.submit(team, digest, incoming.size, rules.judge, rules.quotas, received)
         return status_of(one), new
 

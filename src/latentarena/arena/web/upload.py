@@ -15,7 +15,7 @@ from latentarena.arena.web.problems import Problem
 
 __all__ = ["Sink", "receive_file"]
 
-PIECE = 1 << 18  # bytes handed to the disk at a time
+PIECE = 1 << 20  # bytes handed to the disk at a time: every hand-over to a thread costs time
 FIELD = 4096  # bytes that a form field beside the file may have
 
 
