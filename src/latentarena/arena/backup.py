@@ -23,7 +23,7 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
 from latentarena.arena.store.models import AuditRow, Base, JobRow, SubmissionRow
 from latentarena.config import Config, parse_json, validate
-from latentarena.errors import ConfigError, StoreError
+from latentarena.errors import ConfigError, NotThere, StoreError
 from latentarena.files import explained, make_folder, write_json
 
 __all__ = ["Manifest", "back_up", "restore"]
@@ -166,7 +166,12 @@ def _copy_objects(source: Objects, target: Objects, digests: Iterable[str]) -> N
     for digest in digests:
         if target.has(digest):
             continue
-        with target.incoming() as incoming, source.open(digest) as file:
+        try:
+            opened = source.open(digest)
+        except NotThere:
+            message = f"there is no such object in {source.root}: {digest[:12]}; is it where the site keeps its files?"
+            raise NotThere(message) from None
+        with target.incoming() as incoming, opened as file:
             while piece := file.read(PIECE):
                 incoming.write(piece)
             if incoming.digest != digest:
