@@ -1,6 +1,6 @@
 """Files in an S3-compatible store: a real server in a second process, through fsspec and s3fs.
 
-Neither is among the tests' own requirements: botocore wants an older python-dateutil than `constraints.txt` names.
+Neither is among the tests' own requirements, for the packages that they bring: pip install s3fs 'moto[server]'.
 """
 
 from __future__ import annotations
