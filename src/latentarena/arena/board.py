@@ -13,10 +13,10 @@ from latentarena.arena.entries import Entry, counting, mean_points, refusal, row
 from latentarena.arena.ranking import ROUNDS, Placed, Row, Stability, dependences, rank, stability
 from latentarena.config import Config
 from latentarena.judge.catalogue import METRICS
+from latentarena.study.wording import UNVERIFIED
 
 __all__ = ["Board", "Cell", "Column", "Group", "Line", "Prize", "make_board"]
 
-UNVERIFIED = "unverified"
 SAID = 8  # sentences on irrelevant alternatives
 COLUMNS_2025 = {
     "total_params": ("parameters", 0),
