@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, Arena
-from latentarena.bundle import Provenance, save_bundle
+from latentarena.bundle import save_bundle
 from latentarena.cli import main
 from latentarena.errors import ConfigError
-from latentarena.latents import LatentStatistics
 from latentarena.study.pipeline import prepare
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import load_recipe
+from untrained import provenance
 
 Refusal = tuple[int, str]
 Refuse = Callable[..., Refusal]
@@ -212,18 +212,9 @@ def test_folder_of_another_run_is_kept(refuse: Refuse, tmp_path: Path) -> None:
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model of two classes, `cat` and `dog`."""
     recipe = load_recipe("quickstart-digits", [*TINY, f"generator.conditional={request.param}"])
-    provenance = Provenance(
-        recipe=recipe.model_dump(mode="json"),
-        dataset="none",
-        data="",
-        seconds={},
-        losses={},
-        latents=LatentStatistics(dimensions=6, dead=0, smallest=1, largest=1, kl=None),
-        machine="",
-        versions={},
-    )
+    made = provenance(recipe.model_dump(mode="json"), "none", "")
     folder = tmp_path_factory.mktemp("untrained") / "bundle"
-    save_bundle(folder, "untrained", LatentModel(Architecture.of(recipe, (1, 28, 28), ("cat", "dog"))), provenance)
+    save_bundle(folder, "untrained", LatentModel(Architecture.of(recipe, (1, 28, 28), ("cat", "dog"))), made)
     return folder
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from conftest import TINY
-from latentarena.bundle import Provenance, save_bundle
+from latentarena.bundle import save_bundle
 from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
 from latentarena.latents import latent_statistics
@@ -28,6 +28,7 @@ from latentarena.study.strips import hidden_region
 from latentarena.study.uses import class_mean, edit, inpaint, interpolate, shift, slerp, to_images, to_noise
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import SamplingConfig, load_recipe
+from untrained import provenance
 
 HOW = SamplingConfig(solver="heun", steps=32)
 PIXELS = [
@@ -354,17 +355,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     data, folder = embedded_digits(), tmp_path_factory.mktemp("bundles")
     for kind, overrides in KINDS.items():
         model = made(overrides)
-        provenance = Provenance(
-            recipe={"data": {"name": "digits"}},
-            dataset=data.name,
-            data=data.digest,
-            seconds={},
-            losses={},
-            latents=latent_statistics(model.autoencoder.encode(data.test.batch(slice(0, 100)))),
-            machine="",
-            versions={},
-        )
-        save_bundle(folder / kind, kind, model, provenance)
+        latents = latent_statistics(model.autoencoder.encode(data.test.batch(slice(0, 100))))
+        how = provenance({"data": {"name": "digits"}}, data.name, data.digest, latents)
+        save_bundle(folder / kind, kind, model, how)
     return {kind: folder / kind for kind in KINDS}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,9 +13,10 @@ from latentarena.latents import LatentStatistics
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import load_recipe
 
-__all__ = ["CLASSES", "SHAPE", "native"]
+__all__ = ["CLASSES", "SHAPE", "native", "provenance"]
 
 SHAPE, CLASSES = (1, 8, 8), tuple("0123456789")
+UNMEASURED = LatentStatistics(dimensions=1, dead=0, smallest=1, largest=1, kl=None)
 
 
 def native(folder: Path, recipe: str, *overrides: str) -> Bundle:
@@ -24,15 +26,12 @@ def native(folder: Path, recipe: str, *overrides: str) -> Bundle:
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
-    latents = LatentStatistics(dimensions=1, dead=0, smallest=1, largest=1, kl=None)
-    made = Provenance(
-        recipe=whole.model_dump(mode="json"),
-        dataset="digits",
-        data=embedded_digits().digest,
-        seconds={},
-        losses={},
-        latents=latents,
-        machine="",
-        versions={},
-    )
+    made = provenance(whole.model_dump(mode="json"), "digits", embedded_digits().digest)
     return save_bundle(folder, recipe, model, made)
+
+
+def provenance(recipe: dict[str, Any], dataset: str, data: str, latents: LatentStatistics = UNMEASURED) -> Provenance:
+    """How a model came to be that nobody trained."""
+    return Provenance(
+        recipe=recipe, dataset=dataset, data=data, seconds={}, losses={}, latents=latents, machine="", versions={}
+    )
