@@ -77,8 +77,8 @@ fill (400 bits). What is not: 392 bits are enough for whoever compresses well, w
 decoder that holds a codebook pays for it in parameters, which are counted.
 
 `float8` is E4M3 of the OCP standard: four significant bits for sizes from 1/64 to 448. Latents of a size around 1, as
-those of a VAE, lose what the table shows. Larger ones are refused with the way out; far smaller ones lose more, so
-scale them.
+those of a VAE, lose what the table shows. Larger ones are refused with the way out; of far smaller ones, and of those
+far from zero for how little they spread, the score card says how much rounding took from them and what to do.
 """
 
 

@@ -240,6 +240,18 @@ def _collapsed(subject: Subject) -> Subject:
     return replace(subject, encode=lambda images: encode(images) * mask)
 
 
+def _moved(subject: Subject, factor: float, shift: float) -> Subject:
+    """The same model with latents of another size and place, judged in eight bits."""
+    assert subject.encode is not None
+    encode, decode = subject.encode, subject.decode
+    return replace(
+        subject,
+        encode=lambda images: encode(images) * factor + shift,
+        decode=lambda codes: decode((codes - shift) / factor),
+        precision="float8",
+    )
+
+
 def _prior(subject: Subject) -> Subject:
     return replace(subject, generate=lambda noise, labels, seed: subject.decode(noise))
 
@@ -280,6 +292,14 @@ MADE: dict[str, Callable[[Subject, Dataset], Subject]] = {
     "copies of train images": _copies,
     "test images trained on": _contaminated,
 }
+
+
+@pytest.mark.parametrize(("factor", "shift", "lost"), [(1, 0, False), (1e-3, 0, True), (1, 100, True)])
+def test_latents_that_eight_bits_cannot_tell_apart_are_named(
+    factor: float, shift: float, lost: bool, honest: Subject, data: Dataset, digits_judge: Judge
+) -> None:
+    found = judged(_moved(honest, factor, shift), data, digits_judge)
+    assert ("latents lost in rounding" in faults(found, data)) is lost
 
 
 @pytest.mark.parametrize("fault", MADE)

@@ -15,6 +15,7 @@ DISPUTED = 3.0  # times what honest doubt explains
 BLURRED, NOISY = 0.75, 1.4  # edge energy over that of real images
 SQUEEZED = (0.4, 0.8)  # between these, pixels were put through a sigmoid twice
 SCALED = (0.85, 1.18)  # spread of samples' latents over that of test latents
+ROUNDED = 0.1  # of how far latents spread; four significant bits move those of a size around 1 by 0.03
 DEAD = 0.01  # of the liveliest dimension's deviation
 STEPS = 1.25  # times the Frechet distance at twice the steps
 
@@ -101,6 +102,12 @@ def _classes(found: Findings, scores: Mapping[str, Score], classes: Sequence[str
 def _latents(found: Findings) -> Iterator[Advice]:
     if found.latents is None or len(found.latents[0]) < 2:
         return
+    if found.rounding > ROUNDED:
+        yield Advice(
+            fault="latents lost in rounding",
+            text=f"rounding to the precision that is judged moves latents by {found.rounding:.0%} of how far they spread",
+            remedy="subtract their mean in `encode`, divide by their deviation, and undo both in `decode`",
+        )
     test, generated = (codes.flatten(1).double() for codes in found.latents)
     deviations = test.std(0)
     dead = deviations <= DEAD * deviations.max()

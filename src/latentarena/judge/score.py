@@ -79,6 +79,7 @@ class Findings:
         prior: (n, C, H, W), or None for a model of pixels.
         reconstructed: the test split again, (N, C, H, W), or None.
         latents: of the test split, and of the generated images when they are encoded again, or None.
+        rounding: how far the precision moves latents of the test split, as a share of how far they spread.
         known: what the judge knows of real images.
     """
 
@@ -93,6 +94,7 @@ class Findings:
     prior: Tensor | None
     reconstructed: Tensor | None
     latents: tuple[Tensor, Tensor] | None
+    rounding: float
     known: Known
 
 
@@ -149,15 +151,18 @@ def score(
         found |= _asked(seen, asked, len(judge.frequencies))
         by_class = _by_class(seen.labels, asked, len(judge.frequencies))
     prior = again = latents = None
+    rounding = 0.0
     if subject.encode is not None:
         test = data.test.batch(slice(None))
-        codes = _latents(subject, test, "test images")
+        exact = _exact(subject, test, "test images")
+        codes = _rounded(exact, subject.precision, "test images")
+        rounding = float((codes - exact).square().mean().sqrt() / exact.std(0).square().mean().sqrt().clamp(min=1e-30))
         again = checked(subject.decode(codes), test.shape, "reconstructions")
         handed = judge_noise(samples, tuple(codes.shape[1:]), seeds[0], "prior")
         prior = checked(subject.decode(handed), generated.shape, "prior samples")
         found |= _reconstruction(again, test) | measure_seen(judge.look(prior), judge, draws(samples), "prior_")
         found |= _encoded(subject, codes, squared_errors(again, test), data)
-        latents = codes, _latents(subject, generated, "samples")
+        latents = codes, _rounded(_exact(subject, generated, "samples"), subject.precision, "samples")
     return Findings(
         scores=scored(found, known.floors | _prior_floors(known.floors)),
         by_class=by_class,
@@ -170,6 +175,7 @@ def score(
         prior=prior,
         reconstructed=again,
         latents=latents,
+        rounding=rounding,
         known=known,
     )
 
@@ -203,20 +209,29 @@ def _guess(low: float, high: float) -> str:
     return "clamp them, or put a sigmoid at the end of the decoder"
 
 
-def _latents(subject: Subject, images: Tensor, what: str) -> Tensor:
-    """Latents with no more in them than their declared precision holds: whatever is decoded or measured comes by here.
+def _exact(subject: Subject, images: Tensor, what: str) -> Tensor:
+    """Latents as the model has them.
 
     Raises:
-        ModelError: they are not finite, or too large for their precision.
+        ModelError: they are not finite.
     """
     assert subject.encode is not None
-    exact = subject.encode(images)
-    if len(exact) != len(images) or not bool(exact.isfinite().all()):
+    latents = subject.encode(images)
+    if len(latents) != len(images) or not bool(latents.isfinite().all()):
         raise ModelError(f"the model's latents of {what} are not {len(images)} finite vectors; it cannot be judged")
-    latents = quantised(exact, subject.precision)
+    return latents
+
+
+def _rounded(exact: Tensor, precision: Precision, what: str) -> Tensor:
+    """Latents with no more in them than their precision holds: whatever is decoded or measured comes by here.
+
+    Raises:
+        ModelError: they are too large for it.
+    """
+    latents = quantised(exact, precision)
     if not bool(latents.isfinite().all()):
         raise ModelError(
-            f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {subject.precision} holds; "
+            f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {precision} holds; "
             f"divide them by a constant, so that they are of a size around 1"
         )
     return latents
@@ -242,7 +257,7 @@ def _encoded(subject: Subject, codes: Tensor, errors: Tensor, data: Dataset) -> 
     """What the latents of the test split are like, and whether the test split was trained on."""
     chosen = torch.randperm(len(data.train), generator=stream("probe"))[:TRAINED]
     train = data.train.batch(chosen)
-    train_codes = _latents(subject, train, "train images")
+    train_codes = _rounded(_exact(subject, train, "train images"), subject.precision, "train images")
     train_errors = squared_errors(checked(subject.decode(train_codes), train.shape, "reconstructions"), train)
     right = probe(train_codes, data.train.labels[chosen], codes, data.test.labels)
     counted = {
