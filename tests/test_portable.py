@@ -141,6 +141,7 @@ def test_a_graph_is_plain(portable_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("sampling", "words"),
     [
+        ("{solver: ddim, eta: 0.5}", "ddim adds fresh noise.*set sampling.eta to 0$"),
         ("{solver: ddpm}", "ddpm adds fresh noise.*euler, heun, midpoint, rk4, ddim, dpm_solver_pp$"),
         ("{solver: sde}", "sde adds fresh noise.*deterministic"),
         ("{solver: dopri5}", "dopri5 chooses its steps while it runs.*deterministic one of fixed steps: euler, heun"),
@@ -506,7 +507,7 @@ def test_command_line_exports_samples_and_refuses(
 
 
 def test_a_sampler_that_is_fixed_says_so(portable: PortableBundle, brief: Bundle) -> None:
-    assert chosen_sampling(portable, None, None, None) is None
-    assert chosen_sampling(brief, "euler", 3, None) == brief.card.sampling.but("euler", 3)
+    assert chosen_sampling(portable) is None
+    assert chosen_sampling(brief, "euler", 3) == brief.card.sampling.but("euler", 3)
     with pytest.raises(ConfigError, match=r"--guidance 2\.0: the sampler of portable bundle"):
-        chosen_sampling(portable, None, None, 2.0)
+        chosen_sampling(portable, guidance=2.0)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
+from torch import Tensor
 
 from conftest import TINY
 from latentarena.bundle import Bundle, save_bundle
@@ -236,6 +237,32 @@ def test_judged_labels_are_in_the_proportions_of_the_data() -> None:
     labels = judge_labels(torch.tensor([0.7, 0.1, 0.2]), 1000)
     assert labels.bincount().tolist() == [700, 100, 200]
     assert labels[:100].unique().tolist() == [0, 1, 2]  # in no order
+
+
+def test_eta_leads_from_ddim_to_ddpm_and_from_the_ode_to_the_sde(tiny_bundle: Bundle) -> None:
+    model, noise = tiny_bundle.model, tiny_bundle.model.noise(4, 0)
+
+    def drawn(solver: str, eta: float | None = None) -> Tensor:
+        return model.generate(noise, None, model.architecture.sampling.but(solver, 4, grid="quadratic", eta=eta), 1)
+
+    assert torch.equal(drawn("ddim", 0.0), drawn("ddim"))
+    assert torch.equal(drawn("ddim", 1.0), drawn("ddpm"))
+    assert torch.equal(drawn("sde", 1.0), drawn("sde"))
+    torch.testing.assert_close(drawn("sde", 0.0), drawn("euler"))
+    between = drawn("ddim", 0.5)
+    assert not torch.equal(between, drawn("ddim"))
+    assert not torch.equal(between, drawn("ddpm"))
+
+
+def test_eta_is_of_the_solvers_that_have_one(tiny_bundle: Bundle) -> None:
+    own = tiny_bundle.card.sampling
+    with pytest.raises(ConfigError, match=r"eta = 0\.5: heun has none; leave it out or choose from ddim, sde"):
+        own.but("heun", eta=0.5)
+    assert own.but("ddim", eta=0.5).but("heun").eta is None
+    assert own.but("ddim", eta=0.5).but("ddim", 3).eta == 0.5
+    assert [own.but(*one).stochastic for one in (("ddim",), ("ddpm",), ("sde",))] == [False, True, True]
+    assert own.but("ddim", eta=0.5).stochastic
+    assert not own.but("sde", eta=0).stochastic
 
 
 @pytest.mark.parametrize("solver", ["ddpm", "sde"])

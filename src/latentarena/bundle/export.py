@@ -166,7 +166,8 @@ def _refuse_unportable(how: SamplingConfig) -> None:
         raise BundleError(f"solver = {how.solver} chooses its steps while it runs; {way_out}")
     if how.solver == "consistency" and how.steps > 1:
         raise BundleError(f"solver = consistency with {how.steps} steps adds fresh noise between them; set steps to 1")
-    if how.solver in STOCHASTIC and how.solver != "consistency":
+    if how.stochastic and how.solver != "consistency":
+        way_out = way_out if how.eta is None else "set sampling.eta to 0"
         raise BundleError(f"solver = {how.solver} adds fresh noise, but a portable model is a function; {way_out}")
 
 

@@ -112,6 +112,10 @@ def sample(
         str | None, typer.Option(help="Such as euler, heun, ddim; the bundle's own unless given.")
     ] = None,
     guidance: Annotated[float | None, typer.Option(help="For conditional models: scale; 1 is none.")] = None,
+    grid: Annotated[str | None, typer.Option(help="How steps are spread over time, such as uniform or karras.")] = None,
+    eta: Annotated[
+        float | None, typer.Option(min=0, max=1, help="For ddim and sde: share of fresh noise in a step.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     labels: Annotated[
         str | None, typer.Option(help="For conditional models: classes in turn, such as 3 or 0,1,2.")
@@ -126,7 +130,7 @@ def sample(
     from latentarena.study.sampling import chosen_sampling, sample_to_file
 
     loaded = load_any(bundle)
-    sampling = chosen_sampling(loaded, solver, steps, guidance)
+    sampling = chosen_sampling(loaded, solver, steps, guidance, grid, eta)
     shown = sample_to_file(loaded, out, n, seed, labels, sampling)
     console.print(f"{shown} -> {out}")
 

@@ -105,7 +105,7 @@ def _latents(found: Findings) -> Iterator[Advice]:
     if found.rounding > ROUNDED:
         yield Advice(
             fault="latents lost in rounding",
-            text=f"rounding to the precision that is judged moves latents by {found.rounding:.0%} of how far they spread",
+            text=f"rounding to the precision judged moves latents by {found.rounding:.0%} of how far they spread",
             remedy="subtract their mean in `encode`, divide by their deviation, and undo both in `decode`",
         )
     test, generated = (codes.flatten(1).double() for codes in found.latents)

@@ -12,6 +12,7 @@ from latentarena.sample.guide import (
 from latentarena.sample.likelihood import bits_per_dimension, invert, log_likelihood
 from latentarena.sample.solver import (
     ADAPTIVE,
+    ETA,
     GRIDS,
     SOLVERS,
     STOCHASTIC,
@@ -32,6 +33,7 @@ from latentarena.sample.solver import (
 
 __all__ = [
     "ADAPTIVE",
+    "ETA",
     "GRIDS",
     "SOLVERS",
     "STOCHASTIC",

@@ -17,6 +17,7 @@ from latentarena.registry import Registry
 
 __all__ = [
     "ADAPTIVE",
+    "ETA",
     "GRIDS",
     "SOLVERS",
     "STOCHASTIC",
@@ -213,6 +214,9 @@ SOLVERS: Registry[Callable[[torch.Generator], Solver]] = Registry(
     sde=lambda generator: euler_maruyama(generator=generator),
     consistency=consistency,
 )
+ETA: Registry[Callable[[float, torch.Generator], Solver]] = Registry(
+    "solver with eta", ddim=ddim, sde=euler_maruyama
+)  # those whose share of fresh noise can be chosen
 STOCHASTIC = ("ddpm", "sde", "consistency")  # add fresh noise: consistency before the last step, the others in each
 ADAPTIVE = ("dopri5",)  # as many evaluations as it takes
 

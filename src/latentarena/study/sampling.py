@@ -19,7 +19,12 @@ __all__ = ["chosen_labels", "chosen_sampling", "refuse_unguided", "sample_to_fil
 
 
 def chosen_sampling(
-    bundle: AnyBundle, solver: str | None, steps: int | None, guidance: float | None
+    bundle: AnyBundle,
+    solver: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    grid: str | None = None,
+    eta: float | None = None,
 ) -> SamplingConfig | None:
     """The bundle's own sampling with what is given changed; None for a portable bundle, where nothing can be.
 
@@ -27,8 +32,9 @@ def chosen_sampling(
         ConfigError: naming the option, where it is impossible.
     """
     if isinstance(bundle, Bundle):
-        return bundle.card.sampling.but(solver, steps, guidance)
-    for option, value in {"--solver": solver, "--steps": steps, "--guidance": guidance}.items():
+        return bundle.card.sampling.but(solver, steps, guidance, grid, eta)
+    options = {"--solver": solver, "--steps": steps, "--guidance": guidance, "--grid": grid, "--eta": eta}
+    for option, value in options.items():
         if value is not None:
             raise ConfigError(
                 f"{option} {value}: the sampler of portable bundle {bundle.card.name!r} is part of its graph; leave "

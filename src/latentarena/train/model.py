@@ -16,6 +16,7 @@ from latentarena.latents import Standardiser
 from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
 from latentarena.randomness import normal_rows, stream
 from latentarena.sample import (
+    ETA,
     GRIDS,
     SOLVERS,
     Jump,
@@ -173,7 +174,8 @@ class LatentModel(nn.Module):
             ConfigError: `jump` is asked of a network that cannot.
         """
         if how.solver != JUMP:
-            return SOLVERS[how.solver](fresh)(self.path, self.denoiser(how), labels)
+            solver = SOLVERS[how.solver](fresh) if how.eta is None else ETA[how.solver](how.eta, fresh)
+            return solver(self.path, self.denoiser(how), labels)
         if not self.architecture.generator.average:
             raise ConfigError(f"solver = {JUMP}: only a mean-velocity network can; choose from {', '.join(SOLVERS)}")
         return meanflow_jump(self.network, self.path, labels)

@@ -14,7 +14,7 @@ from latentarena.backbone import BackboneConfig
 from latentarena.config import Config, override, read_yaml, validate
 from latentarena.data import DataConfig
 from latentarena.process import COUPLINGS, PATHS, TARGETS, TIMES, WEIGHTINGS
-from latentarena.sample import GRIDS, SOLVERS
+from latentarena.sample import ETA, GRIDS, SOLVERS, STOCHASTIC
 from latentarena.train.augment import Augmentation
 from latentarena.train.classifier import ClassifierConfig
 from latentarena.train.loop import FitConfig
@@ -83,6 +83,7 @@ class SamplingConfig(Config):
         guidance: its scale. At 1 a class is drawn as often as the model believes in it; above, only what is typical
             of it.
         interval: times (from, to) at which guidance acts.
+        eta: share of fresh noise in each step: of `ddim`, which adds none unless told, and of `sde`, whose share is 1.
     """
 
     solver: Annotated[str, _one_of(SOLVERS, JUMP)] = "heun"
@@ -90,6 +91,7 @@ class SamplingConfig(Config):
     grid: Annotated[str, _one_of(GRIDS)] = "uniform"
     guidance: float = Field(default=1.0, ge=0, le=100)
     interval: tuple[float, float] = (0.0, 1.0)
+    eta: float | None = Field(default=None, ge=0, le=1)
 
     @field_validator("interval")
     @classmethod
@@ -98,20 +100,35 @@ class SamplingConfig(Config):
             raise ValueError("give two times (from, to) with 0 <= from < to <= 1")
         return value
 
+    @model_validator(mode="after")
+    def _has_eta(self) -> SamplingConfig:
+        if self.eta is not None and self.solver not in tuple(ETA):
+            choices = ", ".join(ETA)
+            raise ValueError(f"eta = {self.eta:g}: {self.solver} has none; leave it out or choose from {choices}")
+        return self
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether steps add fresh noise."""
+        return self.solver in STOCHASTIC if self.eta is None else self.eta > 0
+
     def but(
         self,
         solver: str | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        grid: str | None = None,
+        eta: float | None = None,
     ) -> SamplingConfig:
-        """The same with what is given changed.
+        """The same with what is given changed; another solver does not keep the `eta` of this one.
 
         Raises:
             ConfigError: naming key, value and choices.
         """
-        changes = {"solver": solver, "steps": steps, "guidance": guidance}
+        changes = {"solver": solver, "steps": steps, "guidance": guidance, "grid": grid, "eta": eta}
         given = {key: value for key, value in changes.items() if value is not None}
-        return validate(SamplingConfig, self.model_dump() | given, "sampling")
+        kept = self.model_dump(exclude={"eta"} if solver and solver != self.solver else None)
+        return validate(SamplingConfig, kept | given, "sampling")
 
 
 class ClassifierTraining(FitConfig):
