@@ -160,7 +160,7 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path) -> None:
     (folder / "alpha" / "report.html").symlink_to(secret / "report.html")
     found = {one.entry.id: one for one in read_folder(folder, OPEN, verified=True)}
     assert "linked" not in found
-    assert set(found["alpha"].pictures) == {"reconstructions"}
+    assert set(found["alpha"].pictures) == {"reconstructions.png"}
     assert found["alpha"].report is None
 
 
@@ -172,7 +172,7 @@ def test_pictures_are_drawn_anew_or_left_out(tmp_path: Path) -> None:
         picture.write_bytes(picture.read_bytes() + EVIL.encode() if content is None else content)
     put(home / "d", made_card("d"))
     Image.new("L", (5000, 1)).save(home / "d" / "samples.png")
-    found = {one.entry.id: one.pictures.get("samples") for one in read_folder(home, OPEN)}
+    found = {one.entry.id: one.pictures.get("samples.png") for one in read_folder(home, OPEN)}
     assert found["a"] is not None
     assert EVIL.encode() not in found["a"]
     assert (found["b"], found["c"], found["d"]) == (None, None, None)

@@ -21,6 +21,7 @@ from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
 from latentarena.arena.names import clean_name, looks_like, plain_line, slug
 from latentarena.arena.pages import STATIC, environment
+from latentarena.arena.pictures import PICTURES, SAMPLES, pictures_of
 from latentarena.arena.spreadsheet import board_csv
 from latentarena.config import parse_json
 from latentarena.errors import ConfigError, OutputError
@@ -36,20 +37,6 @@ BUNDLE_CARDS = ("bundle.json", "bundle/card.json", "card.json")
 REFUSED = "refusal.json"  # why a bundle could not be evaluated, in the place of its score card
 REPORTS = ("report.html", "card.html")
 LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
-SAMPLES = "samples"
-PICTURES = {
-    SAMPLES: ("A grid of images drawn from", "Generated from noise; as they came, not picked."),
-    "reconstructions": (
-        "Test images and their reconstructions by",
-        "Test images, their reconstructions, and four times the absolute difference.",
-    ),
-    "prior": ("Images decoded from Gaussian latents by", "Gaussian latents through the decoder: what is to be beaten."),
-    "nearest": (
-        "Samples and their nearest train images, of",
-        "Above, the samples that are nearest to a train image for how far the next one is; below, these train images.",
-    ),
-}
-"""Pictures of an entry by the names of their files, with alt text and caption."""
 WIDEST = 4096  # pixels of a picture's side
 
 
@@ -59,7 +46,7 @@ class Evaluated:
 
     Attributes:
         entry: what is ranked; card: the score card, None if it cannot be read.
-        pictures: as PNG, by name of `PICTURES`; those that can be shown.
+        pictures: as PNG, by the names of `PICTURES`; those that can be shown.
         report: its page; None where there is none.
     """
 
@@ -137,7 +124,7 @@ def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Cont
     if sentence is not None:
         refused = f"it could not be evaluated: {plain_line(str(sentence))}"
         return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused))
-    drawn = {one: _picture(_content(home, f"{one}.png")) for one in PICTURES}
+    drawn = {one.name: _picture(_content(home, one.name)) for one in PICTURES}
     pictures = {one: content for one, content in drawn.items() if content is not None}
     file = _card_file(home)
     try:
@@ -212,7 +199,7 @@ def _write_pages(board: Board, found: dict[str, Evaluated], out: Path) -> None:
             "here": here,
             "version": __version__,
             "entry_url": lambda line: f"{root}entries/{line.id}.html",
-            "picture_url": lambda line: f"{root}entries/{line.id}.{SAMPLES}.png" if line.id in pictured else "",
+            "picture_url": lambda line: f"{root}entries/{line.id}.{SAMPLES}" if line.id in pictured else "",
         }
 
     for page in ("index", "compare", "embed"):
@@ -221,8 +208,7 @@ def _write_pages(board: Board, found: dict[str, Evaluated], out: Path) -> None:
     template = templates.get_template("site_entry.html")
     for line in (*board.lines, *board.others):
         one, parts = found[line.id], shared("../", "")
-        files = {f"{name}.png": content for name, content in one.pictures.items()}
-        files |= {} if one.report is None else {"report.html": one.report}
+        files = one.pictures | ({} if one.report is None else {"report.html": one.report})
         for name, content in files.items():
             write_atomically(out / "entries" / f"{line.id}.{name}", content)
         write_text(out / "entries" / f"{line.id}.html", template.render(parts | _entry_parts(one, line)))
@@ -234,7 +220,7 @@ def _entry_parts(one: Evaluated, line: Line) -> dict[str, Any]:
         "line": line,
         "card": card,
         "clean": CLEAN,
-        "pictures": {name: (f"{line.id}.{name}.png", *PICTURES[name]) for name in one.pictures},
+        "pictures": pictures_of(one.pictures),
         "report": f"{line.id}.report.html" if one.report is not None else "",
         "rows": rows_by_category(card) if card else {},
         "titles": CATEGORIES,

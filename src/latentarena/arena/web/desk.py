@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
 from latentarena.arena.objects import Incoming, Objects
+from latentarena.arena.pictures import Picture, pictures_of
 from latentarena.arena.roster import read_roster
 from latentarena.arena.store import Evaluation, Store, Submission
 from latentarena.arena.web.access import Caller, Role
-from latentarena.arena.web.views import Picture, Shown, Status, pictures_of, status_of
+from latentarena.arena.web.views import Shown, Status, status_of
 from latentarena.errors import ConfigError, NotThere
 from latentarena.judge.card import ScoreCard
 

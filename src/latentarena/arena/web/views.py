@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from latentarena.arena.pictures import Picture
 from latentarena.arena.store import Submission
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import CATEGORIES, METRICS
@@ -13,41 +14,14 @@ from latentarena.study.wording import Row, row_of
 
 __all__ = [
     "FigureLine",
-    "Picture",
     "Shown",
     "Status",
     "figure_lines",
     "moment",
-    "pictures_of",
     "short",
     "status_of",
     "verdict",
 ]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of an entry: its name in the store, and what it shows in words."""
-
-    name: str
-    alt: str
-    caption: str
-
-
-PICTURES = {
-    one.name: one
-    for one in (
-        Picture("samples.png", "a grid of generated images", "Generated from noise; as they came, not picked."),
-        Picture("prior.png", "a grid of decoded Gaussian latents", "Plain Gaussian latents through the decoder."),
-        Picture(
-            "reconstructions.png",
-            "rows of test images, their reconstructions and the differences",
-            "Test images, their reconstructions, and four times the difference.",
-        ),
-        Picture("nearest.png", "samples above their nearest train images", "Samples above their nearest train images."),
-    )
-}
-"""What workers draw, in the order shown; the first stands on the board."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +78,6 @@ class Status:
     def tone(self) -> str:
         """Of its badge."""
         return {"scored": "good", "queued": "busy", "running": "busy"}.get(self.state, "bad")
-
-
-def pictures_of(files: Iterable[str]) -> tuple[Picture, ...]:
-    """The pictures among an evaluation's files; others are not shown."""
-    there = set(files)
-    return tuple(picture for name, picture in PICTURES.items() if name in there)
 
 
 def status_of(one: Submission) -> Status:
