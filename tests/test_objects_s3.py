@@ -1,7 +1,4 @@
-"""Files in an S3-compatible store: a real server in a second process, through fsspec and s3fs.
-
-Neither is among the tests' own requirements, for the packages that they bring: pip install s3fs 'moto[server]'.
-"""
+"""Files in an S3-compatible store: a real server in a second process, through fsspec and s3fs."""
 
 from __future__ import annotations
 
@@ -22,8 +19,6 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
 from latentarena.errors import NotThere, StoreError
 
-pytest.importorskip("s3fs", reason="S3 NOT TESTED: pip install s3fs 'moto[server]'")
-pytest.importorskip("moto.server", reason="S3 NOT TESTED: pip install s3fs 'moto[server]'")
 BUNDLE = b"PK score 1"
 
 
