@@ -34,6 +34,8 @@ def test_a_roster_becomes_teams_with_tokens(arena: Arena, tmp_path: Path) -> Non
             "-Beta: Bo; 0 handed in",
             "Alpha: Ada <a@x.org>, Al; 0 handed in",
         ]
+        nothing = arena("team", "add", "Gamma", "--db", url)
+        assert (nothing.returncode, nothing.stderr) == (2, "arena: cannot read Gamma: No such file or directory\n")
         token = arena("team", "token", "Alpha", "--db", url).stdout.strip()
         assert store.identify(rows[0]["token"], now()) is None
         assert store.identify(token, now()) is not None

@@ -12,6 +12,7 @@ from latentarena.arena.backup import Manifest, back_up, restore
 from latentarena.arena.evaluation import EVALUATE
 from latentarena.arena.objects import Objects
 from latentarena.arena.roster import read_roster
+from latentarena.arena.spreadsheet import csv_text
 from latentarena.arena.store import Database, Queue, Store, TeamDetails
 from latentarena.arena.web.logs import log_as_json
 from latentarena.arena.worker import PATIENCE, Worker
@@ -77,12 +78,9 @@ def add_teams(url: str, roster: Path) -> dict[str, str]:
     """Add the teams of a roster, a CSV of `team,member,email`; returns their tokens, which are nowhere else.
 
     Raises:
-        ConfigError: there is no such file, or one line on what is wrong with it.
+        ConfigError: there is no such file or site, or one line on what is wrong with it.
     """
-    try:
-        content = roster.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{roster} cannot be read as UTF-8 text: {error}") from None
+    content = csv_text(roster)
     with closing(_existing(url)) as database:
         store = Store(database)
         known = [team.name for team in store.teams()]

@@ -14,7 +14,7 @@ from latentarena.arena.contest import Contest
 from latentarena.arena.ranking import Figure, Placed, Row, rank
 from latentarena.errors import ConfigError
 
-__all__ = ["Ranked", "board_csv", "inert", "rank_table", "read_rows", "write_csv"]
+__all__ = ["Ranked", "board_csv", "csv_text", "inert", "rank_table", "read_rows", "write_csv"]
 
 LARGEST = 16 << 20  # bytes
 NAMES = ("team", "name", "entry", "model")  # the column that names a row: the first of these that is there
@@ -100,18 +100,26 @@ def _rows(path: Path, named: dict[str, tuple[int, dict[str, str]]], contest: Con
     return [Row(name, _figures(path, line, cells, contest)) for name, (line, cells) in named.items()]
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The header, and (line number, cells by column) of each row."""
+def csv_text(path: Path) -> str:
+    """What a CSV file holds.
+
+    Raises:
+        ConfigError: it cannot be read, is too large or not UTF-8; the message says what to do.
+    """
     try:
         if path.stat().st_size > LARGEST:
-            raise ConfigError(f"{path} is larger than {LARGEST >> 20} MiB: it is no board")
-        text = path.read_bytes().decode("utf-8-sig")
+            raise ConfigError(f"{path} is larger than {LARGEST >> 20} MiB: it is no table of a contest")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as CSV (UTF-8)") from None
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header, and (line number, cells by column) of each row."""
     try:
-        return _table(path, csv.reader(io.StringIO(text, newline=""), strict=True))
+        return _table(path, csv.reader(io.StringIO(csv_text(path), newline=""), strict=True))
     except csv.Error as error:
         raise ConfigError(f"{path} is not CSV: {error}") from None
 
