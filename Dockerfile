@@ -22,7 +22,7 @@ WORKDIR /data
 ENV LATENTARENA_CACHE=/data/cache \
     PYTHONUNBUFFERED=1
 EXPOSE 8000
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 ENTRYPOINT ["arena"]
 CMD ["serve", "open", "--host", "0.0.0.0"]

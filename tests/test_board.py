@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -402,6 +402,7 @@ def test_different_names_do_not_look_alike() -> None:
 
 
 @given(st.text(max_size=80))
+@example("0\u1680")
 @settings(max_examples=150, deadline=None)
 def test_names_are_cleaned_once_and_for_all_or_refused(text: str) -> None:
     assert plain_line(text).isprintable()

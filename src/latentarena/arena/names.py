@@ -20,8 +20,9 @@ HIDDEN = {
     "Zl",
     "Zp",
 }  # control, format (zero-width, bidi), surrogates, private, unassigned
-BLANK = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)}
-"""Letters and marks that show nothing: fillers, the empty Braille cell, variation selectors."""
+FILLERS = (0x034F, 0x115F, 0x1160, 0x1680, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)
+BLANK = {*FILLERS, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)}
+"""Letters and marks that show nothing: fillers, the space of Ogham, the empty Braille cell, variation selectors."""
 BLANKS = range(0xE0100, 0xE01F0)
 
 LIKE = {
@@ -71,7 +72,7 @@ def clean_name(text: str, what: str = "name", longest: int = LONGEST) -> str:
     marks = 0
     for letter in name:
         code = ord(letter)
-        if unicodedata.category(letter) in HIDDEN or code in BLANK or code in BLANKS:
+        if _hidden(letter):
             raise ConfigError(f"{what} holds the invisible or reordering character U+{code:04X}; leave it out")
         marks = marks + 1 if unicodedata.category(letter) in ("Mn", "Me") else 0
         if marks > MARKS:

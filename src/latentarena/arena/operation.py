@@ -12,11 +12,11 @@ from latentarena.arena.backup import Manifest, back_up, restore
 from latentarena.arena.evaluation import EVALUATE
 from latentarena.arena.objects import Objects
 from latentarena.arena.roster import read_roster
-from latentarena.arena.spreadsheet import csv_text
 from latentarena.arena.store import Database, Queue, Store, TeamDetails
 from latentarena.arena.web.logs import log_as_json
 from latentarena.arena.worker import PATIENCE, Worker
 from latentarena.errors import ConfigError, NotThere
+from latentarena.files import csv_text
 
 __all__ = ["add_teams", "bring_back", "new_token", "save", "teams", "work"]
 

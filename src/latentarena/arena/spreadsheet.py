@@ -13,10 +13,10 @@ from latentarena.arena.board import Board, Line
 from latentarena.arena.contest import Contest
 from latentarena.arena.ranking import Figure, Placed, Row, rank
 from latentarena.errors import ConfigError
+from latentarena.files import csv_text
 
-__all__ = ["Ranked", "board_csv", "csv_text", "inert", "rank_table", "read_rows", "write_csv"]
+__all__ = ["Ranked", "board_csv", "inert", "rank_table", "read_rows", "write_csv"]
 
-LARGEST = 16 << 20  # bytes
 NAMES = ("team", "name", "entry", "model")  # the column that names a row: the first of these that is there
 ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection), in both widths."""
@@ -98,22 +98,6 @@ def _named(path: Path, contest: Contest) -> tuple[list[str], dict[str, tuple[int
 
 def _rows(path: Path, named: dict[str, tuple[int, dict[str, str]]], contest: Contest) -> list[Row]:
     return [Row(name, _figures(path, line, cells, contest)) for name, (line, cells) in named.items()]
-
-
-def csv_text(path: Path) -> str:
-    """What a CSV file holds.
-
-    Raises:
-        ConfigError: it cannot be read, is too large or not UTF-8; the message says what to do.
-    """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ConfigError(f"{path} is larger than {LARGEST >> 20} MiB: it is no table of a contest")
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as CSV (UTF-8)") from None
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
