@@ -28,6 +28,9 @@ class Registry(Mapping[str, T]):
             raise ConfigError(f"{self.kind} {name!r} is unknown; choose from {', '.join(self._parts)}")
         return self._parts[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)
 

@@ -221,6 +221,7 @@ def _entry_parts(one: Evaluated, line: Line) -> dict[str, Any]:
         "card": card,
         "clean": CLEAN,
         "pictures": pictures_of(one.pictures),
+        "samples": SAMPLES,
         "report": f"{line.id}.report.html" if one.report is not None else "",
         "rows": rows_by_category(card) if card else {},
         "titles": CATEGORIES,

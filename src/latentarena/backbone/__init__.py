@@ -46,7 +46,7 @@ def _in_full(value: Any) -> Any:
     """A size's name as the keys that it stands for."""
     if not isinstance(value, str):
         return value
-    if value not in [*SIZES]:
+    if value not in SIZES:
         raise ValueError(f"choose from {', '.join(SIZES)}, or give a mapping with its kind")
     return SIZES[value].model_dump()
 

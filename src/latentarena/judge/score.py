@@ -154,15 +154,14 @@ def score(
     rounding = 0.0
     if subject.encode is not None:
         test = data.test.batch(slice(None))
-        exact = _exact(subject, test, "test images")
-        codes = _rounded(exact, subject.precision, "test images")
-        rounding = float((codes - exact).square().mean().sqrt() / exact.std(0).square().mean().sqrt().clamp(min=1e-30))
+        codes, exact = _latents(subject, test, "test images")
+        rounding = _lost(codes, exact)
         again = checked(subject.decode(codes), test.shape, "reconstructions")
         handed = judge_noise(samples, tuple(codes.shape[1:]), seeds[0], "prior")
         prior = checked(subject.decode(handed), generated.shape, "prior samples")
         found |= _reconstruction(again, test) | measure_seen(judge.look(prior), judge, draws(samples), "prior_")
         found |= _encoded(subject, codes, squared_errors(again, test), data)
-        latents = codes, _rounded(_exact(subject, generated, "samples"), subject.precision, "samples")
+        latents = codes, _latents(subject, generated, "samples")[0]
     return Findings(
         scores=scored(found, known.floors | _prior_floors(known.floors)),
         by_class=by_class,
@@ -209,32 +208,31 @@ def _guess(low: float, high: float) -> str:
     return "clamp them, or put a sigmoid at the end of the decoder"
 
 
-def _exact(subject: Subject, images: Tensor, what: str) -> Tensor:
-    """Latents as the model has them.
+def _latents(subject: Subject, images: Tensor, what: str) -> tuple[Tensor, Tensor]:
+    """Latents as they are judged, with no more in them than their declared precision holds, and as the model has them.
+
+    Whatever is decoded or measured comes by here.
 
     Raises:
-        ModelError: they are not finite.
+        ModelError: they are not finite, or too large for their precision.
     """
     assert subject.encode is not None
-    latents = subject.encode(images)
-    if len(latents) != len(images) or not bool(latents.isfinite().all()):
+    exact = subject.encode(images)
+    if len(exact) != len(images) or not bool(exact.isfinite().all()):
         raise ModelError(f"the model's latents of {what} are not {len(images)} finite vectors; it cannot be judged")
-    return latents
-
-
-def _rounded(exact: Tensor, precision: Precision, what: str) -> Tensor:
-    """Latents with no more in them than their precision holds: whatever is decoded or measured comes by here.
-
-    Raises:
-        ModelError: they are too large for it.
-    """
-    latents = quantised(exact, precision)
+    latents = quantised(exact, subject.precision)
     if not bool(latents.isfinite().all()):
         raise ModelError(
-            f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {precision} holds; "
+            f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {subject.precision} holds; "
             f"divide them by a constant, so that they are of a size around 1"
         )
-    return latents
+    return latents, exact
+
+
+def _lost(latents: Tensor, exact: Tensor) -> float:
+    """How far rounding moves latents, as a share of how far they spread."""
+    spread = exact.std(0).square().mean().sqrt().clamp(min=1e-30)
+    return float((latents - exact).square().mean().sqrt() / spread)
 
 
 def _reconstruction(again: Tensor, test: Tensor) -> dict[str, Estimate]:
@@ -257,7 +255,7 @@ def _encoded(subject: Subject, codes: Tensor, errors: Tensor, data: Dataset) -> 
     """What the latents of the test split are like, and whether the test split was trained on."""
     chosen = torch.randperm(len(data.train), generator=stream("probe"))[:TRAINED]
     train = data.train.batch(chosen)
-    train_codes = _rounded(_exact(subject, train, "train images"), subject.precision, "train images")
+    train_codes, _ = _latents(subject, train, "train images")
     train_errors = squared_errors(checked(subject.decode(train_codes), train.shape, "reconstructions"), train)
     right = probe(train_codes, data.train.labels[chosen], codes, data.test.labels)
     counted = {

@@ -214,9 +214,8 @@ SOLVERS: Registry[Callable[[torch.Generator], Solver]] = Registry(
     sde=lambda generator: euler_maruyama(generator=generator),
     consistency=consistency,
 )
-ETA: Registry[Callable[[float, torch.Generator], Solver]] = Registry(
-    "solver with eta", ddim=ddim, sde=euler_maruyama
-)  # those whose share of fresh noise can be chosen
+# those whose share of fresh noise can be chosen
+ETA: Registry[Callable[[float, torch.Generator], Solver]] = Registry("solver with eta", ddim=ddim, sde=euler_maruyama)
 STOCHASTIC = ("ddpm", "sde", "consistency")  # add fresh noise: consistency before the last step, the others in each
 ADAPTIVE = ("dopri5",)  # as many evaluations as it takes
 

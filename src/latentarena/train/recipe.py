@@ -102,7 +102,7 @@ class SamplingConfig(Config):
 
     @model_validator(mode="after")
     def _has_eta(self) -> SamplingConfig:
-        if self.eta is not None and self.solver not in tuple(ETA):
+        if self.eta is not None and self.solver not in ETA:
             choices = ", ".join(ETA)
             raise ValueError(f"eta = {self.eta:g}: {self.solver} has none; leave it out or choose from {choices}")
         return self
