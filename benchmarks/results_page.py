@@ -188,7 +188,9 @@ def chart(entries: Entries) -> bytes:
     for entry in entries.values():
         families.setdefault(family(entry), []).append(entry)
     figure = Figure(figsize=(9, 0.6 + 3.6 * math.ceil(len(families) / 2)), dpi=100, layout="constrained")
-    panels = figure.subplots(math.ceil(len(families) / 2) or 1, 2, sharex=True, sharey=True, squeeze=False).flat
+    panels = [*figure.subplots(math.ceil(len(families) / 2) or 1, 2, sharey=True, squeeze=False).flat]
+    for spare in panels[len(families) :]:
+        spare.set_axis_off()
     for panel, (title, members) in zip(panels, families.items(), strict=False):
         _panel(panel, title, [named for entry in members for named in entry.sweeps.items()])
     figure.supxlabel("steps", fontsize=10)

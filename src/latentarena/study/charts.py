@@ -54,7 +54,9 @@ def draw_radar(
     axes.fill(*around, color=LIGHT, alpha=0.35)
     axes.plot(*around, color=ACCENT, linewidth=2, marker="o", markersize=4, label=plain(name), zorder=3)
     for (other, points), color in zip(references.items(), OTHERS, strict=False):
-        axes.plot(*_around(angles, points), color=color, linewidth=1.2, linestyle="--", label=plain(other))
+        axes.plot(
+            *_around(angles, points), color=color, linewidth=1.2, linestyle="--", label=f"reference: {plain(other)}"
+        )
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
 
 
