@@ -122,9 +122,11 @@ def test_a_bundle_is_checked_against_a_contest_and_placed_on_its_board(
     assert (card.bundle, card.samples, card.timing) == (tiny_bundle.digest, FAST, None)
     found = predict(entry_of(card, contest, "check", "mine"), read_board(LEADERBOARD, contest), contest)
     assert found.standing is not None
-    assert found.standing.best.place < found.standing.worst.place
-    assert f"would stand {found.standing.best.place} to {found.standing.worst.place} of {found.entries} in" in said
-    assert f"Parameters {found.standing.worst.columns['total_params']}, Seconds a sample 1 to {found.entries}," in said
+    best, worst = found.standing.best, found.standing.worst
+    assert best.total < worst.total
+    places = " to ".join(map(str, sorted({best.place, worst.place})))  # may be one for all that the time can do
+    assert f"would stand {places} of {found.entries} in" in said
+    assert f"Parameters {worst.categories['total_params']}, Seconds a sample 1 to {found.entries}," in said
     assert "a first look: of 1,000 samples" in said
     assert "not measured here: time_per_sample;" in said
     assert re.search(rf"{found.costliest} costs most: ({found.lost} places?|no place yet); with the board's best", said)
