@@ -178,10 +178,9 @@ def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
     recipe, sampling = validate(Recipe, made.recipe, bundle.card.name), model.architecture.sampling
     real = judge.look(data.test.batch(slice(None)))
     card, findings = score_bundle(bundle, data, judge, timed=False)
-    sweeps = {}
-    for title, (variant, how) in variants(bundle.card.name, recipe, model, folder).items():
-        sweeps[title] = sweep(variant, judge, real, affordable(variant, how), how)
-    samples = next(iter(sweeps.values())).samples
+    compared = variants(bundle.card.name, recipe, model, folder)
+    samples = min(affordable(variant, how) for variant, how in compared.values())  # a distance depends on how many
+    sweeps = {title: sweep(variant, judge, real, samples, how) for title, (variant, how) in compared.items()}
     guide = guide_of(recipe.generator)
     scales = sorted({*SCALES, sampling.guidance}) if guide else []
     return Entry(

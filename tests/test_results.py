@@ -106,6 +106,13 @@ def test_training_that_was_disturbed_is_timed_at_its_full_speed(tmp_path: Path) 
     assert undisturbed(tmp_path, "autoencoder", 7.0) == 7.0
 
 
+def test_what_is_compared_is_of_as_many_samples() -> None:
+    """A Frechet distance falls with the number of samples, so that a ratio of two has to be of equally many."""
+    entries = read(Path(__file__).resolve().parents[1] / "docs" / "results.json")
+    assert entries
+    assert [name for name, entry in entries.items() if len({one.samples for one in entry.sweeps.values()}) != 1] == []
+
+
 def test_evaluations_are_counted(tiny_bundle: Bundle) -> None:
     sampling = tiny_bundle.model.architecture.sampling
     counted = {name: evaluations(tiny_bundle.model, sampling.but(name, 4)) for name in ("euler", "heun", "rk4")}
