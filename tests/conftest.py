@@ -78,12 +78,6 @@ LONGEST = (  # files that are begun first, so that no worker is left with one wh
 )
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: what waits for a lease, a timeout or another process leaves one idle."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `--dist loadfile --no-loadscope-reorder` a worker takes the next file of this order."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from latentarena import errors
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.landlock import version
 from latentarena.sandbox.resident import resident
@@ -51,6 +54,18 @@ def test_a_closed_box_says_so() -> None:
     with pytest.raises(SandboxError, match="closed") as caught:
         box.call("echo")
     assert caught.value.reason == "died"
+
+
+@BOXED
+def test_an_installation_below_tmp_is_as_safe_as_any() -> None:
+    """A box has a /tmp of its own, which must not cover the package and must not let it be changed."""
+    told = "from latentarena.sandbox import standing; print(standing().tier, len(standing().probes))"
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        shutil.copytree(Path(errors.__file__).parent, Path(folder, "latentarena"))
+        command = [sys.executable, "-c", told]
+        there = os.environ | {"PYTHONPATH": folder}
+        done = subprocess.run(command, capture_output=True, text=True, env=there, cwd=folder, check=False)
+    assert done.stdout.split() == [str(standing().tier), str(len(standing().probes))], done.stderr
 
 
 def test_a_tier_that_is_not_there_is_refused_with_the_reason() -> None:

@@ -38,13 +38,14 @@ def walls(user: int | None, scratch: int, readable: Mapping[str, Path], files: M
     inside = [*LIBRARIES, *shown(), *readable, *files]
     return [
         *_apart(user),
+        # first, so as not to cover an installation below it
+        *("--perms", "1777", "--size", str(scratch), "--tmpfs", "/tmp"),  # noqa: S108 - the box's own
         *_folders(inside),
         *_system(),
         *(word for inside, path in readable.items() for word in ("--ro-bind", str(path), inside)),
         *(word for inside, fd in files.items() for word in ("--perms", "0444", "--file", str(fd), inside)),
         *("--proc", "/proc", "--dev", "/dev"),
-        *("--perms", "1777", "--size", str(scratch), "--tmpfs", "/dev/shm"),  # noqa: S108 - the box's own
-        *("--perms", "1777", "--size", str(scratch), "--tmpfs", "/tmp"),  # noqa: S108
+        *("--perms", "1777", "--size", str(scratch), "--tmpfs", "/dev/shm"),  # noqa: S108
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--clearenv"),  # noqa: S108
     ]
 
