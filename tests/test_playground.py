@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import shutil
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.playground import Playground
 from latentarena.bundle import Bundle
 from latentarena.errors import ConfigError, StoreBusy, StoreError
+from latentarena.sandbox import standing
 from latentarena.study.pictures import grid
 from latentarena.study.playground import FRAMES, SHOWN, Studio
 from latentarena.study.uses import slerp
@@ -100,7 +100,7 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence(
         studio.answer(tiny_run / "bundle", asked)
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed: portable bundles are not drawn")
+@pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
 def test_a_portable_bundle_draws_in_boxes_what_its_native_form_draws(
     portable_folder: Path, brief_folder: Path, studio: Studio
 ) -> None:
