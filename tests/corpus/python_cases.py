@@ -106,7 +106,7 @@ WRITE = {
 TIDIED = """try:
     {}
 finally:
-    [os.remove(f'{{d}}/{{f}}') for d in ('/tmp', '/dev/shm') for f in os.listdir(d)]
+    [os.remove(x) for d in ('/tmp', '/dev/shm') for f in os.listdir(d) if os.path.isfile(x := f'{{d}}/{{f}}')]
 """
 FILL = {
     "one big file": ("open('/tmp/big', 'wb').write(bytes(64 << 20))", "EFBIG|ENOSPC"),
