@@ -15,6 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from boxes import BOXED
 from corpus.case import Case, cases
 from latentarena.bundle import PortableBundle, export_modules, load_boxed, load_guarded, load_portable
 from latentarena.bundle.boxed import LIMITS
@@ -27,7 +28,6 @@ from latentarena.study.evaluate import Step, Terms, evaluate
 from latentarena.study.scoring import score_bundle
 from latentarena.study.verify import differences, recompute
 
-BOXED = pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
 SHAPE, LATENT = (1, 28, 28), (5,)
 
 

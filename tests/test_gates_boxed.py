@@ -10,11 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from boxes import BOXED
 from corpus.case import cases
 from corpus.graph_cases import INPUTS, OUTPUT, GraphCase, floats, inside, node, then
 from latentarena.errors import SandboxError
 from latentarena.gates import check_graph
-from latentarena.sandbox import Box, Limits, standing
+from latentarena.sandbox import Box, Limits
 
 LIMITS = Limits(memory=400 << 20, seconds=20)
 TOLD = {
@@ -44,7 +45,7 @@ PARSED = [GraphCase(5, "eight million empty nodes", "memory", lambda: inside(b"\
 
 
 @cases([*RUN, *PARSED])
-@pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
+@BOXED
 def test_what_only_running_shows_is_stopped_by_the_box(case: GraphCase) -> None:
     content = case.make()
     if case in RUN:

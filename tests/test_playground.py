@@ -16,12 +16,12 @@ import pytest
 import torch
 from PIL import Image
 
+from boxes import BOXED
 from latentarena.arena.client import pack
 from latentarena.arena.objects import Objects
 from latentarena.arena.playground import Playground
 from latentarena.bundle import Bundle
 from latentarena.errors import ConfigError, StoreBusy, StoreError
-from latentarena.sandbox import standing
 from latentarena.study.pictures import grid
 from latentarena.study.playground import FRAMES, SHOWN, Studio
 from latentarena.study.uses import slerp
@@ -100,7 +100,7 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence(
         studio.answer(tiny_run / "bundle", asked)
 
 
-@pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
+@BOXED
 def test_a_portable_bundle_draws_in_boxes_what_its_native_form_draws(
     portable_folder: Path, brief_folder: Path, studio: Studio
 ) -> None:

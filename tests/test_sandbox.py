@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from boxes import BOXED
 from latentarena import errors
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.landlock import version
@@ -23,8 +24,6 @@ from latentarena.sandbox.resident import resident
 from latentarena.sandbox.room import Room
 from latentarena.sandbox.uids import UIDS
 from latentarena.sandbox.wire import Frame
-
-BOXED = pytest.mark.skipif(standing().tier < 1, reason=f"no sandbox here: {standing().reason}")
 
 
 @BOXED

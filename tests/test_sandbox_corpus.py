@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from boxes import BOXED
 from corpus.case import Case, cases
 from corpus.python_cases import ANSWERED, ENDED, STOPPED, Ended, Stopped
 from latentarena import errors
-from latentarena.sandbox import Box, Limits, SandboxError, standing
+from latentarena.sandbox import Box, Limits, SandboxError
 
-pytestmark = pytest.mark.skipif(standing().tier < 1, reason=f"boxes need tier 1: {standing().reason}")
+pytestmark = BOXED
 SMALL = Limits(memory=512 << 20, processes=32, seconds=10, scratch=8 << 20)
 SHORT = Limits(memory=512 << 20, processes=32, seconds=2, scratch=8 << 20)
 RUNS = 20
