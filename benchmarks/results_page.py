@@ -187,7 +187,7 @@ def chart(entries: Entries) -> bytes:
     families: dict[str, list[Entry]] = {}
     for entry in entries.values():
         families.setdefault(family(entry), []).append(entry)
-    figure = Figure(figsize=(9, 0.6 + 3.6 * math.ceil(len(families) / 2)), dpi=100, layout="constrained")
+    figure = Figure(figsize=(9, 0.6 + 4.4 * math.ceil(len(families) / 2)), dpi=100, layout="constrained")
     panels = [*figure.subplots(math.ceil(len(families) / 2) or 1, 2, sharey=True, squeeze=False).flat]
     for spare in panels[len(families) :]:
         spare.set_axis_off()
@@ -214,7 +214,7 @@ def _panel(axes: Axes, title: str, sweeps: Sequence[tuple[str, Sweep]]) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, loc="upper right")
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False)
 
 
 def strips(entries: Entries) -> bytes:
