@@ -26,6 +26,7 @@ from latentarena.judge.metrics import (
     radii,
     spread_of,
     spreads,
+    two_nearest,
     vendi_of,
 )
 from latentarena.judge.metrics.features import moments
@@ -206,16 +207,41 @@ def pictures(n: int, size: int = 28, key: str = "train") -> Tensor:
     return torch.randint(256, (n, 1, size, size), generator=stream(key), dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("size", [8, 28])
-def test_nearest_train_images_equal_sklearns(size: int) -> None:
-    train, images = pictures(300, size), pictures(40, size, "other").float() / 255
+def smooth_pictures(n: int, key: str) -> Tensor:
+    """Pictures of few degrees of freedom, which a projection tells nearly all of, uint8 (n, 1, 28, 28)."""
+    coarse = torch.rand(n, 1, 4, 4, generator=stream(key))
+    return (torch.nn.functional.interpolate(coarse, (28, 28), mode="bilinear") * 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize("kind", ["small", "random", "smooth", "off the data"])
+def test_nearest_train_images_equal_sklearns(kind: str) -> None:
+    size = 8 if kind == "small" else 28
+    drawn = smooth_pictures if kind in ("smooth", "off the data") else lambda n, key: pictures(n, size, key)
+    train, images = drawn(700, "train"), drawn(40, "other").float() / 255
+    images = pictures(40, size, "far").float() / 255 if kind == "off the data" else images
     tree = sklearn.neighbors.NearestNeighbors(n_neighbors=2, algorithm="brute").fit(train.flatten(1).numpy() / 255.0)
     distance, index = tree.kneighbors(images.flatten(1).double().numpy())
     found = nearest(images, train)
-    if size == 8:  # small pictures are compared in full
-        assert found.index.tolist() == index[:, 0].tolist()
-        assert found.second.tolist() == pytest.approx(distance[:, 1].tolist(), rel=1e-6)
-    assert np.median(found.first.numpy() / distance[:, 0]) < 1.03
+    assert found.index.tolist() == index[:, 0].tolist()
+    assert found.first.tolist() == pytest.approx(distance[:, 0].tolist(), rel=1e-6)
+    assert found.second.tolist() == pytest.approx(distance[:, 1].tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [3, 40, 1300])
+def test_nearest_others_of_the_same_rows_equal_brute_force(n: int) -> None:
+    rows = normal(n, 6).float()
+    apart = torch.cdist(rows.double(), rows.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    two = apart.fill_diagonal_(torch.inf).topk(2, largest=False)
+    index, first, second = two_nearest(rows, rows, but_itself=True)
+    assert index.tolist() == two.indices[:, 0].tolist()
+    torch.testing.assert_close(torch.stack([first, second], 1), two.values)
+
+
+def test_a_row_that_is_there_twice_has_itself_for_a_neighbour() -> None:
+    rows = torch.cat([normal(5, 6), normal(5, 6)]).float()
+    index, first, _ = two_nearest(rows, rows, but_itself=True)
+    assert index.tolist() == [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]
+    assert first.tolist() == [0.0] * 10
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])

@@ -34,7 +34,7 @@ from latentarena.judge.metrics.features import (
     vendi_of,
 )
 from latentarena.judge.metrics.latents import gaussian_gap_of, probe
-from latentarena.judge.metrics.neighbours import Neighbours, nearest
+from latentarena.judge.metrics.neighbours import Neighbours, nearest, two_nearest
 from latentarena.judge.metrics.pictures import (
     absolute_errors,
     edge_energies,
@@ -83,6 +83,7 @@ __all__ = [
     "squared_errors",
     "ssim",
     "ssims",
+    "two_nearest",
     "vendi_of",
     "wilson",
 ]

@@ -1,19 +1,22 @@
-"""How near images come to the train split: whether a model draws or copies."""
+"""How near images come to those of a split: whether a model draws or copies. The search is exact."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
-__all__ = ["Neighbours", "nearest"]
+__all__ = ["Neighbours", "nearest", "two_nearest"]
 
 CHUNK = 500  # images at a time
-LARGEST = 256  # numbers of a picture that the candidates are looked for in
-CANDIDATES = 8
+PAIRS = 4096  # of images whose distance is taken at a time
+DIRECTIONS, LEARNED_FROM = 192, 1000  # of the search's projection, and images that it is fitted to
+PARTS, CANDIDATES = 240, 8  # of the others whose best are looked at first, and how many of these are measured
+MANY = 100  # of candidates of an image, above which a closer bound costs less
+ROUNDING = 1e-5  # of squared lengths, for what float32 loses in a bound
 COPIED = 1 / 3
 
 
@@ -37,33 +40,127 @@ class Neighbours:
 def nearest(images: Tensor, train: Tensor) -> Neighbours:
     """Look for the nearest train images by their pixels.
 
-    Eight candidates are found on pictures that are averaged down to 16 x 16 or so, then compared pixel by pixel.
-
     Args:
         images: float (N, C, H, W) in [0, 1].
         train: uint8 (M, C, H, W), M > 1.
     """
-    numbers = images[0].numel()
-    cell = max(1, math.ceil(math.sqrt(numbers / LARGEST)))
-    small = torch.cat([_small(chunk.float() / 255, cell) for chunk in torch.split(train, CHUNK)])
-    lengths = small.square().sum(1)
-    found = []
-    for chunk in torch.split(images.float(), CHUNK):
-        # squared distances but for what is the same in a row
-        distances = torch.addmm(lengths, _small(chunk, cell), small.T, alpha=-2)  # (chunk, M)
-        who = distances.topk(min(CANDIDATES, len(train)), largest=False).indices
-        found.append(_nearest(chunk, train, who))
+    index, first, second = two_nearest(images, train)
+    copies = (first <= COPIED * second) | (first <= math.sqrt(images[0].numel()) / 255)
+    return Neighbours(index, first, second, copies)
+
+
+def two_nearest(rows: Tensor, others: Tensor, but_itself: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """The nearest of M vectors to each of N, and the distances to it and to the next one; exact.
+
+    Distances are bounded from below in a projection to the others' principal directions, which all pairs are compared
+    in; only those that the bound does not rule out are compared in full.
+
+    Args:
+        rows: (N, ...), uint8 counts as 0 to 255 over 255.
+        others: (M, ...), M > 1, or M > 2 for `but_itself`.
+        but_itself: the rows are the others, and none is its own neighbour.
+
+    Returns:
+        int64 (N,) and float64 (N,) twice.
+    """
+    bound, found = _Bound(others), []
+    for start in range(0, len(rows), CHUNK):
+        chunk = _numbers(rows[start : start + CHUNK])
+        own = torch.arange(start, start + len(chunk))[:, None] if but_itself else None
+        found.append(_two_nearest(chunk, others, bound, own))
     index, first, second = (torch.cat(column) for column in zip(*found, strict=True))
-    return Neighbours(index, first, second, (first <= COPIED * second) | (first <= math.sqrt(numbers) / 255))
+    return index, first, second
 
 
-def _small(images: Tensor, cell: int) -> Tensor:
-    """(n, C, H, W) -> (n, fewer)"""
-    return avg_pool2d(images, cell, ceil_mode=True).flatten(1)
+def _numbers(rows: Tensor) -> Tensor:
+    """float32 (n, D)"""
+    return (rows.float() / 255 if rows.dtype == torch.uint8 else rows.float()).flatten(1)
 
 
-def _nearest(images: Tensor, train: Tensor, who: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The nearest of the candidates `who` (n, few), its distance and the next one's, (n,) each."""
-    apart = (train[who].flatten(2).double() / 255 - images.flatten(1)[:, None]).square().sum(2).sqrt()
-    near, order = apart.topk(2, largest=False)
-    return who.gather(1, order)[:, 0], near[:, 0], near[:, 1]
+class _Bound:
+    """Squared distances from vectors to M others, or a little less.
+
+    An orthonormal projection shortens distances. What it leaves of two vectors differs by no less than the lengths of
+    what it leaves of them, so these lengths are one more coordinate.
+    """
+
+    def __init__(self, others: Tensor) -> None:
+        some = _numbers(others[:: max(1, len(others) // LEARNED_FROM)][:LEARNED_FROM])
+        self.mean, self.others = some.mean(0), others
+        centred = (some - self.mean).double()
+        wanted = min(DIRECTIONS, *centred.shape)
+        _, vectors = torch.linalg.eigh(centred @ centred.T)  # of as many rows as there are images, not pixels
+        self.directions = torch.linalg.qr(centred.T @ vectors[:, -wanted:]).Q.float()  # (D, wanted)
+        parts = [self._projected(_numbers(chunk)) for chunk in torch.split(others, CHUNK)]
+        self.projected = torch.cat(parts)  # (M, wanted + 1)
+
+    def _projected(self, rows: Tensor) -> Tensor:
+        centred = rows - self.mean
+        inside = centred @ self.directions
+        left = (centred - inside @ self.directions.T).square().sum(1, keepdim=True).sqrt()
+        return torch.cat([inside, left], 1)
+
+    def squares(self, rows: Tensor) -> Iterator[Tensor]:
+        """Bounds for rows (n, D), (n, M): first those of the projection, then by all numbers, within rounding."""
+        yield _squares_less_rounding(self._projected(rows), self.projected)
+        pieces = torch.split(self.others, CHUNK)
+        yield torch.cat([_squares_less_rounding(rows - self.mean, _numbers(piece) - self.mean) for piece in pieces], 1)
+
+
+def _squares_less_rounding(x: Tensor, y: Tensor) -> Tensor:
+    """Squared distances (n, D), (m, D) -> (n, m) less what float32 may have added."""
+    own, lengths = x.square().sum(1, keepdim=True), y.square().sum(1)
+    return torch.addmm(lengths, x, y.T, alpha=-2).add_(own - ROUNDING * (own + lengths.max()))
+
+
+def _two_nearest(rows: Tensor, others: Tensor, bound: _Bound, own: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """For one chunk; `own` (n, 1) are the rows' own numbers among the others, if they are to be left out."""
+    for bounds in bound.squares(rows):
+        if own is not None:
+            bounds.scatter_(1, own, math.inf)
+        smallest, few = _smallest(bounds)
+        pairs = torch.stack([torch.arange(len(rows)).repeat_interleave(few.shape[1]), few.flatten()], 1)
+        reached = _squares(rows, others, pairs).view(few.shape)
+        if own is not None:
+            reached = reached.masked_fill(few == own, math.inf)
+        pairs = _within(bounds, smallest, reached.topk(2, largest=False).values[:, 1:])
+        if len(pairs) <= MANY * len(rows):
+            break
+    squares = _squares(rows, others, pairs)
+    order = squares.argsort(stable=True)
+    order = order[pairs[order, 0].argsort(stable=True)]  # by row, nearest first
+    first = torch.searchsorted(pairs[order, 0].contiguous(), torch.arange(len(rows)))
+    return pairs[order[first], 1], squares[order[first]].sqrt(), squares[order[first + 1]].sqrt()
+
+
+def _smallest(bounds: Tensor) -> tuple[Tensor, Tensor]:
+    """The smallest bound (n, M) of each part of a row, (n, parts), and the columns of a few of these, (n, few)."""
+    width = math.ceil(bounds.shape[1] / PARTS)
+    found = [part.min(1) for part in torch.split(bounds, width, 1)]
+    columns = torch.stack([part.indices + i * width for i, part in enumerate(found)], 1)
+    values = torch.stack([part.values for part in found], 1)
+    return values, columns.gather(1, values.topk(min(CANDIDATES, values.shape[1]), largest=False).indices)
+
+
+def _within(bounds: Tensor, smallest: Tensor, limits: Tensor) -> Tensor:
+    """Row and column (P, 2) of the bounds (n, M) that are at most their row's limit (n, 1); see `_smallest`."""
+    width = math.ceil(bounds.shape[1] / PARTS)
+    rows, parts = (smallest <= limits).nonzero(as_tuple=True)
+    columns = parts[:, None] * width + torch.arange(width)  # (parts, width)
+    inside = columns < bounds.shape[1]
+    columns = columns.clamp(max=bounds.shape[1] - 1)
+    found = inside & (bounds[rows[:, None], columns] <= limits[rows])
+    return torch.stack([rows[:, None].expand_as(columns)[found], columns[found]], 1)
+
+
+def _squares(rows: Tensor, others: Tensor, pairs: Tensor) -> Tensor:
+    """Squared distances of pairs (P, 2) of a row's number and another's, float64 (P,)."""
+    parts = []
+    for some in torch.split(pairs, PAIRS):
+        parts.append((_exact(others[some[:, 1]]) - rows[some[:, 0]].double()).square().sum(1))
+    return torch.cat(parts)
+
+
+def _exact(rows: Tensor) -> Tensor:
+    """float64 (n, D)"""
+    return (rows.double() / 255 if rows.dtype == torch.uint8 else rows.double()).flatten(1)
