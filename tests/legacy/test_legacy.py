@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
@@ -21,7 +23,7 @@ from latentarena.arena.store import Outcome
 from latentarena.bundle.legacy import LegacyBundle, LegacyModel, load_legacy, read_submission
 from latentarena.bundle.legacy_import import import_legacy
 from latentarena.bundle.portable import load_portable
-from latentarena.errors import BundleError, GateError
+from latentarena.errors import BundleError, GateError, SandboxError
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import COLUMNS
 from latentarena.judge.classifier import Judge
@@ -237,6 +239,36 @@ def test_an_import_gives_the_same_images_for_the_same_noise(tmp_path: Path) -> N
     made, noise = load_portable(tmp_path / "out").model, torch.randn(9, 3, generator=torch.Generator().manual_seed(8))
     torch.testing.assert_close(made.generate(noise), flown(noise, 3), atol=1e-4, rtol=0)
     torch.testing.assert_close(made.decode(noise), decoded(noise), atol=1e-4, rtol=0)
+
+
+ESCAPE = """
+import pathlib, sys
+class Fake:
+    def __init__(self, name): self.name = name
+    def read_bytes(self): return b"written by code in the box"
+original = pathlib.Path.iterdir
+def iterdir(self):
+    yield from original(self)
+    if "submission_2025" in sys._getframe(1).f_code.co_filename:
+        yield from map(Fake, NAMES)
+pathlib.Path.iterdir = iterdir
+"""
+
+
+@boxed
+def test_an_import_writes_no_file_that_the_box_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code in the box adds files to those that were traced; their names are paths of this machine."""
+    monkeypatch.chdir(tmp_path)
+    absolute = Path(tempfile.gettempdir(), f"escaped-{os.getpid()}.txt")  # short: a name on the wire has 64 characters
+    names = [str(absolute), "../../relative.py", "beside.txt"]
+    source = SOURCE.replace("n_steps=100", "n_steps=1") + ESCAPE.replace("NAMES", repr(names))
+    path = submission(tmp_path / "in", source)
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(SandboxError, match="gave other files than") as caught:
+        import_legacy(path, tmp_path / "deep" / "er" / "out")
+    assert caught.value.reason == "nonsense"
+    assert set(tmp_path.rglob("*")) == before
+    assert not absolute.exists()
 
 
 NOISE = "z0 = torch.randn([n_samples, self.latent_dim]).to(self.device)"

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from latentarena.bundle.boxed import boxed_of
 from latentarena.bundle.export import refuse_strangers
 from latentarena.bundle.legacy import LEAST, LIMITS, PROGRAM, LegacyBundle, load_legacy
-from latentarena.bundle.portable import PortableCard
+from latentarena.bundle.portable import GRAPHS, PortableCard
+from latentarena.bundle.reading import CARD
 from latentarena.errors import BundleError
 from latentarena.files import make_folder, write_atomically
 from latentarena.gates import Files
 from latentarena.randomness import stream
 from latentarena.sandbox import Box, SandboxError
+from latentarena.sandbox.wire import Array
 
 __all__ = ["import_legacy"]
 
+PORTABLE = tuple(f"{graph}.onnx" for graph in GRAPHS)
 TRACER = "latentarena.bundle.legacy_trace"
 SECONDS = 1500.0  # for unrolling all steps of a sampler
 ROWS = 5
@@ -47,7 +52,7 @@ def import_legacy(path: Path, folder: Path, dataset: str = "mnist") -> PortableC
             _compare("encode", made.model.encode(images), latents)
             _compare("decode", made.model.decode(latents), bundle.model.decode(latents))
     make_folder(folder)
-    for name in sorted(files, key=lambda name: name.endswith(".json")):  # the card never speaks of files not there
+    for name in (*PORTABLE, CARD):  # names of our own; the card last, so that it never speaks of files not there
         write_atomically(folder / name, files[name])
     return made.card
 
@@ -64,7 +69,19 @@ def _traced(bundle: LegacyBundle) -> Files:
     except SandboxError as error:
         text = str(error).removeprefix(f"{PROGRAM}: ")
         raise SandboxError(error.reason, f"{bundle.card.name} cannot be imported: {text}", error.log) from None
-    return {name: array.tobytes() for name, array in arrays.items()}
+    return _portable_files(arrays)
+
+
+def _portable_files(arrays: Mapping[str, Array]) -> Files:
+    """The bytes of the four files of a portable bundle, under their own names.
+
+    Raises:
+        SandboxError: the box answered other names, which may be paths of this machine, or anything but bytes.
+    """
+    if set(arrays) != {CARD, *PORTABLE} or any(array.dtype != np.uint8 or array.ndim != 1 for array in arrays.values()):
+        wanted = ", ".join([CARD, *PORTABLE])
+        raise SandboxError("nonsense", f"the submission's box gave other files than {wanted}; nothing is kept")
+    return {name: arrays[name].tobytes() for name in (*PORTABLE, CARD)}
 
 
 def _compare(graph: str, found: torch.Tensor, expected: torch.Tensor) -> None:
