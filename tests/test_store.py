@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from latentarena.arena.contest import Quotas
 from latentarena.arena.store import DEATHS, Database, Outcome, Queue, Refusal, Rejudging, Store
-from latentarena.arena.store.models import Base
+from latentarena.arena.store.models import Base, TokenRow
 from latentarena.errors import ConfigError, NotThere, QuotaReached
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -70,6 +72,43 @@ def test_a_token_is_its_teams_until_it_is_revoked(store: Store) -> None:
     assert store.identify(session, NOW) is None
 
 
+def test_a_session_ends_with_its_token_and_opens_no_other(store: Store) -> None:
+    team = team_of(store, "Alpha")
+    token = store.new_token(team, "", "tests", NOW, NOW + HOUR)
+    now, session = NOW, store.open_session(token, NOW, 12 * HOUR)
+    assert session is not None
+    while now < NOW + 2 * HOUR:  # two sessions that renew each other would never end
+        assert store.open_session(session, now, 12 * HOUR) is None
+        now += 20 * MINUTE
+    assert store.identify(session, NOW + HOUR) is None
+
+
+def test_a_session_that_descends_from_a_session_is_no_better_than_its_root(store: Store) -> None:
+    """As they stand in a database of an earlier version."""
+    team = team_of(store, "Alpha")
+    token = store.new_token(team, "", "tests", NOW, NOW + HOUR)
+    last = store.open_session(token, NOW, MINUTE)
+    with store.database.writing() as session:
+        for i in range(5):
+            row = TokenRow(role="team", team=team, label="", created=NOW, expires=NOW + 99 * HOUR, revoked=False)
+            row.digest, row.parent = (
+                hashlib.sha256(f"old {i}".encode()).hexdigest(),
+                hashlib.sha256((f"old {i - 1}" if i else str(last)).encode()).hexdigest(),
+            )
+            session.add(row)
+            session.flush()
+    assert store.identify("old 4", NOW + 2 * MINUTE) is None
+
+
+def test_organisers_tokens_are_revoked_together(store: Store) -> None:
+    token = store.new_token(None, "organiser", "tests", NOW)
+    session = store.open_session(token, NOW, HOUR)
+    assert session is not None
+    assert store.revoke_tokens(None, "tests", NOW) == 2
+    assert store.identify(token, NOW) is store.identify(session, NOW) is None
+    assert not store.has_organiser()
+
+
 def test_secrets_are_not_in_the_database(store: Store) -> None:
     token = store.add_teams([("Alpha", [])], "tests", NOW)["Alpha"]
     with store.database.reading() as session:
@@ -103,6 +142,31 @@ def test_quotas_count_a_day_and_the_whole(store: Store) -> None:
     store.submit(team, "c" * 64, 9, "official", quotas, tomorrow)
     with pytest.raises(QuotaReached, match="3 bundles"):
         store.submit(team, "d" * 64, 9, "official", quotas, tomorrow + timedelta(days=9))
+
+
+def test_what_is_told_of_a_quota_is_what_is_refused_by(store: Store) -> None:
+    """Beyond any length at which a list is cut off, too."""
+    team, many = team_of(store, "One"), 251
+    for i in range(many):
+        store.submit(team, f"{i:064x}", 9, "official", FREE, NOW + i * MINUTE)
+    after = NOW + many * MINUTE
+    assert store.left(team, FREE, after) is None
+    assert store.left(team, Quotas(total=300), after) == 300 - many
+    assert store.left(team, Quotas(total=300, per_day=many + 1), after) == 1
+    assert store.left(team, Quotas(total=many), after) == 0
+    with pytest.raises(QuotaReached):
+        store.refuse_over_quota(team, Quotas(total=many), after)
+    store.refuse_over_quota(team, Quotas(total=many + 1), after)
+
+
+def test_what_is_over_the_quota_is_never_put_into_the_object_store(store: Store) -> None:
+    team, put = team_of(store, "One"), []
+    for letter in "ab":
+        with suppress(QuotaReached):
+            store.submit(
+                team, letter * 64, 9, "official", Quotas(total=1), NOW, keep=lambda one=letter: put.append(one)
+            )
+    assert put == ["a"]
 
 
 def test_another_teams_submission_is_not_there(store: Store) -> None:

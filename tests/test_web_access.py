@@ -89,18 +89,46 @@ def test_other_methods_are_refused(site: Site, method: str) -> None:
         assert client.request(method, "/").status_code == 405
 
 
-def test_wrong_tokens_are_refused_and_then_counted(tmp_path: Any) -> None:
-    """Row 31; on a site of its own, for the address is locked out for a while."""
+def test_wrong_tokens_are_counted_and_lock_nobody_else_out(tmp_path: Any) -> None:
+    """Row 31: who guesses is told to wait; whoever shares the address, with a right token or none, is not."""
     with running(tmp_path) as site, httpx.Client(base_url=f"{site.url}/api/v1") as client:
-        statuses = [
-            client.get("/submissions", headers={"Authorization": f"Bearer {i:064x}"}).status_code for i in range(14)
-        ]
+        token = site.add_teams("Neighbours")["Neighbours"]
+
+        def asked(secret: str, path: str = "/submissions") -> httpx.Response:
+            return client.get(path, headers={"Authorization": f"Bearer {secret}"})
+
+        statuses = [asked(f"{i:064x}").status_code for i in range(14)]
+        assert statuses == [401] * 10 + [429] * 4
+        assert int(asked("0" * 64).headers["Retry-After"]) > 0
+        assert asked("mistyped").status_code == 401  # by somebody else there
+        statuses = [asked(f"{i + 100_000}").status_code for i in range(200)]
         assert statuses[0] == 401
-        assert statuses[-1] == 429
-        late = client.get("/submissions", headers={"Authorization": f"Bearer {site.organiser}"})
-        assert late.status_code == 429
-        assert int(late.headers["Retry-After"]) > 0
+        assert statuses[-1] == 429  # of many prefixes
+        for path in ("/submissions", "/board", "/me"):
+            assert asked(token, path).status_code == 200
         assert client.get("/board").status_code == 200
+        assert site.browser(token).get("/team").status_code == 200
+        page = httpx.get(f"{site.url}/", headers={"Cookie": "arena_session=of-last-week"})
+        assert page.status_code == 200
+
+
+def test_a_page_with_a_stale_session_is_a_visitor_s(site: Site) -> None:
+    """However many browsers of one address come back the next morning."""
+    for i in range(30):
+        stale = {"Cookie": f"arena_session=expired-{i}"}
+        assert httpx.get(f"{site.url}/", headers=stale).status_code == 200
+        assert httpx.get(f"{site.url}/team", headers=stale).status_code == 401
+
+
+def test_a_session_opens_no_other_and_a_token_is_no_session(site: Site, tokens: dict[str, str]) -> None:
+    browser = site.browser(tokens["Blue Herons"])
+    session = browser.http.cookies["arena_session"]
+    other = site.browser()
+    assert other.send("/login", "/login", token=session).status_code == 401
+    with site.api(session) as api:
+        assert api.get("/submissions").status_code == 401
+    as_cookie = {"Cookie": f"arena_session={tokens['Blue Herons']}"}
+    assert httpx.get(f"{site.url}/team", headers=as_cookie).status_code == 401
 
 
 def test_expired_and_revoked_tokens_are_nobody_s(site: Site) -> None:

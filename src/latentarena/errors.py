@@ -15,7 +15,8 @@ ArenaError              anything this package refuses or gives up on
 │   ├── StoreBusy       it does not answer in time; the same request may succeed later
 │   ├── StorageFull     there is no room left; what was there is kept
 │   ├── NotThere        no such team, submission or object
-│   └── QuotaReached    a team has handed in as much as it may
+│   ├── QuotaReached    a team has handed in as much as it may
+│   └── OutOfTime       the contest is not open yet, or has closed
 └── OutputError         a file that cannot be written
 """
 
@@ -33,6 +34,7 @@ __all__ = [
     "JudgeError",
     "ModelError",
     "NotThere",
+    "OutOfTime",
     "OutputError",
     "QuotaReached",
     "SandboxError",
@@ -121,6 +123,10 @@ class NotThere(StoreError):  # noqa: N818 - it says what is the case
 
 class QuotaReached(StoreError):  # noqa: N818 - it says what is the case
     """A team has handed in as much as it may."""
+
+
+class OutOfTime(StoreError):  # noqa: N818 - it says what is the case
+    """The contest is not open yet, or has closed."""
 
 
 class ModelError(JudgeError):

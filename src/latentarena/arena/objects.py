@@ -149,21 +149,30 @@ class Incoming:
         """Hash of what was written so far."""
         return self._sha.hexdigest()
 
+    def settle(self) -> str:
+        """Put the content on disk, whole but under no hash yet; returns the hash.
+
+        Raises:
+            StorageFull, StoreError: nothing is kept.
+        """
+        with _explained("write"):
+            if self._objects.local and not self._file.closed:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            self._file.close()
+        return self.digest
+
     def keep(self) -> str:
         """Put the content under its hash, on disk when this returns.
 
         Raises:
             StorageFull, StoreError: nothing is kept.
         """
-        where = self._objects.path(self.digest)
+        where = self._objects.path(self.settle())
         with _explained("write"):
             if not self._objects.local:
-                self._file.close()
                 self._objects.files.mv(self._part, where)
             else:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
                 folder = Path(where).parent
                 if not folder.is_dir():
                     folder.mkdir(exist_ok=True)

@@ -44,12 +44,13 @@ class TeamDetails:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a secret belongs to; `token` is its hash."""
+    """Who a secret belongs to; `token` is its hash, and `session` says that it was opened by a token."""
 
     role: Role
     team: Team | None
     token: str
     label: str
+    session: bool = False
 
 
 @dataclass(frozen=True)

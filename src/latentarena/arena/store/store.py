@@ -6,11 +6,11 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -141,15 +141,16 @@ class Store:
             note(session, now, actor, "new token", label)
         return token
 
-    def revoke_tokens(self, team: str, actor: str, now: datetime) -> int:
-        """End all tokens and sessions of a team; returns how many.
+    def revoke_tokens(self, team: str | None, actor: str, now: datetime) -> int:
+        """End all tokens and sessions of a team, or of all organisers (None); returns how many.
 
         Raises:
             NotThere: no such team.
         """
         with self.database.writing() as session:
-            name = _team(session, team).name
-            query = update(TokenRow).where(TokenRow.team == team, TokenRow.revoked.is_(False)).values(revoked=True)
+            name = "organisers" if team is None else _team(session, team).name
+            whose = TokenRow.role == "organiser" if team is None else TokenRow.team == team
+            query = update(TokenRow).where(whose, TokenRow.revoked.is_(False)).values(revoked=True)
             ended = cast(Any, session.execute(query)).rowcount
             note(session, now, actor, "revoke tokens", name, str(ended))
         return int(ended)
@@ -174,13 +175,20 @@ class Store:
             return _identity(session, secret, now)
 
     def open_session(self, secret: str, now: datetime, lasts: timedelta) -> str | None:
-        """A session for a browser, opened by a token; None if the token is nobody's. It ends with its token."""
+        """A session for a browser, opened by a token, with which it ends; None if the token is nobody's.
+
+        A session opens none: else two that renew each other would outlive their token. Sessions that are over are
+        forgotten here.
+        """
         with self.database.writing() as session:
             found = _identity(session, secret, now)
-            if found is None:
+            if found is None or found.session:
                 return None
+            session.execute(delete(TokenRow).where(TokenRow.parent.is_not(None), TokenRow.expires <= now))
+            root = session.get_one(TokenRow, found.token)
+            ends = now + lasts if root.expires is None else min(now + lasts, root.expires)
             team = found.team.id if found.team else None
-            return _new_token(session, found.role, team, found.label, now, now + lasts, parent=found.token)
+            return _new_token(session, found.role, team, found.label, now, ends, parent=found.token)
 
     def close_session(self, secret: str) -> None:
         """End a session; a token goes on."""
@@ -192,14 +200,23 @@ class Store:
     # submissions
 
     def submit(
-        self, team: str, digest: str, size: int, judge: str, quotas: Quotas, now: datetime
+        self,
+        team: str,
+        digest: str,
+        size: int,
+        judge: str,
+        quotas: Quotas,
+        now: datetime,
+        keep: Callable[[], object] | None = None,
     ) -> tuple[Submission, bool]:
-        """Note a bundle whose bytes are in the object store already, and queue its evaluation.
+        """Note a bundle that has arrived whole, and queue its evaluation.
 
         Args:
             team: id; digest, size: of the bytes.
             judge: the contest file's, in whose place an organiser may have adopted another.
             now: when it was received, which is what counts for deadlines.
+            keep: puts the bytes into the object store, unless they are there already; called once nothing stands
+                against the submission, and before it is noted for good.
 
         Returns:
             The submission, and whether it is new: the same bytes from the same team are the same submission.
@@ -215,6 +232,9 @@ class Store:
             if row is not None:
                 return submission_of(row, owner), False
             _refuse_over_quota(session, team, quotas, now)
+            if keep is not None:
+                _alone_with_object(session, digest)
+                keep()
             row = SubmissionRow(id=new_id(), team=team, received=now, digest=digest, size=size, state="queued")
             row.name = row.form = row.reason = row.sentence = row.log = ""
             row.public = row.chosen = False
@@ -223,6 +243,11 @@ class Store:
             contest = latest_contest(session)
             session.add(new_job(row.id, (contest.judge if contest else None) or judge, now))
             return submission_of(row, owner), True
+
+    def left(self, team: str, quotas: Quotas, now: datetime) -> int | None:
+        """How many more bundles a team may hand in now; None where there is no limit."""
+        with self.database.reading() as session:
+            return min((left for _, left in _left(session, team, quotas, now)), default=None)
 
     def refuse_over_quota(self, team: str, quotas: Quotas, now: datetime) -> None:
         """Raise QuotaReached where a team may hand in nothing now, so that no upload is begun in vain."""
@@ -420,14 +445,16 @@ def _new_token(
 
 
 def _identity(session: Session, secret: str, now: datetime) -> Identity | None:
-    row = session.get(TokenRow, _hash(secret))
-    for one in (row, None if row is None or row.parent is None else session.get(TokenRow, row.parent)):
-        if one is not None and (one.revoked or (one.expires is not None and one.expires <= now)):
+    row = one = session.get(TokenRow, _hash(secret))
+    while one is not None:  # a secret lives no longer than any that it descends from
+        if one.revoked or (one.expires is not None and one.expires <= now):
             return None
+        one = session.get(TokenRow, one.parent) if one.parent else None
     if row is None:
         return None
     team = session.get(TeamRow, row.team) if row.team else None
-    return Identity(cast(Role, row.role), Team(team.id, team.name) if team else None, row.digest, row.label)
+    owner = Team(team.id, team.name) if team else None
+    return Identity(cast(Role, row.role), owner, row.digest, row.label, session=row.parent is not None)
 
 
 def _team(session: Session, id_: str, alone: bool = False) -> TeamRow:
@@ -478,11 +505,27 @@ def _ahead(session: Session, row: SubmissionRow) -> int | None:
     return session.scalar(select(func.count()).where(JobRow.state == "queued", JobRow.created < own)) or 0
 
 
-def _refuse_over_quota(session: Session, team: str, quotas: Quotas, now: datetime) -> None:
+def _left(session: Session, team: str, quotas: Quotas, now: datetime) -> list[tuple[str, int]]:
+    """What each quota of the contest leaves a team, with what is to be said where that is nothing."""
     of_team = select(func.count()).where(SubmissionRow.team == team)
-    if quotas.total is not None and (session.scalar(of_team) or 0) >= quotas.total:
-        raise QuotaReached(f"the team has handed in its {quotas.total} bundles; the contest allows no more")
-    if quotas.per_day is not None and (session.scalar(of_team.where(SubmissionRow.received > now - DAY)) or 0) >= (
-        quotas.per_day
-    ):
-        raise QuotaReached(f"the team has handed in its {quotas.per_day} bundles of these 24 hours; try again later")
+    found = []
+    if quotas.total is not None:
+        said = f"the team has handed in its {quotas.total} bundles; the contest allows no more"
+        found.append((said, max(0, quotas.total - (session.scalar(of_team) or 0))))
+    if quotas.per_day is not None:
+        said = f"the team has handed in its {quotas.per_day} bundles of these 24 hours; try again later"
+        today = session.scalar(of_team.where(SubmissionRow.received > now - DAY)) or 0
+        found.append((said, max(0, quotas.per_day - today)))
+    return found
+
+
+def _refuse_over_quota(session: Session, team: str, quotas: Quotas, now: datetime) -> None:
+    for said, left in _left(session, team, quotas, now):
+        if left == 0:
+            raise QuotaReached(said)
+
+
+def _alone_with_object(session: Session, digest: str) -> None:
+    """Until this transaction ends nobody else notes or removes this object; SQLite has only one writer anyhow."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:digest, 0))"), {"digest": digest})

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from http import HTTPStatus
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,18 +29,20 @@ __all__ = [
     "COOKIE",
     "FORM_FIELD",
     "FORM_HEADER",
-    "LOGINS",
     "Caller",
     "Role",
     "address_of",
     "authorise",
     "bearer",
     "check_form",
+    "count_wrong_token",
     "for_role",
     "forget_session",
     "form_token",
+    "identify",
     "keep_form_secret",
     "keep_session",
+    "visitor_of",
 ]
 
 COOKIE = "arena_session"
@@ -47,7 +50,10 @@ FORM_COOKIE = "arena_form"
 FORM_FIELD = "form_token"
 FORM_HEADER = "x-form-token"
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
-LOGINS = Rate(10, 60)  # wrong tokens from one address
+PREFIX = 6  # letters of a token by which wrong ones are counted: one person mistypes one token
+WRONG = Rate(10, 60)  # wrong tokens of one prefix from one address
+WRONG_IN_ALL = Rate(100, 60)  # wrong tokens from one address, which many people may share
+LONGEST_ADDRESS = 64  # letters that are kept of what a proxy calls an address
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -125,19 +131,41 @@ def bearer(request: Request) -> str:
 
 
 async def _caller(request: Request) -> Caller:
-    token, cookie = bearer(request), request.cookies.get(COOKIE, "")
-    if not token and not cookie:
-        return Caller()
-    app, address = request.app.state, address_of(request)
-    app.limiter.check("wrong tokens", address, LOGINS)
-    found: Caller | None = await run_in_threadpool(app.desk.identify, token or cookie)
+    found, token = await identify(request), bearer(request)
     if found is not None:
         return found
-    app.limiter.spend("wrong tokens", address, LOGINS)
     if token:
+        count_wrong_token(request, token)
         raise _unknown("the token is unknown, revoked or expired; ask the organiser for a new one")
-    request.scope["stale_session"] = True  # `Guard` takes the cookie away, so that it is not counted again
+    if request.cookies.get(COOKIE):
+        request.scope["stale_session"] = True  # `Guard` takes the cookie away
     return Caller()
+
+
+async def identify(request: Request) -> Caller | None:
+    """Whose token (in the header) or session (in the cookie) a request carries; None if nobody's."""
+    desk, token, cookie = request.app.state.desk, bearer(request), request.cookies.get(COOKIE, "")
+    if token:
+        found: Caller | None = await run_in_threadpool(desk.identify, token)
+    elif cookie:
+        found = await run_in_threadpool(desk.identify_session, cookie)
+    else:
+        found = None
+    return found
+
+
+def count_wrong_token(request: Request, token: str) -> None:
+    """Count a token that was found to be nobody's. Right tokens are never counted and never refused for others' sake.
+
+    Raises:
+        Problem: 429 where there were too many like it, or too many from this address.
+    """
+    limiter, address = request.app.state.limiter, address_of(request)
+    counted = ((f"{address} {token[:PREFIX]}", WRONG), (address, WRONG_IN_ALL))
+    for who, rate in counted:
+        limiter.check("wrong tokens", who, rate)
+    for who, rate in counted:
+        limiter.spend("wrong tokens", who, rate)
 
 
 async def _field(request: Request) -> str:
@@ -149,12 +177,26 @@ async def _field(request: Request) -> str:
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from, for counting; the proxy's word is taken only where the settings say there is one."""
+    """Where a request comes from, for counting: an IPv4 address, or the network of an IPv6 one, which one person has.
+
+    The proxy's word is taken only where the settings say there is one.
+    """
+    found = request.client.host if request.client else "?"
     if request.app.state.settings.behind_proxy:
-        forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-        if forwarded:
-            return forwarded
-    return request.client.host if request.client else "?"
+        found = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or found
+    try:
+        address = ip_address(found)
+    except ValueError:
+        return found[:LONGEST_ADDRESS]
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
+    return str(address)
+
+
+def visitor_of(request: Request) -> str:
+    """Whom what a request costs is put down to: the team or organiser, else the address."""
+    caller: Caller = request.state.caller
+    return caller.team or (caller.name if caller.role is Role.ORGANISER else address_of(request))
 
 
 def _refuse_other_sites(request: Request) -> None:

@@ -12,9 +12,8 @@ from starlette.responses import Response
 
 from latentarena.arena.web.access import (
     COOKIE,
-    LOGINS,
     Role,
-    address_of,
+    count_wrong_token,
     for_role,
     forget_session,
     keep_session,
@@ -36,11 +35,10 @@ async def login_page(request: Request) -> Response:
 @router.post("/login")
 @for_role(Role.PUBLIC)
 async def login(request: Request, token: Annotated[str, Form(max_length=200)] = "") -> Response:
-    app, address = request.app.state, address_of(request)
-    app.limiter.check("wrong tokens", address, LOGINS)
-    found = await run_in_threadpool(app.desk.sign_in, token.strip(), app.settings.session_seconds)
+    app, token = request.app.state, token.strip()
+    found = await run_in_threadpool(app.desk.sign_in, token, app.settings.session_seconds)
     if found is None:
-        app.limiter.spend("wrong tokens", address, LOGINS)
+        count_wrong_token(request, token)
         refused = "That token is unknown, revoked or expired. Ask your organiser for a new one."
         return page(request, "login.html", HTTPStatus.UNAUTHORIZED, refused=refused, site=_site(request))
     caller, session = found

@@ -37,7 +37,7 @@ from latentarena.arena.web.metrics import Meters
 from latentarena.arena.web.problems import Problem, problem_response
 from latentarena.arena.web.rendering import problem_page
 from latentarena.arena.web.settings import Settings
-from latentarena.errors import ArenaError, NotThere, QuotaReached, StorageFull, StoreError
+from latentarena.errors import ArenaError, NotThere, OutOfTime, QuotaReached, StorageFull, StoreError
 
 __all__ = ["create_app", "guarded", "routes"]
 
@@ -98,6 +98,7 @@ def _refused(request: Request, problem: Exception) -> Response:
 
 STATUSES: tuple[tuple[type[ArenaError], HTTPStatus], ...] = (
     (NotThere, HTTPStatus.NOT_FOUND),
+    (OutOfTime, HTTPStatus.FORBIDDEN),
     (QuotaReached, HTTPStatus.TOO_MANY_REQUESTS),
     (StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),

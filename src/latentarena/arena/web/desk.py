@@ -14,11 +14,11 @@ from latentarena.arena.pictures import Picture, pictures_of
 from latentarena.arena.roster import read_roster
 from latentarena.arena.store import Evaluation, Store, Submission
 from latentarena.arena.web.access import Caller, Role
-from latentarena.arena.web.views import Shown, Status, status_of
-from latentarena.errors import ConfigError, NotThere
+from latentarena.arena.web.views import Shown, Status, moment, status_of
+from latentarena.errors import ConfigError, NotThere, OutOfTime
 from latentarena.judge.card import ScoreCard
 
-__all__ = ["Desk", "Scored"]
+__all__ = ["Desk", "Scored", "out_of_time"]
 
 PIECE = 1 << 18  # bytes of a download at a time
 
@@ -50,9 +50,16 @@ class Desk:
     # who is calling
 
     def identify(self, secret: str) -> Caller | None:
-        """Whose token or session this is; None if nobody's, revoked or expired."""
+        """Whose token this is; None if nobody's, revoked or expired, or that of a session."""
+        return self._caller(secret, session=False)
+
+    def identify_session(self, secret: str) -> Caller | None:
+        """Whose session this is; None if nobody's, or over."""
+        return self._caller(secret, session=True)
+
+    def _caller(self, secret: str, session: bool) -> Caller | None:
         found = self.store.identify(secret, _now())
-        if found is None:
+        if found is None or found.session != session:
             return None
         if found.team is None:
             return Caller(Role.ORGANISER, None, found.label)
@@ -61,7 +68,7 @@ class Desk:
     def sign_in(self, token: str, seconds: int) -> tuple[Caller, str] | None:
         """Who the token belongs to and a session for it; None if it is nobody's."""
         session = self.store.open_session(token, _now(), timedelta(seconds=seconds))
-        caller = self.identify(session) if session else None
+        caller = self.identify_session(session) if session else None
         return (caller, session) if caller and session else None
 
     # the board
@@ -178,22 +185,29 @@ class Desk:
         """A place for an upload.
 
         Raises:
-            QuotaReached: the team may hand in nothing now.
+            OutOfTime, QuotaReached: the team may hand in nothing now.
             StorageFull, StoreError: it cannot be taken.
         """
+        late = out_of_time(self.contest, _now())
+        if late:
+            raise OutOfTime(late)
         self.store.refuse_over_quota(team, self.contest.quotas, _now())
         return self.objects.incoming()
 
     def submit(self, team: str, incoming: Incoming) -> tuple[Status, bool]:
-        """Keep an upload that has arrived whole and queue it; whether it is new.
+        """Keep an upload and queue it; whether it is new. It is received once all of it is on disk.
 
         Raises:
-            QuotaReached, StorageFull, StoreBusy, StoreError: it was not taken.
+            OutOfTime, QuotaReached, StorageFull, StoreBusy, StoreError: it was not taken, and nothing of it is kept.
         """
+        digest, rules = incoming.settle(), self.contest
         received = _now()
-        digest = incoming.keep()
-        rules = self.contest
-        one, new = self.store.submit(team, digest, incoming.size, rules.judge, rules.quotas, received)
+        late = out_of_time(rules, received)
+        if late:
+            raise OutOfTime(f"{late}; what counts is when the whole bundle has arrived, which was {moment(received)}")
+        one, new = self.store.submit(
+            team, digest, incoming.size, rules.judge, rules.quotas, received, keep=incoming.keep
+        )
         return status_of(one), new
 
     def status(self, submission: str, caller: Caller) -> Status:
@@ -210,14 +224,8 @@ class Desk:
 
     def left(self, team: str) -> str:
         """How many more bundles a team may hand in, in a sentence; empty where there is no limit."""
-        quotas, day = self.contest.quotas, _now() - timedelta(days=1)
-        if quotas.per_day is None and quotas.total is None:
-            return ""
-        own = self.store.submissions(team)
-        left = [quotas.total - len(own)] if quotas.total is not None else []
-        if quotas.per_day is not None:
-            left.append(quotas.per_day - sum(one.received > day for one in own))
-        return f"Your team may hand in {max(0, min(left))} more now."
+        left = self.store.left(team, self.contest.quotas, _now())
+        return "" if left is None else f"Your team may hand in {left} more now."
 
     def choose(self, submission: str, caller: Caller) -> None:
         """Let this entry count for its team.
@@ -265,6 +273,16 @@ class Desk:
             NotThere, ConfigError: there is none, or it did not.
         """
         self.store.requeue(submission, self.rules().judge, caller.name, _now())
+
+
+def out_of_time(contest: Contest, now: datetime) -> str:
+    """Why nothing is received now; empty if it is."""
+    if contest.receives(now):
+        return ""
+    if contest.opens and now < contest.opens:
+        return f"the contest opens {moment(contest.opens)}"
+    assert contest.closes is not None
+    return f"the contest closed {moment(contest.closes)}"
 
 
 def _owner(caller: Caller) -> str | None:

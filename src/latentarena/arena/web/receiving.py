@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from latentarena.arena.contest import Contest
-from latentarena.arena.web.access import FORM_FIELD, FORM_HEADER, Caller, bearer, check_form
+from latentarena.arena.web.access import FORM_FIELD, FORM_HEADER, Caller, bearer, check_form, identify
 from latentarena.arena.web.limits import Rate
 from latentarena.arena.web.problems import Problem
-from latentarena.arena.web.rules import moment
 from latentarena.arena.web.upload import receive_file
 from latentarena.arena.web.views import Status
 
-__all__ = ["out_of_time", "receive_bundle"]
+__all__ = ["receive_bundle"]
 
 
 async def receive_bundle(request: Request) -> tuple[Status, bool]:
@@ -26,16 +23,14 @@ async def receive_bundle(request: Request) -> tuple[Status, bool]:
         The submission, and whether it is new: the same bytes again are the same submission.
 
     Raises:
-        Problem: 403 before opening, after closing, for callers without a team and for forms from elsewhere; 429 for too
-            many; 400 for a body that is cut short.
+        Problem: 403 for callers without a team and for forms from elsewhere; 401 where the token was revoked or ran out
+            meanwhile; 429 for too many; 400 for a body that is cut short.
+        OutOfTime, QuotaReached, StoreError: see `Desk.submit`.
     """
     app, caller = request.app.state, request.state.caller
     team = _team(caller)
     rate = Rate(app.settings.uploads_per_minute, 60)
     app.limiter.check("submissions", team, rate)
-    late = out_of_time(app.contest, datetime.now(UTC))
-    if late:
-        raise Problem(HTTPStatus.FORBIDDEN, late)
     sent = request.headers.get(FORM_HEADER, "")
     by_program = bool(bearer(request))
     if sent and not by_program:
@@ -46,6 +41,8 @@ async def receive_bundle(request: Request) -> tuple[Status, bool]:
         _, fields = await receive_file(request, incoming)
         if not sent and not by_program:
             check_form(request, fields.get(FORM_FIELD, ""))
+        if await identify(request) is None:
+            raise Problem(HTTPStatus.UNAUTHORIZED, "the token was revoked or ran out while the bundle was on its way")
         return await run_in_threadpool(app.desk.submit, team, incoming)
     finally:
         await run_in_threadpool(incoming.close)
@@ -56,13 +53,3 @@ def _team(caller: Caller) -> str:
         text = "an organiser's token belongs to no team; hand in with the token of a team"
         raise Problem(HTTPStatus.FORBIDDEN, text)
     return caller.team
-
-
-def out_of_time(contest: Contest, now: datetime) -> str:
-    """Why nothing is received now; empty if it is."""
-    if contest.receives(now):
-        return ""
-    if contest.opens and now < contest.opens:
-        return f"the contest opens {moment(contest.opens)}"
-    assert contest.closes is not None
-    return f"the contest closed {moment(contest.closes)}"

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from latentarena.arena.web.access import Role, for_role
-from latentarena.arena.web.receiving import out_of_time, receive_bundle
+from latentarena.arena.web.desk import out_of_time
+from latentarena.arena.web.receiving import receive_bundle
 from latentarena.arena.web.rendering import page, redirect
 from latentarena.arena.web.rules import COUNTS
 
