@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 import yaml
+from rich.console import Console
 
 from conftest import Arena
 from latentarena import __version__
+from latentarena.cli import _show_any_letter, console
 from latentarena.cli.app import _complete_recipe, app
 from latentarena.data import where
 from latentarena.judge.card import SEEDS, ScoreCard
 from latentarena.judge.catalogue import COLUMNS, METRICS
 from latentarena.study import doctor
+from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
-from latentarena.train.shelf import recipe_about, recipe_names
+from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
 USES = ["interpolate", "inpaint", "edit", "likelihood"]
 COMMANDS = ["train", "sample", "export", *USES, "judge", "verify", "recipes", "doctor"]
@@ -63,7 +68,11 @@ def test_short_recipe_is_the_file_as_written(arena: Arena) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["recipes", "show", "quickstrat", "--short"], 2, "recipe 'quickstrat' is unknown; choose from"),
+        (
+            ["recipes", "show", "quickstrat", "--short"],
+            2,
+            "'quickstrat' is unknown; did you mean 'quickstart'? choose from",
+        ),
         (["train", "quickstart-digits", "sampling.solver=rk5"], 2, "choose from euler, heun"),
         (["judge", "nowhere"], 1, "cannot read nowhere/card.json"),
     ],
@@ -76,6 +85,79 @@ def test_refusal_is_one_line_and_an_exit_code(arena: Arena, words: list[str], co
     [line] = done.stderr.splitlines()
     assert line.startswith("arena: ")
     assert says in line
+
+
+def test_any_letter_can_be_said_on_an_ascii_terminal(arena: Arena, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "about: né … × 語\n" + recipe_source("quickstart-digits").read_text().split("\n", 1)[1], encoding="utf-8"
+    )
+    ascii_terminal = {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    done = arena("recipes", "show", path, "--short", **ascii_terminal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("about: n")
+    done = arena("recipes", "show", path, "seed=…", **ascii_terminal)
+    assert done.returncode == 2
+    assert "seed = '...'" in done.stderr
+
+
+def test_bar_on_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    _show_any_letter()
+    monkeypatch.setattr(console, "console", Console(force_terminal=True, width=30))
+    ticks = [Tick(i, 3, i, 0.1, {"loss": 0.5, "samples_per_second": 1e6}) for i in range(4)]
+    assert list(console.show_training(iter(ticks), "autoencoder")) == ticks
+    sys.stdout.flush()
+    assert b"..." in shown.getvalue()  # what does not fit is cut off
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "says"),
+    [
+        (
+            ["doctor"],
+            {"LATENTARENA_CACHE": "~nobody-there/cache"},
+            "LATENTARENA_CACHE = ~nobody-there/cache: nobody knows",
+        ),
+        (["doctor"], {"LATENTARENA_DATA": "~nobody-there"}, "LATENTARENA_DATA = ~nobody-there: nobody knows"),
+        (
+            ["train", "quickstart-digits", "data.name=folder:~nobody-there/x"],
+            {},
+            "folder:~nobody-there/x: nobody knows",
+        ),
+        (["train", "quickstart-digits", "data.name=folder:" + 300 * "x"], {}, "xxx"),
+        (["train", "quickstart-digits", "--out", 300 * "x"], {}, "File name too long"),
+        (["train", "quickstart-digits", "--data", 300 * "x"], {}, "xxx"),
+        (["judge", 300 * "x"], {}, "File name too long"),
+        (["sample", 300 * "x"], {}, "File name too long"),
+        (["verify", 300 * "x", "y"], {}, "File name too long"),
+        (["check", 300 * "x"], {}, "xxx"),
+        (["board", "rank", 300 * "x"], {}, "File name too long"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_impossible_path_is_one_line(
+    arena_here: Arena, monkeypatch: pytest.MonkeyPatch, words: list[str], environment: dict[str, str], says: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = arena_here(*words)
+    assert done.returncode in (1, 2)
+    [line] = done.stderr.splitlines()
+    assert line.startswith("arena: ")
+    assert says in line
+    assert "fault" not in line
+
+
+def test_fault_without_words_of_its_own_is_one_line_too(arena_here: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(data: Path | None) -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr(doctor, "examine", fail)
+    done = arena_here("doctor")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "arena: unexpected fault, KeyError: 'inside'; the same command with --debug shows where\n"
 
 
 def test_debug_shows_the_traceback(arena: Arena) -> None:

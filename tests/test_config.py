@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
+from pydantic import Field
 
-from latentarena.config import override, read_yaml, validate
+from latentarena.config import Config, override, read_yaml, validate, yaml_text
 from latentarena.errors import ConfigError
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml
@@ -19,33 +21,126 @@ SHAPES = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "kmnist": (1, 28, 
 }
 
 
+class Inner(Config):
+    """Values of every kind."""
+
+    whole: int = 0
+    real: float = 0.0
+    maybe: float | None = None
+    switch: bool = False
+    text: str = ""
+    shape: tuple[int, ...] = ()
+    by_name: dict[str, float] = Field(default={})
+    either: Literal["auto"] | tuple[int, ...] = "auto"
+
+
+class Outer(Config):
+    """Values one level down."""
+
+    a: Inner = Inner()
+    other: Inner | None = None
+
+
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("assignment", "value"),
     [
-        ("3", 3),
-        ("-0.5", -0.5),
-        ("true", True),
-        ("null", None),
-        ("[4, 7, 7]", [4, 7, 7]),
-        ("{kind: mlp, width: 9}", {"kind": "mlp", "width": 9}),
-        ("euler", "euler"),
-        ("'3'", "3"),
-        ("folder:/tmp/x=y", "folder:/tmp/x=y"),
-        ("", None),
+        ("whole=3", 3),
+        ("whole=010", 10),
+        ("whole=-0", 0),
+        ("real=-0.5", -0.5),
+        ("real=1e-3", 0.001),
+        ("real=3", 3.0),
+        ("maybe=null", None),
+        ("maybe=.25", 0.25),
+        ("switch=true", True),
+        ("switch=false", False),
+        ("shape=[4, 7, 7]", (4, 7, 7)),
+        ("shape=[]", ()),
+        ("by_name={mse: 1e-3, ssim: 1}", {"mse": 0.001, "ssim": 1.0}),
+        ("either=auto", "auto"),
+        ("either=[1]", (1,)),
+        *[
+            (f"text={text}", text)
+            for text in (
+                "folder:my photos #2",
+                "folder:/tmp/x=y",
+                "3",
+                "010",
+                "1:30",
+                "true",
+                "null",
+                "~",
+                "",
+                " spaced ",
+                "'quoted'",
+                "[a, b]",
+                "{a: b}",
+                "*alias",
+                "&anchor",
+                "!!python/object/apply:os.getpid []",
+                "2024-13-45",
+                "a: b",
+                "- a",
+                "%",
+                "@x",
+            )
+        ],
     ],
 )
-def test_override_values_are_yaml(text: str, value: Any) -> None:
-    assert override({}, [f"a.b={text}"]) == {"a": {"b": value}}
+def test_an_override_is_a_value_of_its_keys_type(assignment: str, value: Any) -> None:
+    key = assignment.split("=")[0]
+    outer = validate(Outer, override({}, [f"a.{assignment}", f"other.{assignment}"], Outer), "here")
+    assert getattr(outer.a, key) == value
+    assert getattr(outer.other, key) == value
+    assert type(getattr(outer.a, key)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("whole=1:30", "a.whole = '1:30': Input should be a valid integer"),
+        ("whole=true", "a.whole = 'true': Input should be a valid integer"),
+        ("whole=1.5", "a.whole = '1.5': Input should be a valid integer"),
+        ("whole=0x10", "a.whole = '0x10': Input should be a valid integer"),
+        ("whole=null", "a.whole = 'null': Input should be a valid integer"),
+        ("real=true", "a.real = 'true': Input should be a valid number"),
+        ("real=nan", "a.real = nan: Input should be a finite number"),
+        ("real=-.inf", "a.real = -inf: Input should be a finite number"),
+        ("real=1:30", "a.real = '1:30': Input should be a valid number"),
+        ("shape=28", "a.shape = '28': a list is wanted: write .28]"),
+        ("shape=4,7,7", "a.shape = '4,7,7': a list is wanted: write .4,7,7]"),
+        ("shape=[true]", r"shape = \[True\]: a number is wanted, not true or false"),
+        ("by_name={mse: false}", "by_name = .*: a number is wanted, not true or false"),
+        ("by_name=3", "a.by_name = '3': a mapping is wanted"),
+        ("shape=[1", "a.shape = .1: not a list or mapping that can be read"),
+        ("shape=[&x 1, *x]", "aliases .* are not read"),
+        ("shape=" + 3000 * "[", "nested more than 64 levels deep"),
+        ("whole=" + 6000 * "9", "a.whole = '9+...: .*integer"),
+        (3000 * "a.", "has 3002 parts"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_a_line(assignment: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as refusal:
+        validate(Outer, override({}, [f"a.{assignment}=" if "=" not in assignment else f"a.{assignment}"], Outer), "x")
+    assert len(str(refusal.value)) < 400
+    assert "\n" not in str(refusal.value)
+
+
+def test_true_is_no_number_in_plain_data_either() -> None:
+    with pytest.raises(ConfigError, match=r"here: .*real = True: a number is wanted"):
+        validate(Outer, {"a": {"real": True}}, "here")
+    assert validate(Outer, {"a": {"switch": True}}, "here").a.switch
 
 
 def test_overrides_reach_into_the_tree_and_the_last_one_wins() -> None:
     raw = {"a": {"b": 1, "c": 2}, "d": 3}
-    assert override(raw, ["a.b=5", "a.x.y=6", "d=7", "a.b=8"]) == {"a": {"b": 8, "c": 2, "x": {"y": 6}}, "d": 7}
+    assignments = ["a.b=5", "a.x.y=6", "d=7", "a.b=8"]
+    assert override(raw, assignments, Outer) == {"a": {"b": "8", "c": 2, "x": {"y": "6"}}, "d": "7"}
 
 
 def test_override_leaves_its_input_alone() -> None:
     raw = {"a": {"b": {"c": 1}}}
-    override(raw, ["a.b.c=2", "a.d=3"])
+    override(raw, ["a.b.c=2", "a.d=3"], Outer)
     assert raw == {"a": {"b": {"c": 1}}}
 
 
@@ -55,18 +150,103 @@ def test_override_leaves_its_input_alone() -> None:
         ("seed", "'seed' is not an override; write key=value"),
         ("=3", "'=3' is not an override"),
         ("seed.deep=3", "seed.deep = 3: 'seed' holds a value, not keys"),
-        ("seed=[1", r"seed = \[1: the value is not YAML"),
     ],
 )
 def test_override_that_makes_no_sense_is_refused(assignment: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        override({"seed": 0}, [assignment])
+        override({"seed": 0}, [assignment], Outer)
+
+
+@pytest.mark.parametrize(
+    "text", ["folder:my photos #2", "1e3", "1:30", "yes", "~", "- x", "a: b", "2024-01-01", "", "é…"]
+)
+def test_text_that_is_written_is_read_again(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml_text({"text": text, "list": [text, text]}), encoding="utf-8")
+    assert read_yaml(path) == {"text": text, "list": [text, text]}
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("010", 10), ("1:30", "1:30"), ("yes", "yes"), ("2024-13-45", "2024-13-45"), ("1e-3", 0.001), ("", None)],
+)
+def test_files_are_read_as_yaml_1_2(text: str, value: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"key: {text}\n")
+    assert read_yaml(path) == {"key": value}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_recipe_is_read_in_the_encodings_that_shells_write(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(recipe_source("quickstart-digits").read_text().replace("about:", "about: né —"), encoding=encoding)
+    assert load_recipe(str(path)).about.startswith("né —")
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(9 * [f'*{before}'])}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB, "line 2: not YAML: aliases"),
+        ("a: &a {x: *a}\n", "aliases"),
+        ("base: &b {x: 1}\nb: {<<: *b}\n", "aliases"),
+        ("a: " + 3000 * "[" + 3000 * "]", "nested more than 64 levels"),
+        ("a: " + 100 * "{a: " + "1" + 100 * "}", "nested more than 64 levels"),
+        ("".join(f"{' ' * i}a:\n" for i in range(300)), "nested more than 64 levels"),
+        ("a: " + "x" * (1 << 18), "larger than 256 KiB"),
+        ("a: " + "9" * 5000, "limit"),
+        ("\0", "not text"),
+    ],
+    ids=["bomb", "loop", "merge", "brackets", "braces", "indented", "large", "digits", "zero"],
+)
+def test_yaml_larger_than_its_text_is_refused_at_once(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    began = time.perf_counter()
+    with pytest.raises(ConfigError, match=words):
+        read_yaml(path)
+    assert time.perf_counter() - began < 2
+
+
+BAD_NAMES = [
+    "",
+    ".",
+    "..",
+    "../../x",
+    "a/b",
+    "a\\b",
+    "/tmp/x",
+    "C:x",
+    "a\nb",
+    "a\u202eb",
+    " a",
+    "a.",
+    "nul",
+    "語" * 80,
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_name_of_a_recipe_is_one_plain_path_part(name: str) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        load_recipe("quickstart-digits", [f"name={name}"])
+
+
+def test_name_of_a_recipe_may_be_anything_else() -> None:
+    for name in ("mine", "my model #2", "modèle", "v1.0", "null"):
+        assert load_recipe("quickstart-digits", [f"name={name}"]).name == name
 
 
 REFUSALS = [
     ("sed=1", ["unknown key 'sed'", "did you mean 'seed'?", "training"]),
     ("generator.bakbone.width=8", ["generator", "unknown key 'bakbone'", "did you mean 'backbone'?"]),
     ("training.generator.learning=1", ["training.generator", "unknown key 'learning'", "epochs", "lr"]),
+    ("seed=010.5", ["seed = '010.5'", "integer"]),
     ("seed=-1", ["seed = -1", "greater than or equal to 0"]),
     ("seed=many", ["seed = 'many'", "integer"]),
     ("sampling.solver=rk5", ["sampling.solver = 'rk5'", "choose from euler, heun"]),
@@ -83,7 +263,9 @@ REFUSALS = [
     ("data.name=cifar", ["cifar", "choose from mnist, fashion-mnist, kmnist, digits, folder:PATH"]),
     ("data.size=16", ["size = 16", "folder:PATH only"]),
     ("training.autoencoder=null", ["training.autoencoder is missing", "conv"]),
-    ("training=null", ["training", "dictionary"]),
+    ("training=null", ["training = 'null'", "a mapping is wanted"]),
+    ("autoencoder.latent=28", ["autoencoder.latent = '28'", "write [28]"]),
+    ("training.generator.lr=true", ["training.generator.lr = 'true'", "valid number"]),
     ("autoencoder={kind: identity}", ["training.autoencoder is set", "identity has nothing to train"]),
 ]
 
@@ -137,10 +319,11 @@ def test_file_that_is_no_recipe_is_refused_by_name_and_line(text: str, words: st
     assert "\n" not in line
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"\xe9: 1", b"\xff\xfe\x00", b"a\0b\0", b"\x89PNG\r\n\x1a\n"])
+def test_bytes_that_are_no_text_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_bytes(b"\xff\xfe\x00a")
-    with pytest.raises(ConfigError, match=r"mine\.yaml.*not YAML"):
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"mine\.yaml: not text.*save it as UTF-8"):
         read_yaml(path)
 
 
@@ -149,14 +332,28 @@ def test_yaml_cannot_build_objects(tmp_path: Path) -> None:
     path.write_text("seed: !!python/object/apply:os.getpid []\n")
     with pytest.raises(ConfigError, match=r"line 1: not YAML"):
         read_yaml(path)
-    with pytest.raises(ConfigError, match="not YAML"):
-        override({}, ["seed=!!python/object/apply:os.getpid []"])
+    with pytest.raises(ConfigError, match="python/object"):
+        override({}, ["a.shape=[!!python/object/apply:os.getpid []]"], Outer)
 
 
-@pytest.mark.parametrize("name", ["quickstrat", "missing.yaml", "quickstart.txt"])
+@pytest.mark.parametrize("name", ["quickstrat", "quickstart.txt", "../../etc/passwd", "x" * 300])
 def test_unknown_recipe_names_the_known_ones(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"recipe '{name}' is unknown; choose from .*quickstart-digits.*\.yaml"):
+    with pytest.raises(ConfigError, match=r"recipe '.*' is unknown; .*choose from .*quickstart-digits.*\.yaml"):
         load_recipe(name)
+
+
+def test_missing_recipe_file_is_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").touch()
+    cases = {
+        tmp_path / "mine.yaml": "no file '.*mine.yaml'; the YAML files there are other.yaml$",
+        tmp_path / "quickstart.yaml": "the shipped recipe is called quickstart, without a suffix$",
+        tmp_path / "nowhere" / "mine.yaml": "no file .*; there is no folder '.*nowhere' either$",
+        tmp_path / f"{'x' * 300}.yaml": "no file ",
+        tmp_path / "other.yaml" / "mine.yaml": "no file ",
+    }
+    for path, words in cases.items():
+        with pytest.raises(ConfigError, match=words):
+            load_recipe(str(path))
 
 
 @pytest.mark.parametrize("name", recipe_names())

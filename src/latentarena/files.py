@@ -18,6 +18,7 @@ __all__ = [
     "csv_text",
     "digest",
     "digest_json",
+    "expanded",
     "explained",
     "make_folder",
     "prune",
@@ -49,9 +50,23 @@ def cache_folder() -> Path:
     """
     chosen = os.environ.get("LATENTARENA_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return expanded(chosen, "LATENTARENA_CACHE = ")
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "latentarena"
+    return (Path(base) if base else expanded("~", "LATENTARENA_CACHE is not set, and ") / ".cache") / "latentarena"
+
+
+def expanded(path: str, what: str = "") -> Path:
+    """A path with `~` or `~user` replaced by that home folder.
+
+    Raises:
+        ConfigError: there is no such user, or nobody knows this user's home; `what` begins the message.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"{what}{path}: nobody knows whose home folder ~ is here; write the folder's path in full"
+        ) from None
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from typing import NoReturn
 
@@ -10,10 +12,24 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run `arena`; a refusal is one line on stderr and a non-zero exit status."""
+    _show_any_letter()
     try:
         _run()
     except KeyboardInterrupt:
         _refuse("interrupted; what was saved before is kept, and the same command with --resume goes on", 130)
+    except BrokenPipeError:  # whoever read the output has left, such as `head`
+        sys.stderr.close()  # else Python complains about stdout while it exits
+        sys.exit(141)
+
+
+def _show_any_letter() -> None:
+    """A letter that the terminal's encoding lacks is shown as a plain one, not answered with a traceback."""
+    from latentarena.text import plain_letters
+
+    codecs.register_error("latentarena", plain_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="latentarena")
 
 
 def _run() -> None:
@@ -38,11 +54,30 @@ def _run() -> None:
             print(message)
             sys.exit(2)
         _refuse(f"{message} (see arena --help)", 2)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        _refuse(_unexpected(error), 1)
     if status == 130:  # how typer reports a Ctrl-C that it caught
         raise KeyboardInterrupt
     sys.exit(status)
 
 
+def _unexpected(error: Exception) -> str:
+    """A fault that no part of the program has words for: the system's own words about a file, or the fault's name."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        name = str(error.filename)
+        shown = name if len(name) <= 200 else f"{name[:100]}... ({len(name)} characters)"
+        return f"cannot use {shown}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this"
+    return f"unexpected fault, {type(error).__name__}: {error}; the same command with --debug shows where"
+
+
 def _refuse(message: str, status: int) -> NoReturn:
-    print(f"arena: {' '.join(message.split())}", file=sys.stderr)
+    from latentarena.text import printable
+
+    print(f"arena: {printable(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(status)

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from latentarena.cli import bundles, contests
+from latentarena.config import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
 __all__ = ["app"]
@@ -372,7 +373,7 @@ def judge_train(
     from latentarena.train.fabric import make_fabric
 
     quiet_logs()
-    raw = override(JudgeConfig().model_dump(), overrides or [])
+    raw = override(JudgeConfig().model_dump(), overrides or [], JudgeConfig)
     config = validate(JudgeConfig, raw, "judge")
     images = load_dataset(validate(DataConfig, {"name": dataset, "size": size}, "--dataset"), data)
     make_folder(out)
@@ -399,7 +400,7 @@ def recipes_show(
     """Show a recipe in full: defaults and overrides included, ready to be saved and changed."""
     source = recipe_source(recipe)
     if short:
-        typer.echo(source.read_text(), nl=False)
+        typer.echo(read_text(source), nl=False)
         return
     from latentarena.train.recipe import load_recipe, to_yaml
 

@@ -13,6 +13,7 @@ from latentarena.data.find import load_idx, where
 from latentarena.data.folder import image_folder
 from latentarena.data.images import Dataset, Images
 from latentarena.errors import ConfigError
+from latentarena.files import expanded
 
 __all__ = ["CATALOG", "FOLDER", "DataConfig", "Dataset", "Images", "load_dataset", "where"]
 
@@ -56,5 +57,5 @@ def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
     if config.name == "digits":
         return embedded_digits()
     if config.name.startswith(FOLDER):
-        return image_folder(Path(config.name.removeprefix(FOLDER)).expanduser(), config.size)
+        return image_folder(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.size)
     return load_idx(config.name, root)

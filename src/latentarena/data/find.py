@@ -15,7 +15,7 @@ from latentarena.data.catalog import CATALOG, FILES, Entry
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.data.images import Dataset, Images
 from latentarena.errors import DataError, DataMissing, OutputError
-from latentarena.files import cache_folder, digest, make_folder
+from latentarena.files import cache_folder, digest, expanded, make_folder
 
 __all__ = ["load_idx", "where"]
 
@@ -56,7 +56,7 @@ def where(name: str, root: Path | None = None) -> Path | None:
     """
     CATALOG[name]
     given = os.environ.get("LATENTARENA_DATA")
-    roots = [root] if root else [*([Path(given).expanduser()] if given else []), cache_folder() / "data"]
+    roots = [root] if root else [*([expanded(given, "LATENTARENA_DATA = ")] if given else []), cache_folder() / "data"]
     folders = [folder for base in roots for folder in (base / name, base)]
     # a bare folder holds files of one dataset, and they are MNIST unless it says otherwise
     candidates = [f for f in folders if f.name == name or root or name == "mnist"]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch.nn.functional import pad
 
 from latentarena.bundle import Bundle
+from latentarena.config import yaml_text
 from latentarena.data import Dataset
 from latentarena.files import write_text
 from latentarena.judge.card import SEEDS, ScoreCard
@@ -47,7 +47,7 @@ def write_report(
             seconds=round(sum(made.seconds.values())),
             plots=plots,
             command="arena train recipe.yaml --out again   # with the recipe below saved as recipe.yaml",
-            recipe=yaml.safe_dump(made.recipe, sort_keys=False),
+            recipe=yaml_text(made.recipe),
             facts=_facts(bundle, card),
         )
     )

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
 from latentarena.backbone import BackboneConfig
-from latentarena.config import Config, override, read_yaml, validate
+from latentarena.config import Config, override, read_yaml, validate, yaml_text
 from latentarena.data import DataConfig
 from latentarena.process import COUPLINGS, PATHS, TARGETS, TIMES, WEIGHTINGS
 from latentarena.sample import ETA, GRIDS, SOLVERS, STOCHASTIC
+from latentarena.text import one_path_part
 from latentarena.train.augment import Augmentation
 from latentarena.train.classifier import ClassifierConfig
 from latentarena.train.loop import FitConfig
@@ -265,14 +265,14 @@ class Recipe(Config):
     """A whole run.
 
     Attributes:
-        name: what the model is called; the file's name unless given.
+        name: what the model and the folder of its runs are called; the file's name unless given.
         about: one line for people.
         otherwise: the recipe to use where this one's data can be neither found nor downloaded.
         expected: what a run of it came to, by metric, and its minutes of training; changes nothing.
         seed: of everything random.
     """
 
-    name: str = Field(default="", max_length=80)
+    name: Annotated[str, AfterValidator(one_path_part)] = Field(default="unnamed", max_length=80)
     about: str = ""
     otherwise: str | None = None
     expected: dict[str, float] = Field(default={})
@@ -336,10 +336,10 @@ def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:
         ConfigError: one line naming key, value and choices.
     """
     stem = Path(name).stem
-    raw = override(read_yaml(recipe_source(name)), assignments)
-    return validate(Recipe, {"name": stem[:80]} | raw, stem)
+    raw = override(read_yaml(recipe_source(name)), assignments, Recipe)
+    return validate(Recipe, {"name": stem} | raw, stem)
 
 
 def to_yaml(recipe: Recipe) -> str:
     """The recipe in full, defaults included."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml_text(recipe.model_dump(mode="json"))
