@@ -58,19 +58,28 @@ def _metrics() -> Iterator[str]:
     yield (
         "Every figure has a 95 % interval, by bootstrap over the images, and stands beside what as many real test "
         "images score: its floor. Samples come from five seeds. Figures that are best where real images are count by "
-        "their distance to the band of real images."
+        "their distance to the band of real images. A figure is called like real once it is shown to be equivalent to "
+        "that of real images: compared at equal numbers of images, the 95 % interval of the difference lies within the "
+        "margin (on the side that is worse, or on both where no direction is better)."
     )
     yield ""
     for category, title in CATEGORIES.items():
         yield f"### {title}"
         yield ""
         rows = [
-            [f"`{name}`", one.title, one.what, one.better, _range(one.smallest, one.largest)]
+            [
+                f"`{name}`",
+                one.title,
+                one.what,
+                one.better,
+                _range(one.smallest, one.largest),
+                one.margin.words if one.margin else "",
+            ]
             for name, one in METRICS.items()
             if one.category == category
         ]
-        yield "| name | metric | what | better is | range |"
-        yield "|---|---|---|---|---|"
+        yield "| name | metric | what | better is | range | margin |"
+        yield "|---|---|---|---|---|---|"
         yield from (f"| {' | '.join(row)} |" for row in rows)
         yield ""
 

@@ -13,7 +13,6 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import JudgeError
-from latentarena.judge.card import Score
 from latentarena.judge.catalogue import CATEGORIES, METRICS, points
 from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
@@ -99,7 +98,7 @@ def test_every_score_is_catalogued_and_holds_its_value(found: Findings) -> None:
 
 
 def test_real_images_are_found_without_fault(found: Findings, data: Dataset) -> None:
-    assert found.scores["frechet"].at_floor
+    assert found.scores["frechet"].meets(found.known.floors["frechet"])
     assert faults(found, data) <= {"blurred"}  # principal components do blur
 
 
@@ -336,7 +335,7 @@ def test_pixel_models_are_scored_without_latents(honest: Subject, data: Dataset,
 
 def test_points_are_full_at_the_floor_and_fall_with_the_distance() -> None:
     floor = Estimate(value=0.03, low=0.02, high=0.04)
-    worth = [points({"frechet": value}, {"frechet": floor})["quality"] for value in (0.01, 0.04, 0.4, 4.0, 400.0)]
+    worth = [points({"frechet": value}, {"frechet": floor})["quality"] for value in (0.01, 0.06, 0.6, 6.0, 600.0)]
     assert worth[0] == worth[1] == 100
     assert worth[2:] == pytest.approx([100 * 2 / 3, 100 / 3, 0])
 
@@ -369,8 +368,52 @@ def test_the_contest_divergence_of_a_missing_class_is_infinite(
     assert contest_2025(1, test, None, found.known.test, found.seen)["kl_div_classes"] is None
 
 
-def test_scores_meet_their_floor_by_interval() -> None:
-    real = Estimate(value=1.0, low=0.9, high=1.1)
-    assert Score(value=1.2, low=1.05, high=1.3, real=real).at_floor
-    assert not Score(value=1.2, low=1.15, high=1.3, real=real).at_floor
-    assert not Score(value=1.0, low=1.0, high=1.0).at_floor
+REAL = Estimate(value=0.03, low=0.02, high=0.045)  # a Frechet distance of many real images
+FEW = Estimate(value=0.048, low=0.0, high=0.371)  # of 355: nobody can tell
+
+
+@pytest.mark.parametrize(
+    ("own", "real", "like"),
+    [
+        ((0.031, 0.022, 0.043), REAL, True),
+        ((0.01, 0.005, 0.02), REAL, True),  # nearer than real images is no fault of a distance
+        ((0.08, 0.065, 0.09), REAL, False),
+        ((0.031, 0.0, 0.2), REAL, False),  # too uncertain to tell
+        ((0.278, 0.2, 0.35), FEW, False),  # the intervals overlap all the same
+        ((0.048, 0.0, 0.371), FEW, False),
+    ],
+)
+def test_a_distance_is_like_real_once_it_is_shown_to_be(
+    own: tuple[float, float, float], real: Estimate, like: bool
+) -> None:
+    value, low, high = own
+    assert METRICS["frechet"].like_real(Estimate(value=value, low=low, high=high), real) is like
+
+
+def test_a_figure_that_real_images_bound_on_both_sides_is_unlike_them_on_both_sides() -> None:
+    real = Estimate(value=0.99, low=0.989, high=0.991)
+    near, sure, unsure = (Estimate(value=v, low=v - 0.001, high=v + 0.001) for v in (0.992, 1.003, 0.977))
+    assert [METRICS["confidence"].like_real(one, real) for one in (near, sure, unsure)] == [True, False, False]
+
+
+def test_an_equivalence_test_is_wrong_as_seldom_as_it_says() -> None:
+    """A mean that lies one margin above that of real images passes in at most 2.5 % of trials; an equal one mostly."""
+    noise = torch.randn(2, 2000, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    means, half = 0.9 + 0.1 * noise.mean(2), 1.96 * 0.1 / 20
+    real, own = ([Estimate(value=v, low=v - half, high=v + half) for v in row] for row in means.tolist())
+    shift = METRICS["recall"].margin.of(0.9)  # type: ignore[union-attr]
+    worse = [Estimate(value=e.value - shift, low=e.low - shift, high=e.high - shift) for e in own]
+    assert sum(map(METRICS["recall"].like_real, worse, real)) / 2000 < 0.035
+    assert sum(map(METRICS["recall"].like_real, own, real)) / 2000 > 0.95
+
+
+def test_samples_are_compared_with_real_images_at_equal_numbers(
+    honest: Subject, data: Dataset, digits_judge: Judge, found: Findings
+) -> None:
+    real = len(data.test)
+    many = score(honest, data, digits_judge, samples=2 * real)
+    assert all(one.equal is None for one in found.scores.values() if one.real)  # there are as many real images
+    distance = many.scores["frechet"]
+    assert distance.equal is not None
+    assert distance.equal.value > distance.value  # fewer samples are farther away: that is what the floor is like
+    assert distance.matched == distance.equal

@@ -44,7 +44,10 @@ __all__ = [
 
 console = Console(soft_wrap=True)
 WIDTH = 100  # columns of a score card
-LIKE_REAL = "* like real: the model cannot be told from real images by this figure"
+LIKE_REAL = (
+    "* like real: equivalent to {:,} real images (the 95 % interval of the difference, at equal numbers, lies within "
+    "the margin of docs/judge.md)"
+)
 LINES = 10  # progress lines of a stage where there is no terminal
 
 
@@ -129,9 +132,11 @@ def print_card(card: ScoreCard) -> None:
 def _table(card: ScoreCard) -> Table:
     title = f"{_inert(card.model)} on {_inert(card.dataset)}, judged by {_inert(card.judge)}"
     style: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
-    table = Table(title=title, title_justify="left", caption=LIKE_REAL, caption_justify="left", **style)
+    table = Table(
+        title=title, title_justify="left", caption=LIKE_REAL.format(card.real_images), caption_justify="left", **style
+    )
     table.add_column("metric")
-    for name in ("this model", "95 % interval", "real test\ndata"):
+    for name in ("this model\n95 % interval", f"{card.real_images:,} real images\n95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("better", no_wrap=True)
     for category, rows in rows_by_category(card).items():
@@ -139,9 +144,15 @@ def _table(card: ScoreCard) -> Table:
         reported = ", self-reported" if category == "training" else ""
         table.add_row(f"{CATEGORIES[category]}{reported}", style="bold")
         for row in rows:
-            real = f"{row.real}{' *' if row.like_real else '  '}" if row.real else ""
-            table.add_row(row.title, row.value, escape(row.interval), real, row.better)
+            cells = [(row.value, row.interval, False), (row.real, row.real_interval, row.like_real)]
+            table.add_row(row.title, *(_cell(*cell) for cell in cells), row.better)
     return table
+
+
+def _cell(value: str, interval: str, like_real: bool) -> str:
+    """A figure above its error bars, right-aligned with room for the mark."""
+    marked = f"{value}{' *' if like_real else '  '}" if value else ""
+    return escape(f"{marked}\n{interval}  " if interval else marked)
 
 
 def print_contest(card: ScoreCard) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.files import digest_json
-from latentarena.judge.catalogue import points
+from latentarena.judge.catalogue import METRICS, points
 from latentarena.judge.interval import Estimate
 from latentarena.precision import Precision
 
@@ -36,15 +36,17 @@ class Score(Estimate):
     """One metric of a model.
 
     Attributes:
-        real: the same metric of as many real test images, held out of the reference; None where there is no such thing.
+        real: the same metric of real test images, held out of the reference; None where there is no such thing.
+        equal: of as many samples as those are real images, where there are fewer images than samples.
     """
 
     real: Estimate | None = None
+    equal: Estimate | None = None
 
     @property
-    def at_floor(self) -> bool:
-        """Whether the model cannot be told from real images by this metric."""
-        return self.real is not None and self.meets(self.real)
+    def matched(self) -> Estimate:
+        """The figure of as many samples as there are real images behind `real`."""
+        return self.equal or self
 
 
 class Opinion(Config):
@@ -166,17 +168,33 @@ class ScoreCard(Config):
         return digest_json(self.model_dump(mode="json", exclude={"timing", "sandbox"}))
 
     @property
+    def real_images(self) -> int:
+        """How many real test images stand behind the figures of real images."""
+        return min(self.samples, self.images)
+
+    def like_real(self, name: str) -> bool:
+        """Whether a figure is shown to be equivalent to that of as many real images; see `Metric.like_real`."""
+        score = self.scores[name]
+        equal_numbers = self.samples <= self.images or any(one.equal for one in self.scores.values())
+        return equal_numbers and score.real is not None and METRICS[name].like_real(score.matched, score.real)
+
+    @property
     def points(self) -> dict[str, float]:
         """Absolute scores, 0 to 100 by category; see `points`."""
         return points(
-            {name: score.value for name, score in self.scores.items()},
+            {name: score.matched.value for name, score in self.scores.items()},
             {name: score.real for name, score in self.scores.items() if score.real is not None},
         )
 
 
-def scored(found: Mapping[str, Estimate], floors: Mapping[str, Estimate]) -> dict[str, Score]:
-    """Estimates beside their floors, where they have one."""
-    return {name: Score(**one.model_dump(), real=floors.get(name)) for name, one in found.items()}
+def scored(
+    found: Mapping[str, Estimate], floors: Mapping[str, Estimate], equal: Mapping[str, Estimate] | None = None
+) -> dict[str, Score]:
+    """Estimates beside those of real images, and of as many samples as there are real images, where they have one."""
+    equal = equal or {}
+    return {
+        name: Score(**one.model_dump(), real=floors.get(name), equal=equal.get(name)) for name, one in found.items()
+    }
 
 
 def read_card(path: Path) -> ScoreCard:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from latentarena.judge.interval import Estimate
 
-__all__ = ["CATEGORIES", "COLUMNS", "METRICS", "Better", "Metric", "points"]
+__all__ = ["CATEGORIES", "COLUMNS", "METRICS", "Better", "Margin", "Metric", "points"]
 
 Better = Literal["lower", "higher", "near 1", "like real data"]
 Worth = Callable[[float, Estimate | None], float]
@@ -29,6 +29,28 @@ COLUMNS = ("total_params", "time_per_sample", "mse", "ssim", "entropy", "kl_div_
 
 
 @dataclass(frozen=True)
+class Margin:
+    """How far a figure may lie from that of real images and still count as equivalent to it.
+
+    Attributes:
+        absolute: in the metric's unit.
+        share: of the figure of real images, added to it.
+    """
+
+    absolute: float = 0.0
+    share: float = 0.0
+
+    def of(self, real: float) -> float:
+        """In the metric's unit, beside this figure of real images."""
+        return self.absolute + self.share * abs(real)
+
+    @property
+    def words(self) -> str:
+        """Such as `5 % of the figure of real images`."""
+        return f"{100 * self.share:g} % of the figure of real images" if self.share else f"{self.absolute:g}"
+
+
+@dataclass(frozen=True)
 class Metric:
     """One figure of the card.
 
@@ -40,6 +62,7 @@ class Metric:
         smallest, largest: the range.
         what: in a sentence, with the source.
         worth: 0 to 1 for a value beside its real floor; None where the figure does not count on its own.
+        margin: within which it is equivalent to that of real images; None where there is no such comparison.
     """
 
     title: str
@@ -50,6 +73,19 @@ class Metric:
     largest: float
     what: str
     worth: Worth | None = None
+    margin: Margin | None = None
+
+    def like_real(self, own: Estimate, real: Estimate) -> bool:
+        """Whether a figure is equivalent to that of as many real images: no worse by as much as the margin.
+
+        An equivalence test: the 95 % interval of the difference has to lie within the margin, so that figures too
+        uncertain to tell are not called alike (Schuirmann, 1987).
+        """
+        if self.margin is None:
+            return False
+        apart, margin = own.minus(real), self.margin.of(real.value)
+        not_above, not_below = apart.high < margin, apart.low > -margin
+        return {"lower": not_above, "higher": not_below}.get(self.better, not_above and not_below)
 
 
 def between(none: float, full: float) -> Worth:
@@ -57,11 +93,11 @@ def between(none: float, full: float) -> Worth:
     return lambda value, _: _cut(math.log(max(value, 1e-12) / none) / math.log(full / none))
 
 
-def above_floor(decades: float) -> Worth:
-    """Full at the upper end of the real floor, nothing at so many powers of ten above it."""
+def above_floor(decades: float, margin: Margin) -> Worth:
+    """Full within the margin above the figure of real images, nothing at so many powers of ten above that."""
 
     def worth(value: float, real: Estimate | None) -> float:
-        floor = max(real.high if real else 0.0, 1e-9)
+        floor = max(real.value + margin.of(real.value) if real else 0.0, 1e-9)
         return _cut(1 - math.log10(max(value, floor) / floor) / decades)
 
     return worth
@@ -69,7 +105,7 @@ def above_floor(decades: float) -> Worth:
 
 def of_real(value: float, real: Estimate | None) -> float:
     """The share of what real images get."""
-    return _cut(value / real.low) if real and real.low > 0 else 0.0
+    return _cut(value / real.value) if real and real.value > 0 else 0.0
 
 
 def near_one(width: float) -> Worth:
@@ -92,6 +128,9 @@ def _cut(worth: float) -> float:
 
 
 INF = math.inf
+AS_FAR = Margin(share=1.0)  # at most twice the distance that as many real images have
+NEARLY = Margin(share=0.05)
+KERNEL, CLASSES = Margin(0.003), Margin(0.005)  # a perfect sampler of 2,048 images has a class KL of 0.0044
 METRICS = {
     # reconstruction, on the test split
     "mse": Metric(
@@ -121,10 +160,24 @@ METRICS = {
     ),
     # the decoder under its prior, and the latents
     "prior_confidence": Metric(
-        "prior: confidence", "consistency", "like real data", 4, 0, 1, "of images decoded from N(0, I)"
+        "prior: confidence",
+        "consistency",
+        "like real data",
+        4,
+        0,
+        1,
+        "of images decoded from N(0, I)",
+        margin=Margin(0.01),
     ),
     "prior_entropy": Metric(
-        "prior: entropy (nats)", "consistency", "like real data", 4, 0, INF, "of images decoded from N(0, I)"
+        "prior: entropy (nats)",
+        "consistency",
+        "like real data",
+        4,
+        0,
+        INF,
+        "of images decoded from N(0, I)",
+        margin=Margin(0.02),
     ),
     "prior_frechet": Metric(
         "prior: Frechet distance",
@@ -134,7 +187,8 @@ METRICS = {
         0,
         INF,
         "of images decoded from N(0, I), in the judge's features (Heusel et al., 2017)",
-        above_floor(4),
+        above_floor(4, AS_FAR),
+        margin=AS_FAR,
     ),
     "latent_dimension": Metric(
         "latent dimensions", "consistency", "lower", 0, 1, INF, "numbers between encoder and decoder"
@@ -170,9 +224,25 @@ METRICS = {
     ),
     # what is generated
     "confidence": Metric(
-        "confidence", "quality", "like real data", 4, 0, 1, "mean largest probability that the judge gives a class"
+        "confidence",
+        "quality",
+        "like real data",
+        4,
+        0,
+        1,
+        "mean largest probability that the judge gives a class",
+        margin=Margin(0.01),
     ),
-    "entropy": Metric("entropy (nats)", "quality", "like real data", 4, 0, INF, "mean entropy of the judge's classes"),
+    "entropy": Metric(
+        "entropy (nats)",
+        "quality",
+        "like real data",
+        4,
+        0,
+        INF,
+        "mean entropy of the judge's classes",
+        margin=Margin(0.02),
+    ),
     "confidence_gap": Metric(
         "confidence: outside the real band",
         "quality",
@@ -182,9 +252,18 @@ METRICS = {
         1,
         "distance to the 95 % band of as many real test images; too sure costs as much as unsure",
         falling(0.2),
+        margin=Margin(0.01),
     ),
     "entropy_gap": Metric(
-        "entropy: outside the real band", "quality", "lower", 4, 0, INF, "the same for the entropy", falling(0.5)
+        "entropy: outside the real band",
+        "quality",
+        "lower",
+        4,
+        0,
+        INF,
+        "the same for the entropy",
+        falling(0.5),
+        margin=Margin(0.02),
     ),
     "frechet": Metric(
         "Frechet distance",
@@ -194,7 +273,8 @@ METRICS = {
         0,
         INF,
         "from the train split in the judge's features (Heusel et al., 2017)",
-        above_floor(3),
+        above_floor(3, AS_FAR),
+        margin=AS_FAR,
     ),
     "kernel_distance": Metric(
         "kernel distance",
@@ -204,7 +284,8 @@ METRICS = {
         -INF,
         INF,
         "squared maximum mean discrepancy, cubic kernel, unbiased (Binkowski et al., 2018)",
-        above_floor(3),
+        above_floor(3, KERNEL),
+        margin=KERNEL,
     ),
     "precision": Metric(
         "precision",
@@ -215,6 +296,7 @@ METRICS = {
         1,
         "samples within a real neighbourhood, k = 5 (Kynkaanniemi et al., 2019)",
         of_real,
+        margin=NEARLY,
     ),
     "density": Metric(
         "density",
@@ -225,6 +307,7 @@ METRICS = {
         INF,
         "real neighbourhoods around a sample, over k (Naeem et al., 2020)",
         of_real,
+        margin=NEARLY,
     ),
     "sample_sharpness": Metric(
         "edge sharpness of samples",
@@ -235,6 +318,7 @@ METRICS = {
         INF,
         "squared differences of neighbouring pixels, over those of real test images",
         near_one(1),
+        margin=NEARLY,
     ),
     "accuracy": Metric(
         "class asked for", "quality", "higher", 4, 0, 1, "samples in which the judge sees the class asked for", itself
@@ -251,7 +335,8 @@ METRICS = {
         0,
         INF,
         "of known class frequencies from those of the samples, counts smoothed by one",
-        above_floor(3),
+        above_floor(3, CLASSES),
+        margin=CLASSES,
     ),
     "classes_missing": Metric(
         "classes missing",
@@ -262,6 +347,7 @@ METRICS = {
         INF,
         "classes with less than a tenth of their known share",
         falling(1),
+        margin=Margin(0.5),
     ),
     "recall": Metric(
         "recall",
@@ -272,6 +358,7 @@ METRICS = {
         1,
         "real images within a sample's neighbourhood, k = 5 (Kynkaanniemi et al., 2019)",
         of_real,
+        margin=NEARLY,
     ),
     "coverage": Metric(
         "coverage",
@@ -282,6 +369,7 @@ METRICS = {
         1,
         "real images with a sample in their neighbourhood (Naeem et al., 2020)",
         of_real,
+        margin=NEARLY,
     ),
     "spread": Metric(
         "spread within a class",
@@ -292,6 +380,7 @@ METRICS = {
         INF,
         "root mean squared distance to the class mean in the judge's features, over that of real images",
         near_one(1),
+        margin=NEARLY,
     ),
     "vendi": Metric(
         "Vendi score",
@@ -302,6 +391,7 @@ METRICS = {
         INF,
         "effective number of different images in the judge's features (Friedman & Dieng, 2023)",
         of_real,
+        margin=Margin(share=0.02),
     ),
     "nearest_ratio": Metric(
         "distance to the nearest train image",
@@ -312,6 +402,7 @@ METRICS = {
         INF,
         "in pixels, over that of real test images; far below 1 is memorised, far above is off the data",
         near_one(1),
+        margin=NEARLY,
     ),
     "copies": Metric(
         "copies of train images",
@@ -322,6 +413,7 @@ METRICS = {
         1,
         "samples three times as near to one train image as to any other (Yoon et al., 2023)",
         falling(0.1),
+        margin=Margin(0.005),
     ),
     "reconstruction_gap": Metric(
         "reconstruction error, test over train",
@@ -331,6 +423,7 @@ METRICS = {
         0,
         INF,
         "far below what principal components have: test images were trained on",
+        margin=NEARLY,
     ),
     # what it costs
     "parameters": Metric("parameters", "efficiency", "lower", 0, 0, INF, "stored numbers", between(1e8, 1e4)),

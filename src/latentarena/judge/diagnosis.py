@@ -155,18 +155,23 @@ def _generator(scores: Mapping[str, Score], by_steps: Mapping[int, float], steps
 
 def _honesty(scores: Mapping[str, Score]) -> Iterator[Advice]:
     copies, gap = scores["copies"], scores.get("reconstruction_gap")
-    if copies.low > 0.005 and not copies.at_floor:
+    if copies.low > 0.005 and not _meets_real(copies):
         yield Advice(
             fault="copies of train images",
             text=f"{copies.value:.1%} of the samples are nearly train images",
             remedy="a smaller generator, fewer epochs, or augmentation",
         )
-    if gap is not None and not gap.at_floor and gap.value < 1:
+    if gap is not None and not _meets_real(gap) and gap.value < 1:
         yield Advice(
             fault="test images trained on",
             text=f"test images are reconstructed with {gap.value:.2f} times the error of train images",
             remedy="train on the train split alone; a contest will ask",
         )
+
+
+def _meets_real(score: Score) -> bool:
+    """Whether the figure is within the error bars of that of as many real images."""
+    return score.real is not None and score.matched.meets(score.real)
 
 
 def _judges(opinions: Sequence[Opinion], scores: Mapping[str, Score]) -> Iterator[Advice]:

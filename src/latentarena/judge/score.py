@@ -146,6 +146,9 @@ def score(
     seen, near = judge.look(generated), nearest(generated, data.train.pixels)
 
     found = measure_images(generated, seen, near, known)
+    fewer = min(samples, len(data.test))  # real images stand behind the floors
+    few = torch.arange(samples) if fewer == samples else torch.randperm(samples, generator=stream("equal"))[:fewer]
+    equal = {} if fewer == samples else measure_images(generated[few], seen.rows(few), near.rows(few), known)
     by_class = None
     if asked is not None:
         found |= _asked(seen, asked, len(judge.frequencies))
@@ -159,11 +162,15 @@ def score(
         again = checked(subject.decode(codes), test.shape, "reconstructions")
         handed = judge_noise(samples, tuple(codes.shape[1:]), seeds[0], "prior")
         prior = checked(subject.decode(handed), generated.shape, "prior samples")
-        found |= _reconstruction(again, test) | measure_seen(judge.look(prior), judge, draws(samples), "prior_")
+        found |= _reconstruction(again, test)
+        prior_seen = judge.look(prior)
+        found |= measure_seen(prior_seen, judge, draws(samples), "prior_")
+        if fewer < samples:
+            equal |= measure_seen(prior_seen.rows(few), judge, draws(fewer), "prior_")
         found |= _encoded(subject, codes, squared_errors(again, test), data)
         latents = codes, _latents(subject, generated, "samples")[0]
     return Findings(
-        scores=scored(found, known.floors | _prior_floors(known.floors)),
+        scores=scored(found, known.floors | _prior_floors(known.floors), equal),
         by_class=by_class,
         by_seed=_frechet_by_seed(seen, [len(noise) for noise, _, _ in batches], judge),
         opinions=tuple(_opinion(other, data, generated, seen, known) for other in opinions),

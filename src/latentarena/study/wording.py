@@ -35,7 +35,11 @@ REFERENCES = Path(__file__).parent / "references"
 
 @dataclass(frozen=True)
 class Row:
-    """One metric as text: empty where there is no such thing; a figure on the submission's own word has no interval."""
+    """One metric as text: empty where there is no such thing; a figure on the submission's own word has no interval.
+
+    Attributes:
+        like_real: whether it is equivalent to the figure of as many real images, to within `margin`.
+    """
 
     title: str
     what: str
@@ -45,6 +49,7 @@ class Row:
     real_interval: str
     better: str
     like_real: bool
+    margin: str
 
 
 def rows_by_category(card: ScoreCard) -> dict[str, list[Row]]:
@@ -68,7 +73,8 @@ def row_of(card: ScoreCard, name: str) -> Row:
         real="" if score.real is None else _text(score.real.value, metric.decimals),
         real_interval="" if score.real is None else _interval(score.real, metric.decimals),
         better=metric.better,
-        like_real=score.at_floor,
+        like_real=card.like_real(name),
+        margin="" if metric.margin is None else metric.margin.words,
     )
 
 

@@ -36,6 +36,10 @@ class Neighbours:
     second: Tensor
     copies: Tensor
 
+    def rows(self, index: Tensor) -> Neighbours:
+        """Those of some of the images."""
+        return Neighbours(self.index[index], self.first[index], self.second[index], self.copies[index])
+
 
 def nearest(images: Tensor, train: Tensor) -> Neighbours:
     """Look for the nearest train images by their pixels.
