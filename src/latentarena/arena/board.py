@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from latentarena.arena.entries import Entry, counting, mean_points, refusal, row
 from latentarena.arena.ranking import ROUNDS, Placed, Row, Stability, dependences, rank, stability
 from latentarena.config import Config
 from latentarena.judge.catalogue import METRICS
-from latentarena.study.wording import UNVERIFIED
+from latentarena.study.wording import UNCERTIFIED, UNVERIFIED
 
 __all__ = ["Board", "Cell", "Column", "Group", "Line", "Prize", "make_board"]
 
@@ -57,6 +58,7 @@ class Cell(Config):
             those that are not verified.
         rank: in its column; None where the line is not ranked.
         unverified: it rests on the submission's own word.
+        uncertified: a figure of training that was not found by training anew; it has no rank.
     """
 
     value: float | None
@@ -66,6 +68,7 @@ class Cell(Config):
     interval: str
     rank: int | None
     unverified: bool = False
+    uncertified: bool = False
 
 
 class Line(Config):
@@ -78,6 +81,8 @@ class Line(Config):
         first, low, high: probability of being first and the places that hold 95 % of the draws; None if not known.
         awards: names of those won.
         reason: how a tie was broken; level: names of those of equal total.
+        verified: computed by the contest; others are ranked among themselves, behind all that are verified.
+        trained: how often its recipe was trained anew and agreed with it; 0 where it was not.
     """
 
     id: str
@@ -95,6 +100,7 @@ class Line(Config):
     reason: str = ""
     level: tuple[str, ...] = ()
     verified: bool = False
+    trained: int = 0
     notice: str = ""
     refused: str = ""
 
@@ -146,12 +152,16 @@ def make_board(entries: Iterable[Entry], contest: Contest, rounds: int = ROUNDS)
         if count[entry.team] != entry.id and not refused[entry.id]:
             refused[entry.id] = f"another entry of this team counts ({contest.counts})"
     ranked = {entry.team: entry for entry in entries if not refused[entry.id]}
-    rows = [row_of(entry, team) for team, entry in ranked.items()]
-    placed = rank(rows, contest)
-    prizes = tuple(_prize(award, ranked, placed) for award in contest.awards)
-    sure = stability(rows, contest, rounds)
-    groups = _groups(contest)
-    lines = [_line(ranked[one.name], one, sure.get(one.name), prizes, groups, contest) for one in placed]
+    groups, reported = _groups(contest), sum(not entry.verified for entry in ranked.values())
+    standing = _Standing.of([one for one in ranked.items() if one[1].verified], contest, rounds)
+    claims = _Standing.of([one for one in ranked.items() if not one[1].verified], contest, rounds)
+    first = standing if standing.rows else claims  # who may win awards
+    prizes = tuple(_prize(award, ranked, first.placed) for award in contest.awards)
+    lines = [
+        _line(ranked[one.name], one, part.sure.get(one.name), prizes, groups, contest, before=before)
+        for part, before in ((standing, 0), (claims, len(standing.rows)))
+        for one in part.placed
+    ]
     others = [
         _line(entry, None, None, (), groups, contest, refused[entry.id]) for entry in entries if refused[entry.id]
     ]
@@ -167,9 +177,24 @@ def make_board(entries: Iterable[Entry], contest: Contest, rounds: int = ROUNDS)
         lines=tuple(lines),
         others=tuple(others),
         prizes=prizes,
-        notes=(*_notes(lines, contest, bool(sure)), *_copies(ranked.values())),
-        hanging=tuple(_hanging(rows, contest)),
+        notes=(*_notes(lines, contest, bool(first.sure), 0 < reported < len(lines)), *_copies(ranked.values())),
+        hanging=tuple(_hanging(first.rows, contest)),
     )
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """Entries that are ranked among themselves: their rows, where each stands, and how sure that is."""
+
+    rows: list[Row]
+    placed: tuple[Placed, ...]
+    sure: dict[str, Stability]
+
+    @classmethod
+    def of(cls, ranked: Sequence[tuple[str, Entry]], contest: Contest, rounds: int) -> _Standing:
+        """Rank entries by team."""
+        rows = [row_of(entry, team) for team, entry in ranked]
+        return cls(rows, rank(rows, contest), stability(rows, contest, rounds))
 
 
 def _prize(award: Award, ranked: Mapping[str, Entry], placed: Sequence[Placed]) -> Prize:
@@ -216,7 +241,9 @@ def _line(
     groups: Sequence[Group],
     contest: Contest,
     refused: str = "",
+    before: int = 0,
 ) -> Line:
+    """A line of the board; `before` others stand before all that this one was ranked with."""
     points = {name: round(value, 3) for name, value in entry.points.items()}
     mean = mean_points(entry.points, contest)
     columns = [column for group in groups for column in group.columns]
@@ -225,18 +252,19 @@ def _line(
         id=entry.id,
         name=entry.name,
         team=entry.team,
-        place=placed.place if placed else None,
+        place=before + placed.place if placed else None,
         total=placed.total if placed else None,
         categories=placed.categories if placed else {},
         cells={one.metric: _cell(entry, one, ranks.get(one.metric)) for one in columns},
         points=points if mean is None else points | {"all": round(mean, 3)},
-        first=sure.first if sure else None,
-        low=sure.low if sure else None,
-        high=sure.high if sure else None,
+        first=None if sure is None else 0.0 if before else sure.first,
+        low=before + sure.low if sure else None,
+        high=before + sure.high if sure else None,
         awards=tuple(prize.name for prize in prizes if entry.team in prize.winners),
         reason=placed.reason if placed else "",
         level=placed.level if placed else (),
         verified=entry.verified,
+        trained=entry.trained,
         notice=str(entry.facts.get("notice") or ""),
         refused=refused,
     )
@@ -244,6 +272,7 @@ def _line(
 
 def _cell(entry: Entry, column: Column, place: int | None) -> Cell:
     figure, unverified = entry.figures.get(column.metric), column.metric in entry.unverified
+    uncertified = column.metric in entry.uncertified
     if figure is None or math.isnan(figure.value):
         return Cell(value=None, low=None, high=None, text="–", interval="", rank=place)
     low, high = (_finite(end) for end in (figure.low, figure.high))
@@ -254,9 +283,10 @@ def _cell(entry: Entry, column: Column, place: int | None) -> Cell:
         low=low,
         high=high,
         text=_text(figure.value, column.decimals),
-        interval=UNVERIFIED if unverified else between,
-        rank=place,
+        interval=UNCERTIFIED if uncertified else UNVERIFIED if unverified else between,
+        rank=None if uncertified else place,
         unverified=unverified,
+        uncertified=uncertified,
     )
 
 
@@ -270,7 +300,7 @@ def _text(value: float, decimals: int) -> str:
     return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0, for there is a minus zero
 
 
-def _notes(lines: Sequence[Line], contest: Contest, sure: bool) -> Iterable[str]:
+def _notes(lines: Sequence[Line], contest: Contest, sure: bool, mixed: bool) -> Iterable[str]:
     if contest.ties == "statistical":
         yield (
             "A rank counts only the entries that are better beyond the error bars: intervals of 95 % that overlap do "
@@ -282,6 +312,17 @@ def _notes(lines: Sequence[Line], contest: Contest, sure: bool) -> Iterable[str]
         yield "There are no error bars here, so nobody can say how sure these places are."
     if any(not line.verified for line in lines):
         yield "Entries marked self-reported were scored by their teams; the figures have not been recomputed yet."
+    if mixed:
+        yield (
+            "Self-reported entries are ranked among themselves, behind all that are verified: they change no rank of "
+            "those, and win no award."
+        )
+    if any(cell.uncertified for line in lines for cell in line.cells.values()):
+        yield (
+            f"Figures of training marked {UNCERTIFIED} rank nowhere, and no award rests on them, until the recipe has "
+            "been trained anew: such an entry stands in that category as one without a figure, level with all others "
+            "without."
+        )
 
 
 def _hanging(rows: Sequence[Row], contest: Contest) -> Iterable[str]:

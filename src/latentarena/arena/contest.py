@@ -14,13 +14,16 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from latentarena.config import Config, read_yaml, validate
 from latentarena.errors import ConfigError
 from latentarena.judge.catalogue import CATEGORIES, COLUMNS, METRICS
+from latentarena.judge.certificate import QUALITY
 from latentarena.precision import Precision
 
 __all__ = [
     "CONTESTS",
+    "DECLARED",
     "Award",
     "Better",
     "Category",
+    "Certify",
     "Contest",
     "Form",
     "LatentLimits",
@@ -35,6 +38,8 @@ __all__ = [
 
 CONTESTS = Path(__file__).parent / "contests"
 LARGEST = 1 << 20  # bytes of a contest file
+DECLARED = ("bundle.provenance.seconds.", "bundle.provenance.losses.")
+"""A bundle's own figures of its training: no rule can rest on them."""
 Better = Literal["lower", "higher", "near 1"]
 Form = Literal["native", "portable", "python-2025"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
@@ -50,7 +55,10 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-FACTS = ("latent_numbers", "samples", "steps", "guidance", "solver", "dataset", "notice", "form", "verified", "points")
+FACTS = (
+    "latent_numbers", "samples", "steps", "guidance", "solver", "dataset", "notice", "form", "verified", "certified",
+    "points",
+)  # fmt: skip
 """Fields of rules beside the metrics; `points.CATEGORY` and `bundle.KEY.KEY`, and for awards the ranks `place` and
 `CATEGORY_rank`, are fields too."""
 
@@ -208,6 +216,26 @@ class Quotas(Config):
     bytes: int = Field(default=64 << 20, ge=1)
 
 
+class Certify(Config):
+    """Whose training is repeated, and how.
+
+    Attributes:
+        training: whether workers train the recipes of native bundles anew, while nothing waits to be evaluated.
+        top: places of the board whose recipes are trained without anybody asking, the first ones first.
+        seeds: trainings of each: with the recipe's own seed, and with others.
+        quality: the Frechet distance to which training is measured, the same for every entry.
+        macs: multiply-adds that a recipe may take for one training; a longer one is not certified.
+        minutes: that a certificate may take.
+    """
+
+    training: bool = False
+    top: int = Field(default=3, ge=0, le=1000)
+    seeds: int = Field(default=3, ge=2, le=20)
+    quality: float = Field(default=QUALITY, gt=0, le=1e6)
+    macs: float = Field(default=1e16, gt=0, le=1e20)
+    minutes: float = Field(default=24 * 60.0, gt=0, le=1e5)
+
+
 class Contest(Config):
     """A contest.
 
@@ -227,7 +255,9 @@ class Contest(Config):
         quotas: for one team.
         opens, closes: when entries are received, with their time zone; None is no limit.
         forms: accepted kinds of bundle.
-        self_reported: whether score cards that nobody has recomputed stand on the board, marked.
+        self_reported: whether score cards that nobody has recomputed stand on the board: marked, and behind all that
+            the contest has verified.
+        certify: how figures of training are certified, without which they are shown and do not rank.
     """
 
     name: Name
@@ -249,6 +279,7 @@ class Contest(Config):
     closes: AwareDatetime | None = None
     forms: tuple[Form, ...] = Field(default=("native", "portable"), min_length=1)
     self_reported: bool = False
+    certify: Certify | None = None
 
     @field_validator("judge")
     @classmethod
@@ -267,6 +298,8 @@ class Contest(Config):
             raise ValueError(f"closes = {self.closes} is not after opens = {self.opens}")
         for rule in self.thresholds:
             self._refuse_field("thresholds", rule.field, ranks=False)
+            if rule.field in METRICS and METRICS[rule.field].certified:  # nobody would be ranked, so nobody certified
+                raise ValueError(f"thresholds: {rule.field} is known of certified entries only; move it to an award")
         for award in self.awards:
             for field in (award.field, *(rule.field for rule in award.where)):
                 self._refuse_field(f"award {award.name!r}", field)
@@ -292,6 +325,8 @@ class Contest(Config):
             known += ["place", *(f"{category.name}_rank" for category in self.categories)]
         if field not in known and not re.fullmatch(r"bundle(\.\w+)+", field):
             raise ValueError(f"{where}: field {field!r} is unknown; choose from {', '.join(known)}, bundle.KEY")
+        if field.startswith(DECLARED):
+            raise ValueError(f"{where}: {field} is the bundle's own word; use train_seconds, train_macs or final_loss")
 
     @property
     def metrics(self) -> tuple[str, ...]:

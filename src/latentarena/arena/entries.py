@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from latentarena.arena.contest import Contest
+from latentarena.arena.contest import DECLARED, Contest
 from latentarena.arena.ranking import Figure, Row, rank
 from latentarena.judge.card import ScoreCard, official
-from latentarena.judge.catalogue import CATEGORIES
+from latentarena.judge.catalogue import CATEGORIES, METRICS
+from latentarena.judge.certificate import AGREE, QUALITY, Certificate
 from latentarena.precision import coarser
 
 __all__ = ["Entry", "counting", "entry_of", "mean_points", "refusal", "row_of"]
 
+RECIPE = "bundle.provenance.recipe."  # known to be true once it was trained anew
 EARLY = datetime.min.replace(tzinfo=UTC)
 
 
@@ -33,6 +35,9 @@ class Entry:
         verified: its figures were computed by the contest, not reported by its team.
         refused: why it cannot be ranked, found out before; empty if nothing was.
         unverified: metrics that rest on the submission's own word.
+        uncertified: metrics of training that nobody has found by training anew: shown, but as good as missing to ranks,
+            rules and awards.
+        trained: how often its recipe was trained anew and agreed; 0 where it was not.
         model: hash of the bundle, by which copies are seen; empty if not known.
     """
 
@@ -47,6 +52,8 @@ class Entry:
     verified: bool = False
     refused: str = ""
     unverified: tuple[str, ...] = ()
+    uncertified: tuple[str, ...] = ()
+    trained: int = 0
     model: str = ""
 
 
@@ -62,6 +69,7 @@ def entry_of(
     received: datetime | None = None,
     chosen: bool = False,
     verified: bool = False,
+    certificate: Certificate | None = None,
 ) -> Entry:
     """What a score card says, in the contest's terms.
 
@@ -71,8 +79,13 @@ def entry_of(
         entry_id, team, name: see `Entry`; the name is the card's unless given.
         bundle: the bundle's own card as plain data, for rules on `bundle.KEY`.
         form: of the bundle; received, chosen, verified: see `Entry`.
+        certificate: of its training, made by the contest; it counts where it is of this bundle, agrees, and measures
+            to the contest's quality.
     """
-    points = card.points
+    certificate = certificate if verified and certificate is not None and _counts(certificate, card, contest) else None
+    figures = _figures(card, contest, certificate)
+    uncertified = () if certificate is not None else tuple(name for name in figures if name in _of_training(contest))
+    points = card.points_with({} if certificate is None else certificate.figures)
     facts: dict[str, Any] = {
         "latent_numbers": math.prod(card.latent),
         "samples": card.samples,
@@ -83,12 +96,12 @@ def entry_of(
         "notice": card.notice,
         "form": form,
         "verified": verified,
+        "certified": certificate is not None,
         "points": mean_points(points, contest),
         **{f"points.{category}": value for category, value in points.items()},
-        **dict(_leaves(bundle or {}, "bundle")),
+        **dict(_known_of(bundle or {}, certificate is not None)),
+        **{metric: figure.value for metric, figure in figures.items() if metric not in uncertified},
     }
-    figures = _figures(card, contest)
-    facts |= {metric: figure.value for metric, figure in figures.items()}
     return Entry(
         id=entry_id,
         name=name or card.model,
@@ -101,8 +114,22 @@ def entry_of(
         verified=verified,
         refused=_unfit(card, contest, form, verified),
         unverified=card.unverified,
+        uncertified=uncertified,
+        trained=0 if certificate is None else len(certificate.trainings),
         model=card.bundle,
     )
+
+
+def _counts(certificate: Certificate, card: ScoreCard, contest: Contest) -> bool:
+    quality = QUALITY if contest.certify is None else contest.certify.quality
+    return certificate.agrees and certificate.bundle == card.bundle and certificate.quality == quality
+
+
+def _of_training(contest: Contest) -> set[str]:
+    """The figures that count only with a certificate: of training, or ranked in one category with one of these."""
+    alone = {name for name, metric in METRICS.items() if metric.certified}
+    ranked = [{measure.metric for measure in category.metrics} for category in contest.categories]
+    return alone.union(*(metrics for metrics in ranked if metrics & alone))
 
 
 def counting(entries: Sequence[Entry], contest: Contest) -> dict[str, str]:
@@ -110,7 +137,8 @@ def counting(entries: Sequence[Entry], contest: Contest) -> dict[str, str]:
 
     `latest` is the one received last; `chosen` the last one that the team chose, else the latest; `best` the first when
     the team's own entries are ranked among themselves, so that nobody else's entries can change it, and the latest of
-    those that share that place. Entries that cannot be ranked count only where a team has no other.
+    those that share that place. Entries that cannot be ranked count only where a team has no other, and so do
+    self-reported ones.
     """
     teams: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -118,6 +146,7 @@ def counting(entries: Sequence[Entry], contest: Contest) -> dict[str, str]:
     found = {}
     for team, own in teams.items():
         fit = [entry for entry in own if not refusal(entry, contest)] or own
+        fit = [entry for entry in fit if entry.verified] or fit
         found[team] = max(_candidates(fit, contest), key=_moment).id
     return found
 
@@ -152,16 +181,30 @@ def refusal(entry: Entry, contest: Contest) -> str:
 
 def row_of(entry: Entry, name: str) -> Row:
     """What is ranked, under this name."""
-    return Row(name, entry.figures, entry.facts)
+    counted = {metric: figure for metric, figure in entry.figures.items() if metric not in entry.uncertified}
+    return Row(name, counted, entry.facts)
 
 
-def _figures(card: ScoreCard, contest: Contest) -> dict[str, Figure]:
+def _figures(card: ScoreCard, contest: Contest, certificate: Certificate | None) -> dict[str, Figure]:
+    """The card's figures; with a certificate, those of training are its own, and intervals hold other seeds too."""
     if contest.score_set == "arena-1":
-        return {name: Figure(one.value, one.low, one.high) for name, one in card.scores.items()}
+        found = {name: Figure(one.value, one.low, one.high) for name, one in card.scores.items()}
+        if certificate is None:
+            return found
+        if len(certificate.trainings) >= AGREE:
+            found |= {name: _wider(found[name], width) for name, width in certificate.spread.items() if name in found}
+        kept = {name: one for name, one in found.items() if not METRICS[name].certified}
+        return kept | {name: Figure(one.value, one.low, one.high) for name, one in certificate.figures.items()}
     known = {name: Figure(math.inf if value is None else value) for name, value in card.contest_2025.items()}
     if card.timing is not None:
         known["time_per_sample"] = Figure(card.timing.ms_per_sample.value / 1000)
     return known
+
+
+def _wider(figure: Figure, width: float) -> Figure:
+    """The figure with an interval that also holds what other seeds of the training give."""
+    low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
+    return Figure(figure.value, min(low, figure.value - width), max(high, figure.value + width))
 
 
 def _unfit(card: ScoreCard, contest: Contest, form: str, verified: bool) -> str:
@@ -181,6 +224,13 @@ def _unfit(card: ScoreCard, contest: Contest, form: str, verified: bool) -> str:
     if verified and coarser(card.precision, limits.precision) != card.precision:  # others are marked self-reported
         return f"judged with latents in {card.precision}, before this contest rounded them to {limits.precision}"
     return ""
+
+
+def _known_of(bundle: Mapping[str, Any], certified: bool) -> Iterable[tuple[str, Any]]:
+    """Fields of the bundle's own card, but for those of its training that are nothing but its own word."""
+    for name, value in _leaves(bundle, "bundle"):
+        if not name.startswith(DECLARED) and (certified or not name.startswith(RECIPE)):
+            yield name, value
 
 
 def _leaves(value: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:

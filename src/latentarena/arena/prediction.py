@@ -9,7 +9,7 @@ from pathlib import Path
 
 from latentarena.arena.board import Board, Line, make_board
 from latentarena.arena.contest import Better, Contest
-from latentarena.arena.entries import Entry, refusal
+from latentarena.arena.entries import Entry, refusal, row_of
 from latentarena.arena.ranking import Figure, Placed, Row, rank
 from latentarena.arena.spreadsheet import read_rows
 from latentarena.config import parse_json, validate
@@ -91,14 +91,16 @@ def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:
     wanted = [measure.metric for measure in contest.measures]
     if ranked != wanted:
         raise ConfigError(f"the board ranks {', '.join(ranked)}; contest {contest.name} ranks {', '.join(wanted)}")
-    others = [_row(line) for line in board.lines if line.team != entry.team]
+    verified = any(line.verified for line in board.lines)  # self-reported ones stand behind those in any case
+    others = [_row(line) for line in board.lines if line.team != entry.team and line.verified >= verified]
     refused = refusal(entry, contest.model_copy(update={"self_reported": True}))
     if refused:
         return Prediction(None, len(others), refused)
-    unmeasured = tuple(metric for metric in wanted if metric not in entry.figures)
-    own = _standing(entry.figures, others, contest)
+    figures = row_of(entry, OWN).figures
+    unmeasured = tuple(metric for metric in wanted if metric not in figures)
+    own = _standing(figures, others, contest)
     found = {
-        metric: _standing({**entry.figures, metric: best}, others, contest)
+        metric: _standing({**figures, metric: best}, others, contest)
         for metric, best in _best(others, contest)
         if metric not in unmeasured
     }
@@ -134,6 +136,6 @@ def _row(line: Line) -> Row:
     figures = {}
     for metric, cell in line.cells.items():
         infinite = cell.value is None and cell.text == "∞"
-        if infinite or cell.value is not None:
+        if (infinite or cell.value is not None) and not cell.uncertified:
             figures[metric] = Figure(math.inf if cell.value is None else cell.value, cell.low, cell.high)
     return Row(line.team, figures)

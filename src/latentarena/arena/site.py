@@ -28,6 +28,7 @@ from latentarena.errors import ConfigError, OutputError
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.card import ScoreCard, read_card
 from latentarena.judge.catalogue import CATEGORIES
+from latentarena.judge.certificate import Certificate, read_certificate
 from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words
 
 __all__ = ["REFUSED", "Evaluated", "build_site", "read_folder"]
@@ -35,6 +36,7 @@ __all__ = ["REFUSED", "Evaluated", "build_site", "read_folder"]
 CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `arena check` call it
 BUNDLE_CARDS = ("bundle.json", "bundle/card.json", "card.json")
 REFUSED = "refusal.json"  # why a bundle could not be evaluated, in the place of its score card
+CERTIFICATE = "certificate.json"  # of the training, as `arena retrain` writes it
 REPORTS = ("report.html", "card.html")
 LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
 WIDEST = 4096  # pixels of a picture's side
@@ -134,9 +136,20 @@ def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Cont
         return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused), pictures=pictures)
     bundle, name = _bundle_card(home), plain_line(card.model, 60)
     form = str(bundle.get("form", "native"))  # a native card does not say
-    entry = entry_of(card, contest, entry_id, team, name, bundle=bundle, form=form, verified=verified)
+    certificate = _certificate(home) if verified else None
+    entry = entry_of(
+        card, contest, entry_id, team, name, bundle=bundle, form=form, verified=verified, certificate=certificate
+    )
     report = next((one for one in (_content(home, name) for name in REPORTS) if one), None) if verified else None
     return Evaluated(entry, card, pictures, report)
+
+
+def _certificate(home: Path) -> Certificate | None:
+    """What came of training the recipe anew; None where there is nothing that can be read."""
+    try:
+        return None if _content(home, CERTIFICATE) is None else read_certificate(home / CERTIFICATE)
+    except ConfigError:
+        return None
 
 
 def _bundle_card(home: Path) -> dict[str, Any]:

@@ -177,7 +177,8 @@ def board_csv(board: Board) -> str:
     groups, metrics = board.groups, [column.metric for group in board.groups for column in group.columns]
     several = [group.name for group in groups if len(group.columns) > 1]
     header = ["place", "team", "entry", "name", "total", *(f"{name}_rank" for name in several), "points", "first"]
-    header += ["place_low", "place_high", "verified", "unverified_figures", "awards", "why_not_ranked"]
+    header += ["place_low", "place_high", "verified", "unverified_figures", "trained_anew", "uncertified_figures"]
+    header += ["awards", "why_not_ranked"]
     header += [f"{metric}{part}" for metric in metrics for part in ("", "_low", "_high", "_rank")]
     return write_csv(header, (list(_cells(line, several, metrics)) for line in (*board.lines, *board.others)))
 
@@ -187,7 +188,9 @@ def _cells(line: Line, several: Sequence[str], metrics: Sequence[str]) -> Iterat
     yield from (line.categories.get(name) for name in several)
     yield from (line.points.get("all"), line.first, line.low, line.high)
     doubted = "; ".join(metric for metric in metrics if line.cells[metric].unverified)
-    yield from ("yes" if line.verified else "self-reported", doubted, "; ".join(line.awards), line.refused)
+    uncertified = "; ".join(metric for metric in metrics if line.cells[metric].uncertified)
+    yield from ("yes" if line.verified else "self-reported", doubted, line.trained or "no", uncertified)
+    yield from ("; ".join(line.awards), line.refused)
     for metric in metrics:
         cell = line.cells[metric]
         yield from (cell.value if cell.text != "∞" else "inf", cell.low, cell.high, cell.rank)

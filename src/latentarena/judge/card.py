@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pydantic import model_validator
+
 from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.files import digest_json
-from latentarena.judge.catalogue import METRICS, points
+from latentarena.judge.catalogue import COLUMNS, METRICS, Metric, points
 from latentarena.judge.interval import Estimate
 from latentarena.precision import Precision
 
@@ -29,6 +31,7 @@ __all__ = [
 
 SEEDS = (2025, 2026, 2027, 2028, 2029)  # of the noise and labels that the judge hands in
 FEWEST, MOST = 100, 1_000_000  # samples of a card
+GREATEST = 1e24  # no figure of a card is beyond
 LARGEST = 1 << 20  # bytes of a card
 
 
@@ -162,6 +165,18 @@ class ScoreCard(Config):
     notice: str = ""
     sandbox: str = ""
 
+    @model_validator(mode="after")
+    def _possible(self) -> ScoreCard:
+        """Only figures that are known, each within its range: a card may be anybody's."""
+        for name, score in self.scores.items():
+            if name not in METRICS:
+                raise ValueError(f"scores: metric {name!r} is unknown; {', '.join(METRICS)} are known")
+            _refuse_impossible(f"scores.{name}", score, METRICS[name])
+        for name, value in self.contest_2025.items():
+            if name not in COLUMNS or (value is not None and abs(value) > GREATEST):
+                raise ValueError(f"contest_2025.{name} = {value}: no such column, or no such figure")
+        return self
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all but timing and sandbox: equal cards of two runs have equal fingerprints."""
@@ -180,11 +195,27 @@ class ScoreCard(Config):
 
     @property
     def points(self) -> dict[str, float]:
-        """Absolute scores, 0 to 100 by category; see `points`."""
-        return points(
-            {name: score.matched.value for name, score in self.scores.items()},
-            {name: score.real for name, score in self.scores.items() if score.real is not None},
-        )
+        """Absolute scores, 0 to 100 by category, of what the judge found itself; see `points`."""
+        return self.points_with({})
+
+    def points_with(self, certified: Mapping[str, Estimate]) -> dict[str, float]:
+        """The same, with the figures of a certificate of training among them; see `Certificate`."""
+        found = {name: score.matched.value for name, score in self.scores.items() if not METRICS[name].certified}
+        floors = {name: score.real for name, score in self.scores.items() if score.real is not None}
+        return points(found | {name: one.value for name, one in certified.items()}, floors)
+
+
+def _refuse_impossible(name: str, score: Score, metric: Metric) -> None:
+    """Raise a ValueError where a figure is outside its range, or outside its own interval."""
+    smallest, largest = max(metric.smallest, -GREATEST), min(metric.largest, GREATEST)
+    slack = 1e-6 * max(1.0, abs(score.value))  # of rounding
+    for one in (score, score.real, score.equal):
+        if one is None:
+            continue
+        if not smallest - slack <= one.value <= largest + slack:
+            raise ValueError(f"{name} = {one.value:g} is outside its range, {smallest:g} to {largest:g}")
+        if max(abs(one.low), abs(one.high)) > GREATEST or one.low > one.high:
+            raise ValueError(f"{name} = {one.value:g} has the interval {one.low:g} to {one.high:g}, which is none")
 
 
 def scored(

@@ -173,7 +173,7 @@ def _cost(bundle: JudgedBundle) -> dict[str, Score]:
 
 
 def _training(made: Provenance) -> dict[str, Score]:
-    """What the bundle says of its training: nobody else was there."""
+    """What the bundle says of its training; nobody has checked it before the recipe is trained anew."""
     figures = {"train_seconds": sum(made.seconds.values())}
     if made.curves:
         found = [(curve, curve.converged()) for curve in made.curves.values()]

@@ -17,6 +17,7 @@ from latentarena.judge.interval import Estimate
 __all__ = [
     "CLEAN",
     "REFERENCES",
+    "UNCERTIFIED",
     "UNVERIFIED",
     "Row",
     "contest_cells",
@@ -30,12 +31,13 @@ __all__ = [
 
 CLEAN = "Nothing was found that calls for advice."
 UNVERIFIED = "unverified"
+UNCERTIFIED = "uncertified"  # a bundle's own word on its training
 REFERENCES = Path(__file__).parent / "references"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One metric as text: empty where there is no such thing; a figure on the submission's own word has no interval.
+    """One metric as text: empty where there is no such thing; a submission's own word has a doubt for an interval.
 
     Attributes:
         like_real: whether it is equivalent to the figure of as many real images, to within `margin`.
@@ -69,13 +71,20 @@ def row_of(card: ScoreCard, name: str) -> Row:
         title=metric.title,
         what=metric.what,
         value=_text(score.value, metric.decimals),
-        interval=UNVERIFIED if name in card.unverified else _interval(score, metric.decimals),
+        interval=_doubt(card, name) or _interval(score, metric.decimals),
         real="" if score.real is None else _text(score.real.value, metric.decimals),
         real_interval="" if score.real is None else _interval(score.real, metric.decimals),
         better=metric.better,
         like_real=card.like_real(name),
         margin="" if metric.margin is None else metric.margin.words,
     )
+
+
+def _doubt(card: ScoreCard, name: str) -> str:
+    """The word that stands in an interval's place where a figure is the submission's own."""
+    if METRICS[name].certified:
+        return UNCERTIFIED
+    return UNVERIFIED if name in card.unverified else ""
 
 
 def _text(value: float, decimals: int) -> str:
