@@ -232,7 +232,7 @@ class Certify(Config):
     top: int = Field(default=3, ge=0, le=1000)
     seeds: int = Field(default=3, ge=2, le=20)
     quality: float = Field(default=QUALITY, gt=0, le=1e6)
-    macs: float = Field(default=1e16, gt=0, le=1e20)
+    macs: float = Field(default=1e15, gt=0, le=1e20)
     minutes: float = Field(default=24 * 60.0, gt=0, le=1e5)
 
 

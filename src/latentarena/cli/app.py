@@ -332,6 +332,46 @@ def judge_bundle(
 
 
 @app.command()
+def retrain(
+    bundle: BundleArgument,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=20, help="Trainings: with the recipe's own seed, and with those that follow it.")
+    ] = 3,
+    quality: Annotated[
+        float, typer.Option(min=0.0001, help="The Frechet distance to which the cost of training is measured.")
+    ] = 1.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for trainings and certificate; retrained/HASH unless given. A begun one is resumed."),
+    ] = None,
+    judge_file: JudgeOption = None,
+    data: DataOption = None,
+) -> None:
+    """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
+    from latentarena.bundle import load_bundle
+    from latentarena.cli.console import console, print_certificate, quiet_logs, show_training
+    from latentarena.judge.classifier import Judge
+    from latentarena.judge.training import judge_for
+    from latentarena.study.retrain import Order, retrain
+    from latentarena.study.scoring import data_of
+
+    quiet_logs()
+    loaded = load_bundle(bundle)
+    dataset = data_of(loaded, data)
+    judge = Judge.load(judge_file) if judge_file else judge_for(dataset, show_training)
+    folder = out or Path("retrained") / loaded.digest[:12]
+    made = retrain(
+        Order(loaded, dataset, judge, seeds, quality),
+        folder,
+        show_training,
+        lambda line: console.print(line, highlight=False),
+    )
+    print_certificate(made, folder)
+    if not made.agrees:
+        raise typer.Exit(1)
+
+
+@app.command()
 def verify(
     card: Annotated[Path, typer.Argument(metavar="CARD", help="A score card, as `arena judge --json` writes it.")],
     bundle: AnyBundleArgument,

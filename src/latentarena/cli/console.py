@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -21,7 +22,8 @@ from rich.progress import (
 from rich.table import Table
 
 from latentarena.judge.card import ScoreCard
-from latentarena.judge.catalogue import CATEGORIES
+from latentarena.judge.catalogue import CATEGORIES, METRICS
+from latentarena.judge.certificate import Certificate
 from latentarena.judge.classifier import Judge
 from latentarena.study.evaluate import Step
 from latentarena.study.pipeline import Results
@@ -33,6 +35,7 @@ from latentarena.train.loop import Tick
 __all__ = [
     "console",
     "print_card",
+    "print_certificate",
     "print_check",
     "print_contest",
     "print_facts",
@@ -202,6 +205,28 @@ def print_facts(judge: Judge) -> None:
         f"confidence {facts.confidence:.4f} and entropy {facts.entropy:.4f} on real test data",
         highlight=False,
     )
+
+
+def print_certificate(made: Certificate, folder: Path) -> None:
+    """What came of training a recipe anew, in words."""
+    page = Console(soft_wrap=True, highlight=False)
+    seeds = ", ".join(str(one.seed) for one in made.trainings)
+    page.print(f"{escape(made.name)}: trained anew {len(made.trainings)} times, with the seeds {seeds}")
+    for name, value in made.declared.items():
+        others = ", ".join(f"{one.figures[name]:.4g}" for one in made.trainings if name in one.figures)
+        page.print(f"  {METRICS[name].title}: the bundle {value:.4g}; its recipe {others}")
+    for name in ("train_macs", "quality_macs", "train_seconds"):
+        if name in made.figures:
+            one = made.figures[name]
+            page.print(
+                f"  {METRICS[name].title}: {one.value:.4g} ({max(0.0, one.low):.4g} to {one.high:.4g} over seeds)"
+            )
+    if "quality_macs" not in made.figures:
+        page.print(f"  a training does not reach a Frechet distance of {made.quality:g}: no multiply-adds to it")
+    for reason in made.reasons:
+        page.print(f"  {escape(reason)}", style="bold yellow")
+    verdict = "agrees with its recipe" if made.agrees else "does NOT agree with its recipe"
+    page.print(f"the bundle {verdict} -> {folder / 'certificate.json'}", style="bold")
 
 
 def print_results(results: Results) -> None:

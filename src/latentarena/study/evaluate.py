@@ -39,7 +39,19 @@ from latentarena.study.scorecard import nearest_pairs, write_page
 from latentarena.study.scoring import data_of, score_bundle
 from latentarena.train.stages import Watch
 
-__all__ = ["FAST", "FORMS", "SAMPLES", "Evaluated", "Step", "Terms", "evaluate", "refusal_of", "write_evaluated"]
+__all__ = [
+    "FAST",
+    "FORMS",
+    "SAMPLES",
+    "Evaluated",
+    "Step",
+    "Terms",
+    "evaluate",
+    "limit_memory",
+    "refusal_of",
+    "refuse_terms",
+    "write_evaluated",
+]
 
 FORMS = ("native", "portable")
 PYTHON = "python-2025"
@@ -127,7 +139,7 @@ def evaluate(
     """
     clock, terms = _Clock(tell), terms or Terms()
     with _opened(path, terms, clock) as (form, bundle):
-        _refuse_terms(bundle, terms, root)
+        refuse_terms(bundle, terms, root)
         data = data_of(bundle, root)
         judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
         clock.done("judge", f"{judge.name} on {data.name}")
@@ -182,7 +194,7 @@ def _refuse_form(path: Path, form: str, terms: Terms) -> None:
         raise GateError("form", f"{path.name} is of the form {form}; accepted here: {', '.join(terms.forms)}")
 
 
-def _refuse_terms(bundle: JudgedBundle, terms: Terms, root: Path | None) -> None:
+def refuse_terms(bundle: JudgedBundle, terms: Terms, root: Path | None) -> None:
     """Raise a GateError where the card does not say what it must; a stranger's card is not to choose files of ours."""
     card, numbers, (fewest, most) = bundle.card, prod(bundle.card.latent), terms.latent
     if not fewest <= numbers <= most:
@@ -233,7 +245,7 @@ def write_evaluated(found: Evaluated, out: Path) -> None:
 def main(arguments: Sequence[str]) -> int:
     """The worker's program; the exit status is 0 where there is a verdict. What is wrong here is raised."""
     chosen = _parser().parse_args(arguments)
-    _limit(chosen.memory)
+    limit_memory(chosen.memory)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     terms = Terms(
@@ -292,7 +304,7 @@ def _ends(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _limit(memory: int) -> None:
+def limit_memory(memory: int) -> None:
     """No more memory than this many MiB for one process, and no core dumps: native models run in this one."""
     for what, most in ((resource.RLIMIT_DATA, memory << 20), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(what)

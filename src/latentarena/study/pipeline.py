@@ -31,7 +31,7 @@ from latentarena.train.stages import Watch, train_model
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Prepared", "Results", "judge_run", "prepare", "run"]
+__all__ = ["Prepared", "Results", "judge_run", "prepare", "provenance_of", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def run(prepared: Prepared, fabric: Fabric, watch: Watch = lambda ticks, stage: 
     if not fabric.is_global_zero:
         return None
     latents = latent_statistics(encode_all(model.cpu().autoencoder, data.train, data.digest))
-    bundle = save_bundle(folder / BUNDLE, recipe.name, model, _provenance(prepared, fabric, latents))
+    bundle = save_bundle(folder / BUNDLE, recipe.name, model, provenance_of(prepared, fabric, latents))
     return judge_run(bundle, data, folder, watch)
 
 
@@ -179,7 +179,8 @@ def _curve(columns: dict[str, list[float]]) -> Curve:
     )
 
 
-def _provenance(prepared: Prepared, fabric: Fabric, latents: LatentStatistics) -> Provenance:
+def provenance_of(prepared: Prepared, fabric: Fabric, latents: LatentStatistics) -> Provenance:
+    """How the model of a run came to be, once all its stages are trained."""
     curves = {stage: curve(prepared.folder / "logs", stage) for stage in prepared.recipe.training.stages()}
     recipe = prepared.recipe.model_dump(mode="json")
     recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine

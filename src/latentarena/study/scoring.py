@@ -22,6 +22,7 @@ from latentarena.judge.metrics import exactly
 from latentarena.judge.score import SAMPLES, Findings, Subject, judge_labels, judge_noise, score
 from latentarena.precision import Precision, coarser
 from latentarena.study.efficiency import multiply_adds, time_sampling
+from latentarena.study.held_out import held_out_losses
 from latentarena.study.labels import labels_for
 from latentarena.train.model import LatentModel
 from latentarena.train.recipe import JUMP
@@ -100,6 +101,8 @@ def score_bundle(
     by_steps: dict[int, float] = {}
     if isinstance(model, LatentModel):  # whose sampler can be looked into
         scores |= _flow(model)
+        if card.provenance is not None:
+            scores |= scored(held_out_losses(model, card.provenance.recipe, data.test), {})
         by_steps = _by_steps(model, judge, min(samples, SWEPT), seeds[0])
     if card.provenance is not None:
         scores |= _training(card.provenance)

@@ -72,10 +72,27 @@ class Objective(nn.Module):
 
     Attributes:
         progress: the share of the steps that is done, in [0, 1); kept up to date by the loop.
+        averages: the moving averages of the trained parameters, which the loop keeps; empty without averaging.
     """
 
     size: int
     progress: float = 0.0
+    averages: tuple[Tensor, ...] = ()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The averaged weights in place of the trained ones, for the length of a block; then all is as it was."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad][: len(self.averages)]
+        kept = [parameter.detach().clone() for parameter in trained]
+        try:
+            with torch.no_grad():
+                for parameter, mean in zip(trained, self.averages, strict=True):
+                    parameter.copy_(mean)
+            yield
+        finally:
+            with torch.no_grad():
+                for parameter, value in zip(trained, kept, strict=True):
+                    parameter.copy_(value)
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
         """Losses of a batch: `index` int64 (B,) -> scalars; the one called `loss` is minimised."""
@@ -174,6 +191,7 @@ class _Run:
         adamw = torch.optim.AdamW(self.trained, config.lr, weight_decay=config.weight_decay, foreach=True)
         self.module, self.optimizer = fabric.setup(objective, adamw)
         self.average = [p.detach().clone() for p in self.trained] if config.ema else []
+        objective.averages = tuple(self.average)
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
 

@@ -36,7 +36,10 @@ __all__ = [
     "GeneratorObjective",
     "ReflowObjective",
     "Watch",
+    "autoencoder_stages",
+    "latent_stages",
     "reflow_pairs",
+    "stages",
     "train_model",
 ]
 
@@ -179,29 +182,36 @@ def reflow_pairs(model: LatentModel, config: ReflowTraining, seed: int) -> tuple
 
 def stages(recipe: Recipe, model: LatentModel, data: Dataset, device: torch.device) -> Iterator[tuple[str, Objective]]:
     """The stages in order, by the names of `Training.stages`; what follows a stage is prepared once it is trained."""
-    training, train = recipe.training, data.train.to(device)
+    train = data.train.to(device)
     yield from autoencoder_stages(recipe, model.autoencoder, train, len(data.classes))
     model.to(device).requires_grad_(False)
-    latents = encode_all(model.autoencoder, train, data.digest)
+    yield from latent_stages(recipe, model, encode_all(model.autoencoder, train, data.digest), train.labels)
+
+
+def latent_stages(
+    recipe: Recipe, model: LatentModel, latents: Posterior, labels: Tensor
+) -> Iterator[tuple[str, Objective]]:
+    """The stages on the latents of the train split: the generator, what guides it, and what may follow."""
+    training = recipe.training
     model.scale.fit(latents.mean)
     model.network.requires_grad_(True)
-    yield "generator", GeneratorObjective(model, model.network, latents, train.labels, training.generator)
+    yield "generator", GeneratorObjective(model, model.network, latents, labels, training.generator)
     if training.weaker is not None and model.weaker is not None:
         model.weaker.requires_grad_(True)
-        yield "weaker", GeneratorObjective(model, model.weaker, latents, train.labels, training.weaker)
+        yield "weaker", GeneratorObjective(model, model.weaker, latents, labels, training.weaker)
     if training.classifier is not None and model.classifier is not None:
         model.classifier.requires_grad_(True)
         means, times = model.scale(latents.mean), TIMES[training.classifier.times]
         yield (
             "classifier",
-            ClassifierObjective(model.classifier, model.path, times, means, spread(model, latents), train.labels),
+            ClassifierObjective(model.classifier, model.path, times, means, spread(model, latents), labels),
         )
     if training.reflow is not None:
         for number in range(1, training.reflow.rounds + 1):
             pairs = reflow_pairs(model.eval(), training.reflow, recipe.seed + number)
             yield f"reflow{number}", ReflowObjective(model, *pairs, training.reflow.times)
     if training.consistency is not None:
-        yield "consistency", ConsistencyObjective(model, latents, train.labels, training.consistency)
+        yield "consistency", ConsistencyObjective(model, latents, labels, training.consistency)
 
 
 def autoencoder_stages(
