@@ -20,6 +20,7 @@ from conftest import Arena
 from latentarena.bundle import Bundle, load_bundle, save_bundle
 from latentarena.errors import BundleError
 from latentarena.files import digest
+from latentarena.gates import open_bundle
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 Tensors = dict[str, Tensor]
@@ -114,7 +115,7 @@ WRONG_TENSORS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
         lambda t: t | {"network.enter.weight": t["network.enter.weight"].T.contiguous()},
         r"'network.enter.weight' has shape \(6, 16\), expected \(16, 6\)",
     ),
-    "type": (lambda t: t | {LEAVE: t[LEAVE].half()}, rf"'{LEAVE}' is torch.float16, expected torch.float32"),
+    "type": (lambda t: t | {LEAVE: t[LEAVE].double()}, rf"'{LEAVE}' holds float64, expected float32 or float16"),
     "integers": (lambda t: t | {LEAVE: t[LEAVE].long()}, rf"'{LEAVE}' holds int64, expected float32"),
     "nan": (lambda t: spoiled(t, LEAVE, float("nan")), rf"'{LEAVE}' holds values that are not finite"),
     "infinite": (lambda t: spoiled(t, "scale.mean", float("-inf")), "'scale.mean' holds values that are not finite"),
@@ -128,6 +129,26 @@ def test_tensors_that_do_not_fit_are_refused(copy: Path, fault: str) -> None:
     change, words = WRONG_TENSORS[fault]
     put_weights(copy, save(change(load_file(copy / WEIGHTS))))
     refused(copy, WEIGHTS, words)
+
+
+def test_weights_stored_in_float16_are_computed_with_in_float32(copy: Path) -> None:
+    tensors = load_file(copy / WEIGHTS)
+    put_weights(copy, save({name: tensor.half() for name, tensor in tensors.items()}))
+    found = load_bundle(copy)
+    assert found.files[WEIGHTS] < 0.6 * sum(4 * tensor.numel() for tensor in tensors.values()) + 10_000
+    for name, tensor in found.model.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, tensors[name].half().float())
+
+
+def test_a_run_stands_for_its_bundle(copy: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    copy.rename(copy.with_name("aside"))
+    run.mkdir()
+    (run / "recipe.yaml").write_text("name: x\n")
+    copy.with_name("aside").rename(run / "bundle")
+    assert load_bundle(run).digest == load_bundle(run / "bundle").digest
+    assert open_bundle(run) == open_bundle(run / "bundle")
 
 
 WRONG_BYTES: dict[str, Callable[[bytes], bytes]] = {

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,6 +26,7 @@ from corpus.archive_cases import FILES, Entry, zipped
 from corpus.folder_cases import filled
 from corpus.graph_cases import FLOAT, INPUTS, OUTPUT, floats, held, honest, ints, node, then, unrolled
 from corpus.tensor_cases import honest as honest_tensors
+from latentarena.errors import GateError
 from latentarena.gates import check_card, check_graph, check_in_box, check_tensors, open_archive, open_bundle
 from latentarena.gates.operators import OPERATORS
 
@@ -58,6 +60,8 @@ ARCHIVES: dict[str, list[Entry]] = {
     "from Windows": [replace(CARD, system=0, mode=0x20 >> 16), replace(WEIGHTS, system=0, mode=0)],
     "with times": [replace(CARD, extra=TIMES), replace(WEIGHTS, extra=TIMES)],
     "UTF-8 flag": [replace(CARD, flags=2048), WEIGHTS],
+    "beside what Windows adds": [CARD, Entry(b"Thumbs.db", b"x"), Entry(b"desktop.ini", b"y"), WEIGHTS],
+    "beside what a Mac adds to other disks": [CARD, Entry(b"._card.json", b"x"), WEIGHTS],
 }
 
 
@@ -68,6 +72,66 @@ def test_archives_hold_what_another_reader_finds(kind: str) -> None:
         found = {Path(name).name: other.read(name) for name in other.namelist() if Path(name).name in FILES}
     assert open_archive(content) == found == FILES
     assert list(open_archive(content)) == list(FILES)
+
+
+def test_archives_of_powershell_pass() -> None:
+    """Windows PowerShell 5 puts backslashes between folder and file."""
+    inner = [replace(inside(entry, b"model\\"), system=0, mode=0) for entry in (CARD, WEIGHTS)]
+    assert open_archive(zipped(inner)) == FILES
+
+
+class Pipe(io.RawIOBase):
+    """What can be written to and has no places to go back to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.content = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self.content += bytes(piece)
+        return len(piece)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_archives_streamed_by_python_pass(wide: bool) -> None:
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in FILES.items():
+            with archive.open(name, "w", force_zip64=wide) as entry:
+                entry.write(content)
+    assert open_archive(pipe.content) == FILES
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="the program zip is not installed")
+def test_archives_streamed_by_zip_pass(tmp_path: Path) -> None:
+    filled(tmp_path / "bundle")
+    made = subprocess.run(["zip", "-q", "-r", "-", "bundle"], cwd=tmp_path, check=True, stdout=subprocess.PIPE)
+    assert open_archive(made.stdout) == FILES
+
+
+WAYS_OUT = {
+    "decode.onnx.data": "external_data=False",
+    "weights.onnx_data": "arena pack",
+    "model.safetensors": "weights.safetensors",
+    "decoder.onnx": "decode.onnx",
+    "recipe.yaml": "the folder `bundle`",
+    "model.pt": "export_modules",
+}
+
+
+@pytest.mark.parametrize("name", WAYS_OUT)
+def test_nobody_is_told_to_take_a_model_away(name: str, tmp_path: Path) -> None:
+    """What a file is that lies beside a card, and what to do with it, in a folder and in an archive."""
+    folder = filled(tmp_path / "bundle")
+    (folder / name).write_bytes(b"x")
+    for source in (folder, Path(shutil.make_archive(str(tmp_path / "made"), "zip", folder))):
+        with pytest.raises(GateError) as refused:
+            open_bundle(source)
+        assert WAYS_OUT[name] in str(refused.value)
+        assert "take it away" not in str(refused.value)
 
 
 def test_archives_of_other_programs_pass(tmp_path: Path) -> None:

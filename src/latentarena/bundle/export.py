@@ -29,6 +29,7 @@ from latentarena.data import DataConfig
 from latentarena.errors import BundleError, OutputError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import check_graph
+from latentarena.gates.kinds import added_by_system
 from latentarena.precision import Precision
 from latentarena.randomness import stream
 from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
@@ -213,7 +214,8 @@ def _export(
 def refuse_strangers(folder: Path) -> None:
     """Raise an OutputError where a folder holds anything but a portable bundle, such as a native one."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    strangers = sorted(names - {CARD, *(f"{graph}.onnx" for graph in GRAPHS)})
+    own = {CARD, *(f"{graph}.onnx" for graph in GRAPHS)}
+    strangers = sorted(name for name in names - own if not added_by_system(name))
     if strangers:
         raise OutputError(f"cannot write {folder}: it holds {strangers[0]}; choose an empty folder")
 

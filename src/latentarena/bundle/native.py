@@ -205,12 +205,17 @@ def native_of(files: Files, folder: Path) -> Bundle:
 
 
 def _fitting(blueprint: LatentModel, content: bytes, path: Path) -> dict[str, Tensor]:
-    """The weights, once the gate has let them through and names, shapes and types are those of the architecture."""
+    """The weights, once the gate has let them through and names and shapes are those of the architecture.
+
+    Weights stored in float16 are computed with in float32, as all others.
+    """
     check_tensors(content, str(path))
     try:
         tensors = load(content)
     except (SafetensorError, ValueError, KeyError) as error:
         raise BundleError(f"{path} is no safetensors file: {error}") from None
+    halves = {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
+    tensors = {name: tensor.float() if name in halves else tensor for name, tensor in tensors.items()}
     fault = mismatch(blueprint.state_dict(), tensors)
     if fault:
         raise BundleError(f"{path}: {fault}")

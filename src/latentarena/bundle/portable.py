@@ -23,9 +23,10 @@ from latentarena.config import Config, validate
 from latentarena.data import DataConfig
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
-from latentarena.gates import Files, GraphFacts, Port, check_graph
+from latentarena.gates import Files, GraphFacts, Port, bundle_in, check_graph
 from latentarena.gates.cost import inferred, multiply_adds
 from latentarena.gates.graph import parse
+from latentarena.gates.kinds import added_by_system, out_of_place
 from latentarena.precision import Precision
 from latentarena.randomness import normal_rows
 from latentarena.sandbox.runtime import open_session, run
@@ -281,10 +282,13 @@ def load_portable(path: Path) -> PortableBundle:
 
 
 def _portable_of(files: Files, folder: Path) -> PortableBundle:
-    known = {CARD, *(f"{graph}.onnx" for graph in GRAPHS)}
-    extra = sorted({file.name for file in folder.iterdir()} - known) if folder.is_dir() else []
+    known, folder = {CARD, *(f"{graph}.onnx" for graph in GRAPHS)}, bundle_in(folder)
+    names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+    extra = sorted(name for name in names - known if not added_by_system(name))
     if extra:
-        raise BundleError(f"{folder / extra[0]} is no part of a bundle: {HINT}; take it away")
+        wrong = out_of_place(extra[0])
+        fault = f"is {wrong[1]}" if wrong else f"is no part of a bundle: {HINT}; take it away"
+        raise BundleError(f"{folder / extra[0]} {fault}")
     card, contents = declared(files, folder)
     checked = {name: check_graph(contents[name], *card.ports(name), str(folder / f"{name}.onnx")) for name in GRAPHS}
     return bundled(card, Sessions(card, contents), checked, files, folder)

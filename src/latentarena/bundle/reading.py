@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.errors import BundleError
-from latentarena.gates import Files, check_card, open_archive
+from latentarena.gates import Files, bundle_in, check_card, open_archive
 from latentarena.gates.archive import NAMES
 from latentarena.gates.card import LARGEST_CARD
 
@@ -19,12 +19,14 @@ NATIVE = f"a bundle is a folder of {CARD} and weights.safetensors, or a zip file
 def read_files(path: Path) -> Files:
     """The files of a bundle by name: of a zip file once the gate has let it through, of a folder as they are.
 
+    A run's folder stands for the bundle in it.
+
     Raises:
         BundleError: they cannot be read, there is no card, or it is too large.
     """
     if path.is_file():
         return open_archive(path)
-    files = {}
+    files, path = {}, bundle_in(path)
     for name in NAMES:
         try:
             if name == CARD and (path / name).stat().st_size > LARGEST_CARD:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentarena.errors import GateError
-from latentarena.gates.kinds import wrong_kind
+from latentarena.gates.kinds import added_by_system, out_of_place, wrong_kind
 
 __all__ = [
     "BUNDLE",
@@ -27,6 +27,7 @@ __all__ = [
     "SUBMISSION",
     "Files",
     "Form",
+    "bundle_in",
     "open_archive",
     "open_beside",
     "open_bundle",
@@ -51,6 +52,7 @@ UTF8 = 1 << 11
 UNDERSTOOD = 1 << 1 | 1 << 2 | STREAMED | UTF8  # the first two say how hard it was deflated
 NEWEST = 45  # version of the format times ten
 UNIX = (3, 19)  # systems whose entries have a mode
+WINDOWS = (0, 10, 11, 14)  # systems whose programs may write backslashes between the parts of a name
 TELLING = {0x0001: "zip64", 0x0017: "encrypted", 0x7075: "name", 0x9901: "encrypted"}  # extra fields that change more
 Extent = tuple[int, int]
 
@@ -74,8 +76,9 @@ class Form:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the directory says of an entry."""
+    """What the directory says of an entry; `raw` is the name as it is spelled, `name` has slashes between its parts."""
 
+    raw: bytes
     name: bytes
     flags: int
     method: int
@@ -98,7 +101,14 @@ def open_bundle(path: Path, form: Form | None = None) -> Files:
     Raises:
         GateError: it is neither, or `open_folder` or `open_archive` refuses it.
     """
+    path = bundle_in(path)
     return open_folder(path, form) if path.is_dir() else open_archive(path, form)
+
+
+def bundle_in(path: Path) -> Path:
+    """The folder `bundle` of a run's folder; any other path as it is."""
+    of_run = path / "bundle"
+    return of_run if (of_run / NAMES[0]).is_file() and not (path / NAMES[0]).exists() else path
 
 
 def open_archive(source: Path | bytes, form: Form | None = None) -> Files:
@@ -161,13 +171,14 @@ def _entry(content: bytes, at: int, end: int, what: str) -> tuple[Entry, int]:
         raise GateError("zip-format", f"{what} has a damaged directory; {PLAIN}")
     told = struct.unpack("<4HI3I5H2I", content[at + 4 : at + 46])
     maker, needed, flags, method, _, crc, packed, size, named, extra, comment, disk, _, attributes, start = told
-    name = content[at + 46 : at + 46 + named]
+    raw = content[at + 46 : at + 46 + named]
+    name = raw.replace(b"\\", b"/") if maker >> 8 in WINDOWS and b"/" not in raw else raw
     after = at + 46 + named + extra + comment
     if after > end or comment or disk:
         raise GateError("zip-format", f"{what} has a damaged directory, or comments in it; {PLAIN}")
     mode = attributes >> 16 if maker >> 8 in UNIX else 0
     folder = name.endswith(b"/")
-    entry = Entry(name, flags, method, crc, packed, size, mode, folder, start)
+    entry = Entry(raw, name, flags, method, crc, packed, size, mode, folder, start)
     _refuse_kind(entry, bool(attributes & 0x10), what)
     _refuse_version(needed, entry, what)
     _refuse_extra(content[at + 46 + named : after], entry, what)
@@ -213,8 +224,8 @@ def _named(entries: list[Entry], what: str, form: Form) -> dict[str, Entry]:
     folders: set[bytes] = set()
     for entry in entries:
         parts = _parts(entry, what)
-        if parts[0] == b"__MACOSX" or parts[-1] == b".DS_Store":  # what a Mac adds by itself; not even unpacked
-            continue
+        if any(added_by_system(part.decode("utf-8", "backslashreplace")) for part in (parts[0], parts[-1])):
+            continue  # not even unpacked
         if entry.folder:
             if len(parts) > 1 or entry.size or entry.packed:
                 raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {form.hint}")
@@ -266,20 +277,35 @@ def _extent(content: bytes, entry: Entry, what: str) -> Extent:
     needed, flags, method, _, crc, packed, size, named, extra = struct.unpack("<3HI3I2H", header[4:])
     streamed = bool(flags & STREAMED)
     said = (entry.crc, entry.packed, entry.size)
-    agrees = (crc, packed, size) == said or (streamed and (crc, packed, size) == (0, 0, 0))
+    left_open = (0, 0xFFFFFFFF) if streamed else ()  # by a writer that learns them as it goes
+    agrees = all(own in (told, *left_open) for own, told in zip((crc, packed, size), said, strict=True))
     data = at + 30 + named + extra
-    if (flags, method) != (entry.flags, entry.method) or content[at + 30 : at + 30 + named] != entry.name or not agrees:
+    if (flags, method) != (entry.flags, entry.method) or content[at + 30 : at + 30 + named] != entry.raw or not agrees:
         raise GateError("zip-lie", f"{what}: {entry.shown} is not what the directory says of it; {PLAIN}")
     _refuse_version(needed, entry, what)
-    _refuse_extra(content[at + 30 + named : data], entry, what)
+    more = content[at + 30 + named : data]
+    _refuse_extra(_without_sizes(more, entry) if streamed else more, entry, what)
     end = data + entry.packed
-    if streamed:
-        tail = struct.pack("<3I", *said)
-        found = next((mark for mark in (DESCRIPTOR + tail, tail) if content.startswith(mark, end)), None)
+    if (
+        streamed
+    ):  # sizes of four bytes each, or of eight where the writer did not know beforehand how many it would need
+        tails = struct.pack("<3I", *said), struct.pack("<I2Q", *said)
+        marks = [mark + tail for tail in tails for mark in (DESCRIPTOR, b"")]
+        found = next((mark for mark in marks if content.startswith(mark, end)), None)
         if found is None:
             raise GateError("zip-lie", f"{what}: {entry.shown} has other sizes than the directory says; {PLAIN}")
         end += len(found)
     return at, end
+
+
+def _without_sizes(extra: bytes, entry: Entry) -> bytes:
+    """Extra fields but for sizes of eight bytes, which a writer that streams leaves open or gives as they are."""
+    start, sizes = struct.pack("<2H", 0x0001, 16), ((0, 0), (entry.size, entry.packed))
+    for told in sizes:
+        field = start + struct.pack("<2Q", *told)
+        if field in extra:
+            return extra.replace(field, b"", 1)
+    return extra
 
 
 def _refuse_gaps(extents: list[Extent], directory: int, what: str) -> None:
@@ -355,7 +381,8 @@ def _listed(folder: Path, form: Form) -> list[str]:
             names = [entry.name for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False)]
     except OSError as error:
         raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {form.hint}") from None
-    return sorted(set(names) - {".DS_Store"}, key=lambda name: (not form.named.fullmatch(name), name))
+    own = [name for name in names if not added_by_system(name)]
+    return sorted(own, key=lambda name: (not form.named.fullmatch(name), name))
 
 
 def _read(path: Path, most: int, follow: bool, hint: str = HINT) -> bytes:
@@ -379,7 +406,7 @@ def _read(path: Path, most: int, follow: bool, hint: str = HINT) -> bytes:
 
 
 def _stranger(reason: str, what: str, name: str, form: Form) -> GateError:
-    wrong = wrong_kind(name)
+    wrong = out_of_place(name.removesuffix("/").rpartition("/")[2])
     if wrong:
         return GateError(wrong[0], f"{what}: {ascii(name)[:100]} is {wrong[1]}")
     return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {form.hint}; take it away")

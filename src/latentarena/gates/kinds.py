@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
-__all__ = ["wrong_kind"]
+__all__ = ["added_by_system", "out_of_place", "wrong_kind"]
+
+ADDED = re.compile(r"__MACOSX|\.DS_Store|Thumbs\.db|desktop\.ini|\._.*", re.IGNORECASE)
 
 EXPORT = "export the modules with latentarena.bundle.export_modules, which writes ONNX"
 PICKLE = f"a pickle, which runs code when it is loaded; {EXPORT}"
@@ -12,13 +15,24 @@ ARRAYS = "numpy arrays without the graph that they belong to; " + EXPORT
 KERAS = "a Keras or TensorFlow model; convert it with tf2onnx to encode.onnx, decode.onnx and generate.onnx"
 PACKED = "not packed as zip; make it anew with `zip -r bundle.zip FOLDER`"
 SCRIPT = f"a program, but a bundle holds no code; {EXPORT}"
+EXTERNAL = (
+    "weights that belong into their graph; put both into one file with `arena pack encode.onnx decode.onnx "
+    "generate.onnx`, with torch.onnx.export(..., external_data=False), or with onnx.save(onnx.load(FILE), FILE)"
+)
+TENSORS = "weights under another name; name the file of a native bundle weights.safetensors"
+GRAPH = "a graph under another name; the three of a bundle are encode.onnx, decode.onnx and generate.onnx"
+RUN = "part of a run, not of its bundle; hand in the folder `bundle` that lies in the run's folder"
 BY_SUFFIX = {
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".dill"), ("pickle", PICKLE)),
     **dict.fromkeys((".npz", ".npy", ".mat"), ("arrays", ARRAYS)),
     **dict.fromkeys((".h5", ".hdf5", ".keras", ".pb", ".tflite"), ("keras", KERAS)),
     **dict.fromkeys((".py", ".pyc", ".ipynb", ".sh", ".so", ".dll", ".exe", ".js", ".jar"), ("code", SCRIPT)),
+    **dict.fromkeys((".data", ".onnx_data"), ("external-data", EXTERNAL)),
+    ".safetensors": ("misnamed", TENSORS),
+    ".onnx": ("misnamed", GRAPH),
     **dict.fromkeys((".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar", ".zst"), ("packed", PACKED)),
 }
+OF_RUNS = ("bundle", "checkpoints", "logs", "recipe.yaml", "score.json", "report.html", "samples.png", "data.sha256")
 BY_START = (
     (b"\x80\x02", ".pkl"),
     (b"\x80\x03", ".pkl"),
@@ -49,3 +63,13 @@ def wrong_kind(name: str = "", content: bytes = b"") -> tuple[str, str] | None:
         if content.startswith(start):
             return BY_SUFFIX[suffix]
     return None
+
+
+def out_of_place(name: str) -> tuple[str, str] | None:
+    """Slug and sentence for a file or folder that lies where only files of a bundle may; None if it is nothing known."""
+    return ("run", RUN) if name in OF_RUNS else wrong_kind(name)
+
+
+def added_by_system(name: str) -> bool:
+    """Whether a file or folder of this name is one that a Mac or Windows adds to folders by itself."""
+    return ADDED.fullmatch(name) is not None

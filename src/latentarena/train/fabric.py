@@ -51,7 +51,7 @@ def make_fabric(
             precision=precision,  # type: ignore[arg-type]  # checked by Fabric
             strategy=strategy,
         )
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError) as error:  # the last for a TPU without its library
         choice = f"accelerator={accelerator} devices={devices} nodes={nodes} precision={precision}"
         raise ConfigError(f"{choice}: {str(error).splitlines()[0]}") from None
 
