@@ -132,7 +132,7 @@ def test_tensors_that_do_not_fit_are_refused(copy: Path, fault: str) -> None:
 
 
 def test_weights_stored_in_float16_are_computed_with_in_float32(copy: Path) -> None:
-    tensors = load_file(copy / WEIGHTS)
+    tensors = {name: tensor.clone() for name, tensor in load_file(copy / WEIGHTS).items()}  # the file is mapped
     put_weights(copy, save({name: tensor.half() for name, tensor in tensors.items()}))
     found = load_bundle(copy)
     assert found.files[WEIGHTS] < 0.6 * sum(4 * tensor.numel() for tensor in tensors.values()) + 10_000

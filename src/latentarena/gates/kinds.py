@@ -66,7 +66,7 @@ def wrong_kind(name: str = "", content: bytes = b"") -> tuple[str, str] | None:
 
 
 def out_of_place(name: str) -> tuple[str, str] | None:
-    """Slug and sentence for a file or folder that lies where only files of a bundle may; None if it is nothing known."""
+    """Slug and sentence for a file or folder among those of a bundle; None if it is nothing known."""
     return ("run", RUN) if name in OF_RUNS else wrong_kind(name)
 
 
