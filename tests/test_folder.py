@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from albums import album, encoded, noise, store, zipped
 from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.errors import DataError
 
@@ -29,7 +30,8 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def load(source: Path, size: int | None = None) -> Dataset:
-    return load_dataset(DataConfig(name=f"folder:{source}", size=size))
+    """The dataset of a source; a size stretches what is no square."""
+    return load_dataset(DataConfig(name=f"folder:{source}", size=size, resize="stretch" if size else None))
 
 
 def attempt(source: Path, size: int | None = None) -> Dataset | str:
@@ -48,46 +50,10 @@ def refusal(source: Path, size: int | None = None) -> str:
     return str(error.value)
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def encoded(array: np.ndarray | Image.Image, kind: str = "PNG") -> bytes:
-    """The image file of an array."""
-    buffer = io.BytesIO()
-    (Image.fromarray(array) if isinstance(array, np.ndarray) else array).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def store(folder: Path, files: dict[str, bytes]) -> Path:
-    """Write files, given by relative name, into a folder."""
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
-def zipped(path: Path, files: dict[str, bytes]) -> Path:
-    """The same as a zip."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
 def with_short_chunk(png: bytes) -> bytes:
     """The PNG with a pixel chunk that declares 800 bytes, so that what follows is read as a chunk of no known kind."""
     field = png.index(b"IDAT") - 4
     return png[:field] + struct.pack(">I", 800) + png[field + 4 :]
-
-
-def album(n: int = 30) -> dict[str, bytes]:
-    """Random grey images of 10x8 pixels in the class folders `cat` and `dog`."""
-    return {
-        f"{name}/{i:02}.png": encoded(noise(8, 10, seed=100 * len(name) + i))
-        for name in ("cat", "doggy")
-        for i in range(n)
-    }
 
 
 def pair(first: bytes, second: bytes) -> dict[str, bytes]:
@@ -189,7 +155,9 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
 def test_mixed_sizes_name_both_and_the_way_out(tmp_path: Path) -> None:
     source = store(tmp_path / "some", {"a/1.png": encoded(noise(8, 10)), "a/2.png": encoded(noise(12, 9))})
     line = refusal(source)
-    assert all(part in line for part in (str(source), "a/1.png is 10x8", "a/2.png is 9x12", "data.size=10"))
+    assert all(
+        part in line for part in (str(source), "a/1.png is 10x8", "a/2.png is 9x12", "data.size=8 and data.crop=center")
+    )
 
 
 def test_size_resizes_all(tmp_path: Path) -> None:
@@ -223,9 +191,9 @@ def test_missing_path_is_named(tmp_path: Path) -> None:
 
 
 def test_one_split_only_is_refused(tmp_path: Path) -> None:
-    line = refusal(store(tmp_path / "some", {"train/a/1.png": encoded(noise(8, 8))}))
-    assert "folder:some" in line
-    assert "the test split holds no images" in line
+    line = refusal(store(tmp_path / "some", {"test/a/1.png": encoded(noise(8, 8))}))
+    assert f"folder:{tmp_path / 'some'}" in line
+    assert "no train split" in line
 
 
 @pytest.mark.parametrize("shape", [(7, 8), (8, 7), (1, 1)])
@@ -303,8 +271,9 @@ def test_cache_hit_equals_decoding(tmp_path: Path, cache: Path) -> None:
     first, again = load(source), load(source)
     (cached,) = cache.iterdir()
     assert first.digest == again.digest
-    pixels = load_file(cached)["pixels"]
-    save_file({"pixels": 255 - pixels}, cached)
+    with safe_open(cached, "pt") as file:
+        pixels, said = file.get_tensor("pixels"), file.metadata()
+    save_file({"pixels": 255 - pixels}, cached, said)
     assert torch.equal(load(source).train.pixels, 255 - first.train.pixels)  # so the cache is what was read
     cached.write_bytes(b"damaged")
     assert load(source).digest == first.digest

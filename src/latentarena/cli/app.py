@@ -85,6 +85,7 @@ def train(
     """Train a recipe, judge it, and write bundle, score card, picture and report."""
     from latentarena.cli.console import console, print_results, quiet_logs, show_training
     from latentarena.study.pipeline import prepare, run
+    from latentarena.text import printable
     from latentarena.train.fabric import make_fabric, processes
 
     quiet_logs()
@@ -97,6 +98,8 @@ def train(
         console.print(
             f"recipe {prepared.recipe.name} on {prepared.data.name} ({len(prepared.data.train):,} train images)"
         )
+        for line in prepared.data.about:
+            console.print(f"  {printable(line)}", markup=False, highlight=False)
     results = run(prepared, fabric, show_training)
     if results is not None:
         print_results(results)
@@ -392,13 +395,24 @@ def verify(
         raise typer.Exit(1)
 
 
+SizeOption = Annotated[int | None, typer.Option(help="Resize folder images to this height and width.")]
+CropOption = Annotated[
+    str | None, typer.Option(help="center: cut the largest square out of the middle of folder images first.")
+]
+ResizeOption = Annotated[
+    str | None, typer.Option(help="stretch: folder images that are no squares may be distorted into squares.")
+]
+
+
 @judge_app.command("train")
 def judge_train(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as width=16 fit.epochs=5.")
     ] = None,
     dataset: Annotated[str, typer.Option(help="mnist, fashion-mnist, kmnist, digits or folder:PATH.")] = "mnist",
-    size: Annotated[int | None, typer.Option(help="Resize folder images to this height and width.")] = None,
+    size: SizeOption = None,
+    crop: CropOption = None,
+    resize: ResizeOption = None,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the judge's file.")] = Path("judges"),
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
@@ -415,7 +429,8 @@ def judge_train(
     quiet_logs()
     raw = override(JudgeConfig().model_dump(), overrides or [], JudgeConfig)
     config = validate(JudgeConfig, raw, "judge")
-    images = load_dataset(validate(DataConfig, {"name": dataset, "size": size}, "--dataset"), data)
+    images_of = {"name": dataset, "size": size, "crop": crop, "resize": resize}
+    images = load_dataset(validate(DataConfig, images_of, "--dataset"), data)
     make_folder(out)
     path = train_judge(images, config, make_fabric(accelerator), out, show_training)
     print_facts(Judge.load(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +13,7 @@ from latentarena.data.digits import embedded_digits
 from latentarena.data.find import load_idx, where
 from latentarena.data.folder import image_folder
 from latentarena.data.images import Dataset, Images
+from latentarena.data.picture import LARGEST_SIDE, Fit
 from latentarena.errors import ConfigError
 from latentarena.files import expanded
 
@@ -26,19 +28,31 @@ class DataConfig(Config):
     Attributes:
         name: `mnist`, `fashion-mnist`, `kmnist`, `digits`, or `folder:PATH` (a directory or zip).
         size: height and width in pixels that folder images are resized to.
+        crop: `center` cuts the largest square out of the middle of folder images first.
+        resize: `stretch` lets folder images that are no squares be distorted into squares.
     """
 
     name: str = "mnist"
-    size: int | None = Field(default=None, ge=8, le=512)
+    size: int | None = Field(default=None, ge=8, le=LARGEST_SIDE)
+    crop: Literal["center"] | None = None
+    resize: Literal["stretch"] | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> DataConfig:
         known = (*CATALOG, "digits")
         if not self.name.startswith(FOLDER) and self.name not in known:
             raise ValueError(f"dataset {self.name!r} is unknown; choose from {', '.join(known)}, folder:PATH")
-        if self.size is not None and not self.name.startswith(FOLDER):
-            raise ValueError(f"size = {self.size} applies to folder:PATH only; {self.name} has its own size")
+        for key, value in (("size", self.size), ("crop", self.crop), ("resize", self.resize)):
+            if value is not None and not self.name.startswith(FOLDER):
+                raise ValueError(f"{key} = {value} applies to folder:PATH only; {self.name} has its own size")
+        if self.resize and (self.size is None or self.crop):
+            raise ValueError("resize = stretch needs a size, and no crop, which leaves nothing to stretch")
         return self
+
+    @property
+    def fit(self) -> Fit:
+        """How folder images are brought to one size."""
+        return Fit(self.size, self.crop, self.resize)
 
 
 def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
@@ -57,5 +71,5 @@ def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
     if config.name == "digits":
         return embedded_digits()
     if config.name.startswith(FOLDER):
-        return image_folder(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.size)
+        return image_folder(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)
     return load_idx(config.name, root)

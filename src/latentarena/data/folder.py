@@ -2,184 +2,165 @@
 
 from __future__ import annotations
 
-import io
+import json
 import logging
-import zipfile
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
-from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from natsort import natsorted
+from PIL import features
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from latentarena.data.images import Dataset, Images
+from latentarena.data.layout import TEST, TRAIN, layout_of
+from latentarena.data.listing import HIDDEN, LeftOut, list_files
+from latentarena.data.picture import Fit, pixels
+from latentarena.data.survey import Survey, broken_line, hold_out, survey_of
 from latentarena.errors import DataError, OutputError
+from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest, digest_json, make_folder, prune, write_atomically
 
 __all__ = ["image_folder"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 log = logging.getLogger(__name__)
 KEPT = 4  # decoded folders in the cache
-HELD_OUT = 10  # one image in this many is test data where no split is given
-LARGEST_FILE = 64 << 20  # bytes
+DECODERS = ("jpg", "libjpeg_turbo", "webp", "avif", "jpg_2000", "libtiff")
+DARK, BRIGHT = 32, 223  # values that all pixels of a dataset stay below or above only by mistake
 
 
 @dataclass(frozen=True)
-class _File:
-    path: PurePosixPath  # relative to the root
-    content: bytes
+class _Decoded:
+    """All images of a folder as uint8 (N, C, H, W), in the order of their paths, and what is said of them."""
 
-    @property
-    def split(self) -> str | None:
-        first = self.path.parts[0]
-        return first if first in ("train", "test") and len(self.path.parts) > 1 else None
-
-    @property
-    def label(self) -> str:
-        parts = self.path.parts[1:] if self.split else self.path.parts
-        return parts[0] if len(parts) > 1 else ""
+    pixels: Tensor
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
 
 
-def image_folder(source: Path, size: int | None = None) -> Dataset:
+def image_folder(source: Path, fit: Fit | None = None) -> Dataset:
     """Load a directory or zip of images, greyscale if all of them are, else RGB.
 
-    Layout: `[train|test/]CLASS/image.png`; a single folder around all of it is passed over; images outside
-    class folders share the label 0. Without `train` and `test` folders one image in ten, chosen by the hash of
-    its content, becomes the test split.
+    Layout: see `layout_of`. Without a test or validation folder one image in ten, chosen by the hash of its content,
+    becomes the test split. What is left out is logged as a warning.
 
     Args:
         source: the directory or zip file.
-        size: height and width to resize to; needed only where the images differ in size.
+        fit: size, crop and resize; needed only where the images differ in size.
 
     Raises:
-        DataError: nothing there, no images, an unreadable image, or mixed sizes without `size`.
+        DataError: nothing there, no images, an unreadable image, an ambiguous layout, or sizes that do not fit.
     """
-    if not source.exists():
-        raise DataError(f"folder:{source} does not exist")
-    files = _unwrapped(sorted(_files(source), key=lambda f: f.path))
-    if not files:
-        raise DataError(f"folder:{source} holds no images ({', '.join(SUFFIXES)})")
-    names = sorted({f.label for f in files})
-    splits = _splits(files)
-    labels = torch.tensor([names.index(f.label) for f in files])
-    pixels = _cached_pixels(files, source, size)
-    test = torch.tensor([split == "test" for split in splits])
+    fit = fit or Fit()
+    listing = list_files(source)
+    hashes = {file.path: digest(file.read()) for file in listing.files}
+    names = [[str(path), value] for path, value in hashes.items()]
+    cached = cache_folder() / "images" / f"{digest_json([asdict(fit), names, *_decoders()])[:32]}.safetensors"
+    decoded = _kept(cached)
+    if decoded is None:
+        survey = survey_of(source, listing, fit)
+        if survey.faults:
+            raise DataError(survey.faults[0])
+        decoded = _decoded(source, survey, fit)
+        _keep(cached, decoded)
+    _warn(source, decoded)
+    left = {one.path for one in decoded.left_out}
+    paths = [file.path for file in listing.files if str(file.path) not in left]
+    layout = layout_of(paths)
+    splits = hold_out(layout, [hashes[path] for path in paths])
+    if TEST not in splits:
+        raise DataError(
+            f"folder:{source} has one image of each class, so that none can be held out for tests; add more"
+        )
+    classes = natsorted(set(layout.labels))
+    rank = {name: index for index, name in enumerate(classes)}
+    labels = torch.tensor([rank[label] for label in layout.labels])
+    train, test = (torch.tensor([split == wanted for split in splits]) for wanted in (TRAIN, TEST))
     return Dataset.of(
         f"folder:{source.name}",
-        Images(pixels[~test], labels[~test]),
-        Images(pixels[test], labels[test]),
-        tuple(name or "image" for name in names),
+        Images(decoded.pixels[train], labels[train]),
+        Images(decoded.pixels[test], labels[test]),
+        tuple(name or "image" for name in classes),
+        (layout.words, *decoded.notes),
     )
 
 
-def _splits(files: list[_File]) -> list[str]:
-    """`train` or `test` for each file; where no folder says so, by the hash of its content, at least one `test`."""
-    if any(file.split for file in files):
-        return [file.split or "train" for file in files]
-    hashes = [int(digest(file.content), 16) for file in files]
-    chosen = ["test" if value % HELD_OUT == 0 else "train" for value in hashes]
-    if "test" not in chosen and len(files) > 1:
-        chosen[hashes.index(min(hashes))] = "test"
-    return chosen
+def _decoders() -> list[str]:
+    """What pixels depend on beside the files: this code, Pillow and the libraries that it decodes with."""
+    return [source_digest("data"), PIL.__version__, *(str(features.version(name)) for name in DECODERS)]
 
 
-def _files(source: Path) -> Iterator[_File]:
-    if source.is_dir():
-        for path in source.rglob("*"):
-            inside = PurePosixPath(path.relative_to(source).as_posix())
-            if _is_image(inside) and path.is_file():
-                try:
-                    yield _File(inside, path.read_bytes())
-                except OSError as error:
-                    raise DataError(f"folder:{source}: cannot read {inside}: {error.strerror}") from None
-        return
+def _kept(cached: Path) -> _Decoded | None:
+    """What was decoded before: 60,000 images take half a minute."""
     try:
-        with zipfile.ZipFile(source) as archive:
-            for info in archive.infolist():
-                inside = PurePosixPath(info.filename)
-                if _is_image(inside):
-                    yield _File(inside, _member(archive, info, source))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-        raise DataError(f"folder:{source} is neither a directory nor a readable zip: {error}") from None
+        with safe_open(cached, "pt") as file:
+            words = json.loads(file.metadata()["said"])
+            left_out = tuple(LeftOut(*one) for one in words["left_out"])
+            return _Decoded(file.get_tensor("pixels"), left_out, tuple(words["notes"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: Path) -> bytes:
-    if info.file_size <= LARGEST_FILE:  # which may be a lie
-        with archive.open(info) as file:
-            content = file.read(LARGEST_FILE + 1)
-        if len(content) <= LARGEST_FILE:
-            return content
-    raise DataError(f"folder:{source}: {info.filename} inflates to more than {LARGEST_FILE >> 20} MiB")
-
-
-def _unwrapped(files: list[_File]) -> list[_File]:
-    """Without the one folder that holds all class folders, as in `photos.zip` of `photos/cat/1.png`."""
-    wrapped = len({file.path.parts[0] for file in files}) == 1 and all(len(file.path.parts) > 2 for file in files)
-    if not wrapped or files[0].split:
-        return files
-    return [_File(PurePosixPath(*file.path.parts[1:]), file.content) for file in files]
-
-
-def _is_image(path: PurePosixPath) -> bool:
-    """By name; hidden files and folders, and what macOS adds beside every file (`__MACOSX`), are none."""
-    return path.suffix.lower() in SUFFIXES and not any(p == "__MACOSX" or p.startswith(".") for p in path.parts)
-
-
-def _cached_pixels(files: list[_File], source: Path, size: int | None) -> Tensor:
-    """Decoding 60,000 images takes half a minute, so the tensor is kept under the content's hash."""
-    key = digest_json([size, [[str(f.path), digest(f.content)] for f in files]])
-    cached = cache_folder() / "images" / f"{key[:32]}.safetensors"
-    try:
-        return load_file(cached)["pixels"]
-    except (OSError, SafetensorError):
-        pass
-    pixels = _decoded(files, source, size)
+def _keep(cached: Path, decoded: _Decoded) -> None:
+    words = {"left_out": [[one.path, one.reason] for one in decoded.left_out], "notes": decoded.notes}
     try:
         make_folder(cached.parent)
-        write_atomically(cached, save({"pixels": pixels}))
+        write_atomically(cached, save({"pixels": decoded.pixels}, {"said": json.dumps(words)}))
         prune(cached.parent, KEPT)
     except OutputError as error:
         log.warning("the decoded images are not cached: %s", error)
-    return pixels
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Greyscale or RGB, on white where transparent; Pillow itself would clip 16-bit grey instead of scaling it."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        flat = Image.alpha_composite(white, image.convert("RGBA"))
-        return flat.convert("L" if image.mode == "LA" else "RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+def _warn(source: Path, decoded: _Decoded) -> None:
+    """Say what is left out, but for what nobody put there."""
+    missed = Counter(one.reason for one in decoded.left_out if one.reason != HIDDEN)
+    if missed:
+        reasons = "; ".join(f"{n} {reason}" for reason, n in missed.items())
+        log.warning("folder:%s: left out: %s; `arena data %s` lists them", source, reasons, source)
 
 
-def _decoded(files: list[_File], source: Path, size: int | None) -> Tensor:
-    """All images as uint8 (N, C, H, W); the first one fixes the size where `size` is not given."""
+def _decoded(source: Path, survey: Survey, fit: Fit) -> _Decoded:
+    """Decode every image."""
     arrays: list[np.ndarray] = []
-    for file in files:
+    broken = {}
+    for file in survey.images:
         try:
-            with Image.open(io.BytesIO(file.content)) as opened:
-                image = _eight_bits(opened)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"folder:{source}: {file.path} is not a readable image: {error}") from None
-        if size is not None:
-            image = image.resize((size, size), Image.Resampling.LANCZOS)
-        array = np.asarray(image)
-        if arrays and array.shape[:2] != arrays[0].shape[:2]:
-            first, this = arrays[0].shape, array.shape
-            raise DataError(
-                f"folder:{source} mixes sizes: {files[0].path} is {first[1]}x{first[0]} and {file.path} is "
-                f"{this[1]}x{this[0]}; give data.size={max(first[:2])} to resize them all"
-            )
-        arrays.append(array)
+            arrays.append(np.asarray(pixels(file.read(), survey.scale, fit)))
+        except DataError as error:
+            broken[file.path] = str(error)
+    if broken:
+        raise DataError(f"folder:{source}: {broken_line(broken)}")
+    tensor = _stacked(arrays)
+    return _Decoded(tensor, survey.left_out, (*survey.notes, *_oddities(tensor)))
+
+
+def _stacked(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Images (H, W) or (H, W, 3) of one size as uint8 (N, C, H, W)."""
     if any(a.ndim == 3 for a in arrays):
         arrays = [a if a.ndim == 3 else np.repeat(a[..., None], 3, axis=2) for a in arrays]
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
     return torch.from_numpy(np.stack(arrays))[:, None]
+
+
+def _oddities(images: Tensor) -> list[str]:
+    """What is strange about all images together, in sentences."""
+    flat = images.flatten(1)
+    low, high = flat.amin(1), flat.amax(1)
+    found = []
+    blank = int((low == high).sum())
+    if blank:
+        found.append(f"{blank} of {len(images)} images have one colour only, such as white where all is transparent")
+    if int(high.max()) < DARK or int(low.min()) > BRIGHT:
+        found.append(
+            f"all images are nearly {'black' if int(high.max()) < DARK else 'white'}: their values are "
+            f"{int(low.min())} to {int(high.max())} of 0 to 255"
+        )
+    if images.shape[1] == 3 and bool((images == images[:, :1]).all()):
+        found.append("all images are grey, though stored in colour: they have three equal channels")
+    return found

@@ -49,6 +49,7 @@ class Dataset:
         classes: one name per label value.
         digest: SHA-256 of all pixels, labels, their shapes and the class names: the identity of the content,
             however it was packed.
+        about: how it was found and read, in sentences, for people; no part of its identity.
     """
 
     name: str
@@ -56,9 +57,12 @@ class Dataset:
     test: Images
     classes: tuple[str, ...]
     digest: str
+    about: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, train: Images, test: Images, classes: tuple[str, ...]) -> Dataset:
+    def of(
+        cls, name: str, train: Images, test: Images, classes: tuple[str, ...], about: tuple[str, ...] = ()
+    ) -> Dataset:
         """Assemble a dataset and hash its content.
 
         Raises:
@@ -74,7 +78,7 @@ class Dataset:
         parts = (train.pixels, train.labels, test.pixels, test.labels)
         form = digest_json([classes, [tuple(part.shape) for part in parts]])
         content = digest(form.encode(), *(part.contiguous().numpy().tobytes() for part in parts))
-        return cls(name, train, test, classes, content)
+        return cls(name, train, test, classes, content, about)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -1,0 +1,191 @@
+"""How a folder of images is to be read: which folders are splits, which are classes. Pure: paths in, a layout out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from latentarena.errors import DataError
+
+__all__ = ["TEST", "TRAIN", "VALIDATION", "Layout", "layout_of"]
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLIT = re.compile(r"(train(?:ing)?|val(?:id|idation)?|test(?:ing)?)(?:[-_ ]?(?:set|data|images|imgs|split))?")
+SHOWN = 5  # names in a sentence
+
+Paths = list[PurePosixPath]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The reading of each path, in the order given.
+
+    Attributes:
+        words: what was found, in a sentence.
+        splits: `train`, `validation` or `test`; empty where no folder says so.
+        labels: the class; empty for images outside class folders.
+    """
+
+    words: str
+    splits: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def test(self) -> str:
+        """The split that models are judged on: `test`, else `validation`; nothing where one has to be chosen."""
+        return next((split for split in (TEST, VALIDATION) if split in self.splits), "")
+
+
+def layout_of(paths: Sequence[PurePosixPath]) -> Layout:
+    """Read `[WRAPPER/...][train|val|test/]CLASS/image.png`, or images without classes.
+
+    Args:
+        paths: of images only, at least one, relative to the root.
+
+    Raises:
+        DataError: the folders can be read in two ways, both of which are named, or a class has no train images; the
+            message lacks the source's name.
+    """
+    wrapper, inner = _unwrapped(list(paths))
+    tops = _folders(inner)
+    roles = {top: role for top in tops if (role := _role(top))}
+    _refuse_loose(inner, tops, "the splits" if len(roles) == len(tops) else "the class folders")
+    if roles and len(roles) < len(tops):
+        named, others = _listed(list(roles)), _listed([top for top in tops if top not in roles])
+        raise DataError(
+            f"{named} beside {others} can be read in two ways: as a class like the others, or as a split whose classes "
+            f"are inside it; rename {named}, or put {others} into a folder train"
+        )
+    if not roles:
+        words, labels = _classes(inner)
+        return Layout(f"{words}{_inside(wrapper)}", tuple("" for _ in inner), labels)
+    splits, labels, words = _split_layout(inner, roles)
+    return Layout(f"{words}{_inside(wrapper)}", splits, labels)
+
+
+def _inside(wrapper: PurePosixPath) -> str:
+    return f", inside {wrapper}/" if wrapper.parts else ""
+
+
+def _role(name: str) -> str:
+    """The split that a folder's name stands for, or nothing."""
+    found = SPLIT.fullmatch(name.casefold())
+    return {"tr": TRAIN, "va": VALIDATION, "te": TEST}[found[1][:2]] if found else ""
+
+
+def _unwrapped(paths: Paths) -> tuple[PurePosixPath, Paths]:
+    """Without the folders, one inside the other, that hold all class folders, as in `photos.zip` of `photos/cat/`."""
+    wrapper = PurePosixPath()
+    while not _role(paths[0].parts[0]) and _wrapped(paths):
+        wrapper, paths = wrapper / paths[0].parts[0], _inner(paths)
+    return wrapper, paths
+
+
+def _wrapped(paths: Paths) -> bool:
+    return all(path.parts[0] == paths[0].parts[0] and len(path.parts) > 2 for path in paths)
+
+
+def _inner(paths: Paths) -> Paths:
+    return [PurePosixPath(*path.parts[1:]) for path in paths]
+
+
+def _folders(paths: Paths) -> list[str]:
+    return sorted({path.parts[0] for path in paths if len(path.parts) > 1})
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _refuse_loose(paths: Paths, tops: list[str], what: str) -> None:
+    loose = [str(path) for path in paths if len(path.parts) == 1]
+    if loose and tops:
+        raise DataError(
+            f"{len(loose)} of {len(paths)} images ({_listed(loose)}) lie beside {what} {_listed(tops)}, which can be "
+            "read in two ways: as no part of the dataset, or as a class of their own; take them away, or put them "
+            "into a class folder"
+        )
+
+
+def _classes(paths: Paths) -> tuple[str, tuple[str, ...]]:
+    """What the class folders are, in words, and the label of each path."""
+    tops = _folders(paths)
+    if not tops:
+        return "images without classes", tuple("" for _ in paths)
+    _refuse_loose(paths, tops, "the class folders")
+    _refuse_inner(paths, tops)
+    deep = any(len(path.parts) > 2 for path in paths)
+    words = f"{len(tops)} class folder{'s' if len(tops) > 1 else ''}"
+    return words + (" (folders inside them are passed over)" if deep else ""), tuple(path.parts[0] for path in paths)
+
+
+def _refuse_inner(paths: Paths, tops: list[str]) -> None:
+    """Refuse folders inside class folders that may be the splits or the classes themselves."""
+    inner = {top: sorted({p.parts[1] for p in paths if p.parts[0] == top and len(p.parts) > 2}) for top in tops}
+    for top, names in inner.items():
+        splits = [name for name in names if _role(name)]
+        if splits:
+            raise DataError(
+                f"{top} holds {_listed(splits)}, which can be read in two ways: {_listed(tops)} as classes, or "
+                f"{_listed(splits)} as splits; name the folder that holds the splits, each with its class folders"
+            )
+    bare = [top for top in tops if any(p.parts[0] == top and len(p.parts) == 2 for p in paths)]
+    if len(tops) == 1 and bare and inner[tops[0]]:
+        loose = [path.name for path in paths if len(path.parts) == 2]
+        folders = _listed(inner[tops[0]])
+        raise DataError(
+            f"{tops[0]} holds folders ({folders}) and {len(loose)} images beside them ({_listed(loose)}), which can be "
+            f"read in two ways: {tops[0]} as the only class, or {folders} as the classes; take the images beside them "
+            "away, or put them into a class folder"
+        )
+    shared = set.intersection(*map(set, inner.values()))
+    if not bare and len(tops) > 1 and len(shared) > 1:
+        raise DataError(
+            f"{_listed(tops)} hold the same folders {_listed(sorted(shared))}, which can be read in two ways: "
+            f"{_listed(tops)} as the classes, or {_listed(sorted(shared))}; put the classes outermost, or only them"
+        )
+
+
+def _split_layout(paths: Paths, roles: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """Split and label of each path, and what the splits are in words."""
+    folders = {role: [top for top in roles if roles[top] == role] for role in (TRAIN, VALIDATION, TEST)}
+    for role, names in folders.items():
+        if len(names) > 1:
+            raise DataError(f"{_listed(names)} are all the {role} split by their names; put them into one folder")
+    splits = tuple(roles[path.parts[0]] for path in paths)
+    index = {role: [i for i, split in enumerate(splits) if split == role] for role, names in folders.items() if names}
+    inner = {role: _inner([paths[i] for i in places]) for role, places in index.items()}
+    while all(_wrapped(part) for part in inner.values()):  # as in `test_set/test_set/cat/`
+        inner = {role: _inner(part) for role, part in inner.items()}
+    labels = [""] * len(paths)
+    words = []
+    for role, part in inner.items():
+        said, found = _classes(part)
+        words.append(f"{folders[role][0]}/ of {said}")
+        for i, label in zip(index[role], found, strict=True):
+            labels[i] = label
+    _refuse_untaught(splits, labels)
+    return splits, tuple(labels), "; ".join(words)
+
+
+def _refuse_untaught(splits: Sequence[str], labels: Sequence[str]) -> None:
+    """Refuse classes that a split is judged on and the train split lacks."""
+    learnt = {label for split, label in zip(splits, labels, strict=True) if split == TRAIN}
+    if not learnt:
+        raise DataError("there is no train split beside the others; name its folder train, or take the others out")
+    classes = _listed(sorted(learnt)) or "no class"
+    for role in (TEST, VALIDATION):
+        new = sorted({label for split, label in zip(splits, labels, strict=True) if split == role} - learnt)
+        if new and new != [""]:
+            raise DataError(
+                f"{_listed(new)} has images in the {role} split and none in the train split: a class is learnt from "
+                f"train images, which are of {classes}; add some, or take it out of the {role} split"
+            )
+        if new:
+            raise DataError(
+                f"the {role} split has images outside class folders, the train split has the classes {classes}; "
+                "sort them into class folders, or take that split away: then one train image in ten is held out instead"
+            )

@@ -1,0 +1,188 @@
+"""Every file of a folder or zip: to be read, or left out with the reason."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from latentarena.data.picture import is_named_image
+from latentarena.errors import DataError
+
+__all__ = ["HIDDEN", "NO_IMAGES", "File", "LeftOut", "Listing", "list_files"]
+
+LARGEST_FILE = 64 << 20  # bytes
+MOST_FILES = 2_000_000
+DEEPEST = 64  # folders inside each other
+HELD = 1 << 30  # bytes of files that are kept in memory between two readings
+HIDDEN = "hidden, or made by the operating system"
+NO_IMAGES = "a folder without images"
+LITTER = ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "$recycle.bin")
+ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: its path inside the folder or zip (NFC, `/` between parts), its size in bytes, and how it is read."""
+
+    path: PurePosixPath
+    size: int
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or folder that is no part of the dataset, and why."""
+
+    path: str
+    reason: str
+
+
+Found = File | LeftOut | PurePosixPath  # the last is a folder
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder or zip in the order of their paths, its folders, and what was left out."""
+
+    files: tuple[File, ...]
+    folders: tuple[PurePosixPath, ...]
+    left_out: tuple[LeftOut, ...]
+
+    def without_images(self, images: list[PurePosixPath]) -> list[LeftOut]:
+        """The outermost folders that hold none of these images."""
+        filled = {PurePosixPath(), *(parent for path in images for parent in path.parents)}
+        return [LeftOut(f"{f}/", NO_IMAGES) for f in self.folders if f not in filled and f.parent in filled]
+
+
+def list_files(source: Path) -> Listing:
+    """List a directory, its links followed, or a zip file.
+
+    Raises:
+        DataError: it does not exist or cannot be read, or holds more files or deeper folders than any dataset.
+    """
+    if not source.exists():
+        gone = "is a link that leads nowhere" if source.is_symlink() else "does not exist"
+        raise DataError(f"folder:{source} {gone}")
+    found: list[Found] = []
+    for one in _walk(source, source, PurePosixPath(), ()) if source.is_dir() else _in_zip(source):
+        found.append(one)
+        if len(found) > MOST_FILES:
+            raise DataError(f"folder:{source} holds more than {MOST_FILES:,} files; name a folder of images only")
+    found = [_bounded(one, source) for one in found]
+    files = sorted((one for one in found if isinstance(one, File)), key=lambda file: file.path)
+    if sum(file.size for file in files) <= HELD:
+        files = [_held(file) for file in files]
+    folders = sorted({one for one in found if isinstance(one, PurePosixPath)})
+    return Listing(tuple(files), tuple(folders), tuple(one for one in found if isinstance(one, LeftOut)))
+
+
+def _bounded(one: Found, source: Path) -> Found:
+    """The same, but a file that is too large is left out; an image refuses the whole."""
+    if not isinstance(one, File) or one.size <= LARGEST_FILE:
+        return one
+    size = f"{'has' if source.is_dir() else 'inflates to'} more than {LARGEST_FILE >> 20} MiB"
+    if is_named_image(one.path):
+        raise DataError(f"folder:{source}: {one.path} {size}; make it smaller")
+    return LeftOut(str(one.path), size)
+
+
+def _held(file: File) -> File:
+    content = file.read()
+    return replace(file, read=lambda: content)
+
+
+def _plain(name: str) -> str:
+    """The name in composed Unicode (NFC), so that one name is one name; bytes that are no UTF-8 are replaced."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
+
+
+def _litter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in LITTER
+
+
+def _walk(source: Path, folder: Path, inside: PurePosixPath, above: tuple[str, ...]) -> Iterator[Found]:
+    here = os.path.realpath(folder)
+    if here in above:
+        yield LeftOut(f"{inside}/", "a link to a folder around it")
+        return
+    if len(above) > DEEPEST:
+        raise DataError(f"folder:{source}: {inside} is more than {DEEPEST} folders deep")
+    yield inside
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"folder:{source}: cannot read {inside}: {error.strerror}") from None
+    for entry in entries:
+        path = inside / _plain(entry.name)
+        if _litter(entry.name):
+            yield LeftOut(str(path), HIDDEN)
+        elif entry.is_dir():
+            yield from _walk(source, Path(entry.path), path, (*above, here))
+        elif entry.is_file():
+            yield File(path, entry.stat().st_size, _reader(source, Path(entry.path), path))
+        else:
+            yield LeftOut(str(path), "a link that leads nowhere" if entry.is_symlink() else "no plain file")
+
+
+def _reader(source: Path, path: Path, inside: PurePosixPath) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            with path.open("rb") as file:
+                return file.read(LARGEST_FILE + 1)
+        except OSError as error:
+            raise DataError(f"folder:{source}: cannot read {inside}: {error.strerror}") from None
+
+    return read
+
+
+def _in_zip(source: Path) -> Iterator[Found]:
+    try:
+        archive = zipfile.ZipFile(source)
+    except ZIP_FAULTS as error:
+        raise _unreadable(source, error) from None
+    names = Counter(info.filename for info in archive.infolist())
+    for info in archive.infolist():
+        path = _inside(info.filename, source)
+        if names[info.filename] > 1:
+            raise DataError(f"folder:{source} holds {path} twice; pack it anew")
+        if any(map(_litter, path.parts)):
+            yield LeftOut(str(path), HIDDEN)
+            continue
+        yield from path.parents
+        if info.filename.endswith(("/", "\\")):
+            yield path
+        elif stat.S_ISLNK(info.external_attr >> 16):
+            yield LeftOut(str(path), "a link, of which a zip holds the name only")
+        else:
+            yield File(path, info.file_size, _zip_reader(archive, info, source))
+
+
+def _inside(name: str, source: Path) -> PurePosixPath:
+    r"""The member's path; PowerShell writes `cat\1.png`."""
+    path = PurePosixPath(_plain(name.replace("\\", "/")).lstrip("/"))
+    if ".." in path.parts:
+        raise DataError(f"folder:{source}: {name} leads out of the zip; pack it anew")
+    return path
+
+
+def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: Path) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            with archive.open(info) as file:
+                return file.read(LARGEST_FILE + 1)  # the declared size may be a lie
+        except ZIP_FAULTS as error:
+            raise _unreadable(source, error) from None
+
+    return read
+
+
+def _unreadable(source: Path, error: Exception) -> DataError:
+    return DataError(f"folder:{source} is neither a directory nor a readable zip: {error}")

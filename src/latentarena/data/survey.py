@@ -1,0 +1,227 @@
+"""What a folder or zip of images holds and how it will be read: every file is accounted for before any is decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from natsort import natsorted
+
+from latentarena.data.layout import TEST, TRAIN, VALIDATION, Layout, layout_of
+from latentarena.data.listing import File, LeftOut, Listing
+from latentarena.data.picture import LARGEST_SIDE, SUFFIXES_SHOWN, Facts, Fit, Scale, examine
+from latentarena.errors import DataError
+
+__all__ = ["NOT_AN_IMAGE", "Survey", "broken_line", "hold_out", "survey_of"]
+
+HELD_OUT = 10  # one image in this many is test data where no split is given
+DIM = 32  # of 255: values that stay below it would look black
+MODEST = 64  # pixels: the largest size that is suggested
+NOT_AN_IMAGE = "not an image"
+SPELLED = 3  # names in a sentence
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known before decoding.
+
+    Attributes:
+        images: the files that are images, `facts` of each.
+        layout: how their folders are read; None where that is refused.
+        scale: how deep values become eight bits.
+        left_out: every other file, and folders without images, with the reason.
+        notes: what was done to the images, in sentences.
+        faults: why no dataset can be made of it, the gravest first; none if it can.
+    """
+
+    images: tuple[File, ...]
+    facts: tuple[Facts, ...]
+    layout: Layout | None
+    scale: Scale
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def survey_of(source: Path, listing: Listing, fit: Fit) -> Survey:
+    """Look into every file's header and find the layout; nothing is raised for what is found.
+
+    Args:
+        source: for the messages.
+        listing: of all files.
+        fit: how images are to be brought to one size.
+    """
+    images, facts, left, broken = _sorted(listing)
+    faults: list[str] = []
+    if broken:
+        faults.append(broken_line(broken))
+    paths = [file.path for file in images]
+    if not images and not broken:
+        suffixes = Counter(PurePosixPath(one.path).suffix for one in left if one.reason == NOT_AN_IMAGE)
+        held = f"; it holds {_counted(suffixes)}" if suffixes else ""
+        faults.append(f"holds no images ({SUFFIXES_SHOWN} or others that Pillow reads){held}")
+    layout = _tried(lambda: layout_of(paths), faults) if images else None
+    scale = _tried(lambda: _scale(images, facts), faults) or Scale()
+    if images:
+        faults += _size_faults(images, facts, fit)
+    left += listing.without_images([*paths, *broken])
+    if layout is not None and layout.test == TEST and VALIDATION in layout.splits:
+        left += [LeftOut(f"the {VALIDATION} split", f"{layout.splits.count(VALIDATION)} images that are not used here")]
+    notes = _notes(facts, fit, scale, layout)
+    lines = tuple(f"folder:{source}{'' if line.startswith('holds') else ':'} {line}" for line in faults)
+    return Survey(tuple(images), tuple(facts), layout, scale, (*listing.left_out, *left), notes, lines)
+
+
+def _sorted(listing: Listing) -> tuple[list[File], list[Facts], list[LeftOut], dict[PurePosixPath, str]]:
+    """The images and their facts, what is none, and what should be one and cannot be read, with the reason."""
+    images, facts, left, broken = [], [], [], {}
+    for file in listing.files:
+        try:
+            found = examine(file.read(), file.path)
+        except DataError as error:
+            broken[file.path] = str(error)
+            continue
+        if found is None:
+            left.append(LeftOut(str(file.path), NOT_AN_IMAGE))
+        else:
+            images.append(file)
+            facts.append(found)
+    return images, facts, left, broken
+
+
+def broken_line(broken: dict[PurePosixPath, str]) -> str:
+    """The sentence on images that cannot be read, by path with the reason."""
+    (path, reason), *others = broken.items()
+    more = f"; so are {len(others)} more, such as {others[0][0]}" if others else ""
+    return f"{path} is not a readable image: {reason}{more}; take {'them' if others else 'it'} away or repair"
+
+
+def _counted(counts: Counter[str]) -> str:
+    most = counts.most_common(SPELLED)
+    return ", ".join(f"{n} {suffix or 'without suffix'}" for suffix, n in most) + (", ..." if len(counts) > 3 else "")
+
+
+def _tried(make: Callable[[], T], faults: list[str]) -> T | None:
+    try:
+        return make()
+    except DataError as error:
+        faults.append(str(error))
+        return None
+
+
+def _scale(images: Sequence[File], facts: Sequence[Facts]) -> Scale:
+    """One rule for all deep images: by the largest value of all, so that brightness compares between them."""
+    integers, floats, colours = (
+        [(f, file.path) for f, file in zip(facts, images, strict=True) if f.deep == kind]
+        for kind in ("integer", "float", "colour")
+    )
+    for (low, high), most, deep in ((_range(integers), 65535, integers), (_range(floats), 255, floats)):
+        if deep and not (low >= 0 and high <= most):
+            worst = next(path for f, path in deep if not (f.low >= 0 and f.high <= most))
+            raise DataError(f"{worst} has values of {low:g} to {high:g}; save images with 8 bits, or values of 0 to 1")
+    largest, top = _range(integers)[1], _range(floats)[1]
+    for high, deep in ((largest, integers), (top, floats)):
+        if deep and high < DIM and not (deep is floats and high <= 1):
+            raise DataError(
+                f"{deep[0][1]} and the others like it have values up to {high:g}, which would be read as nearly black; "
+                "save them with 8 bits, values of 0 to 255"
+            )
+    if colours and _range(colours)[1] < DIM:
+        raise DataError(
+            f"{colours[0][1]} and the others like it have 16 bits a channel, of which the upper ones are hardly used, "
+            "and would be read as nearly black; save them with 8 bits a channel"
+        )
+    return Scale(int(largest) if integers else 65535, top <= 1)
+
+
+def _range(deep: Sequence[tuple[Facts, PurePosixPath]]) -> tuple[float, float]:
+    """The extreme values; NaN if there is one."""
+    if not deep:
+        return 0.0, 0.0
+    lows, highs = [f.low for f, _ in deep], [f.high for f, _ in deep]
+    undefined = next((v for v in (*lows, *highs) if v != v), None)
+    return (undefined, undefined) if undefined is not None else (min(lows), max(highs))
+
+
+def _size_faults(images: Sequence[File], facts: Sequence[Facts], fit: Fit) -> list[str]:
+    """Why the images do not have one size, with the way out."""
+    modest = max(8, min(MODEST, *(side for f in facts for side in f.size)))
+    oblong = [i for i, f in enumerate(facts) if f.size[0] != f.size[1]]
+    cut = " data.crop=center (the middle square) or data.resize=stretch (distorted)" if oblong else ""
+    if fit.size and oblong and not (fit.crop or fit.resize):
+        one = f"{images[oblong[0]].path} is {_by(facts[oblong[0]].size)}"
+        return [f"{len(oblong)} of {len(images)} images are no squares ({one}); say how they become one: add{cut}"]
+    shapes = [fit.of(f.size) for f in facts]
+    other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
+    if other is not None:
+        pair = f"{images[0].path} is {_by(facts[0].size)} and {images[other].path} is {_by(facts[other].size)}"
+        with_cut = f" and{cut}" if oblong and not (fit.crop or fit.resize) else ""
+        return [f"mixes sizes: {pair}; give data.size={modest}{with_cut} to resize them all"]
+    if max(shapes[0]) > LARGEST_SIDE:
+        with_cut = f" and{cut}" if oblong and not (fit.crop or fit.resize) else ""
+        return [f"its images are {_by(shapes[0])}, of at most {LARGEST_SIDE} pixels; give data.size={modest}{with_cut}"]
+    return []
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _notes(facts: Sequence[Facts], fit: Fit, scale: Scale, layout: Layout | None) -> tuple[str, ...]:
+    oblong = sum(f.size[0] != f.size[1] for f in facts)
+    deep = Counter(f.deep for f in facts)
+    by_crop = "cut to the square in their middle" if fit.crop else "stretched to squares"
+    unit = "0 to 1" if scale.unit else "0 to 255"
+    integers = "values up to 255 are read as they are"
+    if scale.largest > 255:
+        high = scale.largest >= 1 << 15
+        integers = (
+            "their upper 8 are read" if high else f"the largest value of all, {scale.largest:,}, is read as white"
+        )
+    said = {
+        "turned upright as their orientation tag says": sum(f.turned for f in facts),
+        "the first frame of several": sum(f.frames for f in facts),
+        f"of more than 8 bits; {integers}": deep["integer"],
+        f"floating-point numbers, read as {unit}": deep["float"],
+        "of 16 bits a channel, of which the upper 8 are read": deep["colour"],
+        by_crop: oblong if fit.crop or (fit.size and fit.resize) else 0,
+    }
+    notes = [f"{n} of {len(facts)} images: {words}" for words, n in said.items() if n]
+    if layout is not None and layout.test == VALIDATION:
+        notes.append("the validation split is the test split, for there is no other")
+    if layout is not None and not layout.test:
+        notes.append(f"no test folder: about one image in {HELD_OUT}, chosen by its content, is the test split")
+    if layout is not None:
+        names = natsorted({label for label in layout.labels if label})
+        alike = Counter(name.casefold() for name in names)
+        notes += [
+            f"classes {', '.join(n for n in names if n.casefold() == k)} differ in case only"
+            for k in alike
+            if alike[k] > 1
+        ]
+    return tuple(notes)
+
+
+def hold_out(layout: Layout, hashes: Sequence[str]) -> tuple[str, ...]:
+    """`train`, `test` or nothing (not used) for each image.
+
+    Where no folder is the test split, images are chosen by the hash of their content, so that adding images moves
+    none; at least one, and never all of a class.
+    """
+    if layout.test:
+        role = {TRAIN: TRAIN, layout.test: TEST}
+        return tuple(role.get(split, "") for split in layout.splits)
+    values = [int(value, 16) for value in hashes]
+    test = {i for i, value in enumerate(values) if value % HELD_OUT == 0}
+    members: dict[str, list[int]] = {}
+    for i, label in enumerate(layout.labels):
+        members.setdefault(label, []).append(i)
+    test -= {max(mine, key=lambda i: values[i]) for mine in members.values() if test.issuperset(mine)}
+    spare = [i for mine in members.values() if len(mine) > 1 for i in mine]
+    if not test and spare:
+        test = {min(spare, key=lambda i: (values[i], i))}
+    return tuple(TEST if i in test else TRAIN for i in range(len(values)))
