@@ -13,8 +13,10 @@ import PIL
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from albums import album, encoded, noise, store, zipped
+from latentarena.cli.app import app
 from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.data.layout import layout_of
 from latentarena.errors import DataError
@@ -391,3 +393,43 @@ def test_names_that_are_no_text_are_read(tmp_path: Path) -> None:
     source = store(tmp_path / "some", tree("cat"))
     os.rename(os.fsencode(source / "cat"), os.fsencode(source) + b"/caf\xe9")
     assert load(source).classes == ("caf\ufffd",)
+
+
+def shown(*arguments: str | Path) -> tuple[int, str]:
+    """What `arena data` says and returns."""
+    done = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    return done.exit_code, done.output + (f"\n{done.exception}" if done.exception else "")
+
+
+def test_arena_data_accounts_for_every_file(tmp_path: Path) -> None:
+    files = tree("p/train/cat", "p/train/dog", "p/test/cat") | {"p/notes.txt": b"x", "p/Thumbs.db": b"x"}
+    source = store(tmp_path / "some", files)
+    (source / "p" / "train" / "eel").mkdir()
+    code, said = shown(source, "--out", tmp_path / "sheet.png")
+    assert code == 0, said
+    rows = [line.split() for line in said.splitlines()]
+    assert ["cat", "10", "10"] in rows
+    assert ["dog", "10", "0"] in rows
+    words = ["30 images, 3 files", "inside p/", "sizes: 8x8 (30)", "modes: grey (30)", "p/notes.txt", "p/train/eel/"]
+    assert [word for word in words if word not in said] == []
+    assert "hidden, or made by the operating system (1):" in said
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L")).astype(int)
+    first = np.asarray(Image.open(source / "p" / "test" / "cat" / "0.png").resize((64, 64), Image.Resampling.NEAREST))
+    assert (sheet[4:68, 150:214] == first).mean() > 0.99  # test/cat/0.png is the first of its class
+
+
+def test_arena_data_shows_what_it_refuses(tmp_path: Path) -> None:
+    source = store(tmp_path / "some", tree("cat", "dog") | {"a.png": encoded(noise(8, 8))})
+    code, said = shown(source, "--out", tmp_path / "sheet.png")
+    assert code != 0
+    assert "21 images" in said
+    assert "can be read in two ways" in said
+    assert (tmp_path / "sheet.png").exists()
+    code, said = shown(source / "cat", "--size", 16, "--out", tmp_path / "cat.png")
+    assert (code, "image" in said) == (0, True)
+
+
+def test_arena_data_knows_datasets_by_name(tmp_path: Path) -> None:
+    code, said = shown("digits", "--out", tmp_path / "sheet.png")
+    assert code == 0
+    assert "digits: 1,797 images" in said

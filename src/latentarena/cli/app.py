@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from latentarena.cli import bundles, contests
+from latentarena.cli import bundles, contests, data
+from latentarena.cli.data import CropOption, ResizeOption, SizeOption
 from latentarena.config import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
@@ -40,6 +41,7 @@ app.add_typer(judge_app, name="judge", help="Score a bundle (arena judge BUNDLE)
 app.add_typer(recipes_app, name="recipes", help="List the recipes, or show one.")
 app.add_typer(bundles.app)
 app.add_typer(contests.app)
+app.add_typer(data.app)
 
 
 def _complete_recipe(incomplete: str) -> list[str]:
@@ -393,15 +395,6 @@ def verify(
         again = recompute(claimed, loaded, data, judge_file, show_training)
     if not print_check(claimed, again):
         raise typer.Exit(1)
-
-
-SizeOption = Annotated[int | None, typer.Option(help="Resize folder images to this height and width.")]
-CropOption = Annotated[
-    str | None, typer.Option(help="center: cut the largest square out of the middle of folder images first.")
-]
-ResizeOption = Annotated[
-    str | None, typer.Option(help="stretch: folder images that are no squares may be distorted into squares.")
-]
 
 
 @judge_app.command("train")

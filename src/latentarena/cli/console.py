@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from latentarena.data import Overview
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import CATEGORIES, METRICS
 from latentarena.judge.certificate import Certificate
@@ -39,6 +40,7 @@ __all__ = [
     "print_check",
     "print_contest",
     "print_facts",
+    "print_overview",
     "print_results",
     "print_step",
     "quiet_logs",
@@ -51,6 +53,7 @@ LIKE_REAL = (
     "* like real: equivalent to {:,} real images (the 95 % interval of the difference, at equal numbers, lies within "
     "the margin of docs/judge.md)"
 )
+MANY = 12  # names of a kind
 LINES = 10  # progress lines of a stage where there is no terminal
 
 
@@ -227,6 +230,36 @@ def print_certificate(made: Certificate, folder: Path) -> None:
         page.print(f"  {escape(reason)}", style="bold yellow")
     verdict = "agrees with its recipe" if made.agrees else "does NOT agree with its recipe"
     page.print(f"the bundle {verdict} -> {folder / 'certificate.json'}", style="bold")
+
+
+def print_overview(title: str, found: Overview, every: bool) -> None:
+    """A dataset as it was found: layout, splits and classes, sizes, and what is left out."""
+    page = _page()
+    page.print(f"{_inert(title)}: {found.images:,} images, {len(found.left_out):,} files or folders left out")
+    for line in found.about:
+        page.print(f"  {_inert(line)}")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("class")
+    for split in ("train", "test"):
+        table.add_column(split, justify="right")
+    for name, (train, test) in found.classes.items():
+        table.add_row(_inert(name), f"{train:,}", f"{test:,}")
+    if found.classes:
+        table.add_section()
+        table.add_row("all", *(f"{sum(counts):,}" for counts in zip(*found.classes.values(), strict=True)))
+        page.print(table)
+    for what, counts in (("sizes", found.sizes), ("modes", found.modes)):
+        most = ", ".join(f"{_inert(name)} ({n:,})" for name, n in counts.most_common(None if every else MANY))
+        more = f" and {len(counts) - MANY} more" if len(counts) > MANY and not every else ""
+        page.print(f"{what}: {most or 'none'}{more}")
+    reasons = dict.fromkeys(one.reason for one in found.left_out)
+    for reason in reasons:
+        paths = [_inert(one.path) for one in found.left_out if one.reason == reason]
+        page.print(f"left out, {_inert(reason)} ({len(paths):,}):")
+        for path in paths if every else paths[:MANY]:
+            page.print(f"  {path}")
+        if len(paths) > MANY and not every:
+            page.print(f"  and {len(paths) - MANY:,} more: --all")
 
 
 def print_results(results: Results) -> None:

@@ -13,11 +13,13 @@ from latentarena.data.digits import embedded_digits
 from latentarena.data.find import load_idx, where
 from latentarena.data.folder import image_folder
 from latentarena.data.images import Dataset, Images
+from latentarena.data.listing import list_files
+from latentarena.data.overview import Overview, overview_of_dataset, overview_of_files
 from latentarena.data.picture import LARGEST_SIDE, Fit
 from latentarena.errors import ConfigError
 from latentarena.files import expanded
 
-__all__ = ["CATALOG", "FOLDER", "DataConfig", "Dataset", "Images", "load_dataset", "where"]
+__all__ = ["CATALOG", "FOLDER", "DataConfig", "Dataset", "Images", "Overview", "load_dataset", "overview", "where"]
 
 FOLDER = "folder:"
 
@@ -73,3 +75,11 @@ def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
     if config.name.startswith(FOLDER):
         return image_folder(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)
     return load_idx(config.name, root)
+
+
+def overview(config: DataConfig, root: Path | None = None) -> Overview:
+    """What is found where the configured dataset should be; see `load_dataset`."""
+    if not config.name.startswith(FOLDER):
+        return overview_of_dataset(load_dataset(config, root))
+    source = expanded(config.name.removeprefix(FOLDER), "data.name = folder:")
+    return overview_of_files(source, list_files(source), config.fit)
