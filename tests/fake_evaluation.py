@@ -1,7 +1,7 @@
 """Stands in for the evaluation where a test is about the queue: CARD RECORD BUNDLE --out DIR ... does what BUNDLE says.
 
 A bundle is a zip, which is scored, or `PK`, a word and numbers: `score`, `sleep SECONDS`, `busy SECONDS` (of a core),
-`refuse`, `die`, `kill` (its worker), `link`, `huge`.
+`refuse`, `die`, `broken` (a fault of the machine), `kill` (its worker), `link`, `huge`.
 Pictures beside CARD become its own. Every start is a line in RECORD: this process and its worker.
 """
 
@@ -27,6 +27,8 @@ if word == "busy":
         pass
 if word == "die":
     os.kill(os.getpid(), signal.SIGSEGV)
+if word == "broken":
+    sys.exit(1)
 if word == "kill":
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)

@@ -15,7 +15,7 @@ import latentarena
 
 HOME = Path(latentarena.__file__).parent
 LAYERS = [  # from the bottom; parts of one layer do not import each other
-    {"errors", "registry", "files", "config", "randomness", "facts", "precision", "text"},
+    {"errors", "registry", "files", "config", "randomness", "facts", "precision", "text", "bounds"},
     {"data", "gates"},
     {"sandbox"},
     {"autoencoder"},

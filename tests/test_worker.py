@@ -106,8 +106,9 @@ def test_a_job_that_kills_three_workers_is_set_aside_and_its_owner_told(parts: P
     [
         ("refuse", "refused", "zip-bomb"),
         ("sleep 50", "failed", "timeout"),
-        ("die", "quarantined", "evaluation-died"),
-        ("link", "quarantined", "evaluation-died"),
+        ("die", "failed", "crashed"),
+        ("link", "failed", "unreadable"),
+        ("broken", "quarantined", "evaluation-died"),
     ],
 )
 def test_an_evaluation_that_comes_to_no_card_tells_why(plain: Parts, does: str, state: str, reason: str) -> None:
@@ -118,6 +119,7 @@ def test_an_evaluation_that_comes_to_no_card_tells_why(plain: Parts, does: str, 
     assert found.reason == reason
     assert found.sentence
     assert plain.values(id_) == []
+    assert len(plain.starts()) == (3 if state == "quarantined" else 1)  # only a machine's fault is tried again
 
 
 def test_files_of_other_names_or_too_large_are_not_kept(plain: Parts) -> None:

@@ -25,6 +25,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from latentarena.errors import ConfigError
+from latentarena.text import printable
 
 __all__ = [
     "Config",
@@ -42,6 +43,7 @@ Model = TypeVar("Model", bound=BaseModel)
 DEEPEST = 64  # levels of JSON, YAML and dotted keys
 LARGEST = 1 << 18  # bytes of a YAML file; recipes and contests have a few thousand
 SHOWN = 100  # characters of a value in a message
+LONGEST_REASON = 600  # characters: a reason may list choices, or quote a long value
 INTEGER = re.compile(r"[-+]?[0-9]+")
 FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
@@ -108,6 +110,7 @@ def validate(model: type[Model], raw: Any, source: str) -> Model:
         fault = error.errors(include_url=False)[0]
         key = ".".join(_spoken(fault["loc"], raw, keep_last=fault["type"] == "missing"))
         reason = _reason(fault["type"], fault["input"]) or str(fault.get("ctx", {}).get("error") or fault["msg"])
+        reason = printable(reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}...")
         if not key:
             raise ConfigError(f"{source}: {reason}") from None
         spoken = fault["type"] != "missing" and not isinstance(fault["input"], Mapping)
@@ -142,7 +145,7 @@ def _spoken(location: tuple[Any, ...], raw: Any, keep_last: bool) -> list[str]:
             raw = raw[part]
         elif not (keep_last and index == len(location) - 1):
             continue
-        spoken.append(str(part))
+        spoken.append(printable(str(part)[:SHOWN]))
     return spoken
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, Posterior
+from latentarena.bounds import Count, Real
 from latentarena.config import Config
 from latentarena.data import Images
 from latentarena.errors import OutputError
@@ -94,11 +95,11 @@ class LatentStatistics(Config):
         kl: mean KL divergence to N(0, I) in nats per image; None where the posterior has no width.
     """
 
-    dimensions: int
-    dead: int
-    smallest: float
-    largest: float
-    kl: float | None
+    dimensions: Count
+    dead: Count
+    smallest: Real
+    largest: Real
+    kl: Real | None
 
 
 def latent_statistics(latents: Posterior) -> LatentStatistics:

@@ -29,7 +29,7 @@ from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.judge.card import ScoreCard, read_card
 
-__all__ = ["EVALUATE", "Evaluation", "Verdict", "options_of", "scratch", "verdict_in"]
+__all__ = ["EVALUATE", "Evaluation", "Verdict", "crash_of", "options_of", "scratch", "verdict_in"]
 
 EVALUATE = (sys.executable, "-P", "-m", "latentarena.study.evaluate")  # -P: nothing is imported from where it stands
 PREFIX = "arena-evaluation-"
@@ -38,6 +38,7 @@ LARGEST = 64 << 20  # bytes of a file that an evaluation leaves
 PLENTY = 40  # files that it may leave
 LOG, LONGEST = "log.txt", 64 << 10  # what an evaluation says of itself; bytes of it that are kept
 NAME = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,40}}\.(png|html|json|zip)|{re.escape(LOG)}")
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS)
 PASSED_ON = (
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
     "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LATENTARENA_DATA", "LATENTARENA_CACHE", "OMP_NUM_THREADS",
@@ -148,6 +149,24 @@ def verdict_in(out: Path) -> Verdict | None:
     except (ConfigError, ValueError, OSError, RecursionError) as error:
         LOGGER.error("an evaluation left what cannot be read: %s", error)
         return None
+
+
+def crash_of(status: int) -> Verdict | None:
+    """The verdict on an evaluation that left none: a bundle that crashes the program would crash it again.
+
+    Args:
+        status: its exit status, negative for a signal.
+
+    Returns:
+        a refusal where a crash of native code ended it, or where it ended well and left what cannot be read; None where
+        it was killed from outside or said itself that something is wrong with this machine.
+    """
+    if -status in CRASHES:
+        said = f"its evaluation crashed ({signal.Signals(-status).name}); export the model anew, or with plainer parts"
+        return Verdict(Refusal("failed", "crashed", said), {})
+    if status == 0:
+        return Verdict(Refusal("failed", "unreadable", "its evaluation left a score card that cannot be read"), {})
+    return None
 
 
 def _outcome(card: ScoreCard, bundle: Any, log: str) -> Outcome:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentarena.arena.contest import Contest
-from latentarena.arena.evaluation import EVALUATE, Evaluation, options_of, verdict_in
+from latentarena.arena.evaluation import EVALUATE, Evaluation, crash_of, options_of, verdict_in
 from latentarena.arena.names import clean_name, plain_line
 from latentarena.arena.site import REFUSED
 from latentarena.arena.store import Refusal
@@ -30,10 +30,17 @@ MINUTES = 30.0  # for one bundle
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a bundle: its folder below the entries, and why it was refused; empty if it was evaluated."""
+    """What became of a bundle.
+
+    Attributes:
+        entry: its folder below the entries.
+        refused: why there is no score card; empty if it was evaluated.
+        fault: whether the machine is to blame and not the bundle.
+    """
 
     entry: str
     refused: str = ""
+    fault: bool = False
 
 
 def find_bundles(entries: Path) -> list[Path]:
@@ -88,23 +95,36 @@ def evaluate_entries(
         out: for score cards, samples and reports, or the reason of a refusal.
         minutes: for one bundle, after which it is killed.
 
+    An evaluation that ends without a verdict, through a fault of this machine, is tried once more; then it is recorded
+    like a refusal, and the rest go on.
+
     Raises:
-        OutputError: an evaluation ended without a verdict: something is wrong with this machine, not with the bundle.
+        OutputError: `out` cannot be written to.
     """
     make_folder(out)
     for home in homes:
-        made = out / home
-        shutil.rmtree(made, ignore_errors=True)
-        make_folder(made)
-        try:
-            _look_at(entries, home, contest.quotas.bytes)
-            _evaluate(entries / home, made, contest, minutes)
-            reason = ""
-        except (BundleError, ConfigError) as error:
-            reason = plain_line(str(error), 400)
-            shutil.rmtree(made, ignore_errors=True)
-            write_json(make_folder(made) / REFUSED, {"state": "refused", "reason": "refused", "sentence": reason})
-        yield Outcome(str(home), reason)
+        found = _tried(entries, home, contest, out / home, minutes)
+        if found.fault:
+            found = _tried(entries, home, contest, out / home, minutes)
+        if found.refused:
+            shutil.rmtree(out / home, ignore_errors=True)
+            said = {"state": "refused", "reason": "refused", "sentence": found.refused}
+            write_json(make_folder(out / home) / REFUSED, said)
+        yield found
+
+
+def _tried(entries: Path, home: Path, contest: Contest, made: Path, minutes: float) -> Outcome:
+    """One attempt at a bundle, in an empty folder."""
+    shutil.rmtree(made, ignore_errors=True)
+    make_folder(made)
+    try:
+        _look_at(entries, home, contest.quotas.bytes)
+        _evaluate(entries / home, made, contest, minutes)
+    except (BundleError, ConfigError) as error:
+        return Outcome(str(home), plain_line(str(error), 400))
+    except (OutputError, OSError) as error:
+        return Outcome(str(home), plain_line(str(error), 400), fault=True)
+    return Outcome(str(home))
 
 
 def _look_at(entries: Path, home: Path, largest: int) -> None:
@@ -135,7 +155,7 @@ def _evaluate(bundle: Path, made: Path, contest: Contest, minutes: float) -> Non
         said = evaluation.end()
     if status is None:
         raise BundleError(f"evaluation took more than {minutes:g} minutes and was stopped")
-    verdict = verdict_in(made)
+    verdict = verdict_in(made) or crash_of(status)
     if verdict is None:
         last = plain_line(said.strip().rpartition("\n")[2])
         raise OutputError(f"the evaluation of {bundle} ended with status {status} and without a verdict: {last}")

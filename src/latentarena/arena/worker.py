@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.contest import Contest
-from latentarena.arena.evaluation import EVALUATE, Evaluation, Verdict, options_of, scratch, verdict_in
+from latentarena.arena.evaluation import EVALUATE, Evaluation, Verdict, crash_of, options_of, scratch, verdict_in
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Job, Queue, Refusal, Store
 from latentarena.config import parse_json, validate
@@ -137,8 +137,8 @@ class Worker:
                 said = evaluation.end()
             if verdict is not None:
                 self._settle(job, verdict)
-            elif said:
-                LOGGER.warning("the evaluation of %s ended without a verdict: %s", job.submission.id, said)
+            if said:
+                LOGGER.info("the evaluation of %s said: %s", job.submission.id, said)
 
     def _fetch(self, job: Job, folder: Path) -> tuple[Path, list[str]]:
         """The bundle and the judge as files, and the options that say so."""
@@ -178,9 +178,9 @@ class Worker:
                     LOGGER.warning("the lease on %s is lost; its evaluation is ended", job.submission.id)
                     return None
                 renewed = time.monotonic()
-        verdict = verdict_in(out)
+        verdict = verdict_in(out) or crash_of(status)
         if verdict is None:
-            LOGGER.warning("the evaluation of %s died with status %d", job.submission.id, status)
+            LOGGER.warning("the evaluation of %s ended with status %d and no verdict", job.submission.id, status)
             self._queue.died(job, _now())
         return verdict
 

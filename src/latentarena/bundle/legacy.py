@@ -20,9 +20,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
+from latentarena.bounds import Count, Side
 from latentarena.bundle.native import Provenance
 from latentarena.bundle.portable import AnyBundle, PortableModel, Sampler
 from latentarena.config import Config, validate
@@ -82,14 +83,14 @@ class LegacyCard(Config):
 
     form: Literal["python-2025"] = "python-2025"
     name: str = Field(min_length=1, max_length=80)
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt] = SHAPE
-    latent: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
+    shape: tuple[Side, Side, Side] = SHAPE
+    latent: tuple[Side, ...] = Field(min_length=1, max_length=3)
     precision: Precision = "float16"
     classes: tuple[str, ...] = ()
     conditional: Literal[False] = False
     output: tuple[Literal[0], Literal[1]] = (0, 1)
     logits: bool
-    parameters: dict[str, int]
+    parameters: dict[str, Count]
     sampling: Sampler
     data: DataConfig
     provenance: Provenance | None = None

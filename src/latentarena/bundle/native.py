@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -16,10 +16,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from latentarena.bounds import Count, Label, Plain, Real, Seconds, Side, Words
 from latentarena.bundle.reading import CARD, NATIVE, is_portable, part, read_card, read_files
 from latentarena.config import Config, validate
 from latentarena.data import DataConfig
-from latentarena.errors import ArenaError, BundleError
+from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import Files, check_tensors
 from latentarena.latents import LatentStatistics
@@ -31,14 +32,15 @@ from latentarena.train.recipe import SamplingConfig
 __all__ = ["WEIGHTS", "Bundle", "BundleCard", "Curve", "Provenance", "load_bundle", "native_of", "save_bundle"]
 
 WEIGHTS = "weights.safetensors"
+STAGES = 20  # most that a training has
 
 
 class Curve(Config):
     """The loss curve of a stage of training: what it had come to after so many steps and seconds; equally long."""
 
-    steps: tuple[int, ...]
-    seconds: tuple[float, ...]
-    losses: tuple[float, ...]
+    steps: tuple[Count, ...]
+    seconds: tuple[Seconds, ...]
+    losses: tuple[Real, ...]
 
     @model_validator(mode="after")
     def _matched(self) -> Curve:
@@ -67,16 +69,16 @@ class Provenance(Config):
         notice: what a reader must know first, such as stand-in data.
     """
 
-    recipe: dict[str, Any]
-    dataset: str
-    data: str
-    seconds: dict[str, float]
-    losses: dict[str, float]
-    curves: dict[str, Curve] = Field(default={})
+    recipe: Plain
+    dataset: Label
+    data: Label
+    seconds: dict[Label, Seconds] = Field(max_length=STAGES)
+    losses: dict[Label, Real] = Field(max_length=STAGES)
+    curves: dict[Label, Curve] = Field(default={}, max_length=STAGES)
     latents: LatentStatistics
-    machine: str
-    versions: dict[str, str]
-    notice: str = ""
+    machine: Label
+    versions: dict[Label, Label]
+    notice: Words = ""
 
 
 class BundleCard(Config):
@@ -96,12 +98,20 @@ class BundleCard(Config):
     format: Literal[1] = 1
     name: str = Field(min_length=1, max_length=80)
     architecture: Architecture
-    latent: tuple[int, ...]
+    latent: tuple[Side, ...]
     precision: Precision = "float16"
     output: tuple[Literal[0], Literal[1]] = (0, 1)
     weights: str = Field(pattern="^[0-9a-f]{64}$")
-    parameters: dict[str, int]
+    parameters: dict[str, Count]
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _says_its_data(self) -> BundleCard:
+        try:
+            _ = self.data
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -196,6 +206,9 @@ def native_of(files: Files, folder: Path) -> Bundle:
             raise BundleError(f"parameters = {card.parameters}, but the architecture has {blueprint.parts()}")
     except ArenaError as error:
         raise BundleError(f"{folder / CARD}: {error}") from None
+    except Exception as error:  # numbers that torch cannot count with, in whatever words it has for that
+        words = " ".join(str(error).split())[:200]
+        raise BundleError(f"{folder / CARD}: architecture cannot be built: {type(error).__name__}: {words}") from None
     tensors = _fitting(blueprint, content, folder / WEIGHTS)
     if digest(content) != card.weights:
         raise BundleError(f"{folder / WEIGHTS} does not have the hash that {CARD} declares; the two are not one bundle")

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from latentarena.bounds import Count, Label, Side
 from latentarena.bundle.native import Bundle, Provenance, native_of
 from latentarena.bundle.reading import CARD, is_portable, part, read_card, read_files
 from latentarena.config import Config, validate
@@ -55,6 +56,7 @@ __all__ = [
 GRAPHS = ("encode", "decode", "generate")
 HINT = f"a portable bundle is a folder of {CARD}, encode.onnx, decode.onnx and generate.onnx"
 CHUNK = 500  # rows at a time
+MOST_CLASSES = 10_000
 Sha = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -102,16 +104,16 @@ class PortableCard(Config):
     format: Literal[1] = 1
     form: Literal["portable"]
     name: str = Field(min_length=1, max_length=80)
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    latent: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
-    noise: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
+    shape: tuple[Side, Side, Side]
+    latent: tuple[Side, ...] = Field(min_length=1, max_length=3)
+    noise: tuple[Side, ...] = Field(min_length=1, max_length=3)
     precision: Precision = "float16"
-    classes: tuple[str, ...]
+    classes: tuple[Label, ...] = Field(max_length=MOST_CLASSES)
     conditional: bool
     pixels: bool = False
     output: tuple[Literal[0], Literal[1]] = (0, 1)
     hashes: Hashes
-    parameters: dict[str, int]
+    parameters: dict[str, Count]
     sampling: Sampler = Sampler()
     data: DataConfig = DataConfig()
     provenance: Provenance | None = None

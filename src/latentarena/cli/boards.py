@@ -116,17 +116,18 @@ def print_teams(teams: Iterable[TeamDetails]) -> None:
         page.print(escape(f"{one.name}: {', '.join(one.members) or 'no members'}; {one.submissions} handed in"))
 
 
-def print_outcomes(outcomes: Iterable[Outcome], many: int) -> int:
-    """What became of each bundle, as it becomes known; how many were refused."""
+def print_outcomes(outcomes: Iterable[Outcome], many: int) -> list[Outcome]:
+    """What became of each bundle, as it becomes known."""
     page = Console(soft_wrap=True, highlight=False)
-    refused = 0
+    seen = []
     for number, one in enumerate(outcomes, 1):
-        said = f"[bold red]refused[/]: {escape(one.refused)}" if one.refused else "evaluated"
+        what = "not evaluated, through a fault of this machine" if one.fault else "refused"
+        said = f"[bold red]{what}[/]: {escape(one.refused)}" if one.refused else "evaluated"
         page.print(f"{number}/{many}  {escape(plain_line(one.entry))}: {said}")
-        refused += bool(one.refused)
+        seen.append(one)
     if not many:
         page.print("no bundle to check")
-    return refused
+    return seen
 
 
 def print_prediction(found: Prediction, contest: Contest) -> None:

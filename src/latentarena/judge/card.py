@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from latentarena.bounds import Count, Label, Real, Side, Words
 from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.files import digest_json
@@ -62,14 +63,14 @@ class Opinion(Config):
         agreement: share of samples in which it sees the official judge's class; real_agreement: of test images.
     """
 
-    judge: str
-    kind: str
-    digest: str
+    judge: Label
+    kind: Label
+    digest: Label
     frechet: Score
-    confidence: float
-    real_confidence: float
-    agreement: float
-    real_agreement: float
+    confidence: Real
+    real_confidence: Real
+    agreement: Real
+    real_agreement: Real
 
 
 class Advice(Config):
@@ -81,9 +82,9 @@ class Advice(Config):
         remedy: what to try.
     """
 
-    fault: str
-    text: str
-    remedy: str
+    fault: Label
+    text: Words
+    remedy: Words
 
 
 class Timing(Config):
@@ -96,12 +97,12 @@ class Timing(Config):
         ratio: of the two medians.
     """
 
-    threads: int
-    batch: int
-    repeats: int
+    threads: Count
+    batch: Count
+    repeats: Count
     ms_per_sample: Estimate
-    reference_ms: float
-    ratio: float
+    reference_ms: Real
+    ratio: Real
 
 
 class ScoreCard(Config):
@@ -134,36 +135,36 @@ class ScoreCard(Config):
 
     format: Literal[2] = 2
     score_set: Literal["arena-1"] = "arena-1"
-    model: str
-    bundle: str
-    judge: str
-    judge_hash: str
-    dataset: str
-    data: str
-    version: str
-    source: str
-    platform: str
-    images: int
-    samples: int
-    seeds: tuple[int, ...]
-    solver: str
-    steps: int
-    guidance: float
-    scores: dict[str, Score]
-    by_class: dict[str, float]
-    by_seed: tuple[float, ...]
-    by_steps: dict[int, float]
+    model: Label
+    bundle: Label
+    judge: Label
+    judge_hash: Label
+    dataset: Label
+    data: Label
+    version: Label
+    source: Label
+    platform: Words
+    images: Count
+    samples: Count
+    seeds: tuple[Count, ...]
+    solver: Label
+    steps: Count
+    guidance: Real
+    scores: dict[Label, Score]
+    by_class: dict[Label, Real]
+    by_seed: tuple[Real, ...]
+    by_steps: dict[Count, Real]
     opinions: tuple[Opinion, ...]
     advice: tuple[Advice, ...]
-    contest_2025: dict[str, float | None]
-    parameters: dict[str, int]
-    files: dict[str, int]
-    latent: tuple[int, ...]
+    contest_2025: dict[Label, Real | None]
+    parameters: dict[Label, Count]
+    files: dict[Label, Count]
+    latent: tuple[Side, ...] = Field(min_length=1, max_length=3)
     precision: Precision = "float32"
     timing: Timing | None = None
-    unverified: tuple[str, ...] = ()
-    notice: str = ""
-    sandbox: str = ""
+    unverified: tuple[Label, ...] = ()
+    notice: Words = ""
+    sandbox: Label = ""
 
     @model_validator(mode="after")
     def _possible(self) -> ScoreCard:

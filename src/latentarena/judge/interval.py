@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import hypot
 
+from latentarena.bounds import Real
 from latentarena.config import Config
 
 __all__ = ["Estimate"]
@@ -12,9 +13,9 @@ __all__ = ["Estimate"]
 class Estimate(Config):
     """A figure and its 95 % interval."""
 
-    value: float
-    low: float
-    high: float
+    value: Real
+    low: Real
+    high: Real
 
     def meets(self, other: Estimate) -> bool:
         """Whether the two intervals overlap."""

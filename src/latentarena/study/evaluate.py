@@ -8,12 +8,14 @@ bundle is at fault. With neither, something is wrong with the machine, and stder
 from __future__ import annotations
 
 import argparse
+import errno
 import re
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,7 +26,7 @@ import torch
 from latentarena.bundle import JudgedBundle, LegacyBundle, boxed_of, is_legacy, load_legacy, native_of
 from latentarena.bundle.reading import CARD, is_portable, read_card
 from latentarena.data import FOLDER, Dataset
-from latentarena.errors import ArenaError, BundleError, GateError, ModelError
+from latentarena.errors import ArenaError, BundleError, ConfigError, GateError, ModelError
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.gates import open_bundle
 from latentarena.judge.card import FEWEST, ScoreCard
@@ -138,14 +140,18 @@ def evaluate(
         ArenaError: something is wrong here, such as missing data.
     """
     clock, terms = _Clock(tell), terms or Terms()
-    with _opened(path, terms, clock) as (form, bundle):
-        refuse_terms(bundle, terms, root)
+    with ExitStack() as stack:
+        with _blamed(path, BundleError):
+            form, bundle = stack.enter_context(_opened(path, terms, clock))
+            refuse_terms(bundle, terms, root)
         data = data_of(bundle, root)
         judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
+        opinions = opinions_for(data)
         clock.done("judge", f"{judge.name} on {data.name}")
-        card, findings = score_bundle(
-            bundle, data, judge, opinions_for(data), samples, timed=timed, precision=terms.precision
-        )
+        with _blamed(path, ModelError):
+            card, findings = score_bundle(
+                bundle, data, judge, opinions, samples, timed=timed, precision=terms.precision
+            )
         printed = bundle.model.log if isinstance(bundle, LegacyBundle) else ""
         clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
     sandbox = "" if form == "native" else f"tier {standing().tier}"
@@ -163,6 +169,25 @@ class _Clock:
         now = time.perf_counter()
         self.tell(Step(name, text, now - self.last))
         self.last = now
+
+
+@contextmanager
+def _blamed(path: Path, fault: type[BundleError] | type[ModelError]) -> Iterator[None]:
+    """Turn whatever else than a known fault comes of a bundle into `fault`: the same bundle would do it again.
+
+    What may be a fault of this machine, such as a disk that cannot be read, passes as it is.
+    """
+    try:
+        yield
+    except ConfigError as error:  # of a setting that the bundle's card asks for
+        raise fault(str(error)) from error
+    except (ArenaError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if _starved(error):
+            raise
+        words = " ".join(str(error).split())[:300]
+        raise fault(f"{path} cannot be evaluated: {type(error).__name__}: {words}") from error
 
 
 @contextmanager
@@ -215,8 +240,14 @@ def refusal_of(error: Exception) -> tuple[str, str] | None:
         return "refused", "bundle"
     if isinstance(error, ModelError):
         return "failed", "output"
-    starved = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
-    return ("failed", "memory") if starved else None
+    return ("failed", "memory") if _starved(error) else None
+
+
+def _starved(error: Exception) -> bool:
+    """Whether an error is how Python, numpy, torch or the system says that memory has run out."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
 
 
 def write_evaluated(found: Evaluated, out: Path) -> None:
@@ -258,18 +289,20 @@ def main(arguments: Sequence[str]) -> int:
     steps: list[Step] = []
     try:
         found = evaluate(chosen.bundle, terms, chosen.data, chosen.judge, chosen.samples, tell=steps.append)
-    except (ArenaError, MemoryError, RuntimeError) as error:  # the latter are how numpy and torch run out of it
+        write_text(make_folder(chosen.out) / "log.txt", _log(steps, found.printed))
+        with _blamed(chosen.bundle, ModelError):  # a card and pictures hold names and numbers of the bundle
+            write_evaluated(found, chosen.out)
+    except Exception as error:
         verdict = refusal_of(error)
         if verdict is None:
             raise
+        if error.__cause__ is not None:  # nothing that was foreseen: those who run the worker will want to see where
+            traceback.print_exc()
         state, reason = verdict
         sentence = " ".join(str(error).replace(str(chosen.bundle), chosen.bundle.name).split())[:1000]
         log = _log(steps, getattr(error, "log", ""))
         said = {"state": state, "reason": reason, "sentence": sentence, "log": log}
         write_json(make_folder(chosen.out) / "refusal.json", said)
-        return 0
-    write_text(make_folder(chosen.out) / "log.txt", _log(steps, found.printed))
-    write_evaluated(found, chosen.out)
     return 0
 
 

@@ -25,9 +25,9 @@ from latentarena.study.efficiency import multiply_adds, time_sampling
 from latentarena.study.held_out import held_out_losses
 from latentarena.study.labels import labels_for
 from latentarena.train.model import LatentModel
-from latentarena.train.recipe import JUMP
+from latentarena.train.recipe import JUMP, MOST_STEPS
 
-__all__ = ["LEAPS", "SWEPT", "data_of", "score_bundle", "subject_of"]
+__all__ = ["LEAPS", "SWEPT", "data_of", "score_bundle", "subject_of", "training_figures"]
 
 SWEPT = 1000  # samples at other numbers of steps
 FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
@@ -105,7 +105,7 @@ def score_bundle(
             scores |= scored(held_out_losses(model, card.provenance.recipe, data.test), {})
         by_steps = _by_steps(model, judge, min(samples, SWEPT), seeds[0])
     if card.provenance is not None:
-        scores |= _training(card.provenance)
+        scores |= training_figures(card.provenance)
     test = data.test.batch(slice(None))
     columns = contest_2025(sum(card.parameters.values()), test, found.reconstructed, found.known.test, found.seen)
     shares = [] if found.by_class is None else found.by_class.tolist()
@@ -175,7 +175,7 @@ def _cost(bundle: JudgedBundle) -> dict[str, Score]:
     return scored({name: exactly(value) for name, value in figures.items() if value is not None}, {})
 
 
-def _training(made: Provenance) -> dict[str, Score]:
+def training_figures(made: Provenance) -> dict[str, Score]:
     """What the bundle says of its training; nobody has checked it before the recipe is trained anew."""
     figures = {"train_seconds": sum(made.seconds.values())}
     if made.curves:
@@ -194,7 +194,8 @@ def _by_steps(model: LatentModel, judge: Judge, n: int, seed: int) -> dict[int, 
     noise = judge_noise(n, model.latent_shape, seed, "steps")
     labels = judge_labels(judge.frequencies, n, seed) if model.conditional else None
     found = {}
-    for steps in sorted({1, max(1, own.steps // 4), max(1, own.steps // 2), own.steps, 2 * own.steps}):
+    twice = min(2 * own.steps, MOST_STEPS)
+    for steps in sorted({1, max(1, own.steps // 4), max(1, own.steps // 2), own.steps, twice}):
         seen = judge.look(model.generate(noise, labels, own.but(steps=steps), seed))
         found[steps] = judge.distance(seen)
     return found

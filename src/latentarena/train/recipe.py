@@ -20,8 +20,9 @@ from latentarena.train.classifier import ClassifierConfig
 from latentarena.train.loop import FitConfig
 from latentarena.train.shelf import recipe_source
 
-__all__ = ["JUMP", "GeneratorConfig", "Recipe", "SamplingConfig", "load_recipe", "to_yaml"]
+__all__ = ["JUMP", "MOST_STEPS", "GeneratorConfig", "Recipe", "SamplingConfig", "load_recipe", "to_yaml"]
 
+MOST_STEPS = 10_000  # of a sampler
 JUMP = "jump"  # instead of a solver: what a mean-velocity network does by itself
 
 
@@ -87,7 +88,7 @@ class SamplingConfig(Config):
     """
 
     solver: Annotated[str, _one_of(SOLVERS, JUMP)] = "heun"
-    steps: int = Field(default=8, ge=1, le=10_000)
+    steps: int = Field(default=8, ge=1, le=MOST_STEPS)
     grid: Annotated[str, _one_of(GRIDS)] = "uniform"
     guidance: float = Field(default=1.0, ge=0, le=100)
     interval: tuple[float, float] = (0.0, 1.0)
