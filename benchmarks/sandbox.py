@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -25,6 +26,7 @@ from latentarena.errors import SandboxError
 from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_json, write_text
 from latentarena.sandbox import Limits, Standing, standing
+from latentarena.sandbox.answers import Expected, Numbers, texts
 from latentarena.sandbox.process import Process
 from latentarena.sandbox.room import Room
 from latentarena.sandbox.wire import Frame
@@ -34,11 +36,12 @@ OVERHEAD, ALIVE = 25.0, 1.0  # promised: at most so many ms a box, and nothing r
 IMAGES = np.zeros((10_000, 28, 28), np.float32)
 LEFT_ALONE = "if not os.fork(): os.setsid(), os.fork(), __import__('time').sleep(999)"
 EVALUATOR = f"""
+from latentarena.sandbox.answers import texts
 from latentarena.sandbox.room import Limits, Room
 from latentarena.sandbox.wire import Frame
 room = Room("probe", [], {{}}, {{}}, Limits())
 print(room._process.init, flush=True)
-room.call(Frame("try", {{"scripts": {{"it": {LEFT_ALONE!r} + chr(10) + "while True: pass"}}}}))
+room.call(Frame("try", {{"scripts": {{"it": {LEFT_ALONE!r} + chr(10) + "while True: pass"}}}}), texts(["it"]))
 """
 
 
@@ -47,6 +50,12 @@ class Open(Room):
 
     def _boxed(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> Process:
         return Process.bare(self._command(arguments, None))
+
+
+def echoed(rows: int = 0) -> Expected:
+    """What the program `echo` answers to so many images."""
+    facts = dict.fromkeys(("arguments", "files"), Any)
+    return Expected(facts, {"x": Numbers("float32", rows, IMAGES.shape[1:])} if rows else {})
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -60,8 +69,8 @@ def once(kind: type[Room]) -> dict[str, float]:
     began = time.perf_counter()
     room = kind("echo", [], {}, {}, Limits())
     started = time.perf_counter()
-    first = seconds(lambda: room.call(Frame("echo")))
-    small = seconds(lambda: room.call(Frame("echo", {}, {"x": IMAGES[:1]})))
+    first = seconds(lambda: room.call(Frame("echo"), echoed()))
+    small = seconds(lambda: room.call(Frame("echo", {}, {"x": IMAGES[:1]}), echoed(1)))
     end = seconds(room.close)
     whole = time.perf_counter() - began - small
     return {"start": started - began, "first": first, "small": small, "end": end, "whole": whole}
@@ -70,8 +79,8 @@ def once(kind: type[Room]) -> dict[str, float]:
 def passage(kind: type[Room]) -> float:
     """Seconds for 31 MB there and back, the median of a few."""
     room = kind("echo", [], {}, {}, Limits())
-    room.call(Frame("echo"))
-    times = [seconds(lambda: room.call(Frame("echo", {}, {"x": IMAGES}))) for _ in range(5)]
+    room.call(Frame("echo"), echoed())
+    times = [seconds(lambda: room.call(Frame("echo", {}, {"x": IMAGES}), echoed(len(IMAGES)))) for _ in range(5)]
     room.close()
     return statistics.median(times)
 
@@ -121,7 +130,7 @@ def litter(runs: int) -> dict[str, int]:
     for _ in range(runs):
         room = Room("probe", [], {}, {}, Limits())
         with suppress(SandboxError):
-            room.call(Frame("try", {"scripts": {"it": LEFT_ALONE}}))
+            room.call(Frame("try", {"scripts": {"it": LEFT_ALONE}}), texts(["it"]))
         room.close()
     children = this.children(recursive=True)
     return {

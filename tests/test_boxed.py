@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from boxes import BOXED
+from boxes import BOXED, tried
 from corpus.case import Case, cases
 from latentarena.bundle import PortableBundle, export_modules, load_boxed, load_guarded, load_portable
 from latentarena.bundle.boxed import LIMITS
@@ -249,5 +249,5 @@ PASSED = [
 def test_an_image_does_not_pass_beside_the_latents(case: Passed) -> None:
     limits = Limits(memory=256 << 20, processes=16, seconds=30)
     with Box("probe", limits=limits, least=1) as encode, Box("probe", limits=limits, least=1) as decode:
-        assert encode.call("try", {"scripts": {"leave": case.leave, "look": case.look}})[0] == {"leave": "", "look": ""}
-        assert decode.call("try", {"scripts": {"look": case.look}})[0]["look"] != ""
+        assert tried(encode, {"leave": case.leave, "look": case.look}) == {"leave": "", "look": ""}
+        assert tried(decode, {"look": case.look})["look"] != ""

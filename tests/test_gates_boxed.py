@@ -13,9 +13,11 @@ from onnx import TensorProto, helper
 from boxes import BOXED
 from corpus.case import cases
 from corpus.graph_cases import INPUTS, OUTPUT, GraphCase, floats, inside, node, then
+from latentarena.bundle.boxed import COUNTED
 from latentarena.errors import SandboxError
 from latentarena.gates import check_graph
 from latentarena.sandbox import Box, Limits
+from latentarena.sandbox.answers import Expected, Numbers
 
 LIMITS = Limits(memory=400 << 20, seconds=20)
 TOLD = {
@@ -60,8 +62,9 @@ def test_what_only_running_shows_is_stopped_by_the_box(case: GraphCase) -> None:
 def run(content: bytes) -> None:
     """Check the graph and run it, both in a box."""
     with Box("onnx_model", [json.dumps(TOLD)], files={"decode.onnx": content}, limits=LIMITS, least=1) as box:
-        box.call("facts")
-        box.call("run", {"threads": 1}, {"latents": np.zeros((2, 6), np.float32)})
+        box.call("facts", COUNTED)
+        expected = Expected({}, {OUTPUT.name: Numbers("float32", 2, OUTPUT.row)})
+        box.call("run", expected, {"threads": 1}, {"latents": np.zeros((2, 6), np.float32)})
 
 
 def looked_at(content: bytes) -> bytes:

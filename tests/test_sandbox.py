@@ -16,22 +16,22 @@ import numpy as np
 import psutil
 import pytest
 
-from boxes import BOXED
+from boxes import BOXED, echoed, tried
 from latentarena import errors
 from latentarena.sandbox import Box, Limits, SandboxError, standing
+from latentarena.sandbox.answers import Expected
 from latentarena.sandbox.landlock import version
 from latentarena.sandbox.resident import resident
 from latentarena.sandbox.room import Room
 from latentarena.sandbox.uids import UIDS
-from latentarena.sandbox.wire import Frame
 
 
 @BOXED
 def test_facts_arrays_arguments_and_files_arrive() -> None:
-    sent = {"images": np.random.default_rng(0).random((3, 28, 28), np.float32), "label": np.array(7)}
+    sent = {"images": np.random.default_rng(0).random((3, 28, 28), np.float32), "label": np.array([7])}
     with Box("echo", ["one", "two"], files={"a.onnx": b"12", "b/c": b""}, limits=Limits(), least=1) as box:
         for turn in range(2):
-            facts, arrays = box.call("echo", {"turn": turn}, sent)
+            facts, arrays = echoed(box, {"turn": turn}, sent)
             assert facts == {"turn": turn, "arguments": ["one", "two"], "files": ["a.onnx", "b/c"]}
             for name, array in sent.items():
                 np.testing.assert_array_equal(arrays[name], array)
@@ -41,9 +41,9 @@ def test_facts_arrays_arguments_and_files_arrive() -> None:
 def test_a_program_that_fails_can_be_asked_again() -> None:
     with Box("echo", limits=Limits(), least=1) as box:
         with pytest.raises(SandboxError, match="echo: KeyError: 'sing'") as caught:
-            box.call("sing")
+            box.call("sing", Expected())
         assert caught.value.reason == "failed"
-        assert box.call("echo", {"still": "here"})[0]["still"] == "here"
+        assert echoed(box, {"still": "here"})[0]["still"] == "here"
 
 
 @BOXED
@@ -51,7 +51,7 @@ def test_a_closed_box_says_so() -> None:
     with Box("echo", limits=Limits(), least=1) as box:
         pass
     with pytest.raises(SandboxError, match="closed") as caught:
-        box.call("echo")
+        echoed(box)
     assert caught.value.reason == "died"
 
 
@@ -77,9 +77,10 @@ def test_a_tier_that_is_not_there_is_refused_with_the_reason() -> None:
 EVALUATOR = """
 import os, sys
 from latentarena.sandbox import Box, Limits
+from latentarena.sandbox.answers import texts
 with Box("probe", limits=Limits(seconds=60, processes=16), least=1) as box:
     print(box._room._process.init, flush=True)
-    box.call("try", {"scripts": {"it": sys.argv[1]}})
+    box.call("try", texts(["it"]), {"scripts": {"it": sys.argv[1]}})
 """
 
 
@@ -120,14 +121,14 @@ def inhabitants(space: str) -> list[int]:
 @BOXED
 def test_a_box_whose_bubblewrap_was_killed_leaves_no_zombie() -> None:
     with Box("echo", limits=Limits(), least=1) as box:
-        box.call("echo")
+        echoed(box)
         first, outer = box._room._process.init, box._room._process.outer
         outer.kill()
         outer.wait()
         while psutil.Process(first).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         with pytest.raises(SandboxError) as caught:
-            box.call("echo")
+            echoed(box)
         assert caught.value.reason == "died"
     assert not psutil.pid_exists(first)
 
@@ -147,7 +148,7 @@ def test_a_folder_can_be_shown_and_not_changed(tmp_path: Path) -> None:
     script = "assert open('/data/file').read() != 'seen', 'read'"
     with Box("probe", readable={"/data": tmp_path}, limits=Limits(), least=1) as box:
         scripts = {"read": script, "write": "open('/data/file', 'w')", "add": "open('/data/new', 'w')"}
-        found = box.call("try", {"scripts": scripts})[0]
+        found = tried(box, scripts)
     assert found["read"] == "read"
     assert {found["write"], found["add"]} <= {"EROFS", "EACCES"}
 
@@ -158,7 +159,7 @@ def test_a_box_that_does_not_start_says_why_and_keeps_nothing(tmp_path: Path) ->
     for _ in range(2):
         box = Box("echo", readable={"/data": tmp_path / "missing"}, limits=Limits(), least=1)
         with pytest.raises(SandboxError, match=r"did not start: bwrap: Can't .*missing: No such file") as caught, box:
-            box.call("echo")
+            echoed(box)
         assert caught.value.reason == "start"
     assert psutil.Process().num_fds() == before
 
@@ -168,7 +169,7 @@ def test_boxes_leave_no_descriptor_behind() -> None:
     before = psutil.Process().num_fds()
     for _ in range(3):
         with Box("echo", files={"x": b"1"}, limits=Limits(), least=1) as box:
-            box.call("echo")
+            echoed(box)
     assert psutil.Process().num_fds() == before
 
 
@@ -176,7 +177,7 @@ def test_boxes_leave_no_descriptor_behind() -> None:
 def test_threads_may_each_have_a_box() -> None:
     def talk(number: int) -> int:
         with Box("echo", limits=Limits(), least=1) as box:
-            return int(box.call("echo", {"number": number})[0]["number"])
+            return int(echoed(box, {"number": number})[0]["number"])
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(talk, range(8))) == list(range(8))
@@ -187,7 +188,7 @@ def test_a_library_may_use_the_threads_it_was_given() -> None:
     script = "import onnxruntime, threading\nt = threading.Thread(target=print); t.start(); t.join()\n"
     script += "assert os.environ['OMP_NUM_THREADS'] != '3', 'three'"
     with Box("probe", limits=Limits(threads=3), least=1) as box:
-        assert box.call("try", {"scripts": {"it": script}})[0] == {"it": "three"}
+        assert tried(box, {"it": script}) == {"it": "three"}
         assert "Error" not in box.log
 
 
@@ -234,9 +235,9 @@ def test_tier_0_reads_its_inputs_and_nothing_else(tmp_path: Path) -> None:
     given = "assert open(os.environ['LATENTARENA_INPUTS'] + '/given').read() != '1', 'read'"
     threads = "import threading; t = threading.Thread(target=print); t.start(); t.join(); assert False, 'joined'"
     try:
-        found = room.call(Frame("try", {"scripts": scripts | {"given": given, "threads": threads}})).facts
+        found = tried(room, scripts | {"given": given, "threads": threads})
         with pytest.raises(SandboxError) as caught:
-            room.call(Frame("try", {"scripts": {"memory": "bytearray(4 << 30)"}}))
+            tried(room, {"memory": "bytearray(4 << 30)"})
     finally:
         room.close()
     assert (found.pop("given"), found.pop("threads")) == ("read", "joined")
@@ -248,15 +249,15 @@ def test_tier_0_reads_its_inputs_and_nothing_else(tmp_path: Path) -> None:
 def test_tier_0_is_ended_in_time() -> None:
     room = Room("probe", [], {}, {}, Limits(seconds=1.5), bare=True)
     with pytest.raises(SandboxError, match=r"no answer to 'try' within 1\.5 s"):
-        room.call(Frame("try", {"scripts": {"loop": "while True: pass"}}))
+        tried(room, {"loop": "while True: pass"})
     assert psutil.Process().children() == []
 
 
 @pytest.mark.skipif(standing().tier < 2, reason=f"one user id per box needs tier 2: {standing().reason}")
 def test_two_boxes_have_two_users_and_neither_is_root() -> None:
-    script = {"scripts": {"it": "assert False, f'{os.getuid()} {os.geteuid()} {os.getgid()} {os.getgroups()}'"}}
+    script = {"it": "assert False, f'{os.getuid()} {os.geteuid()} {os.getgid()} {os.getgroups()}'"}
     with Box("probe", limits=Limits(), least=2) as one, Box("probe", limits=Limits(), least=2) as other:
-        found = [box.call("try", script)[0]["it"] for box in (one, other)]
+        found = [tried(box, script)["it"] for box in (one, other)]
     users = [int(line.split()[0]) for line in found]
     assert users[0] != users[1]
     assert found == [f"{user} {user} {user} []" for user in users]
@@ -268,10 +269,10 @@ def test_a_limit_of_memory_holds_while_arrays_of_that_size_pass() -> None:
     limits = Limits(memory=256 << 20, output=64 << 20)
     with Box("echo", limits=limits, least=1) as box:
         sent = np.random.default_rng(0).integers(0, 255, 48 << 20, np.uint8)
-        np.testing.assert_array_equal(box.call("echo", {}, {"x": sent})[1]["x"], sent)
+        np.testing.assert_array_equal(echoed(box, {}, {"x": sent})[1]["x"], sent)
         with pytest.raises(SandboxError) as caught:
-            box.call("echo", {}, {"x": sent[: 8 << 20], "y": np.zeros(400 << 20, np.uint8)})
+            echoed(box, {}, {"x": sent[: 8 << 20], "y": np.zeros(400 << 20, np.uint8)})
         assert caught.value.reason == "memory"
         with pytest.raises(SandboxError) as caught:
-            box.call("echo")
+            echoed(box)
         assert caught.value.reason == "died"

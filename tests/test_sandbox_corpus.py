@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from boxes import BOXED
+from boxes import BOXED, tried
 from corpus.case import Case, cases
 from corpus.python_cases import ANSWERED, ENDED, STOPPED, Ended, Stopped
 from latentarena import errors
@@ -53,7 +53,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         listener.listen()
         arguments = [str(file), name, errors.__file__]
         with Box("probe", arguments, files={"given": b"1"}, limits=SMALL, least=1) as box:
-            return box.call("try", {"scripts": {str(case): case.script for case in STOPPED}})[0]
+            return tried(box, {str(case): case.script for case in STOPPED})
 
 
 @cases(STOPPED)
@@ -67,7 +67,7 @@ def test_the_box_is_ended_in_time_and_nothing_is_left(case: Ended) -> None:
     with Box("probe", limits=limits, least=1) as box:
         began = time.monotonic()
         try:
-            outcome = str(box.call("try", {"scripts": {"it": case.script}})[0]["it"]) or "answered"
+            outcome = tried(box, {"it": case.script})["it"] or "answered"
         except SandboxError as error:
             outcome = error.reason
         took = time.monotonic() - began
@@ -81,7 +81,7 @@ def test_the_box_is_ended_in_time_and_nothing_is_left(case: Ended) -> None:
 def test_what_is_printed_is_no_answer(case: Stopped) -> None:
     with Box("probe", limits=SMALL, least=1) as box:
         for _ in range(2):
-            assert box.call("try", {"scripts": {"it": case.script}}) == ({"it": ""}, {})
+            assert tried(box, {"it": case.script}) == {"it": ""}
 
 
 @cases([Case(22, f"{kind} times {RUNS}") for kind in LITTER])
@@ -90,6 +90,6 @@ def test_nothing_is_left_of_many_runs(case: Case) -> None:
     before = family()
     for _ in range(RUNS):
         with Box("probe", limits=SMALL, least=1) as box, suppress(SandboxError):
-            box.call("try", {"scripts": {"it": script}})
+            tried(box, {"it": script})
     assert family() == before
     assert list(groups()) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus.case import Case, cases
+from latentarena.bundle.legacy import FACTS
 from latentarena.errors import SandboxError
 from latentarena.sandbox import Box, Limits
 
@@ -19,7 +20,7 @@ def asked(tmp_path: Path, source: str, shipped: int = 2, name: str = "dense_subm
     """What a submission says of itself in a box."""
     files = {path.name: path.read_bytes() for path in submission(tmp_path, source, name, shipped).parent.iterdir()}
     with Box("submission_2025", files=files, limits=Limits(seconds=120), least=2) as box:
-        return box.call("facts", {"threads": 1})[0]
+        return box.call("facts", FACTS, {"threads": 1})[0]
 
 
 @boxed
@@ -55,7 +56,7 @@ def test_weights_under_other_names_are_found(tmp_path: Path) -> None:
     (tmp_path / FLOW).rename(tmp_path / "1flowFLOWflowFLOWflowFLOWflowFLO2.safetensors")
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with Box("submission_2025", files=files, limits=Limits(seconds=120), least=2) as box:
-        assert box.call("facts", {"threads": 1})[0]["team"] == "dense"
+        assert box.call("facts", FACTS, {"threads": 1})[0]["team"] == "dense"
 
 
 ATTEMPTS = {

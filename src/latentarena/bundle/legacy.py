@@ -8,17 +8,15 @@ inside; the card says so.
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -28,16 +26,18 @@ from latentarena.bundle.native import Provenance
 from latentarena.bundle.portable import AnyBundle, PortableModel, Sampler
 from latentarena.config import Config, validate
 from latentarena.data import DataConfig
-from latentarena.errors import ArenaError, BundleError
+from latentarena.errors import ArenaError, BundleError, GateError
 from latentarena.files import digest
-from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, open_beside, open_bundle
+from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, names_in, open_beside, open_bundle
 from latentarena.precision import Precision
 from latentarena.randomness import normal_rows, stream
 from latentarena.sandbox import Box, Limits, SandboxError, standing
+from latentarena.sandbox.answers import Amount, Expected, Numbers, Text, Whole
 from latentarena.sandbox.wire import Array
 from latentarena.train.model import LatentModel
 
 __all__ = [
+    "FACTS",
     "LEAST",
     "LIMITS",
     "PROGRAM",
@@ -53,6 +53,15 @@ __all__ = [
 ]
 
 PROGRAM = "submission_2025"
+FACTS = Expected(
+    {
+        "team": Text,
+        "decode": Text,
+        "steps": Whole,
+        "parameters": Annotated[dict[Literal["vae", "flow_model"], Amount], Field(min_length=2)],
+    }
+)
+"""What a submission says of itself."""
 PYTHON = (".py", ".ipynb")
 UNVERIFIED = ("parameters", "total_params", "time_per_sample")  # figures of a score card: its own word
 LEAST, BARE = 2, 1  # tiers of the sandbox: what Python needs, and what an organiser may allow
@@ -152,7 +161,8 @@ class LegacyModel:
         parts = []
         for start in range(0, len(noise), CHUNK):
             n = min(CHUNK, len(noise) - start)
-            parts.append(self._call("generate", {"n": n, "seed": seed + start * (1 << 32)}, {}, "images", (n, *SHAPE)))
+            facts = {"n": n, "seed": seed + start * (1 << 32)}
+            parts.append(self._call("generate", facts, {}, "images", Numbers("float32", n, SHAPE)))
         return torch.cat(parts)
 
     def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
@@ -161,40 +171,34 @@ class LegacyModel:
 
     def facts(self) -> dict[str, Any]:
         """What the submission says of itself; nothing of it is to be relied on."""
-        return self._ask("generate", "facts", {}, {})[0]
+        return self._ask("generate", "facts", FACTS, {}, {})[0]
 
     @cached_property
     def noise_shape(self) -> tuple[int, ...]:
         """Shape of one latent, measured: what the submission says of it need not be so."""
         images = torch.rand(2, *SHAPE, generator=stream("legacy", "encode"))
-        found = self._ask("encode", "encode", {}, {"images": images.numpy()})[1].get("latents")
-        if found is None or found.shape[:1] != (2,) or not 2 <= found.ndim <= 4 or found.size == 0:
-            raise BundleError(f"encode gives {'nothing' if found is None else found.shape} for 2 images; give (2, ...)")
+        found = self._call("encode", {}, {"images": images.numpy()}, "latents", Numbers("float32", 2, None))
         return tuple(found.shape[1:])
 
     def _rows(self, verb: str, given: str, rows: Tensor, made: str, row: tuple[int, ...]) -> Tensor:
         parts = [
-            self._call(verb, {}, {given: part.detach().cpu().float().numpy()}, made, (len(part), *row))
+            self._call(verb, {}, {given: part.detach().cpu().float().numpy()}, made, Numbers("float32", len(part), row))
             for part in torch.split(rows, CHUNK)
         ]
         return torch.cat(parts)
 
     def _call(
-        self, verb: str, facts: dict[str, Any], arrays: Mapping[str, Array], made: str, shape: Sequence[int]
+        self, verb: str, facts: dict[str, Any], arrays: Mapping[str, Array], made: str, expected: Numbers
     ) -> Tensor:
-        """One array from a box, once it is what it has to be."""
-        found = self._ask(verb, verb, facts, arrays)[1].get(made)
-        if found is None or found.dtype != np.float32 or found.shape != tuple(shape):
-            given = "nothing" if found is None else f"{found.dtype} {found.shape}"
-            raise BundleError(f"the submission's {verb} gave {given}, expected float32 {tuple(shape)}")
-        return torch.from_numpy(found.copy())
+        """The only array of an answer."""
+        return torch.from_numpy(self._ask(verb, verb, Expected({}, {made: expected}), facts, arrays)[1][made].copy())
 
     def _ask(
-        self, box: str, verb: str, facts: dict[str, Any], arrays: Mapping[str, Array]
+        self, box: str, verb: str, expected: Expected, facts: dict[str, Any], arrays: Mapping[str, Array]
     ) -> tuple[dict[str, Any], dict[str, Array]]:
         """Ask in one of the boxes; what goes wrong there is told in the submission's name."""
         try:
-            return self._box(box).call(verb, facts | {"threads": torch.get_num_threads()}, arrays)
+            return self._box(box).call(verb, expected, facts | {"threads": torch.get_num_threads()}, arrays)
         except SandboxError as error:
             text = str(error).removeprefix(f"{PROGRAM}: ")
             raise SandboxError(error.reason, f"the submission {next(iter(self._files))}: {text}", error.log) from None
@@ -232,18 +236,16 @@ JudgedBundle = AnyBundle | LegacyBundle
 
 
 def is_legacy(path: Path) -> bool:
-    """Whether a path looks like a submission and not like a bundle: Python, or a folder or zip file with Python."""
+    """Whether a path looks like a submission and not like a bundle: Python, or a folder or zip file with Python.
+
+    What the gate of archives or folders refuses is no submission: whoever opens it hears why.
+    """
     if path.suffix in PYTHON:
         return True
     try:
-        if path.is_dir():
-            names = [file.name for file in path.iterdir()]
-        else:
-            with zipfile.ZipFile(path) as archive:  # a glance: what is in it, the gates say
-                names = archive.namelist()
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return any(name.endswith(PYTHON) for name in names_in(path))
+    except GateError:
         return False
-    return any(name.endswith(PYTHON) for name in names)
 
 
 def read_submission(path: Path) -> Files:
@@ -291,11 +293,11 @@ def _card(files: Files, model: LegacyModel, dataset: str, tier: int) -> LegacyCa
     said = model.facts()
     model.logits, why = _decodes_to_logits(model, said)
     raw = {
-        "name": _word(said.get("team")) or Path(next(iter(files))).stem[:80],
+        "name": _word(said["team"]) or Path(next(iter(files))).stem[:80],
         "latent": model.noise_shape,
         "logits": model.logits,
         "parameters": _parameters(files, said),
-        "sampling": {"solver": "submission", "steps": said.get("steps")},
+        "sampling": {"solver": "submission", "steps": said["steps"]},
         "data": {"name": dataset},
         "notice": "; ".join(
             [
@@ -312,20 +314,14 @@ def _card(files: Files, model: LegacyModel, dataset: str, tier: int) -> LegacyCa
         raise BundleError(str(error)) from None
 
 
-def _word(said: object) -> str:
-    """A name as one line of printable text."""
-    return "".join(filter(str.isprintable, " ".join(said.split())))[:80] if isinstance(said, str) else ""
+def _word(said: str) -> str:
+    """A name as one line without spaces at its ends."""
+    return " ".join(said.split())[:80]
 
 
 def _parameters(files: Files, said: Mapping[str, Any]) -> dict[str, int]:
     """By its own word; numbers that it ships beyond that count too."""
-    told = said.get("parameters")
-    counts = {name: told.get(name) if isinstance(told, dict) else None for name in ("vae", "flow_model")}
-    if not all(isinstance(count, int) and 0 <= count < 1 << 40 for count in counts.values()):
-        raise BundleError(
-            f"the submission says that its parameters are {str(told)[:100]}; vae and flow_model have none"
-        )
-    known = {name: int(count or 0) for name, count in counts.items()}
+    known: dict[str, int] = said["parameters"]
     others = _shipped(files) - sum(known.values())
     return known | ({"others": others} if others > 0 else {})
 
@@ -343,7 +339,7 @@ def _decodes_to_logits(model: LegacyModel, said: Mapping[str, Any]) -> tuple[boo
 
     The contest's scorer put a sigmoid on whatever left [0, 1] by any amount, which is right for logits only.
     """
-    if said.get("decode") in ("logits", "images"):
+    if said["decode"] in ("logits", "images"):
         return said["decode"] == "logits", ""
     images = model.decode(torch.randn(100, *model.noise_shape, generator=stream("legacy", "decode")))
     low, high = float(images.min()), float(images.max())

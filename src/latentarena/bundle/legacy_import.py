@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from latentarena.bundle.boxed import boxed_of
@@ -17,13 +15,15 @@ from latentarena.bundle.reading import CARD
 from latentarena.errors import BundleError
 from latentarena.files import make_folder, write_atomically
 from latentarena.gates import Files
+from latentarena.gates.archive import MOST_BYTES
 from latentarena.randomness import stream
 from latentarena.sandbox import Box, SandboxError
-from latentarena.sandbox.wire import Array
+from latentarena.sandbox.answers import Expected, Numbers
 
 __all__ = ["import_legacy"]
 
-PORTABLE = tuple(f"{graph}.onnx" for graph in GRAPHS)
+PORTABLE = (*(f"{graph}.onnx" for graph in GRAPHS), CARD)
+TRACED = Expected({}, {name: Numbers("uint8", name, (), 0, 255) for name in PORTABLE})
 TRACER = "latentarena.bundle.legacy_trace"
 SECONDS = 1500.0  # for unrolling all steps of a sampler
 ROWS = 5
@@ -47,12 +47,13 @@ def import_legacy(path: Path, folder: Path, dataset: str = "mnist") -> PortableC
     with load_legacy(path, dataset) as bundle:
         files = _traced(bundle)
         with boxed_of(files, folder) as made:
+            _refuse_other_shapes(made.card, bundle)
             images = torch.rand(ROWS, *bundle.card.shape, generator=stream("import", "images"))
             latents = bundle.model.encode(images)
             _compare("encode", made.model.encode(images), latents)
             _compare("decode", made.model.decode(latents), bundle.model.decode(latents))
     make_folder(folder)
-    for name in (*PORTABLE, CARD):  # names of our own; the card last, so that it never speaks of files not there
+    for name in PORTABLE:  # names of our own; the card last, so that it never speaks of files not there
         write_atomically(folder / name, files[name])
     return made.card
 
@@ -60,28 +61,25 @@ def import_legacy(path: Path, folder: Path, dataset: str = "mnist") -> PortableC
 def _traced(bundle: LegacyBundle) -> Files:
     """The files of the portable bundle, as the box has made them: a stranger's."""
     threads = torch.get_num_threads()
-    limits = replace(LIMITS, seconds=SECONDS, threads=threads, processes=LIMITS.processes + 2 * threads)
+    limits = replace(
+        LIMITS, seconds=SECONDS, output=MOST_BYTES, threads=threads, processes=LIMITS.processes + 2 * threads
+    )
     facts = {"threads": threads, "latent": list(bundle.card.latent), "logits": bundle.card.logits}
     facts |= {"dataset": bundle.card.data.name}
     try:
         with Box(PROGRAM, [TRACER], files=bundle.contents, limits=limits, least=LEAST) as box:
-            _, arrays = box.call("trace", facts)
+            _, arrays = box.call("trace", TRACED, facts)
     except SandboxError as error:
         text = str(error).removeprefix(f"{PROGRAM}: ")
         raise SandboxError(error.reason, f"{bundle.card.name} cannot be imported: {text}", error.log) from None
-    return _portable_files(arrays)
+    return {name: arrays[name].tobytes() for name in PORTABLE}
 
 
-def _portable_files(arrays: Mapping[str, Array]) -> Files:
-    """The bytes of the four files of a portable bundle, under their own names.
-
-    Raises:
-        SandboxError: the box answered other names, which may be paths of this machine, or anything but bytes.
-    """
-    if set(arrays) != {CARD, *PORTABLE} or any(array.dtype != np.uint8 or array.ndim != 1 for array in arrays.values()):
-        wanted = ", ".join([CARD, *PORTABLE])
-        raise SandboxError("nonsense", f"the submission's box gave other files than {wanted}; nothing is kept")
-    return {name: arrays[name].tobytes() for name in (*PORTABLE, CARD)}
+def _refuse_other_shapes(made: PortableCard, bundle: LegacyBundle) -> None:
+    """Raise where the traced bundle is of other images or latents than the submission."""
+    found, wanted = (made.shape, made.latent), (bundle.card.shape, bundle.card.latent)
+    if found != wanted:
+        raise BundleError(f"what was traced has images and latents {found}, the submission has {wanted}")
 
 
 def _compare(graph: str, found: torch.Tensor, expected: torch.Tensor) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "Files",
     "Form",
     "bundle_in",
+    "names_in",
     "open_archive",
     "open_beside",
     "open_bundle",
@@ -137,6 +138,21 @@ def open_archive(source: Path | bytes, form: Form | None = None) -> Files:
     _refuse_gaps([_extent(content, entry, what) for entry in entries], directory, what)
     files = {name: _unpacked(content, entry, f"{what}: {name}") for name, entry in kept.items()}
     return form.complete(files, what)
+
+
+def names_in(path: Path) -> list[str]:
+    """The names of what a folder or zip file holds, without a look at the contents; for telling forms apart.
+
+    Raises:
+        GateError: it cannot be read, or no gate would let it through whatever its files are.
+    """
+    if path.is_dir():
+        return _listed(path, SUBMISSION)
+    wrong = wrong_kind(path.name)
+    if wrong:
+        raise GateError(wrong[0], f"{path} is {wrong[1]}")
+    entries, _ = _directory(_read(path, MOST_BYTES, follow=True), str(path), SUBMISSION)
+    return [entry.name.decode("utf-8", "backslashreplace") for entry in entries]
 
 
 def _directory(content: bytes, what: str, form: Form) -> tuple[list[Entry], int]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latentarena.sandbox.programs import Answers
 
 PR_SET_DUMPABLE = 4
+STARTED = b"\0"  # the first byte of the log: the box stands, and what follows is the program's
 CAPABILITIES = (0x20080522).to_bytes(4, sys.byteorder) + bytes(4)  # version 3, this thread
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -32,6 +33,7 @@ def main() -> None:
     os.environ.update(HOME="/tmp", TMPDIR="/tmp", USER="box", LANG="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")  # noqa: S108
     os.environ.update(dict.fromkeys(THREADS, str(settings["threads"])))
     os.environ["LATENTARENA_INPUTS"] = settings["inputs"]
+    os.write(2, STARTED)
     requests, answers = _take_pipes()
     sys.path += settings["imports"]
     if settings["bare"]:
@@ -88,8 +90,8 @@ def _serve(settings: dict[str, Any], requests: int, answers: int) -> None:
                     program = module.prepare(settings["arguments"])
                 pieces = pack(Frame("done", *program[request.verb](request.facts, request.arrays)))
             except Exception as error:
-                reason = "memory" if isinstance(error, MemoryError) else getattr(error, "reason", "failed")
-                pieces = pack(Frame("failed", {"reason": reason, "text": _line(error)}))
+                reason = "memory" if isinstance(error, MemoryError) else str(getattr(error, "reason", "failed"))
+                pieces = pack(Frame("failed", {"reason": reason[:40], "text": _line(error)}))
             _write(answers, pieces)
             if request is None:  # it was not read to its end, and so the next one cannot be found
                 return
@@ -99,7 +101,7 @@ def _line(error: Exception) -> str:
     """What went wrong in one line; a refusal of this package speaks for itself."""
     known = type(error).__module__ == "latentarena.errors" or hasattr(error, "reason")
     text = " ".join(str(error)[:2000].split())[:1000].encode(errors="replace").decode()
-    return text if known and text else f"{type(error).__name__}: {text}"
+    return text if known and text else f"{type(error).__name__}: {text}"[:1000]
 
 
 def _write(descriptor: int, pieces: list[memoryview]) -> None:

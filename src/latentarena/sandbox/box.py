@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from latentarena.errors import SandboxError
+from latentarena.sandbox.answers import Expected
 from latentarena.sandbox.room import Limits, Room
 from latentarena.sandbox.tier import standing
 from latentarena.sandbox.wire import Array, Frame
@@ -64,17 +65,22 @@ class Box:
         return self._room.log if self._room else ""
 
     def call(
-        self, verb: str, facts: dict[str, Any] | None = None, arrays: Mapping[str, Array] | None = None
+        self,
+        verb: str,
+        expected: Expected,
+        facts: dict[str, Any] | None = None,
+        arrays: Mapping[str, Array] | None = None,
     ) -> tuple[dict[str, Any], dict[str, Array]]:
         """Ask the program.
 
         Args:
             verb: one of the program's.
+            expected: the only facts and arrays that it may answer; anything else is refused.
             facts: JSON.
             arrays: by name.
 
         Returns:
-            the facts and arrays of its answer. Nothing in them is to be trusted.
+            the facts and arrays of its answer, in the form that was expected; whether they are true nobody knows.
 
         Raises:
             SandboxError: by `reason`. A program that refused can be asked again; one that broke a limit, spoke nonsense
@@ -82,5 +88,5 @@ class Box:
         """
         if self._room is None:
             raise SandboxError("died", f"{self.program}: its box is not open")
-        reply = self._room.call(Frame(verb, facts or {}, arrays or {}))
+        reply = self._room.call(Frame(verb, facts or {}, arrays or {}), expected)
         return reply.facts, dict(reply.arrays)

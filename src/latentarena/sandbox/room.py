@@ -16,6 +16,7 @@ from typing import Any
 
 from latentarena.errors import SandboxError
 from latentarena.sandbox import boot, landlock, seccomp
+from latentarena.sandbox.answers import AnswerError, Expected, Text
 from latentarena.sandbox.bubblewrap import LIBRARIES, PYTHON, import_folders, shown, walls
 from latentarena.sandbox.cgroup import Group, NoGroup, make_group
 from latentarena.sandbox.process import Process, hold
@@ -31,6 +32,8 @@ TAIL = 8192  # bytes of a program's log that are kept
 GRACE = 1.0  # seconds from the end of the answers to the end of the program
 SIGNALLED = 128  # bubblewrap's exit status for a program that a signal has ended: this and the number
 OPEN_FILES = 256
+DONE, FAILED = "done", "failed"  # verbs of an answer
+REFUSAL = Expected({"reason": Text, "text": Text})
 LIFETIME = 100  # calls' worth of processor time that one process may use: the second belt behind the clock
 
 
@@ -77,7 +80,7 @@ class Room:
         bare: bool = False,
     ) -> None:
         self.program, self.limits = program, limits
-        self._log = b""
+        self._log, self._booted = b"", False
         self._group: Group | None = None
         self._over: SandboxError | None = None
         self._stack = ExitStack()
@@ -134,8 +137,8 @@ class Room:
         }
         return [PYTHON, "-I", "-S", "-B", "-u", boot.__file__, json.dumps(settings)]
 
-    def call(self, request: Frame) -> Frame:
-        """Ask the program; its answer.
+    def call(self, request: Frame, expected: Expected) -> Frame:
+        """Ask the program; its answer, which is what was expected in every name, type, shape and bound.
 
         Raises:
             SandboxError: it refused, and can be asked again; or it broke a limit or the protocol or died, and is ended.
@@ -143,15 +146,14 @@ class Room:
         if self._over:
             raise self._over
         try:
-            reply = self._ask(request)
+            reply = self._ask(request, expected)
         except SandboxError as error:
             error.log = self.log
             self._over = error
             self.close()
             raise
-        if reply.verb == "failed":
-            text, reason = _line(reply.facts.get("text")), _slug(reply.facts.get("reason"))
-            raise SandboxError(reason, f"{self.program}: {text}", self.log)
+        if reply.verb == FAILED:
+            raise SandboxError(_slug(reply.facts["reason"]), f"{self.program}: {reply.facts['text']}", self.log)
         return reply
 
     @property
@@ -169,25 +171,36 @@ class Room:
         self._over = self._over or SandboxError("died", f"{self.program}: its box is closed")
         self._stack.close()
 
-    def _ask(self, request: Frame) -> Frame:
+    def _ask(self, request: Frame, expected: Expected) -> Frame:
         """Talk, and say what went wrong in the terms of a box."""
-        limits, until = self.limits, time.monotonic() + self.limits.seconds
         try:
-            return talk(self._process.pipes, pack(request), limits.output, until, self._keep, self._look)
+            reply = self._talk(request)
+            if reply.verb not in (DONE, FAILED):
+                raise WireError(f"it is neither {DONE!r} nor {FAILED!r}")
+            return (REFUSAL if reply.verb == FAILED else expected).checked(reply)
         except TimeoutError:
-            raise self._failure("timeout", f"no answer to {request.verb!r} within {limits.seconds:g} s") from None
+            said = f"no answer to {request.verb!r} within {self.limits.seconds:g} s"
+            raise self._failure("timeout", said) from None
         except WireError as error:
-            raise self._failure("nonsense", f"its answer to {request.verb!r} is not one: {error}") from None
+            said = f"its answer to {request.verb!r} is not one: {printable(str(error))}"
+            raise self._failure("nonsense", said) from None
+        except AnswerError as error:
+            raise self._failure(error.reason, f"its answer to {request.verb!r} is refused: {error}") from None
         except Flood:
             raise self._failure("output", "it wrote more to its log than any program should") from None
         except EOFError:
             raise self._death(request.verb) from None
 
+    def _talk(self, request: Frame) -> Frame:
+        """One request and its answer, over the pipes."""
+        until = time.monotonic() + self.limits.seconds
+        return talk(self._process.pipes, pack(request), self.limits.output, until, self._keep, self._look)
+
     def _death(self, verb: str) -> SandboxError:
         """The program has closed its pipe: why?"""
         drain(self._process.pipes[2].fileno(), self._keep)
         status = self._process.end(grace=GRACE)
-        if self.log.startswith("bwrap: "):
+        if not self._booted and self.log.startswith("bwrap: "):
             return self._failure("start", f"its box did not start: {self.log.splitlines()[0]}")
         if self._group and self._group.killed():
             return self._failure("memory", f"it needed more than {self.limits.memory >> 20} MiB of memory")
@@ -200,6 +213,8 @@ class Room:
         return SandboxError(reason, f"{self.program}: {text}")
 
     def _keep(self, piece: bytes) -> None:
+        if not self._booted and piece.startswith(boot.STARTED):  # from here on the log is the program's
+            self._booted, piece = True, piece.removeprefix(boot.STARTED)
         self._log = (self._log + piece)[-TAIL:]
 
     def _look(self) -> None:
@@ -215,12 +230,12 @@ def _safe(name: str) -> str:
     return name
 
 
-def _line(text: object) -> str:
-    return printable(str(text)[:1000])
+def _line(text: str) -> str:
+    return printable(text[:1000])
 
 
-def _slug(text: object) -> str:
-    return text if isinstance(text, str) and re.fullmatch("[a-z][a-z0-9-]{0,39}", text) else "failed"
+def _slug(text: str) -> str:
+    return text if re.fullmatch("[a-z][a-z0-9-]{0,39}", text) else "failed"
 
 
 def _signal(number: int) -> str:

@@ -13,6 +13,7 @@ from shutil import which
 
 from latentarena.errors import SandboxError
 from latentarena.sandbox import seccomp
+from latentarena.sandbox.answers import texts
 from latentarena.sandbox.cgroup import NoGroup, make_group
 from latentarena.sandbox.process import bwrap
 from latentarena.sandbox.room import Limits, Room
@@ -147,6 +148,6 @@ def _attempts() -> Iterator[Probe]:
 
 
 def _tried(room: Room, scripts: dict[str, str]) -> Iterator[Probe]:
-    found = room.call(Frame("try", {"scripts": scripts})).facts
+    found = room.call(Frame("try", {"scripts": scripts}), texts(scripts)).facts
     for name in scripts:
-        yield Probe(name, bool(found.get(name)), str(found.get(name) or "it got through"))
+        yield Probe(name, bool(found[name]), found[name] or "it got through")

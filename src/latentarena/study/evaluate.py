@@ -235,7 +235,7 @@ def refusal_of(error: Exception) -> tuple[str, str] | None:
     if isinstance(error, GateError):
         return "refused", error.reason
     if isinstance(error, SandboxError):
-        return "failed", error.reason
+        return None if error.reason == "start" else ("failed", error.reason)  # no stranger's code has run yet
     if isinstance(error, BundleError):
         return "refused", "bundle"
     if isinstance(error, ModelError):

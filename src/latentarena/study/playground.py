@@ -11,6 +11,7 @@ import base64
 import io
 import json
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -248,9 +249,13 @@ def answers(lines: Iterator[str]) -> Iterator[str]:
             try:
                 request = json.loads(line)
                 answer = studio.answer(Path(request["bundle"]), request["asked"])
+                said = json.dumps(answer, allow_nan=False)
             except ArenaError as error:
-                answer = {"refused": " ".join(str(error).split())}
-            yield json.dumps(answer)
+                said = json.dumps({"refused": " ".join(str(error).split())})
+            except Exception:  # of a model that nobody here made: the others still have to be drawn with
+                traceback.print_exc()
+                said = json.dumps({"refused": "this model gives what cannot be drawn"})
+            yield said
     finally:
         studio.close()
 

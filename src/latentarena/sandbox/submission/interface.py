@@ -26,6 +26,7 @@ __all__ = ["SIZE", "STEPS", "Submission"]
 
 NAME = "SubmissionInterface"
 STEPS = 100  # that the contest asked for where a submission has no number of its own
+LONGEST = 200  # characters of what it says of itself
 SIZE = 28  # rows and columns of an image
 
 
@@ -85,11 +86,9 @@ class Submission:
         info = getattr(self.interface, "info", None)
         info = info if isinstance(info, dict) else {}
         parts = {part: getattr(self.interface, part, None) for part in ("vae", "flow_model")}
-        declared = getattr(self.interface, "latent_dim", None)
         return {
-            "team": str(info.get("team", "")),
-            "decode": str(info.get("decode", "")),
-            "latent_dim": declared if isinstance(declared, int) else None,
+            "team": str(info.get("team", ""))[:LONGEST],
+            "decode": str(info.get("decode", ""))[:LONGEST],
             "steps": self.steps,
             "parameters": {name: _count(part) for name, part in parts.items()},
         }
