@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
+from arena_parts import until
 from boxes import BOXED
 from latentarena.arena.client import pack
+from latentarena.arena.drawing import Drawing, DrawingProcess
 from latentarena.arena.objects import Objects
-from latentarena.arena.playground import Playground
+from latentarena.arena.playground import OF_ONE, Playground, Ticket, VisitorBusy
 from latentarena.bundle import Bundle
 from latentarena.errors import ConfigError, StoreBusy, StoreError
 from latentarena.study.pictures import grid
@@ -112,19 +113,18 @@ def test_a_portable_bundle_draws_in_boxes_what_its_native_form_draws(
 
 
 def test_the_process_is_started_again_after_it_died(tiny_run: Path, objects: Objects) -> None:
-    playground = Playground(objects)
+    process = DrawingProcess(objects)
     try:
         digest = objects.put(pack(tiny_run / "bundle"))
-        first = playground.draw(digest, {"verb": "samples"})
+        first = process.draw(digest, {"verb": "samples"})
         assert first.kind == "image/png"
-        assert playground._process is not None
-        os.kill(playground._process.pid, signal.SIGKILL)
-        playground._process.wait()
-        assert playground.draw(digest, {"verb": "samples"}).content == first.content
+        process.interrupt()
+        process._process.wait()  # type: ignore[union-attr]
+        assert process.draw(digest, {"verb": "samples"}).content == first.content
         with pytest.raises(ConfigError, match="seed"):
-            playground.draw(digest, {"verb": "samples", "seed": "?"})
+            process.draw(digest, {"verb": "samples", "seed": "?"})
     finally:
-        playground.close()
+        process.close()
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,108 @@ def test_the_process_is_started_again_after_it_died(tiny_run: Path, objects: Obj
 def test_a_process_that_hangs_dies_or_floods_is_ended_in_time(
     program: str, error: type[Exception], objects: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("latentarena.arena.playground.START", 0.0)
-    playground = Playground(objects, (sys.executable, "-c", program), seconds=1.0)
+    monkeypatch.setattr("latentarena.arena.drawing.START", 0.0)
+    process = DrawingProcess(objects, (sys.executable, "-c", program), seconds=1.0)
     began = time.monotonic()
     with pytest.raises(error):
-        playground.draw(objects.put(b"anything"), {"verb": "samples"})
-    assert playground._process is None
+        process.draw(objects.put(b"anything"), {"verb": "samples"})
+    assert process._process is None
     assert time.monotonic() - began < 20
+    process.close()
+
+
+ECHO = """
+import json, sys, time
+for line in iter(sys.stdin.readline, ""):
+    asked = json.loads(line)["asked"]
+    time.sleep(asked.get("sleep", 0))
+    if asked["verb"] == "die":
+        sys.exit(1)
+    print(json.dumps({"refused": "no"} if asked["verb"] == "refuse" else {"facts": asked}), flush=True)
+"""
+
+
+@dataclass
+class Drawings:
+    """A playground whose process sleeps and answers what it was asked; its clock is set by hand."""
+
+    playground: Playground
+    digest: str
+    now: list[float]
+
+    def ask(self, visitor: str, verb: str = "echo", n: int = 0, sleep: float = 0.0) -> Ticket:
+        return self.playground.ask(visitor, self.digest, {"verb": verb, "n": n, "sleep": sleep})
+
+
+@pytest.fixture
+def drawings(objects: Objects) -> Iterator[Drawings]:
+    now = [0.0]
+    playground = Playground(objects, (sys.executable, "-S", "-E", "-c", ECHO), clock=lambda: now[0])
+    yield Drawings(playground, objects.put(b"anything"), now)
     playground.close()
+
+
+def facts(ticket: Ticket) -> dict[str, object]:
+    made = ticket.made.result(20)
+    assert isinstance(made, Drawing), made
+    return dict(made.facts)
+
+
+def test_visitors_take_turns_and_everybody_knows_their_place(drawings: Drawings) -> None:
+    began = time.monotonic()
+    first = drawings.ask("greedy", n=-1, sleep=0.7)
+    many = [drawings.ask("greedy", n=i) for i in range(20)]
+    other, third = drawings.ask("modest", n=1000), drawings.ask("third", n=2000)
+    ends: list[Ticket] = []
+    for ticket in (first, *many, other, third):
+        ticket.made.add_done_callback(lambda _, ticket=ticket: ends.append(ticket))
+    assert time.monotonic() - began < 0.5  # nobody waited
+    until_drawn = [drawings.playground.place(one) for one in (first, *many[:2], other, third, many[2])]
+    assert until_drawn in ([1, 2, 5, 3, 4, 6], [1, 4, 5, 2, 3, 6])  # by whether the first was taken yet
+    assert [facts(one)["n"] for one in (*many, other, third)] == [*range(20), 1000, 2000]
+    assert ends.index(other) <= 3
+
+
+def test_a_line_is_bounded_for_each_visitor_and_for_all(drawings: Drawings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentarena.arena.playground.OF_ALL", 40)
+    drawings.ask("first", n=-1, sleep=1)
+    until(lambda: drawings.playground._line.of("first") == 0)
+    for i in range(OF_ONE):
+        drawings.ask("greedy", n=i)
+    with pytest.raises(VisitorBusy, match="of yours"):
+        drawings.ask("greedy", n=99)
+    assert drawings.playground.place(drawings.ask("greedy", n=3)) == 5  # the same question is no other
+    for i in range(40 - 1 - OF_ONE):
+        drawings.ask(f"visitor {i}", n=100 + i)
+    with pytest.raises(StoreBusy, match="wait already"):
+        drawings.ask("late", n=999)
+
+
+def test_what_was_drawn_is_drawn_once_and_failures_are_forgotten(drawings: Drawings) -> None:
+    assert facts(drawings.ask("one", n=7))["n"] == 7
+    again = drawings.ask("another", n=7)
+    assert again.made.done()
+    assert isinstance(drawings.ask("one", "refuse").made.result(20), ConfigError)
+    assert isinstance(drawings.ask("one", "die").made.result(20), StoreError)
+    assert drawings.ask("one", "die").made.done()
+    drawings.now[0] += 31
+    assert not drawings.ask("one", "die", sleep=0.2).made.done()
+    drawings.playground.forget(drawings.digest)
+    assert not drawings.playground.known(drawings.digest, {"verb": "echo", "n": 7, "sleep": 0.0})
+
+
+def test_what_is_kept_of_drawings_is_bounded(drawings: Drawings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentarena.arena.playground.CACHE", 4 << 10)
+    for i in range(6):
+        facts(drawings.ask("one", n=i))
+    known = [drawings.playground.known(drawings.digest, {"verb": "echo", "n": i, "sleep": 0.0}) for i in range(6)]
+    assert known == [False, False, True, True, True, True]
+
+
+def test_what_nobody_asks_for_again_is_not_drawn(drawings: Drawings) -> None:
+    drawings.ask("one", n=-1, sleep=0.5)
+    left, wanted = drawings.ask("gone", n=1), drawings.ask("one", n=2)
+    drawings.now[0] += 25
+    assert drawings.ask("one", n=2) is wanted
+    assert isinstance(left.made.result(20), StoreBusy)
+    assert facts(wanted)["n"] == 2

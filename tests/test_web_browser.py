@@ -189,6 +189,7 @@ def play(page: Any, site: Site) -> None:
     page.goto(f"{site.url}/")
     page.get_by_role("link", name="Blue Herons").click()
     page.get_by_role("link", name="Play").click()
+    page.locator("#samples").wait_for(timeout=90_000)  # the model is loaded first; the page asks again by itself
     first = [drawn(name) for name in ("samples", "walk", "becoming")]
     page.get_by_label("Seed", exact=True).fill("7")
     until(lambda: "seed=7" in drawn("samples"))
@@ -280,6 +281,8 @@ def test_pages_fit_are_labelled_and_reachable_by_keyboard(
     context = chromium.new_context(viewport=SIZES[size])
     page = context.new_page()
     first, second = [one.id for one, _ in parts.store.scored()][:2]
+    page.goto(f"{site.url}/entries/{first}/play")
+    page.locator("#samples").wait_for(timeout=90_000)
     public = {
         "board": "/",
         "entry": f"/entries/{first}",

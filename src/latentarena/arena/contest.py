@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -334,11 +335,9 @@ class Contest(Config):
         return COLUMNS if self.score_set == "contest-2025" else tuple(METRICS)
 
     @property
-    def directions(self) -> dict[str, Better]:
+    def directions(self) -> Mapping[str, Better]:
         """Which way each figure of the score set that can be ranked is better."""
-        if self.score_set == "contest-2025":
-            return {column: "higher" if column in HIGHER_IN_2025 else "lower" for column in COLUMNS}
-        return {name: better for name in METRICS if (better := _better(name)) is not None}
+        return _directions(self.score_set)
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -352,6 +351,13 @@ class Contest(Config):
     def receives(self, now: datetime) -> bool:
         """Whether an entry received at this time is in time; the opening moment is, the closing moment is not."""
         return (self.opens is None or self.opens <= now) and (self.closes is None or now < self.closes)
+
+
+@cache
+def _directions(score_set: str) -> Mapping[str, Better]:
+    if score_set == "contest-2025":
+        return {column: "higher" if column in HIGHER_IN_2025 else "lower" for column in COLUMNS}
+    return {name: better for name in METRICS if (better := _better(name)) is not None}
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:

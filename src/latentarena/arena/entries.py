@@ -154,7 +154,7 @@ def counting(entries: Sequence[Entry], contest: Contest) -> dict[str, str]:
 def _candidates(own: list[Entry], contest: Contest) -> list[Entry]:
     if contest.counts == "chosen":
         return [entry for entry in own if entry.chosen] or own
-    if contest.counts == "best":
+    if contest.counts == "best" and len(own) > 1:
         best = {
             placed.name for placed in rank([row_of(entry, entry.id) for entry in own], contest) if placed.place == 1
         }

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,6 +42,7 @@ FRAMES = 16  # of a walk
 WATCHED = 9  # samples that are watched becoming digits
 MOMENTS = 24  # frames of that, at most
 MOST_STEPS = 100
+POLITENESS = 10  # how far the process stands back behind those that serve and evaluate
 Seed = Annotated[int, Field(ge=0, lt=1 << 31)]
 Class = Annotated[str, Field(max_length=80)]
 
@@ -264,6 +266,8 @@ def main() -> None:
     """Answer until stdin ends; what models print goes to stderr, so that it is no answer."""
     out, sys.stdout = sys.stdout, sys.stderr
     torch.set_num_threads(1)  # a page's drawing must not take the machine from those who wait for a board
+    with suppress(AttributeError):  # which Windows has not
+        os.nice(POLITENESS)
     for answer in answers(iter(sys.stdin.readline, "")):
         out.write(answer + "\n")
         out.flush()

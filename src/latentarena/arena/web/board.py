@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -22,12 +24,15 @@ from latentarena.arena.web.desk import Desk
 from latentarena.arena.web.rendering import TEMPLATES, render
 from latentarena.arena.web.rules import moment
 from latentarena.arena.web.sparkline import sparkline
+from latentarena.errors import StoreError
 
 __all__ = ["BoardPages", "router"]
 
 router = APIRouter(include_in_schema=False)
 SOON = 0.04  # seconds that a visitor waits for a new board before the old one is served
 FRESH = 0.2  # seconds in which the store is not asked again whether the board changed
+OLDEST = 2.0  # seconds that the board which is served may be behind the store
+WATCH = 1.0  # seconds between looks at the store while nobody asks, so that the first visitor need not wait
 HTML, CSV, JSON = "text/html; charset=utf-8", "text/csv; charset=utf-8", "application/json"
 
 
@@ -56,40 +61,46 @@ class Rendered:
 
 
 class BoardPages:
-    """Keeps the rendered board; while a new one is made, the old one is served."""
+    """Keeps the rendered board; while a new one is made, the old one is served, unless it is too old."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._now: Rendered | None = None
-        self._asked = 0.0
-        self._making: asyncio.Task[Rendered] | None = None
+        self._seen = -math.inf  # when the store was last found, or left, in the state that is rendered
+        self._renewing: asyncio.Task[None] | None = None
 
     async def get(self) -> Rendered:
-        """The board; at most `FRESH` seconds and one rendering behind the store.
+        """The board of the store as it is now, or was at most `OLDEST` seconds ago.
 
         Raises:
-            StoreError: there is no board yet and the store does not answer.
+            StoreError: there is no such board, and the store does not answer.
         """
-        now = time.monotonic()
-        if self._now is None:
-            return await self._made()
-        if now - self._asked > FRESH and self._making is None:
-            self._asked = now
-            if await run_in_threadpool(self._desk.version) != self._now.version:
-                self._making = asyncio.create_task(self._made())
-                self._making.add_done_callback(self._finished)
-        if self._making is not None:  # a small board is ready at once
-            await asyncio.wait({self._making}, timeout=SOON)
+        came = time.monotonic()
+        if came - self._seen > FRESH:
+            await asyncio.wait({self._renewal()}, timeout=SOON)  # a small board is ready at once
+        while self._now is None or came - self._seen > OLDEST:
+            await asyncio.shield(self._renewal())
         return self._now
 
-    def _finished(self, task: asyncio.Task[Rendered]) -> None:
-        self._making = None
-        if not task.cancelled() and task.exception() is not None:
-            self._asked = 0.0  # the old board stands; the next visitor asks again
+    async def watch(self) -> None:
+        """Renew the board whenever it changes, for ever; what fails is left to those who ask."""
+        while True:
+            with suppress(StoreError):
+                await self.get()
+            await asyncio.sleep(WATCH)
 
-    async def _made(self) -> Rendered:
-        self._now = made = await run_in_threadpool(self._make)
-        return made
+    def _renewal(self) -> asyncio.Task[None]:
+        """One at a time, whoever asks."""
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew())
+            self._renewing.add_done_callback(_look_at)
+        return self._renewing
+
+    async def _renew(self) -> None:
+        began = time.monotonic()
+        if self._now is None or await run_in_threadpool(self._desk.version) != self._now.version:
+            self._now = await run_in_threadpool(self._make)
+        self._seen = began
 
     def _make(self) -> Rendered:
         version, contest = self._desk.version(), self._desk.rules()
@@ -116,6 +127,12 @@ class BoardPages:
         body = Markup(TEMPLATES.get_template("board_body.html").render(shown))  # noqa: S704 - a template escaped it
         pages = {role: Packed.of(render("board_page.html", contest, role, "/", body=body)) for role in Role}
         return Rendered(version, board, pages, Packed.of(board_csv(board)), Packed.of(board.model_dump_json()))
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Its error is raised to those who wait for it; where nobody does, it is no surprise to the event loop."""
+    if not task.cancelled():
+        task.exception()
 
 
 @router.get("/")

@@ -138,8 +138,8 @@ class Desk:
             raise NotThere(f"there is no entry {entry!r}")
         return one, found
 
-    def picture(self, entry: str, name: str) -> bytes:
-        """A PNG of an entry.
+    def picture(self, entry: str, name: str) -> str:
+        """The hash of a PNG of an entry; with a new judge's cards it changes.
 
         Raises:
             NotThere: there is no such entry or picture.
@@ -147,7 +147,7 @@ class Desk:
         _, found = self._current(entry)
         if name not in [picture.name for picture in pictures_of(found.files)]:
             raise NotThere(f"there is no picture {name[:80]!r}")
-        return self.objects.read(found.files[name])
+        return found.files[name]
 
     def bundle(self, entry: str, caller: Caller) -> tuple[int, Iterator[bytes]]:
         """Size and content of an entry's zip.

@@ -46,9 +46,12 @@ async def entry_page(request: Request, entry: str) -> Response:
 @router.get("/entries/{entry}/pictures/{name}")
 @for_role(Role.PUBLIC)
 async def picture(request: Request, entry: str, name: str) -> Response:
-    content = await run_in_threadpool(request.app.state.desk.picture, entry, name)
-    headers = {"Cache-Control": "public, max-age=86400", "Content-Disposition": "inline"}
-    return Response(content, headers=headers, media_type="image/png")
+    desk = request.app.state.desk
+    digest = await run_in_threadpool(desk.picture, entry, name)
+    headers = {"Cache-Control": "no-cache", "Content-Disposition": "inline", "ETag": f'"{digest}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(await run_in_threadpool(desk.objects.read, digest), headers=headers, media_type="image/png")
 
 
 @router.get("/entries/{entry}/bundle")

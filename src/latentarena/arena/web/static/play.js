@@ -8,25 +8,44 @@ document.addEventListener("DOMContentLoaded", () => {
   const query = () => new URLSearchParams(new FormData(form)).toString();
   let timer = 0;
 
-  // what the server says when it refuses a picture
-  const explain = async (address) => {
-    const answer = await fetch(address, { headers: { Accept: "application/problem+json" } });
-    if (!answer.ok) said.textContent = (await answer.json()).detail;
+  // ask until it is drawn: the server answers at once, with a place in its queue, or that too much waits already
+  const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+  const WAIT = [202, 429, 503];
+  const drawn = async (address, how, note, wanted) => {
+    for (;;) {
+      const answer = await fetch(address, how);
+      if (!wanted()) return null;
+      if (!WAIT.includes(answer.status)) return answer;
+      note.textContent = `Drawing: ${(await answer.json()).detail} …`;
+      await pause(Number(answer.headers.get("Retry-After")) || 1);
+      if (!wanted()) return null;
+    }
   };
-  const show = (image, address) => new Promise((done) => {
-    if (!image) return done();
-    image.onload = () => { image.removeAttribute("aria-busy"); done(); };
-    image.onerror = () => { image.removeAttribute("aria-busy"); explain(address); done(); };
+  const show = async (image, address) => {
+    if (!image) return;
+    image.dataset.wanted = address;
     image.setAttribute("aria-busy", "true");
-    image.loading = "eager";
-    image.src = address;
-  });
+    const once = `${address}&drawn`; // the plain address may have been answered with a placeholder
+    const answer = await drawn(once, { headers: { Accept: "application/json" } }, said, () => image.dataset.wanted === address);
+    if (!answer) return;
+    if (answer.ok) {
+      image.loading = "eager";
+      image.src = once;
+      await image.decode().catch(() => {});
+    } else said.textContent = (await answer.json()).detail;
+    image.removeAttribute("aria-busy");
+  };
+  const all = async (shown) => {
+    try {
+      await Promise.all(shown);
+      if (said.textContent.startsWith("Drawing")) said.textContent = "";
+    } catch { said.textContent = "The connection broke; press Draw again."; }
+    stand();
+  };
   const draw = async (names) => {
     said.textContent = "Drawing …";
     history.replaceState(null, "", `${here}?${query()}`);
-    await Promise.all(names.map((name) => show(byId(name), `${here}/${name}?${query()}`)));
-    if (said.textContent === "Drawing …") said.textContent = "";
-    stand();
+    await all(names.map((name) => show(byId(name), `${here}/${name}?${query()}`)));
   };
   const soon = (names) => { clearTimeout(timer); timer = setTimeout(() => draw(names), 250); };
 
@@ -48,7 +67,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const where = byId("where"), strip = byId("walk"), stop = byId("stop");
   const zoom = 4, gap = 1;
   const stand = () => {
-    if (!strip.complete || !strip.naturalWidth) return;
+    if (strip.ariaBusy || !strip.complete || !strip.naturalWidth) return;
     const side = stop.width + gap, at = Number(where.value);
     stop.getContext("2d").drawImage(strip, (at * side + gap) * zoom, gap * zoom, stop.width * zoom, stop.height * zoom, 0, 0, stop.width, stop.height);
   };
@@ -57,6 +76,7 @@ document.addEventListener("DOMContentLoaded", () => {
   strip.addEventListener("load", stand);
   strip.loading = "eager";
   stand();
+  all([...document.querySelectorAll("img[aria-busy]")].map((image) => show(image, image.getAttribute("src"))));
 
   // drawing: light on dark, as the data is
   const section = byId("draw");
@@ -89,15 +109,18 @@ document.addEventListener("DOMContentLoaded", () => {
     ink.drawImage(sheet, x, y, paper.width * zoomed, paper.height * zoomed, 0, 0, paper.width, paper.height);
     redraw();
   });
+  let latest = null;
   const redraw = async () => {
     const channels = Number(box.dataset.channels), raw = ink.getImageData(0, 0, paper.width, paper.height).data;
     const size = paper.width * paper.height, pixels = new Uint8Array(channels * size);
     for (let c = 0; c < channels; c++) for (let i = 0; i < size; i++) pixels[c * size + i] = raw[4 * i + (channels === 1 ? 0 : c)];
-    const answer = await fetch(`${here}/redraw`, {
+    const mine = latest = {};
+    const answer = await drawn(`${here}/redraw`, {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-Form-Token": box.dataset.token },
+      headers: { Accept: "application/json", "Content-Type": "application/json", "X-Form-Token": box.dataset.token },
       body: JSON.stringify({ pixels: btoa(String.fromCharCode(...pixels)) }),
-    });
+    }, note, () => mine === latest);
+    if (!answer) return;
     const found = await answer.json();
     if (!answer.ok) { note.textContent = found.detail; return; }
     const content = Uint8Array.from(atob(found.picture), (letter) => letter.charCodeAt(0));
