@@ -34,6 +34,14 @@ from results_page import chart, page, strips
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = "results.json"
 STATED = ("mse", "ssim", "class_kl", "frechet")
+TOLERANCES = {  # at least, and as a share of the figure
+    "mse": (0.0, 0.1),
+    "ssim": (0.01, 0.0),
+    "class_kl": (0.001, 0.75),
+    "frechet": (0.03, 0.5),
+    "accuracy": (0.03, 0.0),
+    "minutes": (0.0, 0.5),
+}
 
 
 def trained(name: str, folder: Path, images: Path | None, budget: float = 1.0) -> Bundle:
@@ -58,7 +66,7 @@ def trained(name: str, folder: Path, images: Path | None, budget: float = 1.0) -
 
 def essence(recipe: Recipe) -> object:
     """What decides about the weights, but for where a folder of images lies."""
-    raw = recipe.model_dump(mode="json", exclude={"name", "about", "otherwise", "expected"})
+    raw = recipe.model_dump(mode="json", exclude={"name", "about", "otherwise", "expected", "length"})
     if raw["data"]["name"].startswith(FOLDER):
         raw["data"]["name"] = FOLDER
     return raw
@@ -75,14 +83,20 @@ def merge(path: Path, entry: Entry) -> None:
     write_json(path, {name: entries[name].model_dump(mode="json") for name in sorted(entries)})
 
 
+def tolerance(name: str, value: float) -> float:
+    """How far another run, of other seed or machine, may be from a figure: chosen by experience, not measured."""
+    least, share = TOLERANCES[name]
+    return max(least, share * value)
+
+
 def state(entry: Entry) -> None:
     """Write what was measured into the recipe that ships, as what to expect of it."""
     scores = {name: entry.card.scores[name].value for name in STATED if name in entry.card.scores}
     scores |= {"accuracy": entry.accuracy} if entry.accuracy is not None else {}
     scores["minutes"] = minutes(entry)
-    said = ", ".join(f"{name}: {value:.3g}" for name, value in scores.items())
+    said = ", ".join(f"{name}: [{value:.3g}, {tolerance(name, value):.2g}]" for name, value in scores.items())
     path = recipe_source(entry.name)
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("expected:")]
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("expected:")]
     write_text(path, "\n".join([lines[0], f"expected: {{{said}}}", *lines[1:]]) + "\n")
 
 

@@ -302,12 +302,14 @@ from lightning_fabric import Fabric
 from latentarena.data.digits import embedded_digits
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import load_recipe
+from latentarena.train.shelter import Shelter
 from latentarena.train.stages import train_model
 
 recipe = load_recipe("quickstart-digits", sys.argv[2:])
 data = embedded_digits()
 model = LatentModel(Architecture.of(recipe, data.shape, data.classes), 0)
-train_model(recipe, model, data, Fabric(accelerator="cpu", devices=1), Path(sys.argv[1]), lambda ticks, stage: ticks)
+fabric = Fabric(accelerator="cpu", devices=1)
+train_model(recipe, model, data, fabric, Shelter(Path(sys.argv[1])), lambda ticks, stage: ticks)
 print(*sys.modules)
 """
 

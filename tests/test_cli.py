@@ -127,7 +127,7 @@ def test_bar_on_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
             "folder:~nobody-there/x: nobody knows",
         ),
         (["train", "quickstart-digits", "data.name=folder:" + 300 * "x"], {}, "xxx"),
-        (["train", "quickstart-digits", "--out", 300 * "x"], {}, "File name too long"),
+        (["train", "quickstart-digits", "--out", 300 * "x"], {}, "the name is too long"),
         (["train", "quickstart-digits", "--data", 300 * "x"], {}, "xxx"),
         (["judge", 300 * "x"], {}, "File name too long"),
         (["sample", 300 * "x"], {}, "File name too long"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import TINY
+from latentarena.train.shelter import refuge_of
 
 DRIVER = """
 import sys
@@ -146,6 +148,40 @@ def test_curve_is_that_of_the_undisturbed_run(ordeal: Ordeal, stage: str) -> Non
     """One row may be a mean over fewer steps: that of the logging interval in which Ctrl-C struck."""
     peace, war = rows(ordeal.peace, stage)["loss"], rows(ordeal.war, stage)["loss"]
     assert sum(a != b for a, b in zip(peace, war, strict=True)) <= (stage == "generator")
+
+
+def test_run_that_is_told_to_end_saves_first(start: Start, tmp_path: Path) -> None:
+    done = strike(start(tmp_path / "run", *LONG), signal.SIGTERM, tmp_path / "run", "generator", (0.1, 0.6))
+    assert done.returncode == 128 + signal.SIGTERM
+    [line] = done.stderr.splitlines()
+    assert "generator: stopped at step" in line
+    assert "saved" in line
+
+
+def test_run_whose_folder_vanishes_loses_nothing(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:
+    run, away = tmp_path / "run", tmp_path / "away"
+    process = start(run, *LONG)
+    while process.poll() is None and _reached(run, "generator") < 0.2 * STEPS["generator"]:
+        time.sleep(0.002)
+    run.rename(away)
+    done, refuge = finish(process), refuge_of(run)
+    assert done.returncode == 0, done.stderr
+    assert len([line for line in done.stderr.splitlines() if "cannot write to" in line]) == 1
+    assert "Traceback" not in done.stderr
+    assert not run.exists()
+    assert (refuge / WEIGHTS).read_bytes() == (ordeal.peace / WEIGHTS).read_bytes()
+    assert {stage: rows(refuge, stage)["loss"] for stage in STEPS} == {
+        stage: rows(ordeal.peace, stage)["loss"] for stage in STEPS
+    }
+    refused = finish(start(run, *LONG))
+    assert refused.returncode == 2
+    assert f"a run went on in {refuge}" in refused.stderr
+    shutil.rmtree(run)  # made by the run that was refused
+    away.rename(run)
+    again = finish(start(run, *LONG, "--resume"))
+    assert again.returncode == 0, again.stderr
+    assert not refuge.exists()
+    assert (run / WEIGHTS).read_bytes() == (ordeal.peace / WEIGHTS).read_bytes()
 
 
 def test_two_processes_learn_what_one_does(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:

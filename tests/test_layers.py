@@ -15,7 +15,19 @@ import latentarena
 
 HOME = Path(latentarena.__file__).parent
 LAYERS = [  # from the bottom; parts of one layer do not import each other
-    {"errors", "registry", "files", "config", "randomness", "facts", "precision", "text", "bounds"},
+    {
+        "errors",
+        "registry",
+        "files",
+        "config",
+        "randomness",
+        "facts",
+        "precision",
+        "text",
+        "system",
+        "progress",
+        "bounds",
+    },
     {"data", "gates"},
     {"sandbox"},
     {"autoencoder"},

@@ -13,6 +13,7 @@ from latentarena.randomness import Draws, stream
 from latentarena.sample import last
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import Recipe, ReflowTraining, load_recipe
+from latentarena.train.shelter import Shelter
 from latentarena.train.stages import ReflowObjective, reflow_pairs, train_model
 
 SMALL = [
@@ -29,7 +30,7 @@ def trained(recipe: Recipe, folder: Path) -> LatentModel:
     data = embedded_digits()
     model = LatentModel(Architecture.of(recipe, data.shape, data.classes), recipe.seed)
     fabric = Fabric(accelerator="cpu", devices=1)
-    train_model(recipe, model, data, fabric, folder, lambda ticks, stage: ticks)
+    train_model(recipe, model, data, fabric, Shelter(folder), lambda ticks, stage: ticks)
     return model
 
 

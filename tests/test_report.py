@@ -98,4 +98,4 @@ def test_few_images_and_mathematical_class_names_make_a_report(
     prepared = Prepared(recipe, data, tmp_path, "")
     results = run(prepared, Fabric(accelerator="cpu", devices=1))
     assert results is not None
-    assert results.report.read_text().count("<img") >= 6
+    assert results.files["report"].read_text().count("<img") >= 6

@@ -26,6 +26,7 @@ from latentarena.study.sampling import chosen_labels, sample_to_file
 from latentarena.study.scoring import score_bundle
 from latentarena.train import model as model_module
 from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.shelter import Shelter
 from latentarena.train.stages import train_model
 
 SIDE = 28
@@ -58,7 +59,7 @@ def make(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Make:
             data = prepared.data
             model = LatentModel(Architecture.of(prepared.recipe, data.shape, data.classes), prepared.recipe.seed)
             fabric = Fabric(accelerator="cpu", devices=1)
-            train_model(prepared.recipe, model, data, fabric, folder, lambda ticks, stage: ticks)
+            train_model(prepared.recipe, model, data, fabric, Shelter(folder), lambda ticks, stage: ticks)
             made[kind] = (
                 prepared,
                 save_bundle(folder / "bundle", prepared.recipe.name, model, tiny_bundle.card.provenance),

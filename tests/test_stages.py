@@ -22,6 +22,7 @@ from latentarena.train.fabric import make_fabric
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import AutoencoderTraining, GeneratorTraining, Recipe, load_recipe
 from latentarena.train.shelf import recipe_names
+from latentarena.train.shelter import Shelter
 from latentarena.train.stages import AutoencoderObjective, GeneratorObjective, train_model
 
 STEP = 1e-9  # a budget that leaves one step of every stage
@@ -40,7 +41,7 @@ def toy(shape: tuple[int, int, int] = (1, 28, 28), n: int = 64) -> Dataset:
 def trained(recipe: Recipe, data: Dataset, folder: Path) -> LatentModel:
     """The recipe's model, trained on these data."""
     model = LatentModel(Architecture.of(recipe, data.shape, data.classes), recipe.seed)
-    train_model(recipe, model, data, make_fabric("cpu"), folder, lambda ticks, stage: ticks)
+    train_model(recipe, model, data, make_fabric("cpu"), Shelter(folder), lambda ticks, stage: ticks)
     return model
 
 
@@ -218,7 +219,7 @@ class TestReuse:
                     worked.add(stage)
                 yield tick
 
-        train_model(prepared.recipe, model, prepared.data, make_fabric("cpu"), out, watch)
+        train_model(prepared.recipe, model, prepared.data, make_fabric("cpu"), Shelter(out), watch)
         return worked, model
 
     def test_the_same_is_not_trained_twice(self, tmp_path: Path) -> None:

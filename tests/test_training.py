@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from latentarena.errors import ConfigError, Interrupted, TrainingError
 from latentarena.randomness import Draws, stream
+from latentarena.system import STOPPING
 from latentarena.train import loop
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.loop import FitConfig, Objective, Tick, fit, rate
@@ -285,17 +286,33 @@ def test_after_a_bad_step_training_goes_on_from_the_good_state(fabric: Fabric, t
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
-def test_ctrl_c_saves_at_once_and_gives_the_handler_back(fabric: Fabric, tmp_path: Path) -> None:
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", STOPPING, ids=lambda number: number.name)
+def test_a_signal_to_stop_saves_at_once_and_gives_the_handler_back(
+    fabric: Fabric, tmp_path: Path, number: signal.Signals
+) -> None:
+    handler = signal.getsignal(number)
     ticks = fit(Regression(), CONFIG, fabric, tmp_path, KEY)
     for tick in ticks:
         if tick.step == 4:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             break
-    with pytest.raises(Interrupted, match=rf"stopped at step 4 of {STEPS}, saved; go on with --resume"):
+    with pytest.raises(Interrupted, match=rf"stopped at step 4 of {STEPS}, saved; go on with --resume") as stop:
         next(ticks)
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert stop.value.exit_code == 128 + number
+    assert signal.getsignal(number) is handler
     assert Checkpoints(tmp_path, KEY[1]).latest().step == 4
+
+
+def test_what_is_ignored_stays_ignored(fabric: Fabric, tmp_path: Path) -> None:
+    """As `nohup` does with the signal of a terminal that closes."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        for tick in fit(Regression(), CONFIG, fabric, tmp_path, KEY):
+            if tick.step == 4:
+                signal.raise_signal(signal.SIGTERM)
+        assert tick.step == STEPS
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_ctrl_c_at_the_very_end_is_heard(fabric: Fabric, tmp_path: Path) -> None:

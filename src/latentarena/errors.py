@@ -139,6 +139,10 @@ class OutputError(ArenaError):
 
 
 class Interrupted(ArenaError):  # noqa: N818 - not a fault
-    """Ctrl-C: the state was saved first."""
+    """Ctrl-C, or another signal that asks to stop: the state was saved first."""
 
     exit_code = 130
+
+    def __init__(self, message: str, number: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number  # as shells report a signal

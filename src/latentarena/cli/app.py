@@ -52,6 +52,7 @@ DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="Folder that holds the dataset's files.", envvar=None, show_default=False),
 ]
+SamplesOption = Annotated[int, typer.Option(min=100, max=1_000_000, help="How many images the judge asks for.")]
 BundleArgument = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="Folder or zip file of card.json and weights.safetensors.")
 ]
@@ -83,10 +84,13 @@ def train(
     nodes: Annotated[int, typer.Option(help="Machines taking part.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
     strategy: Annotated[str, typer.Option(help="auto, ddp, ...")] = "auto",
+    judged: Annotated[bool, typer.Option("--judge/--no-judge", help="Whether the model is judged afterwards.")] = True,
+    samples: SamplesOption = 10_000,
 ) -> None:
     """Train a recipe, judge it, and write bundle, score card, picture and report."""
-    from latentarena.cli.console import console, print_results, quiet_logs, show_training
+    from latentarena.cli.console import console, print_results, quiet_logs, show_judging, show_training
     from latentarena.study.pipeline import prepare, run
+    from latentarena.system import stopping_as_ctrl_c
     from latentarena.text import printable
     from latentarena.train.fabric import make_fabric, processes
 
@@ -102,7 +106,8 @@ def train(
         )
         for line in prepared.data.about:
             console.print(f"  {printable(line)}", markup=False, highlight=False)
-    results = run(prepared, fabric, show_training)
+    with stopping_as_ctrl_c(), show_judging():
+        results = run(prepared, fabric, show_training, samples if judged else None)
     if results is not None:
         print_results(results)
 
@@ -301,7 +306,7 @@ def judge_bundle(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the card as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the card as a page, .html.")] = None,
     picture: Annotated[Path | None, typer.Option("--png", help="Also draw the card as a picture, .png.")] = None,
-    samples: Annotated[int, typer.Option(min=100, max=1_000_000, help="How many images to generate.")] = 10_000,
+    samples: SamplesOption = 10_000,
     timed: Annotated[bool, typer.Option("--timed/--untimed", help="Whether sampling is timed too.")] = True,
     score_set: Annotated[ScoreSet, typer.Option("--set", help="Which figures are printed.")] = ScoreSet.ARENA,
     judge_file: JudgeOption = None,
@@ -309,7 +314,7 @@ def judge_bundle(
 ) -> None:
     """Score a bundle of your own on the full test split, in this process; for anybody else's there is `arena check`."""
     from latentarena.bundle import load_any
-    from latentarena.cli.console import print_card, print_contest, quiet_logs, show_training
+    from latentarena.cli.console import print_card, print_contest, quiet_logs, show_judging, show_training
     from latentarena.files import make_folder, write_json
     from latentarena.judge.classifier import Judge
     from latentarena.judge.training import judge_for, opinions_for
@@ -326,7 +331,8 @@ def judge_bundle(
             make_folder(path.parent)
     dataset = data_of(loaded, data)
     judge = Judge.load(judge_file) if judge_file else judge_for(dataset, show_training)
-    card, findings = score_bundle(loaded, dataset, judge, opinions_for(dataset), samples, timed=timed)
+    with show_judging():
+        card, findings = score_bundle(loaded, dataset, judge, opinions_for(dataset), samples, timed=timed)
     (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
     if json_file is not None:
         write_json(json_file, card.model_dump(mode="json"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,11 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from latentarena.data import Overview
@@ -26,10 +28,19 @@ from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import CATEGORIES, METRICS
 from latentarena.judge.certificate import Certificate
 from latentarena.judge.classifier import Judge
+from latentarena.progress import Progress, listening
 from latentarena.study.evaluate import Step
 from latentarena.study.pipeline import Results
 from latentarena.study.verify import differences
-from latentarena.study.wording import CLEAN, UNVERIFIED, contest_cells, contest_line, rows_by_category, timing_words
+from latentarena.study.wording import (
+    CLEAN,
+    UNVERIFIED,
+    contest_cells,
+    contest_line,
+    expected_lines,
+    rows_by_category,
+    timing_words,
+)
 from latentarena.text import printable
 from latentarena.train.loop import Tick
 
@@ -44,6 +55,7 @@ __all__ = [
     "print_results",
     "print_step",
     "quiet_logs",
+    "show_judging",
     "show_training",
 ]
 
@@ -54,6 +66,7 @@ LIKE_REAL = (
     "the margin of docs/judge.md)"
 )
 MANY = 12  # names of a kind
+QUIET = 5.0  # seconds between two lines about judging where there is no terminal
 LINES = 10  # progress lines of a stage where there is no terminal
 
 
@@ -82,7 +95,7 @@ def _bar(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with RichProgress(*columns, console=console) as progress:
         task = progress.add_task(stage, total=None, status="")
         for tick in ticks:
             progress.update(task, completed=tick.step, total=tick.steps)
@@ -101,6 +114,44 @@ def _lines(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
             left = tick.samples / tick.step * (tick.steps - tick.step) / tick.metrics["samples_per_second"]
             console.print(f"{stage:>11}  step {tick.step:,}/{tick.steps:,}  {_status(tick)}  {left:.0f} s left")
         yield tick
+
+
+@contextmanager
+def show_judging() -> Iterator[None]:
+    """Show what the judge is at inside of a block, and how long that takes: a bar, or a line now and then."""
+    with _judging_bar() if console.is_terminal else listening(_judging_lines()):
+        yield
+
+
+@contextmanager
+def _judging_bar() -> Iterator[None]:
+    columns = (TextColumn("judging: {task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def hear(progress: Progress) -> None:
+            if progress.done == 0:
+                bar.reset(task, total=progress.total, description=progress.what)
+            bar.update(task, completed=progress.done)
+
+        with listening(hear):
+            yield
+
+
+def _judging_lines() -> Callable[[Progress], None]:
+    began: dict[str, float] = {}
+    last = time.monotonic()
+
+    def hear(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        began[progress.what] = now if progress.done == 0 else began[progress.what]
+        if progress.done and now - last > QUIET:
+            last, left = now, (now - began[progress.what]) / progress.done * (progress.total - progress.done)
+            line = f"{progress.what} {progress.done:,}/{progress.total:,}  {left:.0f} s left of this"
+            console.print(f"{'judging':>11}  {line}", highlight=False)
+
+    return hear
 
 
 def _inert(text: str) -> str:
@@ -263,26 +314,17 @@ def print_overview(title: str, found: Overview, every: bool) -> None:
 
 
 def print_results(results: Results) -> None:
-    """The score card, where everything is, and what to try next."""
-    print_card(results.card)
-    if results.expected:
-        known = ", ".join(f"{name} {value:g}" for name, value in results.expected.items())
-        console.print(f"the recipe as shipped came to: {known}", highlight=False)
-    rows = {
-        "bundle": results.bundle,
-        "score card": results.score,
-        "report": results.report,
-        "samples": results.samples,
-        "card": results.poster,
-    }
-    for name, path in rows.items():
-        console.print(f"{name:>11}  {path}", highlight=False)
+    """The score card, what the recipe was expected to come to, where everything is, and what to try next."""
+    if results.card is not None:
+        print_card(results.card)
+        for line in expected_lines(results.recipe.expected, results.recipe.length, results.card):
+            console.print(line, highlight=False)
+    for what, path in results.files.items():
+        console.print(f"{what:>11}  {path}", highlight=False)
     console.print("try next:")
-    again = results.bundle.parent.with_name(results.bundle.parent.name + "-seed1")
-    recipe = results.bundle.parent / "recipe.yaml"
-    for command in (
-        f"arena sample {results.bundle} -n 64 --steps 20 --out {results.bundle.parent / 'trajectory.gif'}",
-        f"arena judge {results.bundle}",
-        f"arena train {recipe} seed=1 --out {again}",
-    ):
+    run = results.bundle.parent
+    commands = [f"arena sample {results.bundle} -n 64 --steps 20 --out {run / 'trajectory.gif'}"]
+    commands += [f"arena judge {results.bundle}"]
+    commands += [f"arena train {run / 'recipe.yaml'} seed=1 --out {run.with_name(run.name + '-seed1')}"]
+    for command in commands:
         console.print(f"    {command}", highlight=False)

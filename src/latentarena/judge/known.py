@@ -43,6 +43,7 @@ from latentarena.judge.metrics import (
     vendi_of,
     wilson,
 )
+from latentarena.progress import counted, within
 from latentarena.randomness import stream
 
 __all__ = ["Known", "estimates", "known_of", "measure_images", "measure_seen", "real_index"]
@@ -62,7 +63,7 @@ def estimates(statistics: Mapping[str, Statistic], counts: Tensor) -> dict[str, 
     """
     return {
         name: estimate(statistic, counts, METRICS[name].smallest, METRICS[name].largest)
-        for name, statistic in statistics.items()
+        for name, statistic in counted(list(statistics.items()), "intervals")
     }
 
 
@@ -148,7 +149,8 @@ def known_of(judge: Judge, data: Dataset, samples: int) -> Known:
         return _read(path, judge, test)
     except (OSError, SafetensorError, KeyError, ValueError):
         pass  # not there, or damaged: computed anew
-    known = _look(judge, data, test, samples)
+    with within("real images, once for all models"):
+        known = _look(judge, data, test, samples)
     _keep(path, known)
     return known
 

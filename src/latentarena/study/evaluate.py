@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import errno
 import re
-import resource
 import sys
 import time
 import traceback
@@ -39,6 +38,7 @@ from latentarena.study.pictures import grid, png, save_images
 from latentarena.study.poster import write_poster
 from latentarena.study.scorecard import nearest_pairs, write_page
 from latentarena.study.scoring import data_of, score_bundle
+from latentarena.system import limit_memory
 from latentarena.train.stages import Watch
 
 __all__ = [
@@ -49,7 +49,6 @@ __all__ = [
     "Step",
     "Terms",
     "evaluate",
-    "limit_memory",
     "refusal_of",
     "refuse_terms",
     "write_evaluated",
@@ -335,13 +334,6 @@ def _ends(text: str) -> tuple[int, int]:
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form 3:49")
     return int(found[1]), int(found[2])
-
-
-def limit_memory(memory: int) -> None:
-    """No more memory than this many MiB for one process, and no core dumps: native models run in this one."""
-    for what, most in ((resource.RLIMIT_DATA, memory << 20), (resource.RLIMIT_CORE, 0)):
-        _, hard = resource.getrlimit(what)
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from latentarena.bundle import Bundle, Curve, Provenance, save_bundle
 from latentarena.config import read_yaml, validate
 from latentarena.data import Dataset, load_dataset
@@ -15,6 +17,7 @@ from latentarena.errors import ConfigError, DataMissing
 from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.card import ScoreCard
+from latentarena.judge.score import SAMPLES
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.study.pictures import grid, png
@@ -26,6 +29,7 @@ from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml
+from latentarena.train.shelter import Shelter, lock_folder, move_back, refuge_of
 from latentarena.train.stages import Watch, train_model
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ __all__ = ["Prepared", "Results", "judge_run", "prepare", "provenance_of", "run"
 
 log = logging.getLogger(__name__)
 
-RECIPE, DATA, BUNDLE, SCORE, REPORT, SAMPLES, POSTER = (
+RECIPE, DATA, BUNDLE, SCORE, REPORT, PICTURE, POSTER = (
     "recipe.yaml",
     "data.sha256",
     "bundle",
@@ -48,25 +52,40 @@ RECIPE, DATA, BUNDLE, SCORE, REPORT, SAMPLES, POSTER = (
 
 @dataclass(frozen=True)
 class Results:
-    """What a run leaves behind."""
+    """What a run leaves behind in the folder of its bundle.
+
+    Attributes:
+        recipe: as it was run.
+        card: what it scored; None if it was not judged.
+    """
 
     bundle: Path
-    score: Path
-    report: Path
-    samples: Path
-    poster: Path
-    card: ScoreCard
-    expected: dict[str, float]
+    recipe: Recipe
+    card: ScoreCard | None = None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What people look at, by what it is."""
+        names = {"bundle": BUNDLE}
+        if self.card is not None:
+            names |= {"score card": SCORE, "report": REPORT, "samples": PICTURE, "card": POSTER}
+        return {what: self.bundle.parent / name for what, name in names.items()}
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can start: a recipe that fits its data, and a folder that can be written to."""
+    """A run that can start: a recipe that fits its data, and a folder that can be written to.
+
+    Attributes:
+        notice: what a reader of its figures must know first.
+        lock: holds the folder for this process.
+    """
 
     recipe: Recipe
     data: Dataset
     folder: Path
     notice: str
+    lock: FileLock | None = None
 
 
 def prepare(
@@ -112,27 +131,38 @@ def prepare(
     folder = folder or Path("runs") / recipe.name
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-    if getattr(rank_zero_only, "rank", 0) in (0, None):  # set by Fabric from the launcher's environment
-        _claim(make_folder(folder), recipe, data, resume)
-    return Prepared(recipe, data, folder, notice)
+    first = getattr(rank_zero_only, "rank", 0) in (0, None)  # set by Fabric from the launcher's environment
+    return Prepared(recipe, data, folder, notice, _claim(folder, recipe, data, resume) if first else None)
 
 
-def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
-    """Write recipe and data hash into the folder, or make sure that the run found there is the one to go on with."""
+def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> FileLock | None:
+    """Write recipe and data hash into the folder, or make sure that the run found there is the one to go on with.
+
+    Returns:
+        The lock that keeps other runs out.
+    """
+    lock, refuge = lock_folder(make_folder(folder)), refuge_of(folder)
+    if refuge.exists() and not resume:
+        raise ConfigError(
+            f"a run went on in {refuge} while {folder} was out of reach; add --resume to bring it back, or delete it"
+        )
+    if refuge.exists():
+        move_back(refuge, folder)
     path, content = folder / RECIPE, folder / DATA
     if path.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
         old = validate(Recipe, read_yaml(path), str(path))
-        words = {"name", "about", "otherwise", "expected"}  # which change nothing
+        words = {"name", "about", "otherwise", "expected", "length"}  # which change nothing
         before, now = (r.model_dump(mode="json", exclude=words) for r in (old, recipe))
         difference = _first_difference(before, now)
         if difference:
             raise ConfigError(f"{folder} holds a run of another recipe ({difference}); choose another --out")
-        if content.exists() and content.read_text().strip() != data.digest:
+        if content.exists() and content.read_text(encoding="utf-8").strip() != data.digest:
             raise ConfigError(f"{folder} holds a run on other content of {data.name}; choose another --out")
     write_text(path, to_yaml(recipe))
     write_text(content, data.digest + "\n")
+    return lock
 
 
 def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
@@ -145,32 +175,51 @@ def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
     return None if old == new else f"{key} was {old!r} and is now {new!r}"
 
 
-def run(prepared: Prepared, fabric: Fabric, watch: Watch = lambda ticks, stage: ticks) -> Results | None:
+def run(
+    prepared: Prepared,
+    fabric: Fabric,
+    watch: Watch = lambda ticks, stage: ticks,
+    samples: int | None = SAMPLES,
+) -> Results | None:
     """Train, bundle, judge and report.
+
+    Args:
+        watch: wraps the training ticks, to show progress.
+        samples: how many images the judge asks for; None for no judging.
 
     Returns:
         Where everything is; None in the helper processes of a distributed run.
     """
-    recipe, data, folder = prepared.recipe, prepared.data, prepared.folder
+    recipe, data, shelter = prepared.recipe, prepared.data, Shelter(prepared.folder)
+    if fabric.is_global_zero:
+        shelter.remember(RECIPE, DATA)
     model = LatentModel(Architecture.of(recipe, data.shape, data.classes), recipe.seed)
-    train_model(recipe, model, data, fabric, folder, watch)
+    train_model(recipe, model, data, fabric, shelter, watch)
     if not fabric.is_global_zero:
         return None
     latents = latent_statistics(encode_all(model.cpu().autoencoder, data.train, data.digest))
-    bundle = save_bundle(folder / BUNDLE, recipe.name, model, provenance_of(prepared, fabric, latents))
-    return judge_run(bundle, data, folder, watch)
+    folder = shelter.settle()
+    made = provenance_of(prepared, fabric, latents, folder)
+    bundle = shelter.reach(prepared.folder, lambda place: save_bundle(place / BUNDLE, recipe.name, model, made))
+    if samples is None:
+        return Results(shelter.settle() / BUNDLE, recipe)
+    return judge_run(bundle, data, shelter, watch, samples)
 
 
-def judge_run(bundle: Bundle, data: Dataset, folder: Path, watch: Watch) -> Results:
+def judge_run(bundle: Bundle, data: Dataset, shelter: Shelter, watch: Watch, samples: int = SAMPLES) -> Results:
     """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
     judge = judge_for(data, watch)
-    card, findings = score_bundle(bundle, data, judge, opinions_for(data))
-    write_json(folder / SCORE, card.model_dump(mode="json"))
-    write_atomically(folder / SAMPLES, png(grid(findings.generated[:SHOWN])))
-    write_poster(folder / POSTER, card, findings, data)
-    write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
-    expected = bundle.card.provenance.recipe.get("expected", {})
-    return Results(folder / BUNDLE, folder / SCORE, folder / REPORT, folder / SAMPLES, folder / POSTER, card, expected)
+    card, findings = score_bundle(bundle, data, judge, opinions_for(data), samples)
+
+    def write(folder: Path) -> None:
+        write_json(folder / SCORE, card.model_dump(mode="json"))
+        write_atomically(folder / PICTURE, png(grid(findings.generated[:SHOWN])))
+        write_poster(folder / POSTER, card, findings, data)
+        write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
+
+    shelter.reach(shelter.home, write)
+    recipe = validate(Recipe, bundle.card.provenance.recipe, "the bundle's recipe")
+    return Results(shelter.settle() / BUNDLE, recipe, card)
 
 
 def _curve(columns: dict[str, list[float]]) -> Curve:
@@ -179,9 +228,9 @@ def _curve(columns: dict[str, list[float]]) -> Curve:
     )
 
 
-def provenance_of(prepared: Prepared, fabric: Fabric, latents: LatentStatistics) -> Provenance:
-    """How the model of a run came to be, once all its stages are trained."""
-    curves = {stage: curve(prepared.folder / "logs", stage) for stage in prepared.recipe.training.stages()}
+def provenance_of(prepared: Prepared, fabric: Fabric, latents: LatentStatistics, folder: Path) -> Provenance:
+    """How the model of a run came to be, once all its stages are trained; their logs are in `folder`."""
+    curves = {stage: curve(folder / "logs", stage) for stage in prepared.recipe.training.stages()}
     recipe = prepared.recipe.model_dump(mode="json")
     recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine
     return Provenance(

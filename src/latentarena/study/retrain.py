@@ -32,12 +32,13 @@ from latentarena.judge.certificate import COMPARED, QUALITY, Certificate, Probe,
 from latentarena.judge.classifier import Judge
 from latentarena.judge.training import judge_for
 from latentarena.latents import encode_all, latent_statistics
-from latentarena.study.evaluate import Terms, limit_memory, refusal_of, refuse_terms
+from latentarena.study.evaluate import Terms, refusal_of, refuse_terms
 from latentarena.study.labels import labels_for
 from latentarena.study.pipeline import Prepared, provenance_of
 from latentarena.study.scoring import data_of, score_bundle
 from latentarena.study.seeds import common, over_trainings, quantile
 from latentarena.study.training_cost import StageCost, training_cost
+from latentarena.system import limit_memory
 from latentarena.train.fabric import make_fabric
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
@@ -185,7 +186,7 @@ def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: P
     model = LatentModel(Architecture.of(recipe, order.data.shape, order.data.classes), recipe.seed)
     _Anew(order, recipe, cost, make_folder(folder), model, fabric).run(watch)
     latents = latent_statistics(encode_all(model.cpu().autoencoder, order.data.train, order.data.digest))
-    made = provenance_of(Prepared(recipe, order.data, folder, ""), fabric, latents)
+    made = provenance_of(Prepared(recipe, order.data, folder, ""), fabric, latents, folder)
     bundle = save_bundle(folder / "bundle", order.bundle.card.name, model, made)
     scores = {name: score.value for name, score in _judged(order, bundle).scores.items()}
     training = Training(

@@ -14,7 +14,7 @@ from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
 from latentarena.facts import machine, source_digest, versions
-from latentarena.judge.card import SEEDS, Score, ScoreCard, scored
+from latentarena.judge.card import SEEDS, Advice, Score, ScoreCard, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
@@ -131,7 +131,7 @@ def score_bundle(
         by_seed=found.by_seed,
         by_steps=by_steps,
         opinions=found.opinions,
-        advice=diagnose(found, scores, by_steps, sampling.steps, data.classes),
+        advice=_cut_short(card.provenance) + diagnose(found, scores, by_steps, sampling.steps, data.classes),
         contest_2025=columns,
         parameters=card.parameters,
         files=bundle.files,
@@ -142,6 +142,20 @@ def score_bundle(
         notice=_notice(bundle),
     )
     return score_card, found
+
+
+def _cut_short(made: Provenance | None) -> tuple[Advice, ...]:
+    """Before all other advice: that a run had fewer epochs than its recipe asks for, as its bundle says."""
+    length = made.recipe.get("length", 1) if made is not None else 1
+    if not isinstance(length, int | float) or not 0 < length < 1:
+        return ()
+    return (
+        Advice(
+            fault="training cut short",
+            text=f"this run had {100 * length:.3g} % of its recipe's epochs",
+            remedy="train longer: all the epochs of the recipe, before anything else is changed",
+        ),
+    )
 
 
 def _notice(bundle: JudgedBundle) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -22,6 +23,7 @@ __all__ = [
     "Row",
     "contest_cells",
     "contest_line",
+    "expected_lines",
     "identity",
     "references",
     "row_of",
@@ -52,6 +54,25 @@ class Row:
     better: str
     like_real: bool
     margin: str
+
+
+def expected_lines(expected: Mapping[str, tuple[float, float]], length: float, card: ScoreCard) -> Iterator[str]:
+    """What a recipe was expected to come to, and what its run is outside of; first of all, whether it was cut short.
+
+    Args:
+        expected: by metric: a figure and how far another run may be from it; `minutes` are those of training.
+        length: epochs of the run as a share of the recipe's own.
+    """
+    if not expected:
+        return
+    known = ", ".join(f"{name} {value:g} +- {most:g}" for name, (value, most) in expected.items())
+    yield f"the recipe as shipped came to: {known}"
+    if length != 1:
+        yield f"this run had {100 * length:.3g} % of the recipe's epochs: it is not expected to come to the same"
+        return
+    here = {name: card.scores[name].value for name in expected if name in card.scores}
+    off = [f"{name} {value:.3g}" for name, value in here.items() if abs(value - expected[name][0]) > expected[name][1]]
+    yield f"outside of that: {', '.join(off)}" if off else "this run came to the same"
 
 
 def rows_by_category(card: ScoreCard) -> dict[str, list[Row]]:

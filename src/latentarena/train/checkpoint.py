@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from latentarena.errors import CheckpointError
 from latentarena.files import digest, make_folder, write_atomically
+from latentarena.train.shelter import Reach, plainly
 
 __all__ = ["Checkpoint", "Checkpoints", "load_exactly", "mismatch", "pack_optimizer", "unpack_optimizer"]
 
@@ -38,10 +39,14 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one stage in one folder (a mounted drive will do: only rename must be atomic)."""
+    """The checkpoints of one stage in one folder (a mounted drive will do: only rename must be atomic).
 
-    def __init__(self, folder: Path, stage: str) -> None:
-        self.folder, self.stage = folder, stage
+    Args:
+        reach: what stands for the folder while that cannot be reached.
+    """
+
+    def __init__(self, folder: Path, stage: str, reach: Reach = plainly) -> None:
+        self.folder, self.stage, self.reach = folder, stage, reach
 
     def save(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, then remove all but the newest two.
@@ -49,20 +54,28 @@ class Checkpoints:
         Raises:
             OutputError: the disk is full or read-only; the checkpoints already there are untouched.
         """
-        make_folder(self.folder)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
         content = save(tensors, {"facts": json.dumps(checkpoint.facts), "step": str(checkpoint.step)})
-        path = self.folder / f"{self.stage}-{checkpoint.step:08d}-{digest(content)[:16]}.safetensors"
-        write_atomically(path, content)
-        for part in self.folder.glob(f".{self.stage}-*.part"):  # left by a process that was killed while writing
-            part.unlink(missing_ok=True)
-        for old in self._paths()[KEPT:]:
-            old.unlink(missing_ok=True)
-        return path
+        name = f"{self.stage}-{checkpoint.step:08d}-{digest(content)[:16]}.safetensors"
+
+        def write(folder: Path) -> Path:
+            path = make_folder(folder) / name
+            write_atomically(path, content)
+            for part in folder.glob(f".{self.stage}-*.part"):  # left by a process that was killed while writing
+                part.unlink(missing_ok=True)
+            for old in self._paths(folder)[KEPT:]:
+                old.unlink(missing_ok=True)
+            return path
+
+        return self.reach(self.folder, write)
 
     def begun(self) -> bool:
         """Whether there is any checkpoint, intact or not."""
-        return bool(self._paths())
+        return bool(self.reach(self.folder, self._paths))
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint's file, intact or not, where it is at the moment."""
+        return next(iter(self.reach(self.folder, self._paths)), None)
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint that is intact, or None where there is none at all.
@@ -70,7 +83,10 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints and every one is damaged.
         """
-        paths, damaged = self._paths(), []
+        return self.reach(self.folder, self._latest)
+
+    def _latest(self, folder: Path) -> Checkpoint | None:
+        paths, damaged = self._paths(folder), []
         for path in paths:
             try:
                 found = self._read(path)
@@ -83,14 +99,14 @@ class Checkpoints:
                 return found
         if paths:
             raise CheckpointError(
-                f"every checkpoint of {self.stage!r} in {self.folder} is damaged; delete them to start this stage anew"
+                f"every checkpoint of {self.stage!r} in {folder} is damaged; delete them to start this stage anew"
             )
         return None
 
-    def _paths(self) -> list[Path]:
+    def _paths(self, folder: Path) -> list[Path]:
         """Newest first."""
         pattern = re.compile(rf"{re.escape(self.stage)}-\d{{8}}-[0-9a-f]{{16}}\.safetensors")
-        found = self.folder.glob(f"{self.stage}-*.safetensors") if self.folder.is_dir() else ()
+        found = folder.glob(f"{self.stage}-*.safetensors") if folder.is_dir() else ()
         return sorted(
             (p for p in found if pattern.fullmatch(p.name)), key=lambda p: p.name.split("-")[-2], reverse=True
         )

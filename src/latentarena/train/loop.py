@@ -7,14 +7,12 @@ and k alone, and is the same run bit for bit.
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +22,7 @@ from torch import Tensor, nn
 from latentarena.config import Config
 from latentarena.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from latentarena.randomness import Draws, stream
+from latentarena.system import noted_signals
 from latentarena.train.checkpoint import (
     Checkpoint,
     Checkpoints,
@@ -31,6 +30,7 @@ from latentarena.train.checkpoint import (
     pack_optimizer,
     unpack_optimizer,
 )
+from latentarena.train.shelter import Reach, plainly
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -118,7 +118,14 @@ def rate(step: int, steps: int, config: FitConfig) -> float:
     return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
 
 
-def fit(objective: Objective, config: FitConfig, fabric: Fabric, folder: Path, key: tuple[int, str]) -> Iterator[Tick]:
+def fit(
+    objective: Objective,
+    config: FitConfig,
+    fabric: Fabric,
+    folder: Path,
+    key: tuple[int, str],
+    reach: Reach = plainly,
+) -> Iterator[Tick]:
     """Train `objective` to the end, from the newest checkpoint in `folder` if there is one.
 
     A generator: it trains as it is iterated and yields after every step; the averaged weights are in
@@ -130,19 +137,20 @@ def fit(objective: Objective, config: FitConfig, fabric: Fabric, folder: Path, k
         fabric: device, precision and processes.
         folder: where checkpoints go: at logging points, of which a stage has 200, at most every 20 seconds.
         key: (seed, stage name): names the checkpoints and all random numbers.
+        reach: what stands for the folder while that cannot be reached.
 
     Raises:
         TrainingError: the loss is not finite; the last good checkpoint is kept.
-        Interrupted: Ctrl-C; the state was saved.
+        Interrupted: Ctrl-C, or the program was told to end; the state was saved.
         ConfigError: the batch does not divide among the processes.
     """
-    run = _Run(objective, config, fabric, Checkpoints(folder, key[1]), key)
+    run = _Run(objective, config, fabric, Checkpoints(folder, key[1], reach), key)
     start, before = run.restore()
     began = saved = logged = time.monotonic()
     every = max(1, run.steps // LOGGED)
     yield Tick(start, run.steps, start * run.batch, before)
 
-    with _interrupts() as interrupted:
+    with noted_signals() as interrupted:
         for step in range(start, run.steps):
             run.step(step)
             done, now = step + 1, time.monotonic()
@@ -159,7 +167,8 @@ def fit(objective: Objective, config: FitConfig, fabric: Fabric, folder: Path, k
             if stop and not fabric.is_global_zero:
                 raise SystemExit(Interrupted.exit_code)  # the first process speaks for all
             if stop:
-                raise Interrupted(f"{key[1]}: stopped at step {done} of {run.steps}, saved; go on with --resume")
+                line = f"{key[1]}: stopped at step {done} of {run.steps}, saved; go on with --resume"
+                raise Interrupted(line, *interrupted[:1])
     run.finish()
 
 
@@ -292,23 +301,3 @@ def _all_agree(fabric: Fabric, interrupted: list[int], at_logging_point: bool) -
 def _mean(fabric: Fabric, value: Tensor) -> float:
     """A scalar's mean over all processes."""
     return float(torch.as_tensor(fabric.all_reduce(value, reduce_op="mean")))
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """The first Ctrl-C is noted for the loop to act on; the second one is Python's own."""
-    noted: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        noted.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        previous = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: the caller's business
-        yield noted
-        return
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, previous)

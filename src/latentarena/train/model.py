@@ -14,6 +14,7 @@ from latentarena.distill import meanflow_jump
 from latentarena.errors import ConfigError
 from latentarena.latents import Standardiser
 from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
+from latentarena.progress import counted
 from latentarena.randomness import normal_rows, stream
 from latentarena.sample import (
     ETA,
@@ -114,12 +115,14 @@ class LatentModel(nn.Module):
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Posterior means (N, *latent) of images (N, C, H, W)."""
-        return torch.cat([self.autoencoder.encode(c.to(self.device)).mean.cpu() for c in torch.split(images, CHUNK)])
+        chunks = counted(torch.split(images, CHUNK), "encoding")
+        return torch.cat([self.autoencoder.encode(c.to(self.device)).mean.cpu() for c in chunks])
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
-        return torch.cat([self.autoencoder.decode(c.to(self.device)).cpu() for c in torch.split(latents, CHUNK)])
+        chunks = counted(torch.split(latents, CHUNK), "decoding")
+        return torch.cat([self.autoencoder.decode(c.to(self.device)).cpu() for c in chunks])
 
     @torch.no_grad()
     def trajectory(
@@ -186,7 +189,7 @@ class LatentModel(nn.Module):
     ) -> Tensor:
         """Images (N, C, H, W) in [0, 1] from noise (N, *latent): a deterministic function; see `trajectory`."""
         images = []
-        for start in range(0, len(noise), CHUNK):
+        for start in counted(range(0, len(noise), CHUNK), "samples"):
             rows = slice(start, start + CHUNK)
             chosen = None if labels is None else labels[rows]
             latents = last(self.trajectory(noise[rows], chosen, sampling, seed, start))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -269,14 +269,17 @@ class Recipe(Config):
         name: what the model and the folder of its runs are called; the file's name unless given.
         about: one line for people.
         otherwise: the recipe to use where this one's data can be neither found nor downloaded.
-        expected: what a run of it came to, by metric, and its minutes of training; changes nothing.
+        expected: what a run of it came to, by metric, and its minutes of training: each with how far another run, of
+            other seed or machine, may be from it; changes nothing.
+        length: epochs of this run as a share of those that the recipe was written with; set by what changes them.
         seed: of everything random.
     """
 
     name: Annotated[str, AfterValidator(one_path_part)] = Field(default="unnamed", max_length=80)
     about: str = ""
     otherwise: str | None = None
-    expected: dict[str, float] = Field(default={})
+    expected: dict[str, tuple[float, float]] = Field(default={})
+    length: float = Field(default=1.0, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)
     data: DataConfig = DataConfig()
     autoencoder: AutoencoderConfig
@@ -294,7 +297,15 @@ class Recipe(Config):
         for stage in raw["training"].values():
             if stage is not None:
                 stage["epochs"] *= budget
-        return validate(Recipe, raw, f"--budget {budget}")
+        return validate(Recipe, raw | {"length": self.length * budget}, f"--budget {budget}")
+
+    @field_validator("expected", mode="before")
+    @classmethod
+    def _bare_figures(cls, raw: Any) -> Any:
+        """Recipes of older bundles have figures alone: they may be off by as much as they are."""
+        if not isinstance(raw, dict):
+            return raw
+        return {name: (one, abs(one)) if isinstance(one, int | float) else one for name, one in raw.items()}
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
@@ -337,8 +348,17 @@ def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:
         ConfigError: one line naming key, value and choices.
     """
     stem = Path(name).stem
-    raw = override(read_yaml(recipe_source(name)), assignments, Recipe)
-    return validate(Recipe, {"name": stem} | raw, stem)
+    written = read_yaml(recipe_source(name))
+    recipe = validate(Recipe, {"name": stem} | override(written, assignments, Recipe), stem)
+    return recipe.model_copy(update={"length": recipe.length * _share(recipe, written.get("training"))})
+
+
+def _share(recipe: Recipe, written: Any) -> float:
+    """The epochs of a recipe over those of the same stages as they were written before anything was overridden."""
+    stages = {name: stage for name, stage in recipe.training if stage is not None}
+    pairs = [(stage.epochs, written[name]["epochs"]) for name, stage in stages.items() if name in written]
+    before = sum(float(epochs) for _, epochs in pairs)
+    return sum(epochs for epochs, _ in pairs) / before if before > 0 else 1.0
 
 
 def to_yaml(recipe: Recipe) -> str:

@@ -18,6 +18,7 @@ from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_text
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.recipe import Recipe
+from latentarena.train.shelter import Reach, plainly
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -32,15 +33,15 @@ KEPT = 32  # stages
 class Reuse:
     """The finished stages in the cache, named by all that determines them, as they concern one run."""
 
-    def __init__(self, recipe: Recipe, data: Dataset, fabric: Fabric, folder: Path) -> None:
-        self.recipe, self.folder, self.first = recipe, folder, fabric.is_global_zero
+    def __init__(self, recipe: Recipe, data: Dataset, fabric: Fabric, folder: Path, reach: Reach = plainly) -> None:
+        self.recipe, self.folder, self.first, self.reach = recipe, folder, fabric.is_global_zero, reach
         self.cache = cache_folder() / "stages"
         computed = [fabric.world_size, fabric.device.type, fabric.strategy.precision.precision]
         self.common = [source_digest(), data.digest, recipe.seed, *computed]
 
     def fetch(self, stage: str) -> None:
         """Put a finished stage from the cache into the run's folder, where the loop goes on from: at its end."""
-        store = Checkpoints(self.folder / "checkpoints", stage)
+        store = self._store(stage)
         if not self.first or store.begun():
             return
         try:
@@ -49,24 +50,29 @@ class Reuse:
             return
         if found is not None:
             facts = dict(found.facts)
-            make_folder(self.folder / "logs")
-            write_text(self.folder / "logs" / f"{stage}.csv", facts.pop("log"))
+            log_text = facts.pop("log")
+            self.reach(self.folder / "logs", lambda logs: write_text(make_folder(logs) / f"{stage}.csv", log_text))
             store.save(Checkpoint(found.step, found.tensors, facts))
             log.warning("%s: trained before by this code with the same settings, taken from %s", stage, self.cache)
 
     def keep(self, stage: str) -> None:
         """Put a stage that took its time into the cache; where that cannot be written, go on without."""
-        done = Checkpoints(self.folder / "checkpoints", stage).latest() if self.first else None
+        done = self._store(stage).latest() if self.first else None
         if done is None or done.facts["seconds"] < WORTHWHILE:
             return
         store = Checkpoints(self.cache, self._key(stage))
         try:
             if store.latest() is None:
-                curve = (self.folder / "logs" / f"{stage}.csv").read_text()
+                curve = self.reach(
+                    self.folder / "logs", lambda logs: (logs / f"{stage}.csv").read_text(encoding="utf-8")
+                )
                 store.save(Checkpoint(done.step, done.tensors, done.facts | {"log": curve}))
                 prune(self.cache, KEPT)
         except (ArenaError, OSError) as error:
             log.warning("the finished stage %s is not cached: %s", stage, error)
+
+    def _store(self, stage: str) -> Checkpoints:
+        return Checkpoints(self.folder / "checkpoints", stage, self.reach)
 
     def _key(self, stage: str) -> str:
         parts = [

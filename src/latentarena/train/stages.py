@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +18,7 @@ from latentarena.randomness import Draws, stream
 from latentarena.sample import GRIDS, heun, last
 from latentarena.train.adversary import PatchDiscriminator, adversarial_losses
 from latentarena.train.augment import augment
+from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.classifier import Classifier, ClassifierObjective
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
@@ -26,6 +26,7 @@ from latentarena.train.model import LatentModel
 from latentarena.train.perceptual import perceptual_distance
 from latentarena.train.recipe import AutoencoderTraining, ConsistencyTraining, GeneratorTraining, Recipe, ReflowTraining
 from latentarena.train.reuse import Reuse
+from latentarena.train.shelter import Shelter
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -234,25 +235,31 @@ def autoencoder_stages(
             yield name, AutoencoderObjective(autoencoder, train, config, features, discriminator)
 
 
-def train_model(recipe: Recipe, model: LatentModel, data: Dataset, fabric: Fabric, folder: Path, watch: Watch) -> None:
-    """Train every stage in place, resuming each from its newest checkpoint in `folder`.
+def train_model(
+    recipe: Recipe, model: LatentModel, data: Dataset, fabric: Fabric, shelter: Shelter, watch: Watch
+) -> None:
+    """Train every stage in place, resuming each from its newest checkpoint in the run's folder.
 
     Args:
         model: built from the recipe; holds the final weights on return.
         data: on the CPU; the train split is moved to the device.
-        folder: gets `checkpoints/` and `logs/`.
+        shelter: the run's folder, which gets `checkpoints/` and `logs/`, and what takes its place.
         watch: wraps the training ticks, to show progress.
 
     Raises:
         TrainingError, CheckpointError, Interrupted: see `fit`.
     """
-    configs, reuse = recipe.training.stages(), Reuse(recipe, data, fabric, folder)
+    folder, reach = shelter.home, shelter.reach
+    configs, reuse = recipe.training.stages(), Reuse(recipe, data, fabric, folder, reach)
     for stage, objective in stages(recipe, model, data, fabric.device):
         reuse.fetch(stage)
-        ticks = fit(objective, configs[stage], fabric, folder / "checkpoints", (recipe.seed, stage))
+        ticks = fit(objective, configs[stage], fabric, folder / "checkpoints", (recipe.seed, stage), reach)
         if fabric.is_global_zero:
-            ticks = watch(logged(ticks, folder / "logs", stage), stage)
+            ticks = watch(logged(ticks, folder / "logs", stage, reach), stage)
         for _ in ticks:
             pass
         reuse.keep(stage)
+        if fabric.is_global_zero:
+            made = Checkpoints(folder / "checkpoints", stage, reach).newest()
+            shelter.remember(f"logs/{stage}.csv", *([f"checkpoints/{made.name}"] if made else []))
     model.eval().requires_grad_(False)

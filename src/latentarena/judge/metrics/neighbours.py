@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentarena.progress import counted
+
 __all__ = ["Neighbours", "nearest", "two_nearest"]
 
 CHUNK = 500  # images at a time
@@ -68,7 +70,7 @@ def two_nearest(rows: Tensor, others: Tensor, but_itself: bool = False) -> tuple
         int64 (N,) and float64 (N,) twice.
     """
     bound, found = _Bound(others), []
-    for start in range(0, len(rows), CHUNK):
+    for start in counted(range(0, len(rows), CHUNK), "nearest images"):
         chunk = _numbers(rows[start : start + CHUNK])
         own = torch.arange(start, start + len(chunk))[:, None] if but_itself else None
         found.append(_two_nearest(chunk, others, bound, own))

@@ -1,0 +1,170 @@
+"""A run's folder that may vanish while it is written to, such as one on a mounted drive, and what takes its place."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from filelock import FileLock, Timeout
+
+from latentarena.errors import ConfigError, OutputError
+from latentarena.files import cache_folder, digest, make_folder, write_atomically
+
+__all__ = ["Reach", "Shelter", "lock_folder", "move_back", "plainly", "refuge_of"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+PAUSES = (0.2, 0.8, 2.0)  # seconds before a write is tried again
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOCK = ".lock"
+
+
+class Reach(Protocol):
+    """Does something in a folder of a run, or in what stands for that folder at the moment."""
+
+    def __call__(self, folder: Path, action: Callable[[Path], T]) -> T: ...
+
+
+def plainly(folder: Path, action: Callable[[Path], T]) -> T:
+    """Do it in the folder itself: the `Reach` of folders that stay where they are."""
+    return action(folder)
+
+
+class Shelter:
+    """The `Reach` of a run: its folder, or a local refuge while the folder cannot be reached.
+
+    What fails in the folder is tried again for a few seconds, then done in the refuge. Once the folder is back, the
+    refuge's files are moved there. A full disk is no reason to move: what is there is safe, and the run stops.
+
+    Args:
+        home: the run's folder; made if it is not there.
+    """
+
+    def __init__(self, home: Path) -> None:
+        make_folder(home)
+        self.home, self.refuge, self.away = home, refuge_of(home), False
+        self._mount, self._remembered = _mount_of(home), dict[str, bytes]()
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files are at the moment."""
+        return self.refuge if self.away else self.home
+
+    def reach(self, folder: Path, action: Callable[[Path], T]) -> T:
+        """Do it in a folder inside of `home`, or in its counterpart in the refuge.
+
+        Raises:
+            OutputError: the disk is full, or the refuge cannot be written to either.
+        """
+        if self.away:
+            self._come_back()
+        if not self.away:
+            try:
+                return self._insist(folder, action)
+            except (OSError, OutputError) as error:
+                if _errno(error) in FULL:
+                    raise
+                self._leave(error)
+        return action(self.refuge / folder.relative_to(self.home))
+
+    def remember(self, *names: str) -> None:
+        """Keep the content of these files of the run, so that a refuge has them though the folder be gone."""
+        self._remembered |= self.reach(self.home, lambda folder: {name: (folder / name).read_bytes() for name in names})
+
+    def settle(self) -> Path:
+        """The folder that holds the run now that it is over, brought home if that can be reached."""
+        self.reach(self.home, lambda folder: None)
+        if self.away:
+            log.warning("%s is out of reach: the run is in %s; --resume moves it back", self.home, self.refuge)
+        return self.folder
+
+    def _insist(self, folder: Path, action: Callable[[Path], T]) -> T:
+        for pause in PAUSES:
+            try:
+                self._look()
+                return action(folder)
+            except (OSError, OutputError) as error:
+                if _errno(error) in FULL:
+                    raise
+                time.sleep(pause)
+        self._look()
+        return action(folder)
+
+    def _look(self) -> None:
+        """Raise an OSError where `home` is not there, or is but the place where its drive was mounted."""
+        if not self.home.is_dir() or _mount_of(self.home) != self._mount:
+            raise FileNotFoundError(errno.ENOENT, "the folder is gone", str(self.home))
+
+    def _leave(self, error: OSError | OutputError) -> None:
+        self.away = True
+        for name, content in self._remembered.items():
+            make_folder((self.refuge / name).parent)
+            write_atomically(self.refuge / name, content)
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        log.warning("cannot write to %s (%s): going on in %s until it is back", self.home, why, self.refuge)
+
+    def _come_back(self) -> None:
+        try:
+            self._look()
+            move_back(self.refuge, self.home)
+        except (OSError, OutputError):
+            return
+        self.away = False
+        log.warning("%s is back: what was written meanwhile was moved there", self.home)
+
+
+def refuge_of(home: Path) -> Path:
+    """The local folder that stands for a run's folder while that cannot be reached."""
+    return cache_folder() / "refuge" / f"{home.name}-{digest(str(home.absolute()).encode())[:16]}"
+
+
+def move_back(refuge: Path, home: Path) -> None:
+    """Move a refuge's files to where they belong, replacing what is older there.
+
+    Raises:
+        OutputError, OSError: not all could be written; the refuge is left as it is.
+    """
+    for path in sorted(refuge.rglob("*")):
+        if path.is_file():
+            target = home / path.relative_to(refuge)
+            make_folder(target.parent)
+            write_atomically(target, path.read_bytes())
+    shutil.rmtree(refuge, ignore_errors=True)
+
+
+def lock_folder(folder: Path) -> FileLock | None:
+    """A lock on a run's folder that is held until it is released or this process dies; None where there are no locks.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    lock = FileLock(folder / LOCK, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ConfigError(
+            f"{folder} is in use by another run of this moment; wait for its end, or choose another --out"
+        ) from None
+    except (NotImplementedError, OSError) as error:
+        log.warning("%s cannot be locked (%s): see that no other run writes to it", folder, error)
+        return None
+    return lock
+
+
+def _mount_of(folder: Path) -> Path:
+    """The mount point that a folder is on."""
+    path = folder.absolute()
+    while not os.path.ismount(path) and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _errno(error: OSError | OutputError) -> int | None:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return cause.errno if isinstance(cause, OSError) else None
