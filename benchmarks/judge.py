@@ -34,8 +34,9 @@ from latentarena.judge.card import Opinion, Score, ScoreCard, read_card, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.diagnosis import disagreement
 from latentarena.judge.known import known_of, measure_images
-from latentarena.judge.metrics import nearest, ssims
-from latentarena.judge.score import SAMPLES, Subject, judge_noise, score
+from latentarena.judge.metrics import draws, nearest, ssims
+from latentarena.judge.randomness import WITHOUT_BUNDLE
+from latentarena.judge.score import SAMPLES, Subject, score
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.study.scoring import score_bundle
 from latentarena.study.wording import REFERENCES
@@ -50,13 +51,14 @@ TUNED = 500
 def faults(data: Dataset, judge: Judge, quick: Bundle) -> dict[str, object]:
     """Each faulty sampler's figures beside the floors, and which metrics moved."""
     known, found = known_of(judge, data, FAULTY_SAMPLES), {}
-    makers = FAULTY | {PRIOR: lambda _, n: quick.model.decode(judge_noise(n, quick.model.latent_shape, 1, "prior"))}
+    makers = FAULTY | {
+        PRIOR: lambda _, n: quick.model.decode(WITHOUT_BUNDLE.noise(n, quick.model.latent_shape, "prior"))
+    }
     for name, (needed, barred) in FAULTS.items():
         print("fault:", name, flush=True)
         images = makers[name](data, FAULTY_SAMPLES)
-        scores = scored(
-            measure_images(images, judge.look(images), nearest(images, data.train.pixels), known), known.floors
-        )
+        seen, near = judge.look(images), nearest(images, data.train.pixels)
+        scores = scored(measure_images(images, seen, near, known, draws(len(images))), known.floors)
         saw = moved(scores)
         found[name] = {
             "scores": {metric: one.model_dump() for metric, one in scores.items()},
@@ -108,12 +110,20 @@ def card_of(folder: Path, data: Dataset, judge: Judge, opinions: list[Judge]) ->
 
 
 def _prior(bundle: Bundle, n: int) -> Tensor:
-    return bundle.model.decode(judge_noise(n, bundle.model.latent_shape, 1, "prior"))
+    return bundle.model.decode(WITHOUT_BUNDLE.noise(n, bundle.model.latent_shape, "prior"))
 
 
 def _found(images: Tensor, data: Dataset, judge: Judge, opinions: list[Judge]) -> dict[str, object]:
-    """The judges on images that are handed out whatever the noise."""
-    subject = Subject((1,), False, lambda noise, labels, seed: images[: len(noise)], None, lambda latents: latents)
+    """The judges on images that are handed out in turn, whatever the noise."""
+    left = list(images)
+    subject = Subject(
+        noise=(1,),
+        conditional=False,
+        generate=lambda noise, labels, seed: torch.stack([left.pop() for _ in noise]),
+        encode=None,
+        decode=lambda latents: latents,
+        repeatable=False,
+    )
     findings = score(subject, data, judge, opinions, len(images), seeds=(0,))
     return _opinions(findings.scores, findings.opinions)
 

@@ -274,7 +274,7 @@ def sweep(
 
     Args:
         real: the judge's verdict on the test split.
-        seeds: of noise, labels and fresh noise, as `score_bundle` uses them.
+        seeds: numbers of the draws of noise and labels, the same for every model.
     """
     points = {}
     for count in sorted({*steps, sampling.steps}):
@@ -298,10 +298,10 @@ def sweep(
 def drawn(
     model: LatentModel, judge: Judge, n: int, sampling: SamplingConfig, seeds: Sequence[int]
 ) -> tuple[Tensor, Tensor | None]:
-    """n images and the labels that were asked for, from the noise that the judge hands in for a score card."""
+    """n images and the labels that were asked for, from public noise that is the same for every model."""
     batches = list(hand_out(model.latent_shape, judge.frequencies if model.conditional else None, n, seeds))
-    images = torch.cat([model.generate(noise, labels, sampling, seed) for noise, labels, seed in batches])
-    return images, torch.cat([labels for _, labels, _ in batches if labels is not None]) if model.conditional else None
+    images = torch.cat([model.generate(noise, labels, sampling) for noise, labels in batches])
+    return images, torch.cat([labels for _, labels in batches if labels is not None]) if model.conditional else None
 
 
 def point(judge: Judge, real: Verdict, seen: Verdict, asked: Tensor | None, seconds: float) -> Point:

@@ -16,7 +16,7 @@ from diffusers import (
 from torch import Tensor
 
 from latentarena.process import TARGETS, Denoiser, Estimate, LinearBeta, Path, Straight, denoiser, predict
-from latentarena.randomness import stream
+from latentarena.randomness import drawn_from, stream
 from latentarena.sample import GRIDS, ddim, dpm_solver_pp, euler
 
 STEPS = 1000  # of the discrete schedule: step k stands for t = (k + 1) / 1000
@@ -64,7 +64,7 @@ def test_ddim_step(eta: float, target: str, theirs: str, k: int, gap: int) -> No
     x = normal(4, 3, key="x")
     fresh = torch.randn(x.shape, generator=stream("fresh"), dtype=x.dtype)
     expected = scheduler.step(answer(x), k, x, eta=eta, variance_noise=fresh if eta else None).prev_sample
-    found = ddim(eta, stream("fresh"))(PATH, reading(target), None)(x, time(k), time(k - gap))
+    found = ddim(eta, drawn_from(stream("fresh")))(PATH, reading(target), None)(x, time(k), time(k - gap))
     torch.testing.assert_close(found, expected.to(x), atol=2e-5, rtol=1e-4)  # theirs keeps alphas in float32
 
 
@@ -73,7 +73,7 @@ def test_ancestral_step_is_ddpm(k: int) -> None:
     scheduler = DDPMScheduler(STEPS, trained_betas=betas(), variance_type="fixed_small", clip_sample=False)
     x = normal(4, 3, key="x")
     expected = scheduler.step(answer(x), k, x, generator=stream("fresh")).prev_sample
-    found = ddim(1.0, stream("fresh"))(PATH, reading("noise"), None)(x, time(k), time(k - 1))
+    found = ddim(1.0, drawn_from(stream("fresh")))(PATH, reading("noise"), None)(x, time(k), time(k - 1))
     torch.testing.assert_close(found, expected.to(x), atol=1e-4, rtol=1e-3)
 
 

@@ -28,7 +28,7 @@ from latentarena.process import (
     denoiser,
     matching_loss,
 )
-from latentarena.randomness import Draws, stream
+from latentarena.randomness import Draws, drawn_from, stream
 from latentarena.sample import GRIDS, SOLVERS, Jump, Solver, consistency, euler, heun, last, sample
 from test_backbone import CLASSES, perturbed
 from test_solver import DEVIATION, MEAN, exact_denoiser, exact_flow, normal, point
@@ -243,7 +243,7 @@ def test_without_noise_the_estimate_is_the_data_whatever_the_network_says(path: 
 @each_path
 def test_samples_with_times_of_their_own_jump_as_if_alone(solver: str, path: Path) -> None:
     t, s = torch.linspace(0.5, 0.9, 5).double(), torch.linspace(0.4, 0.2, 5).double()
-    x, made = normal(5, 5, 2), SOLVERS[solver](stream("fresh"))
+    x, made = normal(5, 5, 2), SOLVERS[solver](drawn_from(stream("fresh")))
     weight = normal(2, 2, key="weight")
     denoise = denoiser(lambda x, t, labels: (x @ weight + t[:, None, None]).sin(), path, TARGETS["v"])
     together = timewise(made)(path, denoise, None)(x, t, s)
@@ -309,7 +309,7 @@ def test_consistency_sampling_gives_the_data_distribution(steps: int, path: Path
     end = torch.tensor(path.span[0], dtype=torch.float64)
     start = torch.tensor(path.span[1], dtype=torch.float64)
     noise = path.alpha(start) * MEAN + spread(path, start) * normal(40_000, 1)
-    jump = consistency(stream("fresh"))(path, exact_end(path, path.span[0]), None)
+    jump = consistency(drawn_from(stream("fresh")))(path, exact_end(path, path.span[0]), None)
     reached = last(sample(jump, noise, GRIDS["uniform"](path, steps).double()))
     assert float(reached.mean()) == pytest.approx(float(path.alpha(end)) * MEAN, abs=0.01)
     blurred = (spread(path, end).square() + path.sigma(end).square()).sqrt()  # the last noise anew, where there is some
@@ -318,7 +318,7 @@ def test_consistency_sampling_gives_the_data_distribution(steps: int, path: Path
 
 def test_one_step_of_consistency_sampling_is_the_consistency_function() -> None:
     noise = normal(16, 2)
-    jump = SOLVERS["consistency"](stream("fresh"))(STRAIGHT, exact_end(STRAIGHT, 0.0), None)
+    jump = SOLVERS["consistency"](drawn_from(stream("fresh")))(STRAIGHT, exact_end(STRAIGHT, 0.0), None)
     reached = last(sample(jump, noise, GRIDS["uniform"](STRAIGHT, 1).double()))
     torch.testing.assert_close(reached, MEAN + DEVIATION * noise)
 

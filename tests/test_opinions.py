@@ -80,12 +80,14 @@ def judges(mnist: Dataset) -> tuple[Judge, list[Judge]]:
 
 
 def judged(images: Tensor, data: Dataset, judges: tuple[Judge, list[Judge]]) -> Findings:
+    left = list(images)  # handed out in turn, whatever the noise
     subject = Subject(
         noise=(1,),
         conditional=False,
-        generate=lambda noise, labels, seed: images,
+        generate=lambda noise, labels, seed: torch.stack([left.pop() for _ in noise]),
         encode=None,
         decode=lambda latents: latents,
+        repeatable=False,
     )
     return score(subject, data, *judges, len(images), seeds=(0,))
 

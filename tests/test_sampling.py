@@ -19,6 +19,7 @@ from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
 from latentarena.judge.classifier import Judge
 from latentarena.judge.score import judge_labels
+from latentarena.randomness import stream
 from latentarena.study.labels import labels_for
 from latentarena.study.pictures import grid
 from latentarena.study.pipeline import Prepared, prepare
@@ -235,7 +236,7 @@ def test_model_whose_images_are_not_finite_is_refused_in_one_line(tiny_bundle: B
 
 
 def test_judged_labels_are_in_the_proportions_of_the_data() -> None:
-    labels = judge_labels(torch.tensor([0.7, 0.1, 0.2]), 1000)
+    labels = judge_labels(torch.tensor([0.7, 0.1, 0.2]), 1000, stream("labels"))
     assert labels.bincount().tolist() == [700, 100, 200]
     assert labels[:100].unique().tolist() == [0, 1, 2]  # in no order
 

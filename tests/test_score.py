@@ -18,10 +18,11 @@ from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
 from latentarena.judge.metrics import Estimate
-from latentarena.judge.score import Findings, Subject, hand_out, judge_labels, judge_noise, score
+from latentarena.judge.randomness import WITHOUT_BUNDLE
+from latentarena.judge.score import Findings, Subject, hand_out, judge_labels, score
 from latentarena.latents import quantised
 from latentarena.precision import coarser
-from latentarena.randomness import stream
+from latentarena.randomness import RowNoise, stream
 
 SAMPLES = 300
 
@@ -41,7 +42,7 @@ def honest(data: Dataset) -> Subject:
     test = data.test.batch(slice(None))
 
     def generate(noise: Tensor, labels: Tensor | None, seed: int) -> Tensor:
-        return test[noise.flatten(1)[:, 0].argsort() % len(test)]
+        return test[_drawn(noise, len(test))]
 
     return Subject(
         noise=(24,),
@@ -50,6 +51,11 @@ def honest(data: Dataset) -> Subject:
         encode=lambda images: (images.flatten(1) - mean) @ directions / scale,
         decode=lambda codes: (codes * scale @ directions.T + mean).clamp(0, 1).view(-1, *data.shape),
     )
+
+
+def _drawn(noise: Tensor, n: int) -> Tensor:
+    """One of n things for each row of noise, each as likely."""
+    return (torch.special.ndtr(noise[:, 0].double()) * n).long().clamp(max=n - 1)
 
 
 def generating(subject: Subject, change: Callable[[Tensor], Tensor]) -> Subject:
@@ -104,13 +110,13 @@ def test_real_images_are_found_without_fault(found: Findings, data: Dataset) -> 
 
 def test_seeds_share_the_samples_and_each_has_its_own(digits_judge: Judge) -> None:
     batches = list(hand_out((3,), digits_judge.frequencies, 10, (1, 2, 3)))
-    assert [len(noise) for noise, _, _ in batches] == [4, 3, 3]
-    assert torch.equal(batches[1][0], judge_noise(3, (3,), 2))
+    assert [len(noise) for noise, _ in batches] == [4, 3, 3]
+    assert torch.equal(batches[1][0], WITHOUT_BUNDLE.noise(3, (3,), "sample", 2))
     assert not torch.equal(batches[1][0], batches[2][0])
 
 
 def test_labels_are_asked_for_in_proportion() -> None:
-    labels = judge_labels(torch.tensor([0.7, 0.1, 0.2]), 1000)
+    labels = judge_labels(torch.tensor([0.7, 0.1, 0.2]), 1000, stream("labels"))
     assert torch.bincount(labels).tolist() == [700, 100, 200]
     assert labels[:100].unique().tolist() == [0, 1, 2]
 
@@ -257,12 +263,12 @@ def _prior(subject: Subject) -> Subject:
 
 def _ones(subject: Subject, data: Dataset) -> Subject:
     images = data.test.batch(data.test.labels == 1)
-    return replace(subject, generate=lambda noise, labels, seed: images[torch.arange(len(noise)) % len(images)])
+    return replace(subject, generate=lambda noise, labels, seed: images[_drawn(noise, len(images))])
 
 
 def _copies(subject: Subject, data: Dataset) -> Subject:
     images = data.train.batch(slice(0, 900))
-    return replace(subject, generate=lambda noise, labels, seed: images[noise[:, 0].argsort()])
+    return replace(subject, generate=lambda noise, labels, seed: images[_drawn(noise, len(images))])
 
 
 def _contaminated(subject: Subject, data: Dataset) -> Subject:
@@ -281,9 +287,7 @@ def _contaminated(subject: Subject, data: Dataset) -> Subject:
 MADE: dict[str, Callable[[Subject, Dataset], Subject]] = {
     "double sigmoid": lambda s, d: generating(s, lambda x: (8 * x - 4).sigmoid().sigmoid()),
     "blurred": lambda s, d: generating(s, lambda x: avg_pool2d(pad(x, (2, 2, 2, 2)), 5, 1)),
-    "noisy": lambda s, d: generating(
-        s, lambda x: (x + 0.4 * torch.randn(x.shape, generator=stream("noise"))).clamp(0, 1)
-    ),
+    "noisy": lambda s, d: generating(s, lambda x: (x + 0.4 * RowNoise(x, 0)(x)).clamp(0, 1)),
     "latent scale mismatch": lambda s, d: _scaled(s, 0.4),
     "collapsed latents": lambda s, d: _collapsed(s),
     "no better than the prior": lambda s, d: _prior(s),
@@ -318,7 +322,8 @@ def test_a_model_that_does_not_obey_is_named_and_scored_by_class(
 
     def generate(noise: Tensor, labels: Tensor | None, seed: int) -> Tensor:
         assert labels is not None
-        return torch.stack([pools[8 if k == 3 else k][i % 20] for i, k in enumerate(labels.tolist())])
+        drawn = _drawn(noise, 20).tolist()
+        return torch.stack([pools[8 if k == 3 else k][i] for i, k in zip(drawn, labels.tolist(), strict=True)])
 
     found = judged(replace(honest, conditional=True, generate=generate), data, digits_judge)
     assert found.by_class is not None

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchdiffeq import odeint
 
 from latentarena.process import PATHS, TARGETS, Denoiser, Estimate, Path, Point, Straight, denoiser
-from latentarena.randomness import stream
+from latentarena.randomness import drawn_from, stream
 from latentarena.sample import GRIDS, SOLVERS, Solver, ddim, dpm_solver_pp, euler, sample
 
 MEAN, DEVIATION = 1.5, 0.3
@@ -65,7 +65,7 @@ gaussian = exact_denoiser(PATH)
 
 def made(name: str) -> Solver:
     """A registered solver with its own reproducible fresh noise."""
-    return SOLVERS[name](stream("fresh", name))
+    return SOLVERS[name](drawn_from(stream("fresh", name)))
 
 
 def point(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:

@@ -155,8 +155,8 @@ class _Generator(nn.Module):
         self.times = model.times(self.how)
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        none = stream("no noise")  # is never drawn from: see `_refuse_unportable`
-        return self.model.autoencoder.decode(last(self.model.walk(noise, labels, self.how, self.times, none)))
+        fresh = torch.randn_like  # is never called: see `_refuse_unportable`
+        return self.model.autoencoder.decode(last(self.model.walk(noise, labels, self.how, self.times, fresh)))
 
 
 def _refuse_unportable(how: SamplingConfig) -> None:

@@ -30,7 +30,7 @@ __all__ = [
     "scored",
 ]
 
-SEEDS = (2025, 2026, 2027, 2028, 2029)  # of the noise and labels that the judge hands in
+SEEDS = (2025, 2026, 2027, 2028, 2029)  # numbers of the draws of noise and labels; what they give is up to the key
 FEWEST, MOST = 100, 1_000_000  # samples of a card
 GREATEST = 1e24  # no figure of a card is beyond
 LARGEST = 1 << 20  # bytes of a card
@@ -116,7 +116,9 @@ class ScoreCard(Config):
         version, source: of the code that judged, and its SHA-256.
         platform: machine, threads and libraries; another one may round differently.
         images: test images reconstructed; samples: images generated, an equal share from each seed.
-        seeds: of the noise and labels that the judge handed in.
+        seeds: numbers of the draws of noise and labels that the judge handed in.
+        noise: whose key these follow from, with the bundle's hash: `public`, which everybody knows, or `secret` and the
+            first digits of the SHA-256 of a contest's key; empty on cards from before there were keys.
         solver, steps, guidance: the bundle's own.
         scores: by metric name; see `METRICS` for direction, unit and source.
         by_class: share of the samples of a class in which the judge sees it, by class name; empty if unconditional.
@@ -147,6 +149,7 @@ class ScoreCard(Config):
     images: Count
     samples: Count
     seeds: tuple[Count, ...]
+    noise: str = Field(default="", pattern="^(public|secret [0-9a-f]{12})?$")
     solver: Label
     steps: Count
     guidance: Real

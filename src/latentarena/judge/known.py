@@ -102,7 +102,9 @@ def measure_seen(seen: Verdict, judge: Judge, counts: Tensor, prefix: str = "") 
     return estimates({f"{prefix}{name}": statistic for name, statistic in statistics.items()}, counts)
 
 
-def measure_images(images: Tensor, seen: Verdict, near: Neighbours, known: Known) -> dict[str, Estimate]:
+def measure_images(
+    images: Tensor, seen: Verdict, near: Neighbours, known: Known, counts: Tensor
+) -> dict[str, Estimate]:
     """Every metric of a set of images that needs no originals.
 
     Args:
@@ -110,6 +112,7 @@ def measure_images(images: Tensor, seen: Verdict, near: Neighbours, known: Known
         seen: what the judge sees in them.
         near: their nearest train images.
         known: what they are held against.
+        counts: of `draws`, (1 + B, N).
     """
     features, probabilities, real = seen.features, seen.probabilities, known.test.probabilities
     frequencies, balls = known.judge.frequencies, memberships(features, known.train, known.radii)
@@ -128,7 +131,6 @@ def measure_images(images: Tensor, seen: Verdict, near: Neighbours, known: Known
         "vendi": vendi_of(features),
         "nearest_ratio": mean_of(near.first / known.apart),
     }
-    counts = draws(len(images))
     copies = {"copies": wilson(int(near.copies.sum()), len(images))}
     return measure_seen(seen, known.judge, counts) | estimates(statistics, counts) | copies
 
@@ -180,7 +182,7 @@ def _look(judge: Judge, data: Dataset, test: Verdict, samples: int) -> Known:
         floors={},
     )
     chosen = test.rows(index)
-    floors = measure_images(images, chosen, near, base) | {"reconstruction_gap": _linear_gap(data)}
+    floors = measure_images(images, chosen, near, base, draws(len(index))) | {"reconstruction_gap": _linear_gap(data)}
     return replace(base, floors=floors)
 
 
@@ -199,7 +201,8 @@ def _linear_gap(data: Dataset) -> Estimate:
         left: Tensor = centred - centred @ directions @ directions.T
         return left.square().mean(1)
 
-    return independent_ratio(errors(data.test.batch(slice(None))), errors(other))
+    found, held_out = errors(data.test.batch(slice(None))), errors(other)
+    return independent_ratio(found, held_out, draws(len(found)), draws(len(held_out)))
 
 
 def _read(path: Path, judge: Judge, test: Verdict) -> Known:

@@ -1,4 +1,8 @@
-"""Scoring: the judge hands noise, labels and images in, gets images and latents back, and measures them."""
+"""Scoring: the judge hands noise, labels and images in, gets images and latents back, and measures them.
+
+Everything random in it follows from the contest's key and the bundle's hash (`Randomness`), and what a model makes of a
+row may depend on that row alone (`ask`).
+"""
 
 from __future__ import annotations
 
@@ -32,11 +36,12 @@ from latentarena.judge.metrics import (
     ssims,
     wilson,
 )
+from latentarena.judge.randomness import WITHOUT_BUNDLE, Randomness
+from latentarena.judge.rows import ask
 from latentarena.latents import quantised
 from latentarena.precision import Precision
-from latentarena.randomness import stream
 
-__all__ = ["SAMPLES", "Findings", "Subject", "checked", "hand_out", "judge_labels", "judge_noise", "score"]
+__all__ = ["SAMPLES", "Findings", "Subject", "checked", "hand_out", "judge_labels", "score"]
 
 SAMPLES = 10_000
 TRAINED = 10_000  # train images that are encoded, for the linear probe and the reconstruction gap
@@ -55,6 +60,8 @@ class Subject:
         encode: images (n, C, H, W) -> latents (n, *latent); None for a model of pixels.
         decode: latents -> images.
         precision: to which latents are rounded on their way from `encode` to `decode`.
+        repeatable: whether `generate` makes the same image of the same noise twice; programs that draw noise of their
+            own do not, so that nothing is known of the independence of their samples.
     """
 
     noise: tuple[int, ...]
@@ -63,6 +70,7 @@ class Subject:
     encode: Callable[[Tensor], Tensor] | None
     decode: Callable[[Tensor], Tensor]
     precision: Precision = "float16"
+    repeatable: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,31 +106,33 @@ class Findings:
     known: Known
 
 
-def judge_noise(n: int, shape: tuple[int, ...], seed: int, purpose: str = "sample") -> Tensor:
-    """The standard normal noise that the judge hands in for a seed, (n, *shape)."""
-    return torch.randn(n, *shape, generator=stream("judge", seed, purpose))
-
-
-def judge_labels(frequencies: Tensor, n: int, seed: int = SEEDS[0]) -> Tensor:
+def judge_labels(frequencies: Tensor, n: int, generator: torch.Generator) -> Tensor:
     """The classes that the judge asks for: n in the data's own proportions, in a random order; int64 (n,)."""
     middles = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     labels = torch.searchsorted(frequencies.double().cumsum(0), middles).clamp(max=len(frequencies) - 1)
-    return labels[torch.randperm(n, generator=stream("judge", seed, "labels"))]
+    return labels[torch.randperm(n, generator=generator)]
 
 
 def hand_out(
-    shape: tuple[int, ...], frequencies: Tensor | None, samples: int, seeds: Sequence[int]
-) -> Iterator[tuple[Tensor, Tensor | None, int]]:
-    """What the judge hands in: noise (n, *shape), labels int64 (n,) or None, and seed; together `samples` rows.
+    shape: tuple[int, ...],
+    frequencies: Tensor | None,
+    samples: int,
+    seeds: Sequence[int],
+    randomness: Randomness = WITHOUT_BUNDLE,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """What the judge hands in: noise (n, *shape) and labels int64 (n,) or None; together `samples` rows.
 
     Args:
         shape: of one sample's noise.
         frequencies: of the classes, (K,), in whose proportions labels are asked for; None for no labels.
+        samples, seeds: how many rows, an equal share from each seed.
+        randomness: that the seeds are numbers of.
     """
     for i, seed in enumerate(seeds):
         n = samples // len(seeds) + (i < samples % len(seeds))
         if n:
-            yield judge_noise(n, shape, seed), None if frequencies is None else judge_labels(frequencies, n, seed), seed
+            labels = None if frequencies is None else judge_labels(frequencies, n, randomness.stream("labels", seed))
+            yield randomness.noise(n, shape, "sample", seed), labels
 
 
 def score(
@@ -132,57 +142,121 @@ def score(
     opinions: Sequence[Judge] = (),
     samples: int = SAMPLES,
     seeds: Sequence[int] = SEEDS,
+    randomness: Randomness = WITHOUT_BUNDLE,
 ) -> Findings:
     """Score a model on the full test split and on generated images, an equal share from each seed.
 
     Raises:
         JudgeError: a judge fails its self-test on this data.
         ModelError: the model's images are not finite, of another shape, or outside [0, 1].
+        GateError: an image or a latent depends on more than its own row; see `ask`.
     """
     known = known_of(judge, data, samples)
-    batches = list(hand_out(subject.noise, judge.frequencies if subject.conditional else None, samples, seeds))
-    generated = checked(torch.cat([subject.generate(*batch) for batch in batches]), (samples, *data.shape), "samples")
-    asked = torch.cat([labels for _, labels, _ in batches if labels is not None]) if subject.conditional else None
+    frequencies = judge.frequencies if subject.conditional else None
+    parts = list(hand_out(subject.noise, frequencies, samples, seeds, randomness))
+    asked = torch.cat([labels for _, labels in parts if labels is not None]) if subject.conditional else None
+    generated = _generated(subject, torch.cat([noise for noise, _ in parts]), asked, data.shape, randomness)
     seen, near = judge.look(generated), nearest(generated, data.train.pixels)
 
-    found = measure_images(generated, seen, near, known)
+    counts = draws(samples, generator=randomness.stream("bootstrap", "samples"))
+    found = measure_images(generated, seen, near, known, counts)
     fewer = min(samples, len(data.test))  # real images stand behind the floors
-    few = torch.arange(samples) if fewer == samples else torch.randperm(samples, generator=stream("equal"))[:fewer]
-    equal = {} if fewer == samples else measure_images(generated[few], seen.rows(few), near.rows(few), known)
+    few = torch.randperm(samples, generator=randomness.stream("equal"))[:fewer]
+    few_counts = draws(fewer, generator=randomness.stream("bootstrap", "equal"))
+    equal: dict[str, Estimate] = {}
+    if fewer < samples:
+        equal = measure_images(generated[few], seen.rows(few), near.rows(few), known, few_counts)
     by_class = None
     if asked is not None:
         found |= _asked(seen, asked, len(judge.frequencies))
         by_class = _by_class(seen.labels, asked, len(judge.frequencies))
-    prior = again = latents = None
-    rounding = 0.0
+    passed = None
     if subject.encode is not None:
-        test = data.test.batch(slice(None))
-        codes, exact = _latents(subject, test, "test images")
-        rounding = _lost(codes, exact)
-        again = checked(subject.decode(codes), test.shape, "reconstructions")
-        handed = judge_noise(samples, tuple(codes.shape[1:]), seeds[0], "prior")
-        prior = checked(subject.decode(handed), generated.shape, "prior samples")
-        found |= _reconstruction(again, test)
-        prior_seen = judge.look(prior)
-        found |= measure_seen(prior_seen, judge, draws(samples), "prior_")
+        passed = _pass(subject, data, generated, randomness)
+        prior_seen = judge.look(passed.prior)
+        found |= _reconstruction(passed, data, randomness) | measure_seen(prior_seen, judge, counts, "prior_")
+        found |= _encoded(passed, data, randomness)
         if fewer < samples:
-            equal |= measure_seen(prior_seen.rows(few), judge, draws(fewer), "prior_")
-        found |= _encoded(subject, codes, squared_errors(again, test), data)
-        latents = codes, _latents(subject, generated, "samples")[0]
+            equal |= measure_seen(prior_seen.rows(few), judge, few_counts, "prior_")
     return Findings(
         scores=scored(found, known.floors | _prior_floors(known.floors), equal),
         by_class=by_class,
-        by_seed=_frechet_by_seed(seen, [len(noise) for noise, _, _ in batches], judge),
-        opinions=tuple(_opinion(other, data, generated, seen, known) for other in opinions),
+        by_seed=_frechet_by_seed(seen, [len(noise) for noise, _ in parts], judge),
+        opinions=tuple(_opinion(other, data, generated, seen, known, counts) for other in opinions),
         generated=generated,
         asked=asked,
         seen=seen,
         near=near,
-        prior=prior,
-        reconstructed=again,
-        latents=latents,
-        rounding=rounding,
+        prior=None if passed is None else passed.prior,
+        reconstructed=None if passed is None else passed.test,
+        latents=None if passed is None else (passed.codes, passed.of_generated),
+        rounding=0.0 if passed is None else passed.rounding,
         known=known,
+    )
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """What came out of encoder and decoder.
+
+    Attributes:
+        codes: latents of the test split as judged; train_codes, of_generated: of train images and of samples.
+        rounding: how far the precision moves the test split's latents, as a share of how far they spread.
+        chosen: int64, which train images, known to who has the key.
+        test, train, prior: images decoded from `codes`, from `train_codes` and from standard normal latents.
+    """
+
+    codes: Tensor
+    train_codes: Tensor
+    of_generated: Tensor
+    rounding: float
+    chosen: Tensor
+    test: Tensor
+    train: Tensor
+    prior: Tensor
+
+
+def _generated(
+    subject: Subject, noise: Tensor, labels: Tensor | None, shape: tuple[int, ...], randomness: Randomness
+) -> Tensor:
+    """The samples (n, *shape) of noise and labels."""
+    seed = randomness.seed("fresh noise")  # one for all: a row's fresh noise is its own by the noise it starts from
+
+    def generate(noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        return subject.generate(noise, labels, seed)
+
+    inputs = [noise] if labels is None else [noise, labels]
+    order = randomness.stream("order", "generate")
+    made = ask(generate, inputs, order, "samples", shape, 1.0, subject.repeatable)
+    return checked(made, (len(noise), *shape), "samples")
+
+
+def _pass(subject: Subject, data: Dataset, generated: Tensor, randomness: Randomness) -> _Passed:
+    """Encode and decode all that is measured, mixed in the same calls, so that nothing tells what a row is for."""
+    assert subject.encode is not None
+    test, n = data.test.batch(slice(None)), len(generated)
+    chosen = torch.randperm(len(data.train), generator=randomness.stream("train images"))[:TRAINED]
+    sizes = [len(test), len(chosen), n]
+    images = torch.cat([test, data.train.batch(chosen), generated])
+    exact = ask(subject.encode, [images], randomness.stream("order", "encode"), "latents")
+    names = ["test images", "train images", "samples"]
+    parts = [
+        _as_judged(part, subject.precision, name) for part, name in zip(torch.split(exact, sizes), names, strict=True)
+    ]
+    prior = quantised(randomness.noise(n, tuple(exact.shape[1:]), "prior"), subject.precision)
+    latents = torch.cat([parts[0], parts[1], prior])
+    order = randomness.stream("order", "decode")
+    decoded = ask(subject.decode, [latents], order, "reconstructions", data.shape, 1.0)
+    again, train, drawn = torch.split(decoded, sizes)
+    return _Passed(
+        codes=parts[0],
+        train_codes=parts[1],
+        of_generated=parts[2],
+        rounding=_lost(parts[0], exact[: len(test)]),
+        chosen=chosen,
+        test=checked(again, again.shape, "reconstructions"),
+        train=checked(train, train.shape, "reconstructions"),
+        prior=checked(drawn, drawn.shape, "prior samples"),
     )
 
 
@@ -215,25 +289,21 @@ def _guess(low: float, high: float) -> str:
     return "clamp them, or put a sigmoid at the end of the decoder"
 
 
-def _latents(subject: Subject, images: Tensor, what: str) -> tuple[Tensor, Tensor]:
-    """Latents as they are judged, with no more in them than their declared precision holds, and as the model has them.
-
-    Whatever is decoded or measured comes by here.
+def _as_judged(exact: Tensor, precision: Precision, what: str) -> Tensor:
+    """Latents with no more in them than their declared precision holds; whatever is decoded or measured comes by here.
 
     Raises:
         ModelError: they are not finite, or too large for their precision.
     """
-    assert subject.encode is not None
-    exact = subject.encode(images)
-    if len(exact) != len(images) or not bool(exact.isfinite().all()):
-        raise ModelError(f"the model's latents of {what} are not {len(images)} finite vectors; it cannot be judged")
-    latents = quantised(exact, subject.precision)
+    if not bool(exact.isfinite().all()):
+        raise ModelError(f"the model's latents of {what} are not {len(exact)} finite vectors; it cannot be judged")
+    latents = quantised(exact, precision)
     if not bool(latents.isfinite().all()):
         raise ModelError(
-            f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {subject.precision} holds; "
+            f"the model's latents of {what} reach {float(exact.abs().max()):.3g}, more than {precision} holds; "
             f"divide them by a constant, so that they are of a size around 1"
         )
-    return latents, exact
+    return latents
 
 
 def _lost(latents: Tensor, exact: Tensor) -> float:
@@ -242,7 +312,8 @@ def _lost(latents: Tensor, exact: Tensor) -> float:
     return float((latents - exact).square().mean().sqrt() / spread)
 
 
-def _reconstruction(again: Tensor, test: Tensor) -> dict[str, Estimate]:
+def _reconstruction(passed: _Passed, data: Dataset, randomness: Randomness) -> dict[str, Estimate]:
+    again, test = passed.test, data.test.batch(slice(None))
     errors = squared_errors(again, test)
     statistics = {
         "mse": mean_of(errors),
@@ -251,25 +322,24 @@ def _reconstruction(again: Tensor, test: Tensor) -> dict[str, Estimate]:
         "l1": mean_of(absolute_errors(again, test)),
         "sharpness": ratio_of(edge_energies(again), edge_energies(test)),
     }
-    return estimates(statistics, draws(len(test)))
+    train_errors = squared_errors(passed.train, data.train.batch(passed.chosen))
+    counts = draws(len(test), generator=randomness.stream("bootstrap", "test images"))
+    train_counts = draws(len(passed.chosen), generator=randomness.stream("bootstrap", "train images"))
+    gap = independent_ratio(errors, train_errors, counts, train_counts)
+    return estimates(statistics, counts) | {"reconstruction_gap": gap}
 
 
 def _prior_floors(floors: dict[str, Estimate]) -> dict[str, Estimate]:
     return {f"prior_{name}": floors[name] for name in ("confidence", "entropy", "frechet")}
 
 
-def _encoded(subject: Subject, codes: Tensor, errors: Tensor, data: Dataset) -> dict[str, Estimate]:
-    """What the latents of the test split are like, and whether the test split was trained on."""
-    chosen = torch.randperm(len(data.train), generator=stream("probe"))[:TRAINED]
-    train = data.train.batch(chosen)
-    train_codes, _ = _latents(subject, train, "train images")
-    train_errors = squared_errors(checked(subject.decode(train_codes), train.shape, "reconstructions"), train)
-    right = probe(train_codes, data.train.labels[chosen], codes, data.test.labels)
-    counted = {
-        "latent_dimension": exactly(prod(codes.shape[1:])),
-        "reconstruction_gap": independent_ratio(errors, train_errors),
-    }
-    return counted | estimates({"latent_gap": gaussian_gap_of(codes), "probe": mean_of(right)}, draws(len(codes)))
+def _encoded(passed: _Passed, data: Dataset, randomness: Randomness) -> dict[str, Estimate]:
+    """What the latents of the test split are like."""
+    codes = passed.codes
+    right = probe(passed.train_codes, data.train.labels[passed.chosen], codes, data.test.labels)
+    counts = draws(len(codes), generator=randomness.stream("bootstrap", "latents"))
+    statistics = {"latent_gap": gaussian_gap_of(codes), "probe": mean_of(right)}
+    return {"latent_dimension": exactly(prod(codes.shape[1:]))} | estimates(statistics, counts)
 
 
 def _asked(seen: Verdict, asked: Tensor, classes: int) -> dict[str, Estimate]:
@@ -294,10 +364,12 @@ def _frechet_by_seed(seen: Verdict, sizes: Sequence[int], judge: Judge) -> tuple
     return tuple(judge.distance(seen.rows(part)) for part in parts)
 
 
-def _opinion(other: Judge, data: Dataset, generated: Tensor, official: Verdict, known: Known) -> Opinion:
+def _opinion(
+    other: Judge, data: Dataset, generated: Tensor, official: Verdict, known: Known, counts: Tensor
+) -> Opinion:
     """What another judge sees in the same samples, and in real ones."""
     test, seen = other.verify(data), other.look(generated)
-    distance = measure_seen(seen, other, draws(len(generated)))
+    distance = measure_seen(seen, other, counts)
     index = real_index(data, len(generated))
     floor = measure_seen(test.rows(index), other, draws(len(index)))
     return Opinion(

@@ -1,6 +1,6 @@
 """Solvers turn a denoiser into a `Jump`: (x at t, t, s) -> x at s.
 
-A registered solver takes a generator, which only the stochastic ones use.
+A registered solver takes a source of fresh noise, which only the stochastic ones use.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from latentarena.process import Denoiser, Path
+from latentarena.randomness import Fresh
 from latentarena.registry import Registry
 
 __all__ = [
@@ -115,12 +116,12 @@ def dopri5(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
     return jump
 
 
-def ddim(eta: float = 0.0, generator: torch.Generator | None = None) -> Solver:
+def ddim(eta: float = 0.0, fresh: Fresh = torch.randn_like) -> Solver:
     """DDIM (Song et al., 2021, eq. 12): eta = 0 is deterministic, eta = 1 is DDPM's ancestral sampling.
 
     Args:
         eta: share of fresh noise, in [0, 1].
-        generator: of the fresh noise.
+        fresh: gives the fresh noise.
     """
 
     def solver(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
@@ -130,7 +131,7 @@ def ddim(eta: float = 0.0, generator: torch.Generator | None = None) -> Solver:
             kept = (now.alpha * then.sigma / (then.alpha * now.sigma)).square()
             up = eta * then.sigma * (1 - kept).clamp(min=0).sqrt()
             mean = then.alpha * estimate.data + (then.sigma.square() - up.square()).clamp(min=0).sqrt() * estimate.noise
-            return mean + up * _fresh(x, generator) if eta else mean
+            return mean + up * fresh(x) if eta else mean
 
         return jump
 
@@ -155,14 +156,14 @@ def dpm_solver_pp(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
     return jump
 
 
-def euler_maruyama(churn: float = 1.0, generator: torch.Generator | None = None) -> Solver:
+def euler_maruyama(churn: float = 1.0, fresh: Fresh = torch.randn_like) -> Solver:
     """The reverse SDE with diffusion g^2 = 2 churn sigma, which has the ODE's marginals (Ma et al., 2024, eq. 4).
 
     With score = -noise / sigma: x_s = x + (s - t) v - churn (t - s) noise + sqrt(2 churn sigma (t - s)) z.
 
     Args:
         churn: how much noise is removed and put back; 0 is Euler.
-        generator: of the fresh noise.
+        fresh: gives the fresh noise.
     """
 
     def solver(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
@@ -170,26 +171,26 @@ def euler_maruyama(churn: float = 1.0, generator: torch.Generator | None = None)
             estimate = denoise(x, t, labels)
             at, step = path.at(t, x), t - s
             drift = at.velocity(estimate.data, estimate.noise) + churn * estimate.noise
-            return x - step * drift + (2 * churn * at.sigma * step).sqrt() * _fresh(x, generator)
+            return x - step * drift + (2 * churn * at.sigma * step).sqrt() * fresh(x)
 
         return jump
 
     return solver
 
 
-def consistency(generator: torch.Generator | None = None) -> Solver:
+def consistency(fresh: Fresh = torch.randn_like) -> Solver:
     """Multistep consistency sampling (Song et al., 2023, algorithm 1): to the data in one leap, then noise anew.
 
     For denoisers whose data estimate is the end of the ODE's trajectory; one step from noise is the one-step sample.
 
     Args:
-        generator: of the fresh noise.
+        fresh: gives the fresh noise.
     """
 
     def solver(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
         def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
             landed = bool((s.float() <= path.span[0]).all())
-            noise = torch.zeros_like(x) if landed else _fresh(x, generator)
+            noise = torch.zeros_like(x) if landed else fresh(x)
             return path.at(s, x).mix(denoise(x, t, labels).data, noise)
 
         return jump
@@ -197,11 +198,7 @@ def consistency(generator: torch.Generator | None = None) -> Solver:
     return solver
 
 
-def _fresh(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-
-
-SOLVERS: Registry[Callable[[torch.Generator], Solver]] = Registry(
+SOLVERS: Registry[Callable[[Fresh], Solver]] = Registry(
     "solver",
     euler=lambda _: euler,
     heun=lambda _: heun,
@@ -209,13 +206,13 @@ SOLVERS: Registry[Callable[[torch.Generator], Solver]] = Registry(
     rk4=lambda _: rk4,
     dopri5=lambda _: dopri5,
     ddim=lambda _: ddim(),
-    ddpm=lambda generator: ddim(1.0, generator),
+    ddpm=lambda fresh: ddim(1.0, fresh),
     dpm_solver_pp=lambda _: dpm_solver_pp,
-    sde=lambda generator: euler_maruyama(generator=generator),
+    sde=lambda fresh: euler_maruyama(fresh=fresh),
     consistency=consistency,
 )
 # those whose share of fresh noise can be chosen
-ETA: Registry[Callable[[float, torch.Generator], Solver]] = Registry("solver with eta", ddim=ddim, sde=euler_maruyama)
+ETA: Registry[Callable[[float, Fresh], Solver]] = Registry("solver with eta", ddim=ddim, sde=euler_maruyama)
 STOCHASTIC = ("ddpm", "sde", "consistency")  # add fresh noise: consistency before the last step, the others in each
 ADAPTIVE = ("dopri5",)  # as many evaluations as it takes
 

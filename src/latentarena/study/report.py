@@ -15,6 +15,7 @@ from latentarena.data import Dataset
 from latentarena.files import write_text
 from latentarena.judge.card import SEEDS, ScoreCard
 from latentarena.judge.classifier import Judge
+from latentarena.judge.randomness import WITHOUT_BUNDLE
 from latentarena.judge.score import Findings, judge_labels
 from latentarena.sample import last
 from latentarena.study.charts import ACCENT, blank
@@ -89,7 +90,7 @@ def _scatter(model: LatentModel, data: Dataset, judge: Judge) -> Picture:
 
     test = model.encode(data.test.batch(slice(0, SCATTERED)).cpu())
     n, seed = len(test), SEEDS[0]
-    labels = judge_labels(judge.frequencies, n, seed) if model.conditional else None
+    labels = judge_labels(judge.frequencies, n, WITHOUT_BUNDLE.stream("labels")) if model.conditional else None
     generated = last(model.trajectory(model.noise(n, seed), labels, seed=seed)).cpu()
     center = test.flatten(1).mean(0)
     _, _, rows = torch.linalg.svd(test.flatten(1) - center, full_matrices=False)

@@ -18,8 +18,10 @@ from latentarena.judge.card import SEEDS, Advice, Score, ScoreCard, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
+from latentarena.judge.key import PRACTICE, Key
 from latentarena.judge.metrics import exactly
-from latentarena.judge.score import SAMPLES, Findings, Subject, judge_labels, judge_noise, score
+from latentarena.judge.randomness import Randomness
+from latentarena.judge.score import SAMPLES, Findings, Subject, judge_labels, score
 from latentarena.precision import Precision, coarser
 from latentarena.study.efficiency import multiply_adds, time_sampling
 from latentarena.study.held_out import held_out_losses
@@ -68,6 +70,7 @@ def subject_of(bundle: JudgedBundle, precision: Precision | None = None) -> Subj
         encode=model.encode if model.learned else None,
         decode=model.decode,
         precision=coarser(bundle.card.precision, precision),
+        repeatable=not isinstance(bundle, LegacyBundle),  # those draw noise of their own
     )
 
 
@@ -80,6 +83,7 @@ def score_bundle(
     seeds: Sequence[int] = SEEDS,
     timed: bool = True,
     precision: Precision | None = None,
+    key: Key = PRACTICE,
 ) -> tuple[ScoreCard, Findings]:
     """Judge a bundle on the full test split and `samples` images of its own sampler.
 
@@ -90,20 +94,23 @@ def score_bundle(
         samples: how many; an equal share from each of `seeds`.
         timed: whether sampling is timed too.
         precision: to which latents are rounded, if it is coarser than the card's own.
+        key: of all that is random; a contest has one of its own.
 
     Raises:
         JudgeError: a judge fails its self-test on this data, or the model's images cannot be judged.
+        GateError: what the model makes of a row depends on more than that row.
     """
     model, card = bundle.model, bundle.card
     subject = subject_of(bundle, precision)
-    found = score(subject, data, judge, opinions, samples, seeds)
+    randomness = Randomness(key, bundle.digest)
+    found = score(subject, data, judge, opinions, samples, seeds, randomness)
     sampling, scores = card.sampling, found.scores | _cost(bundle)
     by_steps: dict[int, float] = {}
     if isinstance(model, LatentModel):  # whose sampler can be looked into
-        scores |= _flow(model)
+        scores |= _flow(model, randomness)
         if card.provenance is not None:
             scores |= scored(held_out_losses(model, card.provenance.recipe, data.test), {})
-        by_steps = _by_steps(model, judge, min(samples, SWEPT), seeds[0])
+        by_steps = _by_steps(model, judge, min(samples, SWEPT), randomness)
     if card.provenance is not None:
         scores |= training_figures(card.provenance)
     test = data.test.batch(slice(None))
@@ -123,6 +130,7 @@ def score_bundle(
         images=len(data.test),
         samples=samples,
         seeds=tuple(seeds),
+        noise=key.name,
         solver=sampling.solver,
         steps=sampling.steps,
         guidance=sampling.guidance,
@@ -170,12 +178,12 @@ def platform() -> str:
     return f"{machine()}; {torch.get_num_threads()} threads; {libraries}"
 
 
-def _flow(model: LatentModel) -> dict[str, Score]:
+def _flow(model: LatentModel, randomness: Randomness) -> dict[str, Score]:
     """How far the flow's trajectories are from straight lines; nothing for what is no flow on the straight path."""
     generator = model.architecture.generator
     if generator.path != "straight" or model.architecture.sampling.solver in LEAPS:
         return {}
-    noise = judge_noise(FLOWN, model.latent_shape, SEEDS[0], "straightness")
+    noise = randomness.noise(FLOWN, model.latent_shape, "straightness")
     bend = straightness(model.path, model.denoise, noise, labels_for(model, FLOWN), FINE)
     return scored({"straightness": exactly(bend)}, {})
 
@@ -202,11 +210,11 @@ def training_figures(made: Provenance) -> dict[str, Score]:
     return scored({name: exactly(value) for name, value in figures.items()}, {})
 
 
-def _by_steps(model: LatentModel, judge: Judge, n: int, seed: int) -> dict[int, float]:
+def _by_steps(model: LatentModel, judge: Judge, n: int, randomness: Randomness) -> dict[int, float]:
     """Frechet distance of n samples in one step and in a quarter of, half of, as many as and twice the own steps."""
     own = model.architecture.sampling
-    noise = judge_noise(n, model.latent_shape, seed, "steps")
-    labels = judge_labels(judge.frequencies, n, seed) if model.conditional else None
+    noise, seed = randomness.noise(n, model.latent_shape, "steps"), randomness.seed("fresh noise", "steps")
+    labels = judge_labels(judge.frequencies, n, randomness.stream("labels", "steps")) if model.conditional else None
     found = {}
     twice = min(2 * own.steps, MOST_STEPS)
     for steps in sorted({1, max(1, own.steps // 4), max(1, own.steps // 2), own.steps, twice}):

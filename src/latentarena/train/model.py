@@ -15,7 +15,7 @@ from latentarena.errors import ConfigError
 from latentarena.latents import Standardiser
 from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
 from latentarena.progress import counted
-from latentarena.randomness import normal_rows, stream
+from latentarena.randomness import Fresh, RowNoise, normal_rows, stream
 from latentarena.sample import (
     ETA,
     GRIDS,
@@ -131,7 +131,6 @@ class LatentModel(nn.Module):
         labels: Tensor | None = None,
         sampling: SamplingConfig | None = None,
         seed: int = 0,
-        first: int = 0,
     ) -> Iterator[Tensor]:
         """Latents at every sampler time from noise to data, each (N, *latent) on the autoencoder's scale.
 
@@ -139,18 +138,18 @@ class LatentModel(nn.Module):
             noise: standard normal, (N, *latent).
             labels: int64 (N,) for a conditional model.
             sampling: how; the architecture's own unless given.
-            seed, first: name the fresh noise that stochastic solvers add, by run and first row of these N.
+            seed: of the fresh noise that stochastic solvers add; each row has its own, by the noise it starts from.
         """
         how = sampling or self.architecture.sampling
         labels = labels.to(self.device) if labels is not None else None
-        yield from self.walk(noise.to(self.device), labels, how, self.times(how), stream(seed, "fresh noise", first))
+        yield from self.walk(noise.to(self.device), labels, how, self.times(how), RowNoise(noise, seed))
 
     def times(self, how: SamplingConfig) -> list[float]:
         """The sampler's times from noise to data."""
         return GRIDS[how.grid](self.path, how.steps).tolist()
 
     def walk(
-        self, noise: Tensor, labels: Tensor | None, how: SamplingConfig, times: Sequence[float], fresh: torch.Generator
+        self, noise: Tensor, labels: Tensor | None, how: SamplingConfig, times: Sequence[float], fresh: Fresh
     ) -> Iterator[Tensor]:
         """The states of `trajectory` at these times, for arguments on the model's device; `torch.export` can trace it.
 
@@ -170,7 +169,7 @@ class LatentModel(nn.Module):
             return autoguidance(self.denoise_weaker, how.guidance, how.interval)(self.denoise)
         return classifier_free(how.guidance, how.interval)(self.denoise)
 
-    def jump(self, how: SamplingConfig, labels: Tensor | None, fresh: torch.Generator) -> Jump:
+    def jump(self, how: SamplingConfig, labels: Tensor | None, fresh: Fresh) -> Jump:
         """What goes from one time to an earlier one: a solver on the denoiser, or a mean-velocity network alone.
 
         Raises:
@@ -192,7 +191,7 @@ class LatentModel(nn.Module):
         for start in counted(range(0, len(noise), CHUNK), "samples"):
             rows = slice(start, start + CHUNK)
             chosen = None if labels is None else labels[rows]
-            latents = last(self.trajectory(noise[rows], chosen, sampling, seed, start))
+            latents = last(self.trajectory(noise[rows], chosen, sampling, seed))
             images.append(self.autoencoder.decode(latents).cpu())
         return torch.cat(images)
 

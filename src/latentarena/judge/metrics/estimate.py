@@ -34,13 +34,17 @@ ROUNDS = 200
 SURE = 0.95
 
 
-def draws(n: int, rounds: int = ROUNDS) -> Tensor:
+def draws(n: int, rounds: int = ROUNDS, generator: torch.Generator | None = None) -> Tensor:
     """How often each of n images counts: once in the first row, as in a bootstrap draw in the others.
 
+    Args:
+        n, rounds: how many images and draws.
+        generator: of the draws; one that n stands for unless given.
+
     Returns:
-        float64 (1 + rounds, n); rows sum to n; the same numbers for the same n.
+        float64 (1 + rounds, n); rows sum to n.
     """
-    chosen = torch.randint(n, (rounds, n), generator=stream("bootstrap", n))
+    chosen = torch.randint(n, (rounds, n), generator=generator or stream("bootstrap", n))
     counts = torch.zeros(rounds, n, dtype=torch.float64)
     counts.scatter_add_(1, chosen, torch.ones_like(counts))
     return torch.cat([torch.ones(1, n, dtype=torch.float64), counts])
@@ -82,10 +86,15 @@ def ratio_of(values: Tensor, others: Tensor) -> Statistic:
     return ratio
 
 
-def independent_ratio(values: Tensor, others: Tensor) -> Estimate:
-    """The ratio of the means of two independent sets of numbers >= 0, (N,) and (M,); 0 / 0 counts as 1."""
-    below = mean_of(others)(draws(len(others))).clamp(min=1e-12)
-    return estimate(lambda counts: mean_of(values + 1e-12)(counts) / below, draws(len(values)), 0)
+def independent_ratio(values: Tensor, others: Tensor, counts: Tensor, other_counts: Tensor) -> Estimate:
+    """The ratio of the means of two independent sets of numbers >= 0; 0 / 0 counts as 1.
+
+    Args:
+        values, others: (N,) and (M,).
+        counts, other_counts: of `draws`, (1 + B, N) and (1 + B, M).
+    """
+    below = mean_of(others)(other_counts).clamp(min=1e-12)
+    return estimate(lambda counts: mean_of(values + 1e-12)(counts) / below, counts, 0)
 
 
 def exactly(value: float) -> Estimate:
