@@ -416,7 +416,7 @@ def test_samples_are_compared_with_real_images_at_equal_numbers(
     honest: Subject, data: Dataset, digits_judge: Judge, found: Findings
 ) -> None:
     real = len(data.test)
-    many = score(honest, data, digits_judge, samples=2 * real)
+    many = score(honest, data, digits_judge, samples=8 * real)
     assert all(one.equal is None for one in found.scores.values() if one.real)  # there are as many real images
     distance = many.scores["frechet"]
     assert distance.equal is not None

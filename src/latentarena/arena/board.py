@@ -11,6 +11,7 @@ from pydantic import Field
 
 from latentarena.arena.contest import Award, Better, Contest
 from latentarena.arena.entries import Entry, counting, mean_points, refusal, row_of
+from latentarena.arena.keys import Commitment
 from latentarena.arena.ranking import ROUNDS, Placed, Row, Stability, dependences, rank, stability
 from latentarena.config import Config
 from latentarena.judge.catalogue import METRICS
@@ -83,6 +84,7 @@ class Line(Config):
         reason: how a tie was broken; level: names of those of equal total.
         verified: computed by the contest; others are ranked among themselves, behind all that are verified.
         trained: how often its recipe was trained anew and agreed with it; 0 where it was not.
+        noise: what its score card calls the key of the judge's random numbers.
     """
 
     id: str
@@ -102,6 +104,7 @@ class Line(Config):
     verified: bool = False
     trained: int = 0
     notice: str = ""
+    noise: str = ""
     refused: str = ""
 
 
@@ -120,6 +123,7 @@ class Board(Config):
         groups: what is ranked; lines: ranked entries, best first; others: those not ranked, by name.
         prizes: awards; notes: sentences to be read with the board.
         hanging: sentences on pairs whose order hangs on a third entry; empty where ranks depend on nobody else.
+        commitment: to the contest's key, from which the judge's random numbers follow; None where it has none.
     """
 
     contest: str
@@ -135,15 +139,19 @@ class Board(Config):
     prizes: tuple[Prize, ...]
     notes: tuple[str, ...]
     hanging: tuple[str, ...]
+    commitment: Commitment | None = None
 
 
-def make_board(entries: Iterable[Entry], contest: Contest, rounds: int = ROUNDS) -> Board:
+def make_board(
+    entries: Iterable[Entry], contest: Contest, rounds: int = ROUNDS, commitment: Commitment | None = None
+) -> Board:
     """Rank the entries that count and say all there is to say.
 
     Args:
         entries: of all teams, in any order.
         contest: the rules.
         rounds: draws for the stability of places.
+        commitment: to the contest's key; None where it has none.
     """
     entries = sorted(entries, key=lambda entry: (entry.team, entry.id))
     count = counting(entries, contest)
@@ -177,8 +185,13 @@ def make_board(entries: Iterable[Entry], contest: Contest, rounds: int = ROUNDS)
         lines=tuple(lines),
         others=tuple(others),
         prizes=prizes,
-        notes=(*_notes(lines, contest, bool(first.sure), 0 < reported < len(lines)), *_copies(ranked.values())),
+        notes=(
+            *_notes(lines, contest, bool(first.sure), 0 < reported < len(lines)),
+            *_noise(lines, commitment),
+            *_copies(ranked.values()),
+        ),
         hanging=tuple(_hanging(first.rows, contest)),
+        commitment=commitment,
     )
 
 
@@ -266,6 +279,7 @@ def _line(
         verified=entry.verified,
         trained=entry.trained,
         notice=str(entry.facts.get("notice") or ""),
+        noise=str(entry.facts.get("noise") or ""),
         refused=refused,
     )
 
@@ -323,6 +337,20 @@ def _notes(lines: Sequence[Line], contest: Contest, sure: bool, mixed: bool) -> 
             "been trained anew: such an entry stands in that category as one without a figure, level with all others "
             "without."
         )
+
+
+def _noise(lines: Sequence[Line], commitment: Commitment | None) -> Iterable[str]:
+    """Whose random numbers the entries were judged by."""
+    if commitment is None:
+        return
+    words = f"The judge's random numbers follow from a secret key of this contest, whose SHA-256 is {commitment.sha256}"
+    if commitment.key:
+        yield f"{words}; the contest has closed, so here it is: {commitment.key}. Any score can be recomputed with it."
+    else:
+        yield f"{words}; the key is published once the contest has closed."
+    others = [line.team for line in lines if line.verified and line.noise != commitment.noise]
+    if others:
+        yield f"Judged by other random numbers than this contest's, and to be judged again: {', '.join(others)}."
 
 
 def _hanging(rows: Sequence[Row], contest: Contest) -> Iterable[str]:

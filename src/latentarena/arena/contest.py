@@ -350,7 +350,11 @@ class Contest(Config):
 
     def receives(self, now: datetime) -> bool:
         """Whether an entry received at this time is in time; the opening moment is, the closing moment is not."""
-        return (self.opens is None or self.opens <= now) and (self.closes is None or now < self.closes)
+        return (self.opens is None or self.opens <= now) and not self.closed(now)
+
+    def closed(self, now: datetime) -> bool:
+        """Whether it has closed for good; one without a closing time never has."""
+        return self.closes is not None and self.closes <= now
 
 
 @cache

@@ -94,6 +94,7 @@ def entry_of(
         "solver": card.solver,
         "dataset": card.dataset,
         "notice": card.notice,
+        "noise": card.noise,
         "form": form,
         "verified": verified,
         "certified": certificate is not None,

@@ -28,6 +28,7 @@ from latentarena.arena.store import Outcome, Refusal
 from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.judge.card import ScoreCard, read_card
+from latentarena.judge.key import Key
 
 __all__ = ["EVALUATE", "Evaluation", "Verdict", "crash_of", "options_of", "scratch", "verdict_in"]
 
@@ -69,25 +70,32 @@ class Verdict:
 class Evaluation:
     """A running evaluation: killed with all that it started, and dead when the worker is, however that dies."""
 
-    def __init__(self, command: Sequence[str], bundle: Path, out: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, command: Sequence[str], bundle: Path, out: Path, options: Sequence[str] = (), key: Key | None = None
+    ) -> None:
         """Start it.
 
         Args:
             command: the program, called with the bundle and `--out`.
             bundle: to be evaluated; out: an empty folder for what it finds.
             options: further arguments.
+            key: of the contest, which it reads from its standard input: arguments are seen by everybody on the machine.
+                None is the public one.
         """
         self.began = time.monotonic()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self._process = subprocess.Popen(
-            [*command, str(bundle), "--out", str(out), *options],
-            stdin=subprocess.DEVNULL,
+            [*command, str(bundle), "--out", str(out), *options, *(["--keyed"] if key else [])],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
             start_new_session=True,
             preexec_fn=partial(end_with_parent, signal.SIGKILL),
         )
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as stdin:  # it may have ended already
+            stdin.write(f"{key.text}\n".encode() if key else b"")
 
     def wait(self, seconds: float) -> int | None:
         """Its exit status, negative for a signal; None if it still runs after so many seconds."""

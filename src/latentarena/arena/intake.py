@@ -20,6 +20,7 @@ from latentarena.arena.store import Refusal
 from latentarena.errors import BundleError, ConfigError, OutputError
 from latentarena.files import make_folder, write_json, write_text
 from latentarena.gates.archive import NAMES
+from latentarena.judge.key import Key
 
 __all__ = ["TEMPLATE", "Outcome", "changed_since", "evaluate_entries", "find_bundles", "start_repository"]
 
@@ -84,7 +85,7 @@ def changed_since(entries: Path, commit: str) -> set[Path]:
 
 
 def evaluate_entries(
-    entries: Path, homes: list[Path], contest: Contest, out: Path, minutes: float = MINUTES
+    entries: Path, homes: list[Path], contest: Contest, out: Path, key: Key | None = None, minutes: float = MINUTES
 ) -> Iterator[Outcome]:
     """Evaluate bundles in turn; `out` then holds what `arena board build` takes.
 
@@ -93,6 +94,7 @@ def evaluate_entries(
         homes: which of them, relative to it.
         contest: its limit on bytes holds for each.
         out: for score cards, samples and reports, or the reason of a refusal.
+        key: of the contest; the public one if None.
         minutes: for one bundle, after which it is killed.
 
     An evaluation that ends without a verdict, through a fault of this machine, is tried once more; then it is recorded
@@ -103,9 +105,9 @@ def evaluate_entries(
     """
     make_folder(out)
     for home in homes:
-        found = _tried(entries, home, contest, out / home, minutes)
+        found = _tried(entries, home, contest, out / home, key, minutes)
         if found.fault:
-            found = _tried(entries, home, contest, out / home, minutes)
+            found = _tried(entries, home, contest, out / home, key, minutes)
         if found.refused:
             shutil.rmtree(out / home, ignore_errors=True)
             said = {"state": "refused", "reason": "refused", "sentence": found.refused}
@@ -113,13 +115,13 @@ def evaluate_entries(
         yield found
 
 
-def _tried(entries: Path, home: Path, contest: Contest, made: Path, minutes: float) -> Outcome:
+def _tried(entries: Path, home: Path, contest: Contest, made: Path, key: Key | None, minutes: float) -> Outcome:
     """One attempt at a bundle, in an empty folder."""
     shutil.rmtree(made, ignore_errors=True)
     make_folder(made)
     try:
         _look_at(entries, home, contest.quotas.bytes)
-        _evaluate(entries / home, made, contest, minutes)
+        _evaluate(entries / home, made, contest, key, minutes)
     except (BundleError, ConfigError) as error:
         return Outcome(str(home), plain_line(str(error), 400))
     except (OutputError, OSError) as error:
@@ -145,10 +147,10 @@ def _look_at(entries: Path, home: Path, largest: int) -> None:
         raise BundleError(f"the bundle has {size:,} bytes, more than the {largest:,} that this contest takes")
 
 
-def _evaluate(bundle: Path, made: Path, contest: Contest, minutes: float) -> None:
+def _evaluate(bundle: Path, made: Path, contest: Contest, key: Key | None, minutes: float) -> None:
     """What a server's worker would make of it, by the same program; a refusal is raised."""
     data_only = tuple(form for form in contest.forms if form != "python-2025")
-    evaluation = Evaluation(EVALUATE, bundle, made, options_of(contest.model_copy(update={"forms": data_only})))
+    evaluation = Evaluation(EVALUATE, bundle, made, options_of(contest.model_copy(update={"forms": data_only})), key)
     try:
         status = evaluation.wait(60 * minutes)
     finally:

@@ -19,6 +19,7 @@ from latentarena import __version__
 from latentarena.arena.board import Board, Line, make_board
 from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
+from latentarena.arena.keys import Commitment
 from latentarena.arena.names import clean_name, looks_like, plain_line, slug
 from latentarena.arena.pages import STATIC, environment
 from latentarena.arena.pictures import PICTURES, SAMPLES, pictures_of
@@ -181,13 +182,19 @@ def _picture(content: bytes | None) -> bytes | None:
     return buffer.getvalue()
 
 
-def build_site(found: list[Evaluated], contest: Contest, out: Path) -> Board:
+def build_site(found: list[Evaluated], contest: Contest, out: Path, commitment: Commitment | None = None) -> Board:
     """Rank what was found and write the site: board, entries, comparison, CSV and JSON.
+
+    Args:
+        found: the entries.
+        contest: the rules.
+        out: the folder to write.
+        commitment: to the contest's key; None where it has none.
 
     Raises:
         OutputError: the folder holds something else, or cannot be written.
     """
-    board = make_board([one.entry for one in found], contest)
+    board = make_board([one.entry for one in found], contest, commitment=commitment)
     if out.is_dir() and any(out.iterdir()) and not (out / "board.json").is_file():
         raise OutputError(f"{out} holds something else than a board; choose an empty folder")
     make_folder(out)

@@ -23,6 +23,7 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.store import Job, Queue, Refusal, Store
 from latentarena.config import parse_json, validate
 from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
+from latentarena.judge.key import Key
 
 __all__ = ["PATIENCE", "Worker"]
 
@@ -118,7 +119,7 @@ class Worker:
         LOGGER.info("evaluating %s, attempt %d", job.submission.id, job.fence)
         with scratch() as folder:
             try:
-                bundle, options = self._fetch(job, folder)
+                bundle, options, key = self._fetch(job, folder)
             except (StoreBusy, StorageFull, OSError) as error:
                 LOGGER.error("%s cannot be evaluated now: %s", job.submission.id, error)
                 self._queue.release(job, _now())
@@ -130,7 +131,7 @@ class Worker:
                 return
             out = folder / "out"
             out.mkdir()
-            evaluation = Evaluation(self._program, bundle, out, options)
+            evaluation = Evaluation(self._program, bundle, out, options, key)
             try:
                 verdict = self._watch(job, evaluation, out)
             finally:
@@ -140,8 +141,8 @@ class Worker:
             if said:
                 LOGGER.info("the evaluation of %s said: %s", job.submission.id, said)
 
-    def _fetch(self, job: Job, folder: Path) -> tuple[Path, list[str]]:
-        """The bundle and the judge as files, and the options that say so."""
+    def _fetch(self, job: Job, folder: Path) -> tuple[Path, list[str], Key]:
+        """The bundle and the judge as files, the options that say so, and the contest's key."""
         contest = self._contest()
         content = self._objects.read(job.submission.digest)
         bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
@@ -152,7 +153,7 @@ class Worker:
             judge = folder / f"judge-{job.judge[:12]}.safetensors"  # a judge's file is named by its hash
             judge.write_bytes(self._objects.read(job.judge))
             options += ["--judge", str(judge)]
-        return bundle, options
+        return bundle, options, self._store.key(contest.name, _now())
 
     def _contest(self) -> Contest:
         content = self._store.contest()

@@ -388,17 +388,19 @@ def verify(
     bundle: AnyBundleArgument,
     judge_file: JudgeOption = None,
     data: DataOption = None,
+    key: bundles.KeyOption = None,
 ) -> None:
     """Recompute a score card from its bundle, portable ones in a sandbox, and compare; exits with 1 if they differ."""
     from latentarena.bundle import load_guarded
     from latentarena.cli.console import print_check, quiet_logs, show_training
     from latentarena.judge.card import read_card
+    from latentarena.judge.key import PRACTICE, Key
     from latentarena.study.verify import recompute
 
     quiet_logs()
-    claimed = read_card(card)
+    claimed, secret = read_card(card), PRACTICE if key is None else Key.parse(key)
     with load_guarded(bundle) as loaded:
-        again = recompute(claimed, loaded, data, judge_file, show_training)
+        again = recompute(claimed, loaded, data, judge_file, show_training, secret)
     if not print_check(claimed, again):
         raise typer.Exit(1)
 

@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["app"]
+__all__ = ["KeyOption", "app"]
 
 app = typer.Typer()
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", metavar="HEX", help="A contest's key, once it is published; the public one unless given."),
+]
 
 
 @app.command()
@@ -26,6 +30,7 @@ def check(
     ] = False,
     judge_file: Annotated[Path | None, typer.Option("--judge", help="The judge's file.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder that holds the dataset's files.")] = None,
+    key: KeyOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for score card, page and pictures.")] = None,
 ) -> None:
     """Do with anybody's bundle what a server would: gates, sandbox, score card; and predict its ranks on a board."""
@@ -34,15 +39,16 @@ def check(
     from latentarena.arena.prediction import predict, read_board
     from latentarena.cli.boards import print_prediction
     from latentarena.cli.console import console, print_card, print_step, quiet_logs, show_training
+    from latentarena.judge.key import PRACTICE, Key
     from latentarena.study.evaluate import FAST, SAMPLES, Terms, evaluate, write_evaluated
 
     quiet_logs()
-    rules = load_contest(contest)
+    rules, secret = load_contest(contest), PRACTICE if key is None else Key.parse(key)
     standing = read_board(board, rules) if board is not None else None
     latent = (rules.latent.smallest, rules.latent.largest)
     terms = Terms(rules.forms, rules.dataset, latent, rules.latent.precision, allow_python)
     samples = FAST if fast else SAMPLES
-    found = evaluate(bundle, terms, data, judge_file, samples, not fast, print_step, show_training)
+    found = evaluate(bundle, terms, data, judge_file, samples, not fast, print_step, show_training, secret)
     print_card(found.card)
     if out is not None:
         write_evaluated(found, out)

@@ -38,6 +38,7 @@ from latentarena.study.wording import (
     contest_cells,
     contest_line,
     expected_lines,
+    identity,
     rows_by_category,
     timing_words,
 )
@@ -183,6 +184,7 @@ def print_card(card: ScoreCard) -> None:
         page.print(CLEAN)
     if card.timing is not None:
         page.print(f"sampling: {timing_words(card)}")
+    page.print(f"random numbers {identity(card)['random numbers']}")
     page.print(f"fingerprint {card.fingerprint}")
 
 

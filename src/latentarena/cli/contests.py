@@ -24,6 +24,12 @@ ContestOption = Annotated[
 ]
 
 
+KeyFileOption = Annotated[
+    Path | None,
+    typer.Option("--key-file", metavar="FILE", help="The contest's key, from `arena board key`; else ARENA_KEY."),
+]
+
+
 @board_app.command("rank")
 def board_rank(
     raw: Annotated[Path, typer.Argument(metavar="RAW.csv", help="One row for each entry, one column for each figure.")],
@@ -54,14 +60,29 @@ def board_build(
     verified: Annotated[
         bool, typer.Option("--verified", help="The cards and pages were made here from the bundles, not handed in.")
     ] = False,
+    key_file: KeyFileOption = None,
 ) -> None:
     """Rank a folder of evaluated bundles into a static site, with CSV and JSON."""
+    from datetime import UTC, datetime
+
     from latentarena.arena.contest import load_contest
+    from latentarena.arena.keys import commitment_of, find_key
     from latentarena.arena.site import build_site, read_folder
     from latentarena.cli.boards import print_board
 
-    rules = load_contest(contest)
-    print_board(build_site(read_folder(folder, rules, verified), rules, out), out)
+    rules, key = load_contest(contest), find_key(key_file, out)
+    commitment = None if key is None else commitment_of(key, rules, datetime.now(UTC))
+    print_board(build_site(read_folder(folder, rules, verified), rules, out, commitment), out)
+
+
+@board_app.command("key")
+def board_key(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New; outside of what is published.")],
+) -> None:
+    """Make the key that a contest's noise follows from; keep the file secret, its SHA-256 is shown on the board."""
+    from latentarena.arena.keys import write_key
+
+    typer.echo(f"SHA-256 {write_key(file).commitment}; the key is in {file}: keep it secret until the contest closes")
 
 
 @board_app.command("check")
@@ -76,15 +97,17 @@ def board_check(
         typer.Option("--tolerant", help="Put refused bundles on the board too, with the reason; exit with 0."),
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder for what `arena board build` takes.")] = Path("evaluated"),
+    key_file: KeyFileOption = None,
 ) -> None:
     """Evaluate the bundles of a repository, each in a process of its own; the exit status is 1 where one is refused."""
     from latentarena.arena.contest import load_contest
     from latentarena.arena.intake import changed_since, evaluate_entries, find_bundles
+    from latentarena.arena.keys import find_key
     from latentarena.cli.boards import print_outcomes
 
-    rules = load_contest(contest)
+    rules, key = load_contest(contest), find_key(key_file, entries)
     homes = find_bundles(entries) if since is None else sorted(changed_since(entries, since))
-    outcomes = print_outcomes(evaluate_entries(entries, homes, rules, out), len(homes))
+    outcomes = print_outcomes(evaluate_entries(entries, homes, rules, out, key), len(homes))
     refused = any(one.refused for one in outcomes)
     if refused and (not tolerant or all(one.fault for one in outcomes)):  # a machine that can evaluate nothing
         raise typer.Exit(1)

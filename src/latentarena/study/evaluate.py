@@ -30,6 +30,7 @@ from latentarena.files import make_folder, write_atomically, write_json, write_t
 from latentarena.gates import open_bundle
 from latentarena.judge.card import FEWEST, ScoreCard
 from latentarena.judge.classifier import Judge
+from latentarena.judge.key import PRACTICE, Key
 from latentarena.judge.score import SAMPLES, Findings
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.precision import Precision
@@ -120,6 +121,7 @@ def evaluate(
     timed: bool = True,
     tell: Callable[[Step], None] = lambda step: None,
     watch: Watch = lambda ticks, stage: ticks,
+    key: Key = PRACTICE,
 ) -> Evaluated:
     """Evaluate a bundle that may be anybody's.
 
@@ -131,6 +133,7 @@ def evaluate(
         samples: how many to generate; timed: whether sampling is timed.
         tell: hears of each step once it is done.
         watch: shows the training of a judge, where there is none yet.
+        key: of all that is random; a contest has one of its own.
 
     Raises:
         GateError: the bundle is refused, with a reason.
@@ -149,7 +152,7 @@ def evaluate(
         clock.done("judge", f"{judge.name} on {data.name}")
         with _blamed(path, ModelError):
             card, findings = score_bundle(
-                bundle, data, judge, opinions, samples, timed=timed, precision=terms.precision
+                bundle, data, judge, opinions, samples, timed=timed, precision=terms.precision, key=key
             )
         printed = bundle.model.log if isinstance(bundle, LegacyBundle) else ""
         clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
@@ -285,9 +288,10 @@ def main(arguments: Sequence[str]) -> int:
         chosen.precision,
         chosen.allow_python,
     )
+    key = Key.parse(sys.stdin.readline()) if chosen.keyed else PRACTICE
     steps: list[Step] = []
     try:
-        found = evaluate(chosen.bundle, terms, chosen.data, chosen.judge, chosen.samples, tell=steps.append)
+        found = evaluate(chosen.bundle, terms, chosen.data, chosen.judge, chosen.samples, tell=steps.append, key=key)
         write_text(make_folder(chosen.out) / "log.txt", _log(steps, found.printed))
         with _blamed(chosen.bundle, ModelError):  # a card and pictures hold names and numbers of the bundle
             write_evaluated(found, chosen.out)
@@ -323,6 +327,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--allow-python", action="store_true", help="run Python at tier 1 of the sandbox too")
     parser.add_argument("--judge", type=Path, help="the judge's file; the dataset's own unless given")
     parser.add_argument("--data", type=Path, help="where the dataset's files are")
+    parser.add_argument("--keyed", action="store_true", help="read the contest's key from standard input")
     parser.add_argument("--samples", type=int, default=SAMPLES, choices=range(FEWEST, SAMPLES + 1), metavar="N")
     parser.add_argument("--memory", type=int, default=MEMORY, help="MiB that this process may take")
     parser.add_argument("--threads", type=int, default=0, help="as many as there are cores unless given")

@@ -14,6 +14,7 @@ from latentarena.errors import JudgeError
 from latentarena.facts import source_digest
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.classifier import Judge
+from latentarena.judge.key import PRACTICE, Key
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.study.scoring import data_of, score_bundle
 from latentarena.train.stages import Watch
@@ -75,6 +76,7 @@ def recompute(
     root: Path | None = None,
     judge_file: Path | None = None,
     watch: Watch = lambda ticks, stage: ticks,
+    key: Key = PRACTICE,
 ) -> ScoreCard:
     """The card again, untimed, from the bundle and its data.
 
@@ -84,12 +86,18 @@ def recompute(
         root: where to look for data.
         judge_file: the judge; the data's own unless given.
         watch: shows the training of a judge, where there is none yet.
+        key: of all that was random.
 
     Raises:
         JudgeError: one line where bundle, code, data or judges are not those of the card.
     """
     _refuse("bundle", card.bundle, bundle.digest, "name the bundle that the card was made of")
     _refuse("code", card.source, source_digest(), f"install latentarena {card.version} as it was then")
+    if card.noise != key.name:
+        raise JudgeError(
+            f"the card cannot be verified: its random numbers are {card.noise or 'of another code'}, not {key.name}; "
+            "name the contest's key with --key, which is published once the contest has closed"
+        )
     data = data_of(bundle, root)
     _refuse("data", card.data, data.digest, "name the data with --data")
     judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
@@ -99,7 +107,7 @@ def recompute(
         if opinion.digest not in known:
             raise JudgeError(f"the card holds the opinion of judge {opinion.judge}, which is not at hand")
     opinions = [known[opinion.digest] for opinion in card.opinions]
-    again, _ = score_bundle(bundle, data, judge, opinions, card.samples, card.seeds, False, card.precision)
+    again, _ = score_bundle(bundle, data, judge, opinions, card.samples, card.seeds, False, card.precision, key)
     return again
 
 

@@ -14,6 +14,7 @@ from typing import cast
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.judge.interval import Estimate
+from latentarena.judge.key import PUBLIC
 
 __all__ = [
     "CLEAN",
@@ -170,6 +171,15 @@ def references(dataset: str) -> dict[str, dict[str, float]]:
     return cast(dict[str, dict[str, float]], json.loads(known[dataset].read_text()))
 
 
+def _noise(card: ScoreCard) -> str:
+    """What the judge's random numbers follow from."""
+    if not card.noise:
+        return "constant, of a version before contests had keys"
+    if card.noise == PUBLIC:
+        return f"{PUBLIC}: they follow from a key that everybody knows"
+    return f"{card.noise}: they follow from a contest's key, which is published once it has closed"
+
+
 def identity(card: ScoreCard) -> dict[str, str]:
     """What a result came from: model, judge, data, sampler and machine, with their hashes."""
     solver = f"{card.solver}, {card.steps} step{'s' if card.steps > 1 else ''}"
@@ -179,6 +189,7 @@ def identity(card: ScoreCard) -> dict[str, str]:
         "judge": card.judge,
         "samples": f"{card.samples:,}, an equal share from each seed",
         "seeds": ", ".join(map(str, card.seeds)),
+        "random numbers": _noise(card),
         "sampler": solver + (f", guidance scale {card.guidance:g}" if card.guidance != 1 else ""),
         "latent": f"{'x'.join(map(str, card.latent))} in {card.precision}",
         "fingerprint": card.fingerprint,

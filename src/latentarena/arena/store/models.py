@@ -27,6 +27,7 @@ __all__ = [
     "CounterRow",
     "EvaluationRow",
     "JobRow",
+    "KeyRow",
     "Moment",
     "SubmissionRow",
     "TeamRow",
@@ -84,6 +85,16 @@ class ContestRow(Base):
     content: Mapped[str] = mapped_column(Text)
     since: Mapped[datetime] = mapped_column(Moment)
     judge: Mapped[str | None] = mapped_column(String(64))
+
+
+class KeyRow(Base):
+    """A key of a contest, in hexadecimal digits, with its SHA-256; the latest of a contest's name is in force."""
+
+    __tablename__ = "keys"
+    commitment: Mapped[str] = mapped_column(String(64), primary_key=True)
+    contest: Mapped[str] = mapped_column(String(40))
+    content: Mapped[str] = mapped_column(String(64))
+    since: Mapped[datetime] = mapped_column(Moment)
 
 
 class TeamRow(Base):

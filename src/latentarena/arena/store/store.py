@@ -24,12 +24,14 @@ from latentarena.arena.store.models import (
     CounterRow,
     EvaluationRow,
     JobRow,
+    KeyRow,
     SubmissionRow,
     TeamRow,
     TokenRow,
 )
 from latentarena.arena.store.records import Audited, Evaluation, Identity, Role, Submission, Team, TeamDetails
 from latentarena.errors import ConfigError, NotThere, QuotaReached
+from latentarena.judge.key import Key
 
 __all__ = ["BOARD", "Store", "bump", "evaluation_of", "latest_contest", "new_id", "new_job", "note", "submission_of"]
 
@@ -73,6 +75,24 @@ class Store:
         """The judge that an organiser has adopted in place of the contest file's; None where nobody did."""
         with self.database.reading() as session:
             return session.scalars(select(ContestRow.judge).order_by(ContestRow.since.desc()).limit(1)).first()
+
+    def key(self, contest: str, now: datetime) -> Key:
+        """The key in force of the contest of this name, made when it is first asked for."""
+        with self.database.reading() as session:
+            known = _latest_key(session, contest)
+        return self.new_key(contest, now, unless=True) if known is None else known
+
+    def new_key(self, contest: str, now: datetime, unless: bool = False) -> Key:
+        """Make a key, in force from now on; or, with `unless`, give the one that there is."""
+        with self.database.writing() as session:
+            known = _latest_key(session, contest) if unless else None
+            if known is not None:
+                return known
+            key = Key.new()
+            session.add(KeyRow(commitment=key.commitment, contest=contest, content=key.text, since=now))
+            note(session, now, "site", "new key", contest, key.commitment)
+            bump(session)
+        return key
 
     def version(self) -> int:
         """Grows whenever the board may look different."""
@@ -475,6 +495,12 @@ def _submission(session: Session, id_: str, team: str | None) -> SubmissionRow:
 def latest_contest(session: Session) -> ContestRow | None:
     """The contest in force."""
     return session.scalars(select(ContestRow).order_by(ContestRow.since.desc()).limit(1)).first()
+
+
+def _latest_key(session: Session, contest: str) -> Key | None:
+    query = select(KeyRow.content).where(KeyRow.contest == contest).order_by(KeyRow.since.desc()).limit(1)
+    content = session.scalar(query)
+    return None if content is None else Key.parse(content)
 
 
 def _judge_in(content: str) -> Any:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from latentarena.arena.contest import Contest
+from latentarena.arena.keys import Commitment
 from latentarena.arena.web.access import Role, for_role
 from latentarena.arena.web.receiving import receive_bundle
 from latentarena.arena.web.views import Status
@@ -149,6 +150,14 @@ async def openapi(request: Request) -> Response:
 async def contest(request: Request) -> Contest:
     """The rules, as data."""
     found: Contest = await run_in_threadpool(request.app.state.desk.rules)
+    return found
+
+
+@router.get("/key", tags=["board"], responses=_problems(*ANYWHERE))
+@for_role(Role.PUBLIC)
+async def key(request: Request) -> Commitment:
+    """The SHA-256 of the contest's key; the key too once the contest has closed."""
+    found: Commitment = await run_in_threadpool(request.app.state.desk.commitment)
     return found
 
 

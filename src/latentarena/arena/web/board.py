@@ -105,7 +105,7 @@ class BoardPages:
     def _make(self) -> Rendered:
         version, contest = self._desk.version(), self._desk.rules()
         scored = self._desk.scored(contest)
-        board = make_board([one.entry for one in scored], contest)
+        board = make_board([one.entry for one in scored], contest, commitment=self._desk.commitment())
         pictured = {
             one.entry.id: f"/entries/{one.entry.id}/pictures/{one.pictures[0].name}" for one in scored if one.pictures
         }

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
+from latentarena.arena.keys import Commitment, commitment_of
 from latentarena.arena.objects import Incoming, Objects
 from latentarena.arena.pictures import Picture, pictures_of
 from latentarena.arena.roster import read_roster
@@ -75,12 +76,17 @@ class Desk:
 
     def version(self) -> str:
         """Changes whenever the board may look different."""
-        return str(self.store.version())
+        return f"{self.store.version()}{'-closed' if self.contest.closed(_now()) else ''}"
 
     def rules(self) -> Contest:
         """The contest with the judge in force: the one that an organiser has adopted, else the contest file's."""
         judge = self.store.judge()
         return self.contest if judge is None else self.contest.model_copy(update={"judge": judge})
+
+    def commitment(self) -> Commitment:
+        """What may be known of the contest's key now."""
+        now = _now()
+        return commitment_of(self.store.key(self.contest.name, now), self.contest, now)
 
     def scored(self, rules: Contest) -> list[Scored]:
         """Every scored entry in the contest's terms, in the order they were received."""

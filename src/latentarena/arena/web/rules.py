@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from latentarena.arena.contest import Category, Contest, Rule
+from latentarena.arena.keys import Commitment
 from latentarena.judge.catalogue import METRICS
 
 __all__ = ["Rules", "metric_title", "moment", "rules_of"]
@@ -47,14 +48,15 @@ def moment(when: datetime) -> str:
     return f"{when.day} {when:%B %Y, %H:%M} {when.tzname()}"
 
 
-def rules_of(contest: Contest) -> Rules:
-    """Sentences by heading."""
+def rules_of(contest: Contest, commitment: Commitment | None = None) -> Rules:
+    """Sentences by heading; a commitment to the contest's key has its own."""
     sections = {
         "What to hand in": _entries(contest),
         "When, and how many": _limits(contest),
         "How entries are ranked": _ranking(contest),
         "Thresholds": [f"To be ranked, {_rule(rule)}." for rule in contest.thresholds],
         "Awards": [_award(contest, index) for index in range(len(contest.awards))],
+        "Random numbers": [] if commitment is None else _randomness(contest, commitment),
     }
     return {heading: lines for heading, lines in sections.items() if lines}
 
@@ -95,6 +97,22 @@ def _ranking(contest: Contest) -> list[str]:
         lines.append(f"Ties of the whole are broken by {', then by '.join(reasons)}.")
     if contest.self_reported:
         lines.append("Score cards that nobody has recomputed may stand on the board; they are marked.")
+    return lines
+
+
+def _randomness(contest: Contest, commitment: Commitment) -> list[str]:
+    lines = [
+        "Noise, labels, order, batch sizes and every random choice of the judge follow from a secret key of this "
+        "contest and the bundle's hash, so that nobody can know beforehand what a model will be asked.",
+        f"SHA-256 of the key: `{commitment.sha256}`.",
+    ]
+    if commitment.key:
+        lines.append(f"The contest has closed, and this is the key: `{commitment.key}`.")
+        lines.append("`arena verify CARD BUNDLE --key KEY` recomputes any score with it.")
+    elif contest.closes:
+        lines.append("The key is published here once the contest has closed, so that every score can be recomputed.")
+    else:
+        lines.append("This contest has no closing time, so the key stays secret.")
     return lines
 
 

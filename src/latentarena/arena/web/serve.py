@@ -16,7 +16,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from latentarena.arena.contest import load_contest
+from latentarena.arena.contest import Contest, load_contest
 from latentarena.arena.objects import Objects
 from latentarena.arena.parent import end_with_parent
 from latentarena.arena.store import Database, Store
@@ -25,6 +25,7 @@ from latentarena.arena.web.desk import Desk
 from latentarena.arena.web.logs import LOGGER, log_as_json
 from latentarena.arena.web.server import serve_app
 from latentarena.arena.web.settings import Settings
+from latentarena.config import parse_json, validate
 
 __all__ = ["Site", "make_app", "serve"]
 
@@ -113,6 +114,10 @@ def serve(site: Site, host: str, port: int, workers: int) -> None:
         running.stop()
 
 
+def _closed(content: str, now: datetime) -> bool:
+    return validate(Contest, parse_json(content.encode()), "the contest in the database").closed(now)
+
+
 def _prepare(site: Site) -> None:
     """Tables, contest and objects; at the first start a token for the organiser, in a file that only they read."""
     contest = load_contest(site.contest)
@@ -120,7 +125,11 @@ def _prepare(site: Site) -> None:
     try:
         database.upgrade()
         store, now = Store(database), datetime.now(UTC)
+        before = store.contest()
         store.put_contest(contest.name, contest.model_dump_json(), now)
+        store.key(contest.name, now)
+        if before is not None and not contest.closed(now) and _closed(before, now):
+            store.new_key(contest.name, now)  # for the one before was published when the contest had closed
         Objects(site.objects).sweep()
         if not store.has_organiser():
             file = (database.file.parent if database.file else Path.cwd()) / "organiser-token"

@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from latentarena.arena.web.access import Role, for_role
+from latentarena.arena.web.desk import Desk
 from latentarena.arena.web.problems import Problem
 from latentarena.arena.web.rendering import page
-from latentarena.arena.web.rules import rules_of
+from latentarena.arena.web.rules import Rules, rules_of
 
 __all__ = ["router"]
 
@@ -24,7 +25,11 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 @router.get("/rules")
 @for_role(Role.PUBLIC)
 async def rules(request: Request) -> Response:
-    return page(request, "rules.html", rules=rules_of(await run_in_threadpool(request.app.state.desk.rules)))
+    return page(request, "rules.html", rules=await run_in_threadpool(_rules, request.app.state.desk))
+
+
+def _rules(desk: Desk) -> Rules:
+    return rules_of(desk.rules(), desk.commitment())
 
 
 @router.get("/healthz")
