@@ -20,6 +20,7 @@ __all__ = ["NOT_AN_IMAGE", "Survey", "broken_line", "hold_out", "survey_of"]
 HELD_OUT = 10  # one image in this many is test data where no split is given
 DIM = 32  # of 255: values that stay below it would look black
 MODEST = 64  # pixels: the largest size that is suggested
+FEWEST_TEST = 2  # images without which nothing is judged
 NOT_AN_IMAGE = "not an image"
 SPELLED = 3  # names in a sentence
 T = TypeVar("T")
@@ -210,18 +211,16 @@ def hold_out(layout: Layout, hashes: Sequence[str]) -> tuple[str, ...]:
     """`train`, `test` or nothing (not used) for each image.
 
     Where no folder is the test split, images are chosen by the hash of their content, so that adding images moves
-    none; at least one, and never all of a class.
+    none; at least `FEWEST_TEST` where there are so many, and never all of a class.
     """
     if layout.test:
         role = {TRAIN: TRAIN, layout.test: TEST}
         return tuple(role.get(split, "") for split in layout.splits)
     values = [int(value, 16) for value in hashes]
-    test = {i for i, value in enumerate(values) if value % HELD_OUT == 0}
-    members: dict[str, list[int]] = {}
-    for i, label in enumerate(layout.labels):
-        members.setdefault(label, []).append(i)
-    test -= {max(mine, key=lambda i: values[i]) for mine in members.values() if test.issuperset(mine)}
-    spare = [i for mine in members.values() if len(mine) > 1 for i in mine]
-    if not test and spare:
-        test = {min(spare, key=lambda i: (values[i], i))}
+    left, test = Counter(layout.labels), set[int]()
+    for i in sorted(range(len(values)), key=lambda i: (values[i] % HELD_OUT != 0, values[i], i)):
+        wanted = values[i] % HELD_OUT == 0 or len(test) < FEWEST_TEST
+        if wanted and left[layout.labels[i]] > 1:
+            test.add(i)
+            left[layout.labels[i]] -= 1
     return tuple(TEST if i in test else TRAIN for i in range(len(values)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from latentarena.data import Dataset
+from latentarena.data import Dataset, Images
 from latentarena.errors import OutputError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
@@ -46,12 +47,16 @@ from latentarena.judge.metrics import (
 from latentarena.progress import counted, within
 from latentarena.randomness import stream
 
-__all__ = ["Known", "estimates", "known_of", "measure_images", "measure_seen", "real_index"]
+__all__ = ["Known", "estimates", "known_of", "measure_images", "measure_seen", "principal_directions", "real_index"]
 
 log = logging.getLogger(__name__)
 REFERENCE = 10_000  # train images that neighbourhoods are taken among
 KEPT = 16  # files in the cache
 COMPONENTS = 32
+MOST_VALUES = 1 << 27  # pixels of images that components are fitted on: 1 GiB
+DENSE = 2000  # a side of a matrix all of whose eigenvectors take seconds
+CHUNK = 1000  # images at a time
+TINY = 1e-12  # beside which nothing is 0 / 0: images of one colour have no edges, copies no distance
 
 
 def estimates(statistics: Mapping[str, Statistic], counts: Tensor) -> dict[str, Estimate]:
@@ -122,14 +127,14 @@ def measure_images(
         "kernel_distance": kernel_distance_of(features, known.train),
         "precision": balls.precision,
         "density": balls.density,
-        "sample_sharpness": mean_of(edge_energies(images) / known.edges),
+        "sample_sharpness": mean_of((edge_energies(images) + TINY) / (known.edges + TINY)),
         "class_kl": class_kl_of(seen.labels, frequencies),
         "classes_missing": classes_missing_of(seen.labels, frequencies),
         "recall": balls.recall,
         "coverage": balls.coverage,
         "spread": spread_of(features, seen.labels, known.spreads),
         "vendi": vendi_of(features),
-        "nearest_ratio": mean_of(near.first / known.apart),
+        "nearest_ratio": mean_of((near.first + TINY) / (known.apart + TINY)),
     }
     copies = {"copies": wilson(int(near.copies.sum()), len(images))}
     return measure_seen(seen, known.judge, counts) | estimates(statistics, counts) | copies
@@ -191,18 +196,47 @@ def _linear_gap(data: Dataset) -> Estimate:
 
     A linear map of so few dimensions cannot learn single images by heart, whichever it is fitted on.
     """
-    chosen = torch.randperm(len(data.train), generator=stream("linear"))[: 2 * REFERENCE]
-    learn, other = (data.train.batch(part).flatten(1) for part in (chosen[::2], chosen[1::2]))
+    most = min(REFERENCE, MOST_VALUES // math.prod(data.shape))
+    chosen = torch.randperm(len(data.train), generator=stream("linear"))[: 2 * most]
+    learn = data.train.batch(chosen[::2]).flatten(1).double()  # (N, P)
     mean = learn.mean(0)
-    directions = torch.linalg.eigh(learn.T.cov()).eigenvectors[:, -COMPONENTS:]
+    directions = principal_directions(learn - mean, COMPONENTS)  # (P, k)
 
-    def errors(images: Tensor) -> Tensor:
-        centred = images.flatten(1) - mean
-        left: Tensor = centred - centred @ directions @ directions.T
-        return left.square().mean(1)
+    def errors(split: Images, index: Tensor) -> Tensor:
+        found = []
+        for part in torch.split(index, CHUNK):
+            centred = split.batch(part).flatten(1).double() - mean
+            found.append((centred - centred @ directions @ directions.T).square().mean(1))
+        return torch.cat(found)
 
-    found, held_out = errors(data.test.batch(slice(None))), errors(other)
+    found, held_out = errors(data.test, torch.arange(len(data.test))), errors(data.train, chosen[1::2])
     return independent_ratio(found, held_out, draws(len(found)), draws(len(held_out)))
+
+
+def principal_directions(centred: Tensor, k: int) -> Tensor:
+    """The directions of largest variance, orthonormal columns (P, at most k); as many as there is variance along.
+
+    Work is in the smaller of samples and pixels: the eigenvectors of N x N inner products give those of the P x P
+    covariance. All are computed where that is quick, the largest k by Lanczos' method otherwise.
+
+    Args:
+        centred: float64 (N, P), of mean 0.
+        k: how many.
+    """
+    few = min(centred.shape)
+    by_sample = centred.shape[0] == few
+    gram = centred @ centred.T if by_sample else centred.T @ centred
+    if few <= DENSE:
+        values, vectors = torch.linalg.eigh(gram)
+    else:
+        from scipy.sparse.linalg import eigsh
+
+        pair = eigsh(gram.numpy(), k, v0=torch.ones(few, dtype=torch.float64).numpy())
+        values, vectors = (torch.from_numpy(part.copy()) for part in pair)
+    values, vectors = values[-k:], vectors[:, -k:]
+    kept = values > few * torch.finfo(torch.float64).eps * gram.diagonal().sum()
+    found: Tensor = vectors[:, kept]
+    return centred.T @ found / values[kept].sqrt() if by_sample else found
 
 
 def _read(path: Path, judge: Judge, test: Verdict) -> Known:

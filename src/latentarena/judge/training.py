@@ -17,7 +17,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from latentarena.config import Config
 from latentarena.data import Dataset, Images
-from latentarena.errors import JudgeError, OutputError
+from latentarena.errors import DataError, JudgeError, OutputError
 from latentarena.files import cache_folder, digest, digest_json, make_folder, write_atomically
 from latentarena.judge.classifier import Facts, Judge, measure
 from latentarena.judge.networks import Kind, feature_width, freeze, network, pattern
@@ -28,13 +28,14 @@ from latentarena.train.loop import FitConfig, Objective, Tick, fit
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["OPINIONS", "SHIPPED", "JudgeConfig", "judge_for", "opinions_for", "train_judge"]
+__all__ = ["OPINIONS", "SHIPPED", "JudgeConfig", "judge_for", "opinions_for", "refuse_few", "train_judge"]
 
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "weights"
 OPINIONS = "opinions"  # the folder beside the official judges that holds the others
 OFFICIAL: Kind = "conv"
 HELD_OUT = 12  # one train image in this many calibrates the temperature
+FEWEST_TRAIN, FEWEST_TEST = 16, 2  # images: a neighbourhood has five, an interval two
 EXAMPLES = 100_000  # how many a judge made on the fly learns from
 
 
@@ -88,6 +89,20 @@ def wobble(images: Tensor, draws: Draws) -> Tensor:
     return grid_sample(images, grid, align_corners=False)
 
 
+def refuse_few(dataset: Dataset) -> None:
+    """Refuse a dataset too small to train and judge on, before either begins.
+
+    Raises:
+        DataError: a split has fewer images than the figures of a score card are computed from.
+    """
+    train, test = len(dataset.train), len(dataset.test)
+    if train < FEWEST_TRAIN or test < FEWEST_TEST:
+        raise DataError(
+            f"{dataset.name} has {train:,} train and {test:,} test images; training and judging need at least "
+            f"{FEWEST_TRAIN} and {FEWEST_TEST}, and are worth it from some hundreds on: add images"
+        )
+
+
 def train_judge(
     dataset: Dataset,
     config: JudgeConfig,
@@ -106,7 +121,11 @@ def train_judge(
 
     Returns:
         The judge's file.
+
+    Raises:
+        DataError: there are too few images.
     """
+    refuse_few(dataset)
     with torch.random.fork_rng():  # module initialisers know only the global generator
         torch.manual_seed(stream(config.seed, "judge").initial_seed())
         trained = network(config.kind, dataset.shape, len(dataset.classes), config.width)

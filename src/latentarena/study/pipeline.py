@@ -18,7 +18,7 @@ from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.score import SAMPLES
-from latentarena.judge.training import judge_for, opinions_for
+from latentarena.judge.training import judge_for, opinions_for, refuse_few
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.study.pictures import grid, png
 from latentarena.study.poster import write_poster
@@ -125,6 +125,7 @@ def prepare(
             f"embedded {data.name} of scikit-learn instead, resized to {data.shape[1]}x{data.shape[2]}; "
             "its scores say nothing about " + wanted
         )
+    refuse_few(data)
     LatentModel(Architecture.of(recipe, data.shape, data.classes))  # refuses parts that do not fit together
     for stage, config in recipe.training.stages().items():
         refuse_uneven(config, getattr(config, "pairs", len(data.train)), processes, stage)
