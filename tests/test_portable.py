@@ -390,7 +390,12 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "pixels": (card_with(pixels=True), r"pixels = true, but latent = \[6\] and shape = \[1, 28, 28\] differ"),
     "a lie about parameters": (card_with(parameters={"encoder": 1}), "parameters = .*but the files hold .*'decoder'"),
     "not JSON": (lambda folder: (folder / "card.json").write_text("{"), "card.json is not JSON"),
-    "extra file": (lambda folder: (folder / "model.py").write_text(""), "model.py is no part of a bundle.*take it"),
+    "extra file": (lambda folder: (folder / "notes").write_text(""), "notes is no part of a bundle.*take it"),
+    "code": (lambda folder: (folder / "model.py").write_text(""), "model.py is a program.*export_modules"),
+    "weights beside": (
+        lambda folder: (folder / "decode.onnx.data").write_bytes(b"x"),
+        "into one file with `arena pack",
+    ),
     **{f"no {file}": (without(file), f"{file}: No such file.*encode.onnx, decode.onnx and gen") for file in FILES},
     "no card": (without("card.json"), "card.json: No such file"),
     "garbage": (written("encode.onnx", lambda c: b"\xff" * 99), "encode.onnx is no ONNX file: its 99 bytes"),

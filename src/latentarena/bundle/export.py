@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,8 @@ def _export(
     nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
     card = validate(PortableCard, nothing | facts, "the portable card")
     refuse_strangers(folder)
+    modules = {graph: _plain(module, f"{graph} of {card.name!r}") for graph, module in modules.items()}
+    modules = {graph: _of_arity(module, len(card.ports(graph)[0])) for graph, module in modules.items()}
     with _evaluated(*modules.values()):
         expected = {graph: _tried(card, graph, module) for graph, module in modules.items()}
         graphs = {}
@@ -211,10 +213,58 @@ def _export(
     return load_portable(folder)
 
 
-def refuse_strangers(folder: Path) -> None:
-    """Raise an OutputError where a folder holds anything but a portable bundle, such as a native one."""
+class _OfOne(nn.Module):
+    """A module that is called with one tensor, however it spells its arguments."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, rows: Tensor) -> Any:
+        return self.inner(rows)
+
+
+class _OfTwo(_OfOne):
+    """A module that is called with noise and labels."""
+
+    def forward(self, noise: Tensor, labels: Tensor) -> Any:  # type: ignore[override]
+        return self.inner(noise, labels)
+
+
+def _of_arity(module: nn.Module, inputs: int) -> nn.Module:
+    """The module with so many named arguments, since one of `*args` cannot be traced."""
+    return _OfOne(module) if inputs == 1 else _OfTwo(module)
+
+
+def _plain(module: object, what: str) -> nn.Module:
+    """The module inside of what `torch.compile` and data-parallel training wrap around it.
+
+    Raises:
+        BundleError: it is no module, or one that was traced already.
+    """
+    if not isinstance(module, nn.Module):
+        raise BundleError(f"{what} is {type(module).__name__}, no torch.nn.Module; put it into the forward of one")
+    if isinstance(module, torch.jit.ScriptModule):
+        way_out = "give the module it was made of, or torch.onnx.export(..., dynamo=False) it and run arena pack"
+        raise BundleError(f"{what} is TorchScript, which cannot be traced again; {way_out}")
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return _plain(module.module, what)
+    return _plain(module._orig_mod, what) if hasattr(module, "_orig_mod") else module  # of torch.compile
+
+
+def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:
+    """Raise an OutputError where a folder holds anything but a portable bundle, such as a native one.
+
+    Args:
+        folder: to be written to; it need not be there.
+        but: names of files that may lie there, and of the weights of a graph beside them.
+    """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    own = {CARD, *(f"{graph}.onnx" for graph in GRAPHS)}
+    own = {
+        CARD,
+        *(f"{graph}.onnx" for graph in GRAPHS),
+        *(name + end for name in but for end in ("", ".data", "_data")),
+    }
     strangers = sorted(name for name in names - own if not added_by_system(name))
     if strangers:
         raise OutputError(f"cannot write {folder}: it holds {strangers[0]}; choose an empty folder")

@@ -64,6 +64,36 @@ def check(
         print_prediction(predict(entry, standing, looser if fast else rules), rules)
 
 
+@app.command()
+def pack(
+    encode: Annotated[Path, typer.Argument(metavar="ENCODE.onnx", help="Images to latents.")],
+    decode: Annotated[Path, typer.Argument(metavar="DECODE.onnx", help="Latents to images in [0, 1].")],
+    generate: Annotated[Path, typer.Argument(metavar="GENERATE.onnx", help="Noise, and labels if any, to images.")],
+    name: Annotated[str, typer.Option(help="What to call the model.")],
+    out: Annotated[Path, typer.Option(help="Folder for card.json and the three graphs.")] = Path("bundle"),
+    dataset: Annotated[str, typer.Option(help="That it was trained on.")] = "mnist",
+    classes: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Names of the labels that GENERATE takes; the digits unless given.")
+    ] = "0,1,2,3,4,5,6,7,8,9",
+    precision: Annotated[str, typer.Option(help="To which the judge rounds latents: float32, float16 or float8.")] = (
+        "float16"
+    ),
+    pixels: Annotated[bool, typer.Option("--pixels", help="The latent is the image itself.")] = False,
+) -> None:
+    """Make a bundle of three ONNX graphs from any framework: card.json written, weights taken in, each graph tried."""
+    from latentarena.bundle.pack import pack_graphs
+    from latentarena.cli.console import console, quiet_logs
+
+    quiet_logs()
+    files = {"encode": encode, "decode": decode, "generate": generate}
+    names = tuple(word.strip() for word in classes.split(",") if word.strip())
+    made = pack_graphs(out, name, files, dataset, names, precision, pixels)
+    parts = ", ".join(f"{part} {count:,}" for part, count in made.card.parameters.items())
+    shapes = f"latent {list(made.card.latent)}, noise {list(made.card.noise)}"
+    console.print(f"{made.card.name}: {shapes}, numbers by part: {parts} -> {out}", highlight=False)
+    console.print(f"next: arena check {out}", highlight=False)
+
+
 @app.command("import-legacy")
 def import_legacy(
     submission: Annotated[

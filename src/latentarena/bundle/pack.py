@@ -1,0 +1,173 @@
+"""Packing: three ONNX graphs of anybody's, from any framework, as a portable bundle with the card written for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from latentarena.bundle.export import refuse_strangers
+from latentarena.bundle.portable import (
+    GRAPHS,
+    Hashes,
+    PortableBundle,
+    PortableCard,
+    PortableModel,
+    Sessions,
+    load_portable,
+    parameters_of,
+)
+from latentarena.bundle.reading import CARD
+from latentarena.config import validate
+from latentarena.errors import BundleError
+from latentarena.files import digest, make_folder, write_atomically, write_text
+from latentarena.gates import check_graph
+from latentarena.gates.graph import LARGEST_FILE
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, ValueInfoProto
+
+__all__ = ["pack_graphs"]
+
+ROWS = 2  # that are tried
+KINDS = {1: "float32", 7: "int64"}  # of ONNX's element types
+
+
+def pack_graphs(
+    folder: Path,
+    name: str,
+    files: Mapping[str, Path],
+    dataset: str,
+    classes: Sequence[str] = (),
+    precision: str = "float16",
+    pixels: bool = False,
+) -> PortableBundle:
+    """Write a portable bundle of three ONNX files: weights that lie beside a graph are put into it, the ports get their
+    names, shapes are read from the graphs, parameters counted, hashes taken, and each graph is run once.
+
+    Args:
+        folder: is made; it may be the one that holds the graphs.
+        name: what to call the model.
+        files: where encode, decode and generate are.
+        dataset: what it was trained on, as in a recipe's `data.name`.
+        classes: names of the labels; needed where `generate` takes labels.
+        precision: to which the judge rounds latents.
+        pixels: the latent is the image itself.
+
+    Raises:
+        BundleError: a graph cannot be read, run or taken by the gates, or its shapes cannot be told.
+        OutputError: the folder cannot be written to, or holds something else.
+    """
+    refuse_strangers(folder, but={path.name for path in files.values() if path.parent.resolve() == folder.resolve()})
+    models = {graph: _read(files[graph], graph) for graph in GRAPHS}
+    facts = _shapes(models) | {"name": name, "classes": tuple(classes), "precision": precision, "pixels": pixels}
+    nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
+    card = validate(PortableCard, nothing | facts | {"data": {"name": dataset}}, "the card")
+    contents = {graph: model.SerializeToString(deterministic=True) for graph, model in models.items()}
+    gated = {graph: check_graph(contents[graph], *card.ports(graph), card.called(graph)) for graph in GRAPHS}
+    _try(card, contents)
+    hashes = Hashes(**{graph: digest(content) for graph, content in contents.items()})
+    card = card.model_copy(update={"hashes": hashes, "parameters": parameters_of(gated)})
+    make_folder(folder)
+    for graph, content in contents.items():
+        write_atomically(folder / f"{graph}.onnx", content)
+    write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
+    _remove_beside(folder, files)
+    return load_portable(folder)
+
+
+def _read(path: Path, graph: str) -> ModelProto:
+    """A graph with its weights inside and its ports under the names that a bundle gives them."""
+    import onnx
+
+    try:
+        if sum(file.stat().st_size for file in (path, *_beside(path))) > LARGEST_FILE:
+            raise BundleError(f"{path} has more than {LARGEST_FILE:,} bytes with its weights; make the model smaller")
+        model = onnx.load(path)  # external data too; ONNX lets no name lead out of the folder
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror or error}; give an ONNX file") from None
+    except BundleError:
+        raise
+    except Exception as error:  # protobuf and onnx have errors of their own
+        raise BundleError(f"{path} is no ONNX file: {' '.join(str(error).split())[:200]}") from None
+    inner = {tensor.name for tensor in model.graph.initializer}
+    inputs = [port for port in model.graph.input if port.name not in inner]
+    wanted = {"encode": ["images"], "decode": ["latents"]}.get(graph, ["noise", "labels"])
+    if not 1 <= len(inputs) <= len(wanted) or len(model.graph.output) != 1:
+        has = f"{len(inputs)} inputs and {len(model.graph.output)} outputs"
+        raise BundleError(f"{path} has {has}; {graph} takes {' and '.join(wanted)} and gives one tensor")
+    if graph == "generate":
+        inputs.sort(key=lambda port: port.type.tensor_type.elem_type != 1)  # noise is float32, labels are not
+    names = {port.name: name for port, name in zip(inputs, wanted, strict=False)}
+    names[model.graph.output[0].name] = "latents" if graph == "encode" else "images"
+    _rename(model, names, path)
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    for port in (*model.graph.input, *model.graph.output):
+        dims = port.type.tensor_type.shape.dim
+        if dims:
+            dims[0].dim_param = "n"
+    return model
+
+
+def _rename(model: ModelProto, names: Mapping[str, str], path: Path) -> None:
+    """Give values new names, wherever they are used."""
+    taken = {output for node in model.graph.node for output in node.output} | {
+        port.name for port in (*model.graph.input, *model.graph.output)
+    }
+    clash = sorted((set(names.values()) & taken) - set(names))
+    if clash:
+        raise BundleError(
+            f"{path}: {clash[0]!r} is the name of a value inside; rename that value before it is exported"
+        )
+    for node in model.graph.node:
+        node.input[:] = [names.get(one, one) for one in node.input]
+        node.output[:] = [names.get(one, one) for one in node.output]
+    for port in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        port.name = names.get(port.name, port.name)
+
+
+def _shapes(models: Mapping[str, ModelProto]) -> dict[str, object]:
+    """Shapes of images, latents and noise, and whether there are labels, as the graphs declare them."""
+    takes = {graph: list(model.graph.input) for graph, model in models.items()}
+    shape, latent, noise = (_row(takes[graph][0], f"{graph}.onnx") for graph in GRAPHS)
+    if len(shape) != 3:
+        raise BundleError(f"encode.onnx takes {list(shape)}; images have channels, height and width: (n, C, H, W)")
+    return {"shape": shape, "latent": latent, "noise": noise, "conditional": len(takes["generate"]) == 2}
+
+
+def _row(port: ValueInfoProto, what: str) -> tuple[int, ...]:
+    """The shape of one row of an input."""
+    sizes = tuple(dim.dim_value for dim in port.type.tensor_type.shape.dim)[1:]
+    kind = KINDS.get(port.type.tensor_type.elem_type, "another type")
+    if kind != "float32":
+        raise BundleError(f"{what} takes {port.name} of {kind}; it has to be float32")
+    if not sizes or 0 in sizes:
+        known = ", ".join(str(size) if size else "?" for size in sizes) or "nothing"
+        raise BundleError(
+            f"{what} takes {port.name} of [n, {known}]; leave only the number of rows open when you export it"
+        )
+    return sizes
+
+
+def _try(card: PortableCard, contents: Mapping[str, bytes]) -> None:
+    """Run each graph once, so that what cannot run is told here and not by a judge."""
+    model = PortableModel(card, Sessions(card, contents))
+    labels = torch.arange(ROWS) % max(1, len(card.classes)) if card.conditional else None
+    model.decode(model.encode(torch.rand(ROWS, *card.shape, generator=torch.Generator().manual_seed(0))))
+    model.generate(model.noise(ROWS, 0), labels)
+
+
+def _beside(path: Path) -> list[Path]:
+    """Files of weights that exporters write beside a graph."""
+    return [one for one in (path.with_name(f"{path.name}.data"), path.with_name(f"{path.name}_data")) if one.is_file()]
+
+
+def _remove_beside(folder: Path, files: Mapping[str, Path]) -> None:
+    """Take away weights that now lie in their graphs, where the bundle was made in place."""
+    for path in files.values():
+        if path.parent.resolve() == folder.resolve():
+            for one in _beside(path):
+                one.unlink()
