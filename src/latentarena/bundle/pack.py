@@ -24,7 +24,7 @@ from latentarena.config import validate
 from latentarena.errors import BundleError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import check_graph
-from latentarena.gates.graph import LARGEST_FILE
+from latentarena.gates.archive import MOST_BYTES
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -83,8 +83,8 @@ def _read(path: Path, graph: str) -> ModelProto:
     import onnx
 
     try:
-        if sum(file.stat().st_size for file in (path, *_beside(path))) > LARGEST_FILE:
-            raise BundleError(f"{path} has more than {LARGEST_FILE:,} bytes with its weights; make the model smaller")
+        if sum(file.stat().st_size for file in (path, *_beside(path))) > MOST_BYTES:
+            raise BundleError(f"{path} has more than {MOST_BYTES:,} bytes with its weights; make the model smaller")
         model = onnx.load(path)  # external data too; ONNX lets no name lead out of the folder
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror or error}; give an ONNX file") from None
