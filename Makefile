@@ -3,7 +3,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # the first Python on the path that is new enough
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+# On Linux, PyPI's torch brings gigabytes of CUDA; PyTorch's own index has the build for CPUs. For a GPU: make TORCH_INDEX=
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# whether pip is told of other indexes here, which then decide
+OWN_INDEX := $(BIN)/python -m pip config list | grep -Eq 'index|find-links'
 
 .PHONY: demo test lint clean
 
@@ -24,6 +28,9 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV) (once; about a minute on a fast line)"
+	@if [ "$$(uname -s)" = Linux ] && [ -n "$(TORCH_INDEX)" ] && ! $(OWN_INDEX); then \
+	  $(PIP) --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' constraints.txt)" \
+	  || echo "no build for CPUs from $(TORCH_INDEX): taking what pip finds"; fi
 	$(PIP) --editable .
 	@touch $@
 

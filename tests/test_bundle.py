@@ -266,3 +266,22 @@ def test_a_card_cannot_lie_about_the_number_of_parameters(tiny_run: Path, tmp_pa
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(BundleError, match=r"card\.json: parameters = .*'encoder': 1.*but the architecture has"):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize("how", ["another class", "more weights", "another shape", "a forward of its own"])
+def test_a_model_whose_network_was_exchanged_is_refused_before_anything_is_written(
+    tiny_run: Path, tmp_path: Path, how: str
+) -> None:
+    bundle = load_bundle(tiny_run)
+    model, network = bundle.model, bundle.model.network
+    if how == "another class":
+        network.__class__ = type("Other", (type(network),), {})
+    elif how == "more weights":
+        network.more = torch.nn.Linear(1, 1)
+    elif how == "another shape":
+        model.network = torch.nn.Linear(3, 3)
+    else:
+        network.forward = lambda x, t, labels=None: x  # type: ignore[method-assign]
+    with pytest.raises(BundleError, match=r"not what its architecture makes: .*network.*export_modules"):
+        save_bundle(tmp_path / "bundle", "mine", model, bundle.card.provenance)
+    assert not (tmp_path / "bundle").exists()

@@ -88,6 +88,17 @@ def test_only_the_job_that_sees_no_bundle_may_write() -> None:
     assert [step["uses"].partition("@")[0] for step in deploy["steps"]] == ["actions/deploy-pages"]
 
 
+def test_workflows_install_with_hashes_from_one_index() -> None:
+    for name in ("check", "publish"):
+        text = (TEMPLATE / "workflows" / f"{name}.yml").read_text()
+        installs = [line for line in text.splitlines() if "pip install" in line]
+        assert len(installs) == 1
+        assert all("--require-hashes" in line and "index" not in line for line in installs)
+    wanted = (TEMPLATE / "requirements.txt").read_text().splitlines()
+    assert [line for line in wanted if not line.startswith("#")] == ["latentarena==VERSION"]
+    assert "--generate-hashes" in (TEMPLATE / "README.md").read_text()
+
+
 # a repository, as GitHub runs it
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from torch import Tensor
 from latentarena.autoencoder import ConvVAEConfig, Posterior
 from latentarena.bundle import load_bundle, save_bundle
 from latentarena.data import Dataset, Images
-from latentarena.errors import ConfigError
+from latentarena.data.digits import embedded_digits
+from latentarena.errors import ConfigError, TrainingError
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.randomness import Draws, stream
 from latentarena.study.pipeline import prepare
@@ -19,11 +21,12 @@ from latentarena.train import reuse
 from latentarena.train.adversary import PatchDiscriminator
 from latentarena.train.augment import Augmentation
 from latentarena.train.fabric import make_fabric
+from latentarena.train.loop import Tick
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import AutoencoderTraining, GeneratorTraining, Recipe, load_recipe
 from latentarena.train.shelf import recipe_names
 from latentarena.train.shelter import Shelter
-from latentarena.train.stages import AutoencoderObjective, GeneratorObjective, train_model
+from latentarena.train.stages import AutoencoderObjective, GeneratorObjective, refuse_diverged, train_model
 
 STEP = 1e-9  # a budget that leaves one step of every stage
 DIGITS = ["data.name=digits", "autoencoder.widths=[4,8]", "otherwise=null"]
@@ -251,3 +254,29 @@ class TestReuse:
         for path in (tmp_path / "cache" / "stages").iterdir():
             path.write_bytes(path.read_bytes()[:-1] + b"x")
         assert self.stages_trained(tmp_path / "b")[0] == {"autoencoder", "generator"}
+
+
+def test_autoencoder_that_diverged_is_called_that_before_the_generator_is_trained(tmp_path: Path) -> None:
+    assignments = ["training.autoencoder.lr=1", "training.autoencoder.clip=0", "training.autoencoder.epochs=1"]
+    recipe = load_recipe("quickstart-digits", assignments)
+    data = embedded_digits()
+    model = LatentModel(Architecture.of(recipe, data.shape, data.classes))
+    heard: list[str] = []
+
+    def watch(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
+        heard.append(stage)
+        return ticks
+
+    with pytest.raises(
+        TrainingError, match=r"autoencoder: training diverged: .*lower training\.autoencoder\.lr \(it was 1\)"
+    ):
+        train_model(recipe, model, data, make_fabric("cpu"), Shelter(tmp_path), watch)
+    assert heard == ["autoencoder"]
+
+
+def test_untrained_autoencoder_has_not_diverged() -> None:
+    """A run cut short to nothing is bad, but not for its learning rate."""
+    recipe, data = load_recipe("quickstart-digits"), embedded_digits()
+    model = LatentModel(Architecture.of(recipe, data.shape, data.classes)).requires_grad_(False)
+    latents = encode_all(model.autoencoder, data.train, "untrained")
+    refuse_diverged(model.autoencoder, data.train, latents, 1e-3)

@@ -155,8 +155,11 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
     """Write a bundle; the weights first, so that a card never speaks of weights that are not there.
 
     Raises:
+        BundleError: the model's modules are not those of its architecture, so that its weights would make another
+            model when they are loaded; nothing is written.
         OutputError: the folder cannot be written to.
     """
+    _refuse_exchanged(model)
     make_folder(folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     weights = save(tensors)
@@ -171,6 +174,24 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
     write_atomically(folder / WEIGHTS, weights)
     write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
     return load_bundle(folder)
+
+
+def _refuse_exchanged(model: LatentModel) -> None:
+    """Raise a BundleError where a model is not made of what its architecture says."""
+    with torch.device("meta"):
+        blueprint = LatentModel(model.architecture)
+    fault = mismatch(blueprint.state_dict(), model.state_dict())
+    planned, there = (dict(one.named_modules()) for one in (blueprint, model))
+    for name, module in planned.items():
+        if fault is None and type(there.get(name)) is not type(module):
+            fault = f"{name!r} is a {type(there.get(name)).__name__}, expected {type(module).__name__}"
+        if fault is None and "forward" in vars(there[name]):
+            fault = f"{name!r} has a forward of its own"
+    if fault:
+        raise BundleError(
+            f"this model is not what its architecture makes: {fault}; register the part and name it in the recipe, or "
+            "write a portable bundle: latentarena.bundle.export_modules"
+        )
 
 
 def load_bundle(path: Path) -> Bundle:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from latentarena.autoencoder import Autoencoder, Posterior
 from latentarena.data import Dataset, Images
 from latentarena.distill import consistency_loss, meanflow_loss
+from latentarena.errors import TrainingError
 from latentarena.latents import draw, encode_all
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, denoiser, matching_loss
 from latentarena.randomness import Draws, stream
@@ -40,11 +41,13 @@ __all__ = [
     "autoencoder_stages",
     "latent_stages",
     "reflow_pairs",
+    "refuse_diverged",
     "stages",
     "train_model",
 ]
 
 ROWS = 1000  # pairs drawn at a time
+WORSE, LARGEST = 1.5, 1e4  # times the error of grey images, and latents, of an autoencoder that has diverged
 Watch = Callable[[Iterator[Tick], str], Iterator[Tick]]
 
 
@@ -163,6 +166,24 @@ class ConsistencyObjective(Objective):
         return {"loss": loss}
 
 
+@torch.no_grad()
+def refuse_diverged(autoencoder: Autoencoder, images: Images, latents: Posterior, lr: float) -> None:
+    """Raise a TrainingError where an autoencoder's training has diverged: no generator could make up for that.
+
+    Either its latents are out of all proportion, or what it decodes from them is worse than plain grey images.
+    """
+    some = images.batch(slice(0, ROWS))  # (n, C, H, W)
+    error = float((autoencoder.decode(latents.mean[: len(some)].to(some.device)) - some).square().mean())
+    grey, largest = float((some - 0.5).square().mean()), float(latents.mean.abs().max())
+    if error <= WORSE * grey and largest <= LARGEST:
+        return
+    raise TrainingError(
+        f"autoencoder: training diverged: reconstructions have a mean squared error of {error:.3g}, grey images "
+        f"{grey:.3g}, and latents reach {largest:.3g}; train anew in another --out with a lower "
+        f"training.autoencoder.lr (it was {lr:g}), or with clip"
+    )
+
+
 def spread(model: LatentModel, latents: Posterior) -> Tensor:
     """Standard deviations of posteriors on the standardised scale, (N or 1, *latent)."""
     return (0.5 * latents.log_variance).exp() / model.scale.deviation
@@ -186,7 +207,10 @@ def stages(recipe: Recipe, model: LatentModel, data: Dataset, device: torch.devi
     train = data.train.to(device)
     yield from autoencoder_stages(recipe, model.autoencoder, train, len(data.classes))
     model.to(device).requires_grad_(False)
-    yield from latent_stages(recipe, model, encode_all(model.autoencoder, train, data.digest), train.labels)
+    latents = encode_all(model.autoencoder, train, data.digest)
+    if recipe.training.autoencoder is not None:
+        refuse_diverged(model.autoencoder, train, latents, recipe.training.autoencoder.lr)
+    yield from latent_stages(recipe, model, latents, train.labels)
 
 
 def latent_stages(
