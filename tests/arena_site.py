@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,15 +80,23 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, contest: str = "open", db: str | None = None, largest: int | None = None) -> Iterator[Site]:
+def running(
+    folder: Path,
+    contest: str = "open",
+    db: str | None = None,
+    largest: int | None = None,
+    options: Sequence[str] = (),
+) -> Iterator[Site]:
     """Start a site, and end it.
 
     Args:
+        options: further ones of `arena serve`.
         largest: bytes that a file may have, as if the disk were full beyond.
     """
     port = free_port()
     where = ["--db", db or f"sqlite:///{folder / 'arena.db'}", "--objects", str(folder / "objects")]
     command = [sys.executable, "-m", "latentarena", "serve", contest, "--port", str(port), "--workers", "0"]
+    command += options
     log = (folder / "log").open("wb")
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     limit = [] if largest is None else ["prlimit", f"--fsize={largest}"]

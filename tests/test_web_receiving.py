@@ -122,3 +122,32 @@ def test_what_is_over_the_quota_leaves_nothing_behind(tmp_path: Path) -> None:
         assert statuses == [201] * 2 + [429] * 6
         assert len(objects(site)) == 2
         assert "may hand in 0 more now" in site.browser(token).get("/submit").text
+
+
+def test_a_form_of_many_parts_is_refused_before_it_costs_time(tmp_path: Path) -> None:
+    """700,000 parts of a few bytes each took half a minute in which nobody else was served."""
+    with running(tmp_path) as site:
+        token = site.add_teams("Parts")["Parts"]
+        body = b"--b\r\nA: b\r\n\r\n\r\n" * 700_000 + b"--b--\r\n"
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "multipart/form-data; boundary=b"}
+        began = time.monotonic()
+        try:
+            answer = httpx.post(f"{site.url}{PATH}", content=body, headers=headers, timeout=60)
+            assert answer.status_code == 413
+            assert "parts" in answer.json()["detail"]
+        except httpx.TransportError:  # it was cut off while it was still being sent
+            pass
+        assert httpx.get(f"{site.url}/api/v1/board", timeout=60).status_code == 200
+        assert time.monotonic() - began < 5
+        assert objects(site) == []
+
+
+def test_what_is_nested_or_of_many_fields_is_a_refusal(tmp_path: Path) -> None:
+    """Other bodies that cost a parser more than their size."""
+    with running(tmp_path) as site, httpx.Client(base_url=site.url, timeout=60) as client:
+        began = time.monotonic()
+        deep = {"Authorization": f"Bearer {site.organiser}", "Content-Type": "application/json"}
+        assert client.post("/api/v1/teams", content=b"[" * 200_000, headers=deep).status_code in (400, 422)
+        wide = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert client.post("/login", content=b"a=&" * 80_000, headers=wide).status_code in (400, 413, 422)
+        assert time.monotonic() - began < 5

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from latentarena.arena.web.settings import is_loopback
 from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.text import printable
 
@@ -66,15 +67,29 @@ class Client:
 
     Args:
         url: such as https://arena.example.org; token: of a team or an organiser; the public's pages need none.
+
+    Raises:
+        ConfigError: the address is none, or would carry the token over a network in clear text.
     """
 
     def __init__(self, url: str, token: str = "") -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = url.rstrip("/")
         try:
-            self._http = httpx.Client(base_url=f"{self._url}/api/v1/", headers=headers, timeout=PATIENCE)
+            parts = httpx.URL(self._url)
+            here = is_loopback(parts.host)
+            self._http = httpx.Client(
+                base_url=f"{self._url}/api/v1/",
+                headers=headers,
+                timeout=PATIENCE,
+                trust_env=not here,  # no proxy stands between this machine and itself
+            )
         except httpx.InvalidURL as error:
             raise ConfigError(f"address {url!r} is not one of a server ({error}); write https://NAME") from error
+        if token and not here and parts.scheme != "https":
+            raise ConfigError(
+                f"{url} would carry the token in clear text, for anybody on the way to read; use https://"
+            )
 
     def __enter__(self) -> Client:
         return self
@@ -91,9 +106,14 @@ class Client:
         return self._ask("GET", f"submissions/{submission}")
 
     def submissions(self) -> list[dict[str, Any]]:
-        """One's own submissions, the latest first."""
-        found: list[dict[str, Any]] = self._ask("GET", "submissions")["submissions"]
-        return found
+        """One's own submissions, the latest first, from all pages of the list."""
+        found: dict[str, dict[str, Any]] = {}
+        page = pages = 1
+        while page <= pages:
+            some = self._ask("GET", f"submissions?page={page}")
+            found |= {one["id"]: one for one in some["submissions"]}  # what comes in meanwhile moves others on a page
+            page, pages = page + 1, int(some.get("pages", 1))
+        return list(found.values())
 
     def board(self) -> dict[str, Any]:
         """The board as data."""

@@ -26,6 +26,7 @@ __all__ = ["Incoming", "Objects"]
 HASH = re.compile("[0-9a-f]{64}")
 PARTS = "parts"  # the folder of what is being written
 STALE = 3600.0  # seconds after which an unfinished file is nobody's any more
+PRIVATE = 0o700  # the mode of a folder of objects: bundles are their teams' own
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -53,6 +54,8 @@ class Objects:
         if self.local:
             with _explained("make"):
                 Path(self.root, PARTS).mkdir(parents=True, exist_ok=True)
+            with suppress(PermissionError):  # another's, who has decided who may look
+                Path(self.root).chmod(PRIVATE)
 
     def path(self, digest: str) -> str:
         """Where an object lies; two letters of the hash are a folder.
@@ -96,6 +99,11 @@ class Objects:
         if hashlib.sha256(content).hexdigest() != digest:
             raise StoreError(f"object {digest} is damaged: its content has another hash; restore it from a backup")
         return content
+
+    def remove(self, digest: str) -> None:
+        """Take an object away, if it is there; who speaks of it still is for the caller to know."""
+        with _explained("remove"), suppress(FileNotFoundError):
+            self.files.rm_file(self.path(digest))
 
     def has(self, digest: str) -> bool:
         """Whether there is an object of this hash."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.backup import Manifest, back_up, restore
+from latentarena.arena.erasing import erase_entry
 from latentarena.arena.evaluation import EVALUATE
 from latentarena.arena.objects import Objects
 from latentarena.arena.roster import read_roster
@@ -18,7 +19,7 @@ from latentarena.arena.worker import PATIENCE, Worker
 from latentarena.errors import ConfigError, NotThere
 from latentarena.files import csv_text
 
-__all__ = ["add_teams", "bring_back", "new_token", "save", "teams", "work"]
+__all__ = ["add_teams", "bring_back", "erase", "new_token", "revoke", "save", "teams", "work"]
 
 ACTOR = "shell"  # in the audit log
 
@@ -103,11 +104,37 @@ def new_token(url: str, team: str | None) -> str:
         store, now = Store(database), datetime.now(UTC)
         if team is None:
             return store.new_token(None, ACTOR, ACTOR, now)
-        id_ = next((one.id for one in store.teams() if one.name == team), None)
-        if id_ is None:
-            raise NotThere(f"there is no team {team!r}; arena team list shows them")
+        id_ = _team_named(store, team)
         store.revoke_tokens(id_, ACTOR, now)
         return store.new_token(id_, team, ACTOR, now)
+
+
+def revoke(url: str, team: str | None) -> int:
+    """End all tokens and sessions of a team, by its name, or of all organisers (None); how many.
+
+    Raises:
+        NotThere: no such team.
+    """
+    with closing(_existing(url)) as database:
+        store = Store(database)
+        return store.revoke_tokens(None if team is None else _team_named(store, team), ACTOR, datetime.now(UTC))
+
+
+def erase(url: str, objects: str, submission: str) -> int:
+    """Forget a submission, by its id, with its files; how many files are gone.
+
+    Raises:
+        NotThere: no such submission.
+    """
+    with closing(_existing(url)) as database:
+        return len(erase_entry(Store(database), Objects(objects), submission, ACTOR))
+
+
+def _team_named(store: Store, name: str) -> str:
+    id_ = next((one.id for one in store.teams() if one.name == name), None)
+    if id_ is None:
+        raise NotThere(f"there is no team {name!r}; arena team list shows them")
+    return id_
 
 
 def _existing(url: str) -> Database:

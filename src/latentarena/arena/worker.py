@@ -12,7 +12,8 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -201,12 +202,27 @@ class Worker:
                 end = verdict.end if isinstance(verdict.end, Refusal) else replace(verdict.end, files=kept)
                 if not self._queue.finish(job, end, _now()):
                     LOGGER.warning("the lease on %s was lost; what it came to is dropped", job.submission.id)
+                    self._drop(kept)
+                else:
+                    self._put_again(verdict, kept)
                 return
             except (StoreBusy, StorageFull) as error:
                 LOGGER.warning("what %s came to cannot be kept yet: %s", job.submission.id, error)
                 if time.monotonic() > until or self._stopping.wait(pause):
                     return  # its lease runs out, and it is evaluated again
                 pause = min(2 * pause, 30.0)
+
+    def _put_again(self, verdict: Verdict, kept: Mapping[str, str]) -> None:
+        """Files that were another entry's too, which was erased before these were noted."""
+        for name, digest in kept.items():
+            if not self._objects.has(digest):
+                self._objects.put(verdict.files[name].read_bytes())
+
+    def _drop(self, kept: Mapping[str, str]) -> None:
+        """Take away the files of an evaluation that nobody wants, unless they are another one's too."""
+        for digest in kept.values():
+            with suppress(StoreError):
+                self._store.discard_object(digest, self._objects.remove)
 
 
 def _now() -> datetime:

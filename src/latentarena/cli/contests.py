@@ -220,6 +220,33 @@ def team_token(
     typer.echo(new_token(db, team or None))
 
 
+@team_app.command("revoke")
+def team_revoke(
+    team: Annotated[str, typer.Argument(metavar="[TEAM]", help="By name.")] = "",
+    organisers: Annotated[bool, typer.Option("--organisers", help="All organisers' instead.")] = False,
+    db: DatabaseOption = "sqlite:///arena.db",
+) -> None:
+    """End all tokens and sessions of a team; `arena team token` makes a new one."""
+    from latentarena.arena.operation import revoke
+    from latentarena.errors import ConfigError
+
+    if bool(team) == organisers:
+        raise ConfigError("name a team, or --organisers: whose tokens are to end?")
+    typer.echo(f"{revoke(db, team or None)} tokens and sessions ended")
+
+
+@app.command()
+def erase(
+    submission: Annotated[str, typer.Argument(metavar="ID", help="Of an entry, as its address ends.")],
+    db: DatabaseOption = "sqlite:///arena.db",
+    objects: ObjectsOption = "objects",
+) -> None:
+    """Forget an entry of a site: its bundle, score cards, pictures and log. The audit log says that it was erased."""
+    from latentarena.arena.operation import erase as erase_submission
+
+    typer.echo(f"erased {submission} with {erase_submission(db, objects, submission)} files")
+
+
 UrlOption = Annotated[str, typer.Option("--to", metavar="URL", envvar="ARENA_URL", help="The arena; else ARENA_URL.")]
 TokenFileOption = Annotated[
     Path | None, typer.Option("--token-file", help="File that holds the token; else the variable ARENA_TOKEN.")
@@ -275,8 +302,12 @@ def serve(
     db: DatabaseOption = "sqlite:///arena.db",
     objects: ObjectsOption = "objects",
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that evaluate; 0 if they run elsewhere.")] = 1,
+    url: Annotated[
+        str,
+        typer.Option("--url", metavar="URL", help="Under which people reach it, such as https://arena.example.org."),
+    ] = "",
     https: Annotated[
-        bool, typer.Option("--https", help="Browsers reach it by https: cookies over nothing else.")
+        bool, typer.Option("--https", help="Without --url: browsers reach it by https, cookies go over nothing else.")
     ] = False,
     uploads_per_minute: Annotated[int, typer.Option(min=1, help="By one team; quotas come on top.")] = 10,
     behind_proxy: Annotated[
@@ -285,7 +316,7 @@ def serve(
 ) -> None:
     """Serve a contest: board, submissions, organiser's pages and API."""
     from latentarena.arena.web.serve import Site, serve
-    from latentarena.arena.web.settings import Settings
+    from latentarena.arena.web.settings import Settings, public_address
 
-    settings = Settings(https=https, behind_proxy=behind_proxy, uploads_per_minute=uploads_per_minute)
+    settings = Settings(public_address(url, https, host, port), behind_proxy, uploads_per_minute=uploads_per_minute)
     serve(Site(contest, db, objects, settings), host, port, workers)

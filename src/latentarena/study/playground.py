@@ -42,7 +42,7 @@ FRAMES = 16  # of a walk
 WATCHED = 9  # samples that are watched becoming digits
 MOMENTS = 24  # frames of that, at most
 MOST_STEPS = 100
-POLITENESS = 10  # how far the process stands back behind those that serve and evaluate
+POLITENESS = 5  # how far the process stands back behind those that serve and evaluate
 Seed = Annotated[int, Field(ge=0, lt=1 << 31)]
 Class = Annotated[str, Field(max_length=80)]
 

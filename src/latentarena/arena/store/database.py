@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ __all__ = ["Database"]
 
 PATIENCE = 5.0  # seconds that a transaction waits for another one
 POOL = 8  # connections
+PRIVATE = 0o600  # the mode of SQLite's files
 WRITES = "writes"  # execution option: whether a transaction takes SQLite's only write lock at once
 FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_SHMSIZE")
 BUSY = ("55P03", "57014", "40001", "40P01", "53300", "57P03")  # PostgreSQL's codes: no lock in time, and the like
@@ -66,7 +69,8 @@ class Database:
             raise ConfigError("--db is no database URL; give sqlite:///FILE or postgresql://HOST/NAME") from None
         except ModuleNotFoundError as error:
             raise ConfigError(f"--db needs {error.name}; pip install 'latentarena[site]'") from None
-        if self.sqlite:
+        if self.file is not None:
+            event.listen(self.engine, "do_connect", partial(_keep_private, self.file))
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
 
@@ -130,6 +134,18 @@ def _limits() -> dict[str, Any]:
     milliseconds = round(1000 * PATIENCE)
     options = f"-c lock_timeout={milliseconds} -c statement_timeout={6 * milliseconds}"
     return {"connect_timeout": max(1, round(PATIENCE)), "options": options}
+
+
+def _keep_private(file: Path, *_: Any) -> None:
+    """Make the database its owner's alone before it is opened: private names and hashes of secrets are in it.
+
+    SQLite gives its log and index the database's own mode; those that are there were made before.
+    """
+    with suppress(OSError):  # it is there already; or SQLite says why it cannot be made
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+    for path in (file, *(file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))):
+        with suppress(OSError):  # it is not there, or another's
+            path.chmod(PRIVATE)
 
 
 def _configure_sqlite(connection: Any, record: Any) -> None:

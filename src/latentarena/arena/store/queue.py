@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from latentarena.arena.store.database import Database
 from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
 from latentarena.arena.store.records import Job, Outcome, Refusal
-from latentarena.arena.store.store import bump, latest_contest, new_id, note, submission_of
+from latentarena.arena.store.store import alone_with_object, bump, latest_contest, new_id, note, submission_of
 
 __all__ = ["DEATHS", "LEASE", "Queue"]
 
@@ -92,6 +92,8 @@ class Queue:
                 _requeue(session, row, now)
                 return True
             if isinstance(end, Outcome):
+                for digest in sorted(set(end.files.values())):
+                    alone_with_object(session, digest)
                 _score(session, row, submission, end, now)
             elif submission.state == "running":
                 submission.state, submission.reason, submission.sentence = end.state, end.reason, end.sentence

@@ -6,11 +6,11 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from latentarena.arena.names import clean_name, plain_line, skeleton
 from latentarena.arena.store.database import Database
 from latentarena.arena.store.models import (
     AuditRow,
+    Base,
     ContestRow,
     CounterRow,
     EvaluationRow,
@@ -33,7 +34,18 @@ from latentarena.arena.store.records import Audited, Evaluation, Identity, Role,
 from latentarena.errors import ConfigError, NotThere, QuotaReached
 from latentarena.judge.key import Key
 
-__all__ = ["BOARD", "Store", "bump", "evaluation_of", "latest_contest", "new_id", "new_job", "note", "submission_of"]
+__all__ = [
+    "BOARD",
+    "Store",
+    "alone_with_object",
+    "bump",
+    "evaluation_of",
+    "latest_contest",
+    "new_id",
+    "new_job",
+    "note",
+    "submission_of",
+]
 
 BOARD = "board"  # the counter of what the board shows
 TOKEN_BYTES = 32  # 256 bits
@@ -136,15 +148,20 @@ class Store:
             bump(session)
         return made
 
-    def teams(self) -> list[TeamDetails]:
-        """All teams with their private members, by name."""
+    def teams(self, limit: int | None = None, offset: int = 0) -> list[TeamDetails]:
+        """All teams, or so many after so many, with their private members, by name."""
         count = select(SubmissionRow.team, func.count().label("n")).group_by(SubmissionRow.team).subquery()
         query = select(TeamRow, count.c.n).outerjoin(count, count.c.team == TeamRow.id).order_by(TeamRow.name)
         with self.database.reading() as session:
             return [
                 TeamDetails(row.id, row.name, tuple(json.loads(row.members)), row.created, n or 0)
-                for row, n in session.execute(query)
+                for row, n in session.execute(query.limit(limit).offset(offset))
             ]
+
+    def team_count(self) -> int:
+        """How many teams there are."""
+        with self.database.reading() as session:
+            return session.scalar(select(func.count()).select_from(TeamRow)) or 0
 
     def new_token(
         self, team: str | None, label: str, actor: str, now: datetime, expires: datetime | None = None
@@ -175,11 +192,16 @@ class Store:
             note(session, now, actor, "revoke tokens", name, str(ended))
         return int(ended)
 
-    def audit(self, limit: int = PLENTY) -> list[Audited]:
-        """What was done, the latest first."""
+    def audit(self, limit: int = PLENTY, offset: int = 0) -> list[Audited]:
+        """What was done, the latest first: so many lines after so many."""
         with self.database.reading() as session:
-            rows = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(limit))
+            rows = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(limit).offset(offset))
             return [Audited(row.at, row.actor, row.action, row.subject, row.detail) for row in rows]
+
+    def audit_count(self) -> int:
+        """How many lines the audit log has."""
+        with self.database.reading() as session:
+            return session.scalar(select(func.count()).select_from(AuditRow)) or 0
 
     def has_organiser(self) -> bool:
         """Whether anybody can sign in as an organiser."""
@@ -253,7 +275,7 @@ class Store:
                 return submission_of(row, owner), False
             _refuse_over_quota(session, team, quotas, now)
             if keep is not None:
-                _alone_with_object(session, digest)
+                alone_with_object(session, digest)
                 keep()
             row = SubmissionRow(id=new_id(), team=team, received=now, digest=digest, size=size, state="queued")
             row.name = row.form = row.reason = row.sentence = row.log = ""
@@ -287,13 +309,22 @@ class Store:
             row = _submission(session, id_, team)
             return submission_of(row, _team(session, row.team), _ahead(session, row))
 
-    def submissions(self, team: str | None = None, limit: int = PLENTY) -> list[Submission]:
-        """Those of a team, or of all (None), the latest first."""
+    def submissions(
+        self, team: str | None = None, limit: int = PLENTY, offset: int = 0, states: Sequence[str] = ()
+    ) -> list[Submission]:
+        """Those of a team, or of all (None), the latest first: so many after so many, in any of the states if given."""
         query = select(SubmissionRow, TeamRow).join(TeamRow, TeamRow.id == SubmissionRow.team)
-        query = query if team is None else query.where(SubmissionRow.team == team)
+        query = query.where(*_wanted(team, states))
+        query = query.order_by(SubmissionRow.received.desc(), SubmissionRow.id.desc()).limit(limit).offset(offset)
         with self.database.reading() as session:
-            rows = session.execute(query.order_by(SubmissionRow.received.desc(), SubmissionRow.id.desc()).limit(limit))
-            return [submission_of(row, owner, _ahead(session, row)) for row, owner in rows.all()]
+            rows = session.execute(query).all()
+            ahead = _waiting(session) if any(row.state == "queued" for row, _ in rows) else {}
+            return [submission_of(row, owner, ahead.get(row.id)) for row, owner in rows]
+
+    def submission_count(self, team: str | None = None, states: Sequence[str] = ()) -> int:
+        """How many there are of a team, or of all (None), in any of the states if given."""
+        with self.database.reading() as session:
+            return session.scalar(select(func.count()).select_from(SubmissionRow).where(*_wanted(team, states))) or 0
 
     def publish(self, id_: str, team: str, public: bool, now: datetime) -> None:
         """Let anybody download a bundle, or nobody.
@@ -359,6 +390,43 @@ class Store:
             row.state, row.reason, row.sentence = "queued", "", ""
             session.add(new_job(id_, judge, now))
             note(session, now, actor, "try again", id_)
+
+    def erase(self, id_: str, actor: str, now: datetime) -> list[str]:
+        """Forget a submission with its evaluations, jobs and log; only the audit log says that it was there.
+
+        Returns:
+            The hashes of the files that were its own, for `discard_object`.
+
+        Raises:
+            NotThere: there is none.
+        """
+        with self.database.writing() as session:
+            row = _submission(session, id_, None)
+            team, files = _team(session, row.team).name, {row.digest}
+            evaluated = select(EvaluationRow.files).where(EvaluationRow.submission == id_)
+            for listed in session.scalars(evaluated):
+                files |= set(json.loads(listed).values())
+            for table in reversed(Base.metadata.sorted_tables):  # whatever speaks of submissions
+                for column in table.columns:
+                    if column.references(SubmissionRow.__table__.c.id):
+                        session.execute(delete(table).where(column == id_))
+            session.delete(row)
+            note(session, now, actor, "erase entry", id_, f"of {team}")
+            bump(session)
+        return sorted(files)
+
+    def discard_object(self, digest: str, remove: Callable[[str], object]) -> bool:
+        """Have an object removed unless something speaks of it still; whether it was.
+
+        Args:
+            remove: takes it out of the object store; nobody notes the object meanwhile.
+        """
+        with self.database.writing() as session:
+            alone_with_object(session, digest)
+            if _spoken_of(session, digest):
+                return False
+            remove(digest)
+        return True
 
     def counts(self) -> dict[str, int]:
         """Submissions by state; `waiting` and `leased` are jobs."""
@@ -522,6 +590,22 @@ def new_job(submission: str, judge: str, now: datetime) -> JobRow:
     )
 
 
+def _wanted(team: str | None, states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
+    if team is not None:
+        yield SubmissionRow.team == team
+    if states:
+        yield SubmissionRow.state.in_(states)
+
+
+def _waiting(session: Session) -> dict[str, int]:
+    """How many jobs wait before each submission's own."""
+    waiting = select(JobRow.submission).where(JobRow.state == "queued").order_by(JobRow.created, JobRow.id)
+    places: dict[str, int] = {}
+    for place, submission in enumerate(session.scalars(waiting)):
+        places.setdefault(submission, place)
+    return places
+
+
 def _ahead(session: Session, row: SubmissionRow) -> int | None:
     if row.state != "queued":
         return None
@@ -551,7 +635,18 @@ def _refuse_over_quota(session: Session, team: str, quotas: Quotas, now: datetim
             raise QuotaReached(said)
 
 
-def _alone_with_object(session: Session, digest: str) -> None:
+def _spoken_of(session: Session, digest: str) -> bool:
+    """Whether anything names an object: a submission, an evaluation's files, or a judge."""
+    speaking = (
+        select(SubmissionRow.id).where(SubmissionRow.digest == digest),
+        select(EvaluationRow.id).where(EvaluationRow.files.contains(digest)),
+        select(JobRow.id).where(JobRow.judge == digest),
+        select(ContestRow.digest).where(ContestRow.judge == digest),
+    )
+    return any(session.scalar(query.limit(1)) is not None for query in speaking)
+
+
+def alone_with_object(session: Session, digest: str) -> None:
     """Until this transaction ends nobody else notes or removes this object; SQLite has only one writer anyhow."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:digest, 0))"), {"digest": digest})

@@ -200,9 +200,13 @@ def visitor_of(request: Request) -> str:
 
 
 def _refuse_other_sites(request: Request) -> None:
-    """What changes something must come from a page of this site (or from a program that names no site)."""
-    origin = request.headers.get("origin")
-    other = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    """What changes something must come from a page of this site (or from a program that names no site).
+
+    That is the site's address, or the one that was asked for, where the operator's machine goes past a proxy.
+    """
+    origin, own = request.headers.get("origin"), request.app.state.settings.address
+    known = (request.headers.get("host", ""), urlsplit(own).netloc)
+    other = origin is not None and urlsplit(origin).netloc not in known
     if other or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Problem(HTTPStatus.FORBIDDEN, "the form came from another site; send it from this one")
 

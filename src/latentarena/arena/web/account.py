@@ -29,7 +29,7 @@ HOME = {Role.TEAM: "/team", Role.ORGANISER: "/organiser"}
 @router.get("/login")
 @for_role(Role.PUBLIC)
 async def login_page(request: Request) -> Response:
-    return page(request, "login.html", refused="", site=_site(request))
+    return page(request, "login.html", refused="", site=request.app.state.settings.address)
 
 
 @router.post("/login")
@@ -40,7 +40,7 @@ async def login(request: Request, token: Annotated[str, Form(max_length=200)] = 
     if found is None:
         count_wrong_token(request, token)
         refused = "That token is unknown, revoked or expired. Ask your organiser for a new one."
-        return page(request, "login.html", HTTPStatus.UNAUTHORIZED, refused=refused, site=_site(request))
+        return page(request, "login.html", HTTPStatus.UNAUTHORIZED, refused=refused, site=app.settings.address)
     caller, session = found
     response = redirect(HOME[caller.role])
     keep_session(request, response, session, app.settings.session_seconds)
@@ -62,7 +62,3 @@ async def logout(request: Request) -> Response:
     response = redirect("/")
     forget_session(response)
     return response
-
-
-def _site(request: Request) -> str:
-    return str(request.base_url).rstrip("/")

@@ -16,7 +16,8 @@ from latentarena.arena.contest import Contest
 from latentarena.arena.keys import Commitment
 from latentarena.arena.web.access import Role, for_role
 from latentarena.arena.web.receiving import receive_bundle
-from latentarena.arena.web.views import Status
+from latentarena.arena.web.rendering import Number
+from latentarena.arena.web.views import Page, Status
 from latentarena.judge.card import ScoreCard
 
 __all__ = ["router"]
@@ -49,8 +50,16 @@ class SubmissionBody(BaseModel):
     entry: str | None
 
 
-class SubmissionsBody(BaseModel):
-    """One's own submissions, the latest first."""
+class PageBody(BaseModel):
+    """A page of a list: its number, how many pages there are, and how many rows in all."""
+
+    page: int = 1
+    pages: int = 1
+    total: int = 0
+
+
+class SubmissionsBody(PageBody):
+    """A page of one's own submissions, the latest first."""
 
     submissions: list[SubmissionBody]
 
@@ -73,8 +82,8 @@ class ListedBody(BaseModel):
     model: str
 
 
-class EntriesBody(BaseModel):
-    """All scored entries."""
+class EntriesBody(PageBody):
+    """A page of the scored entries."""
 
     entries: list[ListedBody]
 
@@ -91,6 +100,12 @@ class TokensBody(BaseModel):
     tokens: dict[str, str]
 
 
+class RevokedBody(BaseModel):
+    """How many tokens and sessions ended."""
+
+    revoked: int
+
+
 class TeamBody(BaseModel):
     """A team as organisers see it; members are private."""
 
@@ -100,8 +115,8 @@ class TeamBody(BaseModel):
     submissions: int
 
 
-class TeamsBody(BaseModel):
-    """All teams."""
+class TeamsBody(PageBody):
+    """A page of the teams, by name."""
 
     teams: list[TeamBody]
 
@@ -171,11 +186,12 @@ async def me(request: Request) -> CallerBody:
 
 @router.get("/entries", tags=["entries"], responses=_problems(*ANYWHERE))
 @for_role(Role.PUBLIC)
-async def entries(request: Request) -> EntriesBody:
-    """All scored entries."""
+async def entries(request: Request, number: Number = 1) -> EntriesBody:
+    """The scored entries, best first, a hundred to a page."""
     board = (await request.app.state.boards.get()).board
-    listed = [ListedBody(id=one.id, team=one.team, model=one.name) for one in (*board.lines, *board.others)]
-    return EntriesBody(entries=listed)
+    found = Page.of_list(number, (*board.lines, *board.others))
+    listed = [ListedBody(id=one.id, team=one.team, model=one.name) for one in found.items]
+    return EntriesBody(entries=listed, page=found.number, pages=found.pages, total=found.total)
 
 
 @router.get("/entries/{entry}", tags=["entries"], responses=_problems(*ANYWHERE, HTTPStatus.NOT_FOUND))
@@ -206,10 +222,11 @@ async def submit(request: Request, response: Response) -> SubmissionBody:
 
 @router.get("/submissions", tags=["submissions"], responses=_problems(*SIGNED_IN))
 @for_role(Role.TEAM)
-async def submissions(request: Request) -> SubmissionsBody:
-    """One's own submissions (an organiser's: all), the latest first."""
-    found = await run_in_threadpool(request.app.state.desk.statuses, request.state.caller)
-    return SubmissionsBody(submissions=[_body(one) for one in found])
+async def submissions(request: Request, number: Number = 1) -> SubmissionsBody:
+    """One's own submissions (an organiser's: all), the latest first, a hundred to a page."""
+    found = await run_in_threadpool(request.app.state.desk.statuses, request.state.caller, number)
+    listed = [_body(one) for one in found.items]
+    return SubmissionsBody(submissions=listed, page=found.number, pages=found.pages, total=found.total)
 
 
 @router.get("/submissions/{submission}", tags=["submissions"], responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
@@ -219,15 +236,37 @@ async def submission(request: Request, submission: str) -> SubmissionBody:
     return _body(await run_in_threadpool(request.app.state.desk.status, submission, request.state.caller))
 
 
+@router.delete(
+    "/submissions/{submission}",
+    tags=["organiser"],
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND),
+)
+@for_role(Role.ORGANISER)
+async def erase(request: Request, submission: str) -> None:
+    """Forget a submission with its score cards and files; only the audit log says that it was there."""
+    app = request.app.state
+    for digest in await run_in_threadpool(app.desk.erase, submission, request.state.caller):
+        app.playground.forget(digest)
+
+
+@router.delete("/teams/{team}/tokens", tags=["organiser"], responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
+@for_role(Role.ORGANISER)
+async def revoke(request: Request, team: str) -> RevokedBody:
+    """End all tokens and sessions of a team."""
+    return RevokedBody(revoked=await run_in_threadpool(request.app.state.desk.revoke, team, request.state.caller))
+
+
 @router.get("/teams", tags=["organiser"], responses=_problems(*SIGNED_IN))
 @for_role(Role.ORGANISER)
-async def teams(request: Request) -> TeamsBody:
-    """All teams with their private members."""
-    found = await run_in_threadpool(request.app.state.desk.store.teams)
+async def teams(request: Request, number: Number = 1) -> TeamsBody:
+    """The teams with their private members, by name, a hundred to a page."""
+    found = await run_in_threadpool(request.app.state.desk.teams, number)
     listed = [
-        TeamBody(id=one.id, name=one.name, members=list(one.members), submissions=one.submissions) for one in found
+        TeamBody(id=one.id, name=one.name, members=list(one.members), submissions=one.submissions)
+        for one in found.items
     ]
-    return TeamsBody(teams=listed)
+    return TeamsBody(teams=listed, page=found.number, pages=found.pages, total=found.total)
 
 
 @router.post("/teams", tags=["organiser"], status_code=HTTPStatus.CREATED, responses=_problems(*SIGNED_IN))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
+from latentarena.arena.erasing import erase_entry
 from latentarena.arena.keys import Commitment, commitment_of
 from latentarena.arena.objects import Incoming, Objects
 from latentarena.arena.pictures import Picture, pictures_of
 from latentarena.arena.roster import read_roster
-from latentarena.arena.store import Evaluation, Store, Submission
+from latentarena.arena.store import Audited, Evaluation, Store, Submission, TeamDetails
 from latentarena.arena.web.access import Caller, Role
-from latentarena.arena.web.views import Shown, Status, moment, status_of
-from latentarena.errors import ConfigError, NotThere, OutOfTime
+from latentarena.arena.web.views import Page, Shown, Status, moment, status_of
+from latentarena.errors import ConfigError, NotThere, OutOfTime, StoreError
 from latentarena.judge.card import ScoreCard
 
 __all__ = ["Desk", "Scored", "out_of_time"]
@@ -211,9 +213,14 @@ class Desk:
         late = out_of_time(rules, received)
         if late:
             raise OutOfTime(f"{late}; what counts is when the whole bundle has arrived, which was {moment(received)}")
-        one, new = self.store.submit(
-            team, digest, incoming.size, rules.judge, rules.quotas, received, keep=incoming.keep
-        )
+        try:
+            one, new = self.store.submit(
+                team, digest, incoming.size, rules.judge, rules.quotas, received, keep=incoming.keep
+            )
+        except StoreError:
+            with suppress(StoreError):  # it may have been put away before it could not be noted
+                self.store.discard_object(digest, self.objects.remove)
+            raise
         return status_of(one), new
 
     def status(self, submission: str, caller: Caller) -> Status:
@@ -224,9 +231,14 @@ class Desk:
         """
         return status_of(self.store.submission(submission, _owner(caller)))
 
-    def statuses(self, caller: Caller) -> list[Status]:
-        """The caller's own submissions (an organiser's: all), the latest first."""
-        return [status_of(one) for one in self.store.submissions(_owner(caller))]
+    def statuses(self, caller: Caller, number: int = 1, states: Sequence[str] = ()) -> Page[Status]:
+        """A page of the caller's own submissions (an organiser's: all), the latest first, in any of the states."""
+        owner = _owner(caller)
+        return Page.of(
+            number,
+            self.store.submission_count(owner, states),
+            lambda limit, offset: map(status_of, self.store.submissions(owner, limit, offset, states)),
+        )
 
     def left(self, team: str) -> str:
         """How many more bundles a team may hand in, in a sentence; empty where there is no limit."""
@@ -251,6 +263,14 @@ class Desk:
 
     # for organisers
 
+    def teams(self, number: int = 1) -> Page[TeamDetails]:
+        """A page of the teams, by name."""
+        return Page.of(number, self.store.team_count(), self.store.teams)
+
+    def audit(self, number: int = 1) -> Page[Audited]:
+        """A page of what was done, the latest first."""
+        return Page.of(number, self.store.audit_count(), self.store.audit)
+
     def add_teams(self, roster: str, caller: Caller) -> dict[str, str]:
         """Add the teams of a roster; their tokens, shown this once.
 
@@ -271,6 +291,22 @@ class Desk:
             raise NotThere(f"there is no team {team!r}")
         self.store.revoke_tokens(team, caller.name, _now())
         return name, self.store.new_token(team, name, caller.name, _now())
+
+    def revoke(self, team: str, caller: Caller) -> int:
+        """End all tokens and sessions of a team; how many.
+
+        Raises:
+            NotThere: there is no such team.
+        """
+        return self.store.revoke_tokens(team, caller.name, _now())
+
+    def erase(self, submission: str, caller: Caller) -> list[str]:
+        """Forget a submission with its files, but for those that another one has too; their hashes.
+
+        Raises:
+            NotThere: there is none.
+        """
+        return erase_entry(self.store, self.objects, submission, caller.name)
 
     def requeue(self, submission: str, caller: Caller) -> None:
         """Evaluate again what ended without a score.

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from latentarena.arena.web.access import Role, for_role
-from latentarena.arena.web.rendering import page, redirect
+from latentarena.arena.web.problems import Problem
+from latentarena.arena.web.rendering import Number, page, redirect
 
 __all__ = ["organiser_page", "router"]
 
@@ -24,6 +25,16 @@ TABS = (
 )
 
 
+STATES = ("quarantined", "queued", "running", "scored", "refused", "failed")
+GROUPS = {
+    "": ("All", STATES),
+    "set-aside": ("Set aside", ("quarantined",)),
+    "waiting": ("Waiting and running", ("queued", "running")),
+    "scored": ("Scored", ("scored",)),
+    "ended": ("Refused and failed", ("refused", "failed")),
+}
+
+
 def organiser_page(request: Request, template: str, here: str, status: int = HTTPStatus.OK, **context: Any) -> Response:
     """A page under one of the tabs, with what was `done` or `refused` above it."""
     said = {"done": "", "refused": ""} | context
@@ -32,15 +43,16 @@ def organiser_page(request: Request, template: str, here: str, status: int = HTT
 
 @router.get("/entries")
 @for_role(Role.ORGANISER)
-async def entries(request: Request) -> Response:
-    found = await run_in_threadpool(request.app.state.desk.statuses, request.state.caller)
-    groups = {
-        "Set aside": [one for one in found if one.state == "quarantined"],
-        "Waiting and running": [one for one in found if not one.settled],
-        "Scored": [one for one in found if one.scored],
-        "Refused and failed": [one for one in found if one.state in ("refused", "failed")],
-    }
-    return organiser_page(request, "organiser_entries.html", "/organiser/entries", groups=groups)
+async def entries(request: Request, number: Number = 1, group: str = "") -> Response:
+    if group not in GROUPS:
+        raise Problem(HTTPStatus.NOT_FOUND, f"there is no group {group[:40]!r} of entries")
+    desk = request.app.state.desk
+    counts = await run_in_threadpool(desk.store.counts)
+    groups = [(name, title, sum(counts.get(state, 0) for state in states)) for name, (title, states) in GROUPS.items()]
+    found = await run_in_threadpool(desk.statuses, request.state.caller, number, GROUPS[group][1])
+    return organiser_page(
+        request, "organiser_entries.html", "/organiser/entries", groups=groups, group=group, found=found
+    )
 
 
 @router.post("/submissions/{submission}/requeue")
@@ -50,8 +62,18 @@ async def requeue(request: Request, submission: str) -> Response:
     return redirect("/organiser/entries")
 
 
+@router.post("/submissions/{submission}/erase")
+@for_role(Role.ORGANISER)
+async def erase(request: Request, submission: str) -> Response:
+    """Forget an entry and its files; the audit log says so."""
+    app = request.app.state
+    for digest in await run_in_threadpool(app.desk.erase, submission, request.state.caller):
+        app.playground.forget(digest)
+    return redirect("/organiser/entries")
+
+
 @router.get("/audit")
 @for_role(Role.ORGANISER)
-async def audit(request: Request) -> Response:
-    events = await run_in_threadpool(request.app.state.desk.store.audit)
-    return organiser_page(request, "organiser_audit.html", "/organiser/audit", events=events)
+async def audit(request: Request, number: Number = 1) -> Response:
+    found = await run_in_threadpool(request.app.state.desk.audit, number)
+    return organiser_page(request, "organiser_audit.html", "/organiser/audit", found=found)

@@ -20,8 +20,9 @@ from latentarena.arena.web.access import FORM_FIELD, Role, check_form, for_role
 from latentarena.arena.web.desk import Desk
 from latentarena.arena.web.organiser import organiser_page
 from latentarena.arena.web.problems import Problem
+from latentarena.arena.web.rendering import Number
 from latentarena.arena.web.upload import receive_file
-from latentarena.arena.web.views import figure_lines, verdict
+from latentarena.arena.web.views import Page, figure_lines, verdict
 from latentarena.config import parse_json
 from latentarena.errors import ConfigError
 from latentarena.judge.card import ScoreCard
@@ -121,8 +122,9 @@ def begin(desk: Desk, judge: str, actor: str) -> str:
     return f"{many} {'entry waits' if many == 1 else 'entries wait'} to be evaluated again; the board stays as it is."
 
 
-async def _page(request: Request, status: int = HTTPStatus.OK, **said: Any) -> Response:
+async def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **said: Any) -> Response:
     found = await run_in_threadpool(comparison, request.app.state.desk)
+    said["shown"] = Page.of_list(number, found.entries)
     return organiser_page(
         request, "organiser_rejudge.html", HOME, status, titles=CATEGORIES, found=found, judges=JUDGES, **said
     )
@@ -139,8 +141,8 @@ async def _done(request: Request, work: Callable[[], str]) -> Response:
 
 @router.get(HOME)
 @for_role(Role.ORGANISER)
-async def rejudge_page(request: Request) -> Response:
-    return await _page(request)
+async def rejudge_page(request: Request, number: Number = 1) -> Response:
+    return await _page(request, number=number)
 
 
 @router.post(HOME)

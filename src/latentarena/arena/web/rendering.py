@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
 from jinja2 import FileSystemLoader
 from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
@@ -18,7 +19,7 @@ from latentarena.arena.web.access import Caller, Role, form_token, keep_form_sec
 from latentarena.arena.web.assets import asset
 from latentarena.arena.web.views import moment, short
 
-__all__ = ["TEMPLATES", "page", "problem_page", "redirect", "render"]
+__all__ = ["TEMPLATES", "Number", "page", "problem_page", "redirect", "render"]
 
 TEMPLATES = environment(FileSystemLoader(Path(__file__).parent / "templates"))
 TEMPLATES.globals.update(asset=asset)
@@ -38,6 +39,7 @@ def _sentence(text: str) -> Markup:
 
 
 TEMPLATES.filters |= {"code": _code, "moment": moment, "sentence": _sentence, "short": short}
+Number = Annotated[int, Query(ge=1, le=1_000_000, alias="page")]  # of a page of a list
 TITLES = {401: "Sign in first", 403: "Not open to you", 404: "Nothing here", 429: "Too many at once"}
 NAVIGATION = {
     Role.PUBLIC: (("/", "Board"), ("/compare", "Compare"), ("/rules", "Rules")),

@@ -24,7 +24,7 @@ from latentarena.arena.web.app import create_app, guarded
 from latentarena.arena.web.desk import Desk
 from latentarena.arena.web.logs import LOGGER, log_as_json
 from latentarena.arena.web.server import serve_app
-from latentarena.arena.web.settings import Settings
+from latentarena.arena.web.settings import Settings, is_loopback
 from latentarena.config import parse_json, validate
 
 __all__ = ["Site", "make_app", "serve"]
@@ -107,7 +107,10 @@ def serve(site: Site, host: str, port: int, workers: int) -> None:
     share = max(1, (os.cpu_count() or 1) // max(1, workers))  # of the cores, for each
     command = [sys.executable, "-m", "latentarena", "worker", "--threads", str(share)]
     running = _Workers(command, os.environ | places, workers)
-    print(f"serving {site.contest} on http://{host}:{port}", flush=True)
+    address = site.settings.address
+    print(f"serving {site.contest} on http://{host}:{port}; pages tell people to use {address}", flush=True)
+    if not (site.settings.https or is_loopback(host)):
+        print(f"tokens travel to {address} in clear text: let a proxy speak https, and name it with --url", flush=True)
     try:
         serve_app(partial(make_app, site), host, port)
     finally:
@@ -134,6 +137,7 @@ def _prepare(site: Site) -> None:
         if not store.has_organiser():
             file = (database.file.parent if database.file else Path.cwd()) / "organiser-token"
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+                file.chmod(0o600)  # it may have been there
                 opened.write(store.new_token(None, "organiser", "site", now) + "\n")
             print(f"the organiser's token is in {file}: sign in with it, then delete the file", flush=True)
     finally:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from latentarena.arena.web.access import Role, for_role
 from latentarena.arena.web.desk import out_of_time
 from latentarena.arena.web.receiving import receive_bundle
-from latentarena.arena.web.rendering import page, redirect
+from latentarena.arena.web.rendering import Number, page, redirect
 from latentarena.arena.web.rules import COUNTS
 
 __all__ = ["router"]
@@ -31,7 +31,7 @@ async def submit_page(request: Request) -> Response:
         forms=" or ".join(app.contest.forms),
         closed=out_of_time(app.contest, datetime.now(UTC)),
         left=await run_in_threadpool(app.desk.left, request.state.caller.team or ""),
-        site=str(request.base_url).rstrip("/"),
+        site=app.settings.address,
     )
 
 
@@ -60,7 +60,7 @@ async def status(request: Request, submission: str) -> Response:
 
 @router.get("/team")
 @for_role(Role.TEAM)
-async def team_page(request: Request) -> Response:
+async def team_page(request: Request, number: Number = 1) -> Response:
     app, caller = request.app.state, request.state.caller
     if caller.role is Role.ORGANISER:
         return redirect("/organiser")
@@ -69,7 +69,7 @@ async def team_page(request: Request) -> Response:
         request,
         "team.html",
         team=caller.name,
-        submissions=await run_in_threadpool(app.desk.statuses, caller),
+        submissions=await run_in_threadpool(app.desk.statuses, caller, number),
         line=next((line for line in board.lines if line.team == caller.name), None),
         ranked=len(board.lines),
         choosing=app.contest.counts == "chosen",

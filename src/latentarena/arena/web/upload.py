@@ -17,6 +17,7 @@ __all__ = ["Sink", "receive_file"]
 
 PIECE = 1 << 20  # bytes handed to the disk at a time: every hand-over to a thread costs time
 FIELD = 4096  # bytes that a form field beside the file may have
+PARTS = 8  # of a form: each costs as much time as many kilobytes of a file
 
 
 class Sink(Protocol):
@@ -35,7 +36,7 @@ async def receive_file(request: Request, sink: Sink) -> tuple[int, dict[str, str
         How many bytes the file has, and the form's other fields (empty for a raw body).
 
     Raises:
-        Problem: 400 for a body that is cut short, or is no such form.
+        Problem: 400 for a body that is cut short, or is no such form; 413 for a form of too many or too large fields.
     """
     form = _Form(request)
     written, waiting = 0, bytearray()
@@ -67,7 +68,7 @@ class _Form:
         self._request = request
         self.fields: dict[str, str] = {}
         self._header, self._value = bytearray(), bytearray()
-        self._name, self._disposition = "", b""
+        self._name, self._disposition, self._parts = "", b"", 0
         self._field, self._passed = bytearray(), bytearray()
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -96,6 +97,9 @@ class _Form:
         parser.finalize()
 
     def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > PARTS:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the form has more than {PARTS} parts")
         self._name, self._disposition = "", b""
         self._field.clear()
 

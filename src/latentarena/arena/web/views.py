@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from latentarena.arena.pictures import Picture
 from latentarena.arena.store import Submission
@@ -13,7 +15,9 @@ from latentarena.judge.catalogue import CATEGORIES, METRICS
 from latentarena.study.wording import Row, row_of
 
 __all__ = [
+    "PAGE",
     "FigureLine",
+    "Page",
     "Shown",
     "Status",
     "figure_lines",
@@ -36,6 +40,36 @@ class Shown:
     pictures: tuple[Picture, ...]
     bundle_open: bool
     bundle_public: bool
+
+
+Item = TypeVar("Item")
+PAGE = 100  # rows of a list that are shown at once
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """Some rows of a list: page `number` of `pages` (from 1), of `total` rows in all."""
+
+    items: tuple[Item, ...]
+    number: int
+    pages: int
+    total: int
+
+    @classmethod
+    def of(cls, number: int, total: int, load: Callable[[int, int], Iterable[Item]]) -> Page[Item]:
+        """The page of a number, or the last one.
+
+        Args:
+            load: gives so many rows (`limit`) after so many (`offset`).
+        """
+        pages = max(1, math.ceil(total / PAGE))
+        number = min(max(1, number), pages)
+        return cls(tuple(load(PAGE, PAGE * (number - 1))), number, pages, total)
+
+    @classmethod
+    def of_list(cls, number: int, items: Sequence[Item]) -> Page[Item]:
+        """The same of rows that are in memory."""
+        return cls.of(number, len(items), lambda limit, offset: items[offset : offset + limit])
 
 
 @dataclass(frozen=True)

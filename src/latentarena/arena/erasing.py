@@ -1,0 +1,20 @@
+"""Erasing an entry: database and object store together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from latentarena.arena.objects import Objects
+from latentarena.arena.store import Store
+
+__all__ = ["erase_entry"]
+
+
+def erase_entry(store: Store, objects: Objects, submission: str, actor: str) -> list[str]:
+    """Forget a submission and its files, but for those that another one has too; the hashes of what is gone.
+
+    Raises:
+        NotThere: there is none.
+    """
+    files = store.erase(submission, actor, datetime.now(UTC))
+    return [one for one in files if store.discard_object(one, objects.remove)]
