@@ -208,7 +208,7 @@ def _altered(files: Files) -> bytes:
         (lambda files: files[FILES[0]][:9], ["ends inside the IDX header"]),
         (lambda files: b"", ["it starts with nothing"]),
         (lambda files: packed(files[FILES[0]])[:-9], ["is damaged", "delete it"]),
-        (_altered, ["shape (12, 8, 9)", "wrong hash", "delete it"]),
+        (_altered, ["shape (12, 8, 9)", "wrong hash", "name another folder"]),
         (lambda files: files[FILES[2]], ["shape (6, 8, 9)", "wrong hash"]),
     ],
     ids=["body", "header", "empty", "gzip", "altered", "swapped"],

@@ -11,11 +11,10 @@ from latentarena.config import Config
 from latentarena.data.catalog import CATALOG
 from latentarena.data.digits import embedded_digits
 from latentarena.data.find import load_idx, where
-from latentarena.data.folder import image_folder
 from latentarena.data.images import Dataset, Images
-from latentarena.data.listing import list_files
-from latentarena.data.overview import Overview, overview_of_dataset, overview_of_files
+from latentarena.data.overview import Overview, overview_of_dataset
 from latentarena.data.picture import LARGEST_SIDE, Fit
+from latentarena.data.source import load_source, look_at_source
 from latentarena.errors import ConfigError
 from latentarena.files import expanded
 
@@ -28,7 +27,8 @@ class DataConfig(Config):
     """Which images.
 
     Attributes:
-        name: `mnist`, `fashion-mnist`, `kmnist`, `digits`, or `folder:PATH` (a directory or zip).
+        name: `mnist`, `fashion-mnist`, `kmnist`, `digits`, or `folder:PATH`: a directory or zip of images,
+            or arrays as IDX, `.npz`, CSV or parquet.
         size: height and width in pixels that folder images are resized to.
         crop: `center` cuts the largest square out of the middle of folder images first.
         resize: `stretch` lets folder images that are no squares be distorted into squares.
@@ -73,7 +73,7 @@ def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
     if config.name == "digits":
         return embedded_digits()
     if config.name.startswith(FOLDER):
-        return image_folder(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)
+        return load_source(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)
     return load_idx(config.name, root)
 
 
@@ -81,5 +81,4 @@ def overview(config: DataConfig, root: Path | None = None) -> Overview:
     """What is found where the configured dataset should be; see `load_dataset`."""
     if not config.name.startswith(FOLDER):
         return overview_of_dataset(load_dataset(config, root))
-    source = expanded(config.name.removeprefix(FOLDER), "data.name = folder:")
-    return overview_of_files(source, list_files(source), config.fit)
+    return look_at_source(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)

@@ -20,6 +20,8 @@ from latentarena.files import cache_folder, digest, expanded, make_folder
 __all__ = ["load_idx", "where"]
 
 log = logging.getLogger(__name__)
+AGAIN = "delete it to have it fetched again"
+TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # their folders there
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 SECONDS = 30  # of silence from a mirror before the next one is tried
 
@@ -41,7 +43,7 @@ def load_idx(name: str, root: Path | None = None) -> Dataset:
     broken_off = folder == cache_folder() / "data" / name and not all(_forms(folder, file) for file in FILES)
     if folder is None or (root is None and broken_off):
         if root is not None:
-            raise DataMissing(f"{name}: {FILES[0]}[.gz] is neither in {root} nor in {root / name}")
+            raise DataMissing(f"{name}: {FILES[0]}[.gz] is neither in {root} nor in {root / name}{_near_miss(root)}")
         folder = _download(name, entry)
     tensors = [_checked(_path(folder, file), entry, i) for i, file in enumerate(FILES)]
     train, test = _split(name, tensors[0], tensors[1]), _split(name, tensors[2], tensors[3])
@@ -57,15 +59,26 @@ def where(name: str, root: Path | None = None) -> Path | None:
     CATALOG[name]
     given = os.environ.get("LATENTARENA_DATA")
     roots = [root] if root else [*([expanded(given, "LATENTARENA_DATA = ")] if given else []), cache_folder() / "data"]
-    folders = [folder for base in roots for folder in (base / name, base)]
     # a bare folder holds files of one dataset, and they are MNIST unless it says otherwise
-    candidates = [f for f in folders if f.name == name or root or name == "mnist"]
-    return next((f for f in candidates if _forms(f, FILES[0])), None)
+    bare = ("", "raw") if root or name == "mnist" else ()
+    folders = [base / inside for base in roots for inside in (name, f"{TORCHVISION.get(name, name)}/raw", *bare)]
+    return next((f for f in folders if _forms(f, FILES[0])), None)
 
 
 def _forms(folder: Path, file: str) -> list[Path]:
-    """The file, plain before gzipped, in as many forms as the folder holds it."""
-    return [path for end in ("", ".gz") if (path := folder / (file + end)).is_file()]
+    """The file, plain before gzipped, in as many forms as the folder holds it; Kaggle's names have a dot."""
+    names = (file, file.replace("-idx", ".idx"))
+    return [path for name in names for end in ("", ".gz") if (path := folder / (name + end)).is_file()]
+
+
+def _near_miss(root: Path) -> str:
+    """A sentence on files below a folder that are named much like those of a dataset."""
+    depths = ("*", "*/*", "*/*/*", "*/*/*/*")
+    found = [path for depth in depths for path in sorted(root.glob(depth)) if "ubyte" in path.name and path.is_file()]
+    if not found:
+        return ""
+    wanted = next((f for f in FILES if f.split("-idx")[0] in found[0].name), FILES[0])
+    return f"; there is {found[0]}: name its folder with --data, and the file {wanted}, with .gz if it is packed"
 
 
 def _path(folder: Path, file: str) -> Path:
@@ -87,11 +100,21 @@ def _checked(path: Path, entry: Entry, index: int) -> Tensor:
         log.warning("%s: only its structure could be checked; the .gz file as published is checked whole", path)
         return tensor
     if not good:
+        own = path.is_relative_to(cache_folder())
         raise DataError(
-            f"{path} is an IDX file of shape {tuple(tensor.shape)} but not the known content (wrong hash); "
-            "delete it to have it fetched again"
+            f"{path} is an IDX file of shape {tuple(tensor.shape)} but not the known content (wrong hash)"
+            f"{_told(content)}; {AGAIN if own else 'put the published file there or name another folder'}"
         )
     return tensor
+
+
+def _told(content: bytes) -> str:
+    """Which known file it is instead, if any."""
+    hashed = digest(content)
+    for name in CATALOG:
+        if hashed in CATALOG[name].content:
+            return f": it is {FILES[CATALOG[name].content.index(hashed)]} of {name}, which is data.name={name}"
+    return ""
 
 
 def _split(name: str, pixels: Tensor, labels: Tensor) -> Images:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, layout_of
-from latentarena.data.listing import HIDDEN, LeftOut, list_files
+from latentarena.data.listing import HIDDEN, LeftOut, Listing, list_files
 from latentarena.data.picture import Fit, pixels
 from latentarena.data.survey import Survey, broken_line, hold_out, survey_of
 from latentarena.errors import DataError, OutputError
@@ -44,7 +44,7 @@ class _Decoded:
     notes: tuple[str, ...]
 
 
-def image_folder(source: Path, fit: Fit | None = None) -> Dataset:
+def image_folder(source: Path, fit: Fit | None = None, listing: Listing | None = None) -> Dataset:
     """Load a directory or zip of images, greyscale if all of them are, else RGB.
 
     Layout: see `layout_of`. Without a test or validation folder one image in ten, chosen by the hash of its content,
@@ -53,12 +53,13 @@ def image_folder(source: Path, fit: Fit | None = None) -> Dataset:
     Args:
         source: the directory or zip file.
         fit: size, crop and resize; needed only where the images differ in size.
+        listing: its files, where they are not those of a directory or zip.
 
     Raises:
         DataError: nothing there, no images, an unreadable image, an ambiguous layout, or sizes that do not fit.
     """
     fit = fit or Fit()
-    listing = list_files(source)
+    listing = listing or list_files(source)
     hashes = {file.path: digest(file.read()) for file in listing.files}
     names = [[str(path), value] for path, value in hashes.items()]
     cached = cache_folder() / "images" / f"{digest_json([asdict(fit), names, *_decoders()])[:32]}.safetensors"

@@ -33,7 +33,9 @@ def read_maybe_gzipped(path: Path) -> bytes:
         with gzip.open(path) as file:
             content = file.read(LARGEST + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is damaged: {error}; delete it to have it fetched again") from None
+        raise DataError(
+            f"{path} is damaged: {error}; delete it, and put a whole copy there or have it fetched again"
+        ) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     if len(content) > LARGEST:

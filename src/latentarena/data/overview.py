@@ -76,7 +76,7 @@ def overview_of_files(source: Path, listing: Listing, fit: Fit) -> Overview:
     if survey.faults:
         return found
     try:
-        return replace(found, about=image_folder(source, fit).about)
+        return replace(found, about=image_folder(source, fit, listing).about)
     except DataError as error:
         return replace(found, faults=(str(error),))
 

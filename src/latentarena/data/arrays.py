@@ -1,0 +1,277 @@
+"""Images that are stored as arrays: IDX files under any name, Keras' `.npz`, Kaggle's CSV."""
+
+from __future__ import annotations
+
+import re
+import string
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+import torch
+from natsort import natsorted
+from PIL import Image
+
+from latentarena.data.idx import parse_idx, read_maybe_gzipped
+from latentarena.data.images import Dataset, Images
+from latentarena.data.layout import TEST, TRAIN, VALIDATION
+from latentarena.data.picture import LARGEST_SIDE, Fit
+from latentarena.errors import DataError
+from latentarena.files import digest
+
+__all__ = ["LABEL_COLUMNS", "Split", "array_files", "array_images", "is_idx", "split_in_name"]
+
+LARGEST = 4 << 30  # bytes of one array
+IDX = re.compile(
+    r"(?P<set>.*?)(?P<split>train|t10k|test)[-_.]?(?P<what>images|labels)[-.](?:idx\d[-.])?ubyte(?:\.gz)?", re.I
+)
+UPPER, LOWER = string.ascii_uppercase, string.ascii_lowercase
+EMNIST = {  # the labels of its parts, in order
+    "digits": string.digits,
+    "mnist": string.digits,
+    "letters": f"-{UPPER}",
+    "balanced": string.digits + UPPER + "abdefghnqrt",
+    "bymerge": string.digits + UPPER + "abdefghnqrt",
+    "byclass": string.digits + UPPER + LOWER,
+}
+IMAGE_KEYS = ("x_{}", "X_{}", "{}_images", "{}_x", "x{}", "X{}")
+LABEL_KEYS = ("y_{}", "Y_{}", "{}_labels", "{}_y", "y{}", "Y{}")
+LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (N, H, W) or (N, H, W, C) of one split, uint8, and their labels (N,)."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+def split_in_name(name: str) -> str:
+    """The split that a file's name speaks of, or nothing."""
+    found = re.search(r"(?<![a-z])(train|test|t10k|val)", name.lower())
+    return {"train": TRAIN, "val": VALIDATION}.get(found[1], TEST) if found else ""
+
+
+def array_files(source: Path) -> list[Path]:
+    """The files of arrays that a path stands for: itself, or those in the folder or in its `raw`."""
+    if source.is_file():
+        return [source] if _is_array(source) else []
+    for folder in (source, source / "raw", source / "MNIST" / "raw"):
+        if folder.is_dir():
+            found = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_array(path)]
+            if found:
+                return found
+    return []
+
+
+def _is_array(path: Path) -> bool:
+    return path.suffix.lower() in (".npz", ".csv") or is_idx(path)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether it is named like an IDX file, as `emnist-letters-train-images-idx3-ubyte.gz`."""
+    return bool(IDX.fullmatch(path.name))
+
+
+def array_images(source: Path, fit: Fit) -> Dataset:
+    """The dataset of a file of arrays, or of a folder of them.
+
+    Raises:
+        DataError: it cannot be read, holds several datasets, or its arrays are no images with labels.
+    """
+    files = array_files(source)
+    idx = [path for path in files if is_idx(path)]
+    try:
+        if idx:
+            splits, about, names = _idx(source, idx)
+        else:
+            splits, about, names = _tables(files)
+        return _dataset(source, splits, about, names, fit)
+    except DataError as error:
+        raise DataError(f"folder:{source}: {error}") from None
+
+
+Found = tuple[dict[str, Split], str, Mapping[int, str]]
+
+
+def _idx(source: Path, files: Sequence[Path]) -> Found:
+    """Four IDX files of one prefix; EMNIST's are stored with rows and columns exchanged."""
+    if source.is_file():  # with its three siblings
+        files = [path for path in sorted(source.parent.iterdir()) if _prefix(path) == _prefix(source)]
+    parts: dict[str, dict[tuple[str, str], Path]] = {}
+    for path in files:
+        found = IDX.fullmatch(path.name)
+        if found:
+            split = TRAIN if found["split"].lower() == TRAIN else TEST
+            parts.setdefault(found["set"], {})[split, found["what"].lower()] = path
+    if len(parts) > 1:
+        one, held = next(iter(parts.values())).popitem()[1], natsorted(part.strip("-_ ") for part in parts)
+        raise DataError(f"holds the datasets {', '.join(held)}; name a file of one, such as folder:{one}")
+    (prefix, members), splits = next(iter(parts.items())), {}
+    turned = "emnist" in prefix.lower()
+    for split in (TRAIN, TEST):
+        if (split, "images") in members:
+            missing = members[split, "images"].name.replace("images", "labels").replace("idx3", "idx1")
+            if (split, "labels") not in members:
+                raise DataError(f"the labels {missing} are missing beside {members[split, 'images'].name}")
+            pixels, labels = (
+                parse_idx(read_maybe_gzipped(members[split, what]), members[split, what].name).numpy()
+                for what in ("images", "labels")
+            )
+            splits[split] = Split(pixels.swapaxes(1, 2) if turned and pixels.ndim == 3 else pixels, labels)
+    names = EMNIST.get(prefix.strip("-_ ").lower().rpartition("emnist")[2].strip("-_ "), "") if turned else ""
+    words = "IDX files" + (" of EMNIST, whose rows and columns are exchanged: turned upright" if turned else "")
+    return splits, words, dict(enumerate(names))
+
+
+def _prefix(path: Path) -> str | None:
+    found = IDX.fullmatch(path.name)
+    return found["set"] if found else None
+
+
+def _tables(files: Sequence[Path]) -> Found:
+    """One `.npz`, or CSV files of the splits."""
+    archives = [path for path in files if path.suffix.lower() == ".npz"]
+    if len(archives) == 1 and len(files) == 1:
+        splits, words = _npz(archives[0])
+        return splits, words, {}
+    if archives:
+        raise DataError(f"holds {', '.join(path.name for path in files)}; name one of them")
+    splits, left = {}, []
+    for path in files:
+        split = (split_in_name(path.name) or TRAIN) if len(files) > 1 else ""
+        read = _csv(path)
+        if read is None:
+            left.append(path.name)
+        elif split in splits:
+            raise DataError(f"{path.name} is another {split} split; name one of the files")
+        else:
+            splits[split] = read
+    if not splits:
+        raise DataError(f"{', '.join(left)}: no column is called {', '.join(LABEL_COLUMNS)}, so there are no labels")
+    words = "CSV of a label and pixels" + (f"; {', '.join(left)} is left out, for it has no labels" if left else "")
+    if any("emnist" in path.name.lower() for path in files):
+        splits = {s: Split(one.pixels.swapaxes(1, 2), one.labels) for s, one in splits.items()}
+        words += "; rows and columns of EMNIST are exchanged: turned upright"
+    return splits, words, {}
+
+
+def _npz(path: Path) -> tuple[dict[str, Split], str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(info.file_size > LARGEST for info in archive.infolist()):
+                raise DataError(f"{path.name} holds an array of more than {LARGEST >> 30} GiB")
+        with np.load(path, allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+        way = "; save arrays of numbers" if "pickle" in str(error).lower() else ""
+        raise DataError(f"{path.name} cannot be read: {str(error).splitlines()[0]}{way}") from None
+    splits = {}
+    for split, title in ((TRAIN, "train"), (VALIDATION, "val"), (TEST, "test")):
+        images, labels = (
+            next((held[key.format(title)] for key in keys if key.format(title) in held), None)
+            for keys in (IMAGE_KEYS, LABEL_KEYS)
+        )
+        if images is not None:
+            splits[split] = Split(images, np.zeros(len(images), int) if labels is None else labels)
+    if not splits:
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in held.items())
+        raise DataError(f"{path.name} holds {shapes}; images are expected as x_train, y_train, x_test, y_test")
+    return splits, "arrays of an .npz file"
+
+
+def _csv(path: Path) -> Split | None:
+    """A row for each image: its label and its pixels, with a header or without; None if no column is the label."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = [cell.strip().strip('"').lower() for cell in file.readline().split(",")]
+    named = any(not cell.lstrip("-").isdigit() for cell in header)
+    label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None) if named else 0
+    if label is None:
+        return None
+    try:
+        table = np.loadtxt(path, np.int64, delimiter=",", skiprows=int(named), ndmin=2, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path.name} is no table of whole numbers, a label and pixels: {error}") from None
+    pixels = np.delete(table, label, axis=1)
+    side = isqrt(pixels.shape[1])
+    if side * side != pixels.shape[1] or not pixels.shape[1]:
+        raise DataError(f"{path.name} has {pixels.shape[1]} columns of pixels, which are no square such as 28 x 28")
+    return Split(pixels.reshape(-1, side, side), table[:, label])
+
+
+def _dataset(source: Path, splits: dict[str, Split], about: str, names: Mapping[int, str], fit: Fit) -> Dataset:
+    read = {split: (_pixels(one.pixels, split), _labels(one, split)) for split, one in splits.items()}
+    notes = [about]
+    if VALIDATION in read and TEST in read:
+        notes.append(f"the {VALIDATION} split of {len(read.pop(VALIDATION)[0])} images is not used")
+    elif VALIDATION in read:
+        read[TEST] = read.pop(VALIDATION)
+    if TEST not in read:
+        (pixels, labels), notes = (
+            next(iter(read.values())),
+            [*notes, "no test split: about one image in 10 is held out"],
+        )
+        test = np.array([int(digest(one.tobytes()), 16) % 10 == 0 for one in pixels])
+        read = {TRAIN: (pixels[~test], labels[~test]), TEST: (pixels[test], labels[test])}
+    if TRAIN not in read:
+        raise DataError("there is no train split")
+    values = sorted({*read[TRAIN][1].tolist()})
+    unknown = sorted(set(read[TEST][1].tolist()) - set(values))
+    if unknown:
+        raise DataError(f"class {unknown[0]} has images in the test split and none in the train split")
+    rank = {value: index for index, value in enumerate(values)}
+    made = []
+    for split in (TRAIN, TEST):
+        pixels, labels = read[split]
+        made.append(Images(_fitted(pixels, fit), torch.tensor([rank[value] for value in labels.tolist()]).long()))
+    classes = tuple(names.get(value, str(value)) for value in values)
+    return Dataset.of(f"folder:{source.name}", made[0], made[1], classes, tuple(notes))
+
+
+def _labels(split: Split, title: str) -> np.ndarray:
+    labels = split.labels.reshape(len(split.labels), -1)
+    if labels.shape[1] != 1 or labels.dtype.kind not in "iu" or len(labels) != len(split.pixels):
+        raise DataError(
+            f"labels of the {title} split are {split.labels.dtype} {list(split.labels.shape)} for "
+            f"{len(split.pixels)} images; one whole number for each is expected"
+        )
+    return labels[:, 0]
+
+
+def _pixels(pixels: np.ndarray, title: str) -> np.ndarray:
+    """Images as uint8 (N, C, H, W); values of 0..1 are scaled, others must be whole numbers of 0..255."""
+    what = f"images of the {title} split are {pixels.dtype} {list(pixels.shape)}"
+    if pixels.ndim == 3:
+        pixels = pixels[:, None]
+    elif pixels.ndim == 4 and pixels.shape[-1] in (1, 3):
+        pixels = np.moveaxis(pixels, -1, 1)
+    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or not len(pixels) or pixels.dtype.kind not in "iufb":
+        raise DataError(f"{what}; expected are N x height x width, or that x 1 or 3 channels")
+    if pixels.dtype == np.uint8:
+        return np.ascontiguousarray(pixels)
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 255):
+        raise DataError(f"{what} with values of {low:g} to {high:g}; save them as uint8, 0 to 255")
+    unit = pixels.dtype.kind in "fb" and high <= 1
+    return np.ascontiguousarray((pixels * (255.0 if unit else 1.0)).round().astype(np.uint8))
+
+
+def _fitted(pixels: np.ndarray, fit: Fit) -> torch.Tensor:
+    height, width = pixels.shape[2:]
+    if fit.size and height != width and not (fit.crop or fit.resize):
+        raise DataError(f"images are {width}x{height}, no squares; add data.crop=center or data.resize=stretch")
+    if max(fit.of((width, height))) > LARGEST_SIDE:
+        raise DataError(f"images are {width}x{height}, of at most {LARGEST_SIDE} pixels; give data.size=64")
+    if not (fit.size or fit.crop):
+        return torch.from_numpy(pixels)
+    grey = pixels.shape[1] == 1
+    images = pixels[:, 0] if grey else np.moveaxis(pixels, 1, -1)
+    rows = [np.asarray(fit.apply(Image.fromarray(one))) for one in images]
+    stacked = np.stack(rows)
+    return torch.from_numpy(
+        np.ascontiguousarray(stacked[:, None] if stacked.ndim == 3 else np.moveaxis(stacked, -1, 1))
+    )

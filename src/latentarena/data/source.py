@@ -1,0 +1,87 @@
+"""What `folder:PATH` stands for: images, arrays or parquet files; what is neither is refused with the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from latentarena.data.arrays import array_files, array_images, is_idx
+from latentarena.data.folder import image_folder
+from latentarena.data.images import Dataset
+from latentarena.data.listing import list_files
+from latentarena.data.overview import Overview, overview_of_dataset, overview_of_files
+from latentarena.data.parquet import list_parquet, parquet_files
+from latentarena.data.picture import Fit, is_named_image
+from latentarena.errors import DataError
+
+__all__ = ["load_source", "look_at_source"]
+
+SAVE = "numpy.savez('images.npz', x_train=images, y_train=labels)"
+PICKLES = (".pt", ".pth", ".pkl", ".pickle")
+PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z")
+CIFAR = (
+    """python -c "from torchvision.datasets import CIFAR10 as C; import numpy; a, b = C('{root}', True), C('{root}', """
+    """False); numpy.savez('cifar10.npz', x_train=a.data, y_train=a.targets, x_test=b.data, y_test=b.targets)" """
+)
+
+
+def load_source(source: Path, fit: Fit) -> Dataset:
+    """The dataset at a path.
+
+    Raises:
+        DataError: it is of no form that is read, or damaged; the message names the way out.
+    """
+    _refuse_form(source)
+    kind = _kind(source)
+    if kind == "arrays":
+        return array_images(source, fit)
+    return image_folder(source, fit, list_parquet(source, parquet_files(source)) if kind == "parquet" else None)
+
+
+def look_at_source(source: Path, fit: Fit) -> Overview:
+    """What is found at a path; see `load_source`."""
+    _refuse_form(source)
+    kind = _kind(source)
+    if kind == "arrays":
+        return overview_of_dataset(array_images(source, fit))
+    listing = list_parquet(source, parquet_files(source)) if kind == "parquet" else list_files(source)
+    return overview_of_files(source, listing, fit)
+
+
+def _kind(source: Path) -> str:
+    """`arrays`, `parquet` or `images`; in a folder that holds images as well, tables are not the dataset."""
+    arrays = array_files(source)
+    if not any(map(is_idx, arrays)) and _holds_images(source):
+        return "images"
+    return "arrays" if arrays else "parquet" if parquet_files(source) else "images"
+
+
+def _refuse_form(source: Path) -> None:
+    """Refuse files that are not opened here: pickles, which can run programs, packed folders, a single image."""
+    files = [source] if source.is_file() else sorted(source.rglob("*.pt")) + sorted(source.rglob("data_batch_1"))
+    if source.is_dir() and (array_files(source) or not files or _holds_images(source)):
+        return
+    for path in files:
+        suffix = path.suffix.lower()
+        if path.name == "data_batch_1":
+            raise DataError(
+                f"folder:{source} holds pickles of CIFAR, which can run programs and are not opened; convert "
+                f"them with {CIFAR.format(root=path.parent.parent)} and name folder:cifar10.npz"
+            )
+        if suffix in PICKLES:
+            raise DataError(
+                f"folder:{source}: {path.name} is a pickle, which can run programs and is not opened; of "
+                "torchvision's datasets name the folder with raw/, others convert with python -c "
+                f"\"import torch, numpy; images, labels = torch.load('{path}'); {SAVE}\" and name folder:images.npz"
+            )
+        if suffix in PACKED and not array_files(path):
+            raise DataError(
+                f"folder:{source} is a packed file other than zip; unpack it (tar -xf {path.name}) and name the folder"
+            )
+        if suffix in (".mat", ".h5", ".hdf5"):
+            raise DataError(f"folder:{source} is not read here; save its arrays with {SAVE} and name folder:images.npz")
+        if is_named_image(PurePosixPath(path)):
+            raise DataError(f"folder:{source} is one image; name the folder or zip that holds all of them")
+
+
+def _holds_images(source: Path) -> bool:
+    return source.is_dir() and any(is_named_image(PurePosixPath(path)) for path in source.rglob("*"))

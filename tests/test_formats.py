@@ -1,0 +1,238 @@
+"""Datasets in the forms that people hold them: torchvision's folders, EMNIST, Keras, Kaggle, Hugging Face."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from albums import encoded, noise, store
+from latentarena.data import DataConfig, Dataset, load_dataset, overview
+from latentarena.data.catalog import FILES, Entry
+from latentarena.data.find import load_idx
+from latentarena.errors import DataError, DataMissing
+from latentarena.files import digest
+from latentarena.registry import Registry
+
+TRAIN, TEST = noise(40, 8, 8), noise(10, 8, 8, seed=1)
+TRAIN_LABELS, TEST_LABELS = np.arange(40) % 4, np.arange(10) % 4
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty cache for each test."""
+    monkeypatch.setenv("LATENTARENA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LATENTARENA_DATA", raising=False)
+
+
+def load(source: Path, **how: object) -> Dataset:
+    return load_dataset(DataConfig.model_validate({"name": f"folder:{source}", **how}))
+
+
+def refusal(source: Path) -> str:
+    """The one line with which a source is refused."""
+    with pytest.raises(DataError) as error:
+        load(source)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def holds(data: Dataset, turned: bool = False) -> bool:
+    """Whether it is the images and labels above."""
+    axes = (0, 2, 1) if turned else (0, 1, 2)
+    return (
+        np.array_equal(data.train.pixels[:, 0].numpy(), TRAIN.transpose(axes))
+        and np.array_equal(data.test.pixels[:, 0].numpy(), TEST.transpose(axes))
+        and data.train.labels.tolist() == TRAIN_LABELS.tolist()
+        and data.test.labels.tolist() == TEST_LABELS.tolist()
+    )
+
+
+def idx(array: np.ndarray) -> bytes:
+    """The IDX file of an array."""
+    array = array.astype(np.uint8)
+    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def idx_files(prefix: str = "", test: str = "t10k", first: int = 0) -> dict[str, bytes]:
+    arrays = (TRAIN, TRAIN_LABELS + first, TEST, TEST_LABELS + first)
+    names = ("train-images-idx3", "train-labels-idx1", f"{test}-images-idx3", f"{test}-labels-idx1")
+    return {f"{prefix}{name}-ubyte.gz": gzip.compress(idx(a)) for name, a in zip(names, arrays, strict=True)}
+
+
+@pytest.mark.parametrize("where", ["", "raw/", "MNIST/raw/"])
+def test_idx_files_of_any_dataset_are_read(tmp_path: Path, where: str) -> None:
+    store(tmp_path / "data", {where + name: content for name, content in idx_files().items()})
+    data = load(tmp_path / "data")
+    assert holds(data)
+    assert data.classes == ("0", "1", "2", "3")
+
+
+def test_emnist_is_turned_upright_and_its_labels_have_names(tmp_path: Path) -> None:
+    files = idx_files("emnist-letters-", "test", first=1)
+    data = load(store(tmp_path / "data", files))
+    assert holds(data, turned=True)
+    assert data.classes == ("A", "B", "C", "D")
+    store(tmp_path / "data", idx_files("emnist-digits-", "test"))
+    line = refusal(tmp_path / "data")
+    assert "holds the datasets emnist-digits, emnist-letters; name a file of one, such as folder:" in line
+    assert load(tmp_path / "data" / "emnist-digits-train-images-idx3-ubyte.gz").classes == ("0", "1", "2", "3")
+
+
+@pytest.mark.parametrize("form", ["x_{}", "{}_images"])
+def test_npz_of_keras_and_others_is_read(tmp_path: Path, form: str) -> None:
+    labels = form.replace("x_", "y_").replace("images", "labels")
+    arrays = {form.format("train"): TRAIN, labels.format("train"): TRAIN_LABELS[:, None].astype(np.uint8)}
+    arrays |= {form.format("test"): TEST / 255, labels.format("test"): TEST_LABELS}
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    assert holds(load(tmp_path / "mnist.npz"))
+    assert load(tmp_path / "mnist.npz", size=16).shape == (1, 16, 16)
+
+
+def test_npz_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "pickled.npz", x_train=np.array([{}], object))
+    assert "save arrays of numbers" in refusal(tmp_path / "pickled.npz")
+    np.savez(tmp_path / "other.npz", weights=np.zeros((2, 3)))
+    assert "weights [2, 3]; images are expected as x_train" in refusal(tmp_path / "other.npz")
+    np.savez(tmp_path / "scaled.npz", x_train=TRAIN / 127.5 - 1, y_train=TRAIN_LABELS)
+    assert "with values of -1 to 1; save them as uint8" in refusal(tmp_path / "scaled.npz")
+    (tmp_path / "broken.npz").write_bytes(b"PK")
+    assert "broken.npz cannot be read" in refusal(tmp_path / "broken.npz")
+
+
+def csv(images: np.ndarray, labels: np.ndarray, header: bool = True) -> bytes:
+    """Kaggle's table."""
+    head = ",".join(["label", *(f"pixel{i}" for i in range(64))]) if header else ""
+    rows = [",".join(map(str, [label, *image.ravel()])) for image, label in zip(images, labels, strict=True)]
+    return "\n".join([head, *rows] if header else rows).encode()
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_csv_of_kaggle_is_read(tmp_path: Path, header: bool) -> None:
+    tables = {
+        "mnist_train.csv": csv(TRAIN, TRAIN_LABELS, header),
+        "mnist_test.csv": csv(TEST, TEST_LABELS, header),
+    }
+    assert holds(load(store(tmp_path / "data", tables)))
+    alone = load(tmp_path / "data" / "mnist_train.csv")
+    assert len(alone.train) + len(alone.test) == 40
+    unlabelled = b"\n".join(line.split(b",", 1)[1] for line in csv(TEST, TEST_LABELS).splitlines())
+    digits = store(tmp_path / "digits", {"train.csv": csv(TRAIN, TRAIN_LABELS), "test.csv": unlabelled})
+    assert any("test.csv is left out, for it has no labels" in line for line in load(digits).about)
+
+
+def test_csv_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("name,age\nx,3\n")
+    assert "no column is called label" in refusal(path)
+    path.write_text("label,a,b\n1,2,3\n")
+    assert "2 columns of pixels, which are no square" in refusal(path)
+    path.write_text("label,a\n1,x\n")
+    assert "no table of whole numbers" in refusal(path)
+
+
+def parquet(path: Path, images: np.ndarray, labels: np.ndarray, columns: tuple[str, ...] = ("label",)) -> None:
+    """A file as the `datasets` library writes it."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as pq
+
+    cells = [{"bytes": encoded(image), "path": None} for image in images]
+    table = pa.table({"image": cells} | {column: pa.array(labels) for column in columns})
+    features = {"label": {"names": ["ant", "bee", "cat", "dog"], "_type": "ClassLabel"}}
+    said = {"huggingface": json.dumps({"info": {"features": features}})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata(said), path)
+
+
+def test_parquet_of_hugging_face_is_read(tmp_path: Path) -> None:
+    parquet(tmp_path / "set/data/train-00000-of-00001.parquet", TRAIN, TRAIN_LABELS)
+    parquet(tmp_path / "set/data/test-00000-of-00001.parquet", TEST, TEST_LABELS)
+    data = load(tmp_path / "set")
+    assert data.classes == ("ant", "bee", "cat", "dog")
+    assert (len(data.train), len(data.test)) == (40, 10)
+    truth = {image.tobytes(): data.classes[label] for image, label in zip(TRAIN, TRAIN_LABELS, strict=True)}
+    found = zip(data.train.pixels, data.train.labels, strict=True)
+    assert all(truth[image.numpy().tobytes()] == data.classes[label] for image, label in found)
+    assert overview(DataConfig(name=f"folder:{tmp_path / 'set'}")).classes["bee"] == (10, 3)
+    two = tmp_path / "two.parquet"
+    parquet(two, TRAIN, TRAIN_LABELS, ("fine_label", "coarse_label"))
+    assert "2 columns of labels: its columns are image, fine_label, coarse_label" in refusal(two)
+
+
+def test_parquet_without_pyarrow_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "pip install 'latentarena[parquet]'" in refusal(tmp_path / "some.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("processed/training.pt", ["is a pickle", "torch.load(", "numpy.savez('images.npz'", "folder:images.npz"]),
+        ("cifar-10-batches-py/data_batch_1", ["pickles of CIFAR", "CIFAR10", "numpy.savez('cifar10.npz'"]),
+    ],
+)
+def test_pickles_are_refused_with_the_command_that_converts(tmp_path: Path, name: str, words: list[str]) -> None:
+    line = refusal(store(tmp_path / "data", {name: b"x"}))
+    assert [word for word in words if word not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a.pt", "is a pickle"), ("a.tar.gz", "tar -xf a.tar.gz"), ("a.mat", "numpy.savez"), ("a.png", "is one image")],
+)
+def test_files_of_other_forms_are_refused(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    assert words in refusal(tmp_path / name)
+
+
+def test_tables_beside_images_are_no_dataset(tmp_path: Path) -> None:
+    images = {f"{'ab'[i % 2]}/{i}.png": encoded(noise(8, 8, seed=i)) for i in range(12)}
+    assert load(store(tmp_path / "some", images | {"labels.csv": b"label\n1"})).classes == ("a", "b")
+
+
+def known_entry(files: dict[str, np.ndarray]) -> Entry:
+    return Entry(("http://127.0.0.1:9/",), tuple("0123"), tuple(digest(idx(array)) for array in files.values()))
+
+
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, bytes]]:
+    """Two small datasets that are known by their content, under the names of large ones; their files."""
+    first = dict(zip(FILES, (TRAIN, TRAIN_LABELS, TEST, TEST_LABELS), strict=True))
+    second = {name: 255 - array for name, array in first.items()}
+    entries = {"mnist": known_entry(first), "fashion-mnist": known_entry(second)}
+    monkeypatch.setattr("latentarena.data.find.CATALOG", Registry("dataset", **entries))
+    return {"mnist": {name: idx(array) for name, array in first.items()}}
+
+
+@pytest.mark.parametrize("where", ["MNIST/raw", "raw", "mnist", "."])
+@pytest.mark.parametrize("dotted", [False, True])
+def test_torchvisions_folders_and_kaggles_names_are_found(
+    tmp_path: Path, catalogue: dict[str, dict[str, bytes]], where: str, dotted: bool
+) -> None:
+    files = {
+        name.replace("-idx", ".idx" if dotted else "-idx"): content for name, content in catalogue["mnist"].items()
+    }
+    store(tmp_path / "data" / where, files)
+    assert holds(load_idx("mnist", tmp_path / "data"))
+
+
+def test_another_datasets_files_are_told_what_they_are(tmp_path: Path, catalogue: dict[str, dict[str, bytes]]) -> None:
+    store(tmp_path, catalogue["mnist"])
+    with pytest.raises(DataError) as error:
+        load_idx("fashion-mnist", tmp_path)
+    assert "(wrong hash): it is train-images-idx3-ubyte of mnist, which is data.name=mnist" in str(error.value)
+    assert "fetched again" not in str(error.value)
+
+
+def test_near_misses_are_named(tmp_path: Path, catalogue: dict[str, dict[str, bytes]]) -> None:
+    store(tmp_path / "some" / "where", {name.replace("train-", "train_"): c for name, c in catalogue["mnist"].items()})
+    with pytest.raises(DataMissing) as error:
+        load_idx("mnist", tmp_path)
+    assert f"there is {tmp_path / 'some' / 'where'}" in str(error.value)
+    assert "train-images-idx3-ubyte" in str(error.value)
