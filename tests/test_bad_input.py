@@ -115,6 +115,7 @@ LATENTS = [
 ]
 
 FABRICS = [
+    (["--accelerator", "tpu"], ["accelerator=tpu", "torch_xla"]),
     (["--accelerator", "abacus"], ["accelerator=abacus", "auto", "cuda", "cpu"]),
     (["--precision", "7"], ["precision = 7", "32-true", "bf16-mixed"]),
     (["--devices", "0"], ["devices=0"]),

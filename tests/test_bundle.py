@@ -200,6 +200,7 @@ WRONG_CARDS: dict[str, tuple[Callable[[str], str], str]] = {
     "NaN": (lambda t: t.replace('"output"', '"more": NaN, "output"'), "NaN is not a JSON number"),
     "Infinity": (lambda t: t.replace('"output"', '"more": -Infinity, "output"'), "-Infinity is not a JSON number"),
     "not JSON": (lambda t: t[:-3], "is not JSON"),
+    "byte order mark": (lambda t: "\ufeff" + t, "save it as UTF-8 without a byte order mark"),
     "empty": (lambda t: "", "is not JSON"),
     "deep": (lambda t: "[" * 100_000, "is not JSON"),
     "list": (lambda t: f"[{t}]", ""),

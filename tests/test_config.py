@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import Field
 
-from latentarena.config import Config, override, read_yaml, validate, yaml_text
+from latentarena.config import Config, override, parse_json, read_yaml, validate, yaml_text
 from latentarena.errors import ConfigError
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml
@@ -376,3 +376,10 @@ def test_recipe_survives_being_written_and_read(name: str, assignments: list[str
     path.write_text(to_yaml(recipe))
     assert load_recipe(str(path)) == recipe
     assert yaml.safe_load(to_yaml(recipe)) == recipe.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_json_in_other_encodings_names_the_way_out(encoding: str) -> None:
+    with pytest.raises(ValueError, match="save it as UTF-8") as refused:
+        parse_json('{"name": "ü"}'.encode(encoding))
+    assert "codec" not in str(refused.value)

@@ -181,6 +181,15 @@ def test_gif_has_a_frame_for_every_time(tiny_bundle: Bundle, tmp_path: Path, ste
     assert film.size == (2 * 2 * (SIDE + 1),) * 2
 
 
+@pytest.mark.parametrize(("name", "most"), [("x.png", 10_000), ("x.gif", 1_000), ("x.npz", (1 << 30) // (4 * 784))])
+def test_more_images_than_a_file_holds_are_refused_before_any_is_drawn(
+    tiny_bundle: Bundle, tmp_path: Path, name: str, most: int
+) -> None:
+    with pytest.raises(ConfigError, match=f"holds at most {most:,}"):
+        sample_to_file(tiny_bundle, tmp_path / name, most + 1, 0, None)
+    assert not (tmp_path / name).exists()
+
+
 def test_gif_ends_with_the_picture_of_the_samples(tiny_bundle: Bundle, tmp_path: Path) -> None:
     film = Image.open(draw(tiny_bundle, tmp_path / "x.gif", n=4, steps=3))
     film.seek(film.n_frames - 1)

@@ -268,7 +268,12 @@ def parse_json(content: bytes) -> Any:
     Raises:
         ValueError, RecursionError: it is not; the message says why.
     """
-    text = content.decode("utf-8")
+    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it begins with a byte order mark, or is UTF-16; save it as UTF-8 without a byte order mark")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8; save it as UTF-8") from None
     value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys)
     if "\\ud" in text or "\\uD" in text:  # escapes of surrogates, which are text in pairs only
         json.dumps(value, ensure_ascii=False).encode()

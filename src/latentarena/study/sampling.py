@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -16,6 +17,9 @@ from latentarena.train.model import LatentModel
 from latentarena.train.recipe import SamplingConfig
 
 __all__ = ["chosen_labels", "chosen_sampling", "refuse_unguided", "sample_to_file"]
+
+MOST_SHOWN, MOST_MOVING = 10_000, 1_000  # images in a picture, and in an animation
+LARGEST_ARRAYS = 1 << 30  # bytes of images in a file
 
 
 def chosen_sampling(
@@ -59,6 +63,7 @@ def sample_to_file(
         OutputError: the file cannot be written.
     """
     refuse_suffix(path, *FORMATS)
+    refuse_many(path, n, bundle.card.shape)
     model, how = bundle.model, sampling or bundle.card.sampling
     animated = path.suffix.lower() == ".gif"
     if isinstance(model, LatentModel):
@@ -76,6 +81,18 @@ def sample_to_file(
         save_images(path, model.generate(noise, classes, sampling, seed), classes)
     guided = f", guidance {how.guidance}" if how.guidance != 1 else ""
     return f"{n:,} images of {bundle.card.name}, {how.solver} x {how.steps}{guided}, seed {seed}"
+
+
+def refuse_many(path: Path, n: int, shape: tuple[int, int, int]) -> None:
+    """Raise a ConfigError where n images (C, H, W) are more than a picture shows or a file of arrays should hold."""
+    suffix = path.suffix.lower()
+    arrays = LARGEST_ARRAYS // (4 * math.prod(shape))
+    most = {".png": MOST_SHOWN, ".gif": MOST_MOVING}.get(suffix, arrays)
+    if n > most:
+        kind, way_out = (
+            ("picture", "choose --out FILE.npz, or fewer") if suffix != ".npz" else ("file", "take several seeds")
+        )
+        raise ConfigError(f"-n {n}: a {suffix} {kind} of these images holds at most {most:,}; {way_out}")
 
 
 def refuse_unguided(model: LatentModel, guidance: float) -> None:
