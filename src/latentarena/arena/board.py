@@ -15,7 +15,7 @@ from latentarena.arena.keys import Commitment
 from latentarena.arena.ranking import ROUNDS, Placed, Row, Stability, dependences, rank, stability
 from latentarena.config import Config
 from latentarena.judge.catalogue import METRICS
-from latentarena.study.wording import UNCERTIFIED, UNVERIFIED
+from latentarena.study.wording import UNCERTIFIED, UNVERIFIED, WITHHELD
 
 __all__ = ["Board", "Cell", "Column", "Group", "Line", "Prize", "make_board"]
 
@@ -60,6 +60,7 @@ class Cell(Config):
         rank: in its column; None where the line is not ranked.
         unverified: it rests on the submission's own word.
         uncertified: a figure of training that was not found by training anew; it has no rank.
+        withheld: it is shown and does not rank, for what a check has found.
     """
 
     value: float | None
@@ -70,6 +71,7 @@ class Cell(Config):
     rank: int | None
     unverified: bool = False
     uncertified: bool = False
+    withheld: bool = False
 
 
 class Line(Config):
@@ -291,16 +293,18 @@ def _cell(entry: Entry, column: Column, place: int | None) -> Cell:
         return Cell(value=None, low=None, high=None, text="–", interval="", rank=place)
     low, high = (_finite(end) for end in (figure.low, figure.high))
     exact = low is None or high is None or low == high
+    withheld = column.metric in entry.withheld
     between = "" if exact else f"{_text(low or 0.0, column.decimals)} to {_text(high or 0.0, column.decimals)}"
     return Cell(
         value=_finite(figure.value),
         low=low,
         high=high,
         text=_text(figure.value, column.decimals),
-        interval=UNCERTIFIED if uncertified else UNVERIFIED if unverified else between,
-        rank=None if uncertified else place,
+        interval=WITHHELD if withheld else UNCERTIFIED if uncertified else UNVERIFIED if unverified else between,
+        rank=None if withheld or uncertified else place,
         unverified=unverified,
         uncertified=uncertified,
+        withheld=withheld,
     )
 
 

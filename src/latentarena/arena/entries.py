@@ -13,6 +13,7 @@ from latentarena.arena.ranking import Figure, Row, rank
 from latentarena.judge.card import ScoreCard, official
 from latentarena.judge.catalogue import CATEGORIES, METRICS
 from latentarena.judge.certificate import AGREE, QUALITY, Certificate
+from latentarena.judge.finding import gravest
 from latentarena.precision import coarser
 
 __all__ = ["Entry", "counting", "entry_of", "mean_points", "refusal", "row_of"]
@@ -38,6 +39,7 @@ class Entry:
         uncertified: metrics of training that nobody has found by training anew: shown, but as good as missing to ranks,
             rules and awards.
         trained: how often its recipe was trained anew and agreed; 0 where it was not.
+        withheld: metrics that are shown but, for what a check has found, as good as missing to ranks, rules and awards.
         model: hash of the bundle, by which copies are seen; empty if not known.
     """
 
@@ -54,6 +56,7 @@ class Entry:
     unverified: tuple[str, ...] = ()
     uncertified: tuple[str, ...] = ()
     trained: int = 0
+    withheld: tuple[str, ...] = ()
     model: str = ""
 
 
@@ -85,6 +88,7 @@ def entry_of(
     certificate = certificate if verified and certificate is not None and _counts(certificate, card, contest) else None
     figures = _figures(card, contest, certificate)
     uncertified = () if certificate is not None else tuple(name for name in figures if name in _of_training(contest))
+    hidden = {*uncertified, *card.withheld}
     points = card.points_with({} if certificate is None else certificate.figures)
     facts: dict[str, Any] = {
         "latent_numbers": math.prod(card.latent),
@@ -101,7 +105,7 @@ def entry_of(
         "points": mean_points(points, contest),
         **{f"points.{category}": value for category, value in points.items()},
         **dict(_known_of(bundle or {}, certificate is not None)),
-        **{metric: figure.value for metric, figure in figures.items() if metric not in uncertified},
+        **{metric: figure.value for metric, figure in figures.items() if metric not in hidden},
     }
     return Entry(
         id=entry_id,
@@ -117,6 +121,7 @@ def entry_of(
         unverified=card.unverified,
         uncertified=uncertified,
         trained=0 if certificate is None else len(certificate.trainings),
+        withheld=tuple(sorted(card.withheld)),
         model=card.bundle,
     )
 
@@ -182,8 +187,8 @@ def refusal(entry: Entry, contest: Contest) -> str:
 
 def row_of(entry: Entry, name: str) -> Row:
     """What is ranked, under this name."""
-    counted = {metric: figure for metric, figure in entry.figures.items() if metric not in entry.uncertified}
-    return Row(name, counted, entry.facts)
+    hidden = {*entry.uncertified, *entry.withheld}
+    return Row(name, {metric: figure for metric, figure in entry.figures.items() if metric not in hidden}, entry.facts)
 
 
 def _figures(card: ScoreCard, contest: Contest, certificate: Certificate | None) -> dict[str, Figure]:
@@ -224,7 +229,8 @@ def _unfit(card: ScoreCard, contest: Contest, form: str, verified: bool) -> str:
         return f"a latent of {numbers} numbers; this contest takes {limits.smallest} to {limits.largest}"
     if verified and coarser(card.precision, limits.precision) != card.precision:  # others are marked self-reported
         return f"judged with latents in {card.precision}, before this contest rounded them to {limits.precision}"
-    return ""
+    found = gravest(card.checks)
+    return "" if found is None else f"{found.name}: {found.sentence}"
 
 
 def _known_of(bundle: Mapping[str, Any], certified: bool) -> Iterable[tuple[str, Any]]:

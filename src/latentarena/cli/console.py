@@ -35,6 +35,7 @@ from latentarena.study.verify import differences
 from latentarena.study.wording import (
     CLEAN,
     UNVERIFIED,
+    check_words,
     contest_cells,
     contest_line,
     expected_lines,
@@ -178,6 +179,10 @@ def print_card(card: ScoreCard) -> None:
     page.print("points of 100:")
     for category, points in card.points.items():
         page.print(f"  {CATEGORIES[category]:<22}{points:>5.1f}  {'#' * round(points / 2.5)}")
+    checked, found = check_words(card)
+    for line in found:
+        page.print(f"[bold red]{_inert(line)}[/]")
+    page.print(checked)
     for one in card.advice:
         page.print(f"[bold yellow]{_inert(one.fault)}[/]: {_inert(one.text)}; try: {_inert(one.remedy)}")
     if not card.advice:

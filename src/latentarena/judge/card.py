@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.files import digest_json
 from latentarena.judge.catalogue import COLUMNS, METRICS, Metric, points
+from latentarena.judge.finding import Finding
 from latentarena.judge.interval import Estimate
 from latentarena.precision import Precision
 
@@ -34,6 +36,7 @@ SEEDS = (2025, 2026, 2027, 2028, 2029)  # numbers of the draws of noise and labe
 FEWEST, MOST = 100, 1_000_000  # samples of a card
 GREATEST = 1e24  # no figure of a card is beyond
 LARGEST = 1 << 20  # bytes of a card
+MOST_CHECKS = 32
 
 
 class Score(Estimate):
@@ -125,6 +128,8 @@ class ScoreCard(Config):
         by_seed: the Frechet distance of each seed's samples alone.
         by_steps: Frechet distance of fewer samples by number of solver steps; empty where steps cannot be chosen.
         opinions: of the other judges.
+        checks: whether it is a model at all and no memory of images: every check with what it came to; empty on cards
+            from before there were checks.
         advice: what is wrong, and what to try.
         contest_2025: the columns of the 2025 contest by its formulas; None stands for infinity.
         parameters: stored numbers by part; files: bytes by file.
@@ -158,6 +163,7 @@ class ScoreCard(Config):
     by_seed: tuple[Real, ...]
     by_steps: dict[Count, Real]
     opinions: tuple[Opinion, ...]
+    checks: tuple[Finding, ...] = Field(default=(), max_length=MOST_CHECKS)
     advice: tuple[Advice, ...]
     contest_2025: dict[Label, Real | None]
     parameters: dict[Label, Count]
@@ -203,10 +209,16 @@ class ScoreCard(Config):
         return self.points_with({})
 
     def points_with(self, certified: Mapping[str, Estimate]) -> dict[str, float]:
-        """The same, with the figures of a certificate of training among them; see `Certificate`."""
+        """The same, with a certificate's figures of training among them; what is withheld is worth nothing."""
         found = {name: score.matched.value for name, score in self.scores.items() if not METRICS[name].certified}
         floors = {name: score.real for name, score in self.scores.items() if score.real is not None}
-        return points(found | {name: one.value for name, one in certified.items()}, floors)
+        counted = {name: math.inf if name in self.withheld else value for name, value in found.items()}
+        return points(counted | {name: one.value for name, one in certified.items()}, floors)
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Metrics that are shown and do not rank, for what a check has found."""
+        return frozenset(name for one in self.checks for name in one.withheld)
 
 
 def _refuse_impossible(name: str, score: Score, metric: Metric) -> None:

@@ -17,6 +17,9 @@ from latentarena.data import Dataset
 from latentarena.errors import ModelError
 from latentarena.judge.card import SEEDS, Opinion, Score, scored
 from latentarena.judge.classifier import Judge, Verdict
+from latentarena.judge.continuity import Generate
+from latentarena.judge.examine import Coded, Sampled, examine
+from latentarena.judge.finding import Finding
 from latentarena.judge.known import Known, estimates, known_of, measure_images, measure_seen, real_index
 from latentarena.judge.metrics import (
     Estimate,
@@ -62,6 +65,8 @@ class Subject:
         precision: to which latents are rounded on their way from `encode` to `decode`.
         repeatable: whether `generate` makes the same image of the same noise twice; programs that draw noise of their
             own do not, so that nothing is known of the independence of their samples.
+        held: `generate` where a stochastic solver adds noise that follows from the row: with the rows, as a fourth
+            argument, whose noise it adds instead; None where there is no such noise.
     """
 
     noise: tuple[int, ...]
@@ -71,6 +76,7 @@ class Subject:
     decode: Callable[[Tensor], Tensor]
     precision: Precision = "float16"
     repeatable: bool = True
+    held: Callable[[Tensor, Tensor | None, int, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Findings:
         latents: of the test split, and of the generated images when they are encoded again, or None.
         rounding: how far the precision moves latents of the test split, as a share of how far they spread.
         known: what the judge knows of real images.
+        checks: whether it is a model at all.
     """
 
     scores: dict[str, Score]
@@ -104,6 +111,7 @@ class Findings:
     latents: tuple[Tensor, Tensor] | None
     rounding: float
     known: Known
+    checks: tuple[Finding, ...]
 
 
 def judge_labels(frequencies: Tensor, n: int, generator: torch.Generator) -> Tensor:
@@ -155,7 +163,8 @@ def score(
     frequencies = judge.frequencies if subject.conditional else None
     parts = list(hand_out(subject.noise, frequencies, samples, seeds, randomness))
     asked = torch.cat([labels for _, labels in parts if labels is not None]) if subject.conditional else None
-    generated = _generated(subject, torch.cat([noise for noise, _ in parts]), asked, data.shape, randomness)
+    noise = torch.cat([noise for noise, _ in parts])
+    generated = _generated(subject, noise, asked, data.shape, randomness)
     seen, near = judge.look(generated), nearest(generated, data.train.pixels)
 
     counts = draws(samples, generator=randomness.stream("bootstrap", "samples"))
@@ -178,6 +187,9 @@ def score(
         found |= _encoded(passed, data, randomness)
         if fewer < samples:
             equal |= measure_seen(prior_seen.rows(few), judge, few_counts, "prior_")
+    sampled = Sampled(_generator(subject, randomness), noise, asked, generated, seen.features)
+    chosen = _chosen(data, randomness) if passed is None else passed.chosen
+    findings = examine(data, known, sampled, _coded(subject, passed), chosen, found, randomness)
     return Findings(
         scores=scored(found, known.floors | _prior_floors(known.floors), equal),
         by_class=by_class,
@@ -192,6 +204,7 @@ def score(
         latents=None if passed is None else (passed.codes, passed.of_generated),
         rounding=0.0 if passed is None else passed.rounding,
         known=known,
+        checks=findings,
     )
 
 
@@ -235,7 +248,7 @@ def _pass(subject: Subject, data: Dataset, generated: Tensor, randomness: Random
     """Encode and decode all that is measured, mixed in the same calls, so that nothing tells what a row is for."""
     assert subject.encode is not None
     test, n = data.test.batch(slice(None)), len(generated)
-    chosen = torch.randperm(len(data.train), generator=randomness.stream("train images"))[:TRAINED]
+    chosen = _chosen(data, randomness)
     sizes = [len(test), len(chosen), n]
     images = torch.cat([test, data.train.batch(chosen), generated])
     exact = ask(subject.encode, [images], randomness.stream("order", "encode"), "latents")
@@ -257,6 +270,44 @@ def _pass(subject: Subject, data: Dataset, generated: Tensor, randomness: Random
         test=checked(again, again.shape, "reconstructions"),
         train=checked(train, train.shape, "reconstructions"),
         prior=checked(drawn, drawn.shape, "prior samples"),
+    )
+
+
+def _chosen(data: Dataset, randomness: Randomness) -> Tensor:
+    """Which train images test images are compared with: known to who has the key."""
+    return torch.randperm(len(data.train), generator=randomness.stream("train images"))[:TRAINED]
+
+
+def _generator(subject: Subject, randomness: Randomness) -> Generate | None:
+    """The sampler for the checks; None for a program that draws noise of its own."""
+    seed = randomness.seed("fresh noise")
+    if not subject.repeatable:
+        return None
+
+    def generate(noise: Tensor, labels: Tensor | None, held: Tensor) -> Tensor:
+        made = (
+            subject.generate(noise, labels, seed) if subject.held is None else subject.held(noise, labels, seed, held)
+        )
+        return checked(made, (len(noise), *made.shape[1:]), "samples")
+
+    return generate
+
+
+def _coded(subject: Subject, passed: _Passed | None) -> Coded | None:
+    """Encoder and decoder for the checks, with latents as judged; None for a model of pixels."""
+    encode = subject.encode
+    if passed is None or encode is None:
+        return None
+    return Coded(
+        encode=lambda images: _as_judged(encode(images), subject.precision, "samples"),
+        decode=lambda latents: checked(
+            subject.decode(quantised(latents, subject.precision)), (len(latents), *passed.test.shape[1:]), "images"
+        ),
+        test=passed.codes,
+        train=passed.train_codes,
+        samples=passed.of_generated,
+        test_images=passed.test,
+        train_images=passed.train,
     )
 
 

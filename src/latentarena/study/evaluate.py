@@ -30,6 +30,7 @@ from latentarena.files import make_folder, write_atomically, write_json, write_t
 from latentarena.gates import open_bundle
 from latentarena.judge.card import FEWEST, ScoreCard
 from latentarena.judge.classifier import Judge
+from latentarena.judge.finding import gravest
 from latentarena.judge.key import PRACTICE, Key
 from latentarena.judge.score import SAMPLES, Findings
 from latentarena.judge.training import judge_for, opinions_for
@@ -154,6 +155,7 @@ def evaluate(
             card, findings = score_bundle(
                 bundle, data, judge, opinions, samples, timed=timed, precision=terms.precision, key=key
             )
+        _refuse_forged(card)
         printed = bundle.model.log if isinstance(bundle, LegacyBundle) else ""
         clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
     sandbox = "" if form == "native" else f"tier {standing().tier}"
@@ -230,6 +232,13 @@ def refuse_terms(bundle: JudgedBundle, terms: Terms, root: Path | None) -> None:
         raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}, not of {terms.dataset}")
     if card.data.name.startswith(FOLDER) and root is None:
         raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}; name that folder with --data")
+
+
+def _refuse_forged(card: ScoreCard) -> None:
+    """Raise a GateError where a check of the score card is evidence of a table, or of images kept inside."""
+    found = gravest(card.checks)
+    if found is not None and found.verdict == "refused":
+        raise GateError("forged", f"{card.model!r}: {found.sentence}")
 
 
 def refusal_of(error: Exception) -> tuple[str, str] | None:

@@ -22,7 +22,7 @@ from latentarena.study.scorecard import (
     steps_floor,
     worst_reconstructions,
 )
-from latentarena.study.wording import CLEAN, references, row_of, timing_words
+from latentarena.study.wording import CLEAN, check_words, references, row_of, timing_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +109,8 @@ def _head(card: ScoreCard) -> list[tuple[str, str]]:
 
 
 def _advice(card: ScoreCard) -> list[tuple[str, str]]:
-    words = [f"{one.fault}: {one.text}. Try: {one.remedy}." for one in card.advice] or [CLEAN]
+    words = check_words(card)[1]
+    words += [f"{one.fault}: {one.text}. Try: {one.remedy}." for one in card.advice] or [CLEAN]
     return [("", INK), *((line, INK) for each in words for line in textwrap.wrap(each, LETTERS))]
 
 

@@ -19,7 +19,15 @@ from latentarena.judge.score import Findings
 from latentarena.study.charts import blank, draw_classes, draw_radar, draw_steps
 from latentarena.study.pictures import Picture, embed_figure, embed_images
 from latentarena.study.scoring import SWEPT
-from latentarena.study.wording import CLEAN, contest_cells, identity, references, rows_by_category, timing_words
+from latentarena.study.wording import (
+    CLEAN,
+    check_words,
+    contest_cells,
+    identity,
+    references,
+    rows_by_category,
+    timing_words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.projections.polar import PolarAxes
@@ -101,6 +109,7 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
         "categories": CATEGORIES,
         "rows": rows_by_category(card),
         "points": card.points,
+        "checks": check_words(card),
         "references": references(card.dataset),
         "timing": timing_words(card),
         "opinions": [_opinion(one) for one in card.opinions],

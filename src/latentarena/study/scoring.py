@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from latentarena import __version__
 from latentarena.bundle import UNVERIFIED, JudgedBundle, LegacyBundle, Provenance
@@ -62,7 +63,13 @@ def data_of(bundle: JudgedBundle, root: Path | None) -> Dataset:
 
 def subject_of(bundle: JudgedBundle, precision: Precision | None = None) -> Subject:
     """A bundle's model as the judge sees it, with latents rounded as its card says or to `precision` if coarser."""
-    model = bundle.model
+    model, held = bundle.model, None
+    if isinstance(model, LatentModel) and model.architecture.sampling.stochastic:
+        latent_model = model
+
+        def held(noise: Tensor, labels: Tensor | None, seed: int, rows: Tensor) -> Tensor:
+            return latent_model.generate(noise, labels, seed=seed, held=rows)
+
     return Subject(
         noise=model.noise_shape,
         conditional=model.conditional,
@@ -71,6 +78,7 @@ def subject_of(bundle: JudgedBundle, precision: Precision | None = None) -> Subj
         decode=model.decode,
         precision=coarser(bundle.card.precision, precision),
         repeatable=not isinstance(bundle, LegacyBundle),  # those draw noise of their own
+        held=held,
     )
 
 
@@ -139,6 +147,7 @@ def score_bundle(
         by_seed=found.by_seed,
         by_steps=by_steps,
         opinions=found.opinions,
+        checks=found.checks,
         advice=_cut_short(card.provenance) + diagnose(found, scores, by_steps, sampling.steps, data.classes),
         contest_2025=columns,
         parameters=card.parameters,

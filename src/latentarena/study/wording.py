@@ -21,7 +21,9 @@ __all__ = [
     "REFERENCES",
     "UNCERTIFIED",
     "UNVERIFIED",
+    "WITHHELD",
     "Row",
+    "check_words",
     "contest_cells",
     "contest_line",
     "expected_lines",
@@ -35,6 +37,8 @@ __all__ = [
 CLEAN = "Nothing was found that calls for advice."
 UNVERIFIED = "unverified"
 UNCERTIFIED = "uncertified"  # a bundle's own word on its training
+WITHHELD = "not ranked"
+CONSEQUENCES = {"noted": "noted", "unranked": "cannot be ranked", "refused": "a contest refuses it"}
 REFERENCES = Path(__file__).parent / "references"
 
 
@@ -76,6 +80,24 @@ def expected_lines(expected: Mapping[str, tuple[float, float]], length: float, c
     yield f"outside of that: {', '.join(off)}" if off else "this run came to the same"
 
 
+def check_words(card: ScoreCard) -> tuple[str, list[str]]:
+    """How many checks for forged scores came out clear, in a sentence, and a sentence for each that did not."""
+    if not card.checks:
+        return "Not checked for tables or memories of images.", []
+    clear = sum(one.verdict == "clear" for one in card.checks)
+    withheld = {
+        one.name: f"; not ranked: {', '.join(METRICS[name].title for name in one.withheld)}"
+        for one in card.checks
+        if one.withheld
+    }
+    lines = [
+        f"{CONSEQUENCES[one.verdict]}, {one.name}: {one.sentence}{withheld.get(one.name, '')}"
+        for one in card.checks
+        if one.verdict != "clear"
+    ]
+    return f"{clear} of {len(card.checks)} checks for tables and memories of images are clear.", lines
+
+
 def rows_by_category(card: ScoreCard) -> dict[str, list[Row]]:
     """The scores of a card in words, by category, in the order of the catalogue; categories without any left out."""
     rows: dict[str, list[Row]] = {}
@@ -103,7 +125,9 @@ def row_of(card: ScoreCard, name: str) -> Row:
 
 
 def _doubt(card: ScoreCard, name: str) -> str:
-    """The word that stands in an interval's place where a figure is the submission's own."""
+    """The word that stands in an interval's place where a figure is the submission's own, or does not rank."""
+    if name in card.withheld:
+        return WITHHELD
     if METRICS[name].certified:
         return UNCERTIFIED
     return UNVERIFIED if name in card.unverified else ""

@@ -131,6 +131,7 @@ class LatentModel(nn.Module):
         labels: Tensor | None = None,
         sampling: SamplingConfig | None = None,
         seed: int = 0,
+        held: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Latents at every sampler time from noise to data, each (N, *latent) on the autoencoder's scale.
 
@@ -139,10 +140,12 @@ class LatentModel(nn.Module):
             labels: int64 (N,) for a conditional model.
             sampling: how; the architecture's own unless given.
             seed: of the fresh noise that stochastic solvers add; each row has its own, by the noise it starts from.
+            held: rows (N, *latent) that fresh noise goes by instead, so that it stays while `noise` changes.
         """
         how = sampling or self.architecture.sampling
         labels = labels.to(self.device) if labels is not None else None
-        yield from self.walk(noise.to(self.device), labels, how, self.times(how), RowNoise(noise, seed))
+        fresh = RowNoise(noise if held is None else held, seed)
+        yield from self.walk(noise.to(self.device), labels, how, self.times(how), fresh)
 
     def times(self, how: SamplingConfig) -> list[float]:
         """The sampler's times from noise to data."""
@@ -184,14 +187,20 @@ class LatentModel(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, noise: Tensor, labels: Tensor | None = None, sampling: SamplingConfig | None = None, seed: int = 0
+        self,
+        noise: Tensor,
+        labels: Tensor | None = None,
+        sampling: SamplingConfig | None = None,
+        seed: int = 0,
+        held: Tensor | None = None,
     ) -> Tensor:
         """Images (N, C, H, W) in [0, 1] from noise (N, *latent): a deterministic function; see `trajectory`."""
         images = []
         for start in counted(range(0, len(noise), CHUNK), "samples"):
             rows = slice(start, start + CHUNK)
             chosen = None if labels is None else labels[rows]
-            latents = last(self.trajectory(noise[rows], chosen, sampling, seed))
+            kept = None if held is None else held[rows]
+            latents = last(self.trajectory(noise[rows], chosen, sampling, seed, kept))
             images.append(self.autoencoder.decode(latents).cpu())
         return torch.cat(images)
 

@@ -1,0 +1,239 @@
+"""Forged models and honest ones before the judge's checks: who is caught, who is accused wrongly, what the checks cost.
+
+    python benchmarks/forgeries.py BUNDLE [--honest DIR] [--samples N] [--images M] [--docs DIR] [--only NAME ...]
+
+BUNDLE is a trained native bundle of linear latents, such as the quickstart's, of which the forged models of `forged.py`
+are made. DIR holds a run by folder, such as `benchmarks/honest.py` makes: none of them may be refused or kept from
+being ranked. So that some forty models are done in minutes, only what the checks and a few figures need is computed, on
+M images of each split; `--cost` judges BUNDLE in full and prints the checks' share of that. Writes docs/forgeries.md as
+far as it got. The exit status is the number of models that got the wrong verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from forged import FORGERIES, Parts
+from latentarena.bundle import load_any, load_bundle
+from latentarena.data import Dataset, Images
+from latentarena.errors import GateError
+from latentarena.facts import machine, source_digest
+from latentarena.files import write_text
+from latentarena.judge import score as scoring
+from latentarena.judge.classifier import Judge
+from latentarena.judge.finding import Finding, gravest
+from latentarena.judge.interval import Estimate
+from latentarena.judge.known import Known, known_of
+from latentarena.judge.metrics import draws, exactly, independent_ratio, squared_errors
+from latentarena.judge.randomness import Randomness
+from latentarena.judge.score import SAMPLES, SEEDS, Subject, hand_out, score
+from latentarena.judge.training import judge_for
+from latentarena.study.scoring import data_of, subject_of
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ("frechet", "prior_frechet", "mse")
+ALLOWED = 0.15  # of an evaluation
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where models are examined: splits of equally many images, the judge, what it knows, and how many samples."""
+
+    data: Dataset
+    judge: Judge
+    known: Known
+    samples: int
+
+    @classmethod
+    def of(cls, whole: Dataset, images: int, samples: int) -> Bench:
+        judge = judge_for(whole)
+        known, some = known_of(judge, whole, SAMPLES), slice(0, images)
+        test, train = (Images(split.pixels[some], split.labels[some]) for split in (whole.test, whole.train))
+        known = replace(known, test=known.test.rows(some), train=known.train[some])
+        return cls(replace(whole, test=test, train=train), judge, known, samples)
+
+    def examine(self, subject: Subject, name: str) -> tuple[dict[str, Estimate], tuple[Finding, ...]]:
+        """A few figures and all checks.
+
+        Raises:
+            GateError: what the model makes of a row depends on more than that row.
+        """
+        randomness, data = Randomness(bundle=name), self.data
+        parts = list(
+            hand_out(
+                subject.noise, self.judge.frequencies if subject.conditional else None, self.samples, SEEDS, randomness
+            )
+        )
+        noise = torch.cat([one for one, _ in parts])
+        labels = torch.cat([one for _, one in parts if one is not None]) if subject.conditional else None
+        images = scoring._generated(subject, noise, labels, data.shape, randomness)
+        seen, passed = self.judge.look(images), None
+        found = {"frechet": exactly(self.judge.distance(seen))}
+        if subject.encode is not None:
+            passed = scoring._pass(subject, data, images, randomness)
+            found |= self._reconstructed(passed)
+        sampled = scoring.Sampled(scoring._generator(subject, randomness), noise, labels, images, seen.features)
+        chosen = scoring._chosen(data, randomness)
+        coded = scoring._coded(subject, passed)
+        return found, scoring.examine(data, self.known, sampled, coded, chosen, found, randomness)
+
+    def _reconstructed(self, passed: scoring._Passed) -> dict[str, Estimate]:
+        test, train = self.data.test.batch(slice(None)), self.data.train.batch(passed.chosen)
+        errors, train_errors = squared_errors(passed.test, test), squared_errors(passed.train, train)
+        return {
+            "prior_frechet": exactly(self.judge.distance(self.judge.look(passed.prior))),
+            "mse": exactly(float(errors.mean())),
+            "reconstruction_gap": independent_ratio(errors, train_errors, draws(len(test)), draws(len(train))),
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """A model's figures as they would have stood, and what the checks say."""
+
+    name: str
+    figures: dict[str, float]
+    verdict: str
+    reason: str
+
+    @property
+    def row(self) -> str:
+        """Of the table."""
+        figures = " | ".join(f"{self.figures[name]:.3g}" if name in self.figures else "–" for name in FIGURES)
+        return f"| {self.name} | {figures} | {self.verdict} | {self.reason} |"
+
+
+def examined(name: str, subject: Subject, bench: Bench) -> Result:
+    """What becomes of a model."""
+    try:
+        found, checks = bench.examine(subject, name)
+    except GateError as error:
+        return Result(name, {}, "refused", str(error).split(":")[0])
+    figures = {metric: one.value for metric, one in found.items()}
+    worst, noted = gravest(checks), [one for one in checks if one.verdict == "noted"]
+    shown = worst or next((one for one in noted if one.withheld), noted[0] if noted else None)
+    verdict = "clear" if shown is None else "prior not ranked" if worst is None and shown.withheld else shown.verdict
+    if shown is not None and worst is not None and worst.withheld:
+        verdict = f"{worst.verdict}, prior not ranked"
+    return Result(name, figures, verdict, "" if shown is None else f"{shown.name}: {shown.sentence}")
+
+
+def forged(path: Path, images: int, samples: int, only: list[str]) -> Iterator[Result]:
+    """The honest parent and every forged model."""
+    bundle = load_bundle(path)
+    data = data_of(bundle, None)
+    bench, parts = Bench.of(data, images, samples), Parts.of(bundle, data)
+    yield examined("(its honest parent)", parts.honest, bench)
+    for name, make in FORGERIES.items():
+        if not only or name in only:
+            yield examined(name, make(parts), bench)
+
+
+def honest(folder: Path, images: int, samples: int) -> Iterator[Result]:
+    """Every run in a folder."""
+    benches: dict[str, Bench] = {}
+    for path in sorted(folder.glob("*/bundle")):
+        bundle = load_any(path)
+        data = data_of(bundle, None)
+        if data.digest not in benches:
+            benches[data.digest] = Bench.of(data, images, samples)
+        yield examined(path.parent.name, subject_of(bundle), benches[data.digest])
+
+
+def cost(path: Path) -> float:
+    """The checks' share of the processor time of a whole scoring, with no other judges, no steps and no timing."""
+    bundle = load_bundle(path)
+    data = data_of(bundle, None)
+    judge, spent, examine = judge_for(data), [0.0], scoring.examine
+    known_of(judge, data, SAMPLES)
+
+    def clocked(*handed: object) -> object:
+        began = time.process_time()
+        found = examine(*handed)  # type: ignore[arg-type]
+        spent.append(time.process_time() - began)
+        return found
+
+    began = time.process_time()
+    scoring.examine = clocked  # type: ignore[assignment]
+    score(subject_of(bundle), data, judge)
+    whole = time.process_time() - began
+    print(f"an evaluation: {whole:.0f} s of processor time, of which checks {sum(spent):.1f} s", flush=True)
+    return sum(spent) / whole
+
+
+def page(forgeries: list[Result], models: list[Result], images: int, samples: int, share: float | None) -> str:
+    """docs/forgeries.md."""
+    head = "| model | " + " | ".join(FIGURES) + " | verdict | reason |\n|---|" + "---|" * (len(FIGURES) + 2)
+    caught, wrong = [one for one in forgeries[1:] if one.verdict != "clear"], accused(forgeries[:1] + models)
+    lines = [
+        "# Forged scores, measured",
+        "",
+        "Made by `python benchmarks/forgeries.py`; do not edit. How the checks work, what they find and what they do "
+        "not: [checks.md](checks.md).",
+        "",
+        "Models made of a trained one, without an honest generator or with more inside than they may have, as "
+        f"functions before the judge: {samples:,} samples and {images:,} images of each split; the figures as they "
+        f"would have stood. {len(caught)} of {len(forgeries) - 1} are refused or flagged.",
+        "",
+        head,
+        *(one.row for one in forgeries),
+        "",
+        f"Honest models: {len(models)}, recipes of the lab trained for about half a minute each "
+        "(`benchmarks/honest.py`), so that they are rough and blurred. Refused or kept from being ranked: "
+        f"{', '.join(wrong) or 'none'}.",
+        "",
+        head,
+        *(one.row for one in models),
+        "",
+        *([] if share is None else [_cost_words(share), ""]),
+        f"{machine()}; {torch.get_num_threads()} threads; code {source_digest()[:12]}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cost_words(share: float) -> str:
+    return (
+        f"Cost: the checks take {share:.1%} of the processor time of a scoring of {SAMPLES:,} samples without other "
+        f"judges (allowed {ALLOWED:.0%})."
+    )
+
+
+def accused(results: list[Result]) -> list[str]:
+    """Those that are refused or kept from being ranked."""
+    return [one.name for one in results if one.verdict.startswith(("refused", "unranked"))]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("--honest", type=Path, metavar="DIR", help="runs of the lab, a folder each")
+    parser.add_argument("--samples", type=int, default=4000)
+    parser.add_argument("--images", type=int, default=10_000, help="of each split")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--cost", action="store_true", help="measure the checks' share of an evaluation too")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="forged models; all unless given")
+    chosen = parser.parse_args()
+    size = chosen.images, chosen.samples
+    forgeries: list[Result] = []
+    models: list[Result] = []
+    share = cost(chosen.bundle) if chosen.cost else None
+    runs = honest(chosen.honest, *size) if chosen.honest else iter(())
+    for results, found in ((forgeries, forged(chosen.bundle, *size, chosen.only)), (models, runs)):
+        for one in found:
+            results.append(one)
+            print(one.row, flush=True)
+            write_text(chosen.docs / "forgeries.md", page(forgeries, models, *size, share))
+    missed, wrong = [one.name for one in forgeries[1:] if one.verdict == "clear"], accused(forgeries[:1] + models)
+    print("missed:", ", ".join(missed) or "none", "; wrongly accused:", ", ".join(wrong) or "none")
+    return len(missed) + len(wrong) + (share is not None and share > ALLOWED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Every recipe of the lab trained for a short while, for checks that must not take a poor model for a forged one.
+
+    python benchmarks/honest.py DIR [--minutes M] [--images FOLDER] [RECIPE ...]
+
+DIR gets a bundle by recipe, `DIR/RECIPE/bundle`; those that are there are kept. A recipe is scaled to about M minutes
+by the time that it says it takes: the models are undertrained, blurred, collapsed, rough. FOLDER holds the RGB images
+of `rgb-folder`, which is left out without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from latentarena.bundle import save_bundle
+from latentarena.latents import encode_all, latent_statistics
+from latentarena.study.pipeline import BUNDLE, Prepared, _provenance, prepare
+from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.recipe import load_recipe
+from latentarena.train.shelf import recipe_names
+from latentarena.train.stages import train_model
+
+MINUTES = 0.4
+PAIRS = 8000  # of a flow's own noise and samples: drawing the recipes' 300,000 would take longer than all the rest
+
+
+def train(name: str, folder: Path, minutes: float, images: Path | None) -> None:
+    """Train a recipe for about so many minutes and save its bundle; nothing is judged."""
+    recipe = load_recipe(name)
+    changes = [f"data.name=folder:{images}"] if name == "rgb-folder" else []
+    changes += [f"training.reflow.pairs={PAIRS}"] if recipe.training.reflow else []
+    budget = min(1.0, minutes / recipe.expected["minutes"])
+    prepared: Prepared = prepare(name, changes, folder, resume=True, budget=budget)
+    recipe, data = prepared.recipe, prepared.data
+    model = LatentModel(Architecture.of(recipe, data.shape, data.classes), recipe.seed)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    train_model(recipe, model, data, fabric, folder, lambda ticks, stage: ticks)
+    latents = latent_statistics(encode_all(model.autoencoder, data.train, data.digest))
+    save_bundle(folder / BUNDLE, recipe.name, model, _provenance(prepared, fabric, latents))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="DIR")
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="all of the lab unless given")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of training a recipe")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="folder or zip of RGB images")
+    chosen = parser.parse_args()
+    for name in chosen.recipes or recipe_names():
+        folder, began = chosen.out / name, time.perf_counter()
+        if (folder / BUNDLE / "card.json").exists() or (name == "rgb-folder" and chosen.images is None):
+            continue
+        train(name, folder, chosen.minutes, chosen.images)
+        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Whether a model is a model: checks for tables of images, for memories of test images, and for parts of two functions.
+
+Limits are what the lab's recipes keep with room to spare, trained for half a minute as well as in full, and forged
+models break; `benchmarks/forgeries.py` measures both. Evidence refuses a bundle: images of the test split kept inside,
+which no honest model can know, and tables. What could be a poor model too is a suspicion, or only noted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from latentarena.judge.continuity import STEP, Probe, along_line, apart, typical, walk
+from latentarena.judge.finding import Finding
+from latentarena.judge.interval import Estimate
+from latentarena.judge.memory import Leaning, Support, leaning, support
+from latentarena.judge.metrics.neighbours import two_nearest
+
+__all__ = [
+    "DEPTH",
+    "PRIOR",
+    "WALKS",
+    "belonging",
+    "continuity",
+    "memory",
+    "overfitted",
+    "samples_of_decoder",
+    "used",
+    "variety",
+]
+
+PRIOR = ("prior_confidence", "prior_entropy", "prior_frechet")
+WALKS, DEPTH = 32, 12  # through the noise; halvings of the way, which is a quarter of a circle
+JUMP, GRAINS = 0.25, 1.5  # of what two samples differ by; of the grain of discrete latents
+JUMPING = 0.05  # share of walks
+STILL = 0.25  # share of walks
+UNUSED = 0.5  # share of walks
+SMALL = 100_000  # different images: an honest generator has more
+COARSE = 0.1  # of the different reconstructions: the autoencoder itself has no more images
+COPIES, CHANCE = 20, 1e-6  # test images that samples are copies of, and the probability of so many by chance
+LEANING, DEVIATIONS = 0.06, 3.0  # nearer to the test split, above one half; that of few images is left to chance
+RETURNED, CHOICES = 0.2, 100  # share of latents that are known again among so many, once decoded and encoded
+NEAR_REAL = 100  # times the distance of real images: how far from them images of the prior must at least be
+CYCLE = 1.0  # error of reconstructed samples, over that of test images
+OVERFITTED = 0.9  # of what principal components have
+
+
+def continuity(found: Probe) -> Finding:
+    """Small changes of the noise are small changes of the image."""
+    jumps = _jumps(found)
+    share = float(jumps.double().mean())
+    return Finding(
+        name="small changes of the noise",
+        value=share,
+        limit=JUMPING,
+        verdict="clear" if share <= JUMPING else "unranked",
+        sentence=f"on {int(jumps.sum())} of {len(jumps)} walks through the noise the image jumps: a tiny change of the "
+        f"noise changes it by more than {JUMP:.0%} of what two samples differ by",
+    )
+
+
+def _jumps(found: Probe) -> Tensor:
+    limit = max(JUMP * found.typical, GRAINS * found.grain)
+    return (found.walk.last > limit) | (found.nudged > limit)
+
+
+def used(found: Probe) -> Finding:
+    """Different noise makes different images."""
+    idle = found.walk.ends <= STEP
+    share = float(idle.double().mean())
+    return Finding(
+        name="noise that is not used",
+        value=share,
+        limit=UNUSED,
+        verdict="clear" if share <= UNUSED else "unranked",
+        sentence=f"{int(idle.sum())} of {len(idle)} pairs of independent noise give one and the same image",
+    )
+
+
+def variety(images: Tensor, found: Probe | None, reconstructions: Tensor | None) -> Finding:
+    """Fresh noise makes fresh images.
+
+    Few images that stand still while the noise turns, and then are others, are a table; unless the model's autoencoder
+    has no more images than that, as one of few discrete latents.
+
+    Args:
+        images: samples, (N, C, H, W).
+        found: what the generator did on walks; None if it cannot be asked.
+        reconstructions: of test images, (M, C, H, W), or None for a model of pixels.
+    """
+    drawn, n = support(images), len(images)
+    few = drawn.high < SMALL
+    still = few and found is not None and _stands_still(found)
+    table = still and not (reconstructions is not None and drawn.high > COARSE * support(reconstructions).low)
+    said = "no two are alike" if drawn.met == 0 else f"{drawn.met:.2%} of {n:,} samples have an equal among the others"
+    words = f"{said}, so the model draws from {_number(drawn)} different images"
+    if table:
+        words += ", and while the noise turns the image stands still or jumps to another: a table of images"
+    return Finding(
+        name="different images",
+        value=drawn.met,
+        limit=-math.expm1(-(n - 1) / SMALL),
+        verdict="refused" if table else "noted" if few else "clear",
+        sentence=words,
+    )
+
+
+def _stands_still(found: Probe) -> bool:
+    """Whether the image does nothing for a turn of the noise on too many walks whose ends differ, or jumps."""
+    standing = (found.turned <= STEP) & (found.walk.ends > JUMP * found.typical)
+    return bool(standing.double().mean() > STILL) or bool(_jumps(found).double().mean() > JUMPING)
+
+
+def _number(found: Support) -> str:
+    if math.isinf(found.value):
+        return f"at least {found.low:,.0f}"
+    return f"about {found.value:,.0f} ({found.low:,.0f} to {found.high:,.0f})"
+
+
+def memory(space: str, samples: Tensor, test: Tensor, train: Tensor) -> Finding:
+    """Samples are not nearer to images of the test split than to as many train images, in one space.
+
+    Args:
+        space: its name in sentences, such as `pixels`.
+        samples: (N, ...); test, train: (M, ...).
+    """
+    found = leaning(samples, test, train)
+    limit = 0.5 + max(LEANING, DEVIATIONS / math.sqrt(min(len(test), len(train))))
+    stored = found.test >= COPIES and found.chance < CHANCE
+    return Finding(
+        name=f"test images as memory, by {space}",
+        value=found.share,
+        limit=limit,
+        verdict="refused" if stored else "unranked" if found.share > limit else "clear",
+        sentence=_memory_words(found, space, stored),
+    )
+
+
+def _memory_words(found: Leaning, space: str, stored: bool) -> str:
+    words = (
+        f"by {space}, {found.share:.1%} of the samples are nearer to the test split than to as many train images, and "
+        f"{found.test:,} test images have a copy among them where {found.train:,} train images have one"
+    )
+    return f"{words}: images of the test split are stored in the model" if stored else words
+
+
+def overfitted(gap: Estimate, linear: Estimate) -> Finding:
+    """Test images are not reconstructed better than train images, but for how unlike the splits are.
+
+    Args:
+        gap: error of test images over that of train images; linear: the same of principal components.
+    """
+    share = gap.high / max(linear.low, 1e-12)
+    return Finding(
+        name="test images trained on",
+        value=share,
+        limit=OVERFITTED,
+        verdict="clear" if share >= OVERFITTED else "unranked",
+        sentence=f"test images are reconstructed with {gap.value:.2f} times the error of train images, where principal "
+        f"components have {linear.value:.2f}",
+    )
+
+
+def belonging(
+    encode: Callable[[Tensor], Tensor],
+    decode: Callable[[Tensor], Tensor],
+    latents: Tensor,
+    prior: Tensor,
+    near_real: bool,
+    grain: float,
+) -> tuple[Finding, ...]:
+    """Encoder, decoder and latents belong to one function, so that images decoded from N(0, I) say something of it.
+
+    Args:
+        encode: images to latents as judged; decode: latents to images, rounded as judged.
+        latents: of test images, (N, *latent); prior: standard normal, (M, *latent).
+        near_real: whether images decoded from N(0, I) are so near to real ones that it matters.
+        grain: see `Probe`.
+    """
+    return _one_decoder(decode, latents, prior, grain), _returned(encode, decode, latents, prior, near_real)
+
+
+def _one_decoder(decode: Callable[[Tensor], Tensor], latents: Tensor, prior: Tensor, grain: float) -> Finding:
+    m = min(WALKS, len(latents) // 2, len(prior) // 2)
+    walked = walk(lambda rows, _: decode(rows), latents[:m], prior[:m], along_line, DEPTH)
+    usual = max(typical(decode(latents[: 8 * m])), typical(decode(prior[: 8 * m])))
+    jumps = walked.last > max(JUMP * usual, GRAINS * grain)
+    share = float(jumps.double().mean())
+    return Finding(
+        name="one decoder",
+        value=share,
+        limit=JUMPING,
+        verdict="clear" if share <= JUMPING else "unranked",
+        sentence=f"on {int(jumps.sum())} of {m} straight ways from latents of test images to normal ones the decoded "
+        "image jumps",
+        withheld=PRIOR if share > JUMPING else (),
+    )
+
+
+def _returned(
+    encode: Callable[[Tensor], Tensor],
+    decode: Callable[[Tensor], Tensor],
+    latents: Tensor,
+    prior: Tensor,
+    near_real: bool,
+) -> Finding:
+    """Whether normal latents that are decoded well are known again when the images are encoded."""
+    spread = latents.std(0).flatten()
+    live = spread > 0.05 * spread.max()
+    rows = prior[: max(1, len(prior) // CHOICES) * CHOICES]
+    known = []
+    for handed, back in zip(torch.split(rows, CHOICES), torch.split(encode(decode(rows)), CHOICES), strict=True):
+        one, other = (codes.flatten(1)[:, live] / spread[live] for codes in (handed, back))
+        known.append(two_nearest(other, one)[0] == torch.arange(len(one)))
+    share = float(torch.cat(known).double().mean())
+    lost = near_real and share < RETURNED
+    return Finding(
+        name="latents that come back",
+        value=share,
+        limit=RETURNED,
+        verdict="noted" if lost else "clear",
+        sentence=f"{share:.0%} of normal latents are told from {CHOICES - 1} others when what is decoded from them is "
+        "encoded again",
+        withheld=PRIOR if lost else (),
+    )
+
+
+def samples_of_decoder(samples: Tensor, again: Tensor, error: float) -> Finding:
+    """Samples come back from encoder and decoder at least as well as test images do: they are of this decoder's making.
+
+    Args:
+        samples, again: before and after, (N, C, H, W).
+        error: mean squared error of reconstructed test images.
+    """
+    ratio = float(apart(samples, again).square().mean()) / max(error, 1e-12)
+    return Finding(
+        name="samples of the decoder's making",
+        value=ratio,
+        limit=CYCLE,
+        verdict="clear" if ratio <= CYCLE else "noted",
+        sentence=f"samples are reconstructed with {ratio:.2f} times the error of test images",
+        withheld=PRIOR if ratio > CYCLE else (),
+    )

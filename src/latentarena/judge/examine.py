@@ -1,0 +1,132 @@
+"""The examination of a model: what the checks need is drawn, measured and put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentarena.data import Dataset
+from latentarena.judge import checks
+from latentarena.judge.continuity import Generate, grain, probe
+from latentarena.judge.finding import Finding
+from latentarena.judge.interval import Estimate
+from latentarena.judge.known import Known
+from latentarena.judge.randomness import Randomness
+
+__all__ = ["Coded", "Sampled", "examine"]
+
+COMPARED = 4000  # samples that are compared with the splits
+RETURNED = 1000  # latents and samples that go through decoder and encoder again
+ROWS_A_WALK, FEWEST = (
+    200,
+    8,
+)  # samples for each walk, so that few samples are not checked at more cost than drawn; walks
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Samples as they were judged.
+
+    Attributes:
+        generate: makes images of further noise, see `Generate`; None for a program that draws noise of its own.
+        noise: (N, *noise); labels: int64 (N,), or None.
+        images: (N, C, H, W); features: what the judge sees in them, (N, D).
+    """
+
+    generate: Generate | None
+    noise: Tensor
+    labels: Tensor | None
+    images: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Latents as judged, and what was decoded from them.
+
+    Attributes:
+        encode, decode: with latents rounded as they are judged.
+        test, train: latents of the test split and of train images; samples: of the generated images.
+        test_images, train_images: decoded from them.
+    """
+
+    encode: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
+    test: Tensor
+    train: Tensor
+    samples: Tensor
+    test_images: Tensor
+    train_images: Tensor
+
+
+def examine(
+    data: Dataset,
+    known: Known,
+    sampled: Sampled,
+    coded: Coded | None,
+    chosen: Tensor,
+    found: Mapping[str, Estimate],
+    randomness: Randomness,
+) -> tuple[Finding, ...]:
+    """Everything that is checked, the gravest kinds first.
+
+    Args:
+        data: the splits.
+        known: what the judge knows of real images.
+        sampled: what was generated.
+        coded: what came from encoder and decoder; None for a model of pixels.
+        chosen: int64, numbers of train images that the submission could not know, and of which `coded` has latents.
+        found: the figures of the card.
+        randomness: of the evaluation.
+    """
+    step = 0.0 if coded is None else grain(coded.decode, coded.test)
+    walked = None
+    if sampled.generate is not None:
+        walks = min(checks.WALKS, max(FEWEST, len(sampled.images) // ROWS_A_WALK))
+        walked = probe(sampled.generate, sampled.noise, sampled.labels, sampled.images, walks, checks.DEPTH, step)
+    findings = [checks.variety(sampled.images, walked, None if coded is None else coded.test_images)]
+    findings += _memories(data, known, sampled, coded, chosen)
+    findings += [] if walked is None else [checks.continuity(walked), checks.used(walked)]
+    findings += [] if coded is None else _autoencoder(known, sampled, coded, found, randomness, step)
+    return tuple(findings)
+
+
+def _memories(data: Dataset, known: Known, sampled: Sampled, coded: Coded | None, chosen: Tensor) -> list[Finding]:
+    """Whether samples are of the test split, in every space."""
+    some = slice(0, COMPARED)
+    images, train = sampled.images[some], data.train.pixels[chosen]
+    spaces = [
+        ("pixels", images, data.test.pixels, train),
+        ("features", sampled.features[some], known.test.features, known.train),
+    ]
+    if coded is not None:
+        spaces += [
+            ("latents", coded.samples[some], coded.test, coded.train),
+            ("reconstructions", images, coded.test_images, coded.train_images),
+        ]
+    return [checks.memory(*space) for space in spaces]
+
+
+def _autoencoder(
+    known: Known,
+    sampled: Sampled,
+    coded: Coded,
+    found: Mapping[str, Estimate],
+    randomness: Randomness,
+    step: float,
+) -> list[Finding]:
+    """Whether test images were trained on, and whether all parts belong to one function."""
+    order = torch.randperm(len(coded.test), generator=randomness.stream("walks"))
+    prior = randomness.noise(RETURNED, tuple(coded.test.shape[1:]), "walks")
+    real = known.floors["frechet"]
+    near = found["prior_frechet"].value < checks.NEAR_REAL * real.value
+    samples = sampled.images[:RETURNED]
+    again = coded.decode(coded.samples[:RETURNED]).clamp(0, 1)
+    return [
+        checks.overfitted(found["reconstruction_gap"], known.floors["reconstruction_gap"]),
+        checks.samples_of_decoder(samples, again, found["mse"].value),
+        *checks.belonging(coded.encode, coded.decode, coded.test[order], prior, near, step),
+    ]
