@@ -326,7 +326,9 @@ def test_each_part_of_an_answer_is_checked(kind: str) -> None:
 
 
 def test_arrays_of_one_word_have_equally_many_rows() -> None:
-    facts: dict[str, Any] = {"opset": 20, "nodes": 3, "operators": {"Gemm": 3}, "multiply_adds": None}
+    facts: dict[str, Any] = {"opset": 20, "nodes": 3, "operators": {"Gemm": 3}, "multiply_adds": 5} | {
+        "operations": 5, "settings": 0, "unpacked": 0
+    }
     told = {"hashes": np.zeros((2, 32), np.uint8), "sizes": np.ones(2, np.int64), "times": np.ones(2, np.int64)}
     assert boxed.COUNTED.checked(Frame("done", facts, told)).facts == facts
     with pytest.raises(AnswerError, match=r"sizes is int64 \[3\]"):

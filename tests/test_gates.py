@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnxruntime  # noqa: F401  # before any file that is opened is noticed
 import pytest
 
 from corpus import archive_cases, card_cases, folder_cases, graph_cases, tensor_cases

@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from boxes import BOXED
 from corpus.case import cases
-from corpus.graph_cases import INPUTS, OUTPUT, GraphCase, floats, inside, node, then
+from corpus.graph_cases import INPUTS, OUTPUT, GraphCase, floats, inside, looked_at, node, then
 from latentarena.bundle.boxed import COUNTED
 from latentarena.errors import SandboxError
 from latentarena.gates import check_graph
@@ -65,19 +64,3 @@ def run(content: bytes) -> None:
         box.call("facts", COUNTED)
         expected = Expected({}, {OUTPUT.name: Numbers("float32", 2, OUTPUT.row)})
         box.call("run", expected, {"threads": 1}, {"latents": np.zeros((2, 6), np.float32)})
-
-
-def looked_at(content: bytes) -> bytes:
-    """The graph with its last value looked at by the output, so that no runtime leaves it out."""
-    model = onnx.load_model_from_string(content)
-    graph = model.graph
-    last = next(one for one in graph.node if one.output[0] == "images")
-    last.output[0] = "before"
-    graph.node.extend(
-        [
-            helper.make_node("ReduceMax", ["v"], ["top"], keepdims=0),
-            helper.make_node("Mul", ["top", "none"], ["nothing"]),
-            helper.make_node("Add", ["before", "nothing"], ["images"]),
-        ]
-    )
-    return model.SerializeToString()

@@ -24,10 +24,10 @@ from safetensors.numpy import load, save
 
 from corpus.archive_cases import FILES, Entry, zipped
 from corpus.folder_cases import filled
-from corpus.graph_cases import FLOAT, INPUTS, OUTPUT, floats, held, honest, ints, node, then, unrolled
+from corpus.graph_cases import FLOAT, INPUTS, OUTPUT, floats, held, honest, ints, looked_at, node, then, unrolled
 from corpus.tensor_cases import honest as honest_tensors
 from latentarena.errors import GateError
-from latentarena.gates import check_card, check_graph, check_in_box, check_tensors, open_archive, open_bundle
+from latentarena.gates import Cost, check_card, check_graph, check_in_box, check_tensors, open_archive, open_bundle
 from latentarena.gates.operators import OPERATORS
 
 CARD, WEIGHTS = (Entry(name.encode(), content) for name, content in FILES.items())
@@ -214,7 +214,7 @@ def test_graphs_pass_and_are_counted(change: Callable[[ModelProto], None]) -> No
     facts = check_in_box(content, INPUTS, OUTPUT, "decode.onnx")
     assert facts.parameters == 6 * 16 + 16 + 16 * 64 + 64 + 4
     assert facts.nodes == sum(facts.operators.values()) == len(model.graph.node)
-    assert facts.multiply_adds == 6 * 16 + 16 * 64
+    assert facts.cost == Cost(6 * 16 + 16 * 64, 6 * 16 + 16 * 64 + 16 + 64 + 16 + 64)  # biases, ReLU, sigmoid
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (images,) = session.run(None, {"latents": np.zeros((3, 6), np.float32)})
     assert images.shape == (3, 1, 8, 8)
@@ -245,6 +245,50 @@ PLAIN = {
 @pytest.mark.parametrize("kind", PLAIN)
 def test_what_honest_models_do_passes(kind: str) -> None:
     check_graph(PLAIN[kind](), INPUTS, OUTPUT, "decode.onnx")
+
+
+def opened(*dims: str | int) -> Callable[[], bytes]:
+    """An output whose sizes, or rank, the exporter's inference leaves open."""
+
+    def change(model: ModelProto) -> bytes:
+        shape = list(dims) or None
+        model.graph.output[0].CopyFrom(helper.make_tensor_value_info("images", FLOAT, shape))
+        return model.SerializeToString()
+
+    return lambda: change(honest())
+
+
+def imported(domain: str, version: int) -> Callable[[], bytes]:
+    """A domain that an exporter names and no node is of."""
+
+    def change(model: ModelProto) -> bytes:
+        model.opset_import.append(helper.make_opsetid(domain, version))
+        return model.SerializeToString()
+
+    return lambda: change(honest())
+
+
+MASK = np.triu(np.full((64, 64), -np.inf, np.float32), 1)
+RUN = {
+    "open sizes": opened("n", "c", "h", "w"),
+    "one open size": opened("n", 1, 8, "w"),
+    "open rank": opened(),
+    "scikit-learn's domain": imported("ai.onnx.ml", 3),
+    "torch's library": imported("pkg.onnxscript.torch_lib", 1),
+    "Microsoft's domain": imported("com.microsoft", 1),
+    "a causal mask": lambda: looked_at(then(node("Add", ["flat", "mask"], ["v"]), mask=MASK)()),
+    "a causal mask with slopes": lambda: looked_at(then(node("Add", ["flat", "m"], ["v"]), m=MASK - 1)()),
+}
+
+
+@pytest.mark.parametrize("kind", RUN)
+def test_what_a_run_shows_to_be_right_passes(kind: str) -> None:
+    """Sizes that a file leaves open, domains that no node is of, and infinities that mask."""
+    content = RUN[kind]()
+    check_graph(content, INPUTS, OUTPUT, "decode.onnx")
+    facts = check_in_box(content, INPUTS, OUTPUT, "decode.onnx")
+    assert facts.cost is not None
+    assert facts.cost.multiply_adds == 6 * 16 + 16 * 64
 
 
 STOCK = """

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,8 @@ from latentarena.cli import main
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
 from latentarena.gates import Port, check_graph, check_in_box, open_bundle
-from latentarena.gates.cost import inferred
-from latentarena.gates.cost import multiply_adds as multiply_adds_of
 from latentarena.judge.classifier import Judge
-from latentarena.study.efficiency import multiply_adds, time_sampling
+from latentarena.study.efficiency import measured, time_sampling
 from latentarena.study.sampling import chosen_sampling
 from latentarena.study.scoring import data_of, score_bundle
 from untrained import CLASSES, SHAPE, native
@@ -114,7 +112,13 @@ def test_native_and_portable_are_one_model(kind: str, tmp_path: Path) -> None:
     assert portable.card.provenance == bundle.card.provenance
     assert portable.card.data == bundle.card.data
     assert portable.card.pixels == (not bundle.model.learned)
-    assert portable.model.multiply_adds == pytest.approx(multiply_adds(bundle.model), rel=0.1)
+    if bundle.model.classifier is None:
+        assert measured(portable.model) == measured(bundle.model)
+    else:  # its gradient is worked out by other formulas, and needs some weights the other way round too
+        for one, other in zip(
+            map(astuple, measured(portable.model)), map(astuple, measured(bundle.model)), strict=True
+        ):
+            assert one == pytest.approx(other, rel=0.15)
     if bundle.model.classifier is None:  # whose gradient needs some weights the other way round too
         for part, n in bundle.card.parameters.items():
             assert 0 <= portable.card.parameters[part] - n < 500, part
@@ -276,11 +280,11 @@ def test_both_forms_have_the_same_scores(brief: Bundle, portable: PortableBundle
     assert set(one.scores) - set(other.scores) == {"straightness", "held_out_loss", "held_out_flow_loss"}
     for name, score in other.scores.items():
         known = one.scores[name]
-        if name not in ("parameters", "bytes", "macs"):
+        if name != "bytes":
             width = max((known.high - known.low) / 2, 1e-4 * abs(known.value))
             assert abs(score.value - known.value) <= width, name
-    assert other.scores["parameters"].value == pytest.approx(one.scores["parameters"].value, rel=0.2)
-    assert other.scores["macs"].value == pytest.approx(one.scores["macs"].value, rel=0.05)
+    for name in ("parameters", "information", "macs", "operations"):
+        assert other.scores[name].value == one.scores[name].value > 0, name
     assert other.scores["bytes"].value == sum(other.files.values())
     assert (other.by_steps, other.solver, other.steps) == ({}, one.solver, one.steps)
     assert set(other.files) == set(FILES)
@@ -459,22 +463,6 @@ def graph_of(*nodes: onnx.NodeProto, **shapes: list[int]) -> ModelProto:
     ports = [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["n", *shapes[k]]) for k in "xy"]
     graph = helper.make_graph(nodes, "test", ports[:1], ports[1:], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
-
-
-def count(*nodes: onnx.NodeProto, **shapes: list[int]) -> int | None:
-    model = graph_of(*nodes, **shapes)
-    return multiply_adds_of(model, inferred(model))
-
-
-def test_multiply_adds_are_those_of_the_textbook() -> None:
-    node = helper.make_node
-    assert count(node("MatMul", ["x", "w"], ["y"]), x=[5], y=[7], w=[5, 7]) == 35
-    assert count(node("Gemm", ["x", "w"], ["y"], transB=1), x=[5], y=[7], w=[7, 5]) == 35
-    convolution = node("Conv", ["x", "w"], ["y"], group=2, pads=[1, 1, 1, 1], strides=[2, 2])
-    assert count(convolution, x=[4, 8, 8], y=[6, 4, 4], w=[6, 2, 3, 3]) == 6 * 16 * 2 * 9
-    up = node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2])
-    assert count(up, x=[4, 8, 8], y=[3, 16, 16], w=[4, 3, 2, 2]) == 4 * 64 * 3 * 4
-    assert count(node("Einsum", ["x", "w"], ["y"], equation="ni,ij->nj"), x=[5], y=[7], w=[5, 7]) is None
 
 
 def test_every_stored_number_counts_wherever_it_hides() -> None:

@@ -29,7 +29,7 @@ from latentarena.bundle.portable import (
 )
 from latentarena.bundle.reading import is_portable, read_card, read_files
 from latentarena.errors import GateError
-from latentarena.gates import Files, GraphFacts, Port, open_bundle
+from latentarena.gates import Cost, Files, GraphFacts, Held, Port, open_bundle
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.answers import Amount, Expected, Numbers, Text
 from latentarena.sandbox.wire import Array
@@ -45,12 +45,17 @@ COUNTED = Expected(
         "opset": Amount,
         "nodes": Amount,
         "operators": Annotated[dict[Text, Amount], Field(max_length=MOST_OPERATORS)],
-        "multiply_adds": Amount | None,
+        "multiply_adds": Amount,
+        "operations": Amount,
+        "settings": Amount,
+        "unpacked": Amount,
     },
     {
         "hashes": Numbers("uint8", "n", (32,), 0, 255),
         "sizes": Numbers("int64", "n", (), 0, LARGEST_COUNT),
         "times": Numbers("int64", "n", (), 1, LARGEST_COUNT),
+        "bits": Numbers("int64", "n", (), 0, LARGEST_COUNT),
+        "weights": Numbers("uint8", "n", (), 0, 1),
     },
 )
 """What a box says of its graph."""
@@ -138,9 +143,9 @@ class _Boxes:
             self._explain(graph, error)
         return arrays[output.name]
 
-    def multiply_adds(self) -> int | None:
+    def measured(self) -> Mapping[str, GraphFacts]:
         """See `Graphs`."""
-        return self.facts["generate"].multiply_adds
+        return self.facts
 
     def _explain(self, graph: str, error: SandboxError) -> NoReturn:
         """Raise what happened in a box in the terms of the bundle: a gate's refusal as one, the rest by what it hit."""
@@ -157,7 +162,13 @@ def _told(port: Port) -> list[Any]:
 
 def _facts(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> GraphFacts:
     """What a box says of its graph, as `COUNTED` allows it."""
-    stored = Counter[tuple[str, int]]()
-    for row, size, many in zip(arrays["hashes"], arrays["sizes"].tolist(), arrays["times"].tolist(), strict=True):
-        stored[row.tobytes().hex(), size] += many
-    return GraphFacts(facts["opset"], facts["nodes"], facts["operators"], stored, facts["multiply_adds"])
+    columns = (arrays[name].tolist() for name in ("sizes", "times", "bits", "weights"))
+    stored, coded = Counter[tuple[str, int]](), dict[tuple[str, int], int]()
+    for row, size, many, bits, weight in zip(arrays["hashes"], *columns, strict=True):
+        key = row.tobytes().hex(), size
+        stored[key] += many
+        if weight:
+            coded[key] = bits
+    cost = Cost(facts["multiply_adds"], facts["operations"])
+    held = Held(coded, facts["settings"], facts["unpacked"])
+    return GraphFacts(facts["opset"], facts["nodes"], facts["operators"], stored, cost, held)

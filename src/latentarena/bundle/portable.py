@@ -24,9 +24,17 @@ from latentarena.config import Config, validate
 from latentarena.data import DataConfig
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
-from latentarena.gates import Files, GraphFacts, Port, bundle_in, check_graph
-from latentarena.gates.cost import inferred, multiply_adds
-from latentarena.gates.graph import parse
+from latentarena.gates import (
+    Cost,
+    Files,
+    GraphFacts,
+    Port,
+    Size,
+    bundle_in,
+    check_graph,
+    check_in_box,
+    size_of,
+)
 from latentarena.gates.kinds import added_by_system, out_of_place
 from latentarena.precision import Precision
 from latentarena.randomness import normal_rows
@@ -145,8 +153,8 @@ class Graphs(Protocol):
     def run(self, graph: str, inputs: Mapping[str, Array], threads: int) -> Array:
         """The output of a graph, float32, for inputs of some rows each."""
 
-    def multiply_adds(self) -> int | None:
-        """Of one sample, from noise to image; None where the graph does not tell."""
+    def measured(self) -> Mapping[str, GraphFacts]:
+        """What each graph holds and what a row of it costs."""
 
 
 class Sessions:
@@ -173,10 +181,12 @@ class Sessions:
             self._sessions[key] = open_session(self._contents[graph], threads, what)
         return run(self._sessions[key], inputs, self._card.ports(graph)[1].row, what)
 
-    def multiply_adds(self) -> int | None:
+    def measured(self) -> Mapping[str, GraphFacts]:
         """See `Graphs`."""
-        graph = parse(self._contents["generate"], "generate.onnx")
-        return multiply_adds(graph, inferred(graph))
+        return {
+            graph: check_in_box(content, *self._card.ports(graph), self._card.called(graph))
+            for graph, content in self._contents.items()
+        }
 
 
 class PortableModel:
@@ -206,10 +216,22 @@ class PortableModel:
         """Whether latents are anything but the pixels."""
         return not self.card.pixels
 
+    @property
+    def cost(self) -> Cost:
+        """Of one sample, from noise to image."""
+        cost = self._measured["generate"].cost
+        assert cost is not None
+        return cost
+
+    @property
+    def size(self) -> Size:
+        """What the three graphs hold together."""
+        parts = {name: (facts.stored, facts.held) for name, facts in self._measured.items() if facts.held is not None}
+        return size_of(parts)
+
     @cached_property
-    def multiply_adds(self) -> int | None:
-        """Of one sample, from noise to image; None where the graph does not tell."""
-        return self._graphs.multiply_adds()
+    def _measured(self) -> Mapping[str, GraphFacts]:
+        return self._graphs.measured()
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents (N, *latent) of images (N, C, H, W)."""

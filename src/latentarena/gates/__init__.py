@@ -13,17 +13,22 @@ from latentarena.gates.archive import (
     open_folder,
 )
 from latentarena.gates.card import check_card
+from latentarena.gates.cost import Cost
 from latentarena.gates.graph import GraphFacts, Port, check_graph, check_in_box
+from latentarena.gates.size import Held, Size, size_of, stored
 from latentarena.gates.tensors import NUMBERS, StoredTensor, check_tensors
 
 __all__ = [
     "BUNDLE",
     "NUMBERS",
     "SUBMISSION",
+    "Cost",
     "Files",
     "Form",
     "GraphFacts",
+    "Held",
     "Port",
+    "Size",
     "StoredTensor",
     "bundle_in",
     "check_card",
@@ -35,4 +40,6 @@ __all__ = [
     "open_beside",
     "open_bundle",
     "open_folder",
+    "size_of",
+    "stored",
 ]

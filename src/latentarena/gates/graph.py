@@ -7,7 +7,7 @@ few KB can keep busy for ever; `check_in_box` does both and belongs where time a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
@@ -16,8 +16,12 @@ import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from latentarena.errors import GateError
-from latentarena.gates.cost import inferred, multiply_adds
+from latentarena.gates.cost import FREE, Cost, Shapes, cost_of
+from latentarena.gates.dataflow import Dataflow, dataflow, refuse_varying_sizes
 from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS
+from latentarena.gates.shapes import inferred, measured
+from latentarena.gates.size import Held, held
+from latentarena.gates.unpacked import made_constants, unpacked
 from latentarena.gates.walk import Walk, spoken
 
 __all__ = ["GraphFacts", "Port", "check_graph", "check_in_box", "parse", "refuse_ports"]
@@ -46,14 +50,15 @@ class GraphFacts:
         opset: version of the operators.
         nodes, operators: how many nodes, in all and by operator.
         stored: the numbers held, by content and size, and how often each: see `Walk.stored`.
-        multiply_adds: of one row; None where it was not asked for or does not follow from the graph.
+        cost, held: what one row takes and what the graph holds; None where it was not run.
     """
 
     opset: int
     nodes: int
     operators: dict[str, int]
     stored: Counter[tuple[str, int]]
-    multiply_adds: int | None = None
+    cost: Cost | None = None
+    held: Held | None = None
 
     @property
     def parameters(self) -> int:
@@ -72,38 +77,78 @@ def check_graph(content: bytes, inputs: Sequence[Port], output: Port, what: str)
     Raises:
         GateError: it is not; whatever it holds is named.
     """
-    return _checked(content, inputs, output, what)[1]
+    model, walk = _walked(content, inputs, output, what)
+    return _facts(model, walk)
 
 
 def check_in_box(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> GraphFacts:
-    """`check_graph`, then ONNX's own checker, sizes and the multiply-adds: only where time and memory are limited.
+    """`check_graph`, then ONNX's own checker, and a run of one row that measures it: only where time and memory are
+    limited.
 
     Raises:
-        GateError: either refuses it.
+        GateError: either refuses it, it cannot be run, or gives something else.
     """
-    model, facts = _checked(content, inputs, output, what)
+    model, walk = _walked(content, inputs, output, what)
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # its exceptions have no common base
         reason = " ".join(str(error).split())[:300]
         raise GateError("onnx-checker", f"{what} is not valid ONNX: {reason}; export it anew") from None
-    shapes = inferred(model)
-    for name, shape in (shapes or {}).items():
+    told = inferred(model)
+    _refuse_large(told, what)
+    flow = dataflow(model, walk.known)
+    refuse_varying_sizes(model, flow, what)
+    cost, more = _measured(model, walk, flow, told, inputs, output)
+    return replace(_facts(model, walk), cost=cost, held=held(model, walk.known, walk.kept, more))
+
+
+def _measured(
+    model: ModelProto, walk: Walk, flow: Dataflow, told: Shapes, inputs: Sequence[Port], output: Port
+) -> tuple[Cost, int]:
+    """What one row costs by the true shapes of its values, and how many parameters are unpacked on the way.
+
+    Shapes that ONNX has inferred, `told`, do for constants; those that a sample's cost follows from are measured.
+    """
+    what, made = walk.what, list(made_constants(flow, walk.known, {}))
+    constant = [node for node in flow.live if made and flow.varying.isdisjoint(node.output)]
+    seen = {name for node in flow.work if node.op_type not in FREE for name in (*node.input, *node.output)}
+    seen.update(name for node in constant for name in (*node.input, *node.output))
+    seen.update(name for node in flow.live for name in node.output if 0 in told.get(name, (0,)))
+    names = sorted((seen | {output.name}) - walk.known.keys() - flow.sequences - {""})
+    found, values = measured(model, inputs, names, made, what)
+    shapes = found | {name: numbers.shape for name, numbers in walk.known.items() if name not in found}
+    shapes |= {port.name: (1, *port.row) for port in inputs}
+    _refuse_large(found, what)
+    if shapes[output.name] != (1, *output.row):
+        given = f"{output.name} {list(shapes[output.name])} for one row"
+        raise GateError("onnx-ports", f"{what} gives {given}, expected {[1, *output.row]}")
+    try:
+        cost = cost_of(flow.work, shapes, flow.uniform)
+    except ValueError as error:
+        raise GateError("onnx-checker", f"{what} holds {error}; export it anew") from None
+    return cost, unpacked(made_constants(flow, walk.known, shapes), shapes, values)
+
+
+def _refuse_large(shapes: Mapping[str, tuple[int, ...]], what: str) -> None:
+    for name, shape in shapes.items():
         if prod(shape) > LARGEST_VALUE:
             fault = f"value {spoken(name)} of one row would hold {prod(shape):.3g} numbers, more than {LARGEST_VALUE:,}"
             raise GateError("onnx-absurd", f"{what}: {fault}; make it smaller")
-    return replace(facts, multiply_adds=multiply_adds(model, shapes))
 
 
-def _checked(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> tuple[ModelProto, GraphFacts]:
+def _walked(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> tuple[ModelProto, Walk]:
     model = parse(content, what)
     walk = Walk(what)
     _refuse_model(model, len(content), what)
     refuse_ports(model, inputs, output, what)
     walk.tensors(model.graph)
     walk.nodes(model.graph)
-    opset, operators = model.opset_import[0].version, dict(walk.operators)
-    return model, GraphFacts(opset, walk.operators.total(), operators, walk.stored)
+    return model, walk
+
+
+def _facts(model: ModelProto, walk: Walk) -> GraphFacts:
+    (opset,) = _versions(model)
+    return GraphFacts(opset, walk.operators.total(), dict(walk.operators), walk.stored)
 
 
 def parse(content: bytes, what: str) -> ModelProto:
@@ -126,13 +171,30 @@ def parse(content: bytes, what: str) -> ModelProto:
 
 
 def refuse_ports(model: ModelProto, inputs: Iterable[Port], output: Port, what: str) -> None:
-    """Raise a GateError where inputs and output are not these by name, type and shape, for any number of rows."""
+    """Raise a GateError where inputs and output are not these by name, type and shape, for any number of rows.
+
+    A size that the file leaves open is no fault: it is seen when the graph is run.
+    """
     for side, found, expected in (("takes", model.graph.input, inputs), ("gives", model.graph.output, [output])):
-        here, there = (", ".join(map(str, ports)) for ports in (map(_described, found), expected))
-        if here != there:
+        ports = list(expected)
+        if len(found) != len(ports) or not all(map(_fits, found, ports)):
+            here, there = (", ".join(map(str, both)) for both in (map(_described, found), ports))
             raise GateError(
                 "onnx-ports", f"{what} {side} {here or 'nothing'}, expected {there}, n being any number of rows"
             )
+
+
+def _fits(found: ValueInfoProto, port: Port) -> bool:
+    """Whether an input or output is what it must be, as far as the file says what it is."""
+    tensor, wanted = found.type.tensor_type, (None, *port.row)
+    dtype = TensorProto.FLOAT if port.dtype == "float32" else TensorProto.INT64
+    if found.name != port.name or found.type.WhichOneof("value") != "tensor_type" or tensor.elem_type != dtype:
+        return False
+    if not tensor.HasField("shape"):
+        return True
+    sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+    same = [size is None or size == other for size, other in zip(sizes, wanted, strict=False)]
+    return len(sizes) == len(wanted) and all(same)
 
 
 def _described(port: ValueInfoProto) -> str:
@@ -162,10 +224,7 @@ def _refuse_model(model: ModelProto, size: int, what: str) -> None:
         raise GateError("onnx-sparse", f"{what} holds sparse tensors; store them densely")
     if graph.quantization_annotation or model.configuration:
         raise GateError("onnx-unexpected", f"{what} is made for quantised or distributed running; export it plainly")
-    domains = [opset.domain for opset in model.opset_import if opset.domain not in DOMAINS]
-    if domains:
-        raise GateError("onnx-domain", f"{what} uses operators of {spoken(domains[0])!r}; only ONNX's own are run")
-    versions = [opset.version for opset in model.opset_import]
+    versions = _versions(model)
     if len(versions) != 1 or versions[0] not in OPSETS or not 3 <= model.ir_version <= onnx.IR_VERSION:
         wanted = f"one from {OPSETS[0]} to {OPSETS[-1]}"
         raise GateError(
@@ -176,3 +235,8 @@ def _refuse_model(model: ModelProto, size: int, what: str) -> None:
         raise GateError(
             "onnx-metadata", f"{what} has {len(keys)} entries of metadata, too many or some twice; clear it"
         )
+
+
+def _versions(model: ModelProto) -> list[int]:
+    """Of ONNX's own operators; exporters name other domains too, which do no harm as long as no node is of one."""
+    return [opset.version for opset in model.opset_import if opset.domain in DOMAINS]

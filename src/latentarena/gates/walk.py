@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from latentarena.errors import GateError
-from latentarena.files import digest
 from latentarena.gates.operators import (
     DOMAINS,
     OPERATORS,
@@ -21,6 +20,7 @@ from latentarena.gates.operators import (
     refuse_sizes,
     refuse_window,
 )
+from latentarena.gates.size import key_of
 
 __all__ = ["Walk", "spoken"]
 
@@ -57,6 +57,7 @@ class Walk:
         stored: the numbers that the file holds, by content and how many they are, and how often they come. All count:
             initialisers, tensors and lists in attributes, whatever a `Constant` is, and each other floating-point
             setting, such as a slope, once.
+        kept: these numbers themselves.
     """
 
     def __init__(self, what: str) -> None:
@@ -65,6 +66,7 @@ class Walk:
         self.known: dict[str, NDArray[Any]] = {}
         self.operators: Counter[str] = Counter()
         self.stored: Counter[tuple[str, int]] = Counter()
+        self.kept: dict[tuple[str, int], NDArray[Any]] = {}
         self._integers = 0
         self._seen: set[tuple[str, bytes]] = set()  # attributes, by operator: steps repeat themselves
 
@@ -162,7 +164,8 @@ class Walk:
         if attribute.type == AttributeProto.FLOAT:
             number = np.array([attribute.f], np.float32)
             _refuse_infinite(number, self._named(node))
-            self.stored[_key(number)] = max(1, self.stored[_key(number)])
+            key = key_of(number)
+            self.stored[key], self.kept[key] = max(1, self.stored[key]), number
 
     def _inputs(self, node: NodeProto) -> None:
         """Refuse inputs that are constants out of place."""
@@ -177,7 +180,9 @@ class Walk:
         return self._counted(_numbers(tensor, f"{where}: tensor {spoken(tensor.name)!r}"))
 
     def _counted(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        self.stored[_key(numbers)] += 1
+        key = key_of(numbers)
+        self.stored[key] += 1
+        self.kept[key] = numbers
         if numbers.dtype.kind != "f":
             self._integers += numbers.size
             if self._integers > MOST_INTEGERS:
@@ -213,10 +218,6 @@ class Walk:
 def spoken(text: str) -> str:
     """A name from a file in messages: short, one line, and nothing in it that cannot be seen."""
     return ascii(text)[1:-1][:80]
-
-
-def _key(numbers: NDArray[Any]) -> tuple[str, int]:
-    return digest(str(numbers.dtype).encode(), numbers.tobytes()), numbers.size
 
 
 def _numbers(tensor: TensorProto, named: str) -> NDArray[Any]:
@@ -262,6 +263,9 @@ def _content(tensor: TensorProto) -> NDArray[Any] | None:
 
 
 def _refuse_infinite(numbers: NDArray[Any], named: str) -> None:
-    """Refuse numbers that are not finite; a lone infinity masks or clips."""
-    if not np.isfinite(numbers).all() and (numbers.size > 1 or np.isnan(numbers).any()):
+    """Refuse numbers that are not finite; a lone infinity clips, and minus infinity beside nothing positive masks."""
+    finite = np.isfinite(numbers)
+    if finite.all() or (numbers.size == 1 and not np.isnan(numbers).any()):
+        return
+    if not (np.isneginf(numbers[~finite]).all() and (numbers[finite] <= 0).all() and finite.any()):
         raise GateError("not-finite", f"{named} holds values that are not finite; train it anew")

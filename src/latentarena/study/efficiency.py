@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
 
 from latentarena.backbone.attention import forward_mode
 from latentarena.bundle import AnyModel, LegacyModel, PortableModel
+from latentarena.gates import Cost, Size, size_of, stored
 from latentarena.judge.card import Timing
 from latentarena.judge.metrics import Estimate
+from latentarena.study.counting import counted
 from latentarena.study.labels import labels_for
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import load_recipe
 
-__all__ = ["multiply_adds", "time_sampling"]
+__all__ = ["measured", "time_sampling"]
 
 REFERENCE = "quickstart"  # the architecture of this recipe, untrained: its weights do not change its speed
 BATCH, REPEATS, THREADS = 100, 5, 1
 
 
-def multiply_adds(model: AnyModel) -> int | None:
-    """Multiply-adds of one sample, from noise to image, all steps of the model's own sampler; None if not known."""
+def measured(model: AnyModel) -> tuple[Cost, Size] | None:
+    """What one sample takes, from noise to image, all steps of the model's own sampler, and what the model holds.
+
+    Returns:
+        None for a model of the 2025 form, whose program cannot be looked into.
+    """
     if isinstance(model, LegacyModel):
         return None
     if isinstance(model, PortableModel):
-        return model.multiply_adds
+        return model.cost, model.size
     noise, labels = model.noise(1, 0), labels_for(model, 1)
-    with forward_mode(), FlopCounterMode(display=False) as counter:  # of attention kernels it knows the plain one
-        model.generate(noise, labels)
-    return int(counter.get_total_flops()) // 2
+    cost, generator = _used(lambda *rows: model.generate(*rows), [noise] if labels is None else [noise, labels])
+    _, encoder = _used(model.encode, [torch.zeros(1, *model.architecture.shape)])
+    _, decoder = _used(model.decode, [torch.zeros(1, *model.latent_shape)])
+    parts = {"encode": encoder, "decode": decoder, "generate": generator}
+    return cost, size_of({name: stored(_numpy(tensor) for tensor in tensors) for name, tensors in parts.items()})
+
+
+def _used(run: Callable[..., Tensor], inputs: list[Tensor]) -> tuple[Cost, list[Tensor]]:
+    """What an output takes of computing and of constants."""
+    with forward_mode(), counted(inputs) as record:  # of attention kernels it knows the plain one
+        return record.used(run(*inputs))
+
+
+def _numpy(tensor: Tensor) -> Any:
+    """The numbers of a constant, in no more bits than a graph stores them in."""
+    return (tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().numpy()
 
 
 def time_sampling(model: AnyModel) -> Timing:

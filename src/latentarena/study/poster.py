@@ -52,7 +52,8 @@ MAIN = (
     "nearest_ratio",
     "copies",
     "parameters",
-    "macs",
+    "information",
+    "operations",
     "train_seconds",
 )
 

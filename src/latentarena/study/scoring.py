@@ -24,7 +24,7 @@ from latentarena.judge.metrics import exactly
 from latentarena.judge.randomness import Randomness
 from latentarena.judge.score import SAMPLES, Findings, Subject, judge_labels, score
 from latentarena.precision import Precision, coarser
-from latentarena.study.efficiency import multiply_adds, time_sampling
+from latentarena.study.efficiency import measured, time_sampling
 from latentarena.study.held_out import held_out_losses
 from latentarena.study.labels import labels_for
 from latentarena.train.model import LatentModel
@@ -198,12 +198,13 @@ def _flow(model: LatentModel, randomness: Randomness) -> dict[str, Score]:
 
 
 def _cost(bundle: JudgedBundle) -> dict[str, Score]:
-    figures = {
-        "parameters": sum(bundle.card.parameters.values()),
-        "bytes": sum(bundle.files.values()),
-        "macs": multiply_adds(bundle.model),
-    }
-    return scored({name: exactly(value) for name, value in figures.items() if value is not None}, {})
+    figures = {"parameters": sum(bundle.card.parameters.values()), "bytes": sum(bundle.files.values())}
+    found = measured(bundle.model)
+    if found is not None:
+        cost, size = found
+        figures |= {"parameters": size.parameters, "information": size.information}
+        figures |= {"macs": cost.multiply_adds, "operations": cost.operations}
+    return scored({name: exactly(value) for name, value in figures.items()}, {})
 
 
 def training_figures(made: Provenance) -> dict[str, Score]:

@@ -53,17 +53,24 @@ def _port(told: list[Any]) -> Port:
 
 
 def _told(found: GraphFacts) -> Reply:
-    """What was found, of the stored numbers their hashes (N, 32), sizes (N,) and how often each is there (N,)."""
-    hashes = b"".join(bytes.fromhex(content) for content, _ in found.stored)
+    """What was found; of stored tensors the hashes (N, 32), sizes, how often each comes, bits and kind (N,)."""
+    assert found.cost is not None
+    assert found.held is not None
+    hashes, coded = b"".join(bytes.fromhex(content) for content, _ in found.stored), found.held.weights
     arrays: dict[str, Array] = {
         "hashes": np.frombuffer(hashes, np.uint8).reshape(-1, 32),
         "sizes": np.array([size for _, size in found.stored], np.int64),
         "times": np.array(list(found.stored.values()), np.int64),
+        "bits": np.array([coded.get(key, 0) for key in found.stored], np.int64),
+        "weights": np.array([key in coded for key in found.stored], np.uint8),
     }
     facts: dict[str, Any] = {
         "opset": found.opset,
         "nodes": found.nodes,
         "operators": found.operators,
-        "multiply_adds": found.multiply_adds,
+        "multiply_adds": found.cost.multiply_adds,
+        "operations": found.cost.operations,
+        "settings": found.held.settings,
+        "unpacked": found.held.unpacked,
     }
     return facts, arrays

@@ -1,0 +1,179 @@
+"""How much a graph holds: bits of information by the shortest of a few codes, and parameters however they are stored.
+
+A code here is one that could be decoded, so that nothing is told in fewer bits than it takes. Numbers that are packed
+into others gain nothing by it: three of 8 bits in one of 32 are 32 bits, and apart they are 24.
+"""
+
+from __future__ import annotations
+
+import bz2
+import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from latentarena.files import digest
+
+__all__ = ["Held", "Size", "code_length", "held", "key_of", "size_of", "stored"]
+
+Key = tuple[str, int]
+FREE_SHARE = 8  # settings and wiring count once they are more than an eighth of the weights
+MOST_LEVELS = 1 << 24  # of a step
+FREE_BITS, FREE_NUMBERS = 1 << 14, 256  # and more than so many
+
+UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a graph holds.
+
+    Attributes:
+        weights: bits of each stored tensor of floating-point numbers that are not all the same, by content and size.
+        settings: bits of all else: lone numbers, shapes, indices, and which operator reads what.
+        unpacked: parameters that are computed from others before they are used; see `unpacked`.
+    """
+
+    weights: Mapping[Key, int]
+    settings: int
+    unpacked: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a model holds.
+
+    Attributes:
+        parameters: numbers.
+        information: bits.
+    """
+
+    parameters: int
+    information: int
+
+
+def held(model: ModelProto, known: Mapping[str, NDArray[Any]], kept: Mapping[Key, NDArray[Any]], more: int) -> Held:
+    """Measure a graph.
+
+    Args:
+        model: the graph.
+        known: constants by name; kept: all that is stored, by content and size.
+        more: parameters that are unpacked.
+    """
+    weights, others = _coded(kept)
+    return Held(weights, others + _wiring(model, known), more)
+
+
+def stored(tensors: Iterable[NDArray[Any]]) -> tuple[Counter[Key], Held]:
+    """What `size_of` wants to know of tensors that belong to no graph."""
+    kept, times = dict[Key, NDArray[Any]](), Counter[Key]()
+    for numbers in tensors:
+        key = key_of(numbers)
+        kept[key] = numbers
+        times[key] += 1
+    weights, others = _coded(kept)
+    return times, Held(weights, others, 0)
+
+
+def _coded(kept: Mapping[Key, NDArray[Any]]) -> tuple[dict[Key, int], int]:
+    """Bits of each tensor of weights, and of all else together."""
+    weights = {key: code_length(numbers) for key, numbers in kept.items() if _is_weight(numbers)}
+    return weights, sum(code_length(numbers) for key, numbers in kept.items() if key not in weights)
+
+
+def key_of(numbers: NDArray[Any]) -> Key:
+    """What a tensor's numbers are known by, whatever its shape: hash of their type and bytes, and how many they are."""
+    return digest(str(numbers.dtype).encode(), numbers.tobytes()), numbers.size
+
+
+def size_of(parts: Mapping[str, tuple[Counter[Key], Held]]) -> Size:
+    """Of a model of several graphs: what is stored in each and how often, and what it holds.
+
+    Weights that decoder and generator share count once. An exporter's settings and wiring are free as long as they are
+    little beside the weights, so that a model costs the same in whatever form it comes; beyond that they count in full.
+    """
+    stored = {name: counts for name, (counts, _) in parts.items()}
+    counted = stored["encode"] + stored["decode"] + (stored["generate"] - stored["decode"])
+    weights = {key: bits for _, held in parts.values() for key, bits in held.weights.items()}
+    numbers = sum(size * times for (content, size), times in counted.items() if (content, size) in weights)
+    numbers += parts["encode"][1].unpacked + max(parts["decode"][1].unpacked, parts["generate"][1].unpacked)
+    others = sum(size * times for (content, size), times in counted.items() if (content, size) not in weights)
+    bits, settings = sum(weights.values()), sum(held.settings for _, held in parts.values())
+    return Size(
+        numbers + (others if others > max(FREE_NUMBERS, numbers // FREE_SHARE) else 0),
+        bits + (settings if settings > max(FREE_BITS, bits // FREE_SHARE) else 0),
+    )
+
+
+def _is_weight(numbers: NDArray[Any]) -> bool:
+    """Floating-point numbers that are not all the same; exporters make a table of ones where a layer has no weights."""
+    return numbers.dtype.kind == "f" and numbers.size > 1 and bool((numbers != numbers.flat[0]).any())
+
+
+def code_length(numbers: NDArray[Any]) -> int:
+    """Bits that it takes to tell the numbers of a tensor one after the other.
+
+    The shortest of four codes: as they are; each value by its frequency, after a table of the values; each byte by its
+    frequency among the bytes of the same place, after a table of these; whole multiples of a step, as quantised weights
+    are.
+    """
+    width = numbers.dtype.itemsize
+    bits = np.ascontiguousarray(numbers).reshape(-1).view(UNSIGNED[width])
+    if not bits.size:
+        return 0
+    ordered = np.sort(bits)
+    ends = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    whole = _told(np.diff(ends, prepend=0, append=bits.size), 8 * width)
+    columns = bits.view(np.uint8).reshape(-1, width)
+    planes = sum(_told(np.bincount(columns[:, place], minlength=256), 8) for place in range(width))
+    codes = [8 * width * bits.size, ceil(whole), ceil(planes)]
+    if numbers.dtype.kind == "f" and np.isfinite(numbers).all():
+        values = np.unique(ordered[np.concatenate([[0], ends])].view(numbers.dtype))
+        codes += [64 + ceil(bits.size * np.log2(levels)) for levels in _levels(values)]
+    return min(codes)
+
+
+def _levels(values: NDArray[Any]) -> list[int]:
+    """From how many whole numbers these values, sorted, come by a step of 32 bits; nothing where they do not."""
+    largest = float(np.abs(values).max())
+    if len(values) < 2 or len(values) > MOST_LEVELS or largest / MOST_LEVELS > float(np.diff(values).min()):
+        return []
+    guess = np.float32(largest / round(largest / float(np.diff(values).min())))
+    for step in (guess, np.nextafter(guess, np.float32(0)), np.nextafter(guess, np.float32(np.inf))):
+        counts = np.rint(values / step)
+        if np.array_equal((counts.astype(np.float32) * step).astype(values.dtype), values):
+            return [int(counts[-1] - counts[0]) + 1]
+    return []
+
+
+def _told(counts: NDArray[np.int64], width: int) -> float:
+    """Bits of symbols by their frequencies, given their counts; a table tells symbols of `width` bits, and counts."""
+    counts = counts[counts > 0]
+    n = int(counts.sum())
+    entropy = n * np.log2(n) - float((counts * np.log2(counts)).sum())
+    return max(float(entropy), 0.0) + len(counts) * (width + float(np.log2(n + 1)))
+
+
+def _wiring(model: ModelProto, known: Mapping[str, NDArray[Any]]) -> int:
+    """Bits that tell which operators a graph has, with which settings, and what each of them reads; compressed.
+
+    An input is told by how many values before it was given, a constant by its place, so that the steps of an unrolled
+    loop look alike.
+    """
+    constants = {name: place for place, name in enumerate(known)}
+    given: dict[str, int] = {}
+    operators: dict[bytes, int] = {}
+    rows = []
+    for node in model.graph.node:
+        settings = b"".join(sorted(one.SerializeToString() for one in node.attribute if not one.HasField("t")))
+        kind = operators.setdefault(node.op_type.encode() + settings, len(operators))
+        sources = [len(given) - given[name] if name in given else -2 - constants.get(name, -1) for name in node.input]
+        rows.append(struct.pack(f"<{len(sources) + 2}i", kind, len(node.output), *sources))
+        given.update((name, len(given) + place) for place, name in enumerate(node.output) if name)
+    return 8 * len(bz2.compress(b"".join(operators) + b"".join(rows)))
