@@ -327,11 +327,14 @@ def test_each_part_of_an_answer_is_checked(kind: str) -> None:
 
 def test_arrays_of_one_word_have_equally_many_rows() -> None:
     facts: dict[str, Any] = {"opset": 20, "nodes": 3, "operators": {"Gemm": 3}, "multiply_adds": 5} | {
-        "operations": 5, "settings": 0, "unpacked": 0
+        "operations": 5,
+        "settings": 0,
+        "unpacked": 0,
     }
-    told = {"hashes": np.zeros((2, 32), np.uint8), "sizes": np.ones(2, np.int64), "times": np.ones(2, np.int64)}
+    told = {name: np.ones(2, np.int64) for name in ("sizes", "times", "bits")}
+    told |= {"hashes": np.zeros((2, 32), np.uint8), "weights": np.ones(2, np.uint8)}
     assert boxed.COUNTED.checked(Frame("done", facts, told)).facts == facts
-    with pytest.raises(AnswerError, match=r"sizes is int64 \[3\]"):
+    with pytest.raises(AnswerError, match=r"is int64 \[[23]\], expected int64 \[n\]"):
         boxed.COUNTED.checked(Frame("done", facts, told | {"sizes": np.ones(3, np.int64)}))
     for name, value in [("opset", -1), ("nodes", 1.5), ("nodes", 10**400), ("operators", {"a": -1}), ("opset", True)]:
         with pytest.raises(AnswerError, match=f"{name} is refused"):

@@ -89,6 +89,7 @@ def check_in_box(content: bytes, inputs: Sequence[Port], output: Port, what: str
         GateError: either refuses it, it cannot be run, or gives something else.
     """
     model, walk = _walked(content, inputs, output, what)
+    _say_rank(model, [*inputs, output])
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # its exceptions have no common base
@@ -100,6 +101,15 @@ def check_in_box(content: bytes, inputs: Sequence[Port], output: Port, what: str
     refuse_varying_sizes(model, flow, what)
     cost, more = _measured(model, walk, flow, told, inputs, output)
     return replace(_facts(model, walk), cost=cost, held=held(model, walk.known, walk.kept, more))
+
+
+def _say_rank(model: ModelProto, ports: Iterable[Port]) -> None:
+    """Say how many sizes an input or output has where the file does not: ONNX's checker wants that told."""
+    for found, port in zip((*model.graph.input, *model.graph.output), ports, strict=True):
+        shape = found.type.tensor_type.shape
+        if not found.type.tensor_type.HasField("shape"):
+            for place in range(1 + len(port.row)):
+                shape.dim.add().dim_param = f"{port.name} {place}"
 
 
 def _measured(

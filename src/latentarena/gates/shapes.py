@@ -63,6 +63,7 @@ def measured(
     own = {port.name for port in probe.graph.output}
     probe.graph.output.extend(ValueInfoProto(name=name) for name in asked if name not in own)
     options = onnxruntime.SessionOptions()
+    options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # shapes first, so that values are let go
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = QUIET
