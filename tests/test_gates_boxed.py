@@ -54,7 +54,7 @@ def test_what_only_running_shows_is_stopped_by_the_box(case: GraphCase) -> None:
         check_graph(content, INPUTS, OUTPUT, "decode.onnx")
     with pytest.raises(SandboxError) as stopped:
         run(content)
-    told = {"memory", "failed", "onnx-size"} if case in RUN else {"memory", "onnx-parse"}  # the library may notice by itself
+    told = {"memory", "failed", "onnx-size"} if case in RUN else {"memory", "onnx-parse"}  # or the library notices
     assert stopped.value.reason in told, stopped.value
 
 

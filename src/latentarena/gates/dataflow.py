@@ -61,13 +61,14 @@ def dataflow(model: ModelProto, known: Mapping[str, NDArray[Any]]) -> Dataflow:
             sequences.update(node.output)
     varying.discard("")
     work = tuple(node for node in _distinct(live, known) if not varying.isdisjoint(node.output))
-    return Dataflow(tuple(live), frozenset(varying), work, frozenset(sequences), _uniform(live, known))
+    constant = [node for node in live if varying.isdisjoint(node.output)]
+    return Dataflow(tuple(live), frozenset(varying), work, frozenset(sequences), _uniform(constant, known))
 
 
-def _uniform(live: list[NodeProto], known: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+def _uniform(constant: list[NodeProto], known: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     """Constants that hold one number only, however often, and what that is."""
     found = {name: float(numbers.flat[0]) for name, numbers in known.items() if numbers.size and _alike(numbers)}
-    for node in live:
+    for node in constant:
         if node.op_type in SPREADING and node.input[0] in found:
             found[node.output[0]] = found[node.input[0]]
         elif node.op_type == "Mul" and 0.0 in {found.get(name) for name in node.input}:
