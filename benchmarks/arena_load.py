@@ -126,7 +126,7 @@ def fill(folder: Path, entries: int) -> str:
 def outcome(i: int, objects: Objects) -> Outcome:
     """A score card of made-up figures."""
     made = random.Random(i)
-    card = made_card(f"model-{i}", **{name: value * made.uniform(0.5, 1.5) for name, value in FIGURES.items()})
+    card = made_card(f"model-{i}", **{name: value * made.uniform(0.5, 1.0) for name, value in FIGURES.items()})
     files = {"samples.png": objects.put(b"\x89PNG")}
     return Outcome(
         card.model, "native", card.judge, card.source, card.fingerprint, "2", card.model_dump_json(), "{}", files

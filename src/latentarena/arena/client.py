@@ -108,11 +108,12 @@ class Client:
     def submissions(self) -> list[dict[str, Any]]:
         """One's own submissions, the latest first, from all pages of the list."""
         found: dict[str, dict[str, Any]] = {}
-        page = pages = 1
-        while page <= pages:
-            some = self._ask("GET", f"submissions?page={page}")
-            found |= {one["id"]: one for one in some["submissions"]}  # what comes in meanwhile moves others on a page
-            page, pages = page + 1, int(some.get("pages", 1))
+        page, more = 1, True
+        while more:
+            answer = self._answer("GET", f"submissions?page={page}")
+            listed = answer.json()["submissions"]
+            found |= {one["id"]: one for one in listed}  # what comes in meanwhile moves others on a page
+            page, more = page + 1, "next" in answer.links
         return list(found.values())
 
     def board(self) -> dict[str, Any]:
@@ -120,12 +121,15 @@ class Client:
         return self._ask("GET", "board")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        found: dict[str, Any] = self._answer(method, path, body).json()
+        return found
+
+    def _answer(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
         with self._explained():
             headers = {"Content-Type": "application/zip"} if body is not None else {}
             answer = self._http.request(method, path, content=body, headers=headers)
         if answer.is_success:
-            found: dict[str, Any] = answer.json()
-            return found
+            return answer
         raise ArenaError(f"{self._url} refused ({answer.status_code}): {_detail(answer)}")
 
     @contextmanager

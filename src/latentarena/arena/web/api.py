@@ -50,15 +50,7 @@ class SubmissionBody(BaseModel):
     entry: str | None
 
 
-class PageBody(BaseModel):
-    """A page of a list: its number, how many pages there are, and how many rows in all."""
-
-    page: int = 1
-    pages: int = 1
-    total: int = 0
-
-
-class SubmissionsBody(PageBody):
+class SubmissionsBody(BaseModel):
     """A page of one's own submissions, the latest first."""
 
     submissions: list[SubmissionBody]
@@ -82,7 +74,7 @@ class ListedBody(BaseModel):
     model: str
 
 
-class EntriesBody(PageBody):
+class EntriesBody(BaseModel):
     """A page of the scored entries."""
 
     entries: list[ListedBody]
@@ -115,7 +107,7 @@ class TeamBody(BaseModel):
     submissions: int
 
 
-class TeamsBody(PageBody):
+class TeamsBody(BaseModel):
     """A page of the teams, by name."""
 
     teams: list[TeamBody]
@@ -186,12 +178,13 @@ async def me(request: Request) -> CallerBody:
 
 @router.get("/entries", tags=["entries"], responses=_problems(*ANYWHERE))
 @for_role(Role.PUBLIC)
-async def entries(request: Request, number: Number = 1) -> EntriesBody:
+async def entries(request: Request, response: Response, number: Number = 1) -> EntriesBody:
     """The scored entries, best first, a hundred to a page."""
     board = (await request.app.state.boards.get()).board
     found = Page.of_list(number, (*board.lines, *board.others))
     listed = [ListedBody(id=one.id, team=one.team, model=one.name) for one in found.items]
-    return EntriesBody(entries=listed, page=found.number, pages=found.pages, total=found.total)
+    _link(request, response, found)
+    return EntriesBody(entries=listed)
 
 
 @router.get("/entries/{entry}", tags=["entries"], responses=_problems(*ANYWHERE, HTTPStatus.NOT_FOUND))
@@ -222,11 +215,12 @@ async def submit(request: Request, response: Response) -> SubmissionBody:
 
 @router.get("/submissions", tags=["submissions"], responses=_problems(*SIGNED_IN))
 @for_role(Role.TEAM)
-async def submissions(request: Request, number: Number = 1) -> SubmissionsBody:
+async def submissions(request: Request, response: Response, number: Number = 1) -> SubmissionsBody:
     """One's own submissions (an organiser's: all), the latest first, a hundred to a page."""
     found = await run_in_threadpool(request.app.state.desk.statuses, request.state.caller, number)
     listed = [_body(one) for one in found.items]
-    return SubmissionsBody(submissions=listed, page=found.number, pages=found.pages, total=found.total)
+    _link(request, response, found)
+    return SubmissionsBody(submissions=listed)
 
 
 @router.get("/submissions/{submission}", tags=["submissions"], responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
@@ -259,14 +253,15 @@ async def revoke(request: Request, team: str) -> RevokedBody:
 
 @router.get("/teams", tags=["organiser"], responses=_problems(*SIGNED_IN))
 @for_role(Role.ORGANISER)
-async def teams(request: Request, number: Number = 1) -> TeamsBody:
+async def teams(request: Request, response: Response, number: Number = 1) -> TeamsBody:
     """The teams with their private members, by name, a hundred to a page."""
     found = await run_in_threadpool(request.app.state.desk.teams, number)
     listed = [
         TeamBody(id=one.id, name=one.name, members=list(one.members), submissions=one.submissions)
         for one in found.items
     ]
-    return TeamsBody(teams=listed, page=found.number, pages=found.pages, total=found.total)
+    _link(request, response, found)
+    return TeamsBody(teams=listed)
 
 
 @router.post("/teams", tags=["organiser"], status_code=HTTPStatus.CREATED, responses=_problems(*SIGNED_IN))
@@ -276,6 +271,13 @@ async def add_teams(request: Request, body: RosterBody) -> TokensBody:
     return TokensBody(
         tokens=await run_in_threadpool(request.app.state.desk.add_teams, body.roster, request.state.caller)
     )
+
+
+def _link(request: Request, response: Response, found: Page[Any]) -> None:
+    """Say how many rows a list has, and where its next page is (RFC 8288)."""
+    response.headers["X-Total-Count"] = str(found.total)
+    if found.number < found.pages:
+        response.headers["Link"] = f'<{request.url.path}?page={found.number + 1}>; rel="next"'
 
 
 def _body(one: Status) -> SubmissionBody:
