@@ -41,7 +41,7 @@ UNUSED = 0.5  # share of walks
 SMALL = 100_000  # different images: an honest generator has more
 COARSE = 0.1  # of the different reconstructions: the autoencoder itself has no more images
 COPIES, CHANCE = 20, 1e-6  # test images that samples are copies of, and the probability of so many by chance
-LEANING, DEVIATIONS = 0.06, 3.0  # nearer to the test split, above one half; that of few images is left to chance
+LEANING, DEVIATIONS = 0.06, 2.0  # nearer to the test split, above one half; that of few images is left to chance
 RETURNED, CHOICES = 0.2, 100  # share of latents that are known again among so many, once decoded and encoded
 NEAR_REAL = 100  # times the distance of real images: how far from them images of the prior must at least be
 CYCLE = 1.0  # error of reconstructed samples, over that of test images
@@ -128,7 +128,7 @@ def memory(space: str, samples: Tensor, test: Tensor, train: Tensor) -> Finding:
         samples: (N, ...); test, train: (M, ...).
     """
     found = leaning(samples, test, train)
-    limit = 0.5 + max(LEANING, DEVIATIONS / math.sqrt(min(len(test), len(train))))
+    limit = 0.5 + max(LEANING, DEVIATIONS / math.sqrt(min(len(test), len(train), found.originals)))
     stored = found.test >= COPIES and found.chance < CHANCE
     return Finding(
         name=f"test images as memory, by {space}",

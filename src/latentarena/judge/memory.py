@@ -29,11 +29,13 @@ class Leaning:
     Attributes:
         test, train: different images of each set that samples are copies of, see `NEAR`.
         share: of the samples that are nearer to the test set than to the train set.
+        originals: different images that the samples are nearest to: so many independent answers the share rests on.
     """
 
     test: int
     train: int
     share: float
+    originals: int
 
     @property
     def chance(self) -> float:
@@ -54,10 +56,13 @@ def leaning(samples: Tensor, test: Tensor, train: Tensor) -> Leaning:
     near_train, first_train, second_train = two_nearest(samples, train[:some])
     copies = first_test <= NEAR * torch.minimum(second_test, first_train)
     train_copies = first_train <= NEAR * torch.minimum(second_train, first_test)
+    closer = first_test < first_train
+    nearest = torch.where(closer, near_test, some + near_train)
     return Leaning(
         test=torch.unique(near_test[copies]).numel(),
         train=torch.unique(near_train[train_copies]).numel(),
-        share=float(((first_test < first_train).double() + 0.5 * (first_test == first_train).double()).mean()),
+        originals=torch.unique(nearest).numel(),
+        share=float((closer.double() + 0.5 * (first_test == first_train).double()).mean()),
     )
 
 
