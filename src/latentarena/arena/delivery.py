@@ -43,7 +43,7 @@ class _Deliveries:
     def __init__(self, database: Database, queue: Queue, worker: Worker) -> None:
         self._database, self._queue, self._worker = database, queue, worker
         self._beat = queue.lease.total_seconds() / 6
-        self._taken = 0
+        self._taken, self._nominating = 0, False
 
     def _app(self) -> App:
         app = App(connector=PsycopgConnector(conninfo=self._database.conninfo, min_size=1, max_size=4))
@@ -56,6 +56,7 @@ class _Deliveries:
 
     async def run(self, once: bool) -> int:
         """Serve until stopped; a database that goes away is waited for."""
+        self._nominating = not once
         while not self._worker.stopping:
             try:
                 async with self._app().open_async() as app:
@@ -114,5 +115,7 @@ class _Deliveries:
     def _take_back(self) -> None:
         now = datetime.now(UTC)
         self._queue.sweep(now)
+        if self._nominating:
+            self._worker.nominate()
         with self._database.writing() as session:
             session.execute(FORGOTTEN, {"now": round(now.timestamp() * 1_000_000)})

@@ -22,18 +22,34 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from latentarena.arena.contest import Contest
+from latentarena.arena.contest import Certify, Contest
 from latentarena.arena.parent import end_with_parent
-from latentarena.arena.store import Outcome, Refusal
+from latentarena.arena.store import Outcome, Refusal, Trained
 from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.judge.card import ScoreCard, read_card
+from latentarena.judge.certificate import read_certificate
 from latentarena.judge.key import Key
 
-__all__ = ["EVALUATE", "Evaluation", "Verdict", "crash_of", "options_of", "scratch", "verdict_in"]
+__all__ = [
+    "EVALUATE",
+    "RETRAIN",
+    "Evaluation",
+    "Verdict",
+    "certificate_left_in",
+    "crash_of",
+    "options_of",
+    "scratch",
+    "training_options",
+    "verdict_in",
+    "workshop",
+]
 
 EVALUATE = (sys.executable, "-P", "-m", "latentarena.study.evaluate")  # -P: nothing is imported from where it stands
+RETRAIN = (sys.executable, "-P", "-m", "latentarena.study.retrain")
 PREFIX = "arena-evaluation-"
+TRAINED = "arena-training-"  # of the folders that repeated trainings are resumed from
+LAID_BY = 14 * 24 * 3600.0  # seconds after which nobody will go on with a repeated training
 ABANDONED = 24 * 3600.0  # seconds after which a folder of a dead worker is nobody's any more
 LARGEST = 64 << 20  # bytes of a file that an evaluation leaves
 PLENTY = 40  # files that it may leave
@@ -63,7 +79,7 @@ class _Said(Config):
 class Verdict:
     """What an evaluation came to, and the files that belong to it by name."""
 
-    end: Outcome | Refusal
+    end: Outcome | Refusal | Trained
     files: dict[str, Path]
 
 
@@ -122,6 +138,13 @@ def options_of(contest: Contest) -> list[str]:
     return options + (["--precision", latent.precision] if latent.precision else [])
 
 
+def training_options(contest: Contest, work: Path) -> list[str]:
+    """What the program that repeats a training is told of a contest's rules."""
+    certify = contest.certify or Certify()
+    options = ["--work", str(work), "--dataset", contest.dataset, "--seeds", str(certify.seeds)]
+    return [*options, "--quality", str(certify.quality), "--macs", str(certify.macs)]
+
+
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder for one evaluation; those that killed workers left are removed on the way."""
@@ -135,6 +158,35 @@ def scratch() -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def workshop(job: str) -> Path:
+    """Where a repeated training is gone on with, whoever began it on this machine; those laid by are removed."""
+    home = Path(tempfile.gettempdir())
+    for folder in home.glob(f"{TRAINED}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > LAID_BY:
+                shutil.rmtree(folder, ignore_errors=True)
+    made = home / f"{TRAINED}{os.getuid()}-{job}"
+    made.mkdir(mode=0o700, exist_ok=True)
+    if made.is_symlink() or made.stat().st_uid != os.getuid():
+        raise OSError(f"{made} belongs to somebody else")
+    os.utime(made)
+    return made
+
+
+def certificate_left_in(out: Path) -> Verdict | None:
+    """What a repeated training left in its folder; None if it left nothing that can be read: then it died."""
+    files = dict(_plain_files(out))
+    try:
+        if "refusal.json" in files:
+            said = validate(_Said, parse_json(files["refusal.json"].read_bytes()), "refusal.json")
+            return Verdict(Refusal(**said.model_dump()), {})
+        if "certificate.json" in files:
+            return Verdict(Trained(read_certificate(files["certificate.json"]).model_dump_json()), {})
+    except (ConfigError, ValueError, OSError, RecursionError) as error:
+        LOGGER.error("a repeated training left what cannot be read: %s", error)
+    return None
 
 
 def verdict_in(out: Path) -> Verdict | None:

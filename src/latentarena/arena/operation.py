@@ -10,16 +10,27 @@ from pathlib import Path
 
 from latentarena.arena.backup import Manifest, back_up, restore
 from latentarena.arena.erasing import erase_entry
-from latentarena.arena.evaluation import EVALUATE
+from latentarena.arena.evaluation import EVALUATE, RETRAIN
 from latentarena.arena.objects import Objects
 from latentarena.arena.roster import read_roster
-from latentarena.arena.store import Database, Queue, Store, TeamDetails
+from latentarena.arena.store import Certification, Certifying, Database, Queue, Store, TeamDetails
 from latentarena.arena.web.logs import log_as_json
 from latentarena.arena.worker import PATIENCE, Worker
 from latentarena.errors import ConfigError, NotThere
 from latentarena.files import csv_text
 
-__all__ = ["add_teams", "bring_back", "erase", "new_token", "revoke", "save", "teams", "work"]
+__all__ = [
+    "add_teams",
+    "bring_back",
+    "erase",
+    "new_token",
+    "revoke",
+    "save",
+    "teams",
+    "train_anew",
+    "trainings",
+    "work",
+]
 
 ACTOR = "shell"  # in the audit log
 
@@ -31,12 +42,13 @@ def work(
     program: Sequence[str] = EVALUATE,
     patience: float = PATIENCE,
     threads: int = 0,
+    trainer: Sequence[str] = RETRAIN,
 ) -> int:
     """Evaluate jobs until SIGTERM or SIGINT, or until nothing waits if `once`.
 
     Args:
         url: of the database, whose tables are brought up to date; objects: folder or URL of the files.
-        program, patience, threads: see `Worker`.
+        program, patience, threads, trainer: see `Worker`.
 
     Returns:
         How many jobs were taken.
@@ -46,7 +58,7 @@ def work(
     try:
         database.upgrade()
         queue = Queue(database)
-        worker = Worker(Store(database), queue, Objects(objects), program, patience, threads)
+        worker = Worker(Store(database), queue, Objects(objects), program, patience, threads, trainer)
         worker.prepare()
         if not database.sqlite:
             from latentarena.arena.delivery import deliver
@@ -107,6 +119,22 @@ def new_token(url: str, team: str | None) -> str:
         id_ = _team_named(store, team)
         store.revoke_tokens(id_, ACTOR, now)
         return store.new_token(id_, team, ACTOR, now)
+
+
+def trainings(url: str) -> dict[str, Certification]:
+    """How far the repeated trainings of entries are, by submission."""
+    with closing(_existing(url)) as database:
+        return Certifying(database).found()
+
+
+def train_anew(url: str, submissions: Sequence[str]) -> int:
+    """Queue the recipes of scored entries to be trained anew; returns how many do not wait already.
+
+    Raises:
+        NotThere, ConfigError: there is no such entry, or it has no recipe.
+    """
+    with closing(_existing(url)) as database:
+        return Certifying(database).order(submissions, ACTOR, datetime.now(UTC))
 
 
 def revoke(url: str, team: str | None) -> int:

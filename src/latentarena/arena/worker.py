@@ -1,5 +1,8 @@
 """The worker: claims a job, has a process of its own evaluate it, and writes down what came of it. Imports no torch.
 
+While nothing waits to be evaluated, it has recipes trained anew, where the contest says so; as soon as something waits,
+the training steps back, and is gone on with later.
+
 The evaluation holds no lease and writes to no store. The worker renews its lease while it waits; where the lease is
 lost the evaluation is killed, and nothing is written.
 """
@@ -10,6 +13,7 @@ import logging
 import math
 import os
 import platform
+import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,10 +22,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from latentarena.arena.contest import Contest
-from latentarena.arena.evaluation import EVALUATE, Evaluation, Verdict, crash_of, options_of, scratch, verdict_in
+from latentarena.arena.certification import nominate
+from latentarena.arena.contest import Certify, Contest
+from latentarena.arena.evaluation import (
+    EVALUATE,
+    RETRAIN,
+    Evaluation,
+    Verdict,
+    certificate_left_in,
+    crash_of,
+    options_of,
+    scratch,
+    training_options,
+    verdict_in,
+    workshop,
+)
 from latentarena.arena.objects import Objects
-from latentarena.arena.store import Job, Queue, Refusal, Store
+from latentarena.arena.store import Job, Outcome, Queue, Refusal, Store
 from latentarena.config import parse_json, validate
 from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
 from latentarena.judge.key import Key
@@ -31,6 +48,7 @@ __all__ = ["PATIENCE", "Worker"]
 PATIENCE = 1800.0  # seconds that an evaluation may take
 TICK = 0.1  # seconds between looks at a running evaluation
 IDLE = 1.0  # seconds between looks at an empty queue
+ASIDE = 2.0  # seconds between looks whether a repeated training has to step back
 SWEEP = 3600.0  # seconds between looks for what dead processes left
 PERSISTENCE = 600.0  # seconds in which a result is offered again to a database that does not answer
 LOGGER = logging.getLogger(__name__)
@@ -47,6 +65,7 @@ class Worker:
         program: Sequence[str] = EVALUATE,
         patience: float = PATIENCE,
         threads: int = 0,
+        trainer: Sequence[str] = RETRAIN,
     ) -> None:
         """Prepare.
 
@@ -55,10 +74,12 @@ class Worker:
             patience: seconds that an evaluation may take.
             threads: of an evaluation; as many as there are cores if 0. Where workers share cores, more than their share
                 of them wait for each other.
+            trainer: the command that trains a recipe anew.
         """
         self.owner = f"{platform.node()}:{os.getpid()}"
         self._store, self._queue, self._objects = store, queue, objects
         self._program, self._patience, self._threads = tuple(program), patience, threads
+        self._trainer, self._seen = tuple(trainer), -1
         self._stopping = threading.Event()
         self._swept = -math.inf
 
@@ -86,7 +107,7 @@ class Worker:
         taken = 0
         while not self.stopping:
             try:
-                found = self.take()
+                found = self.take() or (not once and self.nominate())
             except StoreBusy as error:
                 LOGGER.warning("the queue does not answer: %s", error)
                 found = False
@@ -110,6 +131,18 @@ class Worker:
             self.work(job)
         return job is not None
 
+    def nominate(self) -> bool:
+        """Queue what the contest wants trained anew, where the board may look different than before; whether it did.
+
+        Raises:
+            StoreBusy: the database does not answer.
+        """
+        version = self._store.version()
+        if version == self._seen:
+            return False
+        self._seen = version
+        return nominate(self._store.database, self._contest(), _now()) > 0
+
     def _sweep(self) -> None:
         """Take away the parts of files that dead processes left."""
         self._objects.sweep()
@@ -132,7 +165,8 @@ class Worker:
                 return
             out = folder / "out"
             out.mkdir()
-            evaluation = Evaluation(self._program, bundle, out, options, key)
+            program = self._program if job.kind == "evaluate" else self._trainer
+            evaluation = Evaluation(program, bundle, out, options, key)
             try:
                 verdict = self._watch(job, evaluation, out)
             finally:
@@ -142,12 +176,14 @@ class Worker:
             if said:
                 LOGGER.info("the evaluation of %s said: %s", job.submission.id, said)
 
-    def _fetch(self, job: Job, folder: Path) -> tuple[Path, list[str], Key]:
-        """The bundle and the judge as files, the options that say so, and the contest's key."""
+    def _fetch(self, job: Job, folder: Path) -> tuple[Path, list[str], Key | None]:
+        """The bundle and the judge as files, the options that say so, and the contest's key; a training needs none."""
         contest = self._contest()
         content = self._objects.read(job.submission.digest)
         bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
         bundle.write_bytes(content)
+        if job.kind == "retrain":
+            return bundle, training_options(contest, workshop(job.id)), None
         options = options_of(contest)
         options += ["--threads", str(self._threads)] if self._threads else []
         if job.judge != "official":
@@ -165,26 +201,37 @@ class Worker:
     def _watch(self, job: Job, evaluation: Evaluation, out: Path) -> Verdict | None:
         """What a running evaluation came to; None where it was given back, lost or died, which the queue then knows."""
         every = self._queue.lease.total_seconds() / 3
-        renewed = time.monotonic()
+        renewed = looked = time.monotonic()
+        patience, training = self._patience, job.kind == "retrain"
+        if training:
+            patience = 60 * (self._contest().certify or Certify()).minutes
         while (status := evaluation.wait(TICK)) is None:
-            if self.stopping:
+            due = training and time.monotonic() - looked > ASIDE
+            looked = time.monotonic() if due else looked
+            if self.stopping or (due and self._steps_aside()):
                 self._queue.release(job, _now())
                 return None
-            if time.monotonic() - evaluation.began > self._patience:
-                sentence = (
-                    f"its evaluation took more than {self._patience:g} seconds; make the model or its steps fewer"
-                )
+            if time.monotonic() - evaluation.began > patience:
+                sentence = f"its evaluation took more than {patience:g} seconds; make the model or its steps fewer"
                 return Verdict(Refusal("failed", "timeout", sentence), {})
             if time.monotonic() - renewed > every:
                 if not self._renew(job):
                     LOGGER.warning("the lease on %s is lost; its evaluation is ended", job.submission.id)
                     return None
                 renewed = time.monotonic()
-        verdict = verdict_in(out) or crash_of(status)
+        verdict = (certificate_left_in if training else verdict_in)(out) or crash_of(status)
         if verdict is None:
             LOGGER.warning("the evaluation of %s ended with status %d and no verdict", job.submission.id, status)
             self._queue.died(job, _now())
         return verdict
+
+    def _steps_aside(self) -> bool:
+        """Whether an entry waits to be evaluated."""
+        try:
+            return self._queue.evaluation_waits(_now())
+        except StoreError as error:
+            LOGGER.warning("the queue does not answer: %s", error)
+            return False
 
     def _renew(self, job: Job) -> bool:
         try:
@@ -199,10 +246,12 @@ class Worker:
         while True:
             try:
                 kept = {name: self._objects.put(path.read_bytes()) for name, path in verdict.files.items()}
-                end = verdict.end if isinstance(verdict.end, Refusal) else replace(verdict.end, files=kept)
+                end = replace(verdict.end, files=kept) if isinstance(verdict.end, Outcome) else verdict.end
                 if not self._queue.finish(job, end, _now()):
                     LOGGER.warning("the lease on %s was lost; what it came to is dropped", job.submission.id)
                     self._drop(kept)
+                elif job.kind == "retrain":
+                    shutil.rmtree(workshop(job.id), ignore_errors=True)
                 else:
                     self._put_again(verdict, kept)
                 return

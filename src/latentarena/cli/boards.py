@@ -14,13 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from latentarena.arena.board import Board
+from latentarena.arena.certification import certificate_in
 from latentarena.arena.contest import Contest
 from latentarena.arena.intake import Outcome
 from latentarena.arena.names import plain_line
 from latentarena.arena.prediction import Prediction
 from latentarena.arena.ranking import Placed
 from latentarena.arena.spreadsheet import Ranked, inert
-from latentarena.arena.store import TeamDetails
+from latentarena.arena.store import Certification, TeamDetails
 
 __all__ = [
     "print_board",
@@ -31,6 +32,7 @@ __all__ = [
     "print_submission",
     "print_teams",
     "print_tokens",
+    "print_trainings",
 ]
 
 WIDTH = 110  # columns, where the output is no terminal
@@ -114,6 +116,17 @@ def print_teams(teams: Iterable[TeamDetails]) -> None:
     page = Console(highlight=False, soft_wrap=True)
     for one in teams:
         page.print(escape(f"{one.name}: {', '.join(one.members) or 'no members'}; {one.submissions} handed in"))
+
+
+def print_trainings(found: Mapping[str, Certification]) -> None:
+    """A line for each entry whose recipe was, or is to be, trained anew."""
+    page = Console(highlight=False, soft_wrap=True)
+    for id_, one in found.items():
+        made = certificate_in(one)
+        words = [one.words] if made is None else [one.words, made.verdict, *made.reasons]
+        page.print(escape(f"{id_}: {plain_line('; '.join(words), 400)}"))
+    if not found:
+        page.print("no recipe was or is to be trained anew")
 
 
 def print_outcomes(outcomes: Iterable[Outcome], many: int) -> list[Outcome]:

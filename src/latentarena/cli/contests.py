@@ -159,6 +159,23 @@ def worker(
     work(db, objects, once, threads=threads)
 
 
+@app.command()
+def certify(
+    entries: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Entries to train anew; lists all unless given.")
+    ] = None,
+    db: DatabaseOption = "sqlite:///arena.db",
+) -> None:
+    """On a site: queue entries whose recipes workers are to train anew, or list how far that is."""
+    from latentarena.arena.operation import train_anew, trainings
+    from latentarena.cli.boards import print_trainings
+
+    if entries:
+        many = train_anew(db, entries)
+        typer.echo(f"{many} {'recipe waits' if many == 1 else 'recipes wait'} to be trained anew, behind evaluations")
+    print_trainings(trainings(db))
+
+
 UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="Of the arena, such as https://arena.example.org.")]
 
 

@@ -1,5 +1,6 @@
 """The store of a contest: a database that forgets nothing it has acknowledged."""
 
+from latentarena.arena.store.certifying import Certification, Certifying
 from latentarena.arena.store.database import Database
 from latentarena.arena.store.queue import DEATHS, LEASE, Queue
 from latentarena.arena.store.records import (
@@ -12,6 +13,7 @@ from latentarena.arena.store.records import (
     Submission,
     Team,
     TeamDetails,
+    Trained,
 )
 from latentarena.arena.store.rejudging import Rejudged, Rejudging
 from latentarena.arena.store.store import Store
@@ -20,6 +22,8 @@ __all__ = [
     "DEATHS",
     "LEASE",
     "Audited",
+    "Certification",
+    "Certifying",
     "Database",
     "Evaluation",
     "Identity",
@@ -33,4 +37,5 @@ __all__ = [
     "Submission",
     "Team",
     "TeamDetails",
+    "Trained",
 ]

@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 __all__ = [
     "AuditRow",
     "Base",
+    "CertificateRow",
     "ContestRow",
     "CounterRow",
     "EvaluationRow",
@@ -168,8 +169,23 @@ class EvaluationRow(Base):
     proposed: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
 
+class CertificateRow(Base):
+    """What a recipe that was trained anew came to: a certificate (JSON), or the reason why there is none."""
+
+    __tablename__ = "certificates"
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    submission: Mapped[str] = mapped_column(ForeignKey("submissions.id"), index=True)
+    fence: Mapped[int] = mapped_column(Integer)
+    content: Mapped[str] = mapped_column(Text)
+    sentence: Mapped[str] = mapped_column(Words(1000), default="")
+    finished: Mapped[datetime] = mapped_column(Moment)
+
+
 class JobRow(Base):
-    """An evaluation to be made. `fence` grows with every lease: what is written under an older one changes nothing."""
+    """An evaluation to be made, or a recipe to be trained anew (`kind`: evaluate, retrain).
+
+    `fence` grows with every lease: what is written under an older one changes nothing.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (Index("jobs_to_claim", "state", "not_before"),)
@@ -184,6 +200,7 @@ class JobRow(Base):
     started: Mapped[datetime | None] = mapped_column(Moment)
     fence: Mapped[int] = mapped_column(Integer, default=0)
     deaths: Mapped[int] = mapped_column(Integer, default=0)
+    kind: Mapped[str] = mapped_column(String(12), default="evaluate", server_default="evaluate")
 
 
 class CounterRow(Base):

@@ -1,4 +1,4 @@
-"""The queue of evaluations: leases with fencing, retries, quarantine.
+"""The queue of evaluations, and behind them of trainings to be repeated: leases with fencing, retries, quarantine.
 
 A worker holds a lease and renews it. When it dies, the lease runs out and the job is claimed again, under a higher
 `fence`; whatever the dead worker's ghost still writes carries the old one and changes nothing. So a clock that jumps
@@ -11,19 +11,21 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from latentarena.arena.store.database import Database
-from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
-from latentarena.arena.store.records import Job, Outcome, Refusal
+from latentarena.arena.store.models import CertificateRow, EvaluationRow, JobRow, SubmissionRow, TeamRow
+from latentarena.arena.store.records import Job, Outcome, Refusal, Trained
 from latentarena.arena.store.store import alone_with_object, bump, latest_contest, new_id, note, submission_of
+from latentarena.errors import StoreError
 
 __all__ = ["DEATHS", "LEASE", "Queue"]
 
 LEASE = timedelta(seconds=60)
 DEATHS = 3  # of workers at one job, before it is quarantined
 BACKOFF = timedelta(seconds=5)  # after the first death; doubled with each
+BEHIND = case((JobRow.kind == "evaluate", 0), else_=1)  # a repeated training waits for every evaluation
 FAR = timedelta(minutes=10)  # nothing is put off for so long: a time beyond was written before the clock was set back
 
 
@@ -40,14 +42,17 @@ class Queue:
         self.database, self.lease, self.backoff = database, lease, backoff
 
     def claim(self, owner: str, now: datetime, only: str | None = None) -> Job | None:
-        """Take the oldest job that waits, or the one of this id; no two callers get the same. None where none waits."""
+        """Take the oldest job that waits, evaluations first, or the one of this id; None where none waits.
+
+        No two callers get the same.
+        """
         with self.database.writing() as session:
             self._sweep(session, now)
             row = session.scalars(
                 select(JobRow)
                 .where(JobRow.state == "queued", or_(JobRow.not_before <= now, JobRow.not_before > now + FAR))
                 .where(*([] if only is None else [JobRow.id == only]))
-                .order_by(JobRow.created, JobRow.id)
+                .order_by(BEHIND, JobRow.created, JobRow.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
             ).first()
@@ -67,7 +72,14 @@ class Queue:
                 fence=row.fence,
                 deaths=row.deaths,
                 leased_until=row.leased_until,
+                kind=cast(Any, row.kind),
             )
+
+    def evaluation_waits(self, now: datetime) -> bool:
+        """Whether an entry waits to be evaluated, before which a repeated training steps back."""
+        query = select(JobRow.id).where(JobRow.kind == "evaluate", JobRow.state == "queued", JobRow.not_before <= now)
+        with self.database.reading() as session:
+            return session.scalar(query.limit(1)) is not None
 
     def renew(self, job: Job, now: datetime) -> bool:
         """Hold a job for longer; false where the lease is another's by now, and the work is in vain."""
@@ -79,18 +91,23 @@ class Queue:
         with self.database.writing() as session:
             return bool(cast(Any, session.execute(query)).rowcount)
 
-    def finish(self, job: Job, end: Outcome | Refusal, now: datetime) -> bool:
-        """Write what an evaluation came to, once; false, and nothing written, where the lease is another's by now."""
+    def finish(self, job: Job, end: Outcome | Refusal | Trained, now: datetime) -> bool:
+        """Write what a job came to, once; false, and nothing written, where the lease is another's by now."""
         with self.database.writing() as session:
             row = _held(session, job)
             if row is None:
                 return False
             submission = session.get_one(SubmissionRow, row.submission)
+            if row.kind == "retrain":
+                _certify(session, row, end, now)
+                return True
             contest = latest_contest(session)
             if submission.state == "running" and contest is not None and contest.judge not in (None, row.judge):
                 row.judge = contest.judge or row.judge  # it was adopted meanwhile
                 _requeue(session, row, now)
                 return True
+            if isinstance(end, Trained):
+                raise StoreError("a certificate is no score card")
             if isinstance(end, Outcome):
                 for digest in sorted(set(end.files.values())):
                     alone_with_object(session, digest)
@@ -149,6 +166,18 @@ class Queue:
             )
         note(session, now, "queue", "quarantine", submission.id, f"{row.deaths} deaths")
         bump(session)
+
+
+def _certify(session: Session, row: JobRow, end: Outcome | Refusal | Trained, now: datetime) -> None:
+    """Keep the certificate of a repeated training, or why there is none."""
+    content, sentence = (end.content, "") if isinstance(end, Trained) else ("", getattr(end, "sentence", ""))
+    session.add(
+        CertificateRow(
+            job=row.id, submission=row.submission, fence=row.fence, content=content, sentence=sentence, finished=now
+        )
+    )
+    row.state, row.leased_until = "done", None
+    bump(session)
 
 
 def _held(session: Session, job: Job) -> JobRow | None:

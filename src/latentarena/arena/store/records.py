@@ -17,6 +17,7 @@ __all__ = [
     "Submission",
     "Team",
     "TeamDetails",
+    "Trained",
 ]
 
 Role = Literal["team", "organiser"]
@@ -111,7 +112,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Job:
-    """A lease on an evaluation: good until `leased_until`, and `fence` is the proof."""
+    """A lease on an evaluation or on a repeated training (`kind`): good until `leased_until`; `fence` is the proof."""
 
     id: str
     submission: Submission
@@ -120,6 +121,7 @@ class Job:
     fence: int
     deaths: int
     leased_until: datetime
+    kind: Literal["evaluate", "retrain"] = "evaluate"
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,13 @@ class Outcome:
     bundle: str
     files: dict[str, str]
     log: str = ""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that was repeated: its certificate as JSON."""
+
+    content: str
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ class Rejudging:
 def _pending() -> Iterator[ColumnElement[bool]]:
     """Jobs of entries that are scored already."""
     scored = select(SubmissionRow.id).where(SubmissionRow.state == "scored")
+    yield JobRow.kind == "evaluate"
     yield JobRow.state.in_(("queued", "leased"))
     yield JobRow.submission.in_(scored)
 

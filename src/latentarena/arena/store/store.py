@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -50,6 +50,7 @@ __all__ = [
 BOARD = "board"  # the counter of what the board shows
 TOKEN_BYTES = 32  # 256 bits
 DAY = timedelta(days=1)
+Kind = Literal["evaluate", "retrain"]
 PLENTY = 200  # audit lines and submissions that are listed at once
 
 
@@ -575,8 +576,8 @@ def _judge_in(content: str) -> Any:
     return json.loads(content).get("judge")
 
 
-def new_job(submission: str, judge: str, now: datetime) -> JobRow:
-    """An evaluation that waits."""
+def new_job(submission: str, judge: str, now: datetime, kind: Kind = "evaluate") -> JobRow:
+    """An evaluation that waits, or a recipe to be trained anew."""
     return JobRow(
         id=new_id(),
         submission=submission,
@@ -587,6 +588,7 @@ def new_job(submission: str, judge: str, now: datetime) -> JobRow:
         owner="",
         fence=0,
         deaths=0,
+        kind=kind,
     )
 
 
@@ -599,7 +601,8 @@ def _wanted(team: str | None, states: Sequence[str]) -> Iterator[ColumnElement[b
 
 def _waiting(session: Session) -> dict[str, int]:
     """How many jobs wait before each submission's own."""
-    waiting = select(JobRow.submission).where(JobRow.state == "queued").order_by(JobRow.created, JobRow.id)
+    evaluations = (JobRow.kind == "evaluate", JobRow.state == "queued")
+    waiting = select(JobRow.submission).where(*evaluations).order_by(JobRow.created, JobRow.id)
     places: dict[str, int] = {}
     for place, submission in enumerate(session.scalars(waiting)):
         places.setdefault(submission, place)
@@ -612,7 +615,8 @@ def _ahead(session: Session, row: SubmissionRow) -> int | None:
     own = (
         select(func.min(JobRow.created)).where(JobRow.submission == row.id, JobRow.state == "queued").scalar_subquery()
     )
-    return session.scalar(select(func.count()).where(JobRow.state == "queued", JobRow.created < own)) or 0
+    before = select(func.count()).where(JobRow.kind == "evaluate", JobRow.state == "queued", JobRow.created < own)
+    return session.scalar(before) or 0
 
 
 def _left(session: Session, team: str, quotas: Quotas, now: datetime) -> list[tuple[str, int]]:

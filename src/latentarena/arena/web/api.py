@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from latentarena.arena.certification import certificate_in
 from latentarena.arena.contest import Contest
 from latentarena.arena.keys import Commitment
 from latentarena.arena.web.access import Role, for_role
@@ -19,6 +20,7 @@ from latentarena.arena.web.receiving import receive_bundle
 from latentarena.arena.web.rendering import Number
 from latentarena.arena.web.views import Page, Status
 from latentarena.judge.card import ScoreCard
+from latentarena.judge.certificate import Certificate
 
 __all__ = ["router"]
 
@@ -57,13 +59,20 @@ class SubmissionsBody(BaseModel):
 
 
 class EntryBody(BaseModel):
-    """A scored entry: whose it is, and its whole score card."""
+    """A scored entry: whose it is, and its whole score card.
+
+    Attributes:
+        training: whether its recipe waits to be trained anew, is being trained, or what came of it; empty if none.
+        certificate: of its training; None where there is none.
+    """
 
     id: str
     team: str
     received: datetime
     bundle_public: bool
     card: ScoreCard
+    training: str = ""
+    certificate: Certificate | None = None
 
 
 class ListedBody(BaseModel):
@@ -191,10 +200,29 @@ async def entries(request: Request, response: Response, number: Number = 1) -> E
 @for_role(Role.PUBLIC)
 async def entry(request: Request, entry: str) -> EntryBody:
     """One scored entry with its score card."""
-    found = await run_in_threadpool(request.app.state.desk.shown, entry, request.state.caller)
+    desk = request.app.state.desk
+    found = await run_in_threadpool(desk.shown, entry, request.state.caller)
+    trained = (await run_in_threadpool(desk.trained)).get(found.id)
     return EntryBody(
-        id=found.id, team=found.team, received=found.received, bundle_public=found.bundle_public, card=found.card
+        id=found.id,
+        team=found.team,
+        received=found.received,
+        bundle_public=found.bundle_public,
+        card=found.card,
+        training="" if trained is None else trained.words,
+        certificate=certificate_in(trained),
     )
+
+
+@router.post(
+    "/submissions/{submission}/retrain", tags=["organiser"], status_code=HTTPStatus.ACCEPTED,
+    responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND),
+)  # fmt: skip
+@for_role(Role.ORGANISER)
+async def retrain(request: Request, submission: str) -> SubmissionBody:
+    """Have the recipe of a scored entry trained anew, while nothing waits to be evaluated."""
+    await run_in_threadpool(request.app.state.desk.train_anew, submission, request.state.caller)
+    return _body(await run_in_threadpool(request.app.state.desk.status, submission, request.state.caller))
 
 
 @router.post(

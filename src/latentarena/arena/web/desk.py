@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from latentarena.arena.certification import certificate_in
 from latentarena.arena.contest import Contest
 from latentarena.arena.entries import Entry, entry_of
 from latentarena.arena.erasing import erase_entry
@@ -15,7 +16,7 @@ from latentarena.arena.keys import Commitment, commitment_of
 from latentarena.arena.objects import Incoming, Objects
 from latentarena.arena.pictures import Picture, pictures_of
 from latentarena.arena.roster import read_roster
-from latentarena.arena.store import Audited, Evaluation, Store, Submission, TeamDetails
+from latentarena.arena.store import Audited, Certification, Certifying, Evaluation, Store, Submission, TeamDetails
 from latentarena.arena.web.access import Caller, Role
 from latentarena.arena.web.views import Page, Shown, Status, moment, status_of
 from latentarena.errors import ConfigError, NotThere, OutOfTime, StoreError
@@ -92,10 +93,25 @@ class Desk:
 
     def scored(self, rules: Contest) -> list[Scored]:
         """Every scored entry in the contest's terms, in the order they were received."""
-        return [self.in_terms(one, found, rules) for one, found in self.store.scored()]
+        trained = self.trained()
+        return [self.in_terms(one, found, rules, trained.get(one.id)) for one, found in self.store.scored()]
 
-    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> Scored:
-        """An evaluation of an entry in a contest's terms."""
+    def trained(self) -> dict[str, Certification]:
+        """How far the repeated trainings of entries are, by entry."""
+        return Certifying(self.store.database).found()
+
+    def train_anew(self, submission: str, caller: Caller) -> None:
+        """Queue the recipe of an entry to be trained anew.
+
+        Raises:
+            NotThere, ConfigError: there is no such entry, or it has no recipe.
+        """
+        Certifying(self.store.database).order([submission], caller.name, _now())
+
+    def in_terms(
+        self, one: Submission, found: Evaluation, rules: Contest, trained: Certification | None = None
+    ) -> Scored:
+        """An evaluation of an entry in a contest's terms, with the certificate of its training, if there is one."""
         known = self._known(found)
         entry = entry_of(
             known.card,
@@ -108,6 +124,7 @@ class Desk:
             received=one.received,
             chosen=one.chosen,
             verified=True,
+            certificate=certificate_in(trained),
         )
         return Scored(entry, known.card, pictures_of(found.files))
 

@@ -50,9 +50,17 @@ async def entries(request: Request, number: Number = 1, group: str = "") -> Resp
     counts = await run_in_threadpool(desk.store.counts)
     groups = [(name, title, sum(counts.get(state, 0) for state in states)) for name, (title, states) in GROUPS.items()]
     found = await run_in_threadpool(desk.statuses, request.state.caller, number, GROUPS[group][1])
-    return organiser_page(
-        request, "organiser_entries.html", "/organiser/entries", groups=groups, group=group, found=found
-    )
+    trained = await run_in_threadpool(desk.trained)
+    shown = {"groups": groups, "group": group, "found": found, "trained": trained}
+    return organiser_page(request, "organiser_entries.html", "/organiser/entries", **shown)
+
+
+@router.post("/submissions/{submission}/retrain")
+@for_role(Role.ORGANISER)
+async def retrain(request: Request, submission: str) -> Response:
+    """Have the recipe of an entry trained anew, while nothing waits to be evaluated."""
+    await run_in_threadpool(request.app.state.desk.train_anew, submission, request.state.caller)
+    return redirect("/organiser/entries")
 
 
 @router.post("/submissions/{submission}/requeue")
