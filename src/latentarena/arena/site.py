@@ -30,7 +30,7 @@ from latentarena.files import make_folder, write_atomically, write_json, write_t
 from latentarena.judge.card import ScoreCard, read_card
 from latentarena.judge.catalogue import CATEGORIES
 from latentarena.judge.certificate import Certificate, read_certificate
-from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words
+from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words, trainings_words
 
 __all__ = ["REFUSED", "Evaluated", "build_site", "read_folder"]
 
@@ -246,5 +246,6 @@ def _entry_parts(one: Evaluated, line: Line) -> dict[str, Any]:
         "rows": rows_by_category(card) if card else {},
         "titles": CATEGORIES,
         "timing": timing_words(card) if card else "",
+        "trainings": trainings_words(card) if card else "",
         "identity": identity(card) if card else {},
     }

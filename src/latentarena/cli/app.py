@@ -86,17 +86,27 @@ def train(
     strategy: Annotated[str, typer.Option(help="auto, ddp, ...")] = "auto",
     judged: Annotated[bool, typer.Option("--judge/--no-judge", help="Whether the model is judged afterwards.")] = True,
     samples: SamplesOption = 10_000,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, max=100, help="Trainings that differ by their seed; the card then has intervals over them too."
+        ),
+    ] = 1,
 ) -> None:
     """Train a recipe, judge it, and write bundle, score card, picture and report."""
     from latentarena.cli.console import console, print_results, quiet_logs, show_judging, show_training
-    from latentarena.study.pipeline import prepare, run
+    from latentarena.study.pipeline import prepare, prepare_seeds, run_seeds
     from latentarena.system import stopping_as_ctrl_c
     from latentarena.text import printable
     from latentarena.train.fabric import make_fabric, processes
 
+    if seeds > 1 and not judged:
+        raise typer.BadParameter("--seeds compares what the judge finds of each training; leave --no-judge out")
     quiet_logs()
     fabric = make_fabric(accelerator, devices, nodes, precision, strategy)
-    prepared = prepare(recipe, overrides or [], out, data, resume, budget, processes(fabric, nodes))
+    how = (recipe, overrides or [], out, data, resume, budget, processes(fabric, nodes))
+    several = [prepare(*how)] if seeds == 1 else prepare_seeds(seeds, *how)
+    prepared = several[0]
     fabric.launch()
     if fabric.is_global_zero:
         if prepared.notice:
@@ -106,8 +116,11 @@ def train(
         )
         for line in prepared.data.about:
             console.print(f"  {printable(line)}", markup=False, highlight=False)
+        if seeds > 1:
+            folders = ", ".join(one.folder.name for one in several)
+            console.print(f"{seeds} trainings in {prepared.folder.parent}: {folders}", highlight=False)
     with stopping_as_ctrl_c(), show_judging():
-        results = run(prepared, fabric, show_training, samples if judged else None)
+        results = run_seeds(several, fabric, show_training, samples if judged else None)
     if results is not None:
         print_results(results)
 

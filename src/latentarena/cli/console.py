@@ -42,6 +42,7 @@ from latentarena.study.wording import (
     identity,
     rows_by_category,
     timing_words,
+    trainings_words,
 )
 from latentarena.text import printable
 from latentarena.train.loop import Tick
@@ -187,6 +188,7 @@ def print_card(card: ScoreCard) -> None:
         page.print(f"[bold yellow]{_inert(one.fault)}[/]: {_inert(one.text)}; try: {_inert(one.remedy)}")
     if not card.advice:
         page.print(CLEAN)
+    page.print(f"{trainings_words(card)}.")
     if card.timing is not None:
         page.print(f"sampling: {timing_words(card)}")
     page.print(f"random numbers {identity(card)['random numbers']}")
@@ -205,7 +207,7 @@ def _table(card: ScoreCard) -> Table:
     table.add_column("better", no_wrap=True)
     for category, rows in rows_by_category(card).items():
         table.add_section()
-        reported = ", self-reported" if category == "training" else ""
+        reported = ", uncertified where so marked" if category == "training" else ""
         table.add_row(f"{CATEGORIES[category]}{reported}", style="bold")
         for row in rows:
             cells = [(row.value, row.interval, False), (row.real, row.real_interval, row.like_real)]

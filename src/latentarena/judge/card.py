@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -27,6 +27,7 @@ __all__ = [
     "Score",
     "ScoreCard",
     "Timing",
+    "Trainings",
     "official",
     "read_card",
     "scored",
@@ -108,8 +109,21 @@ class Timing(Config):
     ratio: Real
 
 
+class Trainings(Config):
+    """Figures over several trainings of one recipe that differ by their seed alone.
+
+    Attributes:
+        n: trainings; seeds: of them.
+        metrics: mean over the trainings by metric, with the t interval of that mean.
+    """
+
+    n: int = Field(ge=2, le=1000)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = Field(max_length=1000)
+    metrics: dict[Label, Estimate]
+
+
 class ScoreCard(Config):
-    """What the judge found.
+    """What the judge found. Its intervals are over images and noise, and hold what other trainings give only by chance.
 
     Attributes:
         format: version of this schema; score_set: which metrics.
@@ -137,6 +151,7 @@ class ScoreCard(Config):
         timing: of sampling, if it was timed.
         unverified: names of the figures, of `METRICS` and `COLUMNS`, that rest on the submission's own word.
         notice: what a reader must know first, such as stand-in data.
+        trainings: what other seeds of the same recipe give, where they were trained.
         sandbox: what held the model while it ran, such as `tier 2`; empty where it ran in the judge's own process.
     """
 
@@ -174,6 +189,7 @@ class ScoreCard(Config):
     unverified: tuple[Label, ...] = ()
     notice: Words = ""
     sandbox: Label = ""
+    trainings: Trainings | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> ScoreCard:
@@ -189,8 +205,8 @@ class ScoreCard(Config):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all but timing and sandbox: equal cards of two runs have equal fingerprints."""
-        return digest_json(self.model_dump(mode="json", exclude={"timing", "sandbox"}))
+        """SHA-256 of all but timing, sandbox and other trainings: equal cards of two runs have equal fingerprints."""
+        return digest_json(self.model_dump(mode="json", exclude={"timing", "sandbox", "trainings"}))
 
     @property
     def real_images(self) -> int:

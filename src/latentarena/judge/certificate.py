@@ -87,7 +87,7 @@ class Certificate(Config):
     trainings: tuple[Training, ...] = Field(min_length=2, max_length=100)
     declared: dict[str, float]
     figures: dict[str, Estimate]
-    spread: dict[str, float] = Field(default={})
+    spread: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
     verdict: Literal["agrees", "disagrees"]
     reasons: tuple[Line, ...] = Field(default=(), max_length=20)
     source: Hash
@@ -103,7 +103,8 @@ class Certificate(Config):
     def _known(self) -> Certificate:
         _refuse_unknown(self.figures)
         _refuse_unknown(self.declared)
-        _refuse_unknown(self.spread)
+        if not set(self.spread) <= set(METRICS):
+            raise ValueError("spread: a metric is unknown")
         return self
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from latentarena.bundle import Bundle, Curve, Provenance, save_bundle
+from latentarena.bundle import Bundle, Curve, Provenance, load_bundle, save_bundle
 from latentarena.config import read_yaml, validate
 from latentarena.data import Dataset, load_dataset
-from latentarena.errors import ConfigError, DataMissing
+from latentarena.errors import BundleError, ConfigError, DataMissing
 from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_atomically, write_json, write_text
-from latentarena.judge.card import ScoreCard
+from latentarena.judge.card import ScoreCard, read_card
 from latentarena.judge.score import SAMPLES
 from latentarena.judge.training import judge_for, opinions_for, refuse_few
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
@@ -25,6 +25,7 @@ from latentarena.study.poster import write_poster
 from latentarena.study.report import write_report
 from latentarena.study.scorecard import SHOWN
 from latentarena.study.scoring import score_bundle
+from latentarena.study.seeds import with_trainings
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
 from latentarena.train.model import Architecture, LatentModel
@@ -35,7 +36,7 @@ from latentarena.train.stages import Watch, train_model
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Prepared", "Results", "judge_run", "prepare", "provenance_of", "run"]
+__all__ = ["Prepared", "Results", "judge_run", "prepare", "prepare_seeds", "provenance_of", "run", "run_seeds"]
 
 log = logging.getLogger(__name__)
 
@@ -176,17 +177,80 @@ def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
     return None if old == new else f"{key} was {old!r} and is now {new!r}"
 
 
+def prepare_seeds(
+    seeds: int,
+    name: str,
+    assignments: Sequence[str] = (),
+    folder: Path | None = None,
+    root: Path | None = None,
+    resume: bool = False,
+    budget: float = 1.0,
+    processes: int = 1,
+) -> list[Prepared]:
+    """Several runs of one recipe that differ by their seed alone, each in a folder `seed-SEED` of its own.
+
+    Args:
+        seeds: how many: the recipe's own seed, and those that follow it; for the others see `prepare`.
+
+    Raises:
+        ConfigError, DataError, OutputError: one line each.
+    """
+    recipe = load_recipe(name, assignments)
+    home = folder or Path("runs") / recipe.name
+    numbers = [(recipe.seed + number) % 2**63 for number in range(seeds)]
+    return [
+        prepare(name, [*assignments, f"seed={seed}"], home / f"seed-{seed}", root, resume, budget, processes)
+        for seed in numbers
+    ]
+
+
+def run_seeds(
+    several: Sequence[Prepared],
+    fabric: Fabric,
+    watch: Watch = lambda ticks, stage: ticks,
+    samples: int | None = SAMPLES,
+) -> Results | None:
+    """Run all of them; the card and the report of the first one then say what the others came to.
+
+    Args:
+        several: of `prepare_seeds`, or a single run; watch, samples: as for `run`.
+
+    Returns:
+        As `run`, of the first.
+    """
+    others = {}
+    for prepared in several[1:]:
+        card = _finished(prepared.folder) if fabric.is_global_zero else None
+        if card is None:
+            results = run(prepared, fabric, watch, samples)
+            card = None if results is None else results.card
+        if card is not None:
+            others[prepared.recipe.seed] = card
+    return run(several[0], fabric, watch, samples, others)
+
+
+def _finished(folder: Path) -> ScoreCard | None:
+    """The score card of a run that came to its end; None where it did not."""
+    try:
+        card = read_card(folder / SCORE)
+        return card if load_bundle(folder / BUNDLE).digest == card.bundle else None
+    except (ConfigError, BundleError):
+        return None
+
+
 def run(
     prepared: Prepared,
     fabric: Fabric,
     watch: Watch = lambda ticks, stage: ticks,
     samples: int | None = SAMPLES,
+    others: Mapping[int, ScoreCard] | None = None,
 ) -> Results | None:
     """Train, bundle, judge and report.
 
     Args:
         watch: wraps the training ticks, to show progress.
         samples: how many images the judge asks for; None for no judging.
+        others: score cards of other trainings of the recipe by seed, which card and report then speak of.
 
     Returns:
         Where everything is; None in the helper processes of a distributed run.
@@ -204,13 +268,21 @@ def run(
     bundle = shelter.reach(prepared.folder, lambda place: save_bundle(place / BUNDLE, recipe.name, model, made))
     if samples is None:
         return Results(shelter.settle() / BUNDLE, recipe)
-    return judge_run(bundle, data, shelter, watch, samples)
+    return judge_run(bundle, data, shelter, watch, samples, others)
 
 
-def judge_run(bundle: Bundle, data: Dataset, shelter: Shelter, watch: Watch, samples: int = SAMPLES) -> Results:
+def judge_run(
+    bundle: Bundle,
+    data: Dataset,
+    shelter: Shelter,
+    watch: Watch,
+    samples: int = SAMPLES,
+    others: Mapping[int, ScoreCard] | None = None,
+) -> Results:
     """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
     judge = judge_for(data, watch)
     card, findings = score_bundle(bundle, data, judge, opinions_for(data), samples)
+    card = with_trainings(card, bundle.card.provenance.recipe["seed"], others or {})
 
     def write(folder: Path) -> None:
         write_json(folder / SCORE, card.model_dump(mode="json"))

@@ -27,6 +27,7 @@ from latentarena.study.wording import (
     references,
     rows_by_category,
     timing_words,
+    trainings_words,
 )
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
         "checks": check_words(card),
         "references": references(card.dataset),
         "timing": timing_words(card),
+        "trainings": trainings_words(card),
         "opinions": [_opinion(one) for one in card.opinions],
         "contest": contest_cells(card),
         "by_class": {name: f"{share:.1%}" for name, share in card.by_class.items()},

@@ -6,9 +6,10 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from latentarena.judge.card import ScoreCard, Trainings
 from latentarena.judge.interval import Estimate
 
-__all__ = ["CONFIDENCE", "common", "over_trainings", "quantile"]
+__all__ = ["CONFIDENCE", "common", "over_trainings", "quantile", "with_trainings"]
 
 CONFIDENCE = 0.95
 
@@ -31,3 +32,18 @@ def common(trainings: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
     """Every figure that all of the trainings have, over them."""
     names = [name for name in trainings[0] if all(name in one for one in trainings)]
     return {name: over_trainings([one[name] for one in trainings]) for name in names}
+
+
+def with_trainings(card: ScoreCard, seed: int, others: Mapping[int, ScoreCard]) -> ScoreCard:
+    """The card of one training, with what all trainings of its recipe give.
+
+    Args:
+        card: of the training with this seed.
+        others: cards of the other trainings, by seed; without any, the card is as it was.
+    """
+    if not others:
+        return card
+    cards = {seed: card, **others}
+    metrics = common([{name: score.value for name, score in one.scores.items()} for one in cards.values()])
+    trainings = Trainings(n=len(cards), seeds=tuple(cards), metrics=metrics)
+    return card.model_copy(update={"trainings": trainings})

@@ -50,7 +50,7 @@ def _wordless(text: str) -> str:
 
 def differences(card: ScoreCard, again: ScoreCard) -> list[Difference]:
     """Every entry that two cards do not share, timing, platform and sandbox left out."""
-    apart = {"timing", "platform", "sandbox"}
+    apart = {"timing", "platform", "sandbox", "trainings"}
     left, right = (dict(_leaves(one.model_dump(mode="json", exclude=apart))) for one in (card, again))
     missing = "nothing"
     return [

@@ -32,6 +32,7 @@ __all__ = [
     "row_of",
     "rows_by_category",
     "timing_words",
+    "trainings_words",
 ]
 
 CLEAN = "Nothing was found that calls for advice."
@@ -39,6 +40,7 @@ UNVERIFIED = "unverified"
 UNCERTIFIED = "uncertified"  # a bundle's own word on its training
 WITHHELD = "not ranked"
 CONSEQUENCES = {"noted": "noted", "unranked": "cannot be ranked", "refused": "a contest refuses it"}
+OVER_TRAININGS = ("mse", "ssim", "prior_frechet", "frechet", "coverage", "class_kl", "train_seconds")
 REFERENCES = Path(__file__).parent / "references"
 
 
@@ -47,6 +49,7 @@ class Row:
     """One metric as text: empty where there is no such thing; a submission's own word has a doubt for an interval.
 
     Attributes:
+        over_trainings: mean and interval over several trainings; empty where there were none.
         like_real: whether it is equivalent to the figure of as many real images, to within `margin`.
     """
 
@@ -59,6 +62,7 @@ class Row:
     better: str
     like_real: bool
     margin: str
+    over_trainings: str = ""
 
 
 def expected_lines(expected: Mapping[str, tuple[float, float]], length: float, card: ScoreCard) -> Iterator[str]:
@@ -121,6 +125,16 @@ def row_of(card: ScoreCard, name: str) -> Row:
         better=metric.better,
         like_real=card.like_real(name),
         margin="" if metric.margin is None else metric.margin.words,
+        over_trainings=_over_trainings(card, name),
+    )
+
+
+def _over_trainings(card: ScoreCard, name: str) -> str:
+    if card.trainings is None or name not in card.trainings.metrics:
+        return ""
+    one, decimals = card.trainings.metrics[name], METRICS[name].decimals
+    return f"{_text(one.value, decimals)} {_interval(one, decimals)} over {card.trainings.n} trainings".replace(
+        "  ", " "
     )
 
 
@@ -141,6 +155,25 @@ def _interval(one: Estimate, decimals: int) -> str:
     """The two ends; empty for a figure that is counted and not estimated."""
     exact = one.low == one.value == one.high
     return "" if exact else f"[{_text(one.low, decimals)}, {_text(one.high, decimals)}]"
+
+
+def trainings_words(card: ScoreCard) -> str:
+    """What the intervals of a card are over, and what other trainings of its recipe came to."""
+    if card.trainings is None:
+        return (
+            "Intervals are over images and noise, for this one training: another seed may differ by many times as much "
+            "(arena train RECIPE --seeds 3 measures it)"
+        )
+    found = card.trainings
+    figures = [
+        f"{METRICS[name].title} {_text(one.value, METRICS[name].decimals)} {_interval(one, METRICS[name].decimals)}"
+        for name, one in found.metrics.items()
+        if name in OVER_TRAININGS
+    ]
+    return (
+        f"Intervals are over images and noise, for this one training. Over {found.n} trainings (seeds "
+        f"{', '.join(map(str, found.seeds))}), mean and t interval: {'; '.join(figures)}"
+    )
 
 
 def timing_words(card: ScoreCard) -> str:

@@ -14,7 +14,7 @@ from latentarena.arena.web.problems import Problem
 from latentarena.arena.web.rendering import page
 from latentarena.arena.web.views import figure_lines, verdict
 from latentarena.judge.catalogue import CATEGORIES
-from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words
+from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words, trainings_words
 
 __all__ = ["router"]
 
@@ -39,6 +39,7 @@ async def entry_page(request: Request, entry: str) -> Response:
         pictures=shown.pictures,
         rows=rows_by_category(card),
         timing=timing_words(card),
+        trainings=trainings_words(card),
         identity=identity(card),
     )
 
