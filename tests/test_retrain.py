@@ -260,7 +260,9 @@ def two(
 
 def rules(quality: float) -> Contest:
     raw = load_contest("open").model_dump(mode="json")
-    return Contest.model_validate(raw | {"dataset": "digits", "thresholds": [], "certify": {"quality": quality}})
+    latent = {"smallest": 3, "largest": 49}
+    changes = {"dataset": "digits", "thresholds": [], "latent": latent, "certify": {"quality": quality}}
+    return Contest.model_validate(raw | changes)
 
 
 def test_training_less_is_not_rewarded(two: dict[str, tuple[Bundle, ScoreCard, Certificate]]) -> None:
