@@ -49,7 +49,7 @@ from latentarena.train.stages import Watch, stages
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["SAMPLES", "Order", "recipe_of", "retrain"]
+__all__ = ["SAMPLES", "Order", "disagreements", "recipe_of", "retrain"]
 
 SAMPLES = 1000  # images generated for a figure, of the bundle and of every training alike
 PROBES = 8  # looks at the quality in a stage
@@ -262,7 +262,7 @@ def _certificate(order: Order, recipe: Recipe, declared: ScoreCard, trainings: S
     costs = [macs for macs in reached if macs is not None]
     if len(costs) == len(trainings):
         figures["quality_macs"] = over_trainings(costs)
-    reasons = list(_disagreements(card, declared, trainings))
+    reasons = list(disagreements(card, declared, trainings))
     lies = [] if reasons else list(_misdeclared(card, trainings))
     return Certificate(
         name=card.name,
@@ -290,7 +290,7 @@ def _reached(training: Training, quality: float) -> float | None:
     return next((probe.macs for probe in training.probes if probe.frechet <= quality), None)
 
 
-def _disagreements(card: BundleCard, declared: ScoreCard, trainings: Sequence[Training]) -> Iterator[str]:
+def disagreements(card: BundleCard, declared: ScoreCard, trainings: Sequence[Training]) -> Iterator[str]:
     """What the bundle has and its recipe does not give: beyond what another seed and the judge's error bars explain.
 
     Weights that are equal bit for bit settle it. Else each figure is held against the prediction interval of one more
