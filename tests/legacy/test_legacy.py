@@ -304,3 +304,12 @@ def test_an_import_that_is_no_function_of_one_noise_says_what_to_change(tmp_path
     for line, (_, reason) in zip(done.stdout.splitlines(), REFUSED, strict=True):
         assert reason in line
         assert "draw one tensor of standard normal noise" in line
+
+
+@boxed
+def test_every_batch_that_the_judge_asks_for_is_of_other_images(loaded: LegacyBundle) -> None:
+    subject, noise = subject_of(loaded), torch.randn(6, 3, generator=torch.Generator().manual_seed(3))
+    one, again, other = (subject.generate(rows, None, 1) for rows in (noise[:3], noise[:3], noise[3:]))
+    assert not subject.repeatable
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)

@@ -15,6 +15,7 @@ from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
 from latentarena.facts import machine, source_digest, versions
+from latentarena.files import digest
 from latentarena.judge.card import SEEDS, Advice, Score, ScoreCard, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
@@ -70,14 +71,21 @@ def subject_of(bundle: JudgedBundle, precision: Precision | None = None) -> Subj
         def held(noise: Tensor, labels: Tensor | None, seed: int, rows: Tensor) -> Tensor:
             return latent_model.generate(noise, labels, seed=seed, held=rows)
 
+    draws_itself = isinstance(bundle, LegacyBundle)
+
+    def generate(noise: Tensor, labels: Tensor | None, seed: int) -> Tensor:
+        if draws_itself:  # each batch has a seed of its own, or all batches would be the same images
+            seed = int(digest(str(seed).encode(), noise.contiguous().numpy().tobytes())[:8], 16)
+        return model.generate(noise, labels, seed=seed)
+
     return Subject(
         noise=model.noise_shape,
         conditional=model.conditional,
-        generate=lambda noise, labels, seed: model.generate(noise, labels, seed=seed),
+        generate=generate,
         encode=model.encode if model.learned else None,
         decode=model.decode,
         precision=coarser(bundle.card.precision, precision),
-        repeatable=not isinstance(bundle, LegacyBundle),  # those draw noise of their own
+        repeatable=not draws_itself,
         held=held,
     )
 
