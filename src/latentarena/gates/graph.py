@@ -65,6 +65,11 @@ class GraphFacts:
         """Stored numbers in all."""
         return sum(size * times for (_, size), times in self.stored.items())
 
+    @property
+    def multiply_adds(self) -> int | None:
+        """Of one row; None where it was not run."""
+        return None if self.cost is None else self.cost.multiply_adds
+
 
 def check_graph(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> GraphFacts:
     """Refuse an ONNX file that is anything but a plain, deterministic function of just these inputs.
