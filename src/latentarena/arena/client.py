@@ -55,7 +55,7 @@ def read_token(file: Path | None) -> str:
     if file is not None:
         if not file.is_file():
             raise ConfigError(f"token file {file} is not there; save the token that the organiser gave you in it")
-        return file.read_text().strip()
+        return file.read_text(encoding="utf-8").strip()
     token = os.environ.get("ARENA_TOKEN", "").strip()
     if not token:
         raise ConfigError("there is no token; set ARENA_TOKEN, or name a file with --token-file")

@@ -182,14 +182,14 @@ def start_repository(folder: Path, contest: Path, version: str) -> list[Path]:
     if folder.exists() and any(path.name != ".git" for path in folder.iterdir()):
         raise ConfigError(f"{folder} is not empty; choose another folder")
     texts = {
-        "README.md": (TEMPLATE / "README.md").read_text(),
-        "contest.yaml": contest.read_text(),
-        "requirements.txt": (TEMPLATE / "requirements.txt").read_text().replace("VERSION", version),
-        "entries/README.md": (TEMPLATE / "entries.md").read_text(),
+        "README.md": (TEMPLATE / "README.md").read_text(encoding="utf-8"),
+        "contest.yaml": contest.read_text(encoding="utf-8"),
+        "requirements.txt": (TEMPLATE / "requirements.txt").read_text(encoding="utf-8").replace("VERSION", version),
+        "entries/README.md": (TEMPLATE / "entries.md").read_text(encoding="utf-8"),
         ".gitignore": "/evaluated/\n/site/\n",
     }
     for path in sorted((TEMPLATE / "workflows").glob("*.yml")):
-        texts[f".github/workflows/{path.name}"] = path.read_text()
+        texts[f".github/workflows/{path.name}"] = path.read_text(encoding="utf-8")
     for name, text in texts.items():
         make_folder((folder / name).parent)
         write_text(folder / name, text)

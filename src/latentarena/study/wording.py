@@ -225,7 +225,7 @@ def references(dataset: str) -> dict[str, dict[str, float]]:
     known = {path.stem: path for path in REFERENCES.glob("*.json")}
     if dataset not in known:
         return {}
-    return cast(dict[str, dict[str, float]], json.loads(known[dataset].read_text()))
+    return cast(dict[str, dict[str, float]], json.loads(known[dataset].read_text(encoding="utf-8")))
 
 
 def _noise(card: ScoreCard) -> str:
