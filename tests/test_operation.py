@@ -34,6 +34,9 @@ def test_a_roster_becomes_teams_with_tokens(arena: Arena, tmp_path: Path) -> Non
             "-Beta: Bo; 0 handed in",
             "Alpha: Ada <a@x.org>, Al; 0 handed in",
         ]
+        again = arena("team", "add", tmp_path / "roster.csv", "--db", url)
+        assert (again.returncode, again.stdout) == (0, "team,token\n")
+        assert again.stderr == "0 new teams with 0 members; 2 teams unchanged\n"
         nothing = arena("team", "add", "Gamma", "--db", url)
         assert (nothing.returncode, nothing.stderr) == (2, "arena: cannot read Gamma: No such file or directory\n")
         token = arena("team", "token", "Alpha", "--db", url).stdout.strip()
@@ -43,6 +46,34 @@ def test_a_roster_becomes_teams_with_tokens(arena: Arena, tmp_path: Path) -> Non
         assert organiser is not None
         assert organiser.role == "organiser"
         assert {line.actor for line in store.audit()} == {"shell"}
+
+
+def test_a_roster_is_previewed_and_teams_are_changed_from_a_shell(arena: Arena, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'arena.db'}"
+    text = 'name,login_id,group_name,id\n"Bär, Ada",a@x.org,Team I,7\n"Cy, Cy",c@x.org,Team L,8\n'
+    (tmp_path / "roster.csv").write_text(text.replace(",", ";").replace("; ", ", "), encoding="cp1252")
+    with closing(Database(url)) as database:
+        database.upgrade()
+        store = Store(database)
+        shown = arena("team", "add", tmp_path / "roster.csv", "--preview", "--db", url)
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout.splitlines()[:4] == [
+            "columns: team = group_name, member = name, email = login_id",
+            "not read: id",
+            "new team   Team I: Bär, Ada <a@x.org>",
+            "new team   Team L: Cy, Cy <c@x.org>",
+        ]
+        assert store.teams() == []
+        assert arena("team", "add", tmp_path / "roster.csv", "--db", url).returncode == 0
+        renamed = arena("team", "rename", "Team I", "Herons", "--db", url)
+        assert renamed.stdout == "Team I is called Herons now\n"
+        members = arena("team", "members", "Herons", "--remove", "a@x.org", "--add", "Ben <b@x.org>", "--db", url)
+        assert members.stdout == "Ben <b@x.org>\n"
+        places = ("--db", url, "--objects", tmp_path / "objects")
+        assert arena("team", "remove", "Team L", *places).returncode == 0
+        assert [(team.name, team.members) for team in store.teams()] == [("Herons", ("Ben <b@x.org>",))]
+        refused = arena("team", "members", "Herons", "--db", url)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 def test_a_site_is_saved_and_brought_back_from_a_shell(arena: Arena, tmp_path: Path) -> None:

@@ -139,7 +139,9 @@ def enrol(page: Any, site: Site) -> dict[str, str]:
     """Tokens by team, from a roster; they are shown once."""
     sign_in(page, site, site.organiser)
     page.get_by_label("Roster").fill("team,member,email\nBlue Herons,Ada Secret,ada@example.org\nNight Shift,,")
-    page.get_by_role("button", name="Add teams").click()
+    page.get_by_role("button", name="Preview").click()
+    assert page.locator("#tokens").count() == 0
+    page.get_by_role("button", name="Add these").click()
     shown = page.locator("#tokens").inner_text().splitlines()[1:]
     tokens = dict(line.rsplit(",", 1) for line in shown)
     assert set(tokens) == {"Blue Herons", "Night Shift"}

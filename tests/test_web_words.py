@@ -1,4 +1,4 @@
-"""Rosters, rules in words, rate limits, sparklines and zips: what the site makes of text and numbers."""
+"""Rules in words, rate limits, sparklines and zips: what the site makes of text and numbers."""
 
 from __future__ import annotations
 
@@ -15,47 +15,11 @@ from hypothesis import strategies as st
 
 from latentarena.arena.client import pack
 from latentarena.arena.contest import contest_names, load_contest
-from latentarena.arena.roster import read_roster
 from latentarena.arena.web.limits import Limiter, Rate
 from latentarena.arena.web.problems import Problem
 from latentarena.arena.web.rules import rules_of
 from latentarena.arena.web.sparkline import sparkline
-from latentarena.errors import BundleError, ConfigError
-
-
-def test_a_roster_gathers_the_members_of_a_team() -> None:
-    text = "team,member,email\nBlue Herons,Ada,ada@example.org\nNight Shift,,\nBlue Herons,Ben,\n\n"
-    assert read_roster(text, []) == {"Blue Herons": ["Ada <ada@example.org>", "Ben"], "Night Shift": []}
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "names no team"),
-        ("team,member\n", "names no team"),
-        ("Blue\u202eHerons,x", "line 1"),
-        ("Blue\u200bHerons,x", "line 1"),
-        ("ok,x\nNight Shift,x", "looks like 'Night Shlft'"),
-        ("paypal,x\nрaypal,x", "line 2"),
-        ('"open', "not CSV"),
-        ("a,b\n" * 2001, "more than 2000"),
-    ],
-)
-def test_a_roster_that_would_mislead_is_refused_by_line(text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        read_roster(text, ["Night Shlft"])
-
-
-@given(st.text(max_size=200))
-@settings(max_examples=60, deadline=None)
-def test_a_roster_of_any_text_is_read_or_refused_in_one_line(text: str) -> None:
-    said = ""
-    try:
-        teams = read_roster(text, [])
-    except ConfigError as error:
-        teams, said = {}, str(error)
-    assert teams or said
-    assert "\n" not in said
+from latentarena.errors import BundleError
 
 
 @pytest.mark.parametrize("name", contest_names())

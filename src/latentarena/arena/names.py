@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cache, lru_cache
 
 from latentarena.errors import ConfigError
 
-__all__ = ["LONGEST", "clean_name", "looks_like", "plain_line", "skeleton", "slug", "visible"]
+__all__ = ["LONGEST", "Names", "clean_name", "looks_like", "plain_line", "skeleton", "slug", "visible"]
 
 LONGEST = 60  # letters of a name
 MARKS = 2  # combining marks on one letter
@@ -25,36 +27,14 @@ BLANK = {*FILLERS, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)}
 """Letters and marks that show nothing: fillers, the space of Ogham, the empty Braille cell, variation selectors."""
 BLANKS = range(0xE0100, 0xE01F0)
 
-LIKE = {
-    "a": "аαɑ",
-    "b": "ьƅ",
-    "c": "сϲⅽ",
-    "d": "ԁⅾ",
-    "e": "еєҽ",
-    "g": "ɡց",
-    "h": "һհ",
-    "j": "јϳ",
-    "k": "кκ",
-    "l": "i1|ıіιӏǀⅼǃוןا١۱",
-    "m": "мⅿ",
-    "n": "пոη",
-    "o": "0оοօσ०੦০๐໐٥۵ο",
-    "p": "рρ",
-    "q": "ԛգ",
-    "r": "гᴦ",
-    "s": "5ѕꜱ$",
-    "t": "тτ",
-    "u": "υսʋ",
-    "v": "νѵⅴ",
-    "w": "ԝաѡω",
-    "x": "хχ×ⅹ",
-    "y": "уүγ",
-    "z": "2ᴢ",
-    "3": "зэʒ",
-}
-"""Lower-case letters and what the eye takes for them: the common part of Unicode's list of confusables (UTS 39)."""
-TABLE = {ord(other): letter for letter, others in LIKE.items() for other in others}
-PAIRS = (("rn", "m"), ("vv", "w"))
+MORE = str.maketrans({"п": "n", "є": "e", "э": "3", "ω": "w", "ĸ": "k", "$": "s"})
+"""Letters that Unicode's list of confusables does not take for the Latin ones that they look like."""
+OF_LATIN = re.compile(r"LATIN (?:LETTER SMALL CAPITAL|(?:SMALL|CAPITAL) LETTER) ([A-Z])(?: WITH .*)?")
+"""Unicode's names of Latin letters with strokes, hooks and the like."""
+EUROPEAN = 0x530  # Latin, Greek and Cyrillic lie below: marks on their letters are accents, elsewhere they spell
+INNER_I = re.compile(r"(?<![A-Za-z])i(?=[A-Za-z]{2})|(?<=[A-Za-z])i(?=[A-Za-z])")
+LEET = ((re.compile(r"5(?=[25]*[A-Za-z])"), "s"), (re.compile(r"2(?=[25]*[A-Za-z])"), "z"))
+BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[\W_]+(?=[0-9])")
 
 
 def clean_name(text: str, what: str = "name", longest: int = LONGEST) -> str:
@@ -84,24 +64,118 @@ def clean_name(text: str, what: str = "name", longest: int = LONGEST) -> str:
     return name
 
 
-def skeleton(name: str) -> str:
-    """What the eye keeps of a name: two names of equal skeleton look alike.
+def skeleton(name: str) -> tuple[str, str]:
+    """What the eye keeps of a name, in two readings: names that share one of them look alike.
 
-    Compatibility forms, case, accents, spaces and punctuation go; letters of other alphabets and digits become the
-    Latin letter that they are taken for; `rn` and `vv` become `m` and `w`.
+    In both, letters of other alphabets become the Latin letters that they are taken for (Unicode's confusables,
+    UTS 39), and case, accents, spaces and punctuation go; between two digits a hyphen stays: 1-12 is not 11-2.
+    The first reading also takes 1, | and capital I for a small l, and so cannot tell that L is the same letter: one
+    reading for both would make teams I and L look alike. It further reads 0 as o, m as rn, w as vv, i before other
+    letters as l, and 5 and 2 before letters as s and z.
     """
-    flat = unicodedata.normalize("NFKD", name).casefold()
-    flat = unicodedata.normalize("NFKD", flat.translate(TABLE))
-    kept = "".join(letter for letter in flat if unicodedata.category(letter)[0] in "LN").translate(TABLE)
-    for pair, letter in PAIRS:
-        kept = kept.replace(pair, letter)
-    return kept
+    shown = _faces(name)
+    seen = re.sub("[I1|]", "l", INNER_I.sub("l", shown))
+    for digit, letter in LEET:
+        seen = digit.sub(letter, seen)
+    seen = "".join(letter if letter == "L" else letter.casefold() for letter in seen)
+    seen = _joined(seen).replace("0", "o").replace("m", "rn").replace("w", "vv")
+    return seen, _joined(shown).casefold()
+
+
+def _joined(text: str) -> str:
+    return "".join(letter for letter in text if unicodedata.category(letter)[0] in "LMN" or letter == "-")
+
+
+def _faces(name: str) -> str:
+    """A name in the Latin letters that its letters are taken for; other letters, digits and spaces stay."""
+    base, shown = "", []
+    for letter in unicodedata.normalize("NFKD", name).translate(MORE):
+        if unicodedata.category(letter) in ("Mn", "Me"):
+            shown.append("" if base < chr(EUROPEAN) else letter)
+        else:
+            base = letter
+            shown.append(_face(letter))
+    return BETWEEN_DIGITS.sub("\0", "".join(shown)).replace("-", " ").replace("\0", "-")
+
+
+@lru_cache(maxsize=1 << 14)
+def _face(letter: str) -> str:
+    """The ASCII that a letter is taken for, as it is or in its other case; else the letter that stands for its like."""
+    if letter.isascii():
+        return letter
+    alike = _prototypes()
+    for one in (letter, letter.upper(), letter.lower()):
+        for shape in (alike.get(one, one), one):
+            flat = "".join(part for part in unicodedata.normalize("NFD", shape) if not unicodedata.combining(part))
+            latin = OF_LATIN.fullmatch(unicodedata.name(flat, "")) if len(flat) == 1 and not flat.isascii() else None
+            flat = (latin[1] if flat.isupper() else latin[1].lower()) if latin else flat
+            if flat and flat.isascii():
+                return "i" if flat == "l" and one != letter else flat  # a capital I's small letter
+    return alike.get(letter, letter)
+
+
+@cache
+def _prototypes() -> dict[str, str]:
+    """By letter, the letters that stand for all which look like it, from Unicode's table.
+
+    The package lists, for each of these, all that look like it, and for every other letter just the one.
+    """
+    from confusable_homoglyphs.confusables import confusables_data
+
+    mark = "\u200e"  # around letters that are written from the right
+    listed = {letter.strip(mark): others for letter, others in confusables_data.items()}
+    return {
+        letter: others[0]["c"].strip(mark) for letter, others in listed.items() if len(letter) == 1 and len(others) == 1
+    }
+
+
+@lru_cache(maxsize=1 << 14)
+def _appearance(name: str) -> tuple[str, str, str]:
+    """The two readings of a name, and the alphabet of all its letters; no alphabet for Latin or several."""
+    letters = {unicodedata.name(letter, "").split(" ")[0] for letter in name if unicodedata.category(letter)[0] == "L"}
+    alphabet = letters.pop() if len(letters) == 1 else ""
+    return (*skeleton(name), "" if alphabet == "LATIN" else alphabet)
+
+
+class Names:
+    """Names that are taken, by what they look like."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._seen: dict[tuple[int, str], list[str]] = {}
+        for name in taken:
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        """Take a name."""
+        for reading in enumerate(_appearance(name)[:2]):
+            self._seen.setdefault(reading, []).append(name)
+
+    def like(self, name: str) -> str | None:
+        """The first name taken that cannot be told from this one at a glance; itself counts too.
+
+        Two names in the letters of one other alphabet are told apart by those who read it: only equal letters count.
+        """
+        *readings, alphabet = _appearance(name)
+        for other in (other for reading in enumerate(readings) for other in self._seen.get(reading, ())):
+            same = alphabet and alphabet == _appearance(other)[2]
+            if not same or _folded(other) == _folded(name):
+                return other
+        return None
+
+
+def _folded(name: str) -> str:
+    """A name without case, accents and what stands between words."""
+    base, kept = "", []
+    for letter in unicodedata.normalize("NFKD", name).casefold():
+        mark = unicodedata.category(letter) in ("Mn", "Me")
+        base = base if mark else letter
+        kept.append("" if mark and base < chr(EUROPEAN) else letter)
+    return _joined("".join(kept))
 
 
 def looks_like(name: str, taken: Iterable[str]) -> str | None:
     """The first of the names taken that cannot be told from this one at a glance; itself counts too."""
-    own = skeleton(name)
-    return next((other for other in taken if other == name or skeleton(other) == own), None)
+    return Names(taken).like(name)
 
 
 def visible(text: str) -> str:

@@ -9,21 +9,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.backup import Manifest, back_up, restore
+from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster
+from latentarena.arena.enrolment import remove_team as forget_team
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.evaluation import EVALUATE, RETRAIN
 from latentarena.arena.objects import Objects
-from latentarena.arena.roster import read_roster
-from latentarena.arena.store import Certification, Certifying, Database, Queue, Store, TeamDetails
+from latentarena.arena.roster import LARGEST, read_roster, roster_text
+from latentarena.arena.store import Certification, Certifying, Database, Enrolment, Queue, Store, TeamDetails
 from latentarena.arena.web.logs import log_as_json
 from latentarena.arena.worker import PATIENCE, Worker
 from latentarena.errors import ConfigError, NotThere
-from latentarena.files import csv_text
 
 __all__ = [
     "add_teams",
     "bring_back",
+    "change_team",
     "erase",
     "new_token",
+    "remove_team",
     "revoke",
     "save",
     "teams",
@@ -87,17 +90,49 @@ def bring_back(url: str, objects: str, folder: Path) -> Manifest:
         return restore(folder, database, Objects(objects))
 
 
-def add_teams(url: str, roster: Path) -> dict[str, str]:
-    """Add the teams of a roster, a CSV of `team,member,email`; returns their tokens, which are nowhere else.
+def add_teams(url: str, roster: Path, preview: bool = False) -> Enrolled:
+    """Add the teams and members of a roster file that are not there yet; their tokens are in the answer only.
+
+    Args:
+        preview: only say what would change.
 
     Raises:
         ConfigError: there is no such file or site, or one line on what is wrong with it.
     """
-    content = csv_text(roster)
+    found = read_roster(_read_roster_file(roster))
     with closing(_existing(url)) as database:
         store = Store(database)
-        known = [team.name for team in store.teams()]
-        return store.add_teams(list(read_roster(content, known).items()), ACTOR, datetime.now(UTC))
+        return plan_roster(store, found) if preview else add_roster(store, found, ACTOR)
+
+
+def _read_roster_file(path: Path) -> str:
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > LARGEST:
+        raise ConfigError(f"{path} has more than {LARGEST:,} bytes: it is no roster; hand it in in parts")
+    try:
+        return roster_text(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def change_team(
+    url: str, team: str, name: str | None = None, add: Sequence[str] = (), remove: Sequence[str] = ()
+) -> TeamDetails:
+    """Rename a team, by its name, or change who is in it; the team as it is then. See `Enrolment.change`."""
+    with closing(_existing(url)) as database:
+        id_ = _team_named(Store(database), team)
+        return Enrolment(database).change(id_, ACTOR, datetime.now(UTC), name, add, remove)
+
+
+def remove_team(url: str, objects: str, team: str, entries: bool) -> int:
+    """Forget a team, by its name, and with `entries` all that it has handed in; how many files are gone."""
+    with closing(_existing(url)) as database:
+        store = Store(database)
+        return len(forget_team(store, Objects(objects), _team_named(store, team), ACTOR, entries))
 
 
 def teams(url: str) -> list[TeamDetails]:

@@ -16,6 +16,7 @@ from rich.table import Table
 from latentarena.arena.board import Board
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.contest import Contest
+from latentarena.arena.enrolment import Enrolled
 from latentarena.arena.intake import Outcome
 from latentarena.arena.names import plain_line
 from latentarena.arena.prediction import Prediction
@@ -109,6 +110,28 @@ def print_tokens(tokens: Mapping[str, str]) -> None:
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(["team", "token"])
     rows.writerows((inert(name), token) for name, token in tokens.items())
+
+
+def print_plan(found: Enrolled) -> None:
+    """What was read from which column of a roster, and what it would change, team by team."""
+    page = Console(highlight=False, soft_wrap=True)
+    columns = found.roster.columns
+    page.print("columns: " + ", ".join(f"{role} = {escape(plain_line(name))}" for role, name in columns.used.items()))
+    if columns.ignored:
+        page.print(f"not read: {escape(', '.join(map(plain_line, columns.ignored)))}")
+    for plan in found.plans:
+        what = "new team " if plan.new else "more for " if plan.added else "unchanged"
+        page.print(escape(f"{what}  {plan.name}{': ' if plan.added else ''}{', '.join(plan.added)}"))
+    print_enrolled(found)
+    page.print("nothing was changed; without --preview it is. Names of teams are public, members are not")
+
+
+def print_enrolled(found: Enrolled) -> None:
+    """What a roster changes in a sentence, and what people should look at; on stderr, for tokens go to stdout."""
+    page = Console(stderr=True, highlight=False, soft_wrap=True)
+    for remark in found.remarks:
+        page.print(escape(remark))
+    page.print(escape(found.summary))
 
 
 def print_teams(teams: Iterable[TeamDetails]) -> None:

@@ -207,14 +207,74 @@ def restore(
 
 @team_app.command("add")
 def team_add(
-    roster: Annotated[Path, typer.Argument(metavar="ROSTER.csv", help="Lines of team,member,email.")],
+    roster: Annotated[
+        Path,
+        typer.Argument(metavar="ROSTER.csv", help="A class list: CSV with columns such as team,member,email."),
+    ],
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show what was read and what would change; change nothing.")
+    ] = False,
     db: DatabaseOption = "sqlite:///arena.db",
 ) -> None:
-    """Add teams; prints their tokens as CSV, this once."""
+    """Add teams and members that are not there yet; prints tokens of new teams as CSV, this once."""
     from latentarena.arena.operation import add_teams
-    from latentarena.cli.boards import print_tokens
+    from latentarena.cli.boards import print_enrolled, print_plan, print_tokens
 
-    print_tokens(add_teams(db, roster))
+    found = add_teams(db, roster, preview)
+    if preview:
+        print_plan(found)
+        return
+    print_enrolled(found)
+    print_tokens(found.tokens)
+
+
+TeamArgument = Annotated[str, typer.Argument(metavar="TEAM", help="By name.")]
+
+
+@team_app.command("rename")
+def team_rename(
+    team: TeamArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its new one; its entries stand under it from now on.")],
+    db: DatabaseOption = "sqlite:///arena.db",
+) -> None:
+    """Give a team another name."""
+    from latentarena.arena.operation import change_team
+
+    typer.echo(f"{team} is called {change_team(db, team, name).name} now")
+
+
+@team_app.command("remove")
+def team_remove(
+    team: TeamArgument,
+    entries: Annotated[
+        bool, typer.Option("--entries", help="Erase all that it has handed in too; this cannot be undone.")
+    ] = False,
+    db: DatabaseOption = "sqlite:///arena.db",
+    objects: ObjectsOption = "objects",
+) -> None:
+    """Forget a team with its members and tokens."""
+    from latentarena.arena.operation import remove_team
+
+    typer.echo(f"removed {team} and {remove_team(db, objects, team, entries)} files of its entries")
+
+
+@team_app.command("members")
+def team_members(
+    team: TeamArgument,
+    add: Annotated[list[str] | None, typer.Option("--add", metavar="MEMBER", help="As `name <address>`.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="MEMBER", help="By name, address or both.")
+    ] = None,
+    db: DatabaseOption = "sqlite:///arena.db",
+) -> None:
+    """Change who is in a team; to rename a member, remove the one and add the other. Prints who is in it then."""
+    from latentarena.arena.operation import change_team
+    from latentarena.errors import ConfigError
+
+    if not add and not remove:
+        raise ConfigError("name whom to --add or to --remove; arena team list shows who is in a team")
+    for member in change_team(db, team, None, add or (), remove or ()).members:
+        typer.echo(member)
 
 
 @team_app.command("list")

@@ -2,6 +2,7 @@
 
 from latentarena.arena.store.certifying import Certification, Certifying
 from latentarena.arena.store.database import Database
+from latentarena.arena.store.enrolment import Enrolment
 from latentarena.arena.store.queue import DEATHS, LEASE, Queue
 from latentarena.arena.store.records import (
     Audited,
@@ -25,6 +26,7 @@ __all__ = [
     "Certification",
     "Certifying",
     "Database",
+    "Enrolment",
     "Evaluation",
     "Identity",
     "Job",

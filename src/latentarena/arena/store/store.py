@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from latentarena.arena.contest import Quotas
 from latentarena.arena.names import clean_name, plain_line, skeleton
+from latentarena.arena.roster import LONGEST_ENTRY, plan_teams
 from latentarena.arena.store.database import Database
 from latentarena.arena.store.models import (
     AuditRow,
@@ -37,10 +38,12 @@ from latentarena.judge.key import Key
 __all__ = [
     "BOARD",
     "Store",
+    "alone_with_names",
     "alone_with_object",
     "bump",
     "evaluation_of",
     "latest_contest",
+    "looks",
     "new_id",
     "new_job",
     "note",
@@ -127,25 +130,21 @@ class Store:
         Raises:
             ConfigError: a name that is refused, or looks like another team's.
         """
+        wanted: dict[str, list[str]] = {}
+        for raw, members in roster:
+            own = wanted.setdefault(clean_name(raw, "team"), [])
+            own += [plain_line(member, LONGEST_ENTRY) for member in members]
         made = {}
         with self.database.writing() as session:
-            for raw, members in roster:
-                name = clean_name(raw, "team")
-                known = session.scalars(select(TeamRow).where(TeamRow.skeleton == skeleton(name))).first()
-                if known is not None and known.name != name:
-                    raise ConfigError(f"team {name!r} looks like team {known.name!r}; choose another name")
-                private = [plain_line(member) for member in members]
-                if known is None:
-                    row = TeamRow(
-                        id=new_id(), name=name, skeleton=skeleton(name), members=json.dumps(private), created=now
-                    )
-                    session.add(row)
-                    session.flush()
-                    made[name] = _new_token(session, "team", row.id, name, now)
-                    note(session, now, actor, "add team", name)
-                elif private:
-                    known.members = json.dumps(list(dict.fromkeys([*json.loads(known.members), *private])))
-                    note(session, now, actor, "change members", name)
+            alone_with_names(session)
+            rows = {row.name: row for row in session.scalars(select(TeamRow))}
+            for plan in plan_teams(wanted, {name: json.loads(row.members) for name, row in rows.items()}):
+                if plan.new:
+                    made[plan.name] = _new_team(session, plan.name, plan.added, actor, now)
+                elif plan.added:
+                    row = rows[plan.name]
+                    row.members = json.dumps([*json.loads(row.members), *plan.added])
+                    note(session, now, actor, "add members", plan.name, str(len(plan.added)))
             bump(session)
         return made
 
@@ -458,6 +457,16 @@ def note(session: Session, now: datetime, actor: str, action: str, subject: str,
     session.add(AuditRow(at=now, actor=actor, action=action, subject=subject, detail=detail))
 
 
+def looks(name: str) -> str:
+    """What the table keeps of a team's looks, so that two transactions cannot make one name twice: a hash."""
+    return hashlib.sha256("\n".join(skeleton(name)).encode()).hexdigest()
+
+
+def alone_with_names(session: Session) -> None:
+    """Until this transaction ends nobody else gives teams names."""
+    alone_with_object(session, "names of teams")
+
+
 def bump(session: Session) -> None:
     """Say that the board may look different once this transaction is through."""
     insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
@@ -506,6 +515,15 @@ def evaluation_of(row: EvaluationRow) -> Evaluation:
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _new_team(session: Session, name: str, members: Sequence[str], actor: str, now: datetime) -> str:
+    """Add a team; returns its token."""
+    row = TeamRow(id=new_id(), name=name, skeleton=looks(name), members=json.dumps(members), created=now)
+    session.add(row)
+    session.flush()
+    note(session, now, actor, "add team", name)
+    return _new_token(session, "team", row.id, name, now)
 
 
 def _new_token(

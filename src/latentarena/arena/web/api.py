@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.contest import Contest
 from latentarena.arena.keys import Commitment
+from latentarena.arena.roster import LARGEST
+from latentarena.arena.store import TeamDetails
 from latentarena.arena.web.access import Role, for_role
 from latentarena.arena.web.receiving import receive_bundle
 from latentarena.arena.web.rendering import Number
@@ -90,15 +92,57 @@ class EntriesBody(BaseModel):
 
 
 class RosterBody(BaseModel):
-    """A roster as CSV: `team,member,email`, a line for each member."""
+    """A roster as CSV, a line for each member; see `read_roster` for its columns."""
 
-    roster: str = Field(max_length=200_000)
+    roster: str = Field(max_length=LARGEST)
 
 
 class TokensBody(BaseModel):
-    """Tokens by team, shown this once."""
+    """Tokens of new teams, shown this once."""
 
     tokens: dict[str, str]
+
+
+class PlanBody(BaseModel):
+    """What a roster would change for one team.
+
+    Attributes:
+        added: members that it gets; known: how many it has already.
+    """
+
+    team: str
+    new: bool
+    added: list[str]
+    known: int
+
+
+class PreviewBody(BaseModel):
+    """What a roster would change.
+
+    Attributes:
+        columns: what they are called, by what is read from them; ignored: those that say nothing here.
+        remarks: what people should look at before it is added.
+    """
+
+    columns: dict[str, str]
+    ignored: list[str]
+    plans: list[PlanBody]
+    summary: str
+    remarks: list[str]
+
+
+class ChangeBody(BaseModel):
+    """A change to a team.
+
+    Attributes:
+        name: a new one; add, remove: members, each as `name <address>`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(default=None, max_length=400)
+    add: list[Annotated[str, Field(max_length=400)]] = Field(default=[], max_length=100)
+    remove: list[Annotated[str, Field(max_length=400)]] = Field(default=[], max_length=100)
 
 
 class RevokedBody(BaseModel):
@@ -284,10 +328,7 @@ async def revoke(request: Request, team: str) -> RevokedBody:
 async def teams(request: Request, response: Response, number: Number = 1) -> TeamsBody:
     """The teams with their private members, by name, a hundred to a page."""
     found = await run_in_threadpool(request.app.state.desk.teams, number)
-    listed = [
-        TeamBody(id=one.id, name=one.name, members=list(one.members), submissions=one.submissions)
-        for one in found.items
-    ]
+    listed = [_team_body(one) for one in found.items]
     _link(request, response, found)
     return TeamsBody(teams=listed)
 
@@ -295,10 +336,51 @@ async def teams(request: Request, response: Response, number: Number = 1) -> Tea
 @router.post("/teams", tags=["organiser"], status_code=HTTPStatus.CREATED, responses=_problems(*SIGNED_IN))
 @for_role(Role.ORGANISER)
 async def add_teams(request: Request, body: RosterBody) -> TokensBody:
-    """Add the teams of a roster; their tokens are in this answer and nowhere else."""
-    return TokensBody(
-        tokens=await run_in_threadpool(request.app.state.desk.add_teams, body.roster, request.state.caller)
+    """Add teams and members that are not there yet; tokens of new teams are in this answer and nowhere else."""
+    added = await run_in_threadpool(request.app.state.desk.add_teams, body.roster, request.state.caller)
+    return TokensBody(tokens=added.tokens)
+
+
+@router.post("/teams/preview", tags=["organiser"], responses=_problems(*SIGNED_IN))
+@for_role(Role.ORGANISER)
+async def preview(request: Request, body: RosterBody) -> PreviewBody:
+    """What a roster would change; nothing is changed."""
+    found = await run_in_threadpool(request.app.state.desk.plan_teams, body.roster)
+    plans = [PlanBody(team=one.name, new=one.new, added=list(one.added), known=one.known) for one in found.plans]
+    columns = found.roster.columns
+    return PreviewBody(
+        columns=columns.used,
+        ignored=list(columns.ignored),
+        plans=plans,
+        summary=found.summary,
+        remarks=found.remarks,
     )
+
+
+@router.patch("/teams/{team}", tags=["organiser"], responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
+@for_role(Role.ORGANISER)
+async def change_team(request: Request, team: str, body: ChangeBody) -> TeamBody:
+    """Rename a team, or change who is in it."""
+    desk, caller = request.app.state.desk, request.state.caller
+    return _team_body(await run_in_threadpool(desk.change_team, team, caller, body.name, body.add, body.remove))
+
+
+@router.delete(
+    "/teams/{team}",
+    tags=["organiser"],
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND),
+)
+@for_role(Role.ORGANISER)
+async def remove_team(request: Request, team: str, entries: bool = False) -> None:
+    """Forget a team with its members and tokens; with `entries` all that it has handed in too, else only if none is."""
+    app = request.app.state
+    for digest in await run_in_threadpool(app.desk.remove_team, team, request.state.caller, entries):
+        app.playground.forget(digest)
+
+
+def _team_body(one: TeamDetails) -> TeamBody:
+    return TeamBody(id=one.id, name=one.name, members=list(one.members), submissions=one.submissions)
 
 
 def _link(request: Request, response: Response, found: Page[Any]) -> None:

@@ -10,13 +10,23 @@ from datetime import UTC, datetime, timedelta
 
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.contest import Contest
+from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster, remove_team
 from latentarena.arena.entries import Entry, entry_of
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.keys import Commitment, commitment_of
 from latentarena.arena.objects import Incoming, Objects
 from latentarena.arena.pictures import Picture, pictures_of
 from latentarena.arena.roster import read_roster
-from latentarena.arena.store import Audited, Certification, Certifying, Evaluation, Store, Submission, TeamDetails
+from latentarena.arena.store import (
+    Audited,
+    Certification,
+    Certifying,
+    Enrolment,
+    Evaluation,
+    Store,
+    Submission,
+    TeamDetails,
+)
 from latentarena.arena.web.access import Caller, Role
 from latentarena.arena.web.views import Page, Shown, Status, moment, status_of
 from latentarena.errors import ConfigError, NotThere, OutOfTime, StoreError
@@ -288,14 +298,42 @@ class Desk:
         """A page of what was done, the latest first."""
         return Page.of(number, self.store.audit_count(), self.store.audit)
 
-    def add_teams(self, roster: str, caller: Caller) -> dict[str, str]:
-        """Add the teams of a roster; their tokens, shown this once.
+    def plan_teams(self, roster: str) -> Enrolled:
+        """What a roster would change.
 
         Raises:
             ConfigError: one line on what is wrong with the roster.
         """
-        known = [team.name for team in self.store.teams()]
-        return self.store.add_teams(list(read_roster(roster, known).items()), caller.name, _now())
+        return plan_roster(self.store, read_roster(roster))
+
+    def add_teams(self, roster: str, caller: Caller) -> Enrolled:
+        """Add the teams and members of a roster that are not there yet; with the new teams' tokens, shown this once.
+
+        Raises:
+            ConfigError: one line on what is wrong with the roster.
+        """
+        return add_roster(self.store, read_roster(roster), caller.name)
+
+    def team(self, team: str) -> TeamDetails:
+        """A team with its private members.
+
+        Raises:
+            NotThere: there is no such team.
+        """
+        found = next((one for one in self.store.teams() if one.id == team), None)
+        if found is None:
+            raise NotThere(f"there is no team {team[:80]!r}")
+        return found
+
+    def change_team(
+        self, team: str, caller: Caller, name: str | None = None, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> TeamDetails:
+        """Rename a team, or change who is in it; see `Enrolment.change`."""
+        return Enrolment(self.store.database).change(team, caller.name, _now(), name, add, remove)
+
+    def remove_team(self, team: str, caller: Caller, entries: bool) -> list[str]:
+        """Forget a team, and its entries if they are to go; the hashes of files that are gone. See `remove_team`."""
+        return remove_team(self.store, self.objects, team, caller.name, entries)
 
     def new_token(self, team: str, caller: Caller) -> tuple[str, str]:
         """A new token for a team, in place of all it had: name and token.
@@ -303,9 +341,7 @@ class Desk:
         Raises:
             NotThere: there is no such team.
         """
-        name = next((one.name for one in self.store.teams() if one.id == team), None)
-        if name is None:
-            raise NotThere(f"there is no team {team!r}")
+        name = self.team(team).name
         self.store.revoke_tokens(team, caller.name, _now())
         return name, self.store.new_token(team, name, caller.name, _now())
 

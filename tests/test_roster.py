@@ -1,0 +1,168 @@
+"""Class lists as course systems, spreadsheets and people write them: what is read from them, and what is refused."""
+
+from __future__ import annotations
+
+import codecs
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arena_parts import Parts, now
+from latentarena.arena.enrolment import add_roster, plan_roster, remove_team
+from latentarena.arena.roster import Roster, plan_teams, read_roster, roster_text
+from latentarena.arena.store import Enrolment
+from latentarena.errors import ConfigError, NotThere
+
+LETTERS = "ABCDEFGHIJKLM"
+CANVAS = "name,canvas_user_id,user_id,login_id,sections,group_name,canvas_group_id,group_id\r\n" + "".join(
+    f'"Family{i}, Given{i}",{i},s{i},student{i}@example.edu,CS-1,Team {letter},5{i},\r\n'
+    for i, letter in enumerate(LETTERS)
+)
+MOODLE = "First name,Last name,Email address,Group\nGiven1,Family1,one@example.edu,Team A\nGiven2,Family2,,Team B\n"
+GERMAN = "Gruppe;Vorname;Name;E-Mail-Adresse\r\nTeam Ä;Jürgen;Müller;j@example.de\r\nTeam B;Ute;Groß;\r\n"
+EXCEL = "sep=;\r\nTeam;Name;E-Mail\r\nTeam A;Ada;a@example.org\r\n"
+TABS = "Email\tTeam name\tStudent\na@example.org\tTeam A\tAda\n"
+ORDER = "team,member,email\nBlue Herons,Ada,ada@example.org\nNight Shift,,\nBlue Herons,Ben,\n\n"
+
+
+def teams(text: str) -> dict[str, tuple[str, ...]]:
+    return dict(read_roster(text).teams)
+
+
+def test_every_common_form_of_a_class_list_is_read() -> None:
+    assert teams(ORDER) == {"Blue Herons": ("Ada <ada@example.org>", "Ben"), "Night Shift": ()}
+    assert teams("Blue Herons,Ada,ada@example.org\nNight Shift") == {
+        "Blue Herons": ("Ada <ada@example.org>",),
+        "Night Shift": (),
+    }
+    canvas = read_roster(CANVAS)
+    assert list(canvas.teams) == [f"Team {letter}" for letter in LETTERS]
+    assert canvas.teams["Team B"] == ("Family1, Given1 <student1@example.edu>",)
+    assert canvas.columns.used == {"team": "group_name", "member": "name", "email": "login_id"}
+    assert set(canvas.columns.ignored) == {"canvas_user_id", "user_id", "sections", "canvas_group_id", "group_id"}
+    assert teams(MOODLE) == {"Team A": ("Given1 Family1 <one@example.edu>",), "Team B": ("Given2 Family2",)}
+    assert teams(GERMAN) == {"Team Ä": ("Jürgen Müller <j@example.de>",), "Team B": ("Ute Groß",)}
+    assert teams(EXCEL) == teams(TABS) == {"Team A": ("Ada <a@example.org>",)}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_every_encoding_of_a_spreadsheet_is_read(encoding: str) -> None:
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    assert roster_text(mark + GERMAN.encode(encoding)) == GERMAN
+    assert roster_text(GERMAN.encode(encoding)) == GERMAN
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 a workbook", b"\xd0\xcf\x11\xe0", b"team\n\0\0", b"\x81\x8d"])
+def test_what_is_no_text_is_refused(content: bytes) -> None:
+    with pytest.raises(ConfigError, match="save it as CSV"):
+        roster_text(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no team"),
+        ("team,member\n", "names no team"),
+        ("Blue\u202eHerons,x", "line 1"),
+        ("Blue\u200bHerons,x", "line 1"),
+        ("paypal,x\nрaypal,x", "line 2 of the roster: team 'рaypal' looks like 'paypal', which line 1 names"),
+        ("ok,x\nNight Shift,x", "looks like 'Night Shlft', which is there already"),
+        ('"open', "not CSV"),
+        ("a,b\n" * 2002, "more than 2000"),
+        ("Squad;Pupil;Mail\nRed;Ada;a@x.org", "names no column of teams among 'Squad', 'Pupil', 'Mail'"),
+        ("Squad;Pupil;Post\nRed;Ada;a@x.org", "seems to name columns, 'Squad', 'Pupil', 'Post'"),
+        ("Ada,ada@x.org,Red\nBen,ben@x.org,Red", "does not say which of its 3 columns"),
+        ("Ada Lovelace,ada@x.org\nBen Nevis,ben@x.org", "does not say which of its 2 columns"),
+        ("a@x.org,Red", "does not say which"),
+        ("1,Ada,7,Red,9", "names none of its 5 columns"),
+    ],
+)
+def test_a_roster_that_would_mislead_is_refused(text: str, said: str) -> None:
+    """Above all where people's names would become names of teams, which are public."""
+    with pytest.raises(ConfigError, match=said):
+        planned(read_roster(text))
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=60, deadline=None)
+def test_a_roster_of_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    said = ""
+    try:
+        found = teams(text)
+    except ConfigError as error:
+        found, said = {}, str(error)
+    assert found or said
+    assert "\n" not in said
+
+
+def planned(found: Roster) -> None:
+    plan_teams(found.teams, {"Night Shlft": ()}, found.lines)
+
+
+def roster(**members: tuple[str, ...]) -> Roster:
+    text = "".join(f"{team},{member}\n" for team, own in members.items() for member in (own or ("",)))
+    return read_roster("team,member\n" + text)
+
+
+def test_a_list_that_has_grown_adds_and_never_fails(tmp_path: Path) -> None:
+    with closing(Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)) as parts:
+        store = parts.store
+        first = add_roster(store, read_roster(CANVAS), "tests")
+        assert len(first.tokens) == len(LETTERS)
+        again = add_roster(store, read_roster(CANVAS), "tests")
+        assert again.tokens == {}
+        assert again.summary == "0 new teams with 0 members; 13 teams unchanged"
+        grown = CANVAS.replace("Team A", "Team  A") + (
+            '"New, One",90,s,NEW@example.edu,CS-1,Team A,1,\r\n'
+            '"Given1, Family1",1,s,STUDENT1@example.edu,CS-1,Team B,1,\r\n'  # another spelling of a name
+            '"Moved, On",91,s,student1@example.edu,CS-1,Team C,1,\r\n'
+            '"Nobody, Yet",92,s,late@example.edu,CS-1,,,\r\n'
+            '"New, Two",93,s,two@example.edu,CS-1,Team Z,1,\r\n'
+        )
+        planned = plan_roster(store, read_roster(grown))
+        assert planned.summary == (
+            "1 new team with 1 member; 2 new members of 2 teams that are there; 11 teams unchanged"
+        )
+        assert planned.remarks == [
+            "Moved, On <student1@example.edu> of Team C is in Team B too",
+            "left out, for they name no team: line 18",
+        ]
+        assert store.team_count() == len(LETTERS)  # nothing was changed
+        assert list(add_roster(store, read_roster(grown), "tests").tokens) == ["Team Z"]
+        there = {team.name: team.members for team in store.teams()}
+        assert there["Team A"] == ("Family0, Given0 <student0@example.edu>", "New, One <NEW@example.edu>")
+        assert there["Team B"] == ("Family1, Given1 <student1@example.edu>",)
+
+
+def test_teams_are_renamed_changed_and_removed_and_the_log_says_so(tmp_path: Path) -> None:
+    with closing(Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)) as parts:
+        store, enrolment = parts.store, Enrolment(parts.database)
+        tokens = add_roster(store, roster(Herons=("Ada", "Ben"), Owls=("Cy",)), "tests").tokens
+        ids = {team.name: team.id for team in store.teams()}
+        changed = enrolment.change(ids["Herons"], "tests", now(), "Blue Herons", ["Dee <d@x.org>", "ada"], ["ben"])
+        assert (changed.name, changed.members) == ("Blue Herons", ("Ada", "Dee <d@x.org>"))
+        assert enrolment.change(ids["Herons"], "tests", now(), remove=["d@x.org"]).members == ("Ada",)
+        assert enrolment.change(ids["Herons"], "tests", now(), "BLUE HERONS").name == "BLUE HERONS"
+        for wrong in ("0wls", "\u200b", "Owls"):
+            with pytest.raises(ConfigError):
+                enrolment.change(ids["Herons"], "tests", now(), wrong, add=["Eve"])
+        with pytest.raises(NotThere, match="'Zoe' is no member"):
+            enrolment.change(ids["Herons"], "tests", now(), "Other", remove=["Zoe"])
+        team = next(team for team in store.teams() if team.id == ids["Herons"])
+        assert (team.name, team.members) == ("BLUE HERONS", ("Ada",))  # all or nothing
+        entry = parts.hand_in(ids["Herons"], "score")
+        with pytest.raises(ConfigError, match="has handed in 1 bundle; erase them first"):
+            remove_team(store, parts.objects, ids["Herons"], "tests")
+        assert len(remove_team(store, parts.objects, ids["Herons"], "tests", entries=True)) == 1
+        remove_team(store, parts.objects, ids["Owls"], "tests")
+        assert store.teams() == []
+        assert [store.identify(token, now()) for token in tokens.values()] == [None, None]
+        with pytest.raises(NotThere):
+            store.submission(entry)
+        said = [(line.action, line.subject) for line in store.audit()]
+        for line in [("rename team", "Blue Herons"), ("change members", "Blue Herons"), ("remove team", "Owls")]:
+            assert line in said
+        assert not any(name in str(store.audit()) for name in ("Ada", "Ben", "Dee"))
