@@ -290,7 +290,8 @@ def _cell(entry: Entry, column: Column, place: int | None) -> Cell:
     figure, unverified = entry.figures.get(column.metric), column.metric in entry.unverified
     uncertified = column.metric in entry.uncertified
     if figure is None or math.isnan(figure.value):
-        return Cell(value=None, low=None, high=None, text="–", interval="", rank=place)
+        word, place = (UNCERTIFIED, None) if uncertified else ("", place)
+        return Cell(value=None, low=None, high=None, text="–", interval=word, rank=place, uncertified=uncertified)
     low, high = (_finite(end) for end in (figure.low, figure.high))
     exact = low is None or high is None or low == high
     withheld = column.metric in entry.withheld

@@ -87,7 +87,7 @@ def entry_of(
     """
     certificate = certificate if verified and certificate is not None and _counts(certificate, card, contest) else None
     figures = _figures(card, contest, certificate)
-    uncertified = () if certificate is not None else tuple(name for name in figures if name in _of_training(contest))
+    uncertified = () if certificate is not None else _of_training(contest)
     hidden = {*uncertified, *card.withheld}
     points = card.points_with({} if certificate is None else certificate.figures)
     facts: dict[str, Any] = {
@@ -131,11 +131,12 @@ def _counts(certificate: Certificate, card: ScoreCard, contest: Contest) -> bool
     return certificate.agrees and certificate.bundle == card.bundle and certificate.quality == quality
 
 
-def _of_training(contest: Contest) -> set[str]:
+def _of_training(contest: Contest) -> tuple[str, ...]:
     """The figures that count only with a certificate: of training, or ranked in one category with one of these."""
     alone = {name for name, metric in METRICS.items() if metric.certified}
     ranked = [{measure.metric for measure in category.metrics} for category in contest.categories]
-    return alone.union(*(metrics for metrics in ranked if metrics & alone))
+    found = alone.union(*(metrics for metrics in ranked if metrics & alone))
+    return tuple(name for name in METRICS if name in found)
 
 
 def counting(entries: Sequence[Entry], contest: Contest) -> dict[str, str]:
