@@ -143,7 +143,7 @@ def test_what_was_acknowledged_outlives_a_killed_server(tmp_path: Path) -> None:
         known = []
         with site.api(token) as api:
             for i in range(4):
-                known.append(api.post("/submissions", content=os.urandom(1 << 18) + bytes([i])).json()["id"])
+                known.append(api.post("/submissions", content=b"PK " + os.urandom(1 << 18) + bytes([i])).json()["id"])
         with socket.create_connection(("127.0.0.1", site.port)) as half:
             lines = f"Authorization: Bearer {token}\r\nContent-Length: 1000000\r\n"
             half.sendall(f"POST /api/v1/submissions HTTP/1.1\r\nHost: arena\r\n{lines}\r\n".encode() + bytes(300_000))

@@ -12,11 +12,14 @@ from typing import Any
 
 import httpx
 
+from latentarena.arena.contest import LARGEST, Contest
 from latentarena.arena.web.settings import is_loopback
+from latentarena.config import parse_json, validate
 from latentarena.errors import ArenaError, BundleError, ConfigError
+from latentarena.gates import bundle_in
 from latentarena.text import printable
 
-__all__ = ["Client", "pack", "read_token"]
+__all__ = ["Client", "fetch_contest", "names_a_site", "pack", "read_token"]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the archive says nothing of when it was made
 PATIENCE = httpx.Timeout(30.0, write=300.0, read=120.0)
@@ -25,9 +28,12 @@ PATIENCE = httpx.Timeout(30.0, write=300.0, read=120.0)
 def pack(bundle: Path) -> bytes:
     """A bundle as one zip: a zip as it is, a folder packed so that equal files give equal bytes.
 
+    Of the folder of a run its bundle is taken.
+
     Raises:
         BundleError: there is no such bundle, or the folder is empty.
     """
+    bundle = bundle_in(bundle)
     if bundle.is_file():
         return bundle.read_bytes()
     if not bundle.is_dir():
@@ -44,6 +50,32 @@ def pack(bundle: Path) -> bytes:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, path.read_bytes())
     return packed.getvalue()
+
+
+def names_a_site(text: str) -> bool:
+    """Whether a text is the address of a server, not a name or a file."""
+    return text.startswith(("http://", "https://"))
+
+
+def fetch_contest(url: str) -> Contest:
+    """The contest that a server runs, read as strictly as a stranger's file.
+
+    Args:
+        url: of the site; https, or of this machine itself: rules that somebody on the way could change are none.
+
+    Raises:
+        ConfigError: the address is none of these, or what it answers is no contest.
+        ArenaError: it does not answer.
+    """
+    with Client(url) as client:
+        if not client.safe:
+            raise ConfigError(f"--contest {url}: rules that come in clear text can be changed on the way; use https://")
+        content = client.contest()
+    try:
+        raw = parse_json(content)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{url} answers with no contest: {printable(str(error)[:200])}") from None
+    return validate(Contest, raw, url)
 
 
 def read_token(file: Path | None) -> str:
@@ -86,7 +118,8 @@ class Client:
             )
         except httpx.InvalidURL as error:
             raise ConfigError(f"address {url!r} is not one of a server ({error}); write https://NAME") from error
-        if token and not here and parts.scheme != "https":
+        self.safe = here or parts.scheme == "https"
+        if token and not self.safe:
             raise ConfigError(
                 f"{url} would carry the token in clear text, for anybody on the way to read; use https://"
             )
@@ -115,6 +148,18 @@ class Client:
             found |= {one["id"]: one for one in listed}  # what comes in meanwhile moves others on a page
             page, more = page + 1, "next" in answer.links
         return list(found.values())
+
+    def contest(self) -> bytes:
+        """The rules as JSON, at most as much as a contest file may have."""
+        with self._explained(), self._http.stream("GET", "contest") as answer:
+            content = b""
+            for piece in answer.iter_bytes():
+                content += piece
+                if len(content) > LARGEST:
+                    raise ConfigError(f"{self._url} answers with more than {LARGEST} bytes: that is no contest")
+        if not answer.is_success:
+            raise ConfigError(f"{self._url} answers {answer.status_code}, and is no site of a contest")
+        return content
 
     def board(self) -> dict[str, Any]:
         """The board as data."""

@@ -21,6 +21,7 @@ from latentarena.precision import Precision
 __all__ = [
     "CONTESTS",
     "DECLARED",
+    "LARGEST",
     "Award",
     "Better",
     "Category",

@@ -11,8 +11,9 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -169,6 +170,21 @@ class Incoming:
                 os.fsync(self._file.fileno())
             self._file.close()
         return self.digest
+
+    @contextmanager
+    def look(self) -> Iterator[bytes | mmap]:
+        """The content that has settled, to be read in parts; on a disk of this machine it is not loaded whole.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        self.settle()
+        with _explained("read"), self._objects.files.open(self._part, "rb") as file:
+            if not self._objects.local or self.size == 0:
+                yield file.read()
+            else:
+                with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+                    yield mapped
 
     def keep(self) -> str:
         """Put the content under its hash, on disk when this returns.

@@ -20,7 +20,8 @@ KeyOption = Annotated[
 def check(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip file, as you would submit it.")],
     contest: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Whose rules hold; open, contest-2025 or a file.")
+        str,
+        typer.Option(metavar="NAME|FILE|URL", help="Whose rules hold; open, contest-2025, a file or a site's address."),
     ] = ("open"),
     board: Annotated[Path | None, typer.Option(help="A board.json or a CSV of figures, to predict ranks on.")] = None,
     team: Annotated[str, typer.Option(help="Whose line on the board this bundle would replace.")] = "this bundle",
@@ -34,6 +35,7 @@ def check(
     out: Annotated[Path | None, typer.Option(help="Folder for score card, page and pictures.")] = None,
 ) -> None:
     """Do with anybody's bundle what a server would: gates, sandbox, score card; and predict its ranks on a board."""
+    from latentarena.arena.client import fetch_contest, names_a_site
     from latentarena.arena.contest import load_contest
     from latentarena.arena.entries import entry_of
     from latentarena.arena.prediction import predict, read_board
@@ -43,7 +45,8 @@ def check(
     from latentarena.study.evaluate import FAST, SAMPLES, Terms, evaluate, write_evaluated
 
     quiet_logs()
-    rules, secret = load_contest(contest), PRACTICE if key is None else Key.parse(key)
+    rules = fetch_contest(contest) if names_a_site(contest) else load_contest(contest)
+    secret = PRACTICE if key is None else Key.parse(key)
     standing = read_board(board, rules) if board is not None else None
     latent = (rules.latent.smallest, rules.latent.largest)
     terms = Terms(rules.forms, rules.dataset, latent, rules.latent.precision, allow_python)

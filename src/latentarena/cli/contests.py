@@ -390,10 +390,13 @@ def serve(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Believe the last address in X-Forwarded-For, for rate limits.")
     ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Rank the teams and entries of another contest in --db in this one.")
+    ] = False,
 ) -> None:
     """Serve a contest: board, submissions, organiser's pages and API."""
     from latentarena.arena.web.serve import Site, serve
     from latentarena.arena.web.settings import Settings, public_address
 
     settings = Settings(public_address(url, https, host, port), behind_proxy, uploads_per_minute=uploads_per_minute)
-    serve(Site(contest, db, objects, settings), host, port, workers)
+    serve(Site(contest, db, objects, settings, take_over), host, port, workers)

@@ -1,22 +1,28 @@
 """Gates: strict readers for files from strangers, each refusal with a reason to act on. Needs no torch."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from latentarena.gates.archive import (
     BUNDLE,
     SUBMISSION,
     Files,
     Form,
     bundle_in,
+    glance,
     names_in,
     open_archive,
     open_beside,
     open_bundle,
     open_folder,
 )
-from latentarena.gates.card import check_card
-from latentarena.gates.cost import Cost
-from latentarena.gates.graph import GraphFacts, Port, check_graph, check_in_box
-from latentarena.gates.size import Held, Size, size_of, stored
-from latentarena.gates.tensors import NUMBERS, StoredTensor, check_tensors
+
+if TYPE_CHECKING:
+    from latentarena.gates.card import check_card
+    from latentarena.gates.cost import Cost
+    from latentarena.gates.graph import GraphFacts, Port, check_graph, check_in_box
+    from latentarena.gates.size import Held, Size, size_of, stored
+    from latentarena.gates.tensors import NUMBERS, StoredTensor, check_tensors
 
 __all__ = [
     "BUNDLE",
@@ -35,6 +41,7 @@ __all__ = [
     "check_graph",
     "check_in_box",
     "check_tensors",
+    "glance",
     "names_in",
     "open_archive",
     "open_beside",
@@ -43,3 +50,25 @@ __all__ = [
     "size_of",
     "stored",
 ]
+LATER = {
+    "check_card": "card",
+    "Cost": "cost",
+    "GraphFacts": "graph",
+    "Port": "graph",
+    "check_graph": "graph",
+    "check_in_box": "graph",
+    "Held": "size",
+    "Size": "size",
+    "size_of": "size",
+    "stored": "size",
+    "NUMBERS": "tensors",
+    "StoredTensor": "tensors",
+    "check_tensors": "tensors",
+}
+"""What needs onnx is imported once somebody asks for it: the site reads archives, and does without."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{LATER[name]}"), name)

@@ -13,12 +13,13 @@ import stat
 import struct
 import unicodedata
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 
 from latentarena.errors import GateError
-from latentarena.gates.kinds import added_by_system, out_of_place, wrong_kind
+from latentarena.gates.kinds import LOOK, added_by_system, no_archive, out_of_place, wrong_kind
 
 __all__ = [
     "BUNDLE",
@@ -28,6 +29,7 @@ __all__ = [
     "Files",
     "Form",
     "bundle_in",
+    "glance",
     "names_in",
     "open_archive",
     "open_beside",
@@ -140,6 +142,31 @@ def open_archive(source: Path | bytes, form: Form | None = None) -> Files:
     return form.complete(files, what)
 
 
+def glance(content: bytes | mmap, forms: Sequence[Form], what: str = "the file") -> None:
+    """Refuse at once what no closer look would let through: no zip file, or one of other files than those of a form.
+
+    Only the directory of a zip file is read, so that this takes no time worth speaking of, whatever the file's size.
+
+    Args:
+        content: of the file; forms: what it may hold.
+
+    Raises:
+        GateError: with the first form's reason, or with that of the form which the files are closer to.
+    """
+    refused: dict[bool, GateError] = {}
+    for form in forms:
+        coded = False
+        try:
+            entries, _ = _directory(content, what, form)
+            coded = any(entry.name.endswith((b".py", b".ipynb")) for entry in entries)
+            form.complete(dict.fromkeys(_named(entries, what, form), b""), what)
+        except GateError as error:
+            refused.setdefault(coded and form is SUBMISSION, error)
+        else:
+            return
+    raise refused.get(True) or refused[False]
+
+
 def names_in(path: Path) -> list[str]:
     """The names of what a folder or zip file holds, without a look at the contents; for telling forms apart.
 
@@ -155,13 +182,17 @@ def names_in(path: Path) -> list[str]:
     return [entry.name.decode("utf-8", "backslashreplace") for entry in entries]
 
 
-def _directory(content: bytes, what: str, form: Form) -> tuple[list[Entry], int]:
+def _directory(content: bytes | mmap, what: str, form: Form) -> tuple[list[Entry], int]:
     """The entries in the directory at the archive's end, and where it starts."""
     if content[:4] not in (LOCAL, END):
-        wrong = wrong_kind(content=content)
+        wrong = wrong_kind(content=content[:LOOK])
         if wrong:
             raise GateError(wrong[0], f"{what} is {wrong[1]}")
-        kind = "is no zip file" if END not in content[-66_000:] else "has something before its first entry"
+        zipped = END in content[-66_000:]
+        wrong = None if zipped else no_archive(content[:LOOK])
+        if wrong:
+            raise GateError(wrong[0], f"{what} is {wrong[1]}")
+        kind = "has something before its first entry" if zipped else "is no zip file"
         raise GateError("zip-format", f"{what} {kind}; {PLAIN}")
     if len(content) < 22 or content[-22:-18] != END:
         raise GateError("zip-format", f"{what} does not end as a zip file does: cut off, or something follows; {PLAIN}")
@@ -181,7 +212,7 @@ def _directory(content: bytes, what: str, form: Form) -> tuple[list[Entry], int]
     return entries, start
 
 
-def _entry(content: bytes, at: int, end: int, what: str) -> tuple[Entry, int]:
+def _entry(content: bytes | mmap, at: int, end: int, what: str) -> tuple[Entry, int]:
     """The directory's entry at a place, and where the next one is."""
     if at + 46 > end or content[at : at + 4] != ENTRY:
         raise GateError("zip-format", f"{what} has a damaged directory; {PLAIN}")

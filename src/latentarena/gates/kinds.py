@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-__all__ = ["added_by_system", "out_of_place", "wrong_kind"]
+__all__ = ["LOOK", "added_by_system", "no_archive", "out_of_place", "wrong_kind"]
+
+LOOK = 4096  # bytes by which a file is told
 
 ADDED = re.compile(r"__MACOSX|\.DS_Store|Thumbs\.db|desktop\.ini|\._.*", re.IGNORECASE)
 
@@ -22,6 +24,9 @@ EXTERNAL = (
 TENSORS = "weights under another name; name the file of a native bundle weights.safetensors"
 GRAPH = "a graph under another name; the three of a bundle are encode.onnx, decode.onnx and generate.onnx"
 RUN = "part of a run, not of its bundle; hand in the folder `bundle` that lies in the run's folder"
+TEXT = "a text file; hand in the bundle, its files packed as one zip"
+PICTURE = "a picture; hand in the bundle, its files packed as one zip"
+PAGE = "a document; hand in the bundle, its files packed as one zip"
 BY_SUFFIX = {
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".dill"), ("pickle", PICKLE)),
     **dict.fromkeys((".npz", ".npy", ".mat"), ("arrays", ARRAYS)),
@@ -54,6 +59,16 @@ BY_START = (
 )
 
 
+DOCUMENTS = (
+    (b"\x89PNG", "picture", PICTURE),
+    (b"\xff\xd8\xff", "picture", PICTURE),
+    (b"GIF8", "picture", PICTURE),
+    (b"%PDF", "document", PAGE),
+    (b"<!DOCTYPE", "document", PAGE),
+    (b"<html", "document", PAGE),
+)
+
+
 def wrong_kind(name: str = "", content: bytes = b"") -> tuple[str, str] | None:
     """Slug and sentence for a file of a kind that is never part of a bundle; None where it may be one."""
     suffix = PurePath(name.lower()).suffix
@@ -63,6 +78,21 @@ def wrong_kind(name: str = "", content: bytes = b"") -> tuple[str, str] | None:
         if content.startswith(start):
             return BY_SUFFIX[suffix]
     return None
+
+
+def no_archive(content: bytes) -> tuple[str, str] | None:
+    """Slug and sentence for what people hand in by mistake where a zip file is wanted, by its first bytes."""
+    for start, slug, sentence in DOCUMENTS:
+        if content.startswith(start):
+            return slug, sentence
+    if content[257:262] == b"ustar":
+        return BY_SUFFIX[".tar"]
+    try:
+        text = content.decode("utf-8", "strict" if len(content) < LOOK else "ignore")
+    except UnicodeDecodeError:
+        return None
+    told = text.strip() and all(letter.isprintable() or letter in "\n\r\t" for letter in text)
+    return ("text", TEXT) if told else None
 
 
 def out_of_place(name: str) -> tuple[str, str] | None:

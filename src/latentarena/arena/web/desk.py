@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from mmap import mmap
 
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.contest import Contest
@@ -30,9 +31,10 @@ from latentarena.arena.store import (
 from latentarena.arena.web.access import Caller, Role
 from latentarena.arena.web.views import Page, Shown, Status, moment, status_of
 from latentarena.errors import ConfigError, NotThere, OutOfTime, StoreError
+from latentarena.gates import BUNDLE, SUBMISSION, glance
 from latentarena.judge.card import ScoreCard
 
-__all__ = ["Desk", "Scored", "out_of_time"]
+__all__ = ["Desk", "Scored", "out_of_time", "refuse_junk"]
 
 PIECE = 1 << 18  # bytes of a download at a time
 
@@ -234,12 +236,15 @@ class Desk:
 
         Raises:
             OutOfTime, QuotaReached, StorageFull, StoreBusy, StoreError: it was not taken, and nothing of it is kept.
+            GateError: it is at a glance nothing that could be scored; it costs no quota and waits for nothing.
         """
         digest, rules = incoming.settle(), self.contest
         received = _now()
         late = out_of_time(rules, received)
         if late:
             raise OutOfTime(f"{late}; what counts is when the whole bundle has arrived, which was {moment(received)}")
+        with incoming.look() as content:
+            refuse_junk(content, rules)
         try:
             one, new = self.store.submit(
                 team, digest, incoming.size, rules.judge, rules.quotas, received, keep=incoming.keep
@@ -368,6 +373,23 @@ class Desk:
             NotThere, ConfigError: there is none, or it did not.
         """
         self.store.requeue(submission, self.rules().judge, caller.name, _now())
+
+
+def refuse_junk(content: bytes | mmap, contest: Contest) -> None:
+    """Raise where a file is at a glance none that the contest takes: what it is is in the message.
+
+    A program of 2025 may come as it is where the contest takes it. What begins with a zip file's two letters and is
+    none is left to the evaluation, which says what is wrong with it.
+
+    Raises:
+        GateError: with the way out.
+    """
+    programs = "python-2025" in contest.forms
+    if programs and content[:2] != b"PK" and content.find(b"SubmissionInterface") >= 0:
+        return
+    if content[:2] == b"PK" and content[2:4] not in (b"\x03\x04", b"\x05\x06"):
+        return
+    glance(content, (BUNDLE, SUBMISSION) if programs else (BUNDLE,))
 
 
 def out_of_time(contest: Contest, now: datetime) -> str:

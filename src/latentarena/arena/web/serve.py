@@ -26,6 +26,7 @@ from latentarena.arena.web.logs import LOGGER, log_as_json
 from latentarena.arena.web.server import serve_app
 from latentarena.arena.web.settings import Settings, is_loopback
 from latentarena.config import parse_json, validate
+from latentarena.errors import ConfigError
 
 __all__ = ["Site", "make_app", "serve"]
 
@@ -39,12 +40,14 @@ class Site:
 
     Attributes:
         contest: a shipped name or a file; db: address of the database; objects: folder or address of the files.
+        take_over: whether teams and entries of another contest in this database may go on as this one's.
     """
 
     contest: str
     db: str
     objects: str
     settings: Settings = field(default_factory=Settings)
+    take_over: bool = False
 
 
 class _Workers:
@@ -121,6 +124,21 @@ def _closed(content: str, now: datetime) -> bool:
     return validate(Contest, parse_json(content.encode()), "the contest in the database").closed(now)
 
 
+def _refuse_another(contest: Contest, store: Store) -> None:
+    """Raise where the database belongs to another contest, one of another name or dataset, that has teams already."""
+    content = store.contest()
+    if content is None or store.team_count() == 0:
+        return
+    before = validate(Contest, parse_json(content.encode()), "the contest in the database")
+    if (before.name, before.dataset) != (contest.name, contest.dataset):
+        teams, entries = store.team_count(), store.submission_count()
+        held = f"{teams} team{'' if teams == 1 else 's'} and {entries} entr{'y' if entries == 1 else 'ies'}"
+        raise ConfigError(
+            f"the database holds the contest {before.name!r} on {before.dataset} with {held}, not {contest.name!r} on "
+            f"{contest.dataset}; start this one with another --db and --objects, or let it have these with --take-over"
+        )
+
+
 def _prepare(site: Site) -> None:
     """Tables, contest and objects; at the first start a token for the organiser, in a file that only they read."""
     contest = load_contest(site.contest)
@@ -128,6 +146,8 @@ def _prepare(site: Site) -> None:
     try:
         database.upgrade()
         store, now = Store(database), datetime.now(UTC)
+        if not site.take_over:
+            _refuse_another(contest, store)
         before = store.contest()
         store.put_contest(contest.name, contest.model_dump_json(), now)
         store.key(contest.name, now)

@@ -25,7 +25,8 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 @router.get("/rules")
 @for_role(Role.PUBLIC)
 async def rules(request: Request) -> Response:
-    return page(request, "rules.html", rules=await run_in_threadpool(_rules, request.app.state.desk))
+    app = request.app.state
+    return page(request, "rules.html", rules=await run_in_threadpool(_rules, app.desk), site=app.settings.address)
 
 
 def _rules(desk: Desk) -> Rules:
