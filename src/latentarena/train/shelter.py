@@ -74,8 +74,12 @@ class Shelter:
         return action(self.refuge / folder.relative_to(self.home))
 
     def remember(self, *names: str) -> None:
-        """Keep the content of these files of the run, so that a refuge has them though the folder be gone."""
-        self._remembered |= self.reach(self.home, lambda folder: {name: (folder / name).read_bytes() for name in names})
+        """Keep the content of these files of the run, if they are there, so that a refuge has them too."""
+
+        def read(folder: Path) -> dict[str, bytes]:
+            return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+
+        self._remembered |= self.reach(self.home, read)
 
     def settle(self) -> Path:
         """The folder that holds the run now that it is over, brought home if that can be reached."""

@@ -47,7 +47,8 @@ __all__ = [
 ]
 
 ROWS = 1000  # pairs drawn at a time
-WORSE, LARGEST = 1.5, 1e4  # times the error of grey images, and latents, of an autoencoder that has diverged
+WORSE = 1.5  # times the error of grey images, of an autoencoder that has diverged
+FAR, LARGEST = 30.0, 1e4  # latents that go with such an error, and that are out of all proportion by themselves
 Watch = Callable[[Iterator[Tick], str], Iterator[Tick]]
 
 
@@ -170,12 +171,13 @@ class ConsistencyObjective(Objective):
 def refuse_diverged(autoencoder: Autoencoder, images: Images, latents: Posterior, lr: float) -> None:
     """Raise a TrainingError where an autoencoder's training has diverged: no generator could make up for that.
 
-    Either its latents are out of all proportion, or what it decodes from them is worse than plain grey images.
+    Either its latents are out of all proportion, or they are far out and what is decoded from them is worse than plain
+    grey images. An autoencoder that has hardly been trained decodes badly too, from latents near zero.
     """
     some = images.batch(slice(0, ROWS))  # (n, C, H, W)
     error = float((autoencoder.decode(latents.mean[: len(some)].to(some.device)) - some).square().mean())
     grey, largest = float((some - 0.5).square().mean()), float(latents.mean.abs().max())
-    if error <= WORSE * grey and largest <= LARGEST:
+    if largest <= FAR or (error <= WORSE * grey and largest <= LARGEST):
         return
     raise TrainingError(
         f"autoencoder: training diverged: reconstructions have a mean squared error of {error:.3g}, grey images "
