@@ -201,7 +201,9 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_folder_of_another_run_is_kept(refuse: Refuse, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    prepare("quickstart-digits", TINY, out, None, resume=False)
+    held = prepare("quickstart-digits", TINY, out, None, resume=False).lock
+    assert held is not None
+    held.release()
     before = (out / "recipe.yaml").read_bytes()
     refusals = {
         (): ["holds a run already", "--resume", "--out"],

@@ -115,6 +115,8 @@ def looked_at(content: bytes) -> bytes:
     graph = model.graph
     last = next(one for one in graph.node if one.output[0] == "images")
     last.output[0] = "before"
+    if "none" not in {tensor.name for tensor in graph.initializer}:
+        graph.initializer.append(held("none", np.float32(0)))
     graph.node.extend(
         [
             helper.make_node("ReduceMax", ["v"], ["top"], keepdims=0),

@@ -138,12 +138,20 @@ def prepare(
 
 
 def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> FileLock | None:
-    """Write recipe and data hash into the folder, or make sure that the run found there is the one to go on with.
+    """Take a run's folder: the lock that keeps other runs out, once the folder is known to be this run's."""
+    lock = lock_folder(make_folder(folder))
+    try:
+        _occupy(folder, recipe, data, resume)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+    return lock
 
-    Returns:
-        The lock that keeps other runs out.
-    """
-    lock, refuge = lock_folder(make_folder(folder)), refuge_of(folder)
+
+def _occupy(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
+    """Write recipe and data hash into the folder, or make sure that the run found there is the one to go on with."""
+    refuge = refuge_of(folder)
     if refuge.exists() and not resume:
         raise ConfigError(
             f"a run went on in {refuge} while {folder} was out of reach; add --resume to bring it back, or delete it"
@@ -164,7 +172,6 @@ def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> FileLoc
             raise ConfigError(f"{folder} holds a run on other content of {data.name}; choose another --out")
     write_text(path, to_yaml(recipe))
     write_text(content, data.digest + "\n")
-    return lock
 
 
 def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
@@ -255,6 +262,16 @@ def run(
     Returns:
         Where everything is; None in the helper processes of a distributed run.
     """
+    try:
+        return _run(prepared, fabric, watch, samples, others)
+    finally:
+        if prepared.lock is not None:
+            prepared.lock.release()
+
+
+def _run(
+    prepared: Prepared, fabric: Fabric, watch: Watch, samples: int | None, others: Mapping[int, ScoreCard] | None
+) -> Results | None:
     recipe, data, shelter = prepared.recipe, prepared.data, Shelter(prepared.folder)
     if fabric.is_global_zero:
         shelter.remember(RECIPE, DATA)
