@@ -40,7 +40,7 @@ class Linear(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         if self.back:
-            return ((rows * self.scale) @ self.directions.T + self.mean).clamp(0, 1).view(-1, 1, 8, 8)
+            return ((rows * self.scale) @ self.directions.T + self.mean).clamp(0, 1).view(-1, 1, 28, 28)
         return (rows.flatten(1) - self.mean) @ self.directions / self.scale
 
 
@@ -55,13 +55,13 @@ class Table(nn.Module):
         self.centres = nn.Parameter(torch.nn.functional.normalize(centres), requires_grad=False)
 
     def forward(self, noise: Tensor) -> Tensor:
-        return self.images[(noise @ self.centres.T).argmax(1)].view(-1, 1, 8, 8)
+        return self.images[(noise @ self.centres.T).argmax(1)].view(-1, 1, 28, 28)
 
 
 @pytest.fixture(scope="module")
 def forged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("forged") / "bundle"
-    shapes = {"image_shape": (1, 8, 8), "latent_shape": (DIMENSIONS,), "noise_shape": (DIMENSIONS,)}
+    shapes = {"image_shape": (1, 28, 28), "latent_shape": (DIMENSIONS,), "noise_shape": (DIMENSIONS,)}
     export_modules(
         folder,
         "forged",

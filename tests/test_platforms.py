@@ -34,6 +34,7 @@ for one in SIGNALS:
     vars(signal).pop(one, None)
 for one in CALLS:
     vars(os).pop(one, None)
+sys.platform = "elsewhere"
 """
 IMPORT_ALL = """
 import latentarena

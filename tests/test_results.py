@@ -16,7 +16,8 @@ from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import confidence, frechet_distance
-from latentarena.study.scoring import score_bundle
+from latentarena.judge.score import score
+from latentarena.study.scoring import score_bundle, subject_of
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import SamplingConfig, load_recipe
@@ -90,8 +91,12 @@ def flat(frechet: float) -> Sweep:
     return Sweep(solver="euler", evaluations=1, samples=10, real=10, floor=0.1, straightness=None, points=points)
 
 
-def test_sweep_at_the_own_steps_is_the_score_card(entry: Entry, real: Verdict) -> None:
-    point, scores = entry.sweeps["tiny"].points[entry.card.steps], entry.card.scores
+def test_sweep_at_the_own_steps_is_the_judge_s_score(
+    entry: Entry, tiny_bundle: Bundle, data: Dataset, digits_judge: Judge, real: Verdict
+) -> None:
+    """A sweep asks by the noise that is the same for every model, a card by that of its bundle."""
+    scores = score(subject_of(tiny_bundle), data, digits_judge, samples=SAMPLES, seeds=SEEDS).scores
+    point = entry.sweeps["tiny"].points[entry.card.steps]
     assert point.frechet == pytest.approx(scores["frechet"].value, rel=1e-9)  # drawn and looked at in other chunks
     assert point.class_kl == scores["class_kl"].value
     assert point.confidence_gap == pytest.approx(abs(scores["confidence"].value - confidence(real.probabilities)))

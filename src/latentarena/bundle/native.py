@@ -105,14 +105,6 @@ class BundleCard(Config):
     parameters: dict[str, Count]
     provenance: Provenance
 
-    @model_validator(mode="after")
-    def _says_its_data(self) -> BundleCard:
-        try:
-            _ = self.data
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-        return self
-
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the images."""
@@ -130,8 +122,15 @@ class BundleCard(Config):
 
     @property
     def data(self) -> DataConfig:
-        """What it was trained on."""
-        return validate(DataConfig, self.provenance.recipe.get("data", {}), "the bundle's recipe, data")
+        """What it was trained on.
+
+        Raises:
+            BundleError: it is no dataset that this version knows by name, such as somebody's own.
+        """
+        try:
+            return validate(DataConfig, self.provenance.recipe.get("data", {}), "the bundle's recipe, data")
+        except ConfigError as error:
+            raise BundleError(str(error)) from None
 
 
 @dataclass(frozen=True)

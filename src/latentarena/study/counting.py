@@ -84,6 +84,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         """Start with the values that all is to depend on."""
         super().__init__()  # type: ignore[no-untyped-call]
+        self.mark = object()  # tensors outlive a recorder, and another one has other numbers for them
         self.steps: list[_Step] = []
         self.numbers: dict[Any, Number] = {}
         self.constants: dict[Number, Tensor] = {}
@@ -134,13 +135,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _named(self, tensor: Tensor, key: Any) -> Number:
         number = self.numbers.setdefault(key, len(self.numbers))
-        tensor._latentarena_number = number  # type: ignore[attr-defined]
+        tensor._latentarena_number = self.mark, number  # type: ignore[attr-defined]
         return number
 
     def _number(self, tensor: Tensor) -> Number:
         """Of a value: as it was numbered, else of a constant."""
-        number = getattr(tensor, "_latentarena_number", None)
-        if number is not None:
+        mark, number = getattr(tensor, "_latentarena_number", (None, 0))
+        if mark is self.mark:
             return number  # type: ignore[no-any-return]
         number = self._named(tensor, _content(tensor) or ("constant", len(self.numbers)))
         self.constants.setdefault(number, tensor)
