@@ -21,6 +21,7 @@ from latentarena.arena.contest import load_contest
 from latentarena.arena.site import build_site, read_folder
 from latentarena.arena.store import Rejudging
 from latentarena.judge.card import Score, read_card
+from latentarena.judge.catalogue import METRICS
 from score_cards import OFFICIAL
 from untrained import native
 
@@ -87,14 +88,15 @@ def sign_in(page: Any, site: Site, token: str) -> None:
 def judge_with(parts: Parts, run: Path, factor: float, judge: str = OFFICIAL) -> None:
     """What the next evaluation will find: the figures of a run so many times, by a judge."""
     card = read_card(run / "score.json")
-    scores = {
-        name: score
-        if name in ("ssim", "precision", "recall", "coverage", "probe")
-        else Score.model_validate(
-            score.model_dump() | {end: getattr(score, end) * factor for end in ("value", "low", "high")}
-        )
-        for name, score in card.scores.items()
-    }
+
+    def scaled(name: str, score: Score) -> Score:
+        metric = METRICS[name]  # a figure outside of its range is on no card
+        ends = {end: getattr(score, end) * factor for end in ("value", "low", "high")}
+        cut = {end: min(max(value, metric.smallest), metric.largest) for end, value in ends.items()}
+        return Score.model_validate(score.model_dump() | cut)
+
+    same = ("ssim", "precision", "recall", "coverage", "probe")
+    scores = {name: score if name in same else scaled(name, score) for name, score in card.scores.items()}
     named = {"model": f"digits x {factor:g}", "judge": f"mnist-{judge[:12]}", "judge_hash": judge, "scores": scores}
     parts.card.write_text(card.model_copy(update=MNIST | named).model_dump_json())
     shutil.copy(run / "samples.png", parts.folder)
