@@ -142,7 +142,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Of a value: as it was numbered, else of a constant."""
         mark, number = getattr(tensor, "_latentarena_number", (None, 0))
         if mark is self.mark:
-            return number  # type: ignore[no-any-return]
+            return number
         number = self._named(tensor, _content(tensor) or ("constant", len(self.numbers)))
         self.constants.setdefault(number, tensor)
         return number

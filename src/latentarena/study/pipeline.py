@@ -285,11 +285,12 @@ def _run(
     bundle = shelter.reach(prepared.folder, lambda place: save_bundle(place / BUNDLE, recipe.name, model, made))
     if samples is None:
         return Results(shelter.settle() / BUNDLE, recipe)
-    return judge_run(bundle, data, shelter, watch, samples, others)
+    return judge_run(bundle, recipe, data, shelter, watch, samples, others)
 
 
 def judge_run(
     bundle: Bundle,
+    recipe: Recipe,
     data: Dataset,
     shelter: Shelter,
     watch: Watch,
@@ -308,7 +309,6 @@ def judge_run(
         write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
 
     shelter.reach(shelter.home, write)
-    recipe = validate(Recipe, bundle.card.provenance.recipe, "the bundle's recipe")
     return Results(shelter.settle() / BUNDLE, recipe, card)
 
 
