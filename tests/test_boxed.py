@@ -177,14 +177,14 @@ def test_a_graph_that_breaks_its_limits_is_ended_and_named(copy: Path) -> None:
     ]
     turns = [
         node
-        for i in range(300)
+        for i in range(1500)
         for node in (
             helper.make_node("Gemm", [f"x{i}", f"x{i}"], [f"y{i}"], transA=1),
             helper.make_node("MatMul", [f"x{i}", f"y{i}"], [f"x{i + 1}"]),
         )
     ]
     shape = helper.make_node("Constant", [], ["shape"], value_ints=[-1, *SHAPE])
-    end = [shape, helper.make_node("Reshape", ["x300", "shape"], ["images"])]
+    end = [shape, helper.make_node("Reshape", ["x1500", "shape"], ["images"])]
     graph = helper.make_graph([*start, *turns, *end], "slow", [noise], [image])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     put(copy, "decode", model.SerializeToString())
