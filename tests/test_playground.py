@@ -225,7 +225,7 @@ def test_what_was_drawn_is_drawn_once_and_failures_are_forgotten(drawings: Drawi
     assert drawings.ask("one", "die").made.done()
     drawings.now[0] += 31
     assert not drawings.ask("one", "die", sleep=0.2).made.done()
-    drawings.playground.forget(drawings.digest)
+    drawings.playground.forget([drawings.digest])
     assert not drawings.playground.known(drawings.digest, {"verb": "echo", "n": 7, "sleep": 0.0})
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "invisible",
     "override",
     "parse_json",
+    "read_json",
     "read_text",
     "read_yaml",
     "validate",
@@ -284,6 +285,28 @@ def parse_json(content: bytes) -> Any:
         inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
         level, depth = [part for parts in inner for part in parts], depth + 1
     return value
+
+
+def read_json(path: Path, largest: int, what: str, way_out: str) -> Any:
+    """Strict JSON from a file as plain data; see `parse_json`.
+
+    Args:
+        path: of the file.
+        largest: bytes that it may have.
+        what: it is to be, in messages.
+        way_out: where such a file comes from.
+
+    Raises:
+        ConfigError: one line that names the file and what is wrong with it.
+    """
+    try:
+        if path.stat().st_size > largest:
+            raise ConfigError(f"{path} is larger than {largest} bytes: it is no {what}")
+        return parse_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; {way_out}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from None
 
 
 def invisible(text: str) -> str:

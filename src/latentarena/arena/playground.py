@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -122,11 +122,12 @@ class Playground:
         with self._changed:
             return self._drawn.get((digest, json.dumps(asked, sort_keys=True))) is not None
 
-    def forget(self, digest: str) -> None:
-        """Keep nothing of a bundle that is no longer there."""
+    def forget(self, digests: Iterable[str]) -> None:
+        """Keep nothing of bundles that are no longer there."""
         with self._changed:
-            self._drawn.forget(digest)
-            self._process.forget(digest)
+            for digest in digests:
+                self._drawn.forget(digest)
+                self._process.forget(digest)
 
     def close(self) -> None:
         """End the process; what waits is not drawn."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,15 @@ from latentarena.config import validate
 from latentarena.data import DataConfig
 from latentarena.errors import BundleError, OutputError
 from latentarena.files import digest, make_folder, write_atomically, write_text
-from latentarena.gates import check_graph
+from latentarena.gates import GraphFacts, check_graph
 from latentarena.gates.kinds import added_by_system
 from latentarena.precision import Precision
 from latentarena.randomness import stream
 from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
-from latentarena.train.model import LatentModel
+from latentarena.train.model import LatentModel, evaluated
 from latentarena.train.recipe import SamplingConfig
 
-__all__ = ["export_bundle", "export_modules", "refuse_strangers"]
+__all__ = ["export_bundle", "export_modules", "refuse_strangers", "write_portable"]
 
 ROWS = 5  # that are traced and compared
 TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
@@ -181,7 +180,7 @@ def _export(
     refuse_strangers(folder)
     modules = {graph: _plain(module, f"{graph} of {card.name!r}") for graph, module in modules.items()}
     modules = {graph: _of_arity(module, len(card.ports(graph)[0])) for graph, module in modules.items()}
-    with _evaluated(*modules.values()):
+    with evaluated(*modules.values()):
         expected = {graph: _tried(card, graph, module) for graph, module in modules.items()}
         graphs = {}
         for graph, module in reversed(modules.items()):  # the most likely to fail comes first
@@ -204,13 +203,26 @@ def _export(
             for rows in (ROWS, 1):
                 found = getattr(model, graph)(*(part[:rows].cpu() for part in _examples(card, graph, module)))
                 _compare(card, graph, found, expected[graph][:rows], "once it is exported")
+    write_portable(folder, card, contents, gated)
+    return load_portable(folder)
+
+
+def write_portable(
+    folder: Path, card: PortableCard, contents: Mapping[str, bytes], gated: Mapping[str, GraphFacts]
+) -> None:
+    """Write graphs and their card, with hashes and parameters filled in: the graphs first, then the card.
+
+    Args:
+        folder: is made.
+        card: all but hashes and parameters.
+        contents: of the files, by graph; gated: what the gates found in them.
+    """
     hashes = Hashes(**{graph: digest(content) for graph, content in contents.items()})
     card = card.model_copy(update={"hashes": hashes, "parameters": parameters_of(gated)})
     make_folder(folder)
     for graph, content in contents.items():
         write_atomically(folder / f"{graph}.onnx", content)
     write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
-    return load_portable(folder)
 
 
 class _OfOne(nn.Module):
@@ -257,7 +269,7 @@ def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:
 
     Args:
         folder: to be written to; it need not be there.
-        but: names of files that may lie there, and of the weights of a graph beside them.
+        but: names of other files that may lie there.
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     own = {
@@ -268,20 +280,6 @@ def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:
     strangers = sorted(name for name in names - own if not added_by_system(name))
     if strangers:
         raise OutputError(f"cannot write {folder}: it holds {strangers[0]}; choose an empty folder")
-
-
-@contextmanager
-def _evaluated(*modules: nn.Module) -> Iterator[None]:
-    """The modules in evaluation mode and without gradients, afterwards as they were."""
-    before = [(part, part.training) for module in modules for part in module.modules()]
-    try:
-        for module in modules:
-            module.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in before:
-            part.training = training
 
 
 def _examples(card: PortableCard, graph: str, module: nn.Module) -> tuple[Tensor, ...]:

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from latentarena.bundle.export import refuse_strangers
+from latentarena.bundle.export import refuse_strangers, write_portable
 from latentarena.bundle.portable import (
     GRAPHS,
-    Hashes,
     PortableBundle,
     PortableCard,
     PortableModel,
     Sessions,
     load_portable,
-    parameters_of,
 )
-from latentarena.bundle.reading import CARD
 from latentarena.config import validate
 from latentarena.errors import BundleError
-from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import check_graph
 from latentarena.gates.archive import MOST_BYTES
 
@@ -60,7 +56,8 @@ def pack_graphs(
         BundleError: a graph cannot be read, run or taken by the gates, or its shapes cannot be told.
         OutputError: the folder cannot be written to, or holds something else.
     """
-    refuse_strangers(folder, but={path.name for path in files.values() if path.parent.resolve() == folder.resolve()})
+    inside = [path for path in files.values() if path.parent.resolve() == folder.resolve()]
+    refuse_strangers(folder, but={one.name for path in inside for one in (path, *_beside(path))})
     models = {graph: _read(files[graph], graph) for graph in GRAPHS}
     facts = _shapes(models) | {"name": name, "classes": tuple(classes), "precision": precision, "pixels": pixels}
     nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
@@ -68,13 +65,10 @@ def pack_graphs(
     contents = {graph: model.SerializeToString(deterministic=True) for graph, model in models.items()}
     gated = {graph: check_graph(contents[graph], *card.ports(graph), card.called(graph)) for graph in GRAPHS}
     _try(card, contents)
-    hashes = Hashes(**{graph: digest(content) for graph, content in contents.items()})
-    card = card.model_copy(update={"hashes": hashes, "parameters": parameters_of(gated)})
-    make_folder(folder)
-    for graph, content in contents.items():
-        write_atomically(folder / f"{graph}.onnx", content)
-    write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
-    _remove_beside(folder, files)
+    write_portable(folder, card, contents, gated)
+    for path in inside:
+        for weights in _beside(path):
+            weights.unlink()  # they lie in the graph now
     return load_portable(folder)
 
 
@@ -163,11 +157,3 @@ def _try(card: PortableCard, contents: Mapping[str, bytes]) -> None:
 def _beside(path: Path) -> list[Path]:
     """Files of weights that exporters write beside a graph."""
     return [one for one in (path.with_name(f"{path.name}.data"), path.with_name(f"{path.name}_data")) if one.is_file()]
-
-
-def _remove_beside(folder: Path, files: Mapping[str, Path]) -> None:
-    """Take away weights that now lie in their graphs, where the bundle was made in place."""
-    for path in files.values():
-        if path.parent.resolve() == folder.resolve():
-            for one in _beside(path):
-                one.unlink()

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from latentarena.bounds import Count, Label, Real, Side, Words
-from latentarena.config import Config, parse_json, validate
+from latentarena.config import Config, read_json, validate
 from latentarena.errors import ConfigError
 from latentarena.files import digest_json
 from latentarena.judge.catalogue import COLUMNS, METRICS, Metric, points
@@ -265,14 +265,7 @@ def read_card(path: Path) -> ScoreCard:
     Raises:
         ConfigError: one line that names the file and what is wrong with it.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no score card")
-        raw = parse_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; arena judge BUNDLE --json writes a card") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from None
+    raw = read_json(path, LARGEST, "score card", "arena judge BUNDLE --json writes a card")
     card = validate(ScoreCard, raw, str(path))
     if not FEWEST <= card.samples <= MOST:
         raise ConfigError(f"{path}: samples = {card.samples}: a card has between {FEWEST:,} and {MOST:,}")

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from latentarena.config import Config, parse_json, validate
-from latentarena.errors import ConfigError
+from latentarena.config import Config, read_json, validate
 from latentarena.judge.catalogue import METRICS
 from latentarena.judge.interval import Estimate
 
@@ -123,12 +122,5 @@ def read_certificate(path: Path) -> Certificate:
     Raises:
         ConfigError: one line that names the file and what is wrong with it.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no certificate")
-        raw = parse_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; arena retrain BUNDLE writes one") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from None
+    raw = read_json(path, LARGEST, "certificate", "arena retrain BUNDLE writes one")
     return validate(Certificate, raw, str(path))

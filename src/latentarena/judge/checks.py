@@ -63,8 +63,14 @@ def continuity(found: Probe) -> Finding:
 
 
 def _jumps(found: Probe) -> Tensor:
-    limit = max(JUMP * found.typical, GRAINS * found.grain)
+    """Walks on which the image jumps, (M,)."""
+    limit = _jump(found.typical, found.grain)
     return (found.walk.last > limit) | (found.nudged > limit)
+
+
+def _jump(usual: float, grain: float) -> float:
+    """A change of an image that no smooth function makes in the smallest step; discrete latents make larger ones."""
+    return max(JUMP * usual, GRAINS * grain)
 
 
 def used(found: Probe) -> Finding:
@@ -187,7 +193,7 @@ def _one_decoder(decode: Callable[[Tensor], Tensor], latents: Tensor, prior: Ten
     m = min(WALKS, len(latents) // 2, len(prior) // 2)
     walked = walk(lambda rows, _: decode(rows), latents[:m], prior[:m], along_line, DEPTH)
     usual = max(typical(decode(latents[: 8 * m])), typical(decode(prior[: 8 * m])))
-    jumps = walked.last > max(JUMP * usual, GRAINS * grain)
+    jumps = walked.last > _jump(usual, grain)
     share = float(jumps.double().mean())
     return Finding(
         name="one decoder",

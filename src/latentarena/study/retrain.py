@@ -42,7 +42,7 @@ from latentarena.system import limit_memory
 from latentarena.train.fabric import make_fabric
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
-from latentarena.train.model import Architecture, LatentModel
+from latentarena.train.model import Architecture, LatentModel, evaluated
 from latentarena.train.recipe import Recipe
 from latentarena.train.stages import Watch, stages
 
@@ -245,13 +245,10 @@ class _Anew:
             yield tick
 
     def _distance(self) -> float:
-        """The Frechet distance of the model as it is; its mode is left as it was."""
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
+        """The Frechet distance of the model as it is."""
         noise, labels = self.model.noise(SAMPLES, 0, "certificate"), labels_for(self.model, SAMPLES)
-        distance = self.order.judge.distance(self.order.judge.look(self.model.generate(noise, labels)))
-        for module, training in modes:
-            module.training = training
+        with evaluated(self.model):
+            distance = self.order.judge.distance(self.order.judge.look(self.model.generate(noise, labels)))
         return distance if math.isfinite(distance) else sys.float_info.max
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from pydantic import PositiveInt
@@ -29,7 +30,7 @@ from latentarena.sample import (
 )
 from latentarena.train.recipe import JUMP, GeneratorConfig, Recipe, SamplingConfig
 
-__all__ = ["Architecture", "LatentModel"]
+__all__ = ["Architecture", "LatentModel", "evaluated"]
 
 CHUNK = 500  # latents at a time
 
@@ -221,3 +222,17 @@ class LatentModel(nn.Module):
 def _at_one_time(network: Network) -> Network:
     """A mean-velocity network over no time at all: the velocity itself."""
     return lambda x, t, labels: network(x, torch.stack([t, t], 1), labels)
+
+
+@contextmanager
+def evaluated(*modules: nn.Module) -> Iterator[None]:
+    """The modules in evaluation mode and without gradients for the length of a block, afterwards as they were."""
+    before = [(part, part.training) for module in modules for part in module.modules()]
+    try:
+        for module in modules:
+            module.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in before:
+            part.training = training

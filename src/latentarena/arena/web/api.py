@@ -318,8 +318,7 @@ async def submission(request: Request, submission: str) -> SubmissionBody:
 async def erase(request: Request, submission: str) -> None:
     """Forget a submission with its score cards and files; only the audit log says that it was there."""
     app = request.app.state
-    for digest in await run_in_threadpool(app.desk.erase, submission, request.state.caller):
-        app.playground.forget(digest)
+    app.playground.forget(await run_in_threadpool(app.desk.erase, submission, request.state.caller))
 
 
 @router.delete("/teams/{team}/tokens", tags=["organiser"], responses=_problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
@@ -381,8 +380,7 @@ async def change_team(request: Request, team: str, body: ChangeBody) -> TeamBody
 async def remove_team(request: Request, team: str, entries: bool = False) -> None:
     """Forget a team with its members and tokens; with `entries` all that it has handed in too, else only if none is."""
     app = request.app.state
-    for digest in await run_in_threadpool(app.desk.remove_team, team, request.state.caller, entries):
-        app.playground.forget(digest)
+    app.playground.forget(await run_in_threadpool(app.desk.remove_team, team, request.state.caller, entries))
 
 
 def _team_body(one: TeamDetails) -> TeamBody:

@@ -75,8 +75,7 @@ async def requeue(request: Request, submission: str) -> Response:
 async def erase(request: Request, submission: str) -> Response:
     """Forget an entry and its files; the audit log says so."""
     app = request.app.state
-    for digest in await run_in_threadpool(app.desk.erase, submission, request.state.caller):
-        app.playground.forget(digest)
+    app.playground.forget(await run_in_threadpool(app.desk.erase, submission, request.state.caller))
     return redirect("/organiser/entries")
 
 

@@ -102,8 +102,7 @@ async def remove(request: Request, team: str, entries: Annotated[bool, Form()] =
         gone = await run_in_threadpool(app.desk.remove_team, team, request.state.caller, entries)
     except ConfigError as error:
         return await _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
-    for digest in gone:
-        app.playground.forget(digest)
+    app.playground.forget(gone)
     return await _page(request, done=f"{name} was removed.")
 
 
