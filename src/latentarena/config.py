@@ -33,6 +33,7 @@ __all__ = [
     "invisible",
     "override",
     "parse_json",
+    "read_at_most",
     "read_json",
     "read_text",
     "read_yaml",
@@ -223,19 +224,36 @@ def decode_text(content: bytes) -> str:
     return text
 
 
+def read_at_most(path: Path, most: int, too_large: str, way_out: str = "", name: str = "") -> bytes:
+    """The content of a file that people give, of a bounded size.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have; too_large: what is said of one that has more, after its path.
+        way_out: what is said where it cannot be read, and name: what it is called there; its path unless given.
+
+    Raises:
+        ConfigError: it cannot be read, or has more bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        hint = f"; {way_out}" if way_out else ""
+        raise ConfigError(f"cannot read {name or path}: {error.strerror}{hint}") from None
+    if len(content) > most:
+        raise ConfigError(f"{path} {too_large}")
+    return content
+
+
 def read_text(path: Path) -> str:
     """What a file that people write says, in the encodings that `decode_text` knows.
 
     Raises:
         ConfigError: it cannot be read, is larger than `LARGEST`, or no text.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read {_shown(str(path))}: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise ConfigError(f"{path} is larger than {LARGEST >> 10} KiB: it is no recipe and no contest")
+    too_large = f"is larger than {LARGEST >> 10} KiB: it is no recipe and no contest"
+    content = read_at_most(path, LARGEST, too_large, name=_shown(str(path)))
     try:
         return decode_text(content)
     except ValueError as error:
@@ -299,12 +317,9 @@ def read_json(path: Path, largest: int, what: str, way_out: str) -> Any:
     Raises:
         ConfigError: one line that names the file and what is wrong with it.
     """
+    content = read_at_most(path, largest, f"is larger than {largest} bytes: it is no {what}", way_out)
     try:
-        if path.stat().st_size > largest:
-            raise ConfigError(f"{path} is larger than {largest} bytes: it is no {what}")
-        return parse_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; {way_out}") from None
+        return parse_json(content)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from None
 

@@ -180,13 +180,17 @@ def certificate_left_in(out: Path) -> Verdict | None:
     files = dict(_plain_files(out))
     try:
         if "refusal.json" in files:
-            said = validate(_Said, parse_json(files["refusal.json"].read_bytes()), "refusal.json")
-            return Verdict(Refusal(**said.model_dump()), {})
+            return _refusal_in(files["refusal.json"])
         if "certificate.json" in files:
             return Verdict(Trained(read_certificate(files["certificate.json"]).model_dump_json()), {})
     except (ConfigError, ValueError, OSError, RecursionError) as error:
         LOGGER.error("a repeated training left what cannot be read: %s", error)
     return None
+
+
+def _refusal_in(path: Path) -> Verdict:
+    said = validate(_Said, parse_json(path.read_bytes()), "refusal.json")
+    return Verdict(Refusal(**said.model_dump()), {})
 
 
 def verdict_in(out: Path) -> Verdict | None:
@@ -198,8 +202,7 @@ def verdict_in(out: Path) -> Verdict | None:
     log = files.pop(LOG, None)
     try:
         if "refusal.json" in files:
-            said = validate(_Said, parse_json(files["refusal.json"].read_bytes()), "refusal.json")
-            return Verdict(Refusal(**said.model_dump()), {})
+            return _refusal_in(files["refusal.json"])
         if "card.json" not in files:
             return None
         card = read_card(files.pop("card.json"))

@@ -18,6 +18,7 @@ from latentarena.arena.roster import LARGEST, read_roster, roster_text
 from latentarena.arena.store import Certification, Certifying, Database, Enrolment, Queue, Store, TeamDetails
 from latentarena.arena.web.logs import log_as_json
 from latentarena.arena.worker import PATIENCE, Worker
+from latentarena.config import read_at_most
 from latentarena.errors import ConfigError, NotThere
 
 __all__ = [
@@ -106,13 +107,8 @@ def add_teams(url: str, roster: Path, preview: bool = False) -> Enrolled:
 
 
 def _read_roster_file(path: Path) -> str:
-    try:
-        with path.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise ConfigError(f"{path} has more than {LARGEST:,} bytes: it is no roster; hand it in in parts")
+    too_large = f"has more than {LARGEST:,} bytes: it is no roster; hand it in in parts"
+    content = read_at_most(path, LARGEST, too_large)
     try:
         return roster_text(content)
     except ConfigError as error:

@@ -170,10 +170,10 @@ def score(
     counts = draws(samples, generator=randomness.stream("bootstrap", "samples"))
     found = measure_images(generated, seen, near, known, counts)
     fewer = min(samples, len(data.test))  # real images stand behind the floors
-    few = torch.randperm(samples, generator=randomness.stream("equal"))[:fewer]
-    few_counts = draws(fewer, generator=randomness.stream("bootstrap", "equal"))
     equal: dict[str, Estimate] = {}
     if fewer < samples:
+        few = torch.randperm(samples, generator=randomness.stream("equal"))[:fewer]
+        few_counts = draws(fewer, generator=randomness.stream("bootstrap", "equal"))
         equal = measure_images(generated[few], seen.rows(few), near.rows(few), known, few_counts)
     by_class = None
     if asked is not None:
