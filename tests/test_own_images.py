@@ -411,7 +411,7 @@ def test_arena_data_accounts_for_every_file(tmp_path: Path) -> None:
     assert ["cat", "10", "10"] in rows
     assert ["dog", "10", "0"] in rows
     words = ["30 images, 3 files", "inside p/", "sizes: 8x8 (30)", "modes: grey (30)", "p/notes.txt", "p/train/eel/"]
-    assert [word for word in words if word not in said] == []
+    assert [word for word in words if word not in " ".join(said.split())] == []  # a long folder wraps its line
     assert "hidden, or made by the operating system (1):" in said
     sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L")).astype(int)
     first = np.asarray(Image.open(source / "p" / "test" / "cat" / "0.png").resize((64, 64), Image.Resampling.NEAREST))

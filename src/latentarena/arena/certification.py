@@ -1,18 +1,20 @@
-"""Which entries' recipes are trained anew without anybody asking: those at the top of the board. Imports no torch."""
+"""Which entries' recipes are trained anew without anybody asking: those at the top of the board. Imports no torch and no NumPy."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from latentarena.arena.board import make_board
 from latentarena.arena.contest import Contest
-from latentarena.arena.entries import Entry, entry_of
 from latentarena.arena.store import Certification, Certifying, Database, Evaluation, Store, Submission
 from latentarena.config import parse_json, validate
 from latentarena.errors import ConfigError
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.certificate import Certificate
+
+if TYPE_CHECKING:
+    from latentarena.arena.entries import Entry
 
 __all__ = ["certificate_in", "nominate"]
 
@@ -35,6 +37,8 @@ def nominate(database: Database, contest: Contest, now: datetime) -> int:
     Args:
         contest: as the site has it; the judge that an organiser has adopted is looked up.
     """
+    from latentarena.arena.board import make_board  # which imports NumPy
+
     certify = contest.certify
     if certify is None or not certify.training or not certify.top:
         return 0
@@ -50,6 +54,8 @@ def nominate(database: Database, contest: Contest, now: datetime) -> int:
 
 
 def _entry(one: Submission, found: Evaluation, rules: Contest, known: Certification | None) -> Entry:
+    from latentarena.arena.entries import entry_of
+
     card = ScoreCard.model_validate_json(found.card)
     bundle = json.loads(found.bundle) if found.bundle else {}
     return entry_of(
