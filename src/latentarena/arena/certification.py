@@ -1,4 +1,4 @@
-"""Which entries' recipes are trained anew without anybody asking: those at the top of the board. Imports no torch and no NumPy."""
+"""Which recipes are trained anew without anybody asking: those at the top of the board. Imports no torch, no NumPy."""
 
 from __future__ import annotations
 
