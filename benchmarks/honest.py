@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 
 from latentarena.bundle import save_bundle
 from latentarena.latents import encode_all, latent_statistics
-from latentarena.study.pipeline import BUNDLE, Prepared, _provenance, prepare
+from latentarena.study.pipeline import BUNDLE, Prepared, prepare, provenance_of
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_names
@@ -32,14 +32,14 @@ def train(name: str, folder: Path, minutes: float, images: Path | None) -> None:
     recipe = load_recipe(name)
     changes = [f"data.name=folder:{images}"] if name == "rgb-folder" else []
     changes += [f"training.reflow.pairs={PAIRS}"] if recipe.training.reflow else []
-    budget = min(1.0, minutes / recipe.expected["minutes"])
+    budget = min(1.0, minutes / recipe.expected["minutes"][0])
     prepared: Prepared = prepare(name, changes, folder, resume=True, budget=budget)
     recipe, data = prepared.recipe, prepared.data
     model = LatentModel(Architecture.of(recipe, data.shape, data.classes), recipe.seed)
     fabric = Fabric(accelerator="cpu", devices=1)
     train_model(recipe, model, data, fabric, folder, lambda ticks, stage: ticks)
     latents = latent_statistics(encode_all(model.autoencoder, data.train, data.digest))
-    save_bundle(folder / BUNDLE, recipe.name, model, _provenance(prepared, fabric, latents))
+    save_bundle(folder / BUNDLE, recipe.name, model, provenance_of(prepared, fabric, latents, folder))
 
 
 def main() -> None:
