@@ -15,13 +15,9 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
-from latentarena.bundle import save_bundle
-from latentarena.latents import encode_all, latent_statistics
-from latentarena.study.pipeline import BUNDLE, Prepared, prepare, provenance_of
-from latentarena.train.model import Architecture, LatentModel
+from latentarena.study.pipeline import BUNDLE, prepare, run
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_names
-from latentarena.train.stages import train_model
 
 MINUTES = 0.4
 PAIRS = 8000  # of a flow's own noise and samples: drawing the recipes' 300,000 would take longer than all the rest
@@ -33,13 +29,8 @@ def train(name: str, folder: Path, minutes: float, images: Path | None) -> None:
     changes = [f"data.name=folder:{images}"] if name == "rgb-folder" else []
     changes += [f"training.reflow.pairs={PAIRS}"] if recipe.training.reflow else []
     budget = min(1.0, minutes / recipe.expected["minutes"][0])
-    prepared: Prepared = prepare(name, changes, folder, resume=True, budget=budget)
-    recipe, data = prepared.recipe, prepared.data
-    model = LatentModel(Architecture.of(recipe, data.shape, data.classes), recipe.seed)
-    fabric = Fabric(accelerator="cpu", devices=1)
-    train_model(recipe, model, data, fabric, folder, lambda ticks, stage: ticks)
-    latents = latent_statistics(encode_all(model.autoencoder, data.train, data.digest))
-    save_bundle(folder / BUNDLE, recipe.name, model, provenance_of(prepared, fabric, latents, folder))
+    prepared = prepare(name, changes, folder, resume=True, budget=budget)
+    run(prepared, Fabric(accelerator="cpu", devices=1), lambda ticks, stage: ticks, samples=None)
 
 
 def main() -> None:
