@@ -12,12 +12,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from corpus import graph_cases
 from latentarena.errors import GateError
 from latentarena.gates import Cost, GraphFacts, Port, check_in_box, size_of
+from latentarena.gates.confirm import confirmed
+from latentarena.gates.shapes import found_by_running
 from latentarena.gates.size import Size, code_length, stored
 from latentarena.study.counting import counted
 
@@ -38,13 +41,22 @@ def facts_of(
     nodes: Sequence[NodeProto], row: tuple[int, ...], outcome: tuple[int, ...], opset: int = 20, **weights: np.ndarray
 ) -> GraphFacts:
     """Of a graph from x to y, with these weights."""
+    return boxed(modelled(nodes, row, outcome, opset, **weights), row, outcome)
+
+
+def boxed(model: ModelProto, row: tuple[int, ...], outcome: tuple[int, ...]) -> GraphFacts:
     ports = [Port("x", "float32", row)], Port("y", "float32", outcome)
+    return check_in_box(model.SerializeToString(), *ports, "test")
+
+
+def modelled(
+    nodes: Sequence[NodeProto], row: tuple[int, ...], outcome: tuple[int, ...], opset: int = 20, **weights: np.ndarray
+) -> ModelProto:
     given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *row])]
     made = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", *outcome])]
     held = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(list(nodes), "test", given, made, held)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
-    return check_in_box(model.SerializeToString(), *ports, "test")
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
 
 
 def cost(*arguments: object, **weights: np.ndarray) -> Cost:
@@ -101,6 +113,18 @@ def test_operators_cost_what_the_textbook_says(kind: str) -> None:
     assert cost(nodes, row, outcome, **weights) == Cost(products, products + touched)
 
 
+@pytest.mark.parametrize("kind", TEXTBOOK)
+def test_shapes_by_kinds_of_nodes_are_those_of_a_run_of_the_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes, row, outcome, weights, *_ = TEXTBOOK[kind]
+    shapes: list[dict[str, tuple[int, ...]]] = []
+    for way in (confirmed, lambda *_: None):
+        monkeypatch.setattr("latentarena.gates.graph.confirmed", way)
+        monkeypatch.setattr("latentarena.gates.graph.cost_of", lambda _, found, __: shapes.append(found))
+        facts_of(nodes, row, outcome, **weights)
+    told, true = shapes
+    assert told.items() >= true.items()
+
+
 @pytest.mark.parametrize(("operator", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
 def test_recurrent_layers_cost_both_matrices_at_each_position(operator: str, gates: int) -> None:
     nodes = [
@@ -152,6 +176,67 @@ def test_a_value_of_unknown_rank_is_counted_by_its_true_shape() -> None:
     assert found.cost is not None
     assert found.cost.multiply_adds == 16 * 784 + 784 * 8 * 16 + 8 * 196 * 16 == 137_984
     assert found.cost.operations > found.cost.multiply_adds
+
+
+def narrowed(*more: NodeProto) -> list[NodeProto]:
+    """Sizes that inference follows through a conversion to 8 bits as if nothing happened: 300 becomes 44."""
+    return [
+        node("Shape", ["x"], ["s"], start=1, end=2),
+        node("Cast", ["s"], ["b"], to=TensorProto.INT8),
+        node("Cast", ["b"], ["c"], to=TensorProto.INT64),
+        *more,
+        node("MatMul", ["x", "w"], ["h"]),
+        node("Unsqueeze", ["h", "last"], ["u"]),
+        node("Mul", ["u", "e"], ["m"]),
+        node("ReduceSum", ["m", "last"], ["y"], keepdims=0),
+    ]
+
+
+def test_shapes_that_inference_is_misled_about_are_counted_as_they_are() -> None:
+    """A size of 1 by inference (301 - 300) and of 257 when it runs (301 - 44)."""
+    more = [
+        node("Sub", ["many", "c"], ["d"]),
+        node("Concat", ["one", "d"], ["shape"], axis=0),
+        node("Expand", ["o", "shape"], ["e"]),
+    ]
+    weights = {"w": drawn(300, 7), "one": ints(1), "many": ints(301), "o": np.float32([[2]])}
+    found = cost(narrowed(*more), (300,), (7,), last=ints(2), **weights)
+    assert found == Cost(300 * 7, 300 * 7 + 2 * 257 * 7)
+
+
+def test_shapes_that_a_file_tells_wrongly_are_counted_as_they_are() -> None:
+    """One of two numbers cut off, along an axis that is computed: none are told to be left of 10 numbers."""
+    nodes = [
+        node("Add", ["zero", "one"], ["axis"]),
+        node("Pad", ["x", "cut", "", "axis"], ["p"]),
+        node("Exp", ["p"], ["e"]),
+        node("ReduceSum", ["e"], ["s"], keepdims=0),
+        node("Add", ["x", "s"], ["y"]),
+    ]
+    model = modelled(nodes, (2, 5), (2, 5), zero=ints(0), one=ints(1), cut=ints(-1, 0))
+    model.graph.value_info.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, [0, 2, 5]))
+    assert boxed(model, (2, 5), (2, 5)).cost == Cost(0, 5 + 5 + 5 + 10)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many values each run looked at."""
+    seen: list[int] = []
+
+    def run(model: ModelProto, names: Sequence[str], feed: object) -> object:
+        seen.append(len(names))
+        return found_by_running(model, names, feed)  # type: ignore[arg-type]
+
+    for module in ("shapes", "confirm"):
+        monkeypatch.setattr(f"latentarena.gates.{module}.found_by_running", run)
+    return seen
+
+
+def test_a_step_that_is_repeated_is_run_once(runs: list[int]) -> None:
+    for steps in (2, 50):
+        check_in_box(graph_cases.unrolled(steps).SerializeToString(), graph_cases.INPUTS, graph_cases.OUTPUT, "decode")
+    first, second = runs
+    assert first == second
 
 
 def test_what_inference_leaves_open_is_looked_at_when_it_runs() -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from math import ceil, log2, prod
 from typing import Any
 
-from onnx import NodeProto, helper
+from onnx import helper
+
+from latentarena.gates.node import Node
 
 __all__ = ["FREE", "PASSES", "Cost", "Shapes", "cost_of"]
 
@@ -55,7 +57,7 @@ class Cost:
         return Cost(self.multiply_adds + other.multiply_adds, self.operations + other.operations)
 
 
-def cost_of(nodes: Iterable[NodeProto], shapes: Shapes, uniform: Mapping[str, float]) -> Cost:
+def cost_of(nodes: Iterable[Node], shapes: Shapes, uniform: Mapping[str, float]) -> Cost:
     """What nodes cost together, by the shapes of what they read and give; a sequence has no shape and costs nothing.
 
     Args:
@@ -79,7 +81,7 @@ def cost_of(nodes: Iterable[NodeProto], shapes: Shapes, uniform: Mapping[str, fl
     return Cost(multiply_adds, multiply_adds + touched)
 
 
-def _unchanging(node: NodeProto, uniform: Mapping[str, float]) -> bool:
+def _unchanging(node: Node, uniform: Mapping[str, float]) -> bool:
     """Whether a node multiplies by 1 or adds 0, or the like, or joins nothing to its input."""
     if node.op_type == "Concat":
         return len(node.input) == 1
@@ -92,7 +94,7 @@ def _is(value: float | None, neutral: float) -> bool:
     return value is not None and abs(value - neutral) < ROUNDING
 
 
-def _touched(node: NodeProto, shapes: Shapes, uniform: Mapping[str, float]) -> int:
+def _touched(node: Node, shapes: Shapes, uniform: Mapping[str, float]) -> int:
     """Numbers that an operator which is no product reads or gives, times its passes over them."""
     operator, given = node.op_type, sum(_size(name, shapes) for name in node.output)
     if operator in READING:
@@ -125,37 +127,37 @@ def _size(name: str, shapes: Shapes) -> int:
     return prod(shapes[name]) if name in shapes else 0
 
 
-def _setting(node: NodeProto, name: str, default: Any) -> Any:
+def _setting(node: Node, name: str, default: Any) -> Any:
     for attribute in node.attribute:
         if attribute.name == name:
             return helper.get_attribute_value(attribute)
     return default
 
 
-def _gemm(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
+def _gemm(node: Node, shapes: Shapes) -> tuple[int, int]:
     outcome, inner = prod(shapes[node.output[0]]), shapes[node.input[0]][0 if _setting(node, "transA", 0) else 1]
     return outcome * inner, outcome * (len(node.input) > 2 and node.input[2] != "")
 
 
-def _matmul(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
+def _matmul(node: Node, shapes: Shapes) -> tuple[int, int]:
     return prod(shapes[node.output[0]]) * shapes[node.input[0]][-1], 0
 
 
-def _convolution(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
+def _convolution(node: Node, shapes: Shapes) -> tuple[int, int]:
     """Of windows that read (Conv), or write (ConvTranspose)."""
     outcome, weight = prod(shapes[node.output[0]]), shapes[node.input[1]]
     windows = prod(shapes[node.input[0]]) if node.op_type == "ConvTranspose" else outcome
     return windows * prod(weight[1:]), outcome * (len(node.input) > 2 and node.input[2] != "")
 
 
-def _deformed(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
+def _deformed(node: Node, shapes: Shapes) -> tuple[int, int]:
     """A convolution whose windows are interpolated from four neighbours."""
     outcome, weight = shapes[node.output[0]], shapes[node.input[1]]
     windows = outcome[0] * prod(outcome[2:]) * prod(weight[2:]) * shapes[node.input[0]][1]
     return prod(outcome) * prod(weight[1:]), 4 * windows
 
 
-def _einsum(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
+def _einsum(node: Node, shapes: Shapes) -> tuple[int, int]:
     equation = _setting(node, "equation", b"").decode()
     size = _indices(equation, [shapes[name] for name in node.input])
     return (size * (len(node.input) - 1), 0) if len(node.input) > 1 else (0, size)
@@ -172,13 +174,13 @@ def _indices(equation: str, operands: list[Shape]) -> int:
     return prod(sizes.values())
 
 
-def _recurrent(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
+def _recurrent(node: Node, shapes: Shapes) -> tuple[int, int]:
     """GRU, LSTM and RNN: both matrices and the gates at each position, either direction."""
     first, weight, loop = (shapes[name] for name in node.input[:3])
     return first[0] * first[1] * (prod(weight) + prod(loop)), first[0] * first[1] * 4 * prod(weight[:2])
 
 
-def _attention(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
+def _attention(node: Node, shapes: Shapes) -> tuple[int, int]:
     """Scores, their softmax and the weighted sum (Vaswani et al., 2017)."""
     query, key, value = (shapes[name] for name in node.input[:3])
     heads, others = _setting(node, "q_num_heads", 0), _setting(node, "kv_num_heads", 0)
@@ -190,13 +192,13 @@ def _attention(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
     return scores * (query[3] + value[3]), (1 + PASSES["Softmax"]) * scores
 
 
-def _transformed(node: NodeProto, shapes: Shapes) -> tuple[int, int]:
+def _transformed(node: Node, shapes: Shapes) -> tuple[int, int]:
     """Fourier transforms, as fast ones."""
     outcome, longest = prod(shapes[node.output[0]]), max(2, *shapes[node.output[0]])
     return outcome * ceil(log2(longest)), 0
 
 
-PRODUCTS: dict[str, Callable[[NodeProto, Shapes], tuple[int, int]]] = {
+PRODUCTS: dict[str, Callable[[Node, Shapes], tuple[int, int]]] = {
     "Attention": _attention,
     "Conv": _convolution,
     "ConvTranspose": _convolution,

@@ -6,19 +6,20 @@ sample costs the nodes of `Dataflow.work`, whichever exporter wrote the graph.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto
 from onnx.numpy_helper import to_array
 
 from latentarena.errors import GateError
+from latentarena.gates.node import Node
 from latentarena.gates.operators import SIZING
 from latentarena.gates.walk import spoken
 
-__all__ = ["Dataflow", "dataflow", "refuse_varying_sizes"]
+__all__ = ["Dataflow", "dataflow", "refuse_varying_sizes", "sizing_inputs"]
 
 MEASURING = {"SequenceLength", "Shape", "Size"}  # give a size, which does not depend on the numbers
 SEQUENCES = {"SequenceConstruct", "SplitToSequence"}
@@ -38,23 +39,23 @@ class Dataflow:
         uniform: constants whose numbers are all the same, with that number, by name.
     """
 
-    live: tuple[NodeProto, ...]
+    live: tuple[Node, ...]
     varying: frozenset[str]
-    work: tuple[NodeProto, ...]
+    work: tuple[Node, ...]
     sequences: frozenset[str]
     uniform: Mapping[str, float]
 
 
-def dataflow(model: ModelProto, known: Mapping[str, NDArray[Any]]) -> Dataflow:
-    """Follow values from inputs to output; `known` are the constants by name."""
-    needed, live = {port.name for port in model.graph.output}, list[NodeProto]()
-    for node in reversed(model.graph.node):
+def dataflow(model: ModelProto, nodes: Sequence[Node], known: Mapping[str, NDArray[Any]]) -> Dataflow:
+    """Follow values from inputs to output; `nodes` are those of the model, `known` its constants by name."""
+    needed, live = {port.name for port in model.graph.output}, list[Node]()
+    for node in reversed(nodes):
         if not needed.isdisjoint(node.output):
             live.append(node)
             needed.update(node.input)
     live.reverse()
     varying, sequences = {port.name for port in model.graph.input}, set[str]()
-    for node in model.graph.node:
+    for node in nodes:
         if node.op_type not in MEASURING and not varying.isdisjoint(node.input):
             varying.update(node.output)
         if node.op_type in SEQUENCES or (node.op_type == "Identity" and not sequences.isdisjoint(node.input)):
@@ -65,7 +66,7 @@ def dataflow(model: ModelProto, known: Mapping[str, NDArray[Any]]) -> Dataflow:
     return Dataflow(tuple(live), frozenset(varying), work, frozenset(sequences), _uniform(constant, known))
 
 
-def _uniform(constant: list[NodeProto], known: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+def _uniform(constant: list[Node], known: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     """Constants that hold one number only, however often, and what that is."""
     found = {name: float(numbers.flat[0]) for name, numbers in known.items() if numbers.size and _alike(numbers)}
     for node in constant:
@@ -83,28 +84,32 @@ def _alike(numbers: NDArray[Any]) -> bool:
     return bool(numbers.flat[0] == numbers.flat[-1]) and bool((numbers == numbers.flat[0]).all())
 
 
-def _distinct(live: list[NodeProto], known: Mapping[str, NDArray[Any]]) -> list[NodeProto]:
+def _distinct(live: list[Node], known: Mapping[str, NDArray[Any]]) -> list[Node]:
     """The nodes without those that repeat a calculation: the same operator on the same values."""
     same: dict[Any, Any] = {
         name: (str(numbers.dtype), numbers.shape, numbers.tobytes())
         for name, numbers in known.items()
         if 0 < numbers.size <= SMALL
     }
-    first: dict[Any, NodeProto] = {}
+    first: dict[Any, Node] = {}
     for node in live:
-        attributes = tuple(sorted(one.SerializeToString() for one in node.attribute))
-        key = node.op_type, attributes, tuple(same.get(name, name) for name in node.input), len(node.output)
+        key = node.op_type, node.settings, tuple(same.get(name, name) for name in node.input), len(node.output)
         before = first.setdefault(key, node)
         if before is not node:
             same.update((name, same.get(other, other)) for name, other in zip(node.output, before.output, strict=True))
     return list(first.values())
 
 
-def refuse_varying_sizes(model: ModelProto, flow: Dataflow, what: str) -> None:
+def sizing_inputs(node: Node) -> list[str]:
+    """Names of the inputs whose numbers decide how large a node's outputs are."""
+    places = SIZING.get(node.op_type, ())
+    return [node.input[place] for place in places if place < len(node.input)]
+
+
+def refuse_varying_sizes(nodes: Sequence[Node], flow: Dataflow, what: str) -> None:
     """Raise a GateError where the size of a value depends on the numbers of an input, so that no row stands for all."""
-    for node in model.graph.node:
-        places = SIZING.get(node.op_type, ())
-        if any(place < len(node.input) and node.input[place] in flow.varying for place in places):
+    for node in nodes:
+        if not flow.varying.isdisjoint(sizing_inputs(node)):
             named = f"node {spoken(node.name or node.op_type)!r} ({node.op_type})"
             fault = f"{named} gives as many numbers as it reads from an input of the graph"
             raise GateError("onnx-size", f"{what}: {fault}; give every value a size that does not depend on the data")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
@@ -16,10 +17,12 @@ import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from latentarena.errors import GateError
-from latentarena.gates.cost import FREE, Cost, Shapes, cost_of
+from latentarena.files import digest
+from latentarena.gates.confirm import confirmed
+from latentarena.gates.cost import Cost, cost_of
 from latentarena.gates.dataflow import Dataflow, dataflow, refuse_varying_sizes
 from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS
-from latentarena.gates.shapes import inferred, measured
+from latentarena.gates.shapes import Shape, Told, computed, inferred, measured
 from latentarena.gates.size import Held, held
 from latentarena.gates.unpacked import made_constants, unpacked
 from latentarena.gates.walk import Walk, spoken
@@ -95,17 +98,25 @@ def check_in_box(content: bytes, inputs: Sequence[Port], output: Port, what: str
     """
     model, walk = _walked(content, inputs, output, what)
     _say_rank(model, [*inputs, output])
+    told = _checked(model, what)
+    _refuse_large({name: shape for name, (_, shape) in told.items()}, what)
+    flow = dataflow(model, walk.read, walk.known)
+    refuse_varying_sizes(walk.read, flow, what)
+    cost, more = _measured(model, walk, flow, told, inputs, output)
+    return replace(_facts(model, walk), cost=cost, held=held(walk.read, walk.known, walk.kept, more))
+
+
+def _checked(model: ModelProto, what: str) -> Told:
+    """Types and shapes of the values for one row as ONNX infers them, once its checker finds no fault."""
     try:
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(model)
+        with suppress(onnx.shape_inference.InferenceError):
+            return inferred(model)
+        onnx.checker.check_model(model, full_check=True)  # what is wrong for one row only is seen when it runs
     except Exception as error:  # its exceptions have no common base
         reason = " ".join(str(error).split())[:300]
         raise GateError("onnx-checker", f"{what} is not valid ONNX: {reason}; export it anew") from None
-    told = inferred(model)
-    _refuse_large(told, what)
-    flow = dataflow(model, walk.known)
-    refuse_varying_sizes(model, flow, what)
-    cost, more = _measured(model, walk, flow, told, inputs, output)
-    return replace(_facts(model, walk), cost=cost, held=held(model, walk.known, walk.kept, more))
+    return {}
 
 
 def _say_rank(model: ModelProto, ports: Iterable[Port]) -> None:
@@ -118,22 +129,11 @@ def _say_rank(model: ModelProto, ports: Iterable[Port]) -> None:
 
 
 def _measured(
-    model: ModelProto, walk: Walk, flow: Dataflow, told: Shapes, inputs: Sequence[Port], output: Port
+    model: ModelProto, walk: Walk, flow: Dataflow, told: Told, inputs: Sequence[Port], output: Port
 ) -> tuple[Cost, int]:
-    """What one row costs by the true shapes of its values, and how many parameters are unpacked on the way.
-
-    Shapes that ONNX has inferred, `told`, do for constants; those that a sample's cost follows from are measured.
-    """
-    what, made = walk.what, list(made_constants(flow, walk.known, {}))
-    constant = [node for node in flow.live if made and flow.varying.isdisjoint(node.output)]
-    seen = {name for node in flow.work if node.op_type not in FREE for name in (*node.input, *node.output)}
-    seen.update(name for node in constant for name in (*node.input, *node.output))
-    seen.update(name for node in flow.live for name in node.output if 0 in told.get(name, (0,)))
-    names = sorted((seen | {output.name}) - walk.known.keys() - flow.sequences - {""})
-    found, values = measured(model, inputs, names, made, what)
-    shapes = found | {name: numbers.shape for name, numbers in walk.known.items() if name not in found}
-    shapes |= {port.name: (1, *port.row) for port in inputs}
-    _refuse_large(found, what)
+    """What one row costs by the true shapes of its values, and how many parameters are unpacked on the way."""
+    what = walk.what
+    shapes = confirmed(model, flow, walk.known, inputs, told) or _run(model, walk, flow, inputs, output)
     if shapes[output.name] != (1, *output.row):
         given = f"{output.name} {list(shapes[output.name])} for one row"
         raise GateError("onnx-ports", f"{what} gives {given}, expected {[1, *output.row]}")
@@ -141,7 +141,21 @@ def _measured(
         cost = cost_of(flow.work, shapes, flow.uniform)
     except ValueError as error:
         raise GateError("onnx-checker", f"{what} holds {error}; export it anew") from None
-    return cost, unpacked(made_constants(flow, walk.known, shapes), shapes, values)
+    made = made_constants(flow, walk.known, shapes)
+    if not unpacked(made, shapes):
+        return cost, 0
+    contents = {name: digest(numbers.tobytes()) for name, numbers in computed(model, inputs, made, what).items()}
+    return cost, unpacked(made, shapes, contents)
+
+
+def _run(model: ModelProto, walk: Walk, flow: Dataflow, inputs: Sequence[Port], output: Port) -> dict[str, Shape]:
+    """Shapes by a run of the whole, where inference leaves any open or is wrong."""
+    given = {name for node in flow.live for name in node.output}
+    names = sorted((given | {output.name}) - walk.known.keys() - flow.sequences - {""})
+    shapes = measured(model, inputs, names, walk.what)
+    _refuse_large(shapes, walk.what)
+    shapes = {name: numbers.shape for name, numbers in walk.known.items()} | shapes
+    return shapes | {port.name: (1, *port.row) for port in inputs}
 
 
 def _refuse_large(shapes: Mapping[str, tuple[int, ...]], what: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto
 
 from latentarena.errors import GateError
+from latentarena.gates.node import Node
 
 __all__ = [
     "DOMAINS",
@@ -94,7 +94,7 @@ SIZING = {  # operators, and which inputs decide by their numbers how large the 
     "MaxUnpool": (2,),
     "NonZero": (0,),
     "OneHot": (1,),
-    "Pad": (1,),
+    "Pad": (1, 3),
     "Range": (0, 1, 2),
     "Reshape": (1,),
     "Resize": (1, 2, 3),
@@ -113,7 +113,7 @@ SPEAKING = {*SIZED, "Dropout", "Pad", "Range"}  # operators of which an input ca
 Known = Mapping[str, NDArray[Any]]
 
 
-def refuse_sizes(node: NodeProto, known: Known, named: str) -> None:
+def refuse_sizes(node: Node, known: Known, named: str) -> None:
     """Raise a GateError where constants of the graph make a node's outcome absurdly large, whatever it is given.
 
     Args:
@@ -138,7 +138,7 @@ def refuse_window(name: str, sizes: Sequence[int], named: str) -> None:
         raise GateError("onnx-absurd", f"{named} has {name} = {list(sizes[:8])}, which is beyond {LARGEST_WINDOW:,}")
 
 
-def _constants(node: NodeProto, places: tuple[int, ...], known: Known) -> list[NDArray[Any]]:
+def _constants(node: Node, places: tuple[int, ...], known: Known) -> list[NDArray[Any]]:
     """Those of some inputs that are constants, and hold something."""
     found = [known.get(node.input[at]) for at in places if at < len(node.input)]
     return [one for one in found if one is not None and one.size]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,65 +15,120 @@ from latentarena.errors import GateError
 if TYPE_CHECKING:
     from latentarena.gates.graph import Port
 
-__all__ = ["Measured", "inferred", "measured"]
+__all__ = ["Shape", "Told", "Type", "computed", "found_by_running", "inferred", "measured"]
 
 Shape = tuple[int, ...]
-Measured = tuple[dict[str, Shape], dict[str, NDArray[Any]]]
+Type = tuple[int, Shape]  # of a tensor: ONNX's number of what it holds, and the shape
+Told = dict[str, Type]
 SUFFIX = "/shape of one row"  # of the outputs that are added
 QUIET = 4  # onnxruntime's log level: what is wrong comes as an exception
 
 
-def inferred(model: ModelProto) -> dict[str, Shape]:
-    """Shapes of all values for a single row, 0 where a size is not known; none where they contradict each other."""
+def inferred(model: ModelProto) -> Told:
+    """Types and shapes of values for a single row; those that ONNX cannot tell wholly are left out.
+
+    Raises:
+        onnx.shape_inference.InferenceError: they contradict each other.
+    """
     one = ModelProto()
     one.CopyFrom(model)
     for port in (*one.graph.input, *one.graph.output):
         if port.type.tensor_type.shape.dim:
             port.type.tensor_type.shape.dim[0].dim_value = 1
-    try:
-        graph = onnx.shape_inference.infer_shapes(one, data_prop=True).graph
-    except (onnx.shape_inference.InferenceError, ValueError):
-        return {}
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    graph = onnx.shape_inference.infer_shapes(one, check_type=True, strict_mode=True, data_prop=True).graph
+    seen: dict[bytes, Type | None] = {}
+    told: Told = {}
     for port in (*graph.input, *graph.output, *graph.value_info):
-        shapes[port.name] = tuple(dim.dim_value for dim in port.type.tensor_type.shape.dim)
-    return shapes
+        key = port.type.SerializeToString()
+        if key not in seen:
+            seen[key] = _whole(port)
+        known = seen[key]
+        if known is not None:
+            told[port.name] = known
+    return told
 
 
-def measured(
-    model: ModelProto, inputs: Sequence[Port], names: Iterable[str], values: Sequence[str], what: str
-) -> Measured:
-    """True shapes of the values called `names`, and the numbers of those called `values`, from a run of one row.
+def _whole(port: ValueInfoProto) -> Type | None:
+    """Type and shape of a tensor, None where any of it is open."""
+    tensor = port.type.tensor_type
+    dims = list(tensor.shape.dim)
+    if not tensor.HasField("shape") or not all(dim.HasField("dim_value") for dim in dims):
+        return None
+    return tensor.elem_type, tuple(dim.dim_value for dim in dims)
 
-    The shapes are outputs of the graph, not the values themselves: what a runtime holds at a time stays as little as
-    ever. Inputs are standard normal, labels 0.
+
+def measured(model: ModelProto, inputs: Sequence[Port], names: Sequence[str], what: str) -> dict[str, Shape]:
+    """True shapes of the values called `names`, from a run of one row.
+
+    Inputs are standard normal, labels 0.
 
     Raises:
         GateError: onnxruntime cannot run it.
     """
-    import onnxruntime  # not before there is a graph to run
-
-    names = list(names)
     probe = ModelProto()
     probe.CopyFrom(model)
-    probe.graph.ClearField("value_info")
-    for name in names:
-        probe.graph.node.append(helper.make_node("Shape", [name], [name + SUFFIX]))
-    asked = [*(name + SUFFIX for name in names), *values]
-    own = {port.name for port in probe.graph.output}
-    probe.graph.output.extend(ValueInfoProto(name=name) for name in asked if name not in own)
+    try:
+        return found_by_running(probe, names, {port.name: _row(port) for port in inputs})
+    except Exception as error:  # its exceptions have no common base of their own
+        raise _unrunnable(what, error) from None
+
+
+def found_by_running(model: ModelProto, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> dict[str, Shape]:
+    """The shapes of some values of a model, which is changed for it.
+
+    The shapes are outputs of the graph, not the values themselves: what a runtime holds at a time stays as little as
+    ever.
+    """
+    shapes = [name + SUFFIX for name in names]
+    for name, shape in zip(names, shapes, strict=True):
+        model.graph.node.append(helper.make_node("Shape", [name], [shape]))
+    found = _run(model, shapes, feed)
+    return {name: tuple(shape.tolist()) for name, shape in zip(names, found, strict=True)}
+
+
+def computed(model: ModelProto, inputs: Sequence[Port], names: Iterable[str], what: str) -> dict[str, NDArray[Any]]:
+    """Numbers of the values called `names`, from a run of the nodes before them only; inputs as for `measured`.
+
+    Raises:
+        GateError: onnxruntime cannot run it.
+    """
+    asked = list(names)
+    needed, kept = set(asked), []
+    for node in reversed(model.graph.node):
+        if not needed.isdisjoint(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    probe = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    probe.graph.name = "constants"
+    probe.graph.node.extend(reversed(kept))
+    probe.graph.initializer.extend(one for one in model.graph.initializer if one.name in needed)
+    probe.graph.input.extend(model.graph.input)
+    try:
+        found = _run(probe, asked, {port.name: _row(port) for port in inputs})
+    except Exception as error:  # its exceptions have no common base of their own
+        raise _unrunnable(what, error) from None
+    return dict(zip(asked, found, strict=True))
+
+
+def _run(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Some values of a model from one run, without any optimisation."""
+    import onnxruntime  # not before there is a graph to run
+
+    model.graph.ClearField("value_info")
+    model.graph.ClearField("output")
+    model.graph.output.extend(ValueInfoProto(name=name) for name in asked)
     options = onnxruntime.SessionOptions()
     options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # shapes first, so that values are let go
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = QUIET
-    try:
-        session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        found = session.run(asked, {port.name: _row(port) for port in inputs})
-    except Exception as error:  # its exceptions have no common base of their own
-        raise GateError("onnx-run", f"{what} cannot be run: {' '.join(str(error).split())[:300]}") from None
-    shapes = {name: tuple(shape.tolist()) for name, shape in zip(names, found, strict=False)}
-    return shapes, dict(zip(values, found[len(names) :], strict=True))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found: list[NDArray[Any]] = session.run(list(asked), dict(feed))
+    return found
+
+
+def _unrunnable(what: str, error: Exception) -> GateError:
+    return GateError("onnx-run", f"{what} cannot be run: {' '.join(str(error).split())[:300]}")
 
 
 def _row(port: Port) -> NDArray[Any]:

@@ -6,8 +6,8 @@ into others gain nothing by it: three of 8 bits in one of 32 are 32 bits, and ap
 
 from __future__ import annotations
 
-import bz2
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto
 
 from latentarena.files import digest
+from latentarena.gates.node import Node
 
 __all__ = ["Held", "Size", "code_length", "held", "key_of", "size_of", "stored"]
 
@@ -58,16 +58,16 @@ class Size:
     information: int
 
 
-def held(model: ModelProto, known: Mapping[str, NDArray[Any]], kept: Mapping[Key, NDArray[Any]], more: int) -> Held:
+def held(nodes: Iterable[Node], known: Mapping[str, NDArray[Any]], kept: Mapping[Key, NDArray[Any]], more: int) -> Held:
     """Measure a graph.
 
     Args:
-        model: the graph.
+        nodes: of the graph.
         known: constants by name; kept: all that is stored, by content and size.
         more: parameters that are unpacked.
     """
     weights, others = _coded(kept)
-    return Held(weights, others + _wiring(model, known), more)
+    return Held(weights, others + _wiring(nodes, known), more)
 
 
 def stored(tensors: Iterable[NDArray[Any]]) -> tuple[Counter[Key], Held]:
@@ -128,23 +128,24 @@ def code_length(numbers: NDArray[Any]) -> int:
     if not bits.size:
         return 0
     ordered = np.sort(bits)
-    ends = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    whole = _told(np.diff(ends, prepend=0, append=bits.size), 8 * width)
+    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, [bits.size]])
+    whole = _told(np.diff(starts), 8 * width)
     columns = bits.view(np.uint8).reshape(-1, width)
-    planes = sum(_told(np.bincount(columns[:, place], minlength=256), 8) for place in range(width))
-    codes = [8 * width * bits.size, ceil(whole), ceil(planes)]
+    planes = np.concatenate([np.bincount(columns[:, place]) for place in range(width)])
+    codes = [8 * width * bits.size, ceil(whole), ceil(_told(planes, 8, width))]
     if numbers.dtype.kind == "f" and np.isfinite(numbers).all():
-        values = np.unique(ordered[np.concatenate([[0], ends])].view(numbers.dtype))
+        values = np.sort(ordered[starts[:-1]].view(numbers.dtype), kind="stable")  # which is quick on two sorted runs
         codes += [64 + ceil(bits.size * np.log2(levels)) for levels in _levels(values)]
     return min(codes)
 
 
 def _levels(values: NDArray[Any]) -> list[int]:
     """From how many whole numbers these values, sorted, come by a step of 32 bits; nothing where they do not."""
-    largest = float(np.abs(values).max())
-    if len(values) < 2 or len(values) > MOST_LEVELS or largest / MOST_LEVELS > float(np.diff(values).min()):
+    largest, gaps = float(np.abs(values).max()), np.diff(values)
+    smallest = float(gaps[gaps > 0].min(initial=np.inf))  # 0 and -0 are no two levels
+    if smallest == np.inf or len(values) > MOST_LEVELS or largest / MOST_LEVELS > smallest:
         return []
-    guess = np.float32(largest / round(largest / float(np.diff(values).min())))
+    guess = np.float32(largest / round(largest / smallest))
     for step in (guess, np.nextafter(guess, np.float32(0)), np.nextafter(guess, np.float32(np.inf))):
         counts = np.rint(values / step)
         if np.array_equal((counts.astype(np.float32) * step).astype(values.dtype), values):
@@ -152,15 +153,17 @@ def _levels(values: NDArray[Any]) -> list[int]:
     return []
 
 
-def _told(counts: NDArray[np.int64], width: int) -> float:
-    """Bits of symbols by their frequencies, given their counts; a table tells symbols of `width` bits, and counts."""
-    counts = counts[counts > 0]
-    n = int(counts.sum())
-    entropy = n * np.log2(n) - float((counts * np.log2(counts)).sum())
-    return max(float(entropy), 0.0) + len(counts) * (width + float(np.log2(n + 1)))
+def _told(counts: NDArray[np.int64], width: int, columns: int = 1) -> float:
+    """Bits of symbols by their frequencies, given their counts; a table tells symbols of `width` bits, and counts.
+
+    There may be several columns of symbols, each with a table, all of the same length.
+    """
+    n, often = int(counts.sum()) // columns, counts[counts > 1]
+    entropy = columns * n * np.log2(n) - float((often * np.log2(often)).sum())
+    return max(float(entropy), 0.0) + np.count_nonzero(counts) * (width + float(np.log2(n + 1)))
 
 
-def _wiring(model: ModelProto, known: Mapping[str, NDArray[Any]]) -> int:
+def _wiring(nodes: Iterable[Node], known: Mapping[str, NDArray[Any]]) -> int:
     """Bits that tell which operators a graph has, with which settings, and what each of them reads; compressed.
 
     An input is told by how many values before it was given, a constant by its place, so that the steps of an unrolled
@@ -170,10 +173,11 @@ def _wiring(model: ModelProto, known: Mapping[str, NDArray[Any]]) -> int:
     given: dict[str, int] = {}
     operators: dict[bytes, int] = {}
     rows = []
-    for node in model.graph.node:
-        settings = b"".join(sorted(one.SerializeToString() for one in node.attribute if not one.HasField("t")))
+    for node in nodes:
+        told = zip(node.attribute, node.settings, strict=True)
+        settings = b"".join(setting for one, setting in told if not one.HasField("t"))
         kind = operators.setdefault(node.op_type.encode() + settings, len(operators))
         sources = [len(given) - given[name] if name in given else -2 - constants.get(name, -1) for name in node.input]
         rows.append(struct.pack(f"<{len(sources) + 2}i", kind, len(node.output), *sources))
         given.update((name, len(given) + place) for place, name in enumerate(node.output) if name)
-    return 8 * len(bz2.compress(b"".join(operators) + b"".join(rows)))
+    return 8 * len(zlib.compress(b"".join(operators) + b"".join(rows), 9))

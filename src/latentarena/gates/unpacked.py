@@ -10,7 +10,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from latentarena.files import digest
 from latentarena.gates.dataflow import Dataflow
 from latentarena.gates.operators import ACTIVATIONS, ARITHMETIC
 
@@ -68,24 +67,29 @@ def made_constants(
 
 
 def unpacked(
-    made: Mapping[str, Origin], shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, NDArray[Any]]
+    made: Mapping[str, Origin], shapes: Mapping[str, tuple[int, ...]], contents: Mapping[str, str] | None = None
 ) -> int:
     """How many more numbers meet the data than there are in what they come from.
 
     A constant that is computed twice counts once. One number from one is none more, as with weights that are scaled or
     normalised; three from one are two.
+
+    Args:
+        made: the constants.
+        shapes: of values by name.
+        contents: by name, the same text for the same numbers; without them there may be less.
     """
     family: dict[str, str] = {}  # leaves that anything comes from together, as a forest
     for origin in made.values():
         first, *others = sorted(_root(leaf, family) for leaf in origin.leaves)
         family.update(dict.fromkeys(others, first))
     numbers = Counter[str]()
-    contents = set[tuple[str, str]]()
+    seen = set[tuple[str, str]]()
     for name, origin in made.items():
-        root, content = _root(next(iter(origin.leaves)), family), digest(values[name].tobytes())
-        if (root, content) not in contents:
-            contents.add((root, content))
-            numbers[root] += values[name].size
+        one = _root(next(iter(origin.leaves)), family), name if contents is None else contents[name]
+        if one not in seen:
+            seen.add(one)
+            numbers[one[0]] += prod(shapes[name])
     for leaf in {leaf for origin in made.values() for leaf in origin.leaves}:
         numbers[_root(leaf, family)] -= prod(shapes[leaf])
     return sum(count for count in numbers.values() if count > 0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from latentarena.errors import GateError
+from latentarena.gates.node import Node, read_node
 from latentarena.gates.operators import (
     DOMAINS,
     OPERATORS,
@@ -58,6 +59,7 @@ class Walk:
             initialisers, tensors and lists in attributes, whatever a `Constant` is, and each other floating-point
             setting, such as a slope, once.
         kept: these numbers themselves.
+        read: the nodes, in the graph's order.
     """
 
     def __init__(self, what: str) -> None:
@@ -67,6 +69,7 @@ class Walk:
         self.operators: Counter[str] = Counter()
         self.stored: Counter[tuple[str, int]] = Counter()
         self.kept: dict[tuple[str, int], NDArray[Any]] = {}
+        self.read: list[Node] = []
         self._integers = 0
         self._seen: set[tuple[str, bytes]] = set()  # attributes, by operator: steps repeat themselves
 
@@ -92,35 +95,35 @@ class Walk:
         """Refuse a node that is no plain function, or not one of what stands before it."""
         if len(graph.node) > MOST_NODES:
             raise GateError("onnx-nodes", f"{self.what} has {len(graph.node):,} nodes; at most {MOST_NODES:,} are run")
-        defined, edges, used = {"", *self.known}, 0, []  # "" is an input that is left out
-        for node in graph.node:
-            operator, inputs, outputs = node.op_type, node.input, node.output
-            if operator not in OPERATORS or node.domain not in DOMAINS or node.overload:
-                raise self._stranger(node)
-            used.append(operator)
-            if not defined.issuperset(inputs):
+        defined, edges = {"", *self.known}, 0  # "" is an input that is left out
+        for told in graph.node:
+            if told.op_type not in OPERATORS or told.domain not in DOMAINS or told.overload:
+                raise self._stranger(told)
+            node = read_node(told)
+            self.read.append(node)
+            if not defined.issuperset(node.input):
                 raise GateError("onnx-names", f"{self._named(node)} uses what no node before it gives; export it anew")
-            for name in outputs:
+            for name in node.output:
                 if name in defined and name:
                     raise GateError("onnx-names", f"{self._named(node)} gives a name that is taken; export it anew")
                 defined.add(name)
-            edges += len(inputs) + len(outputs)
-            for attribute in node.attribute:
-                self._attribute(attribute, operator, node)
-            if operator in SPEAKING:
+            edges += len(node.input) + len(node.output)
+            for attribute, setting in zip(node.attribute, node.settings, strict=True):
+                self._attribute(attribute, setting, node)
+            if node.op_type in SPEAKING:
                 self._inputs(node)
         if edges > MOST_EDGES:
             fault = f"{edges:,} inputs and outputs of nodes; at most {MOST_EDGES:,} are run"
             raise GateError("onnx-nodes", f"{self.what} has {fault}")
         if any(isinstance(name, bytes) for name in defined):  # which protobuf makes of what is no text
             raise GateError("onnx-text", f"{self.what} holds a name that is no UTF-8 text; export it anew")
-        self.operators = Counter(used)
+        self.operators = Counter(node.op_type for node in self.read)
 
-    def _attribute(self, attribute: AttributeProto, operator: str, node: NodeProto) -> None:
+    def _attribute(self, attribute: AttributeProto, setting: bytes, node: Node) -> None:
         """Refuse an attribute that is anything but a few numbers, a text or a tensor."""
-        kind = attribute.type
+        kind, operator = attribute.type, node.op_type
         if kind in SHORT and operator != "Constant":
-            key = operator, attribute.SerializeToString()
+            key = operator, setting
             if key not in self._seen:
                 self._odd(attribute, node)
                 self._setting(attribute, node)
@@ -140,7 +143,7 @@ class Walk:
         if operator == "Constant" and len(node.output) == 1:
             self.known[node.output[0]] = numbers
 
-    def _odd(self, attribute: AttributeProto, node: NodeProto) -> None:
+    def _odd(self, attribute: AttributeProto, node: Node) -> None:
         """Refuse an attribute that holds something else than it says, or too much of it."""
         fields = {field.name for field, _ in attribute.ListFields()} - TOLD
         if fields & {"g", "graphs"}:
@@ -155,7 +158,7 @@ class Walk:
         if long or (len(attribute.ints) > MOST_LISTED and node.op_type != "Constant"):
             raise GateError("onnx-attribute", f"{self._named(node)} has a long list or text, {name!r}; export it anew")
 
-    def _setting(self, attribute: AttributeProto, node: NodeProto) -> None:
+    def _setting(self, attribute: AttributeProto, node: Node) -> None:
         """Refuse a setting that no inference has; a floating-point one is a number that is stored."""
         name = attribute.name
         if name == "training_mode" and attribute.i:
@@ -167,7 +170,7 @@ class Walk:
             key = key_of(number)
             self.stored[key], self.kept[key] = max(1, self.stored[key]), number
 
-    def _inputs(self, node: NodeProto) -> None:
+    def _inputs(self, node: Node) -> None:
         """Refuse inputs that are constants out of place."""
         if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
             mode = self.known.get(node.input[2])
@@ -194,10 +197,10 @@ class Walk:
                 raise GateError("onnx-packed", f"{self.what} {fault}")
         return numbers
 
-    def _named(self, node: NodeProto) -> str:
+    def _named(self, node: Node | NodeProto) -> str:
         return f"{self.what}: node {spoken(node.name or node.op_type)!r}"
 
-    def _training(self, node: NodeProto) -> GateError:
+    def _training(self, node: Node) -> GateError:
         fault = f"is a {node.op_type} in training mode; call .eval() before export"
         return GateError("onnx-training", f"{self._named(node)} {fault}")
 

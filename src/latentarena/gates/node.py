@@ -1,0 +1,45 @@
+"""A node of an ONNX graph as plain Python values: protobuf is slow to ask, and the gates ask often."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from onnx import AttributeProto, NodeProto
+
+from latentarena.files import digest
+
+__all__ = ["Node", "read_node"]
+
+LONGEST = 1_000  # bytes that are kept of a setting
+
+
+class Node(NamedTuple):
+    """A node of a graph, its parts called as ONNX calls them.
+
+    Attributes:
+        op_type: the operator.
+        name: of the node; often empty.
+        input, output: names of values; empty where one is left out.
+        attribute: the settings, in the order of `settings`.
+        settings: the same as bytes, or as their hash where these are many; sorted.
+    """
+
+    op_type: str
+    name: str
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+    attribute: tuple[AttributeProto, ...]
+    settings: tuple[bytes, ...]
+
+
+def read_node(node: NodeProto) -> Node:
+    """The same node, read once."""
+    told = [(_setting(one), one) for one in node.attribute] if node.attribute else []
+    told.sort(key=lambda pair: pair[0])
+    attributes, settings = tuple([one for _, one in told]), tuple([setting for setting, _ in told])
+    return Node(node.op_type, node.name, tuple(node.input[:]), tuple(node.output[:]), attributes, settings)
+
+
+def _setting(attribute: AttributeProto) -> bytes:
+    content = attribute.SerializeToString()
+    return content if len(content) <= LONGEST else digest(content).encode()
