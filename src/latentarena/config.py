@@ -64,13 +64,13 @@ class Config(BaseModel):
     @classmethod
     def _known_keys(cls, raw: Any) -> Any:
         if isinstance(raw, Mapping):
+            fields, numeric = cls.model_fields, _numeric(cls)
             for key, value in raw.items():
-                if key not in cls.model_fields:
-                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
+                if key not in fields:
+                    near = difflib.get_close_matches(str(key), fields, n=1)
                     hint = f"did you mean {near[0]!r}? " if near else ""
-                    known = ", ".join(cls.model_fields)
-                    raise ValueError(f"unknown key {_shown(key)}; {hint}the keys here are {known}")
-                if key in _numeric(cls) and _holds_bool(value):
+                    raise ValueError(f"unknown key {_shown(key)}; {hint}the keys here are {', '.join(fields)}")
+                if key in numeric and _holds_bool(value):
                     raise ValueError(f"{key} = {_shown(value)}: a number is wanted, not true or false")
         return raw
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeGuard
 
 from pydantic import Field
@@ -20,6 +21,7 @@ from latentarena.study.wording import UNCERTIFIED, UNVERIFIED, WITHHELD
 __all__ = ["Board", "Cell", "Column", "Group", "Line", "Prize", "make_board"]
 
 SAID = 8  # sentences on irrelevant alternatives
+NAMED = 20  # teams in a sentence
 COLUMNS_2025 = {
     "total_params": ("parameters", 0),
     "time_per_sample": ("seconds a sample", 6),
@@ -142,6 +144,17 @@ class Board(Config):
     notes: tuple[str, ...]
     hanging: tuple[str, ...]
     commitment: Commitment | None = None
+
+    @property
+    def listed(self) -> tuple[Line, ...]:
+        """All entries, ranked ones first."""
+        return (*self.lines, *self.others)
+
+    def only(self, listed: Iterable[Line]) -> Board:
+        """The same board with these entries alone; their places are among all."""
+        kept = {line.id for line in listed}
+        lines, others = ((line for line in part if line.id in kept) for part in (self.lines, self.others))
+        return self.model_copy(update={"lines": tuple(lines), "others": tuple(others)})
 
 
 def make_board(
@@ -296,7 +309,7 @@ def _cell(entry: Entry, column: Column, place: int | None) -> Cell:
     exact = low is None or high is None or low == high
     withheld = column.metric in entry.withheld
     between = "" if exact else f"{_text(low or 0.0, column.decimals)} to {_text(high or 0.0, column.decimals)}"
-    return Cell(
+    return Cell.model_construct(  # not validated, as everything else here is: a board has tens of thousands of them
         value=_finite(figure.value),
         low=low,
         high=high,
@@ -313,6 +326,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+@lru_cache(maxsize=1 << 17)  # most figures of a board are those of the one before
 def _text(value: float, decimals: int) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
@@ -355,7 +369,7 @@ def _noise(lines: Sequence[Line], commitment: Commitment | None) -> Iterable[str
         yield f"{words}; the key is published once the contest has closed."
     others = [line.team for line in lines if line.verified and line.noise != commitment.noise]
     if others:
-        yield f"Judged by other random numbers than this contest's, and to be judged again: {', '.join(others)}."
+        yield f"Judged by other random numbers than this contest's, and to be judged again: {_names(others)}."
 
 
 def _hanging(rows: Sequence[Row], contest: Contest) -> Iterable[str]:
@@ -372,4 +386,10 @@ def _copies(entries: Iterable[Entry]) -> Iterable[str]:
         teams.setdefault(entry.model, []).append(entry.team)
     for model, names in teams.items():
         if model and len(names) > 1:
-            yield f"{', '.join(names)} handed in the same model: bundle {model[:12]}."
+            yield f"{_names(names)} handed in the same model: bundle {model[:12]}."
+
+
+def _names(teams: Sequence[str]) -> str:
+    """The first of many, and how many more."""
+    more = f" and {len(teams) - NAMED:,} more" if len(teams) > NAMED else ""
+    return f"{', '.join(teams[:NAMED])}{more}"

@@ -17,6 +17,7 @@ __all__ = ["STATIC", "Strip", "environment", "heat", "percent", "strip"]
 
 STATIC = Path(__file__).parent / "static"
 SHADES = 5
+DRAWN = 250  # other entries in a plot; of more every second or third one, and so on
 LOGARITHMIC = 20.0  # columns whose values span this factor, all above 0, are drawn on a logarithmic scale
 
 
@@ -25,7 +26,7 @@ class Strip:
     """A column of the board drawn as a line, better to the right; places in [0, 100].
 
     Attributes:
-        others: where the other entries lie; own: where this one does, or None without a value.
+        others: where the other entries lie, the best first; own: where this one does, or None without a value.
         low, high: the ends of its interval.
     """
 
@@ -71,14 +72,11 @@ def percent(share: float) -> str:
 
 def strip(board: Board, line: Line, column: Column) -> Strip:
     """Where a line stands among all ranked ones in a column."""
-    cells = {one.id: one.cells[column.metric] for one in board.lines} | {line.id: line.cells[column.metric]}
-    values = [_away(cell.value, column) for cell in cells.values() if cell.value is not None]
-    own = line.cells[column.metric]
+    own, cells = line.cells[column.metric], (one.cells[column.metric] for one in board.lines if one.id != line.id)
+    values = sorted(_away(cell.value, column) for cell in cells if cell.value is not None)
     low, high = _ends(own, column)
-    scale = _Scale.of([*values, low, high])
-    others = tuple(
-        scale.at(_away(cell.value, column)) for one, cell in cells.items() if one != line.id and cell.value is not None
-    )
+    scale = _Scale.of([*values[:1], *values[-1:], low, high, _away(own.value, column)])
+    others = tuple(map(scale.at, values[:: 1 + len(values) // DRAWN]))
     if own.value is None:
         return Strip(others, None, 0.0, 0.0)
     ends = sorted((scale.at(low), scale.at(high)))

@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,10 @@ __all__ = ["Dependence", "Figure", "Placed", "Row", "Stability", "dependences", 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ROUNDS = 400
+FEWEST, CELLS = 100, 200_000  # on large boards draws are fewer, so that a board of thousands is made in a second
+THIRDS = 200  # places from the top that are looked at for rows on which the order of others hangs
+SMALL = 16  # values up to so many times their number are counted where they are ranked
+EVERY = slice(None)
 THOUSAND = 1000  # weights are whole thousandths
 SURE = 0.95
 DEVIATIONS = 1.959964  # of a normal distribution, on either side of 95 %
@@ -44,6 +49,17 @@ class Figure:
     value: float
     low: float | None = None
     high: float | None = None
+
+    @cached_property
+    def ends(self) -> tuple[float, float, float]:
+        """The value, and an interval that holds it, which is no wider than it where there is none."""
+        if math.isnan(self.value):
+            return NOTHING
+        low, high = (self.value if end is None or math.isnan(end) else end for end in (self.low, self.high))
+        return self.value, min(low, self.value), max(high, self.value)
+
+
+NOTHING = (math.nan,) * 3
 
 
 @dataclass(frozen=True)
@@ -153,6 +169,8 @@ def rank(rows: Sequence[Row], contest: Contest) -> tuple[Placed, ...]:
 def stability(rows: Sequence[Row], contest: Contest, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Stability]:
     """How sure each place is: figures redrawn `rounds` times from their error bars, then ranked by the same rule.
 
+    Where `rounds` times the rows are more than `CELLS`, there are fewer rounds, but at least `FEWEST`.
+
     A figure is drawn from two halves of normal distributions, so that 95 % of the draws fall into its interval, which
     moves along. Figures are drawn independently of each other, for score cards do not say how they hang together. Ties
     are left as they are.
@@ -164,7 +182,7 @@ def stability(rows: Sequence[Row], contest: Contest, rounds: int = ROUNDS, seed:
     figures = _Figures.of(rows, contest)
     if not (figures.low < figures.high).any():
         return {}
-    generator = np.random.default_rng(seed)
+    generator, rounds = np.random.default_rng(seed), min(rounds, max(FEWEST, CELLS // len(rows)))
     places = np.empty((rounds, len(rows)), np.int64)
     for i in range(rounds):
         drawn = figures.drawn(generator)
@@ -179,24 +197,24 @@ def dependences(rows: Sequence[Row], contest: Contest, among: int = 50) -> list[
     """Pairs whose order by total changes when one other row is taken away; the best placed pairs first.
 
     Args:
-        among: pairs are looked for among so many rows from the top; any row may be the one that is taken away.
+        among: pairs are looked for among so many rows from the top; any of the first `THIRDS` may be taken away.
     """
     rows = _by_name(rows)
     least, most = _Figures.of(rows, contest).ends(contest)
-    columns = _column_ranks(least, most)
-    total = _sums(columns, contest).total
-    top = np.argsort(total, kind="stable")[:among]  # best first; level rows by name
-    found: list[tuple[int, int, Dependence]] = []
-    for third, row in enumerate(rows):
+    columns, starts = _column_ranks(least, most), _starts(contest)
+    sums, total = np.add.reduceat(columns, starts), _sums(columns, contest).total
+    order = np.argsort(total, kind="stable")  # best first; level rows by name
+    top, found = order[:among], list[tuple[int, int, Dependence]]()
+    for third in map(int, order[:THIRDS]):
         behind = _beats(most[:, [third]], least)  # those rank one better when it is gone
-        others = np.delete(np.arange(len(rows)), third)
-        without = np.zeros_like(total)
-        without[others] = _sums((columns - behind)[:, others], contest).total
+        left = sums - np.add.reduceat(behind, starts, dtype=np.int64)
+        left[:, third] = sums.max() + 1  # so that it is counted before nobody
         kept = top[top != third]
-        was, would = (np.sign(np.subtract.outer(one[kept], one[kept])) for one in (total, without))
+        without = _weights(contest) @ np.array([_min_ranks(values, kept) for values in left])
+        was, would = (np.sign(np.subtract.outer(one, one)) for one in (total[kept], without))
         for i, j in np.argwhere(np.triu(was != would)):
             first, second = rows[kept[i]].name, rows[kept[j]].name
-            found.append((i, j, Dependence(row.name, first, second, bool(was[i, j] == 0), int(would[i, j]))))
+            found.append((i, j, Dependence(rows[third].name, first, second, bool(was[i, j] == 0), int(would[i, j]))))
     return [one for _, _, one in sorted(found, key=lambda found: (found[0], found[1], found[2].without))]
 
 
@@ -211,9 +229,10 @@ class _Figures:
     @classmethod
     def of(cls, rows: Sequence[Row], contest: Contest) -> _Figures:
         """Intervals are stretched to hold their value, and are no wider than it where they are missing."""
-        cells = np.array(
-            [[_ends_of(row.figures.get(measure.metric)) for row in rows] for measure in contest.measures], np.float64
-        ).reshape(len(contest.measures), len(rows), 3)
+        metrics = [measure.metric for measure in contest.measures]
+        found = [[row.figures.get(metric) for row in rows] for metric in metrics]
+        cells = np.array([[one.ends if one else NOTHING for one in column] for column in found], np.float64)
+        cells = cells.reshape(len(metrics), len(rows), 3)
         return cls(*np.moveaxis(cells, 2, 0))
 
     def drawn(self, generator: np.random.Generator) -> _Figures:
@@ -243,13 +262,6 @@ class _Sums:
     total: Ints
 
 
-def _ends_of(figure: Figure | None) -> tuple[float, float, float]:
-    if figure is None or math.isnan(figure.value):
-        return (math.nan,) * 3
-    low, high = (figure.value if end is None or math.isnan(end) else end for end in (figure.low, figure.high))
-    return figure.value, min(low, figure.value), max(high, figure.value)
-
-
 def _oriented(low: Floats, high: Floats, better: Better) -> tuple[Floats, Floats]:
     if better == "lower":
         return low, high
@@ -266,17 +278,32 @@ def _beats(most: Floats, least: Floats) -> NDArray[np.bool_]:
 
 def _column_ranks(least: Floats, most: Floats) -> Ints:
     """One more than how many rows beat each, column by column; NumPy sorts NaN behind infinity, as is meant here."""
-    return np.array([1 + np.searchsorted(np.sort(b), a, "left") for a, b in zip(least, most, strict=True)], np.int64)
+    ranks = np.empty(least.shape, np.int64)
+    for row, a, b in zip(ranks, least, most, strict=True):
+        order = np.argsort(a)  # keys in order are found in half the time
+        row[order] = 1 + np.searchsorted(np.sort(b), a[order], "left")
+    return ranks
 
 
-def _min_ranks(values: Ints) -> Ints:
-    return 1 + np.searchsorted(np.sort(values), values, "left").astype(np.int64)
+def _min_ranks(values: Ints, at: Ints | slice = EVERY) -> Ints:
+    """One more than how many are smaller, for those `at` these indices, of whole numbers from 0 on.
+
+    Small ones are counted, which is faster than to sort them.
+    """
+    if values.max(initial=0) > SMALL * len(values):
+        return 1 + np.searchsorted(np.sort(values), values[at], "left").astype(np.int64)
+    counts = np.bincount(values)
+    return 1 + (np.cumsum(counts) - counts)[values[at]]
 
 
 def _sums(columns: Ints, contest: Contest) -> _Sums:
-    starts = np.cumsum([0, *(len(category.metrics) for category in contest.categories)])[:-1]
-    categories = np.array([_min_ranks(sums) for sums in np.add.reduceat(columns, starts)], np.int64)
+    categories = np.array([_min_ranks(sums) for sums in np.add.reduceat(columns, _starts(contest))], np.int64)
     return _Sums(columns, categories, _weights(contest) @ categories)
+
+
+def _starts(contest: Contest) -> Ints:
+    """The first column of each category."""
+    return np.cumsum([0, *(len(category.metrics) for category in contest.categories)])[:-1]
 
 
 def _weights(contest: Contest) -> Ints:

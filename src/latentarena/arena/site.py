@@ -226,7 +226,7 @@ def _write_pages(board: Board, found: dict[str, Evaluated], out: Path) -> None:
         text = templates.get_template(f"site_{page}.html").render(shared("", f"{page}.html"))
         write_text(out / f"{page}.html", text)
     template = templates.get_template("site_entry.html")
-    for line in (*board.lines, *board.others):
+    for line in board.listed:
         one, parts = found[line.id], shared("../", "")
         files = one.pictures | ({} if one.report is None else {"report.html": one.report})
         for name, content in files.items():

@@ -180,7 +180,7 @@ def board_csv(board: Board) -> str:
     header += ["place_low", "place_high", "verified", "unverified_figures", "trained_anew", "uncertified_figures"]
     header += ["awards", "why_not_ranked"]
     header += [f"{metric}{part}" for metric in metrics for part in ("", "_low", "_high", "_rank")]
-    return write_csv(header, (list(_cells(line, several, metrics)) for line in (*board.lines, *board.others)))
+    return write_csv(header, (list(_cells(line, several, metrics)) for line in board.listed))
 
 
 def _cells(line: Line, several: Sequence[str], metrics: Sequence[str]) -> Iterator[Any]:

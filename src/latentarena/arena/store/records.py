@@ -11,6 +11,7 @@ __all__ = [
     "Evaluation",
     "Identity",
     "Job",
+    "Listed",
     "Outcome",
     "Refusal",
     "Role",
@@ -108,6 +109,20 @@ class Evaluation:
     finished: datetime
     current: bool
     proposed: bool = False
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A scored entry as a board lists it: the submission, and the evaluation that is current; `files` is JSON text."""
+
+    id: str
+    team: str
+    name: str
+    form: str
+    received: datetime
+    chosen: bool
+    evaluation: str
+    files: str
 
 
 @dataclass(frozen=True)

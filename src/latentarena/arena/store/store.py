@@ -31,7 +31,7 @@ from latentarena.arena.store.models import (
     TeamRow,
     TokenRow,
 )
-from latentarena.arena.store.records import Audited, Evaluation, Identity, Role, Submission, Team, TeamDetails
+from latentarena.arena.store.records import Audited, Evaluation, Identity, Listed, Role, Submission, Team, TeamDetails
 from latentarena.errors import ConfigError, NotThere, QuotaReached
 from latentarena.judge.key import Key
 
@@ -54,6 +54,7 @@ BOARD = "board"  # the counter of what the board shows
 TOKEN_BYTES = 32  # 256 bits
 DAY = timedelta(days=1)
 Kind = Literal["evaluate", "retrain"]
+AT_ONCE = 500  # ids in one question to the database
 PLENTY = 200  # audit lines and submissions that are listed at once
 
 
@@ -367,6 +368,31 @@ class Store:
                 (submission_of(row, team), evaluation_of(evaluation))
                 for row, team, evaluation in session.execute(query)
             ]
+
+    def listed(self) -> list[Listed]:
+        """Every entry as a board lists it, in the order they were received; its card is read by `cards`."""
+        query = (
+            select(
+                SubmissionRow.id, TeamRow.name, SubmissionRow.name, SubmissionRow.form, SubmissionRow.received,
+                SubmissionRow.chosen, EvaluationRow.id, EvaluationRow.files,
+            )
+            .join(TeamRow, TeamRow.id == SubmissionRow.team)
+            .join(EvaluationRow, EvaluationRow.submission == SubmissionRow.id)
+            .where(EvaluationRow.current.is_(True))
+            .order_by(SubmissionRow.received, SubmissionRow.id)
+        )  # fmt: skip
+        with self.database.reading() as session:
+            return [Listed(*row) for row in session.execute(query)]
+
+    def cards(self, evaluations: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Score card and bundle's card of evaluations, JSON text by id."""
+        found: dict[str, tuple[str, str]] = {}
+        with self.database.reading() as session:
+            for start in range(0, len(evaluations), AT_ONCE):
+                query = select(EvaluationRow.id, EvaluationRow.card, EvaluationRow.bundle)
+                rows = session.execute(query.where(EvaluationRow.id.in_(evaluations[start : start + AT_ONCE])))
+                found |= {id_: (card, bundle) for id_, card, bundle in rows}
+        return found
 
     def evaluations(self, submission: str) -> list[Evaluation]:
         """All evaluations of a submission, the latest first."""

@@ -240,9 +240,9 @@ async def me(request: Request) -> CallerBody:
 async def entries(request: Request, response: Response, number: Number = 1) -> EntriesBody:
     """The scored entries, best first, a hundred to a page."""
     board = (await request.app.state.boards.get()).board
-    found = Page.of_list(number, (*board.lines, *board.others))
+    found = Page.of_list(number, board.listed)
     listed = [ListedBody(id=one.id, team=one.team, model=one.name) for one in found.items]
-    _link(request, response, found)
+    response.headers.update(found.links(request.url.path))
     return EntriesBody(entries=listed)
 
 
@@ -297,7 +297,7 @@ async def submissions(request: Request, response: Response, number: Number = 1) 
     """One's own submissions (an organiser's: all), the latest first, a hundred to a page."""
     found = await run_in_threadpool(request.app.state.desk.statuses, request.state.caller, number)
     listed = [_body(one) for one in found.items]
-    _link(request, response, found)
+    response.headers.update(found.links(request.url.path))
     return SubmissionsBody(submissions=listed)
 
 
@@ -334,7 +334,7 @@ async def teams(request: Request, response: Response, number: Number = 1) -> Tea
     """The teams with their private members, by name, a hundred to a page."""
     found = await run_in_threadpool(request.app.state.desk.teams, number)
     listed = [_team_body(one) for one in found.items]
-    _link(request, response, found)
+    response.headers.update(found.links(request.url.path))
     return TeamsBody(teams=listed)
 
 
@@ -385,13 +385,6 @@ async def remove_team(request: Request, team: str, entries: bool = False) -> Non
 
 def _team_body(one: TeamDetails) -> TeamBody:
     return TeamBody(id=one.id, name=one.name, members=list(one.members), submissions=one.submissions)
-
-
-def _link(request: Request, response: Response, found: Page[Any]) -> None:
-    """Say how many rows a list has, and where its next page is (RFC 8288)."""
-    response.headers["X-Total-Count"] = str(found.total)
-    if found.number < found.pages:
-        response.headers["Link"] = f'<{request.url.path}?page={found.number + 1}>; rel="next"'
 
 
 def _body(one: Status) -> SubmissionBody:

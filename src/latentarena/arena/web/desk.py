@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from mmap import mmap
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.contest import Contest
 from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster, remove_team
-from latentarena.arena.entries import Entry, entry_of
+from latentarena.arena.entries import Entry, entry_of, mean_points
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.keys import Commitment, commitment_of
 from latentarena.arena.objects import Incoming, Objects
@@ -24,6 +25,7 @@ from latentarena.arena.store import (
     Certifying,
     Enrolment,
     Evaluation,
+    Listed,
     Store,
     Submission,
     TeamDetails,
@@ -33,9 +35,11 @@ from latentarena.arena.web.views import Page, Shown, Status, moment, status_of
 from latentarena.errors import ConfigError, NotThere, OutOfTime, StoreError
 from latentarena.gates import BUNDLE, SUBMISSION, glance
 from latentarena.judge.card import ScoreCard
+from latentarena.text import printable
 
 __all__ = ["Desk", "Scored", "out_of_time", "refuse_junk"]
 
+LOGGER = logging.getLogger(__name__)
 PIECE = 1 << 18  # bytes of a download at a time
 
 
@@ -46,14 +50,32 @@ class _Known:
     card: ScoreCard
     bundle: dict[str, object]
 
+    @classmethod
+    def of(cls, card: str, bundle: str) -> _Known:
+        """Parse both texts.
+
+        Raises:
+            ValueError: the score card is none as this version knows them.
+        """
+        return cls(ScoreCard.model_validate_json(card), json.loads(bundle) if bundle else {})
+
 
 @dataclass(frozen=True)
 class Scored:
-    """An entry as it is ranked, with its card and pictures."""
+    """An entry as it is ranked, with its card and pictures; `points` are the mean of its card's, of 100."""
 
     entry: Entry
     card: ScoreCard
     pictures: tuple[Picture, ...]
+    points: float
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An entry in a contest's terms, and all that it was made of."""
+
+    made_of: tuple[Listed, Contest, Certification | None]
+    scored: Scored
 
 
 class Desk:
@@ -61,7 +83,8 @@ class Desk:
 
     def __init__(self, store: Store, objects: Objects, contest: Contest) -> None:
         self.store, self.objects, self.contest = store, objects, contest
-        self._parsed: dict[str, _Known] = {}
+        self._parsed: dict[str, _Known] = {}  # by evaluation
+        self._kept: dict[str, _Kept] = {}  # by entry
 
     # who is calling
 
@@ -104,9 +127,36 @@ class Desk:
         return commitment_of(self.store.key(self.contest.name, now), self.contest, now)
 
     def scored(self, rules: Contest) -> list[Scored]:
-        """Every scored entry in the contest's terms, in the order they were received."""
-        trained = self.trained()
-        return [self.in_terms(one, found, rules, trained.get(one.id)) for one, found in self.store.scored()]
+        """Every scored entry in the contest's terms, in the order they were received.
+
+        What did not change since the last time is not made again. An entry whose card cannot be read, such as one of
+        an older version, is left out: the others stand.
+        """
+        listed, trained, before = self.store.listed(), self.trained(), self._kept
+        self._read(listed)
+        kept: dict[str, _Kept] = {}
+        for one in listed:
+            known, old, made_of = (
+                self._parsed.get(one.evaluation),
+                before.get(one.id),
+                (one, rules, trained.get(one.id)),
+            )
+            if known is None:
+                continue
+            same = old is not None and old.made_of == made_of
+            kept[one.id] = old if old and same else _Kept(made_of, _in_terms(known, *made_of))
+        self._kept = kept
+        return [one.scored for one in kept.values()]
+
+    def _read(self, listed: Sequence[Listed]) -> None:
+        """Parse the cards that are new, and forget those that are gone."""
+        current = {one.evaluation for one in listed}
+        self._parsed = {id_: known for id_, known in self._parsed.items() if id_ in current}
+        for id_, texts in self.store.cards([one for one in current if one not in self._parsed]).items():
+            try:
+                self._parsed[id_] = _Known.of(*texts)
+            except ValueError as error:
+                LOGGER.error("evaluation %s holds no score card, and is left out: %s", id_, printable(str(error))[:500])
 
     def trained(self) -> dict[str, Certification]:
         """How far the repeated trainings of entries are, by entry."""
@@ -120,32 +170,25 @@ class Desk:
         """
         Certifying(self.store.database).order([submission], caller.name, _now())
 
-    def in_terms(
-        self, one: Submission, found: Evaluation, rules: Contest, trained: Certification | None = None
-    ) -> Scored:
-        """An evaluation of an entry in a contest's terms, with the certificate of its training, if there is one."""
-        known = self._known(found)
-        entry = entry_of(
-            known.card,
-            rules,
-            one.id,
-            one.team.name,
-            one.name,
-            bundle=known.bundle,
-            form=one.form,
-            received=one.received,
-            chosen=one.chosen,
-            verified=True,
-            certificate=certificate_in(trained),
-        )
-        return Scored(entry, known.card, pictures_of(found.files))
+    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> Scored:
+        """Any evaluation of an entry in a contest's terms, whatever was found of its training.
+
+        Raises:
+            NotThere: it cannot be read.
+        """
+        listed = Listed(one.id, one.team.name, one.name, one.form, one.received, one.chosen, found.id, "{}")
+        return _in_terms(self._known(found), listed, rules, None)
 
     def _known(self, found: Evaluation) -> _Known:
-        known = self._parsed.get(found.id)
-        if known is None:
-            bundle = json.loads(found.bundle) if found.bundle else {}
-            known = self._parsed[found.id] = _Known(ScoreCard.model_validate_json(found.card), bundle)
-        return known
+        """An evaluation, parsed.
+
+        Raises:
+            NotThere: it cannot be read.
+        """
+        try:
+            return self._parsed.get(found.id) or _Known.of(found.card, found.bundle)
+        except ValueError:
+            raise NotThere("its score card cannot be read by this version; have it judged again") from None
 
     # scored entries, for everyone
 
@@ -373,6 +416,24 @@ class Desk:
             NotThere, ConfigError: there is none, or it did not.
         """
         self.store.requeue(submission, self.rules().judge, caller.name, _now())
+
+
+def _in_terms(known: _Known, one: Listed, rules: Contest, trained: Certification | None) -> Scored:
+    entry = entry_of(
+        known.card,
+        rules,
+        one.id,
+        one.team,
+        one.name,
+        bundle=known.bundle,
+        form=one.form,
+        received=one.received,
+        chosen=one.chosen,
+        verified=True,
+        certificate=certificate_in(trained),
+    )
+    points = mean_points(known.card.points, rules) or 0.0
+    return Scored(entry, known.card, pictures_of(json.loads(one.files)), points)
 
 
 def refuse_junk(content: bytes | mmap, contest: Contest) -> None:

@@ -11,8 +11,8 @@ from starlette.responses import Response, StreamingResponse
 
 from latentarena.arena.web.access import Role, for_role
 from latentarena.arena.web.problems import Problem
-from latentarena.arena.web.rendering import page
-from latentarena.arena.web.views import figure_lines, verdict
+from latentarena.arena.web.rendering import Find, page
+from latentarena.arena.web.views import PAGE, figure_lines, verdict
 from latentarena.judge.catalogue import CATEGORIES
 from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words, trainings_words
 
@@ -26,14 +26,16 @@ router = APIRouter(include_in_schema=False)
 async def entry_page(request: Request, entry: str) -> Response:
     desk = request.app.state.desk
     shown = await run_in_threadpool(desk.shown, entry, request.state.caller)
-    board, card = (await request.app.state.boards.get()).board, shown.card
-    return page(
+    made, card = await request.app.state.boards.get(), shown.card
+    return await run_in_threadpool(
+        page,
         request,
         "entry.html",
         entry=shown,
         card=card,
-        board=board,
-        line=next((line for line in (*board.lines, *board.others) if line.id == shown.id), None),
+        board=made.board,
+        line=made.by_id.get(shown.id),
+        home=made.address(shown.id),
         titles=CATEGORIES,
         clean=CLEAN,
         pictures=shown.pictures,
@@ -70,22 +72,25 @@ async def bundle(request: Request, entry: str) -> Response:
 
 @router.get("/compare")
 @for_role(Role.PUBLIC)
-async def compare(request: Request, a: str = "", b: str = "") -> Response:
-    desk = request.app.state.desk
-    board = (await request.app.state.boards.get()).board
-    listed = (*board.lines, *board.others)
+async def compare(request: Request, a: str = "", b: str = "", find: Find = "") -> Response:
+    desk, made = request.app.state.desk, await request.app.state.boards.get()
+    listed = made.matching(find)[:PAGE]
+    form = {"entries": listed, "find": find, "total": len(made.by_id)}
     if not (a and b):  # two that differ stand in the form
         a = a or next((one.id for one in listed if one.id != b), "")
         b = b or next((one.id for one in listed if one.id != a), "")
-        return page(request, "compare.html", entries=listed, a=a, b=b, cards=[])
+        form["entries"] = made.with_these(listed, a, b)
+        return page(request, "compare.html", **form, a=a, b=b, cards=[])
     if a == b:
         raise Problem(HTTPStatus.BAD_REQUEST, "an entry cannot be compared with itself; choose two")
     compared = [await run_in_threadpool(desk.shown, one, request.state.caller) for one in (a, b)]
     cards, names = [one.card for one in compared], [one.team for one in compared]
-    return page(
+    form["entries"] = made.with_these(listed, a, b)
+    return await run_in_threadpool(
+        page,
         request,
         "compare.html",
-        entries=listed,
+        **form,
         a=a,
         b=b,
         compared=compared,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -24,7 +25,7 @@ from latentarena.arena.web.rendering import Number
 from latentarena.arena.web.upload import receive_file
 from latentarena.arena.web.views import Page, figure_lines, verdict
 from latentarena.config import parse_json
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, NotThere
 from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import CATEGORIES
 
@@ -68,7 +69,10 @@ def comparison(desk: Desk) -> Comparison:
     """Where every entry stands by the judge in force, and where it would by the new one."""
     state, rules = Rejudging(desk.store.database).state(), desk.rules()
     new_rules = rules if state.judge is None else rules.model_copy(update={"judge": state.judge})
-    old = {one.id: desk.in_terms(one, found, rules) for one, found, _ in state.entries}
+    old = {}
+    for one, found, _ in state.entries:
+        with suppress(NotThere):  # a card of an older version stands on no board
+            old[one.id] = desk.in_terms(one, found, rules)
     new = {one.id: desk.in_terms(one, found, new_rules) for one, _, found in state.entries if found is not None}
     old_places, new_places = (
         {line.id: line.place for line in make_board([one.entry for one in judged.values()], contest, rounds=2).lines}
@@ -84,6 +88,7 @@ def comparison(desk: Desk) -> Comparison:
             new[one.id].card if one.id in new else None,
         )
         for one, _, _ in state.entries
+        if one.id in old
     ]
     changes.sort(key=lambda one: (one.new is None, one.new_place is None, one.new_place or 0, one.team))
     return Comparison(rules.judge, state.judge, state.waiting, state.proposed, tuple(changes))

@@ -19,7 +19,7 @@ from latentarena.arena.web.access import Caller, Role, form_token, keep_form_sec
 from latentarena.arena.web.assets import asset
 from latentarena.arena.web.views import moment, short
 
-__all__ = ["TEMPLATES", "Number", "page", "problem_page", "redirect", "render"]
+__all__ = ["MOST_PAGES", "TEMPLATES", "Find", "Number", "page", "problem_page", "redirect", "render"]
 
 TEMPLATES = environment(FileSystemLoader(Path(__file__).parent / "templates"))
 TEMPLATES.globals.update(asset=asset)
@@ -39,7 +39,9 @@ def _sentence(text: str) -> Markup:
 
 
 TEMPLATES.filters |= {"code": _code, "moment": moment, "sentence": _sentence, "short": short}
-Number = Annotated[int, Query(ge=1, le=1_000_000, alias="page")]  # of a page of a list
+MOST_PAGES = 1_000_000
+Number = Annotated[int, Query(ge=1, le=MOST_PAGES, alias="page")]  # of a page of a list
+Find = Annotated[str, Query(max_length=80)]  # what is looked for among the names of teams and entries
 TITLES = {401: "Sign in first", 403: "Not open to you", 404: "Nothing here", 429: "Too many at once"}
 NAVIGATION = {
     Role.PUBLIC: (("/", "Board"), ("/compare", "Compare"), ("/rules", "Rules")),

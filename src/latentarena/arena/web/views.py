@@ -66,6 +66,11 @@ class Page(Generic[Item]):
         number = min(max(1, number), pages)
         return cls(tuple(load(PAGE, PAGE * (number - 1))), number, pages, total)
 
+    def links(self, path: str) -> dict[str, str]:
+        """Headers that say how many rows a list has, and where its next page is (RFC 8288)."""
+        following = {"Link": f'<{path}?page={self.number + 1}>; rel="next"'} if self.number < self.pages else {}
+        return {"X-Total-Count": str(self.total), **following}
+
     @classmethod
     def of_list(cls, number: int, items: Sequence[Item]) -> Page[Item]:
         """The same of rows that are in memory."""
