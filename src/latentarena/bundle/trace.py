@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from latentarena.bundle.derivatives import in_plain_operators
 from latentarena.errors import BundleError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def to_onnx(
     try:
         with _quiet():
             if differentiated:
-                plain = dict(torch.export.default_decompositions())  # no operator that is some other one's derivative
+                plain = in_plain_operators()
                 traced = make_fx(module, plain, tracing_mode="symbolic", _allow_non_fake_inputs=True)
                 module = traced(*examples).eval()
             program = torch.onnx.export(
@@ -85,7 +86,13 @@ def _tidied(model: Any) -> ModelProto:
         rules.reshape_reshape_rule,
         rules.no_op_expand_rule,
     ]
-    fold_constants_ir(model, onnx_shape_inference=True, input_size_limit=FOLDED, output_size_limit=FOLDED)
+    fold_constants_ir(
+        model,
+        onnx_shape_inference=True,
+        input_size_limit=FOLDED,
+        output_size_limit=FOLDED,
+        should_fold=lambda node: False if node.op_type == "Transpose" else None,  # of a weight, which it would repeat
+    )
     tidy = onnx_ir.passes.Sequential(
         common.InlinePass(),
         RewritePass(shapes),
@@ -111,7 +118,6 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     aten = torch.ops.aten
     return {
         aten._new_zeros_with_same_feature_meta.default: _zeros,
-        aten.convolution_backward.default: _convolution_backward,
     }
 
 
@@ -120,41 +126,6 @@ def _zeros(tensor: Any, like: Any, self_num_batch_dims: int = 0) -> Any:
     from onnxscript import opset20 as op
 
     return op.Expand(op.Constant(value_float=0.0), op.Shape(like))  # type: ignore[type-var]
-
-
-def _convolution_backward(
-    gradient: Any,
-    data: Any,
-    weight: Any,
-    bias_sizes: Any,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Any,
-    groups: int,
-    output_mask: Any,
-) -> Any:
-    """A convolution's gradient by its input: the first of three, and all that guidance asks for."""
-    from onnxscript import opset20 as op
-
-    rest = [  # what a stride has left over at the far end
-        size - ((out - 1) * step - 2 * pad + spread * (kernel - 1) + 1)
-        for size, out, step, pad, spread, kernel in zip(
-            data.shape[2:], gradient.shape[2:], stride, padding, dilation, weight.shape[2:], strict=True
-        )
-    ]
-    return (
-        op.ConvTranspose(
-            gradient,
-            weight,
-            strides=list(stride),
-            pads=[*padding, *padding],
-            dilations=list(dilation),
-            group=groups,
-            output_padding=rest,
-        ),
-    )
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._decomp import decomposition_table
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
+from latentarena.bundle.derivatives import in_plain_operators
 from latentarena.gates import Cost
 
 __all__ = ["counted"]
@@ -105,15 +105,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operator, and number what it gives."""
         kwargs = dict(kwargs or {})
         name = func.overloadpacket.__name__
-        if name.endswith("_backward") and func in decomposition_table:
-            with self:
-                return decomposition_table[func](*args, **kwargs)
-        key, read = self._key(args), tuple(map(self._number, _tensors((args, tuple(kwargs.values())))))
+        with self:
+            plain = self._in_others(func, args, kwargs)
+        if plain is not NotImplemented:
+            return plain
+        read = () if name in SHAPED else tuple(map(self._number, _tensors((args, tuple(kwargs.values())))))
+        key = self._key(args)
         result = func(*args, **kwargs)
         given = list(_tensors((result,)))
         fresh = (len(self.numbers),) if "generator" in kwargs else ()
         calculation = name, func._overloadname, key, self._key(tuple(sorted(kwargs.items()))), fresh
-        varying = name not in SHAPED and not self.varying.isdisjoint(read)
+        varying = not self.varying.isdisjoint(read)
         known = (calculation, 0) in self.numbers
         keys = [
             (calculation, place) if varying else _content(tensor) or (calculation, place)
@@ -125,6 +127,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             free = not varying or (name in UNCHANGING and self._unchanging(name, args))
             self.steps.append(_Step(numbers, read, Cost() if free else _cost(name, args, given)))
         return result
+
+    def _in_others(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What an operator gives that is made of others; NotImplemented for a plain one."""
+        others = in_plain_operators().get(func)
+        found = NotImplemented if others is None else others(*args, **kwargs)
+        return func.decompose(*args, **kwargs) if found is NotImplemented else found
 
     def _unchanging(self, name: str, args: tuple[Any, ...]) -> bool:
         """Whether an operator multiplies by 1 or adds 0, or the like."""
