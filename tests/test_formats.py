@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import shlex
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from albums import encoded, noise, store
+from albums import encoded, noise, store, zipped
 from latentarena.data import DataConfig, Dataset, load_dataset, overview
 from latentarena.data.catalog import FILES, Entry
 from latentarena.data.find import load_idx
@@ -236,3 +240,85 @@ def test_near_misses_are_named(tmp_path: Path, catalogue: dict[str, dict[str, by
         load_idx("mnist", tmp_path)
     assert f"there is {tmp_path / 'some' / 'where'}" in str(error.value)
     assert "train-images-idx3-ubyte" in str(error.value)
+
+
+def pictures(*names: str) -> dict[str, bytes]:
+    """Different images under these names."""
+    return {name: encoded(noise(8, 8, seed=seed)) for seed, name in enumerate(names)}
+
+
+def labelled(data: Dataset) -> dict[bytes, str]:
+    """The class of each image by its pixels."""
+    splits = (data.train, data.test)
+    return {p.numpy().tobytes(): data.classes[k] for s in splits for p, k in zip(s.pixels, s.labels, strict=True)}
+
+
+def expected(files: dict[str, bytes], classes: dict[str, str]) -> dict[bytes, str]:
+    """The same by the names of the files."""
+    return {np.asarray(Image.open(io.BytesIO(files[name]))).tobytes(): label for name, label in classes.items()}
+
+
+@pytest.mark.parametrize("pack", [store, zipped])
+@pytest.mark.parametrize(
+    ("folder", "cell", "head", "mark"),
+    [
+        ("", "{}.png", "filename,label", ","),
+        ("images/", "{}", "id,breed", ","),  # without suffix, a label of any name
+        ("photos/images/", "images/{}.png", "path;label;note", ";"),
+        ("", "{}.png", "", ","),  # no header
+    ],
+)
+def test_a_table_of_labels_beside_images_is_read(
+    tmp_path: Path, pack: object, folder: str, cell: str, head: str, mark: str
+) -> None:
+    files = pictures(*(f"{folder}{i}.png" for i in range(20)))
+    rows = [mark.join([cell.format(i), f"class{i % 3}", *["x"] * (head.count(mark) - 1)]) for i in range(20)]
+    table = "\r\n".join([head, *rows] if head else rows).encode()
+    data = load(pack(tmp_path / "set", files | {"labels.csv": table}))  # type: ignore[operator]
+    assert labelled(data) == expected(files, {f"{folder}{i}.png": f"class{i % 3}" for i in range(20)})
+    assert data.classes == ("class0", "class1", "class2")
+    assert any("3 classes from labels.csv" in line for line in data.about)
+
+
+def test_kaggles_tables_of_splits_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = pictures(*(f"{split}/{i}.png" for split in ("train", "test") for i in range(10)))
+    table = "\n".join(["id,label", *(f"{i},{'ab'[i % 2]}" for i in range(10)), "77,a"]).encode()
+    classes = {f"train/{i}.png": "ab"[i % 2] for i in range(10)}
+    source = store(tmp_path / "kaggle", files | {"train.csv": table, "test.csv": b"id\n1\n2"})
+    with caplog.at_level("WARNING"):
+        assert labelled(load(source)) == expected(files, classes)
+    assert "test/0.png and 9 more (without a label in train.csv)" in caplog.text
+    assert "77 (named in train.csv, but not there)" in caplog.text
+    (source / "test.csv").write_bytes(table.replace(b"a", b"c").replace(b"c\n", b"b\n"))
+    data = load(source)
+    assert (len(data.train), len(data.test)) == (10, 10)
+    (source / "train.csv").write_bytes(table.replace(b",b", b",c"))  # other labels of the same images
+    assert "b has images in the test split and none in the train split" in refusal(source)
+
+
+def test_a_table_that_can_be_read_in_two_ways_is_refused(tmp_path: Path) -> None:
+    files = pictures(*(f"{i}.png" for i in range(6)))
+    table = b"\n".join([b"name,fine,coarse", *(b"%d.png,x,y" % i for i in range(6))])
+    assert "columns fine, coarse may each be their class" in refusal(store(tmp_path / "a", files | {"t.csv": table}))
+    table = b"\n".join([b"name,label", *(b"%d.png,x" % i for i in range(6)), b"0.png,y"])
+    assert "two labels of 0.png, x and y" in refusal(store(tmp_path / "b", files | {"t.csv": table}))
+    store(tmp_path / "c", files | {"one.csv": table[:-8], "two.csv": table[:-8]})
+    assert "one.csv, two.csv all name images" in refusal(tmp_path / "c")
+
+
+def test_a_table_that_says_splits_names_the_command_that_sorts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = pictures(*(f"images/{i}.png" for i in range(8)))
+    rows = [f"{i},{'ab'[i % 2]},{'train' if i < 6 else 'test'}".encode() for i in range(8)]
+    source = store(tmp_path / "set", files | {"t.csv": b"\n".join([b"id,label,split", *rows])})
+    command = refusal(source).partition("sort the images with ")[2].partition(" and name folder:sorted")[0]
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(shlex.split(command.replace("python", sys.executable, 1)), check=True)
+    data = load(tmp_path / "sorted")
+    assert (len(data.train), len(data.test)) == (6, 2)
+    assert labelled(data) == expected(files, {f"images/{i}.png": "ab"[i % 2] for i in range(8)})
+
+
+def test_class_folders_stand_above_a_table(tmp_path: Path) -> None:
+    files = pictures(*(f"{'ab'[i % 2]}/{i}.png" for i in range(12)))
+    table = b"\n".join([b"name,label", *(b"%d.png,x" % i for i in range(12))])
+    assert load(store(tmp_path / "set", files | {"labels.csv": table})).classes == ("a", "b")

@@ -196,7 +196,10 @@ def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             load(source)
-        assert "left out: 2 not an image; 1 a folder without images; `arena data" in caplog.text
+        assert (
+            "left out: cat/notes.txt and 1 more (not an image); bee/ (a folder without images); `arena data"
+            in caplog.text
+        )
 
 
 def test_grey_is_found_in_palettes_and_transparency(tmp_path: Path) -> None:
@@ -313,7 +316,11 @@ def test_a_link_to_nowhere_is_named(tmp_path: Path, caplog: pytest.LogCaptureFix
     source = store(tmp_path / "some", tree("cat"))
     (source / "dog").symlink_to("nowhere")
     load(source)
-    assert "1 a link that leads nowhere" in caplog.text
+    assert "left out: dog (a link that leads nowhere); " in caplog.text
+    (source / "dog").rename(tmp_path / "other")
+    store(tmp_path / "links", {"notes.txt": b"x"})
+    (tmp_path / "other").rename(tmp_path / "links" / "dog")
+    assert refusal(tmp_path / "links").endswith("it holds 1 .txt; dog is a link that leads nowhere")
     (tmp_path / "root").symlink_to("nowhere")
     assert refusal(tmp_path / "root") == f"folder:{tmp_path / 'root'} is a link that leads nowhere"
 
@@ -378,6 +385,14 @@ def test_a_bomb_is_named_and_large_photos_are_no_warning(tmp_path: Path, recwarn
     bomb = store(tmp_path / "bomb", {"a.png": encoded(noise(8, 8)), "b.png": encoded(Image.new("1", (20000, 20000)))})
     assert "b.png is not a readable image: Image size (400000000 pixels) exceeds limit" in refusal(bomb, size=32)
     assert not recwarn.list
+
+
+def test_a_small_image_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    real = Image.open
+    monkeypatch.setattr(Image, "open", lambda *given, **how: opened.append(given) or real(*given, **how))
+    load(store(tmp_path / "some", album(3)))
+    assert len(opened) == 6
 
 
 def test_the_cache_knows_its_decoder(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,9 @@
-"""Any folder or zip of images as a dataset: class folders are labels."""
+"""Any folder or zip of images as a dataset: class folders, or a table beside the images, are labels."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, layout_of
-from latentarena.data.listing import HIDDEN, LeftOut, Listing, list_files
+from latentarena.data.listing import HIDDEN, LeftOut, Listing
 from latentarena.data.picture import Fit, pixels
 from latentarena.data.survey import Survey, broken_line, hold_out, survey_of
 from latentarena.errors import DataError, OutputError
@@ -44,37 +43,35 @@ class _Decoded:
     notes: tuple[str, ...]
 
 
-def image_folder(source: Path, fit: Fit | None = None, listing: Listing | None = None) -> Dataset:
+def image_folder(source: Path, fit: Fit, listing: Listing) -> Dataset:
     """Load a directory or zip of images, greyscale if all of them are, else RGB.
 
     Layout: see `layout_of`. Without a test or validation folder one image in ten, chosen by the hash of its content,
     becomes the test split. What is left out is logged as a warning.
 
     Args:
-        source: the directory or zip file.
+        source: for the messages.
         fit: size, crop and resize; needed only where the images differ in size.
-        listing: its files, where they are not those of a directory or zip.
+        listing: its files.
 
     Raises:
         DataError: nothing there, no images, an unreadable image, an ambiguous layout, or sizes that do not fit.
     """
-    fit = fit or Fit()
-    listing = listing or list_files(source)
-    hashes = {file.path: digest(file.read()) for file in listing.files}
-    names = [[str(path), value] for path, value in hashes.items()]
-    cached = cache_folder() / "images" / f"{digest_json([asdict(fit), names, *_decoders()])[:32]}.safetensors"
+    names = [(str(file.path), digest(file.read())) for file in listing.files]
+    told = [[str(path), label] for path, label in (listing.classes or {}).items()]
+    cached = cache_folder() / "images" / f"{digest_json([asdict(fit), names, told, *_decoders()])[:32]}.safetensors"
     decoded = _kept(cached)
     if decoded is None:
         survey = survey_of(source, listing, fit)
         if survey.faults:
             raise DataError(survey.faults[0])
-        decoded = _decoded(source, survey, fit)
+        decoded = _decoded(source, survey, fit, len(listing.left_out))
         _keep(cached, decoded)
-    _warn(source, decoded)
+    _warn(source, (*listing.left_out, *decoded.left_out))
     left = {one.path for one in decoded.left_out}
-    paths = [file.path for file in listing.files if str(file.path) not in left]
-    layout = layout_of(paths)
-    splits = hold_out(layout, [hashes[path] for path in paths])
+    used = [(file.path, value) for file, (name, value) in zip(listing.files, names, strict=True) if name not in left]
+    layout = layout_of([path for path, _ in used], listing.classes, listing.table)
+    splits = hold_out(layout, [value for _, value in used])
     if TEST not in splits:
         raise DataError(
             f"folder:{source} has one image of each class, so that none can be held out for tests; add more"
@@ -118,27 +115,33 @@ def _keep(cached: Path, decoded: _Decoded) -> None:
         log.warning("the decoded images are not cached: %s", error)
 
 
-def _warn(source: Path, decoded: _Decoded) -> None:
+def _warn(source: Path, left_out: Sequence[LeftOut]) -> None:
     """Say what is left out, but for what nobody put there."""
-    missed = Counter(one.reason for one in decoded.left_out if one.reason != HIDDEN)
+    missed: dict[str, list[str]] = {}
+    for one in left_out:
+        if one.reason != HIDDEN:
+            missed.setdefault(one.reason, []).append(one.path)
     if missed:
-        reasons = "; ".join(f"{n} {reason}" for reason, n in missed.items())
+        reasons = "; ".join(
+            f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({reason})"
+            for reason, paths in missed.items()
+        )
         log.warning("folder:%s: left out: %s; `arena data %s` lists them", source, reasons, source)
 
 
-def _decoded(source: Path, survey: Survey, fit: Fit) -> _Decoded:
-    """Decode every image."""
+def _decoded(source: Path, survey: Survey, fit: Fit, listed: int) -> _Decoded:
+    """Decode every image; of what is left out, that follows what the listing says anew each time is kept."""
     arrays: list[np.ndarray] = []
     broken = {}
-    for file in survey.images:
+    for file, facts in zip(survey.images, survey.facts, strict=True):
         try:
-            arrays.append(np.asarray(pixels(file.read(), survey.scale, fit)))
+            arrays.append(np.asarray(facts.picture or pixels(file.read(), survey.scale, fit)))
         except DataError as error:
             broken[file.path] = str(error)
     if broken:
         raise DataError(f"folder:{source}: {broken_line(broken)}")
     tensor = _stacked(arrays)
-    return _Decoded(tensor, survey.left_out, (*survey.notes, *_oddities(tensor)))
+    return _Decoded(tensor, survey.left_out[listed:], (*survey.notes, *_oddities(tensor)))
 
 
 def _stacked(arrays: Sequence[np.ndarray]) -> Tensor:

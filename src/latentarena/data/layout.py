@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -15,7 +15,7 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT = re.compile(r"(train(?:ing)?|val(?:id|idation)?|test(?:ing)?)(?:[-_ ]?(?:set|data|images|imgs|split))?")
 SHOWN = 5  # names in a sentence
 
-Paths = list[PurePosixPath]
+Paths = list[tuple[str, ...]]  # their parts
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,26 @@ class Layout:
         return next((split for split in (TEST, VALIDATION) if split in self.splits), "")
 
 
-def layout_of(paths: Sequence[PurePosixPath]) -> Layout:
+def layout_of(
+    paths: Sequence[PurePosixPath], classes: Mapping[PurePosixPath, str] | None = None, table: str = ""
+) -> Layout:
     """Read `[WRAPPER/...][train|val|test/]CLASS/image.png`, or images without classes.
 
     Args:
         paths: of images only, at least one, relative to the root.
+        classes: of each image, where a table of this name gives them instead of folders.
 
     Raises:
         DataError: the folders can be read in two ways, both of which are named, or a class has no train images; the
             message lacks the source's name.
     """
-    wrapper, inner = _unwrapped(list(paths))
+    if classes is not None:
+        layout = layout_of(paths)
+        labels = tuple(classes[path] for path in paths)
+        if any(layout.splits):
+            _refuse_untaught(layout.splits, labels)
+        return Layout(f"{layout.words}; {len(set(labels))} classes from {table}", layout.splits, labels)
+    wrapper, inner = _unwrapped([path.parts for path in paths])
     tops = _folders(inner)
     roles = {top: role for top in tops if (role := _role(top))}
     _refuse_loose(inner, tops, "the splits" if len(roles) == len(tops) else "the class folders")
@@ -78,21 +87,21 @@ def _role(name: str) -> str:
 def _unwrapped(paths: Paths) -> tuple[PurePosixPath, Paths]:
     """Without the folders, one inside the other, that hold all class folders, as in `photos.zip` of `photos/cat/`."""
     wrapper = PurePosixPath()
-    while not _role(paths[0].parts[0]) and _wrapped(paths):
-        wrapper, paths = wrapper / paths[0].parts[0], _inner(paths)
+    while not _role(paths[0][0]) and _wrapped(paths):
+        wrapper, paths = wrapper / paths[0][0], _inner(paths)
     return wrapper, paths
 
 
 def _wrapped(paths: Paths) -> bool:
-    return all(path.parts[0] == paths[0].parts[0] and len(path.parts) > 2 for path in paths)
+    return all(path[0] == paths[0][0] and len(path) > 2 for path in paths)
 
 
 def _inner(paths: Paths) -> Paths:
-    return [PurePosixPath(*path.parts[1:]) for path in paths]
+    return [path[1:] for path in paths]
 
 
 def _folders(paths: Paths) -> list[str]:
-    return sorted({path.parts[0] for path in paths if len(path.parts) > 1})
+    return sorted({path[0] for path in paths if len(path) > 1})
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -101,7 +110,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _refuse_loose(paths: Paths, tops: list[str], what: str) -> None:
-    loose = [str(path) for path in paths if len(path.parts) == 1]
+    loose = [path[0] for path in paths if len(path) == 1]
     if loose and tops:
         raise DataError(
             f"{len(loose)} of {len(paths)} images ({_listed(loose)}) lie beside {what} {_listed(tops)}, which can be "
@@ -117,31 +126,34 @@ def _classes(paths: Paths) -> tuple[str, tuple[str, ...]]:
         return "images without classes", tuple("" for _ in paths)
     _refuse_loose(paths, tops, "the class folders")
     _refuse_inner(paths, tops)
-    deep = any(len(path.parts) > 2 for path in paths)
+    deep = any(len(path) > 2 for path in paths)
     words = f"{len(tops)} class folder{'s' if len(tops) > 1 else ''}"
-    return words + (" (folders inside them are passed over)" if deep else ""), tuple(path.parts[0] for path in paths)
+    return words + (" (folders inside them are passed over)" if deep else ""), tuple(path[0] for path in paths)
 
 
 def _refuse_inner(paths: Paths, tops: list[str]) -> None:
     """Refuse folders inside class folders that may be the splits or the classes themselves."""
-    inner = {top: sorted({p.parts[1] for p in paths if p.parts[0] == top and len(p.parts) > 2}) for top in tops}
+    inner: dict[str, set[str]] = {top: set() for top in tops}
+    for path in paths:
+        if len(path) > 2:
+            inner[path[0]].add(path[1])
     for top, names in inner.items():
-        splits = [name for name in names if _role(name)]
+        splits = sorted(name for name in names if _role(name))
         if splits:
             raise DataError(
                 f"{top} holds {_listed(splits)}, which can be read in two ways: {_listed(tops)} as classes, or "
                 f"{_listed(splits)} as splits; name the folder that holds the splits, each with its class folders"
             )
-    bare = [top for top in tops if any(p.parts[0] == top and len(p.parts) == 2 for p in paths)]
+    bare = {path[0] for path in paths if len(path) == 2}
     if len(tops) == 1 and bare and inner[tops[0]]:
-        loose = [path.name for path in paths if len(path.parts) == 2]
-        folders = _listed(inner[tops[0]])
+        loose = [path[-1] for path in paths if len(path) == 2]
+        folders = _listed(sorted(inner[tops[0]]))
         raise DataError(
             f"{tops[0]} holds folders ({folders}) and {len(loose)} images beside them ({_listed(loose)}), which can be "
             f"read in two ways: {tops[0]} as the only class, or {folders} as the classes; take the images beside them "
             "away, or put them into a class folder"
         )
-    shared = set.intersection(*map(set, inner.values()))
+    shared = set.intersection(*inner.values())
     if not bare and len(tops) > 1 and len(shared) > 1:
         raise DataError(
             f"{_listed(tops)} hold the same folders {_listed(sorted(shared))}, which can be read in two ways: "
@@ -155,7 +167,7 @@ def _split_layout(paths: Paths, roles: dict[str, str]) -> tuple[tuple[str, ...],
     for role, names in folders.items():
         if len(names) > 1:
             raise DataError(f"{_listed(names)} are all the {role} split by their names; put them into one folder")
-    splits = tuple(roles[path.parts[0]] for path in paths)
+    splits = tuple(roles[path[0]] for path in paths)
     index = {role: [i for i, split in enumerate(splits) if split == role] for role, names in folders.items() if names}
     inner = {role: _inner([paths[i] for i in places]) for role, places in index.items()}
     while all(_wrapped(part) for part in inner.values()):  # as in `test_set/test_set/cat/`

@@ -8,14 +8,14 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from latentarena.data.picture import is_named_image
 from latentarena.errors import DataError
 
-__all__ = ["HIDDEN", "NO_IMAGES", "File", "LeftOut", "Listing", "list_files"]
+__all__ = ["BROKEN_LINK", "HIDDEN", "NO_IMAGES", "File", "LeftOut", "Listing", "list_files"]
 
 LARGEST_FILE = 64 << 20  # bytes
 MOST_FILES = 2_000_000
@@ -23,6 +23,7 @@ DEEPEST = 64  # folders inside each other
 HELD = 1 << 30  # bytes of files that are kept in memory between two readings
 HIDDEN = "hidden, or made by the operating system"
 NO_IMAGES = "a folder without images"
+BROKEN_LINK = "a link that leads nowhere"
 LITTER = ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "$recycle.bin")
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 
@@ -38,7 +39,7 @@ class File:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file or folder that is no part of the dataset, and why."""
+    """A file or folder, or some images of a split, that are no part of the dataset, and why."""
 
     path: str
     reason: str
@@ -49,11 +50,18 @@ Found = File | LeftOut | PurePosixPath  # the last is a folder
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a folder or zip in the order of their paths, its folders, and what was left out."""
+    """The files of a folder or zip in the order of their paths, its folders, and what was left out.
+
+    Attributes:
+        classes: of images, where a table gives them instead of folders.
+        table: that file's path.
+    """
 
     files: tuple[File, ...]
     folders: tuple[PurePosixPath, ...]
     left_out: tuple[LeftOut, ...]
+    classes: Mapping[PurePosixPath, str] | None = None
+    table: str = ""
 
     def without_images(self, images: list[PurePosixPath]) -> list[LeftOut]:
         """The outermost folders that hold none of these images."""
@@ -68,7 +76,7 @@ def list_files(source: Path) -> Listing:
         DataError: it does not exist or cannot be read, or holds more files or deeper folders than any dataset.
     """
     if not source.exists():
-        gone = "is a link that leads nowhere" if source.is_symlink() else "does not exist"
+        gone = f"is {BROKEN_LINK}" if source.is_symlink() else "does not exist"
         raise DataError(f"folder:{source} {gone}")
     found: list[Found] = []
     for one in _walk(source, source, PurePosixPath(), ()) if source.is_dir() else _in_zip(source):
@@ -95,12 +103,12 @@ def _bounded(one: Found, source: Path) -> Found:
 
 def _held(file: File) -> File:
     content = file.read()
-    return replace(file, read=lambda: content)
+    return File(file.path, file.size, lambda: content)
 
 
 def _plain(name: str) -> str:
     """The name in composed Unicode (NFC), so that one name is one name; bytes that are no UTF-8 are replaced."""
-    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
+    return name if name.isascii() else unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
 def _litter(name: str) -> bool:
@@ -129,7 +137,7 @@ def _walk(source: Path, folder: Path, inside: PurePosixPath, above: tuple[str, .
         elif entry.is_file():
             yield File(path, entry.stat().st_size, _reader(source, Path(entry.path), path))
         else:
-            yield LeftOut(str(path), "a link that leads nowhere" if entry.is_symlink() else "no plain file")
+            yield LeftOut(str(path), BROKEN_LINK if entry.is_symlink() else "no plain file")
 
 
 def _reader(source: Path, path: Path, inside: PurePosixPath) -> Callable[[], bytes]:
@@ -149,6 +157,7 @@ def _in_zip(source: Path) -> Iterator[Found]:
     except ZIP_FAULTS as error:
         raise _unreadable(source, error) from None
     names = Counter(info.filename for info in archive.infolist())
+    told = set[tuple[str, ...]]()  # folders that were yielded, with those around them
     for info in archive.infolist():
         path = _inside(info.filename, source)
         if names[info.filename] > 1:
@@ -156,7 +165,9 @@ def _in_zip(source: Path) -> Iterator[Found]:
         if any(map(_litter, path.parts)):
             yield LeftOut(str(path), HIDDEN)
             continue
-        yield from path.parents
+        if path.parts[:-1] not in told:
+            told.add(path.parts[:-1])
+            yield from path.parents
         if info.filename.endswith(("/", "\\")):
             yield path
         elif stat.S_ISLNK(info.external_attr >> 16):

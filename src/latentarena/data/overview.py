@@ -66,9 +66,7 @@ def overview_of_files(source: Path, listing: Listing, fit: Fit) -> Overview:
         about=((survey.layout.words,) if survey.layout else ()) + survey.notes,
         classes=_counted(survey.layout, survey) if survey.layout else {},
         sizes=Counter(f"{f.size[0]}x{f.size[1]}" for f in survey.facts),
-        modes=Counter(
-            MODES.get(f.mode, f.mode) + (f", {f.deep} beyond 8 bits" if f.deep else "") for f in survey.facts
-        ),
+        modes=Counter(_mode(f) for f in survey.facts),
         left_out=survey.left_out,
         faults=survey.faults,
         sheet=_sheet(survey, fit),

@@ -6,7 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -37,7 +37,8 @@ FORMATS = (*MARKED, *sorted(set(Image.OPEN) - {*MARKED, *RUNNING}))  # tried in 
 SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
 SUFFIXES_SHOWN = ".png, .jpg, .webp, .gif, .bmp, .tif"
 RAW = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"})  # a TIFF reader sees a thumbnail
-FOREIGN = RAW | {".heic", ".heif", ".jxl", ".svg", ".avif", ".eps", ".wmf", ".emf"}
+FOREIGN = (RAW | {".heic", ".heif", ".jxl", ".svg", ".avif", ".eps", ".wmf", ".emf"}) - SUFFIXES
+NAMED = SUFFIXES | FOREIGN
 UPRIGHT = {  # by the Exif orientation tag
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -64,6 +65,7 @@ class Facts:
         turned: whether an orientation tag says that it is stored turned or mirrored.
         deep: what kind of values beyond eight bits it has, or nothing; `colour` is 16 bits a channel.
         low, high: the extreme values where it is deep; of 16-bit colour, which Pillow halves, in its upper eight bits.
+        picture: what `pixels` makes of it, where that is known at once: small images are opened only once.
     """
 
     size: tuple[int, int]
@@ -73,6 +75,7 @@ class Facts:
     deep: Deep = ""
     low: float = 0.0
     high: float = 0.0
+    picture: Image.Image | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class Fit:
 
 def is_named_image(path: PurePosixPath) -> bool:
     """Whether its name says that it is an image, readable or not."""
-    return path.suffix.lower() in SUFFIXES | FOREIGN
+    return path.suffix.lower() in NAMED
 
 
 def foreign(path: PurePosixPath) -> str:
@@ -136,7 +139,7 @@ def foreign(path: PurePosixPath) -> str:
     suffix = path.suffix.lower()
     if suffix in RAW:
         return f"{suffix} is a camera's raw file, of which only a thumbnail could be read; develop it to PNG or JPEG"
-    if suffix in FOREIGN - SUFFIXES:
+    if suffix in FOREIGN:
         return f"{suffix} is not read here; convert it to PNG or JPEG"
     return ""
 
@@ -159,8 +162,13 @@ def _opened(content: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
         raise DataError(str(error) or type(error).__name__) from None
 
 
-def examine(content: bytes, path: PurePosixPath) -> Facts | None:
+def examine(content: bytes, path: PurePosixPath, fit: Fit) -> Facts | None:
     """What an image file is; None where the file is none, neither by its content nor by its name.
+
+    Args:
+        content: of the file.
+        path: its name, which may say that it is an image.
+        fit: how images are brought to one size.
 
     Raises:
         DataError: it should be an image by its name, or is one of a known format, and cannot be read: the reason.
@@ -170,7 +178,7 @@ def examine(content: bytes, path: PurePosixPath) -> Facts | None:
         with _opened(content, FORMATS if named else MARKED) as image:
             if foreign(path):
                 raise DataError(foreign(path))
-            return _facts(image, content)
+            return _facts(image, content, fit)
     except UnidentifiedImageError:
         if not named:
             return None
@@ -178,20 +186,20 @@ def examine(content: bytes, path: PurePosixPath) -> Facts | None:
         raise DataError(foreign(path) or reason) from None
 
 
-def _facts(image: Image.Image, content: bytes) -> Facts:
+def _facts(image: Image.Image, content: bytes, fit: Fit) -> Facts:
     turn = image.getexif().get(ORIENTATION)
     sideways = turn in (5, 6, 7, 8) and image.format != "TIFF"  # which Pillow turns itself
     size = image.size[::-1] if sideways else image.size
     deep: Deep = "float" if image.mode == "F" else "integer" if image.mode.startswith("I") else ""
     if _sixteen_bit_colour(image, content):
         deep = "colour"
-    frames = bool(getattr(image, "is_animated", False))
-    facts = Facts(size, image.mode, frames, turn in UPRIGHT, deep)
+    mode, frames, turned = image.mode, bool(getattr(image, "is_animated", False)), turn in UPRIGHT
     if not deep:
-        return facts
+        picture = fit.apply(_eight_bits(image, Scale())) if max(size) <= LARGEST_SIDE else None
+        return Facts(size, mode, frames, turned, picture=picture)
     values = np.asarray(image)
     high = 65535.0 if image.format == "PPM" else float(values.max())  # Pillow has scaled it already
-    return Facts(size, image.mode, frames, facts.turned, deep, float(values.min()), high)
+    return Facts(size, mode, frames, turned, deep, float(values.min()), high)
 
 
 def _sixteen_bit_colour(image: Image.Image, content: bytes) -> bool:

@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 from latentarena.data.arrays import array_files, array_images, is_idx
 from latentarena.data.folder import image_folder
 from latentarena.data.images import Dataset
-from latentarena.data.listing import list_files
+from latentarena.data.listing import Listing, list_files
 from latentarena.data.overview import Overview, overview_of_dataset, overview_of_files
 from latentarena.data.parquet import list_parquet, parquet_files
 from latentarena.data.picture import Fit, is_named_image
+from latentarena.data.table import with_labels
 from latentarena.errors import DataError
 
 __all__ = ["load_source", "look_at_source"]
@@ -34,7 +35,7 @@ def load_source(source: Path, fit: Fit) -> Dataset:
     kind = _kind(source)
     if kind == "arrays":
         return array_images(source, fit)
-    return image_folder(source, fit, list_parquet(source, parquet_files(source)) if kind == "parquet" else None)
+    return image_folder(source, fit, _listed(source, kind))
 
 
 def look_at_source(source: Path, fit: Fit) -> Overview:
@@ -43,8 +44,14 @@ def look_at_source(source: Path, fit: Fit) -> Overview:
     kind = _kind(source)
     if kind == "arrays":
         return overview_of_dataset(array_images(source, fit))
-    listing = list_parquet(source, parquet_files(source)) if kind == "parquet" else list_files(source)
-    return overview_of_files(source, listing, fit)
+    return overview_of_files(source, _listed(source, kind), fit)
+
+
+def _listed(source: Path, kind: str) -> Listing:
+    """The images of parquet files, or of a folder or zip with the labels that a table beside them gives."""
+    if kind == "parquet":
+        return list_parquet(source, parquet_files(source))
+    return with_labels(source, list_files(source))
 
 
 def _kind(source: Path) -> str:

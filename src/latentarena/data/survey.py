@@ -11,7 +11,7 @@ from typing import TypeVar
 from natsort import natsorted
 
 from latentarena.data.layout import TEST, TRAIN, VALIDATION, Layout, layout_of
-from latentarena.data.listing import File, LeftOut, Listing
+from latentarena.data.listing import BROKEN_LINK, File, LeftOut, Listing
 from latentarena.data.picture import LARGEST_SIDE, SUFFIXES_SHOWN, Facts, Fit, Scale, examine
 from latentarena.errors import DataError
 
@@ -56,7 +56,7 @@ def survey_of(source: Path, listing: Listing, fit: Fit) -> Survey:
         listing: of all files.
         fit: how images are to be brought to one size.
     """
-    images, facts, left, broken = _sorted(listing)
+    images, facts, left, broken = _sorted(listing, fit)
     faults: list[str] = []
     if broken:
         faults.append(broken_line(broken))
@@ -64,25 +64,28 @@ def survey_of(source: Path, listing: Listing, fit: Fit) -> Survey:
     if not images and not broken:
         suffixes = Counter(PurePosixPath(one.path).suffix for one in left if one.reason == NOT_AN_IMAGE)
         held = f"; it holds {_counted(suffixes)}" if suffixes else ""
+        lost = [one.path for one in listing.left_out if one.reason == BROKEN_LINK]
+        held += f"; {lost[0]} is {BROKEN_LINK}" if lost else ""
         faults.append(f"holds no images ({SUFFIXES_SHOWN} or others that Pillow reads){held}")
-    layout = _tried(lambda: layout_of(paths), faults) if images else None
+    layout = _tried(lambda: layout_of(paths, listing.classes, listing.table), faults) if images else None
     scale = _tried(lambda: _scale(images, facts), faults) or Scale()
     if images:
         faults += _size_faults(images, facts, fit)
     left += listing.without_images([*paths, *broken])
     if layout is not None and layout.test == TEST and VALIDATION in layout.splits:
-        left += [LeftOut(f"the {VALIDATION} split", f"{layout.splits.count(VALIDATION)} images that are not used here")]
+        unused = f"the {VALIDATION} split's {layout.splits.count(VALIDATION)} images"
+        left.append(LeftOut(unused, "not used, for there is a test split"))
     notes = _notes(facts, fit, scale, layout)
     lines = tuple(f"folder:{source}{'' if line.startswith('holds') else ':'} {line}" for line in faults)
     return Survey(tuple(images), tuple(facts), layout, scale, (*listing.left_out, *left), notes, lines)
 
 
-def _sorted(listing: Listing) -> tuple[list[File], list[Facts], list[LeftOut], dict[PurePosixPath, str]]:
+def _sorted(listing: Listing, fit: Fit) -> tuple[list[File], list[Facts], list[LeftOut], dict[PurePosixPath, str]]:
     """The images and their facts, what is none, and what should be one and cannot be read, with the reason."""
     images, facts, left, broken = [], [], [], {}
     for file in listing.files:
         try:
-            found = examine(file.read(), file.path)
+            found = examine(file.read(), file.path, fit)
         except DataError as error:
             broken[file.path] = str(error)
             continue
