@@ -371,3 +371,49 @@ def test_an_archive_is_looked_into_by_the_gate_alone(tmp_path: Path, monkeypatch
     with pytest.raises(GateError, match="has 3,000 entries") as caught:
         evaluate(crowded)
     assert caught.value.reason == "zip-entries"
+
+
+WRITE = """
+import base64
+content = base64.b64decode({content!r})
+for descriptor in range(3, 64):
+    try:
+        os.write(descriptor, content)
+    except OSError:
+        pass
+os._exit({status})
+"""
+
+
+@BOXED
+@settings(FEW, max_examples=8)
+@given(frames(), st.sampled_from([0, 1]))
+def test_a_real_box_that_writes_anything_to_its_pipe_is_refused_in_one_line(content: bytes, status: int) -> None:
+    expected = Expected({"images": str}, {"latents": Numbers("float32", 2, (3,))})
+    reply = written(content, status, expected)
+    if isinstance(reply, SandboxError):
+        assert refusal_of(reply) is not None
+        assert str(reply).isprintable()
+        assert len(str(reply)) < 3000
+    else:
+        assert isinstance(reply[0]["images"], str)
+        assert reply[1]["latents"].shape == (2, 3)
+        assert np.isfinite(reply[1]["latents"]).all()
+
+
+def written(content: bytes, status: int, expected: Expected) -> Any:
+    """What comes of a program in a real box that writes this to whatever it can write to, and ends."""
+    script = WRITE.format(content=base64.b64encode(content).decode(), status=status)
+    with Box("probe", limits=Limits(seconds=20), least=1) as one:
+        try:
+            return one.call("try", expected, {"scripts": {"answer": script}})
+        except SandboxError as error:
+            return error
+
+
+@BOXED
+@pytest.mark.parametrize("reason", ["start", "machine", "no-sandbox"])
+def test_a_program_cannot_pass_its_refusal_off_as_the_machines_fault(reason: str) -> None:
+    content = b"".join(pack(Frame("failed", {"reason": reason, "text": "try me again"})))
+    reply = written(content, 0, Expected())
+    assert (reply.reason, refusal_of(reply)) == ("failed", ("failed", "failed"))

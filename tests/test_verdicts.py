@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from latentarena.arena.contest import load_contest
+from latentarena.arena.contest import CONTESTS, load_contest
 from latentarena.arena.intake import evaluate_entries
 from latentarena.bundle import Bundle, BundleCard, native_of
 from latentarena.bundle.portable import PortableCard
+from latentarena.cli.app import app
 from latentarena.config import parse_json, validate
 from latentarena.errors import ArenaError, BundleError, ModelError
 from latentarena.gates import check_card, open_bundle
@@ -202,3 +204,57 @@ def test_one_bad_entry_is_recorded_and_the_rest_go_on(
     ]
     assert tried == ["a", "b", "b", "c"]  # only the machine's fault was tried again
     assert all((tmp_path / "out" / name / "refusal.json").is_file() for name in "abc")
+
+
+ENTRIES: dict[str, dict[str, Any]] = {
+    "a huge": FORGED["huge"],
+    "b hugestep": FORGED["hugestep"],
+    "c latent": {"latent": [-7, -7]},
+    "d unknown": {"metric_of_my_own": 1.0},
+}
+
+
+def test_the_command_records_forged_entries_and_goes_on_to_the_last_and_the_site_is_built(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    entries, out, site = (tmp_path / name for name in ("entries", "evaluated", "site"))
+    for name, changes in ENTRIES.items():
+        with_card(tiny_run / "bundle", entries / name, **changes)
+    (tmp_path / "mine.yaml").write_text(
+        (CONTESTS / "open.yaml").read_text().replace("dataset: mnist", "dataset: digits")
+    )
+    contest = ["--contest", str(tmp_path / "mine.yaml")]
+    done = CliRunner().invoke(app, ["board", "check", str(entries), *contest, "--tolerant", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    said = {name: json.loads((out / name / "refusal.json").read_text())["sentence"] for name in ENTRIES}
+    assert "seconds" in said["a huge"]
+    assert "steps" in said["b hugestep"]
+    assert "latent" in said["c latent"]
+    assert "metric_of_my_own" in said["d unknown"]
+    assert all(len(words) < LONGEST and words.isprintable() for words in said.values())
+    done = CliRunner().invoke(app, ["board", "build", str(out), *contest, "--verified", "--out", str(site)])
+    assert done.exit_code == 0, done.output
+    board = json.loads((site / "board.json").read_text())
+    assert {line["team"] for line in board["others"]} == set(ENTRIES)
+
+
+def test_the_command_builds_a_board_around_self_reported_cards_that_cannot_be(tmp_path: Path) -> None:
+    raw, folder = made_card("m").model_dump(mode="json"), tmp_path / "handed-in"
+    forged = {
+        "endless": changed(raw, ("scores", "frechet", "value"), 1e308),
+        "latent": changed(raw, ("latent",), [-7, -7]),
+        "unknown": changed(raw, ("scores", "my_metric"), raw["scores"]["frechet"]),
+        "long": changed(raw, ("steps",), 10**400),
+        "honest": raw,
+    }
+    for name, card in forged.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "score.json").write_text(json.dumps(card))
+    done = CliRunner().invoke(app, ["board", "build", str(folder), "--out", str(tmp_path / "site")])
+    assert done.exit_code == 0, done.output
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    assert [line["team"] for line in board["lines"]] == ["honest"]
+    refused = {line["team"]: line["refused"] for line in board["others"]}
+    assert refused.keys() == forged.keys() - {"honest"}
+    assert "my_metric" in refused["unknown"]
+    assert "latent" in refused["latent"]

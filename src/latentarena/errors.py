@@ -92,9 +92,9 @@ class GateError(BundleError):
 class SandboxError(BundleError):
     """A program in a box that was refused or failed.
 
-    `reason` is a short stable word: `no-sandbox`, `start`, `timeout`, `memory`, `died`, `nonsense`, `not-finite`,
-    `output`, `failed`, or what the program in the box named (such as `external-data`). `log` is the end of what it
-    printed: not trusted.
+    `reason` is a short stable word: `no-sandbox`, `start`, `machine`, `timeout`, `memory`, `died`, `nonsense`,
+    `not-finite`, `output`, `failed`, or what the program in the box named (such as `external-data`). `log` is the end
+    of what it printed: not trusted.
     """
 
     def __init__(self, reason: str, message: str, log: str = "") -> None:

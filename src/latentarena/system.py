@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
-__all__ = ["STOPPING", "limit_memory", "noted_signals", "stopping_as_ctrl_c"]
+__all__ = ["STOPPING", "affordable", "limit_memory", "noted_signals", "starved", "stopping_as_ctrl_c"]
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, kill, a terminal that closes, the same on Windows
 STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+SHARE, LEAST = 0.75, 2 << 10  # of the machine's memory for one process, and MiB that it needs in any case
+WORDS = ("allocate memory", "failed to map segment")  # of torch and the linker without memory
+GROUPS = Path("/sys/fs/cgroup")
 Handler = Callable[[int, FrameType | None], None]
 
 
@@ -55,6 +61,45 @@ def _handled(handler: Handler, numbers: tuple[int, ...]) -> Iterator[None]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def affordable(mebibytes: int) -> int:
+    """MiB that a process may take where this machine, or the container that this runs in, may have less than it wants.
+
+    A process that is held to less than there is runs into its own limit, of which it can tell, before the kernel kills
+    it for want of memory.
+    """
+    there = min(_memories(), default=None)
+    return mebibytes if there is None else min(mebibytes, max(LEAST, int(SHARE * there) >> 20))
+
+
+def starved(error: BaseException) -> bool:
+    """Whether an error is how Python, a library or the system says that memory has run out."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = isinstance(error, RuntimeError | ImportError) and any(words in str(error) for words in WORDS)
+    return said or isinstance(error, MemoryError)
+
+
+def _memories() -> Iterator[int]:
+    """Bytes of memory that there are: of the machine, and of every control group that this process is in."""
+    with suppress(ValueError, OSError, AttributeError):
+        yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kind, path = line.split(":", 2)
+            folder = GROUPS / (kind and "memory") / path.lstrip("/")
+            if kind not in ("", "memory"):
+                continue
+            for group in (folder, *folder.parents):
+                if group.is_relative_to(GROUPS):
+                    yield from _limits(group)
+
+
+def _limits(group: Path) -> Iterator[int]:
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # it is not there, or says "max"
+            yield int((group / name).read_text())
 
 
 def limit_memory(mebibytes: int) -> None:

@@ -59,7 +59,7 @@ COUNTED = Expected(
     },
 )
 """What a box says of its graph."""
-FAULTS = ("no-sandbox", "start", "timeout", "memory", "died", "nonsense", "not-finite", "output", "failed")
+FAULTS = ("no-sandbox", "start", "machine", "timeout", "memory", "died", "nonsense", "not-finite", "output", "failed")
 
 
 @contextmanager

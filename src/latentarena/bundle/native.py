@@ -25,6 +25,7 @@ from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import Files, check_tensors
 from latentarena.latents import LatentStatistics
 from latentarena.precision import Precision
+from latentarena.system import starved
 from latentarena.train.checkpoint import mismatch
 from latentarena.train.model import Architecture, LatentModel
 from latentarena.train.recipe import SamplingConfig
@@ -226,7 +227,10 @@ def native_of(files: Files, folder: Path) -> Bundle:
             raise BundleError(f"parameters = {card.parameters}, but the architecture has {blueprint.parts()}")
     except ArenaError as error:
         raise BundleError(f"{folder / CARD}: {error}") from None
-    except Exception as error:  # numbers that torch cannot count with, in whatever words it has for that
+    except Exception as error:
+        if starved(error):
+            raise
+        # it was numbers that torch cannot count with, in whatever words it has for that
         words = " ".join(str(error).split())[:200]
         raise BundleError(f"{folder / CARD}: architecture cannot be built: {type(error).__name__}: {words}") from None
     tensors = _fitting(blueprint, content, folder / WEIGHTS)

@@ -52,12 +52,20 @@ class Group:
         return set()
 
     def killed(self) -> bool:
-        """Whether it ran out of memory and the kernel killed something for it."""
-        path = self.folders[0] / ("memory.events" if self.version == 2 else "memory.oom_control")
+        """Whether the kernel killed something in it for want of memory: its own limit's, or the machine's."""
+        name = "memory.events" if self.version == 2 else "memory.oom_control"
+        return self._count(name, "oom_kill") > 0
+
+    def full(self) -> bool:
+        """Whether it has reached its own limit of memory."""
+        return self._count("memory.events", "oom") > 0 if self.version == 2 else self._count("memory.failcnt") > 0
+
+    def _count(self, name: str, key: str = "") -> int:
+        """A counter of the kernel's, of a file that holds one number or several by name; 0 where there is none."""
         with suppress(OSError, ValueError):
-            counts = dict(line.split() for line in path.read_text().splitlines())
-            return int(counts.get("oom_kill", 0)) > 0
-        return False
+            lines = (self.folders[0] / name).read_text().splitlines()
+            return int(dict(line.split() for line in lines).get(key, 0) if key else lines[0])
+        return 0
 
     def remove(self) -> None:
         """Remove it; the kernel may need a moment after the last process has gone."""

@@ -32,6 +32,7 @@ TAIL = 8192  # bytes of a program's log that are kept
 GRACE = 1.0  # seconds from the end of the answers to the end of the program
 SIGNALLED = 128  # bubblewrap's exit status for a program that a signal has ended: this and the number
 OPEN_FILES = 256
+MACHINE = ("no-sandbox", "start", "machine")  # reasons of a fault of this machine
 DONE, FAILED = "done", "failed"  # verbs of an answer
 REFUSAL = Expected({"reason": Text, "text": Text})
 LIFETIME = 100  # calls' worth of processor time that one process may use: the second belt behind the clock
@@ -203,6 +204,8 @@ class Room:
         if not self._booted and self.log.startswith("bwrap: "):
             return self._failure("start", f"its box did not start: {self.log.splitlines()[0]}")
         if self._group and self._group.killed():
+            if not self._group.full():
+                return self._failure("machine", "this machine ran out of memory, and the kernel ended it")
             return self._failure("memory", f"it needed more than {self.limits.memory >> 20} MiB of memory")
         if status is not None and status > SIGNALLED:
             number = status - SIGNALLED
@@ -235,7 +238,8 @@ def _line(text: str) -> str:
 
 
 def _slug(text: str) -> str:
-    return text if re.fullmatch("[a-z][a-z0-9-]{0,39}", text) else "failed"
+    """A program's own reason, unless it is none, or one that only this side may give."""
+    return text if re.fullmatch("[a-z][a-z0-9-]{0,39}", text) and text not in MACHINE else "failed"
 
 
 def _signal(number: int) -> str:

@@ -8,7 +8,6 @@ bundle is at fault. With neither, something is wrong with the machine, and stder
 from __future__ import annotations
 
 import argparse
-import errno
 import re
 import sys
 import time
@@ -40,7 +39,7 @@ from latentarena.study.pictures import grid, png, save_images
 from latentarena.study.poster import write_poster
 from latentarena.study.scorecard import nearest_pairs, write_page
 from latentarena.study.scoring import data_of, score_bundle
-from latentarena.system import limit_memory
+from latentarena.system import affordable, limit_memory, starved
 from latentarena.train.stages import Watch
 
 __all__ = [
@@ -53,13 +52,15 @@ __all__ = [
     "evaluate",
     "refusal_of",
     "refuse_terms",
+    "sentence_of",
     "write_evaluated",
 ]
 
 FORMS = ("native", "portable")
 PYTHON = "python-2025"
 SHOWN, ROW = 64, 16  # images in a picture; in a row of one
-MEMORY = 8 << 10  # MiB
+MEMORY = 8 << 10  # MiB, where the machine has as much
+OURS = ("start", "machine")  # why a box failed before a stranger's code ran, or through no fault of it
 FAST = 1000  # samples for a first look
 
 
@@ -188,7 +189,7 @@ def _blamed(path: Path, fault: type[BundleError] | type[ModelError]) -> Iterator
     except (ArenaError, OSError, MemoryError):
         raise
     except Exception as error:
-        if _starved(error):
+        if starved(error):
             raise
         words = " ".join(str(error).split())[:300]
         raise fault(f"{path} cannot be evaluated: {type(error).__name__}: {words}") from error
@@ -246,19 +247,19 @@ def refusal_of(error: Exception) -> tuple[str, str] | None:
     if isinstance(error, GateError):
         return "refused", error.reason
     if isinstance(error, SandboxError):
-        return None if error.reason == "start" else ("failed", error.reason)  # no stranger's code has run yet
+        return None if error.reason in OURS else ("failed", error.reason)
     if isinstance(error, BundleError):
         return "refused", "bundle"
     if isinstance(error, ModelError):
         return "failed", "output"
-    return ("failed", "memory") if _starved(error) else None
+    return ("failed", "memory") if starved(error) else None
 
 
-def _starved(error: Exception) -> bool:
-    """Whether an error is how Python, numpy, torch or the system says that memory has run out."""
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+def sentence_of(error: Exception, bundle: Path, memory: int) -> str:
+    """A refusal in one line, without the folder that the bundle lies in; `memory` is what there was, in MiB."""
+    if starved(error):
+        return f"its evaluation needed more than the {memory:,} MiB of memory that it may take"
+    return " ".join(str(error).replace(str(bundle), bundle.name).split())[:1000]
 
 
 def write_evaluated(found: Evaluated, out: Path) -> None:
@@ -287,7 +288,8 @@ def write_evaluated(found: Evaluated, out: Path) -> None:
 def main(arguments: Sequence[str]) -> int:
     """The worker's program; the exit status is 0 where there is a verdict. What is wrong here is raised."""
     chosen = _parser().parse_args(arguments)
-    limit_memory(chosen.memory)
+    memory = affordable(chosen.memory)
+    limit_memory(memory)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     terms = Terms(
@@ -311,7 +313,7 @@ def main(arguments: Sequence[str]) -> int:
         if error.__cause__ is not None:  # nothing that was foreseen: those who run the worker will want to see where
             traceback.print_exc()
         state, reason = verdict
-        sentence = " ".join(str(error).replace(str(chosen.bundle), chosen.bundle.name).split())[:1000]
+        sentence = sentence_of(error, chosen.bundle, memory)
         log = _log(steps, getattr(error, "log", ""))
         said = {"state": state, "reason": reason, "sentence": sentence, "log": log}
         write_json(make_folder(chosen.out) / "refusal.json", said)

@@ -32,13 +32,13 @@ from latentarena.judge.certificate import COMPARED, QUALITY, Certificate, Probe,
 from latentarena.judge.classifier import Judge
 from latentarena.judge.training import judge_for
 from latentarena.latents import encode_all, latent_statistics
-from latentarena.study.evaluate import Terms, refusal_of, refuse_terms
+from latentarena.study.evaluate import Terms, refusal_of, refuse_terms, sentence_of
 from latentarena.study.labels import labels_for
 from latentarena.study.pipeline import Prepared, provenance_of
 from latentarena.study.scoring import data_of, score_bundle
 from latentarena.study.seeds import common, over_trainings, quantile
 from latentarena.study.training_cost import StageCost, training_cost
-from latentarena.system import limit_memory
+from latentarena.system import affordable, limit_memory
 from latentarena.train.fabric import make_fabric
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
@@ -331,7 +331,8 @@ def _misdeclared(card: BundleCard, trainings: Sequence[Training]) -> Iterator[st
 def main(arguments: Sequence[str]) -> int:
     """The worker's program; the exit status is 0 where there is a certificate or a refusal."""
     chosen = _parser().parse_args(arguments)
-    limit_memory(chosen.memory)
+    memory = affordable(chosen.memory)
+    limit_memory(memory)
     try:
         order = _order(chosen)
         made = retrain(order, chosen.work, tell=partial(print, flush=True))
@@ -339,7 +340,7 @@ def main(arguments: Sequence[str]) -> int:
         verdict = refusal_of(error)
         if verdict is None:
             raise
-        sentence = " ".join(str(error).replace(str(chosen.bundle), chosen.bundle.name).split())[:1000]
+        sentence = sentence_of(error, chosen.bundle, memory)
         said = {"state": verdict[0], "reason": verdict[1], "sentence": sentence}
         write_json(make_folder(chosen.out) / "refusal.json", said)
         return 0
