@@ -72,7 +72,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -
 
 
 def _cards(entries: Entries) -> Iterator[str]:
-    head = ["recipe", "latent", "parameters", "training (min)", "MSE", "SSIM", "dead dimensions", "class KL (nats)"]
+    head = ["recipe", "latent", "stored numbers", "training (min)", "MSE", "SSIM", "dead dimensions", "class KL (nats)"]
     head += ["confidence", "of real data", "Frechet", "floor", "prior", "class asked for"]
     return _table(head, map(_card, entries.values()))
 

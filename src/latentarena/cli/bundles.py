@@ -93,7 +93,7 @@ def pack(
     made = pack_graphs(out, name, files, dataset, names, precision, pixels)
     parts = ", ".join(f"{part} {count:,}" for part, count in made.card.parameters.items())
     shapes = f"latent {list(made.card.latent)}, noise {list(made.card.noise)}"
-    console.print(f"{made.card.name}: {shapes}, numbers by part: {parts} -> {out}", highlight=False)
+    console.print(f"{made.card.name}: {shapes}, stored numbers by part: {parts} -> {out}", highlight=False)
     console.print(f"next: arena check {out}", highlight=False)
 
 
@@ -114,4 +114,4 @@ def import_legacy(
     console.print("tracing: some seconds for every ten steps of the sampler", highlight=False)
     card = make(submission, out, dataset)
     parts = ", ".join(f"{part} {count:,}" for part, count in card.parameters.items())
-    console.print(f"{card.name}: numbers by part: {parts} -> {out}", highlight=False)
+    console.print(f"{card.name}: stored numbers by part: {parts} -> {out}", highlight=False)

@@ -176,7 +176,7 @@ def print_card(card: ScoreCard) -> None:
     parts = ", ".join(f"{part} {count:,}" for part, count in card.parameters.items())
     shape = "x".join(map(str, card.latent))
     doubt = f", {UNVERIFIED}" if "parameters" in card.unverified else ""
-    page.print(f"parameters {sum(card.parameters.values()):,} ({parts}){doubt}; latent {shape} in {card.precision}")
+    page.print(f"stored numbers {sum(card.parameters.values()):,} ({parts}){doubt}; latent {shape} in {card.precision}")
     page.print("points of 100:")
     for category, points in card.points.items():
         page.print(f"  {CATEGORIES[category]:<22}{points:>5.1f}  {'#' * round(points / 2.5)}")

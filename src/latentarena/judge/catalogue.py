@@ -436,7 +436,7 @@ METRICS = {
         0,
         0,
         INF,
-        "numbers that the model holds, packed ones as what they unpack to",
+        "numbers that encoding, decoding and sampling use, packed ones as what they unpack to",
     ),
     "information": Metric(
         "information (bits)",

@@ -44,7 +44,7 @@ def write_report(
         .get_template("report.html")
         .render(
             section(card, findings, data),
-            parameters=f"{sum(card.parameters.values()):,}",
+            stored=f"{sum(card.parameters.values()):,}",
             seconds=round(sum(made.seconds.values())),
             plots=plots,
             command="arena train recipe.yaml --out again   # with the recipe below saved as recipe.yaml",
@@ -59,7 +59,7 @@ def _facts(bundle: Bundle, card: ScoreCard) -> dict[str, str]:
     made, latents = bundle.card.provenance, bundle.card.provenance.latents
     kl = f", KL divergence {latents.kl:.1f} nats" if latents.kl is not None else ""
     return {
-        "parameters": ", ".join(f"{part} {count:,}" for part, count in card.parameters.items()),
+        "stored numbers": ", ".join(f"{part} {count:,}" for part, count in card.parameters.items()),
         "latents": f"{latents.dimensions} dimensions, {latents.dead} of them dead, standard deviations "
         f"{latents.smallest:.3g} to {latents.largest:.3g}{kl}",
         "training": ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in made.seconds.items()),

@@ -104,7 +104,11 @@ def _forward(objective: Objective) -> float:
 
 
 def _counted(work: Callable[[], Result]) -> tuple[Result, float]:
-    """What some work comes to, and the multiply-adds that it takes."""
+    """What some work comes to, and the multiply-adds that it takes.
+
+    By torch's own counter and not by `counting`: that one leaves out what does not depend on a sample's noise and what
+    is computed twice, but a training computes all of it in every step.
+    """
     with forward_mode(), FlopCounterMode(display=False) as counter:
         result = work()
     return result, counter.get_total_flops() / 2
