@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from latentarena.errors import BundleError, ConfigError
 from latentarena.judge.card import ScoreCard, read_card
 from latentarena.judge.certificate import Certificate, Training, read_certificate
 from latentarena.judge.classifier import Judge
+from latentarena.judge.key import Key
 from latentarena.study.held_out import held_out_losses
 from latentarena.study.pipeline import prepare, prepare_seeds, run, run_seeds
 from latentarena.study.retrain import Order, disagreements, main, recipe_of, retrain
@@ -241,6 +244,25 @@ def test_the_worker_s_program_leaves_a_refusal_where_nothing_can_be_certified(
     assert (said["state"], "cannot be trained anew" in said["sentence"]) == ("refused", True)
     assert main([str(tiny_run / "bundle"), *options, "--dataset", "mnist"]) == 0
     assert "is a model of digits, not of mnist" in (tmp_path / "out" / "refusal.json").read_text()
+
+
+def test_training_is_certified_by_the_contest_s_key(
+    order: Order, again: tuple[Path, Certificate], tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a bundle could be fitted to the noise by which it is compared with its recipe."""
+    secret = Key(b"k" * 32)
+    with pytest.raises(ConfigError, match="begun for another key"):
+        retrain(replace(order, key=secret), again[0])
+    monkeypatch.setattr("latentarena.study.retrain.limit_memory", lambda memory: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(secret.text + "\n"))
+    options = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--seeds", "2", "--keyed"]
+    assert main([str(tiny_run / "bundle"), *options]) == 0
+    made = read_certificate(tmp_path / "out" / "certificate.json")
+    assert (again[1].key, made.key, made.verdict) == ("public", secret.name, "agrees")
+    assert [one.weights for one in made.trainings] == [one.weights for one in again[1].trainings]
+    assert made.trainings[0].probes[-1].frechet != again[1].trainings[0].probes[-1].frechet
+    assert made.declared["frechet"] != again[1].declared["frechet"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and secret.text.encode() in path.read_bytes()]
 
 
 # the category of training

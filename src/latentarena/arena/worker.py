@@ -177,13 +177,13 @@ class Worker:
                 LOGGER.info("the evaluation of %s said: %s", job.submission.id, said)
 
     def _fetch(self, job: Job, folder: Path) -> tuple[Path, list[str], Key | None]:
-        """The bundle and the judge as files, the options that say so, and the contest's key; a training needs none."""
+        """The bundle and the judge as files, the options that say so, and the contest's key."""
         contest = self._contest()
         content = self._objects.read(job.submission.digest)
         bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
         bundle.write_bytes(content)
         if job.kind == "retrain":
-            return bundle, training_options(contest, workshop(job.id)), None
+            return bundle, training_options(contest, workshop(job.id)), self._store.key(contest.name, _now())
         options = options_of(contest)
         options += ["--threads", str(self._threads)] if self._threads else []
         if job.judge != "official":

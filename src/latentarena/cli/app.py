@@ -370,11 +370,13 @@ def retrain(
     ] = None,
     judge_file: JudgeOption = None,
     data: DataOption = None,
+    key: bundles.KeyOption = None,
 ) -> None:
     """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
     from latentarena.bundle import load_bundle
     from latentarena.cli.console import console, print_certificate, quiet_logs, show_training
     from latentarena.judge.classifier import Judge
+    from latentarena.judge.key import PRACTICE, Key
     from latentarena.judge.training import judge_for
     from latentarena.study.retrain import Order, retrain
     from latentarena.study.scoring import data_of
@@ -385,7 +387,7 @@ def retrain(
     judge = Judge.load(judge_file) if judge_file else judge_for(dataset, show_training)
     folder = out or Path("retrained") / loaded.digest[:12]
     made = retrain(
-        Order(loaded, dataset, judge, seeds, quality),
+        Order(loaded, dataset, judge, seeds, quality, key=PRACTICE if key is None else Key.parse(key)),
         folder,
         show_training,
         lambda line: console.print(line, highlight=False),

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from latentarena.config import Config, read_json, validate
 from latentarena.judge.catalogue import METRICS
 from latentarena.judge.interval import Estimate
+from latentarena.judge.key import PUBLIC
 
 __all__ = ["AGREE", "COMPARED", "QUALITY", "Certificate", "Probe", "Training", "read_certificate"]
 
@@ -63,6 +64,7 @@ class Certificate(Config):
         recipe: SHA-256 of its recipe, seed apart.
         dataset, data: name and content hash of what it was trained on.
         judge: SHA-256 of the judge's file.
+        key: name of the key of the judge's random numbers.
         samples: images generated for each figure that needs them.
         quality: the Frechet distance to which training is measured.
         trainings: the recipe with its own seed first, then with others.
@@ -81,6 +83,7 @@ class Certificate(Config):
     dataset: str = Field(max_length=80)
     data: Hash
     judge: Hash
+    key: str = Field(default=PUBLIC, max_length=40)
     samples: int = Field(ge=1, le=1_000_000)
     quality: float = Field(gt=0)
     trainings: tuple[Training, ...] = Field(min_length=2, max_length=100)

@@ -30,6 +30,8 @@ from latentarena.judge.card import ScoreCard
 from latentarena.judge.catalogue import METRICS
 from latentarena.judge.certificate import COMPARED, QUALITY, Certificate, Probe, Training
 from latentarena.judge.classifier import Judge
+from latentarena.judge.key import PRACTICE, Key
+from latentarena.judge.randomness import Randomness
 from latentarena.judge.training import judge_for
 from latentarena.latents import encode_all, latent_statistics
 from latentarena.study.evaluate import Terms, refusal_of, refuse_terms, sentence_of
@@ -76,6 +78,7 @@ class Order:
         seeds: trainings: with the recipe's own seed, and with those that follow it.
         quality: the Frechet distance to which training is measured.
         most: multiply-adds that one training may take.
+        key: of the judge's random numbers; a contest has one of its own.
     """
 
     bundle: Bundle
@@ -84,6 +87,7 @@ class Order:
     seeds: int = 3
     quality: float = QUALITY
     most: float = MOST
+    key: Key = PRACTICE
 
     def identity(self) -> dict[str, Any]:
         """What a working folder must have been begun for; the number of seeds may grow."""
@@ -91,6 +95,7 @@ class Order:
             "bundle": self.bundle.digest,
             "data": self.data.digest,
             "judge": self.judge.digest,
+            "key": self.key.name,
             "quality": self.quality,
             "source": source_digest(),
         }
@@ -173,7 +178,7 @@ def _declared(order: Order, folder: Path) -> ScoreCard:
 
 
 def _judged(order: Order, bundle: Bundle) -> ScoreCard:
-    return score_bundle(bundle, order.data, order.judge, samples=SAMPLES, timed=False)[0]
+    return score_bundle(bundle, order.data, order.judge, samples=SAMPLES, timed=False, key=order.key)[0]
 
 
 def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> Training:
@@ -246,7 +251,9 @@ class _Anew:
 
     def _distance(self) -> float:
         """The Frechet distance of the model as it is."""
-        noise, labels = self.model.noise(SAMPLES, 0, "certificate"), labels_for(self.model, SAMPLES)
+        randomness = Randomness(self.order.key, self.order.bundle.digest)
+        noise = randomness.noise(SAMPLES, self.model.noise_shape, "certificate")
+        labels = labels_for(self.model, SAMPLES)
         with evaluated(self.model):
             distance = self.order.judge.distance(self.order.judge.look(self.model.generate(noise, labels)))
         return distance if math.isfinite(distance) else sys.float_info.max
@@ -268,6 +275,7 @@ def _certificate(order: Order, recipe: Recipe, declared: ScoreCard, trainings: S
         dataset=data.name,
         data=data.digest,
         judge=order.judge.digest,
+        key=order.key.name,
         samples=SAMPLES,
         quality=order.quality,
         trainings=tuple(trainings),
@@ -353,7 +361,8 @@ def _order(chosen: argparse.Namespace) -> Order:
     refuse_terms(bundle, Terms(dataset=chosen.dataset), chosen.data)
     data = data_of(bundle, chosen.data)
     judge = Judge.load(chosen.judge) if chosen.judge else judge_for(data)
-    return Order(bundle, data, judge, chosen.seeds, chosen.quality, chosen.macs)
+    key = Key.parse(sys.stdin.readline()) if chosen.keyed else PRACTICE
+    return Order(bundle, data, judge, chosen.seeds, chosen.quality, chosen.macs, key)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -366,6 +375,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--macs", type=float, default=MOST, help="multiply-adds that one training may take")
     parser.add_argument("--dataset", help="what the model must be of")
     parser.add_argument("--judge", type=Path, help="the judge's file; the dataset's own unless given")
+    parser.add_argument("--keyed", action="store_true", help="read the contest's key from standard input")
     parser.add_argument("--data", type=Path, help="where the dataset's files are")
     parser.add_argument("--memory", type=int, default=MEMORY, help="MiB that this process may take")
     return parser
