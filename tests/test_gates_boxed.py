@@ -11,7 +11,7 @@ from onnx import TensorProto
 
 from boxes import BOXED
 from corpus.case import cases
-from corpus.graph_cases import INPUTS, OUTPUT, GraphCase, floats, inside, looked_at, node, then
+from corpus.graph_cases import INPUTS, OUTPUT, GraphCase, floats, inside, ints, looked_at, node, then
 from latentarena.bundle.boxed import COUNTED
 from latentarena.errors import SandboxError
 from latentarena.gates import check_graph
@@ -42,6 +42,23 @@ RUN = [
     GraphCase(4, "expand found as it runs", "memory", grown(node("Expand", ["none", "s"], ["v"]), size=30_000)),
     GraphCase(4, "tile found as it runs", "memory", grown(node("Tile", ["flat", "s"], ["v"]), size=5_000)),
 ]
+
+
+def wide(*nodes: object) -> Callable[[], bytes]:
+    """Values `left` and `right` of 64 million numbers, each just what the gate takes, and their sum: 768 MB at once."""
+    top = node("ReduceMax", ["latents"], ["m"], keepdims=0)
+    return then(top, *nodes, node("Add", ["left", "right"], ["v"]), s=ints(8_000, 8_000), times=ints(1, 10_600_000))
+
+
+WIDE = [
+    GraphCase(
+        4, "two fills", "memory", wide(node("ConstantOfShape", ["s"], ["left"]), node("Add", ["left", "m"], ["right"]))
+    ),
+    GraphCase(4, "two expanded", "memory", wide(*(node("Expand", ["m", "s"], [name]) for name in ("left", "right")))),
+    GraphCase(
+        4, "two tiled", "memory", wide(*(node("Tile", ["latents", "times"], [name]) for name in ("left", "right")))
+    ),
+]
 PARSED = [GraphCase(5, "eight million empty nodes", "memory", lambda: inside(b"\x0a\x00" * (8 << 20)))]
 
 
@@ -56,6 +73,17 @@ def test_what_only_running_shows_is_stopped_by_the_box(case: GraphCase) -> None:
         run(content)
     told = {"memory", "failed", "onnx-size"} if case in RUN else {"memory", "onnx-parse"}  # or the library notices
     assert stopped.value.reason in told, stopped.value
+
+
+@cases(WIDE)
+@BOXED
+def test_the_box_s_memory_stops_what_the_gate_takes(case: GraphCase) -> None:
+    content = looked_at(case.make())
+    check_graph(content, INPUTS, OUTPUT, "decode.onnx")
+    with pytest.raises(SandboxError) as stopped:
+        run(content)
+    told = stopped.value
+    assert told.reason == case.reason or "Failed to allocate memory" in str(told), told  # which the library notices
 
 
 def run(content: bytes) -> None:

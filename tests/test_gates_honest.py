@@ -28,7 +28,7 @@ from corpus.graph_cases import FLOAT, INPUTS, OUTPUT, floats, held, honest, ints
 from corpus.tensor_cases import honest as honest_tensors
 from latentarena.errors import GateError
 from latentarena.gates import Cost, check_card, check_graph, check_in_box, check_tensors, open_archive, open_bundle
-from latentarena.gates.operators import OPERATORS
+from latentarena.gates.operators import OPERATORS, OPSETS
 
 CARD, WEIGHTS = (Entry(name.encode(), content) for name, content in FILES.items())
 FOLDER, JUNK = Entry(b"model/", mode=stat.S_IFDIR | 0o755, method=0), Entry(b"__MACOSX/model/._card.json", b"x")
@@ -218,6 +218,21 @@ def test_graphs_pass_and_are_counted(change: Callable[[ModelProto], None]) -> No
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (images,) = session.run(None, {"latents": np.zeros((3, 6), np.float32)})
     assert images.shape == (3, 1, 8, 8)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_opsets_pass(opset: int) -> None:
+    model = honest()
+    model.opset_import[0].version = opset
+    facts = check_in_box(model.SerializeToString(), INPUTS, OUTPUT, "decode.onnx")
+    assert (facts.opset, facts.multiply_adds) == (opset, 6 * 16 + 16 * 64)
+
+
+def test_an_opset_that_is_not_known_is_refused_with_those_that_are() -> None:
+    model = honest()
+    model.opset_import[0].version = 26
+    with pytest.raises(GateError, match=rf"opset \[26\].*from 11 to {OPSETS[-1]}.*name the opset when you export it"):
+        check_graph(model.SerializeToString(), INPUTS, OUTPUT, "decode.onnx")
 
 
 def test_long_samplers_pass() -> None:

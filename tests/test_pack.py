@@ -7,10 +7,12 @@ import runpy
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -173,3 +175,22 @@ def test_the_page_on_bundles_says_what_the_code_does() -> None:
     text = (ROOT / "docs" / "bundles.md").read_text(encoding="utf-8")
     assert made["page"](text) == text
     assert set(made["ABOUT"]) == set(PortableCard.model_fields)
+
+
+def test_weights_that_an_exporter_stores_for_each_step_are_stored_once(tmp_path: Path) -> None:
+    """As torch's exporter does with weights that it transposes."""
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    model, layer = onnx.load(files["generate"]), np.float32(np.random.default_rng(0).standard_normal((4, 4)))
+    first, before = model.graph.node[0], "x"
+    for step in range(3):
+        model.graph.initializer.append(numpy_helper.from_array(layer, f"w{step}"))
+        model.graph.node.insert(step, helper.make_node("MatMul", [before, f"w{step}"], [f"h{step}"]))
+        before = f"h{step}"
+    first.input[0] = before
+    onnx.save(model, files["generate"])
+    noise = np.float32(np.random.default_rng(1).standard_normal((2, 4)))
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": noise})
+    bundle = pack_graphs(tmp_path / "b", "steps", files, "digits")
+    plain = pack_graphs(tmp_path / "c", "plain", files | {"generate": files["decode"]}, "digits")
+    assert bundle.card.parameters["generator"] - plain.card.parameters["generator"] in (16, 16 + 4 * 64 + 64)
+    assert torch.allclose(bundle.model.generate(torch.from_numpy(noise), None), torch.from_numpy(expected), atol=1e-6)

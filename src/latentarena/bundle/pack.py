@@ -97,6 +97,7 @@ def _read(path: Path, graph: str) -> ModelProto:
     names = {port.name: name for port, name in zip(inputs, wanted, strict=False)}
     names[model.graph.output[0].name] = "latents" if graph == "encode" else "images"
     _rename(model, names, path)
+    _store_once(model)
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     for port in (*model.graph.input, *model.graph.output):
@@ -121,6 +122,22 @@ def _rename(model: ModelProto, names: Mapping[str, str], path: Path) -> None:
         node.output[:] = [names.get(one, one) for one in node.output]
     for port in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         port.name = names.get(port.name, port.name)
+
+
+def _store_once(model: ModelProto) -> None:
+    """Merge weights that an exporter stored again for each step that uses them; every one that is stored counts."""
+    given = {port.name for port in model.graph.output}
+    first: dict[bytes, str] = {}
+    same: dict[str, str] = {}
+    for tensor in model.graph.initializer:
+        name, tensor.name = tensor.name, ""
+        same[name] = name if name in given else first.setdefault(tensor.SerializeToString(), name)
+        tensor.name = name
+    kept = [tensor for tensor in model.graph.initializer if same[tensor.name] == tensor.name]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    for node in model.graph.node:
+        node.input[:] = [same.get(one, one) for one in node.input]
 
 
 def _shapes(models: Mapping[str, ModelProto]) -> dict[str, object]:

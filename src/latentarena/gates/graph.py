@@ -255,10 +255,9 @@ def _refuse_model(model: ModelProto, size: int, what: str) -> None:
         raise GateError("onnx-unexpected", f"{what} is made for quantised or distributed running; export it plainly")
     versions = _versions(model)
     if len(versions) != 1 or versions[0] not in OPSETS or not 3 <= model.ir_version <= onnx.IR_VERSION:
-        wanted = f"one from {OPSETS[0]} to {OPSETS[-1]}"
-        raise GateError(
-            "onnx-opset", f"{what} is made for opset {versions} of IR {model.ir_version}, expected {wanted}"
-        )
+        found = f"{what} is made for opset {versions} of IR {model.ir_version}"
+        wanted = f"one opset from {OPSETS[0]} to {OPSETS[-1]} of IR 3 to {onnx.IR_VERSION}"
+        raise GateError("onnx-opset", f"{found}, expected {wanted}; name the opset when you export it")
     keys = [entry.key for entry in model.metadata_props]
     if len(keys) > MOST_METADATA or len(set(keys)) != len(keys):
         raise GateError(

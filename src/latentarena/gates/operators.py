@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx.defs import onnx_opset_version
 
 from latentarena.errors import GateError
 from latentarena.gates.node import Node
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 DOMAINS = ("", "ai.onnx")  # two names of one domain
-OPSETS = range(11, 25)
+OPSETS = range(11, min(25, onnx_opset_version()) + 1)  # what each operator costs is known up to 25
 SUBGRAPHS = {"If", "Loop", "Scan", "SequenceMap"}
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 ARITHMETIC = """
