@@ -31,12 +31,12 @@ from typing import Any
 import httpx
 
 from arena_pages import replace_section
-from latentarena.arena.contest import Quotas
 from latentarena.arena.evaluation import EVALUATE
+from latentarena.contest.contest import Quotas
 from latentarena.facts import machine
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests"))  # the parts of an arena that the tests use
+sys.path.append(str(ROOT / "tests" / "support"))  # the parts of an arena that the tests use
 from arena_parts import Parts, free_port, now, until  # noqa: E402
 from postgres_server import PostgresServer, programs  # noqa: E402
 

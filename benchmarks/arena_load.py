@@ -30,13 +30,13 @@ from typing import Any
 import httpx
 
 from arena_pages import replace_section
-from latentarena.arena.contest import CONTESTS, Quotas
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Outcome, Queue, Store
+from latentarena.contest.contest import CONTESTS, Quotas
 from latentarena.facts import machine
 
 HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "tests"))
+sys.path.append(str(HERE.parent / "tests" / "support"))
 from score_cards import FIGURES, made_card  # noqa: E402 - the cards that the tests use
 
 SIZE = 1_750_000  # bytes of an upload

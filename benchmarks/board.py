@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.orm import Session
 
-from latentarena.arena.board import make_board
-from latentarena.arena.contest import load_contest
-from latentarena.arena.entries import Entry
 from latentarena.arena.objects import Objects
 from latentarena.arena.pages import environment
-from latentarena.arena.ranking import Figure, Row, dependences, rank, stability
 from latentarena.arena.store import Database, Store
 from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
-from latentarena.arena.web.board import BoardPages
-from latentarena.arena.web.desk import Desk
+from latentarena.contest.board import make_board
+from latentarena.contest.contest import load_contest
+from latentarena.contest.entries import Entry
+from latentarena.contest.ranking import Figure, Row, dependences, rank, stability
 from latentarena.facts import machine
 from latentarena.files import write_json
+from latentarena.web.board import BoardPages
+from latentarena.web.desk import Desk
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from score_cards import FIGURES, made_card

@@ -22,14 +22,14 @@ from pathlib import Path
 import torch
 
 from latentarena.bundle import load_boxed, load_portable
+from latentarena.card.score_card import ScoreCard
 from latentarena.data import Dataset
+from latentarena.evaluate.scoring import data_of, score_bundle
+from latentarena.evaluate.verify import differences
 from latentarena.facts import machine
 from latentarena.files import write_text
-from latentarena.judge.card import ScoreCard
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.sandbox import standing
-from latentarena.study.scoring import data_of, score_bundle
-from latentarena.study.verify import differences
 
 OUT = Path(__file__).parents[1] / "docs" / "boxed.md"
 BOXES = 9  # processes of three boxes: bubblewrap outside, its first process inside, the program
@@ -75,7 +75,7 @@ def leftovers(path: Path, kills: int) -> tuple[int, int]:
     had = left = 0
     for _ in range(kills):
         with tempfile.TemporaryDirectory() as out:
-            command = [sys.executable, "-m", "latentarena.study.evaluate", str(path), "--out", f"{out}/out"]
+            command = [sys.executable, "-m", "latentarena.evaluate.evaluate", str(path), "--out", f"{out}/out"]
             process = subprocess.Popen(command)
             until = time.monotonic() + 120
             while len(boxes(process.pid)) < BOXES and process.poll() is None and time.monotonic() < until:

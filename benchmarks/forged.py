@@ -14,11 +14,11 @@ from torch import Tensor
 
 from latentarena.bundle import Bundle
 from latentarena.data import Dataset
+from latentarena.evaluate.scoring import subject_of
 from latentarena.judge.score import Subject
 from latentarena.latents import quantised
 from latentarena.randomness import stream
 from latentarena.sample import last
-from latentarena.study.scoring import subject_of
 
 __all__ = ["FORGERIES", "Parts"]
 

@@ -22,20 +22,20 @@ import torch
 
 from forged import FORGERIES, Parts
 from latentarena.bundle import load_any, load_bundle
+from latentarena.card.figure import Estimate
+from latentarena.card.finding import Finding, gravest
 from latentarena.data import Dataset, Images
 from latentarena.errors import GateError
+from latentarena.evaluate.scoring import data_of, subject_of
 from latentarena.facts import machine, source_digest
 from latentarena.files import write_text
 from latentarena.judge import score as scoring
 from latentarena.judge.classifier import Judge
-from latentarena.judge.finding import Finding, gravest
-from latentarena.judge.interval import Estimate
 from latentarena.judge.known import Known, known_of
 from latentarena.judge.metrics import draws, exactly, independent_ratio, squared_errors
 from latentarena.judge.randomness import Randomness
 from latentarena.judge.score import SAMPLES, SEEDS, Subject, hand_out, score
 from latentarena.judge.training import judge_for
-from latentarena.study.scoring import data_of, subject_of
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ("frechet", "prior_frechet", "mse")

@@ -28,11 +28,11 @@ from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_text
 from latentarena.gates import check_card, check_graph, check_in_box, check_tensors, open_archive, open_bundle
 from latentarena.latents import LatentStatistics
-from latentarena.train.model import Architecture, LatentModel
+from latentarena.model.latent_model import LatentModel
 from latentarena.train.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from corpus import archive_cases, card_cases, folder_cases, graph_cases, tensor_cases  # noqa: E402
 from corpus.case import Case  # noqa: E402
@@ -51,7 +51,7 @@ Refusals = list[tuple[Case, float, int]]  # seconds of the processor, bytes
 def bundles(folder: Path) -> tuple[Path, Path]:
     """Zip files of an untrained native bundle and of the same, exported."""
     recipe = load_recipe("quickstart", LARGE)
-    model = LatentModel(Architecture.of(recipe, (1, 28, 28), tuple("0123456789"))).eval().requires_grad_(False)
+    model = LatentModel(recipe.architecture((1, 28, 28), tuple("0123456789"))).eval().requires_grad_(False)
     for parameter in model.parameters():
         parameter.add_(0.1 * torch.randn(parameter.shape))
     made = Provenance(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
-from latentarena.study.pipeline import BUNDLE, prepare, run
+from latentarena.run.pipeline import BUNDLE, prepare, run
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_names
 

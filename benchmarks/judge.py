@@ -26,11 +26,13 @@ from torch import Tensor
 from judge_bad import FAULTS, FAULTY, PRIOR, moved, tuned
 from judge_page import page
 from latentarena.bundle import Bundle, load_bundle
+from latentarena.card.score_card import Opinion, Score, ScoreCard, read_card, scored
+from latentarena.card.words import REFERENCES
 from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.errors import ArenaError
+from latentarena.evaluate.scoring import score_bundle
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import make_folder, write_json, write_text
-from latentarena.judge.card import Opinion, Score, ScoreCard, read_card, scored
 from latentarena.judge.classifier import Judge
 from latentarena.judge.diagnosis import disagreement
 from latentarena.judge.known import known_of, measure_images
@@ -38,8 +40,6 @@ from latentarena.judge.metrics import draws, nearest, ssims
 from latentarena.judge.randomness import WITHOUT_BUNDLE
 from latentarena.judge.score import SAMPLES, Subject, score
 from latentarena.judge.training import judge_for, opinions_for
-from latentarena.study.scoring import score_bundle
-from latentarena.study.wording import REFERENCES
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_names
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
+from latentarena.card.catalogue import METRICS
+from latentarena.card.score_card import Score
 from latentarena.data import Dataset
-from latentarena.judge.card import Score
-from latentarena.judge.catalogue import METRICS
 from latentarena.judge.classifier import Judge
 from latentarena.judge.known import real_index
 from latentarena.randomness import stream

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from judge_bad import FAULTS, PERFECT
-from latentarena.judge.catalogue import CATEGORIES, METRICS
+from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.judge.diagnosis import DISPUTED
 
 __all__ = ["page"]

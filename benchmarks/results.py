@@ -22,9 +22,9 @@ from latentarena.bundle import Bundle, load_bundle
 from latentarena.config import validate
 from latentarena.data import FOLDER
 from latentarena.errors import ArenaError, ConfigError
+from latentarena.evaluate.scoring import data_of
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.training import judge_for
-from latentarena.study.scoring import data_of
 from latentarena.train.recipe import Recipe, load_recipe
 from latentarena.train.shelf import recipe_names, recipe_source
 from results_bars import Entries, bars, minutes

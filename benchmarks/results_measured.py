@@ -12,22 +12,23 @@ from pydantic import Field
 from torch import Tensor
 
 from latentarena.bundle import Bundle
+from latentarena.card.score_card import SEEDS, ScoreCard
 from latentarena.config import Config, validate
 from latentarena.data import Dataset
 from latentarena.distill import straightness
+from latentarena.evaluate.scoring import LEAPS, score_bundle
 from latentarena.facts import machine, versions
-from latentarena.judge.card import SEEDS, ScoreCard
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import class_kl, confidence
 from latentarena.judge.score import hand_out
+from latentarena.model.config import GeneratorConfig, SamplingConfig
+from latentarena.model.latent_model import LatentModel
+from latentarena.pictures import grid, png
 from latentarena.randomness import stream
-from latentarena.study.labels import labels_for
-from latentarena.study.pictures import grid, png
-from latentarena.study.scoring import LEAPS, score_bundle
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.logs import curve
-from latentarena.train.model import LatentModel
-from latentarena.train.recipe import GeneratorConfig, Recipe, SamplingConfig
+from latentarena.train.recipe import Recipe
+from latentarena.use.labels import labels_for
 
 __all__ = [
     "COLUMNS",

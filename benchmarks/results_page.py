@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from latentarena.study.pictures import png
+from latentarena.pictures import png
 from results_bars import Entries, bars, minutes
 from results_measured import STEPS, Entry, Sweep
 

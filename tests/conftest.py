@@ -19,8 +19,8 @@ from latentarena.data.digits import embedded_digits
 from latentarena.files import cache_folder
 from latentarena.judge.classifier import Judge
 from latentarena.judge.training import JudgeConfig, judge_for, train_judge
+from latentarena.model.latent_model import LatentModel
 from latentarena.train.loop import FitConfig
-from latentarena.train.model import LatentModel
 from postgres_server import PostgresServer, programs
 
 TINY = [

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from latentarena.config import Config, override, parse_json, read_yaml, validate, yaml_text
 from latentarena.errors import ConfigError
-from latentarena.train.model import Architecture, LatentModel
+from latentarena.model.latent_model import LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
@@ -359,7 +359,7 @@ def test_missing_recipe_file_is_called_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_shipped_recipe_builds_its_model(name: str) -> None:
     recipe = load_recipe(name)
-    model = LatentModel(Architecture.of(recipe, SHAPES[recipe.data.name], tuple("0123456789")), recipe.seed)
+    model = LatentModel(recipe.architecture(SHAPES[recipe.data.name], tuple("0123456789")), recipe.seed)
     assert sum(model.parts().values()) == sum(tensor.numel() for tensor in model.state_dict().values())
     assert recipe.otherwise is None or recipe.otherwise in recipe_names()
     assert recipe_about(name) == recipe.about != ""

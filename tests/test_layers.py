@@ -27,7 +27,10 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
         "system",
         "progress",
         "bounds",
+        "key",
     },
+    {"card"},
+    {"contest"},
     {"data", "gates"},
     {"sandbox"},
     {"autoencoder"},
@@ -35,10 +38,16 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"process", "backbone"},
     {"sample"},
     {"distill"},
+    {"model"},
     {"train"},
-    {"bundle", "judge"},
-    {"study"},
+    {"judge", "bundle"},
+    {"pictures"},
+    {"use"},
+    {"report"},
+    {"evaluate"},
+    {"run"},
     {"arena"},
+    {"web"},
     {"cli"},
     {"__main__"},
 ]
@@ -154,6 +163,6 @@ def test_the_commands_are_listed_without_torch() -> None:
 
 def test_a_bundle_is_evaluated_without_what_only_training_and_drawing_need() -> None:
     """Half of the seconds that a process takes to start; a worker starts one for every entry."""
-    loaded = loaded_by("latentarena.study.evaluate")
+    loaded = loaded_by("latentarena.evaluate.evaluate")
     assert "torch" in loaded
     assert {"lightning_fabric", "torch._dynamo", "sklearn", "scipy", "matplotlib", "onnxruntime"}.isdisjoint(loaded)

@@ -14,13 +14,14 @@ from PIL import Image
 from latentarena.bundle import Bundle
 from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
+from latentarena.evaluate.scoring import score_bundle, subject_of
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import confidence, frechet_distance
 from latentarena.judge.score import score
-from latentarena.study.scoring import score_bundle, subject_of
+from latentarena.model.config import SamplingConfig
+from latentarena.model.latent_model import LatentModel
 from latentarena.train.checkpoint import Checkpoints
-from latentarena.train.model import Architecture, LatentModel
-from latentarena.train.recipe import SamplingConfig, load_recipe
+from latentarena.train.recipe import load_recipe
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
@@ -126,7 +127,7 @@ def test_evaluations_are_counted(tiny_bundle: Bundle) -> None:
 
 def test_guidance_costs_a_second_evaluation() -> None:
     recipe = load_recipe("quickstart-digits", ["generator.conditional=true"])
-    model = LatentModel(Architecture.of(recipe, (1, 28, 28), tuple("0123456789")))
+    model = LatentModel(recipe.architecture((1, 28, 28), tuple("0123456789")))
     assert evaluations(model, recipe.sampling.but(guidance=2)) == 2 * evaluations(model, recipe.sampling)
 
 
@@ -142,7 +143,7 @@ def test_what_follows_a_straight_flow_has_a_straightness(
     extra: list[str], titles: list[str], leaps: list[bool], digits_judge: Judge, real: Verdict, tmp_path: Path
 ) -> None:
     recipe = load_recipe("quickstart-digits", extra)
-    model = LatentModel(Architecture.of(recipe, (1, 28, 28), tuple("0123456789")))
+    model = LatentModel(recipe.architecture((1, 28, 28), tuple("0123456789")))
     found = variants("any", recipe, model, tmp_path)
     assert list(found) == [f"any{title}" for title in titles]
     swept = [sweep(each, digits_judge, real, 4, how, (1,)) for each, how in found.values()]

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-__all__ = ["LARGEST_COUNT", "LARGEST_SIDE", "Count", "Label", "Plain", "Real", "Seconds", "Side", "Words"]
-
 LARGEST_REAL = 1e30  # its square is still a float
 LARGEST_COUNT = 1 << 62
 LONGEST_TRAINING = 1e9  # seconds: 31 years

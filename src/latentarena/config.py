@@ -27,20 +27,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from latentarena.errors import ConfigError
 from latentarena.text import printable
 
-__all__ = [
-    "Config",
-    "decode_text",
-    "invisible",
-    "override",
-    "parse_json",
-    "read_at_most",
-    "read_json",
-    "read_text",
-    "read_yaml",
-    "validate",
-    "yaml_text",
-]
-
 Model = TypeVar("Model", bound=BaseModel)
 DEEPEST = 64  # levels of JSON, YAML and dotted keys
 LARGEST = 1 << 18  # bytes of a YAML file; recipes and contests have a few thousand

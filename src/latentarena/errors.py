@@ -22,28 +22,6 @@ ArenaError              anything this package refuses or gives up on
 
 from __future__ import annotations
 
-__all__ = [
-    "ArenaError",
-    "BundleError",
-    "CheckpointError",
-    "ConfigError",
-    "DataError",
-    "DataMissing",
-    "GateError",
-    "Interrupted",
-    "JudgeError",
-    "ModelError",
-    "NotThere",
-    "OutOfTime",
-    "OutputError",
-    "QuotaReached",
-    "SandboxError",
-    "StorageFull",
-    "StoreBusy",
-    "StoreError",
-    "TrainingError",
-]
-
 
 class ArenaError(Exception):
     """Anything this package refuses or gives up on; `exit_code` is what the command line returns."""

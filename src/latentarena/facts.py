@@ -12,8 +12,6 @@ from pathlib import Path
 from latentarena import __version__
 from latentarena.files import digest
 
-__all__ = ["machine", "source_digest", "versions"]
-
 RECORDED = ("torch", "lightning-fabric", "numpy", "scipy", "safetensors", "onnxruntime")
 
 

@@ -13,20 +13,6 @@ from typing import Any
 
 from latentarena.errors import ConfigError, OutputError
 
-__all__ = [
-    "cache_folder",
-    "csv_text",
-    "digest",
-    "digest_json",
-    "expanded",
-    "explained",
-    "make_folder",
-    "prune",
-    "write_atomically",
-    "write_json",
-    "write_text",
-]
-
 LARGEST_TABLE = 16 << 20  # bytes
 
 

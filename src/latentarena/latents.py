@@ -20,16 +20,6 @@ from latentarena.files import cache_folder, digest, make_folder, prune, write_at
 from latentarena.precision import Precision
 from latentarena.randomness import Draws
 
-__all__ = [
-    "LatentStatistics",
-    "Standardiser",
-    "draw",
-    "encode_all",
-    "latent_statistics",
-    "module_digest",
-    "quantised",
-]
-
 log = logging.getLogger(__name__)
 CHUNK = 1000  # images at a time
 KEPT = 16  # encoded train splits in the cache

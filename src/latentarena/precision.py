@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["BITS", "Precision", "coarser"]
-
 Precision = Literal["float8", "float16", "float32"]
 BITS: dict[Precision, int] = {"float8": 8, "float16": 16, "float32": 32}  # of one number
 

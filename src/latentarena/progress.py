@@ -8,8 +8,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Progress", "counted", "listening", "within"]
-
 T = TypeVar("T")
 
 

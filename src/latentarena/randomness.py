@@ -13,8 +13,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Draws", "Fresh", "RowNoise", "drawn_from", "normal_rows", "stream"]
-
 BLOCK = 16  # rows of noise drawn together
 GOLDEN = -0x61C8864680B583EB  # 2^64 over the golden ratio, odd, as a signed integer
 Fresh = Callable[[Tensor], Tensor]

@@ -7,8 +7,6 @@ from typing import TypeVar
 
 from latentarena.errors import ConfigError
 
-__all__ = ["Registry"]
-
 T = TypeVar("T")
 
 

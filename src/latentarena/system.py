@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["STOPPING", "affordable", "limit_memory", "noted_signals", "starved", "stopping_as_ctrl_c"]
-
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, kill, a terminal that closes, the same on Windows
 STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 SHARE, LEAST = 0.75, 2 << 10  # of the machine's memory for one process, and MiB that it needs in any case

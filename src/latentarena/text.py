@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["one_path_part", "plain_letters", "printable"]
-
 LONGEST_PART = 200  # bytes: file systems allow 255, and suffixes are put behind it
 FORBIDDEN = frozenset('/\\:*?"<>|')  # in a file's name, on one system or another
 DEVICES = frozenset(["CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))])

@@ -15,23 +15,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentarena.arena.board import make_board
-from latentarena.arena.contest import load_contest
-from latentarena.arena.entries import entry_of
 from latentarena.arena.evaluation import verdict_in
 from latentarena.arena.store import Outcome
 from latentarena.bundle.legacy import LegacyBundle, LegacyModel, load_legacy, read_submission
 from latentarena.bundle.legacy_import import import_legacy
 from latentarena.bundle.portable import load_portable
+from latentarena.card.catalogue import COLUMNS
+from latentarena.card.score_card import ScoreCard
+from latentarena.card.words import contest_cells, row_of, timing_words
+from latentarena.contest.board import make_board
+from latentarena.contest.contest import load_contest
+from latentarena.contest.entries import entry_of
 from latentarena.errors import BundleError, GateError, SandboxError
-from latentarena.judge.card import ScoreCard
-from latentarena.judge.catalogue import COLUMNS
+from latentarena.evaluate.evaluate import Terms, evaluate, main
+from latentarena.evaluate.scoring import subject_of
 from latentarena.judge.classifier import Judge
 from latentarena.latents import quantised
 from latentarena.sandbox import standing
-from latentarena.study.evaluate import Terms, evaluate, main
-from latentarena.study.scoring import subject_of
-from latentarena.study.wording import contest_cells, row_of, timing_words
 
 from .sample_submission import FLOW, SOURCE, VAE, submission, weights
 

@@ -26,8 +26,6 @@ from latentarena.config import Config, parse_json, validate
 from latentarena.errors import ConfigError, NotThere, StoreError
 from latentarena.files import explained, make_folder, write_json
 
-__all__ = ["Manifest", "back_up", "restore"]
-
 DATABASE, OBJECTS, MANIFEST = "arena.db", "objects", "manifest.json"
 ROWS = 500  # copied at a time
 PIECE = 1 << 20  # bytes read at a time

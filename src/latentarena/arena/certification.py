@@ -6,17 +6,16 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from latentarena.arena.contest import Contest
 from latentarena.arena.store import Certification, Certifying, Database, Evaluation, Store, Submission
+from latentarena.card.certificate import Certificate
+from latentarena.card.score_card import ScoreCard
 from latentarena.config import parse_json, validate
+from latentarena.contest.contest import Contest
 from latentarena.errors import ConfigError
-from latentarena.judge.card import ScoreCard
-from latentarena.judge.certificate import Certificate
 
 if TYPE_CHECKING:
-    from latentarena.arena.entries import Entry
+    from latentarena.contest.entries import Entry
 
-__all__ = ["certificate_in", "nominate"]
 
 ACTOR = "worker"  # in the audit log
 
@@ -37,7 +36,7 @@ def nominate(database: Database, contest: Contest, now: datetime) -> int:
     Args:
         contest: as the site has it; the judge that an organiser has adopted is looked up.
     """
-    from latentarena.arena.board import make_board  # which imports NumPy
+    from latentarena.contest.board import make_board  # which imports NumPy
 
     certify = contest.certify
     if certify is None or not certify.training or not certify.top:
@@ -54,7 +53,7 @@ def nominate(database: Database, contest: Contest, now: datetime) -> int:
 
 
 def _entry(one: Submission, found: Evaluation, rules: Contest, known: Certification | None) -> Entry:
-    from latentarena.arena.entries import entry_of
+    from latentarena.contest.entries import entry_of
 
     card = ScoreCard.model_validate_json(found.card)
     bundle = json.loads(found.bundle) if found.bundle else {}

@@ -12,14 +12,12 @@ from typing import Any
 
 import httpx
 
-from latentarena.arena.contest import LARGEST, Contest
-from latentarena.arena.web.settings import is_loopback
+from latentarena.arena.address import is_loopback
 from latentarena.config import parse_json, validate
+from latentarena.contest.contest import LARGEST, Contest
 from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.gates import bundle_in
 from latentarena.text import printable
-
-__all__ = ["Client", "fetch_contest", "names_a_site", "pack", "read_token"]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the archive says nothing of when it was made
 PATIENCE = httpx.Timeout(30.0, write=300.0, read=120.0)

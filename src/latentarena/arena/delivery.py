@@ -22,8 +22,6 @@ from latentarena.arena.store import Database, Queue
 from latentarena.arena.worker import Worker
 from latentarena.errors import StoreBusy
 
-__all__ = ["deliver"]
-
 QUEUE, TASK = "evaluations", "evaluate"  # as the trigger has them
 POLL = 1.0  # seconds between looks at the queue, where a notification was missed
 AGAIN = 1.0  # seconds before a database that went away is tried again

@@ -22,9 +22,7 @@ from latentarena.arena.evaluation import PASSED_ON
 from latentarena.arena.objects import Objects
 from latentarena.errors import ConfigError, StoreBusy, StoreError
 
-__all__ = ["PROGRAM", "SECONDS", "Drawing", "DrawingProcess"]
-
-PROGRAM = (sys.executable, "-m", "latentarena.study.playground")
+PROGRAM = (sys.executable, "-m", "latentarena.use.playground")
 SECONDS = 30.0  # that a drawing may take
 START = 60.0  # more for the first drawing of a process, which imports and loads
 LARGEST = 8 << 20  # bytes of an answer

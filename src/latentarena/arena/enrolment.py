@@ -10,8 +10,6 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.roster import Roster, TeamPlan, plan_teams
 from latentarena.arena.store import Enrolment, Store
 
-__all__ = ["Enrolled", "add_roster", "plan_roster", "remove_team"]
-
 
 @dataclass(frozen=True)
 class Enrolled:

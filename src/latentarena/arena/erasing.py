@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Store
 
-__all__ = ["erase_entry"]
-
 
 def erase_entry(store: Store, objects: Objects, submission: str, actor: str) -> list[str]:
     """Forget a submission and its files, but for those that another one has too; the hashes of what is gone.

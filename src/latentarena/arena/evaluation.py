@@ -22,31 +22,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from latentarena.arena.contest import Certify, Contest
 from latentarena.arena.parent import end_with_parent
 from latentarena.arena.store import Outcome, Refusal, Trained
+from latentarena.card.certificate import read_certificate
+from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.config import Config, parse_json, validate
+from latentarena.contest.contest import Certify, Contest
 from latentarena.errors import ConfigError
-from latentarena.judge.card import ScoreCard, read_card
-from latentarena.judge.certificate import read_certificate
-from latentarena.judge.key import Key
+from latentarena.key import Key
 
-__all__ = [
-    "EVALUATE",
-    "RETRAIN",
-    "Evaluation",
-    "Verdict",
-    "certificate_left_in",
-    "crash_of",
-    "options_of",
-    "scratch",
-    "training_options",
-    "verdict_in",
-    "workshop",
-]
-
-EVALUATE = (sys.executable, "-P", "-m", "latentarena.study.evaluate")  # -P: nothing is imported from where it stands
-RETRAIN = (sys.executable, "-P", "-m", "latentarena.study.retrain")
+EVALUATE = (sys.executable, "-P", "-m", "latentarena.evaluate.evaluate")  # -P: nothing is imported from where it stands
+RETRAIN = (sys.executable, "-P", "-m", "latentarena.run.retrain")
 PREFIX = "arena-evaluation-"
 TRAINED = "arena-training-"  # of the folders that repeated trainings are resumed from
 LAID_BY = 14 * 24 * 3600.0  # seconds after which nobody will go on with a repeated training

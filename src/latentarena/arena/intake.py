@@ -12,17 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentarena.arena.contest import Contest
 from latentarena.arena.evaluation import EVALUATE, Evaluation, crash_of, options_of, verdict_in
 from latentarena.arena.names import clean_name, plain_line
 from latentarena.arena.site import REFUSED
 from latentarena.arena.store import Refusal
+from latentarena.contest.contest import Contest
 from latentarena.errors import BundleError, ConfigError, OutputError
 from latentarena.files import make_folder, write_json, write_text
 from latentarena.gates.archive import NAMES
-from latentarena.judge.key import Key
-
-__all__ = ["TEMPLATE", "Outcome", "changed_since", "evaluate_entries", "find_bundles", "start_repository"]
+from latentarena.key import Key
 
 TEMPLATE = Path(__file__).parent / "template"
 CARD = NAMES[0]

@@ -7,40 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
-from latentarena.arena.contest import Contest
-from latentarena.config import Config
 from latentarena.errors import ConfigError, OutputError
-from latentarena.judge.key import Key
-
-__all__ = ["VARIABLE", "Commitment", "commitment_of", "find_key", "write_key"]
+from latentarena.key import Key
 
 VARIABLE = "ARENA_KEY"  # holds the key where there is no file, as in a repository's secrets
 LARGEST = 1 << 10  # bytes of a key's file
-
-
-class Commitment(Config):
-    """What everybody may know of a contest's key.
-
-    Attributes:
-        sha256: of the key, published from the start, so that the key cannot be exchanged afterwards.
-        key: in hexadecimal digits, once the contest has closed; empty until then.
-    """
-
-    sha256: str
-    key: str = ""
-
-    @property
-    def noise(self) -> str:
-        """What score cards call the key."""
-        return f"secret {self.sha256[:12]}"
-
-
-def commitment_of(key: Key, contest: Contest, now: datetime) -> Commitment:
-    """What may be published of a contest's key at this time."""
-    return Commitment(sha256=key.commitment, key=key.text if contest.closed(now) else "")
 
 
 def find_key(file: Path | None, published: Path, environment: Mapping[str, str] = os.environ) -> Key | None:

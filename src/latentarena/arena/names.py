@@ -9,8 +9,6 @@ from functools import cache, lru_cache
 
 from latentarena.errors import ConfigError
 
-__all__ = ["LONGEST", "Names", "clean_name", "looks_like", "plain_line", "skeleton", "slug", "visible"]
-
 LONGEST = 60  # letters of a name
 MARKS = 2  # combining marks on one letter
 HIDDEN = {

@@ -22,8 +22,6 @@ import fsspec
 
 from latentarena.errors import ConfigError, NotThere, StorageFull, StoreError
 
-__all__ = ["Incoming", "Objects"]
-
 HASH = re.compile("[0-9a-f]{64}")
 PARTS = "parts"  # the folder of what is being written
 STALE = 3600.0  # seconds after which an unfinished file is nobody's any more

@@ -13,28 +13,13 @@ from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster
 from latentarena.arena.enrolment import remove_team as forget_team
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.evaluation import EVALUATE, RETRAIN
+from latentarena.arena.logs import log_as_json
 from latentarena.arena.objects import Objects
 from latentarena.arena.roster import LARGEST, read_roster, roster_text
 from latentarena.arena.store import Certification, Certifying, Database, Enrolment, Queue, Store, TeamDetails
-from latentarena.arena.web.logs import log_as_json
 from latentarena.arena.worker import PATIENCE, Worker
 from latentarena.config import read_at_most
 from latentarena.errors import ConfigError, NotThere
-
-__all__ = [
-    "add_teams",
-    "bring_back",
-    "change_team",
-    "erase",
-    "new_token",
-    "remove_team",
-    "revoke",
-    "save",
-    "teams",
-    "train_anew",
-    "trainings",
-    "work",
-]
 
 ACTOR = "shell"  # in the audit log
 

@@ -10,10 +10,8 @@ from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from latentarena.arena.board import Board, Cell, Column, Line
 from latentarena.arena.names import visible
-
-__all__ = ["STATIC", "Strip", "environment", "heat", "percent", "strip"]
+from latentarena.contest.board import Board, Cell, Column, Line
 
 STATIC = Path(__file__).parent / "static"
 SHADES = 5

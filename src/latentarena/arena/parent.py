@@ -6,8 +6,6 @@ import ctypes
 import signal
 import sys
 
-__all__ = ["end_with_parent"]
-
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork
 

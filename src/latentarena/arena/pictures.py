@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["PICTURES", "SAMPLES", "Picture", "pictures_of"]
-
 
 @dataclass(frozen=True)
 class Picture:

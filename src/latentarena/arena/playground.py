@@ -21,8 +21,6 @@ from latentarena.arena.drawing import PROGRAM, SECONDS, Drawing, DrawingProcess
 from latentarena.arena.objects import Objects
 from latentarena.errors import ArenaError, StoreBusy, StoreError
 
-__all__ = ["Playground", "Ticket", "VisitorBusy"]
-
 OF_ONE = 32  # drawings of one visitor that may wait
 OF_ALL = 256  # drawings that may wait
 INTEREST = 20.0  # seconds after which a drawing that nobody has asked for again is not made

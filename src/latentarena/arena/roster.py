@@ -18,18 +18,6 @@ from dataclasses import dataclass
 from latentarena.arena.names import Names, clean_name, plain_line
 from latentarena.errors import ConfigError
 
-__all__ = [
-    "LARGEST",
-    "LONGEST_ENTRY",
-    "Columns",
-    "Roster",
-    "TeamPlan",
-    "is_same_member",
-    "plan_teams",
-    "read_roster",
-    "roster_text",
-]
-
 MOST = 2000  # lines
 LARGEST = 200_000  # letters, or bytes of a file
 LONGEST_MEMBER = 120  # letters of a name, and of an address

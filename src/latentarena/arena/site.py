@@ -16,23 +16,21 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from latentarena import __version__
-from latentarena.arena.board import Board, Line, make_board
-from latentarena.arena.contest import Contest
-from latentarena.arena.entries import Entry, entry_of
-from latentarena.arena.keys import Commitment
 from latentarena.arena.names import clean_name, looks_like, plain_line, slug
 from latentarena.arena.pages import STATIC, environment
 from latentarena.arena.pictures import PICTURES, SAMPLES, pictures_of
-from latentarena.arena.spreadsheet import board_csv
+from latentarena.card.catalogue import CATEGORIES
+from latentarena.card.certificate import Certificate, read_certificate
+from latentarena.card.score_card import ScoreCard, read_card
+from latentarena.card.words import CLEAN, identity, rows_by_category, timing_words, trainings_words
 from latentarena.config import parse_json
+from latentarena.contest.board import Board, Line, make_board
+from latentarena.contest.commitment import Commitment
+from latentarena.contest.contest import Contest
+from latentarena.contest.entries import Entry, entry_of
+from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import ConfigError, OutputError
 from latentarena.files import make_folder, write_atomically, write_json, write_text
-from latentarena.judge.card import ScoreCard, read_card
-from latentarena.judge.catalogue import CATEGORIES
-from latentarena.judge.certificate import Certificate, read_certificate
-from latentarena.study.wording import CLEAN, identity, rows_by_category, timing_words, trainings_words
-
-__all__ = ["REFUSED", "Evaluated", "build_site", "read_folder"]
 
 CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `arena check` call it
 BUNDLE_CARDS = ("bundle.json", "bundle/card.json", "card.json")

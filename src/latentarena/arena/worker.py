@@ -23,7 +23,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.certification import nominate
-from latentarena.arena.contest import Certify, Contest
 from latentarena.arena.evaluation import (
     EVALUATE,
     RETRAIN,
@@ -40,10 +39,9 @@ from latentarena.arena.evaluation import (
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Job, Outcome, Queue, Refusal, Store
 from latentarena.config import parse_json, validate
+from latentarena.contest.contest import Certify, Contest
 from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
-from latentarena.judge.key import Key
-
-__all__ = ["PATIENCE", "Worker"]
+from latentarena.key import Key
 
 PATIENCE = 1800.0  # seconds that an evaluation may take
 TICK = 0.1  # seconds between looks at a running evaluation

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Autoencoder", "Identity", "Posterior"]
-
 
 @dataclass(frozen=True)
 class Posterior:

@@ -9,17 +9,6 @@ from torch import Tensor, nn
 
 from latentarena.errors import ConfigError
 
-__all__ = [
-    "Residual",
-    "check_blocks",
-    "check_latent",
-    "check_widths",
-    "grid",
-    "initialise",
-    "margins",
-    "stack",
-]
-
 Shape = tuple[int, int, int]  # channels, height, width
 Sides = tuple[int, int, int, int]  # left, right, top, bottom
 

@@ -28,8 +28,6 @@ from latentarena.autoencoder.blocks import (
 from latentarena.autoencoder.fsq import FSQ
 from latentarena.config import Config
 
-__all__ = ["ConvVAE", "ConvVAEConfig"]
-
 
 class ConvVAEConfig(Config):
     """A convolutional VAE.

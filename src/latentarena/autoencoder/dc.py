@@ -20,8 +20,6 @@ from latentarena.autoencoder.blocks import check_blocks, check_latent, check_wid
 from latentarena.autoencoder.fsq import FSQ
 from latentarena.config import Config
 
-__all__ = ["DCAE", "DCAEConfig"]
-
 
 class DCAEConfig(Config):
     """A deep-compression autoencoder: deterministic, with a spatial latent.

@@ -6,8 +6,6 @@ from math import atanh
 
 from torch import Tensor, nn
 
-__all__ = ["FSQ"]
-
 
 class FSQ(nn.Module):
     """Bound by tanh, then round to one of L levels from -1 to 1 (Mentzer et al., 2024); it has no weights.

@@ -12,8 +12,6 @@ from latentarena.autoencoder.base import Autoencoder, Posterior
 from latentarena.config import Config
 from latentarena.errors import ConfigError
 
-__all__ = ["MLPVAE", "MLPVAEConfig"]
-
 
 class MLPVAEConfig(Config):
     """A fully connected VAE with a linear latent.

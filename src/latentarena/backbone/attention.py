@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-__all__ = ["Attention", "forward_mode", "refuse_uneven"]
-
 
 def forward_mode() -> AbstractContextManager[None]:
     """Inside it `torch.func.jvp` works on every network: of torch's attention kernels the plain one alone has it."""

@@ -8,8 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Condition", "Conditioning", "Inputs", "modulate"]
-
 HIGHEST = 50.0  # radians over the unit of time: what a network can use on a smooth path
 TOKENS = 4  # for each class: attention to a single token could not choose, and would tell every position the same
 

@@ -11,8 +11,6 @@ from latentarena.backbone.conditioning import Conditioning, modulate
 from latentarena.config import Config
 from latentarena.errors import ConfigError
 
-__all__ = ["ConvNet", "ConvNetConfig"]
-
 
 class ConvNetConfig(Config):
     """A residual convolutional network without down- or upsampling.

@@ -16,8 +16,6 @@ from latentarena.backbone.conditioning import Condition, Inputs
 from latentarena.config import Config
 from latentarena.errors import ConfigError
 
-__all__ = ["DiT", "DiTConfig"]
-
 
 class DiTConfig(Config):
     """A diffusion transformer.

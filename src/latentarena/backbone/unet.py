@@ -15,8 +15,6 @@ from latentarena.backbone.conditioning import Condition, Inputs, modulate
 from latentarena.config import Config
 from latentarena.errors import ConfigError
 
-__all__ = ["UNet", "UNetConfig"]
-
 
 class UNetConfig(Config):
     """A U-Net (Ho et al., 2020). Any height and width will do.

@@ -34,8 +34,6 @@ from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.answers import Amount, Expected, Numbers, Text
 from latentarena.sandbox.wire import Array
 
-__all__ = ["COUNTED", "LEAST", "LIMITS", "boxed_of", "load_boxed", "load_guarded"]
-
 PROGRAM = "onnx_model"
 MOST_OPERATORS = 1000
 LEAST = 1  # the tier that ONNX files of strangers need

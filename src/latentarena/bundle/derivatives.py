@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["in_plain_operators"]
-
 
 @cache
 def in_plain_operators() -> Mapping[Any, Callable[..., Any]]:

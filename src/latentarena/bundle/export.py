@@ -29,13 +29,12 @@ from latentarena.errors import BundleError, OutputError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import GraphFacts, check_graph
 from latentarena.gates.kinds import added_by_system
+from latentarena.model.config import SamplingConfig
+from latentarena.model.latent_model import LatentModel
+from latentarena.model.modes import evaluated
 from latentarena.precision import Precision
 from latentarena.randomness import stream
 from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
-from latentarena.train.model import LatentModel, evaluated
-from latentarena.train.recipe import SamplingConfig
-
-__all__ = ["export_bundle", "export_modules", "refuse_strangers", "write_portable"]
 
 ROWS = 5  # that are traced and compared
 TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest

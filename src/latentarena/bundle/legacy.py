@@ -29,28 +29,12 @@ from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError, GateError
 from latentarena.files import digest
 from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, names_in, open_beside, open_bundle
+from latentarena.model.latent_model import LatentModel
 from latentarena.precision import Precision
 from latentarena.randomness import normal_rows, stream
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.answers import Amount, Expected, Numbers, Text, Whole
 from latentarena.sandbox.wire import Array
-from latentarena.train.model import LatentModel
-
-__all__ = [
-    "FACTS",
-    "LEAST",
-    "LIMITS",
-    "PROGRAM",
-    "UNVERIFIED",
-    "AnyModel",
-    "JudgedBundle",
-    "LegacyBundle",
-    "LegacyCard",
-    "LegacyModel",
-    "is_legacy",
-    "load_legacy",
-    "read_submission",
-]
 
 PROGRAM = "submission_2025"
 FACTS = Expected(

@@ -20,8 +20,6 @@ from latentarena.randomness import stream
 from latentarena.sandbox import Box, SandboxError
 from latentarena.sandbox.answers import Expected, Numbers
 
-__all__ = ["import_legacy"]
-
 PORTABLE = (*(f"{graph}.onnx" for graph in GRAPHS), CARD)
 TRACED = Expected({}, {name: Numbers("uint8", name, (), 0, 255) for name in PORTABLE})
 TRACER = "latentarena.bundle.legacy_trace"

@@ -16,8 +16,6 @@ from latentarena.bundle.portable import Sampler
 from latentarena.errors import BundleError
 from latentarena.sandbox.submission.interface import SIZE, Submission
 
-__all__ = ["trace"]
-
 DRAWS = {"normal", "normal_", "randn", "randn_like"}  # of normal numbers: the first is the graph's input
 OTHERS = {  # whatever else depends on chance
     *("rand", "rand_like", "randint", "randint_like", "randperm", "bernoulli", "bernoulli_", "multinomial", "poisson"),

@@ -24,13 +24,11 @@ from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import Files, check_tensors
 from latentarena.latents import LatentStatistics
+from latentarena.model.config import SamplingConfig
+from latentarena.model.latent_model import Architecture, LatentModel
 from latentarena.precision import Precision
 from latentarena.system import starved
 from latentarena.train.checkpoint import mismatch
-from latentarena.train.model import Architecture, LatentModel
-from latentarena.train.recipe import SamplingConfig
-
-__all__ = ["WEIGHTS", "Bundle", "BundleCard", "Curve", "Provenance", "load_bundle", "native_of", "save_bundle"]
 
 WEIGHTS = "weights.safetensors"
 STAGES = 20  # most that a training has

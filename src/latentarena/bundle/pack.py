@@ -25,7 +25,6 @@ from latentarena.gates.archive import MOST_BYTES
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
-__all__ = ["pack_graphs"]
 
 ROWS = 2  # that are tried
 KINDS = {1: "float32", 7: "int64"}  # of ONNX's element types

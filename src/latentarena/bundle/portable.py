@@ -44,22 +44,6 @@ from latentarena.sandbox.wire import Array
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = [
-    "GRAPHS",
-    "AnyBundle",
-    "Graphs",
-    "Hashes",
-    "PortableBundle",
-    "PortableCard",
-    "PortableModel",
-    "Sampler",
-    "Sessions",
-    "bundled",
-    "declared",
-    "load_any",
-    "load_portable",
-    "parameters_of",
-]
 
 GRAPHS = ("encode", "decode", "generate")
 HINT = f"a portable bundle is a folder of {CARD}, encode.onnx, decode.onnx and generate.onnx"

@@ -10,8 +10,6 @@ from latentarena.gates import Files, bundle_in, check_card, open_archive
 from latentarena.gates.archive import NAMES
 from latentarena.gates.card import LARGEST_CARD
 
-__all__ = ["CARD", "NATIVE", "is_portable", "part", "read_card", "read_files"]
-
 CARD = "card.json"
 NATIVE = f"a bundle is a folder of {CARD} and weights.safetensors, or a zip file of them"
 

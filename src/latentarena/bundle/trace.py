@@ -17,7 +17,6 @@ from latentarena.errors import BundleError
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["to_onnx"]
 
 OPSET = 20
 FOLDED = 64  # numbers of a constant that is computed with in advance; weights stay what they are

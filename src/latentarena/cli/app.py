@@ -14,8 +14,6 @@ from latentarena.cli.data import CropOption, ResizeOption, SizeOption
 from latentarena.config import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
-__all__ = ["app"]
-
 
 class _ScoreByDefault(TyperGroup):
     """`arena judge BUNDLE` is `arena judge bundle BUNDLE`."""
@@ -95,7 +93,7 @@ def train(
 ) -> None:
     """Train a recipe, judge it, and write bundle, score card, picture and report."""
     from latentarena.cli.console import console, print_results, quiet_logs, show_judging, show_training
-    from latentarena.study.pipeline import prepare, prepare_seeds, run_seeds
+    from latentarena.run.pipeline import prepare, prepare_seeds, run_seeds
     from latentarena.system import stopping_as_ctrl_c
     from latentarena.text import printable
     from latentarena.train.fabric import make_fabric, processes
@@ -151,7 +149,7 @@ def sample(
     """Draw images from a bundle."""
     from latentarena.bundle import load_any
     from latentarena.cli.console import console
-    from latentarena.study.sampling import chosen_sampling, sample_to_file
+    from latentarena.use.sampling import chosen_sampling, sample_to_file
 
     loaded = load_any(bundle)
     sampling = chosen_sampling(loaded, solver, steps, guidance, grid, eta)
@@ -206,8 +204,8 @@ def interpolate(
     """Interpolate between noises, or between the noises that test images come from."""
     from latentarena.bundle import load_bundle
     from latentarena.cli.console import console
-    from latentarena.study.scoring import data_of
-    from latentarena.study.strips import interpolate_images_to_file, interpolate_noise_to_file, walk
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.report.strips import interpolate_images_to_file, interpolate_noise_to_file, walk
 
     if (start is None) != (end is None):
         raise typer.BadParameter("--from and --to go together")
@@ -237,8 +235,8 @@ def inpaint(
     """Complete test images of which a part is hidden."""
     from latentarena.bundle import load_bundle
     from latentarena.cli.console import console
-    from latentarena.study.scoring import data_of
-    from latentarena.study.strips import hidden_region, inpaint_to_file
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.report.strips import hidden_region, inpaint_to_file
 
     loaded = load_bundle(bundle)
     hidden = hidden_region(hide, mask, loaded.card.architecture.shape[1:])
@@ -260,8 +258,8 @@ def edit(
     """Turn test images into other classes, in the manner they are drawn in."""
     from latentarena.bundle import load_bundle
     from latentarena.cli.console import console
-    from latentarena.study.scoring import data_of
-    from latentarena.study.strips import edit_to_file, walk
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.report.strips import edit_to_file, walk
 
     loaded = load_bundle(bundle)
     how = walk(loaded, steps, guidance)
@@ -282,10 +280,10 @@ def likelihood(
     """Exact log-likelihood of test images: bits per pixel value in pixel space, else bits per latent dimension."""
     from latentarena.bundle import load_bundle
     from latentarena.cli.console import console
+    from latentarena.evaluate.scoring import data_of
     from latentarena.files import make_folder, write_json
-    from latentarena.study.likelihood import measure_likelihood, save_histogram
-    from latentarena.study.pictures import refuse_suffix
-    from latentarena.study.scoring import data_of
+    from latentarena.pictures import refuse_suffix
+    from latentarena.use.likelihood import measure_likelihood, save_histogram
 
     loaded = load_bundle(bundle)
     if out is not None:
@@ -328,13 +326,13 @@ def judge_bundle(
     """Score a bundle of your own on the full test split, in this process; for anybody else's there is `arena check`."""
     from latentarena.bundle import load_any
     from latentarena.cli.console import print_card, print_contest, quiet_logs, show_judging, show_training
+    from latentarena.evaluate.scoring import data_of, score_bundle
     from latentarena.files import make_folder, write_json
     from latentarena.judge.classifier import Judge
     from latentarena.judge.training import judge_for, opinions_for
-    from latentarena.study.pictures import refuse_suffix
-    from latentarena.study.poster import write_poster
-    from latentarena.study.scorecard import write_page
-    from latentarena.study.scoring import data_of, score_bundle
+    from latentarena.pictures import refuse_suffix
+    from latentarena.report.poster import write_poster
+    from latentarena.report.scorecard import write_page
 
     quiet_logs()
     loaded = load_any(bundle)
@@ -375,11 +373,11 @@ def retrain(
     """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
     from latentarena.bundle import load_bundle
     from latentarena.cli.console import console, print_certificate, quiet_logs, show_training
+    from latentarena.evaluate.scoring import data_of
     from latentarena.judge.classifier import Judge
-    from latentarena.judge.key import PRACTICE, Key
     from latentarena.judge.training import judge_for
-    from latentarena.study.retrain import Order, retrain
-    from latentarena.study.scoring import data_of
+    from latentarena.key import PRACTICE, Key
+    from latentarena.run.retrain import Order, retrain
 
     quiet_logs()
     loaded = load_bundle(bundle)
@@ -407,10 +405,10 @@ def verify(
 ) -> None:
     """Recompute a score card from its bundle, portable ones in a sandbox, and compare; exits with 1 if they differ."""
     from latentarena.bundle import load_guarded
+    from latentarena.card.score_card import read_card
     from latentarena.cli.console import print_check, quiet_logs, show_training
-    from latentarena.judge.card import read_card
-    from latentarena.judge.key import PRACTICE, Key
-    from latentarena.study.verify import recompute
+    from latentarena.evaluate.verify import recompute
+    from latentarena.key import PRACTICE, Key
 
     quiet_logs()
     claimed, secret = read_card(card), PRACTICE if key is None else Key.parse(key)
@@ -482,7 +480,7 @@ def recipes_show(
 def doctor(data: DataOption = None) -> None:
     """Versions, device, data found, and the judge's self-test."""
     from latentarena.cli.console import console
-    from latentarena.study.doctor import examine
+    from latentarena.cli.doctor import examine
 
     healthy = True
     for line in examine(data):

@@ -13,28 +13,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from latentarena.arena.board import Board
 from latentarena.arena.certification import certificate_in
-from latentarena.arena.contest import Contest
 from latentarena.arena.enrolment import Enrolled
 from latentarena.arena.intake import Outcome
 from latentarena.arena.names import plain_line
-from latentarena.arena.prediction import Prediction
-from latentarena.arena.ranking import Placed
-from latentarena.arena.spreadsheet import Ranked, inert
 from latentarena.arena.store import Certification, TeamDetails
-
-__all__ = [
-    "print_board",
-    "print_outcomes",
-    "print_prediction",
-    "print_ranked",
-    "print_standing",
-    "print_submission",
-    "print_teams",
-    "print_tokens",
-    "print_trainings",
-]
+from latentarena.contest.board import Board
+from latentarena.contest.contest import Contest
+from latentarena.contest.prediction import Prediction
+from latentarena.contest.ranking import Placed
+from latentarena.contest.spreadsheet import Ranked, inert
 
 WIDTH = 110  # columns, where the output is no terminal
 

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["KeyOption", "app"]
-
 app = typer.Typer()
 KeyOption = Annotated[
     str | None,
@@ -36,13 +34,14 @@ def check(
 ) -> None:
     """Do with anybody's bundle what a server would: gates, sandbox, score card; and predict its ranks on a board."""
     from latentarena.arena.client import fetch_contest, names_a_site
-    from latentarena.arena.contest import load_contest
-    from latentarena.arena.entries import entry_of
-    from latentarena.arena.prediction import predict, read_board
     from latentarena.cli.boards import print_prediction
     from latentarena.cli.console import console, print_card, print_step, quiet_logs, show_training
-    from latentarena.judge.key import PRACTICE, Key
-    from latentarena.study.evaluate import FAST, SAMPLES, Terms, evaluate, write_evaluated
+    from latentarena.contest.contest import load_contest
+    from latentarena.contest.entries import entry_of
+    from latentarena.contest.prediction import predict, read_board
+    from latentarena.evaluate.evaluate import FAST, Terms, evaluate, write_evaluated
+    from latentarena.judge.score import SAMPLES
+    from latentarena.key import PRACTICE, Key
 
     quiet_logs()
     rules = fetch_contest(contest) if names_a_site(contest) else load_contest(contest)

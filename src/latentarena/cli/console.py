@@ -23,16 +23,10 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
-from latentarena.data import Overview
-from latentarena.judge.card import ScoreCard
-from latentarena.judge.catalogue import CATEGORIES, METRICS
-from latentarena.judge.certificate import Certificate
-from latentarena.judge.classifier import Judge
-from latentarena.progress import Progress, listening
-from latentarena.study.evaluate import Step
-from latentarena.study.pipeline import Results
-from latentarena.study.verify import differences
-from latentarena.study.wording import (
+from latentarena.card.catalogue import CATEGORIES, METRICS
+from latentarena.card.certificate import Certificate
+from latentarena.card.score_card import ScoreCard
+from latentarena.card.words import (
     CLEAN,
     UNVERIFIED,
     check_words,
@@ -44,23 +38,14 @@ from latentarena.study.wording import (
     timing_words,
     trainings_words,
 )
+from latentarena.data import Overview
+from latentarena.evaluate.evaluate import Step
+from latentarena.evaluate.verify import differences
+from latentarena.judge.classifier import Judge
+from latentarena.progress import Progress, listening
+from latentarena.run.pipeline import Results
 from latentarena.text import printable
 from latentarena.train.loop import Tick
-
-__all__ = [
-    "console",
-    "print_card",
-    "print_certificate",
-    "print_check",
-    "print_contest",
-    "print_facts",
-    "print_overview",
-    "print_results",
-    "print_step",
-    "quiet_logs",
-    "show_judging",
-    "show_training",
-]
 
 console = Console(soft_wrap=True)
 WIDTH = 100  # columns of a score card

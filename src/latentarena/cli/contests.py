@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["app"]
-
 app = typer.Typer()
 board_app = typer.Typer(
     no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode=None
@@ -37,9 +35,9 @@ def board_rank(
     out: Annotated[Path | None, typer.Option(help="Write the table with its ranks, best first, as CSV.")] = None,
 ) -> None:
     """Rank a table of raw figures by a contest's rules."""
-    from latentarena.arena.contest import load_contest
-    from latentarena.arena.spreadsheet import rank_table, write_csv
     from latentarena.cli.boards import print_ranked
+    from latentarena.contest.contest import load_contest
+    from latentarena.contest.spreadsheet import rank_table, write_csv
     from latentarena.files import make_folder, write_text
 
     rules = load_contest(contest)
@@ -65,10 +63,11 @@ def board_build(
     """Rank a folder of evaluated bundles into a static site, with CSV and JSON."""
     from datetime import UTC, datetime
 
-    from latentarena.arena.contest import load_contest
-    from latentarena.arena.keys import commitment_of, find_key
+    from latentarena.arena.keys import find_key
     from latentarena.arena.site import build_site, read_folder
     from latentarena.cli.boards import print_board
+    from latentarena.contest.commitment import commitment_of
+    from latentarena.contest.contest import load_contest
 
     rules, key = load_contest(contest), find_key(key_file, out)
     commitment = None if key is None else commitment_of(key, rules, datetime.now(UTC))
@@ -100,10 +99,10 @@ def board_check(
     key_file: KeyFileOption = None,
 ) -> None:
     """Evaluate the bundles of a repository, each in a process of its own; the exit status is 1 where one is refused."""
-    from latentarena.arena.contest import load_contest
     from latentarena.arena.intake import changed_since, evaluate_entries, find_bundles
     from latentarena.arena.keys import find_key
     from latentarena.cli.boards import print_outcomes
+    from latentarena.contest.contest import load_contest
 
     rules, key = load_contest(contest), find_key(key_file, entries)
     homes = find_bundles(entries) if since is None else sorted(changed_since(entries, since))
@@ -120,8 +119,8 @@ def board_init(
 ) -> None:
     """Start a repository in which pull requests carry bundles and the board is published from main."""
     from latentarena import __version__
-    from latentarena.arena.contest import contest_file
     from latentarena.arena.intake import start_repository
+    from latentarena.contest.contest import contest_file
 
     for path in start_repository(folder, contest_file(contest), __version__):
         typer.echo(f"wrote {path}")
@@ -333,10 +332,10 @@ TokenFileOption = Annotated[
 @board_app.command("show")
 def board_show(url: UrlArgument) -> None:
     """Show the board of an arena."""
-    from latentarena.arena.board import Board
     from latentarena.arena.client import Client
     from latentarena.cli.boards import print_standing
     from latentarena.config import validate
+    from latentarena.contest.board import Board
 
     with Client(url) as client:
         print_standing(validate(Board, client.board(), url))
@@ -395,8 +394,8 @@ def serve(
     ] = False,
 ) -> None:
     """Serve a contest: board, submissions, organiser's pages and API."""
-    from latentarena.arena.web.serve import Site, serve
-    from latentarena.arena.web.settings import Settings, public_address
+    from latentarena.web.serve import Site, serve
+    from latentarena.web.settings import Settings, public_address
 
     settings = Settings(public_address(url, https, host, port), behind_proxy, uploads_per_minute=uploads_per_minute)
     serve(Site(contest, db, objects, settings, take_over), host, port, workers)

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["CropOption", "ResizeOption", "SizeOption", "app"]
-
 SizeOption = Annotated[int | None, typer.Option(help="Resize folder images to this height and width.")]
 CropOption = Annotated[
     str | None, typer.Option(help="center: cut the largest square out of the middle of folder images first.")

@@ -22,8 +22,6 @@ from latentarena.data.picture import LARGEST_SIDE, Fit
 from latentarena.errors import DataError
 from latentarena.files import digest
 
-__all__ = ["LABEL_COLUMNS", "Split", "array_files", "array_images", "is_idx", "split_in_name"]
-
 LARGEST = 4 << 30  # bytes of one array
 IDX = re.compile(
     r"(?P<set>.*?)(?P<split>train|t10k|test)[-_.]?(?P<what>images|labels)[-.](?:idx\d[-.])?ubyte(?:\.gz)?", re.I

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from latentarena.registry import Registry
 
-__all__ = ["CATALOG", "FILES", "Entry"]
-
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",

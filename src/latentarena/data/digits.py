@@ -7,8 +7,6 @@ from torch.nn.functional import interpolate
 
 from latentarena.data.images import Dataset, Images
 
-__all__ = ["embedded_digits"]
-
 SIDE = 28  # pixels, as in MNIST
 
 

@@ -17,8 +17,6 @@ from latentarena.data.images import Dataset, Images
 from latentarena.errors import DataError, DataMissing, OutputError
 from latentarena.files import cache_folder, digest, expanded, make_folder
 
-__all__ = ["load_idx", "where"]
-
 log = logging.getLogger(__name__)
 AGAIN = "delete it to have it fetched again"
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # their folders there

@@ -26,8 +26,6 @@ from latentarena.errors import DataError, OutputError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest, digest_json, make_folder, prune, write_atomically
 
-__all__ = ["image_folder"]
-
 log = logging.getLogger(__name__)
 KEPT = 4  # decoded folders in the cache
 DECODERS = ("jpg", "libjpeg_turbo", "webp", "avif", "jpg_2000", "libtiff")

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from latentarena.errors import DataError
 
-__all__ = ["parse_idx", "read_maybe_gzipped"]
-
 LARGEST = 1 << 30  # bytes after decompression: refuse to inflate a gzip bomb
 
 

@@ -10,8 +10,6 @@ from torch import Tensor
 from latentarena.errors import DataError
 from latentarena.files import digest, digest_json
 
-__all__ = ["Dataset", "Images"]
-
 SMALLEST = 8  # pixels: structural similarity looks through a window of 7
 
 

@@ -9,8 +9,6 @@ from pathlib import PurePosixPath
 
 from latentarena.errors import DataError
 
-__all__ = ["TEST", "TRAIN", "VALIDATION", "Layout", "layout_of"]
-
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT = re.compile(r"(train(?:ing)?|val(?:id|idation)?|test(?:ing)?)(?:[-_ ]?(?:set|data|images|imgs|split))?")
 SHOWN = 5  # names in a sentence

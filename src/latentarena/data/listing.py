@@ -15,8 +15,6 @@ from pathlib import Path, PurePosixPath
 from latentarena.data.picture import is_named_image
 from latentarena.errors import DataError
 
-__all__ = ["BROKEN_LINK", "HIDDEN", "NO_IMAGES", "File", "LeftOut", "Listing", "list_files"]
-
 LARGEST_FILE = 64 << 20  # bytes
 MOST_FILES = 2_000_000
 DEEPEST = 64  # folders inside each other

@@ -20,8 +20,6 @@ from latentarena.data.survey import Survey, hold_out, survey_of
 from latentarena.errors import DataError
 from latentarena.files import digest
 
-__all__ = ["Overview", "overview_of_dataset", "overview_of_files"]
-
 MODES = {
     "1": "black and white",
     "L": "grey",

@@ -12,8 +12,6 @@ from latentarena.data.layout import TRAIN
 from latentarena.data.listing import File, Listing
 from latentarena.errors import DataError
 
-__all__ = ["list_parquet", "parquet_files"]
-
 IMAGE_COLUMNS = ("image", "img")
 
 

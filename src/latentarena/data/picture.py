@@ -15,19 +15,6 @@ from PIL import Image, UnidentifiedImageError
 
 from latentarena.errors import DataError
 
-__all__ = [
-    "LARGEST_SIDE",
-    "SUFFIXES_SHOWN",
-    "Deep",
-    "Facts",
-    "Fit",
-    "Scale",
-    "examine",
-    "foreign",
-    "is_named_image",
-    "pixels",
-]
-
 Image.init()
 LARGEST_SIDE = 512  # pixels of what is learnt; as DataConfig.size
 RUNNING = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")  # Pillow needs another program for these, or reads no pixels

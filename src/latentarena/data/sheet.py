@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["COLUMNS", "ROWS", "contact_sheet"]
-
 ROWS, COLUMNS = 20, 10  # classes, and images of each
 CELL, GAP, MARGIN = 64, 4, 150  # pixels: the margin holds the class's name
 INK, PAPER = "black", "white"

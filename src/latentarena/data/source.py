@@ -14,8 +14,6 @@ from latentarena.data.picture import Fit, is_named_image
 from latentarena.data.table import with_labels
 from latentarena.errors import DataError
 
-__all__ = ["load_source", "look_at_source"]
-
 SAVE = "numpy.savez('images.npz', x_train=images, y_train=labels)"
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z")

@@ -15,8 +15,6 @@ from latentarena.data.listing import BROKEN_LINK, File, LeftOut, Listing
 from latentarena.data.picture import LARGEST_SIDE, SUFFIXES_SHOWN, Facts, Fit, Scale, examine
 from latentarena.errors import DataError
 
-__all__ = ["NOT_AN_IMAGE", "Survey", "broken_line", "hold_out", "survey_of"]
-
 HELD_OUT = 10  # one image in this many is test data where no split is given
 DIM = 32  # of 255: values that stay below it would look black
 MODEST = 64  # pixels: the largest size that is suggested

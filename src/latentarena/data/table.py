@@ -14,8 +14,6 @@ from latentarena.data.listing import File, LeftOut, Listing
 from latentarena.data.picture import is_named_image
 from latentarena.errors import DataError
 
-__all__ = ["with_labels"]
-
 SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t"
 LABELS = (*LABEL_COLUMNS, "category", "class_name", "label_name")

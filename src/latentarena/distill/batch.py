@@ -7,8 +7,6 @@ from torch import Tensor
 from latentarena.process import Denoiser, Path
 from latentarena.sample import Jump, Solver
 
-__all__ = ["column", "timewise"]
-
 
 def column(values: Tensor, like: Tensor) -> Tensor:
     """Values (B,) as (B, 1, ...), to broadcast against `like` (B, ...)."""

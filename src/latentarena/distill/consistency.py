@@ -16,8 +16,6 @@ from latentarena.process import Denoiser, Path
 from latentarena.randomness import Draws
 from latentarena.sample import Solver
 
-__all__ = ["consistency_loss"]
-
 HUBER = 0.00054  # c over the square root of the dimension
 
 

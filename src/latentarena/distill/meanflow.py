@@ -20,8 +20,6 @@ from latentarena.process import Network, Path, Times
 from latentarena.randomness import Draws
 from latentarena.sample import Jump
 
-__all__ = ["AverageVelocity", "average_velocity", "meanflow_jump", "meanflow_loss"]
-
 AverageVelocity = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]  # (x, t (B,), s (B,), labels) -> u
 NODES, WEIGHTS = (torch.from_numpy(each / 2) for each in np.polynomial.legendre.leggauss(16))  # on [-1/2, 1/2]
 FLOOR = 1e-3  # of a sample's squared error where it weights itself

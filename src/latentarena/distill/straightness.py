@@ -8,8 +8,6 @@ from torch import Tensor
 from latentarena.process import Denoiser, Path
 from latentarena.sample import GRIDS, heun, sample
 
-__all__ = ["straightness"]
-
 
 @torch.no_grad()
 def straightness(path: Path, denoise: Denoiser, noise: Tensor, labels: Tensor | None, steps: int = 100) -> float:

@@ -21,22 +21,6 @@ from pathlib import Path
 from latentarena.errors import GateError
 from latentarena.gates.kinds import LOOK, added_by_system, no_archive, out_of_place, wrong_kind
 
-__all__ = [
-    "BUNDLE",
-    "MOST_BYTES",
-    "NAMES",
-    "SUBMISSION",
-    "Files",
-    "Form",
-    "bundle_in",
-    "glance",
-    "names_in",
-    "open_archive",
-    "open_beside",
-    "open_bundle",
-    "open_folder",
-]
-
 Files = dict[str, bytes]
 NAMES = ("card.json", "weights.safetensors", "encode.onnx", "decode.onnx", "generate.onnx")
 HINT = "a bundle holds card.json with weights.safetensors, or with encode.onnx, decode.onnx and generate.onnx"

@@ -8,8 +8,6 @@ from typing import Any
 from latentarena.config import invisible, parse_json
 from latentarena.errors import GateError
 
-__all__ = ["LARGEST_CARD", "check_card"]
-
 LARGEST_CARD = 1 << 20  # bytes
 MOST_VALUES = 50_000
 LONGEST_TEXT = 20_000  # characters

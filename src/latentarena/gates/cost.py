@@ -11,8 +11,6 @@ from onnx import helper
 
 from latentarena.gates.node import Node
 
-__all__ = ["FREE", "PASSES", "Cost", "Shapes", "cost_of"]
-
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 

@@ -19,8 +19,6 @@ from latentarena.gates.node import Node
 from latentarena.gates.operators import SIZING
 from latentarena.gates.walk import spoken
 
-__all__ = ["Dataflow", "dataflow", "refuse_varying_sizes", "sizing_inputs"]
-
 MEASURING = {"SequenceLength", "Shape", "Size"}  # give a size, which does not depend on the numbers
 SEQUENCES = {"SequenceConstruct", "SplitToSequence"}
 SPREADING = {"Expand", "Identity", "Reshape", "Squeeze", "Tile", "Transpose", "Unsqueeze"}

@@ -27,8 +27,6 @@ from latentarena.gates.size import Held, held
 from latentarena.gates.unpacked import made_constants, unpacked
 from latentarena.gates.walk import Walk, spoken
 
-__all__ = ["GraphFacts", "Port", "check_graph", "check_in_box", "parse", "refuse_ports"]
-
 LARGEST_FILE = 64 << 20  # bytes
 MOST_METADATA = 64  # entries
 

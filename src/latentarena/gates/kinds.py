@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-__all__ = ["LOOK", "added_by_system", "no_archive", "out_of_place", "wrong_kind"]
-
 LOOK = 4096  # bytes by which a file is told
 
 ADDED = re.compile(r"__MACOSX|\.DS_Store|Thumbs\.db|desktop\.ini|\._.*", re.IGNORECASE)

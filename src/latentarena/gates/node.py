@@ -8,8 +8,6 @@ from onnx import AttributeProto, NodeProto
 
 from latentarena.files import digest
 
-__all__ = ["Node", "read_node"]
-
 LONGEST = 1_000  # bytes that are kept of a setting
 
 

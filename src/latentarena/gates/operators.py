@@ -17,19 +17,6 @@ from onnx.defs import onnx_opset_version
 from latentarena.errors import GateError
 from latentarena.gates.node import Node
 
-__all__ = [
-    "DOMAINS",
-    "LARGEST_VALUE",
-    "OPERATORS",
-    "OPSETS",
-    "RANDOM",
-    "SIZING",
-    "SPEAKING",
-    "SUBGRAPHS",
-    "refuse_sizes",
-    "refuse_window",
-]
-
 DOMAINS = ("", "ai.onnx")  # two names of one domain
 OPSETS = range(11, min(25, onnx_opset_version()) + 1)  # what each operator costs is known up to 25
 SUBGRAPHS = {"If", "Loop", "Scan", "SequenceMap"}

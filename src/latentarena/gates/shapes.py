@@ -15,7 +15,6 @@ from latentarena.errors import GateError
 if TYPE_CHECKING:
     from latentarena.gates.graph import Port
 
-__all__ = ["Shape", "Told", "Type", "computed", "found_by_running", "inferred", "measured"]
 
 Shape = tuple[int, ...]
 Type = tuple[int, Shape]  # of a tensor: ONNX's number of what it holds, and the shape

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from latentarena.files import digest
 from latentarena.gates.node import Node
 
-__all__ = ["Held", "Size", "code_length", "held", "key_of", "size_of", "stored"]
-
 Key = tuple[str, int]
 FREE_SHARE = 8  # settings and wiring count once they are more than an eighth of the weights
 MOST_LEVELS = 1 << 24  # of a step

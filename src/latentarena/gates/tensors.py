@@ -18,8 +18,6 @@ import numpy as np
 from latentarena.config import parse_json
 from latentarena.errors import GateError
 
-__all__ = ["NUMBERS", "StoredTensor", "check_tensors"]
-
 LARGEST_HEADER = 2 << 20  # bytes
 MOST_TENSORS = 10_000
 HIGHEST_RANK = 8

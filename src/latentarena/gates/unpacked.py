@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from latentarena.gates.dataflow import Dataflow
 from latentarena.gates.operators import ACTIVATIONS, ARITHMETIC
 
-__all__ = ["Origin", "made_constants", "unpacked"]
-
 ELEMENTWISE = {*ARITHMETIC.split(), *ACTIVATIONS.split()} - {"CumSum"}
 MOVING = {
     *("Cast", "CastLike", "CenterCropPad", "Compress", "Concat", "ConcatFromSequence", "DepthToSpace", "Expand"),

@@ -23,8 +23,6 @@ from latentarena.gates.operators import (
 )
 from latentarena.gates.size import key_of
 
-__all__ = ["Walk", "spoken"]
-
 MOST_NODES = 40_000  # fifty steps of a network of some hundred layers, each with its arithmetic
 MOST_EDGES = 400_000
 MOST_TENSORS = 20_000

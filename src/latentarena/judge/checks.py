@@ -13,24 +13,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from latentarena.card.figure import Estimate
+from latentarena.card.finding import Finding
 from latentarena.judge.continuity import STEP, Probe, along_line, apart, typical, walk
-from latentarena.judge.finding import Finding
-from latentarena.judge.interval import Estimate
 from latentarena.judge.memory import Leaning, Support, leaning, support
 from latentarena.judge.metrics.neighbours import two_nearest
-
-__all__ = [
-    "DEPTH",
-    "PRIOR",
-    "WALKS",
-    "belonging",
-    "continuity",
-    "memory",
-    "overfitted",
-    "samples_of_decoder",
-    "used",
-    "variety",
-]
 
 PRIOR = ("prior_confidence", "prior_entropy", "prior_frechet")
 WALKS, DEPTH = 32, 12  # through the noise; halvings of the way, which is a quarter of a circle

@@ -24,8 +24,6 @@ from latentarena.files import digest
 from latentarena.judge.metrics import confidence, entropy, expected_calibration_error, frechet_distance
 from latentarena.judge.networks import Kind, feature_width, freeze, network, pattern
 
-__all__ = ["Facts", "Judge", "Verdict"]
-
 CHUNK = 125  # images at a time: what stays in a processor's cache
 CLOSE = 1e-2  # logits, across platforms
 DRIFT = 2e-3  # accuracy, calibration error and band, against the recorded ones

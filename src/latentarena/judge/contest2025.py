@@ -15,8 +15,6 @@ from torch import Tensor
 from latentarena.judge.classifier import Verdict
 from latentarena.judge.metrics import confidence, mse, ssim
 
-__all__ = ["contest_2025"]
-
 ORIGINALS, SAMPLES = 256, 2048
 
 

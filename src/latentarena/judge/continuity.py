@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["STEP", "Generate", "Probe", "Walk", "along_arc", "along_line", "apart", "grain", "probe", "typical", "walk"]
-
 STEP = 1 / 255  # of a pixel: two images that differ by less, root mean square, are one picture
 NUDGE, TURN = 2**-8, 2**-4  # shares of a walk: too little to change an image, too much to leave it as it is
 LEVELS = 256  # values of a number of a latent, above which latents are not discrete

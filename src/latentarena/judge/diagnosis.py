@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-from latentarena.judge.card import Advice, Opinion, Score
+from latentarena.card.score_card import Advice, Opinion, Score
 from latentarena.judge.score import Findings
-
-__all__ = ["diagnose", "disagreement"]
 
 DISPUTED = 3.0  # times what honest doubt explains
 BLURRED, NOISY = 0.75, 1.4  # edge energy over that of real images

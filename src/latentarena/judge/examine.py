@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentarena.card.figure import Estimate
+from latentarena.card.finding import Finding
 from latentarena.data import Dataset
 from latentarena.judge import checks
 from latentarena.judge.continuity import Generate, grain, probe
-from latentarena.judge.finding import Finding
-from latentarena.judge.interval import Estimate
 from latentarena.judge.known import Known
 from latentarena.judge.randomness import Randomness
-
-__all__ = ["Coded", "Sampled", "examine"]
 
 COMPARED = 4000  # samples that are compared with the splits
 RETURNED = 1000  # latents and samples that go through decoder and encoder again

@@ -14,11 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from latentarena.card.catalogue import METRICS
 from latentarena.data import Dataset, Images
 from latentarena.errors import OutputError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
-from latentarena.judge.catalogue import METRICS
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import (
     Estimate,
@@ -46,8 +46,6 @@ from latentarena.judge.metrics import (
 )
 from latentarena.progress import counted, within
 from latentarena.randomness import stream
-
-__all__ = ["Known", "estimates", "known_of", "measure_images", "measure_seen", "principal_directions", "real_index"]
 
 log = logging.getLogger(__name__)
 REFERENCE = 10_000  # train images that neighbourhoods are taken among

@@ -17,8 +17,6 @@ from latentarena.judge.continuity import STEP
 from latentarena.judge.metrics.estimate import wilson
 from latentarena.judge.metrics.neighbours import two_nearest
 
-__all__ = ["Leaning", "Support", "leaning", "support"]
-
 NEAR = 1 / 2  # of the distance to the next image: as near to one image as real ones hardly ever are
 
 

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["Kind", "feature_width", "folded", "freeze", "network", "pattern"]
-
 Kind = Literal["conv", "residual", "patches"]
 Shape = tuple[int, int, int]
 FEATURES: dict[Kind, int] = {"conv": 4, "residual": 3, "patches": 2}  # per unit of width

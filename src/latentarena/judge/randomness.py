@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentarena.judge.key import PRACTICE, Key
-
-__all__ = ["WITHOUT_BUNDLE", "Randomness"]
+from latentarena.key import PRACTICE, Key
 
 
 @dataclass(frozen=True)

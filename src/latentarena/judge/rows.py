@@ -15,8 +15,6 @@ from torch import Tensor
 from latentarena.errors import GateError, ModelError
 from latentarena.progress import counted, listening
 
-__all__ = ["TOLERANCE", "ask"]
-
 SMALLEST, LARGEST = 200, 500  # rows of a batch; fewer where there are few rows in all
 AGAIN = 50  # one row in this many is asked twice among the others
 FEWEST, MOST = 8, 200  # rows that are asked twice among the others

@@ -13,13 +13,13 @@ from math import prod
 import torch
 from torch import Tensor
 
+from latentarena.card.finding import Finding
+from latentarena.card.score_card import SEEDS, Opinion, Score, scored
 from latentarena.data import Dataset
 from latentarena.errors import ModelError
-from latentarena.judge.card import SEEDS, Opinion, Score, scored
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.continuity import Generate
 from latentarena.judge.examine import Coded, Sampled, examine
-from latentarena.judge.finding import Finding
 from latentarena.judge.known import Known, estimates, known_of, measure_images, measure_seen, real_index
 from latentarena.judge.metrics import (
     Estimate,
@@ -44,8 +44,7 @@ from latentarena.judge.rows import ask
 from latentarena.latents import quantised
 from latentarena.precision import Precision
 
-__all__ = ["SAMPLES", "Findings", "Subject", "checked", "hand_out", "judge_labels", "score"]
-
+SWEPT = 1000  # samples at other numbers of steps
 SAMPLES = 10_000
 TRAINED = 10_000  # train images that are encoded, for the linear probe and the reconstruction gap
 TOLERANCE = 1e-3  # outside the declared range, for rounding

@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
+from latentarena.card.shipped import SHIPPED
 from latentarena.config import Config
 from latentarena.data import Dataset, Images
 from latentarena.errors import DataError, JudgeError, OutputError
@@ -28,10 +29,8 @@ from latentarena.train.loop import FitConfig, Objective, Tick, fit
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["OPINIONS", "SHIPPED", "JudgeConfig", "judge_for", "opinions_for", "refuse_few", "train_judge"]
 
 log = logging.getLogger(__name__)
-SHIPPED = Path(__file__).parent / "weights"
 OPINIONS = "opinions"  # the folder beside the official judges that holds the others
 OFFICIAL: Kind = "conv"
 HELD_OUT = 12  # one train image in this many calibrates the temperature

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from latentarena.registry import Registry
 
-__all__ = ["COUPLINGS", "Coupling", "independent", "optimal_transport"]
-
 Coupling = Callable[[Tensor, Tensor], Tensor]  # (data, noise), both (B, ...) -> the noise, re-ordered
 
 

@@ -13,8 +13,6 @@ from latentarena.process.target import Network, Row, Target, predict
 from latentarena.randomness import Draws
 from latentarena.registry import Registry
 
-__all__ = ["TIMES", "WEIGHTINGS", "Times", "Weighting", "matching_loss", "unweighted"]
-
 Times = Callable[[Draws, int], Tensor]  # -> (B,) in [0, 1]
 
 TIMES: Registry[Times] = Registry(

@@ -14,8 +14,6 @@ from torch.func import jvp
 
 from latentarena.registry import Registry
 
-__all__ = ["PATHS", "Cosine", "LinearBeta", "Path", "Point", "Straight", "Trigonometric", "VariancePreserving"]
-
 
 @dataclass(frozen=True)
 class Point:

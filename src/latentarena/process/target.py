@@ -20,8 +20,6 @@ from latentarena.errors import ConfigError
 from latentarena.process.path import Path, Point
 from latentarena.registry import Registry
 
-__all__ = ["TARGETS", "Denoiser", "Estimate", "Network", "Row", "Target", "denoiser", "predict"]
-
 Row = tuple[Tensor, Tensor]
 Target = Callable[[Point], Row]
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (x (B, ...), t (B,), labels (B,) or None) -> out

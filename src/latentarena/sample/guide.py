@@ -12,16 +12,6 @@ from torch.func import jvp, vjp
 from latentarena.backbone.attention import forward_mode
 from latentarena.process import Denoiser, Estimate, Path
 
-__all__ = [
-    "Classifier",
-    "Guide",
-    "Measure",
-    "autoguidance",
-    "classifier_free",
-    "classifier_guidance",
-    "measurement_guidance",
-]
-
 FAINT = 0.02  # alpha
 FAR = 2.0  # standard deviations of standardised data given x_t
 Guide = Callable[[Denoiser], Denoiser]

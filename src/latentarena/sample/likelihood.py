@@ -13,8 +13,6 @@ from latentarena.backbone.attention import forward_mode
 from latentarena.process import Denoiser, Path
 from latentarena.sample.solver import GRIDS, Solver, sample
 
-__all__ = ["bits_per_dimension", "invert", "log_likelihood"]
-
 
 def invert(path: Path, denoise: Denoiser, solver: Solver, data: Tensor, labels: Tensor | None, steps: int) -> Tensor:
     """The noise that a deterministic solver would turn into these data: the ODE run from data to noise.

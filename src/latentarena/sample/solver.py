@@ -16,27 +16,6 @@ from latentarena.process import Denoiser, Path
 from latentarena.randomness import Fresh
 from latentarena.registry import Registry
 
-__all__ = [
-    "ADAPTIVE",
-    "ETA",
-    "GRIDS",
-    "SOLVERS",
-    "STOCHASTIC",
-    "Jump",
-    "Solver",
-    "consistency",
-    "ddim",
-    "dopri5",
-    "dpm_solver_pp",
-    "euler",
-    "euler_maruyama",
-    "heun",
-    "last",
-    "midpoint",
-    "rk4",
-    "sample",
-]
-
 Jump = Callable[[Tensor, Tensor, Tensor], Tensor]
 Solver = Callable[[Path, Denoiser, Tensor | None], Jump]
 

@@ -16,8 +16,6 @@ from latentarena.bounds import LARGEST_COUNT, LARGEST_SIDE
 from latentarena.sandbox.wire import Array, Frame
 from latentarena.text import printable
 
-__all__ = ["Amount", "AnswerError", "Expected", "Numbers", "Text", "Whole", "texts"]
-
 LARGEST_VALUE = 1e15  # of a float32 in an array: what is computed with it overflows nowhere
 LONGEST = 1000  # characters of a text
 MOST_ROWS = 1 << 28

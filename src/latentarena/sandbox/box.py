@@ -12,8 +12,6 @@ from latentarena.sandbox.room import Limits, Room
 from latentarena.sandbox.tier import standing
 from latentarena.sandbox.wire import Array, Frame
 
-__all__ = ["Box"]
-
 
 class Box:
     """A program of `sandbox/programs` in a sandbox, for the length of a `with` block in one thread.

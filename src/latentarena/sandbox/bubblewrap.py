@@ -12,8 +12,6 @@ from pathlib import Path, PurePosixPath
 
 from latentarena import errors
 
-__all__ = ["LIBRARIES", "PYTHON", "import_folders", "shown", "walls"]
-
 PYTHON = os.path.realpath(sys.executable)
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 HOST = ("/etc/ld.so.cache", "/etc/alternatives", "/sys/devices/system/cpu")  # where libraries are; how many cores

@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Group", "NoGroup", "make_group"]
-
 NAME = "latentarena-box"
 COUNTER = itertools.count()
 CONTROLLERS = ("memory", "pids")

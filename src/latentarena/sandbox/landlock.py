@@ -11,8 +11,6 @@ import struct
 from collections.abc import Iterable
 from contextlib import suppress
 
-__all__ = ["confine", "version"]
-
 CREATE, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # system calls, the same everywhere
 VERSION, PATH_BENEATH = 1, 1
 EXECUTE, READ_FILE, READ_DIR = 1 << 0, 1 << 2, 1 << 3

@@ -20,8 +20,6 @@ from latentarena.sandbox import seccomp
 from latentarena.sandbox.cgroup import Group
 from latentarena.sandbox.resident import family
 
-__all__ = ["Process", "bwrap", "hold"]
-
 PATIENCE = 10.0  # seconds that a start or an end may take before it counts as failed
 PR_SET_CHILD_SUBREAPER = 36
 

@@ -6,8 +6,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["family", "resident"]
-
 
 def resident(root: int) -> int:
     """Bytes in memory of a process and all that descend from it; pages that some of them share count once."""

@@ -26,8 +26,6 @@ from latentarena.sandbox.uids import lease_uid
 from latentarena.sandbox.wire import Frame, WireError, pack
 from latentarena.text import printable
 
-__all__ = ["Limits", "Room"]
-
 TAIL = 8192  # bytes of a program's log that are kept
 GRACE = 1.0  # seconds from the end of the answers to the end of the program
 SIGNALLED = 128  # bubblewrap's exit status for a program that a signal has ended: this and the number

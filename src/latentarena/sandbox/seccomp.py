@@ -13,8 +13,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["ARCHITECTURES", "architecture", "program"]
-
 BY_ARGUMENT = ("clone", "socket", "socketpair", "ioctl")  # denied or not by what they are called with
 STARTS = ("fork", "vfork", "execve", "execveat")  # what starts a process; `clone` does too, by its flags
 CLONE_THREAD = 0x10000

@@ -10,8 +10,6 @@ from typing import IO
 
 from latentarena.sandbox.wire import Frame, WireError, parse
 
-__all__ = ["Flood", "drain", "talk"]
-
 CHUNK = 1 << 20
 GLANCE = 0.1  # seconds between two looks at what else is to be watched
 LOG = 8 << 20  # bytes that a program may write to its log during one call

@@ -19,8 +19,6 @@ from latentarena.sandbox.process import bwrap
 from latentarena.sandbox.room import Limits, Room
 from latentarena.sandbox.wire import Frame
 
-__all__ = ["Probe", "Standing", "standing"]
-
 LIMITS = Limits(memory=160 << 20, processes=24, seconds=20, scratch=4 << 20)
 
 # What must not get through, each in a few words of Python: it fails with an errno, or with an assertion of its own.

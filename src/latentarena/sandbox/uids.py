@@ -9,8 +9,6 @@ from pathlib import Path
 
 from latentarena.errors import SandboxError
 
-__all__ = ["UIDS", "lease_uid"]
-
 UIDS = range(60_600, 60_664)  # between the ranges of systemd, Debian and login accounts
 LOCKS = Path("/run/latentarena-uids")
 

@@ -19,8 +19,6 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Frame", "WireError", "pack", "parse", "read"]
-
 Array = NDArray[Any]
 MAGIC = b"LAW1"
 PREFIX = struct.Struct("<4sI")

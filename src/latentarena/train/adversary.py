@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import relu
 
-__all__ = ["PatchDiscriminator", "adversarial_losses"]
-
 
 class PatchDiscriminator(nn.Module):
     """Whether each patch of an image looks real: images (B, C, H, W) of at least 8 x 8 -> scores (B, 1, h, w).

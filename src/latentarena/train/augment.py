@@ -10,8 +10,6 @@ from torch.nn.functional import affine_grid, grid_sample
 from latentarena.config import Config
 from latentarena.randomness import Draws
 
-__all__ = ["Augmentation", "augment"]
-
 
 class Augmentation(Config):
     """How far images may be changed, either way; 0 leaves them alone.

@@ -23,8 +23,6 @@ from latentarena.errors import CheckpointError
 from latentarena.files import digest, make_folder, write_atomically
 from latentarena.train.shelter import Reach, plainly
 
-__all__ = ["Checkpoint", "Checkpoints", "load_exactly", "mismatch", "pack_optimizer", "unpack_optimizer"]
-
 log = logging.getLogger(__name__)
 KEPT = 2
 

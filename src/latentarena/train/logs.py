@@ -13,8 +13,6 @@ from latentarena.files import explained, make_folder, write_atomically
 from latentarena.train.loop import Tick
 from latentarena.train.shelter import Reach, plainly
 
-__all__ = ["curve", "logged"]
-
 
 def logged(ticks: Iterator[Tick], folder: Path, stage: str, reach: Reach = plainly) -> Iterator[Tick]:
     """Pass ticks on and write their metrics to `<folder>/<stage>.csv` and to TensorBoard events beside it.

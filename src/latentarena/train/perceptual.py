@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latentarena.train.classifier import Classifier
-
-__all__ = ["perceptual_distance"]
+from latentarena.backbone.classifier import Classifier
 
 
 def perceptual_distance(classifier: Classifier, images: Tensor, again: Tensor) -> Tensor:

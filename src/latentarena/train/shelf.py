@@ -8,8 +8,6 @@ from pathlib import Path
 from latentarena.config import read_yaml
 from latentarena.errors import ConfigError
 
-__all__ = ["recipe_about", "recipe_names", "recipe_source"]
-
 SHELF = Path(__file__).parent / "recipes"
 SUFFIXES = (".yaml", ".yml")
 

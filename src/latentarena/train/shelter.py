@@ -16,8 +16,6 @@ from filelock import FileLock, Timeout
 from latentarena.errors import ConfigError, OutputError
 from latentarena.files import cache_folder, digest, make_folder, write_atomically
 
-__all__ = ["Reach", "Shelter", "lock_folder", "move_back", "plainly", "refuge_of"]
-
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 PAUSES = (0.2, 0.8, 2.0)  # seconds before a write is tried again

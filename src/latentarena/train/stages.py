@@ -10,20 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, Posterior
+from latentarena.backbone.classifier import Classifier
 from latentarena.data import Dataset, Images
 from latentarena.distill import consistency_loss, meanflow_loss
 from latentarena.errors import TrainingError
 from latentarena.latents import draw, encode_all
+from latentarena.model.latent_model import LatentModel
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, denoiser, matching_loss
 from latentarena.randomness import Draws, stream
 from latentarena.sample import GRIDS, heun, last
 from latentarena.train.adversary import PatchDiscriminator, adversarial_losses
 from latentarena.train.augment import augment
 from latentarena.train.checkpoint import Checkpoints
-from latentarena.train.classifier import Classifier, ClassifierObjective
+from latentarena.train.classifier import ClassifierObjective
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
-from latentarena.train.model import LatentModel
 from latentarena.train.perceptual import perceptual_distance
 from latentarena.train.recipe import AutoencoderTraining, ConsistencyTraining, GeneratorTraining, Recipe, ReflowTraining
 from latentarena.train.reuse import Reuse
@@ -32,19 +33,6 @@ from latentarena.train.shelter import Shelter
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = [
-    "AutoencoderObjective",
-    "ConsistencyObjective",
-    "GeneratorObjective",
-    "ReflowObjective",
-    "Watch",
-    "autoencoder_stages",
-    "latent_stages",
-    "reflow_pairs",
-    "refuse_diverged",
-    "stages",
-    "train_model",
-]
 
 ROWS = 1000  # pairs drawn at a time
 WORSE = 1.5  # times the error of grey images, of an autoencoder that has diverged

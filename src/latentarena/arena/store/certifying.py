@@ -14,8 +14,6 @@ from latentarena.arena.store.models import CertificateRow, JobRow, SubmissionRow
 from latentarena.arena.store.store import bump, new_job, note
 from latentarena.errors import ConfigError, NotThere
 
-__all__ = ["Certification", "Certifying"]
-
 MICROSECOND = timedelta(microseconds=1)
 State = Literal["queued", "leased", "done", "quarantined"]
 

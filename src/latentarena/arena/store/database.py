@@ -21,8 +21,6 @@ from sqlalchemy.pool import QueuePool
 
 from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
 
-__all__ = ["Database"]
-
 PATIENCE = 5.0  # seconds that a transaction waits for another one
 POOL = 8  # connections
 PRIVATE = 0o600  # the mode of SQLite's files

@@ -20,8 +20,6 @@ from latentarena.arena.store.records import TeamDetails
 from latentarena.arena.store.store import alone_with_names, bump, looks, note
 from latentarena.errors import ConfigError, NotThere
 
-__all__ = ["Enrolment"]
-
 
 class Enrolment:
     """Changes and removes teams."""

@@ -20,22 +20,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-__all__ = [
-    "AuditRow",
-    "Base",
-    "CertificateRow",
-    "ContestRow",
-    "CounterRow",
-    "EvaluationRow",
-    "JobRow",
-    "KeyRow",
-    "Moment",
-    "SubmissionRow",
-    "TeamRow",
-    "TokenRow",
-    "Words",
-]
-
 
 class Moment(TypeDecorator[datetime]):
     """An aware datetime as an integer, which every database compares and keeps alike."""

@@ -20,8 +20,6 @@ from latentarena.arena.store.records import Job, Outcome, Refusal, Trained
 from latentarena.arena.store.store import alone_with_object, bump, latest_contest, new_id, note, submission_of
 from latentarena.errors import StoreError
 
-__all__ = ["DEATHS", "LEASE", "Queue"]
-
 LEASE = timedelta(seconds=60)
 DEATHS = 3  # of workers at one job, before it is quarantined
 BACKOFF = timedelta(seconds=5)  # after the first death; doubled with each

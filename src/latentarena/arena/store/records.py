@@ -6,21 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-__all__ = [
-    "Audited",
-    "Evaluation",
-    "Identity",
-    "Job",
-    "Listed",
-    "Outcome",
-    "Refusal",
-    "Role",
-    "Submission",
-    "Team",
-    "TeamDetails",
-    "Trained",
-]
-
 Role = Literal["team", "organiser"]
 State = Literal["queued", "running", "scored", "refused", "failed", "quarantined"]
 

@@ -19,8 +19,6 @@ from latentarena.arena.store.records import Evaluation, Submission
 from latentarena.arena.store.store import bump, evaluation_of, latest_contest, new_job, note, submission_of
 from latentarena.errors import ConfigError
 
-__all__ = ["Rejudged", "Rejudging"]
-
 MICROSECOND = timedelta(microseconds=1)
 
 

@@ -15,7 +15,6 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from latentarena.arena.contest import Quotas
 from latentarena.arena.names import clean_name, plain_line, skeleton
 from latentarena.arena.roster import LONGEST_ENTRY, plan_teams
 from latentarena.arena.store.database import Database
@@ -32,23 +31,9 @@ from latentarena.arena.store.models import (
     TokenRow,
 )
 from latentarena.arena.store.records import Audited, Evaluation, Identity, Listed, Role, Submission, Team, TeamDetails
+from latentarena.contest.contest import Quotas
 from latentarena.errors import ConfigError, NotThere, QuotaReached
-from latentarena.judge.key import Key
-
-__all__ = [
-    "BOARD",
-    "Store",
-    "alone_with_names",
-    "alone_with_object",
-    "bump",
-    "evaluation_of",
-    "latest_contest",
-    "looks",
-    "new_id",
-    "new_job",
-    "note",
-    "submission_of",
-]
+from latentarena.key import Key
 
 BOARD = "board"  # the counter of what the board shows
 TOKEN_BYTES = 32  # 256 bits

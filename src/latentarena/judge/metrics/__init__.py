@@ -1,5 +1,6 @@
 """Metrics: pure functions of arrays, float64 inside, defined for every input."""
 
+from latentarena.card.figure import Estimate
 from latentarena.judge.metrics.classes import (
     class_kl,
     class_kl_of,
@@ -12,7 +13,6 @@ from latentarena.judge.metrics.classes import (
     gap_to_band,
 )
 from latentarena.judge.metrics.estimate import (
-    Estimate,
     Statistic,
     draws,
     estimate,

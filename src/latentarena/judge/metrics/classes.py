@@ -8,18 +8,6 @@ from torch.nn.functional import one_hot
 
 from latentarena.judge.metrics.estimate import Statistic
 
-__all__ = [
-    "class_kl",
-    "class_kl_of",
-    "classes_missing_of",
-    "confidence",
-    "confidences",
-    "entropies",
-    "entropy",
-    "expected_calibration_error",
-    "gap_to_band",
-]
-
 RARE = 0.1  # a class with less than this share of its known frequency is missing
 
 

@@ -12,20 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentarena.judge.interval import Estimate
+from latentarena.card.figure import Estimate
 from latentarena.randomness import stream
-
-__all__ = [
-    "Estimate",
-    "Statistic",
-    "draws",
-    "estimate",
-    "exactly",
-    "independent_ratio",
-    "mean_of",
-    "ratio_of",
-    "wilson",
-]
 
 Statistic = Callable[[Tensor], Tensor]
 """How often each of N images counts, float64 (B, N) -> the figure each time, float64 (B,)."""

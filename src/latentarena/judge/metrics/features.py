@@ -10,18 +10,6 @@ from torch.nn.functional import normalize
 
 from latentarena.judge.metrics.estimate import Statistic
 
-__all__ = [
-    "Memberships",
-    "frechet_distance",
-    "frechet_of",
-    "kernel_distance_of",
-    "memberships",
-    "radii",
-    "spread_of",
-    "spreads",
-    "vendi_of",
-]
-
 CHUNK = 125  # rows of a matrix of pairs at a time: what stays in a processor's cache
 COLUMNS, IMAGES = 16, 500  # of features whose products are made at a time
 SQUARES = 2**24  # numbers in the sums of products that are kept at a time

@@ -10,8 +10,6 @@ from torch import Tensor
 from latentarena.judge.metrics.estimate import Statistic
 from latentarena.judge.metrics.features import moments
 
-__all__ = ["gaussian_gap_of", "probe"]
-
 ITERATIONS = 200
 
 

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from latentarena.progress import counted
 
-__all__ = ["Neighbours", "nearest", "two_nearest"]
-
 CHUNK = 500  # images at a time
 PAIRS = 4096  # of images whose distance is taken at a time
 DIRECTIONS, LEARNED_FROM = 192, 1000  # of the search's projection, and images that it is fitted to

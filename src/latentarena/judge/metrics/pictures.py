@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["absolute_errors", "edge_energies", "mse", "psnr", "psnr_of", "squared_errors"]
-
 
 def squared_errors(images: Tensor, others: Tensor) -> Tensor:
     """Mean squared error of each image, in [0, 1], (N,); lower is better."""

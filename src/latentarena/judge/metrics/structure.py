@@ -11,8 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["ssim", "ssims"]
-
 WINDOW = 7
 AREA = WINDOW * WINDOW
 SCALE = AREA * (AREA - 1)  # sample covariance times this = AREA x sum of products - product of sums

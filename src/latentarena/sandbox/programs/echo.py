@@ -8,8 +8,6 @@ from typing import Any
 from latentarena.sandbox.programs import INPUTS, Answers
 from latentarena.sandbox.wire import Array
 
-__all__ = ["prepare"]
-
 
 def prepare(arguments: Sequence[str]) -> Answers:
     """One verb, `echo`: facts and arrays as they came, the arguments and the names of the files."""

@@ -17,8 +17,6 @@ from latentarena.sandbox.programs import INPUTS, Answers
 from latentarena.sandbox.runtime import open_session, run
 from latentarena.sandbox.wire import Array
 
-__all__ = ["prepare"]
-
 Reply = tuple[dict[str, Any], Mapping[str, Array]]
 
 

@@ -12,8 +12,6 @@ from latentarena.sandbox import seccomp
 from latentarena.sandbox.programs import Answers
 from latentarena.sandbox.wire import Array
 
-__all__ = ["attempt", "prepare", "system_call"]
-
 
 def prepare(arguments: Sequence[str]) -> Answers:
     """Verb `try`: run each script of the facts `scripts` (by name), and tell what became of it."""

@@ -19,8 +19,6 @@ from latentarena.sandbox.programs import INPUTS, Answer, Answers
 from latentarena.sandbox.submission.interface import Submission
 from latentarena.sandbox.wire import Array
 
-__all__ = ["prepare"]
-
 HOME = Path("/tmp")  # noqa: S108 - the box's own
 ENVIRONMENT = {"HOME": str(HOME), "USER": "box", "MPLBACKEND": "Agg", "MPLCONFIGDIR": str(HOME)}
 Reply = tuple[dict[str, Any], Mapping[str, Array]]

@@ -22,8 +22,6 @@ from latentarena.errors import BundleError
 from latentarena.sandbox.submission.source import NOTEBOOK, read_source
 from latentarena.sandbox.submission.standins import Shelf, install, notebook
 
-__all__ = ["SIZE", "STEPS", "Submission"]
-
 NAME = "SubmissionInterface"
 STEPS = 100  # that the contest asked for where a submission has no number of its own
 LONGEST = 200  # characters of what it says of itself

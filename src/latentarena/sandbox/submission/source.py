@@ -8,8 +8,6 @@ import re
 
 from latentarena.errors import BundleError
 
-__all__ = ["NOTEBOOK", "read_source", "without_magics"]
-
 NOTEBOOK = ".ipynb"
 PYTHON_CELLS = {"capture", "prun", "time", "timeit"}  # `%%` magics whose cell is Python that runs here
 TIMED = re.compile(r"%(?:time|prun)\s+(?=\S)")  # line magics that run the rest of the line as Python

@@ -14,8 +14,6 @@ from typing import Any, NoReturn
 
 from latentarena.errors import BundleError
 
-__all__ = ["Shelf", "install", "notebook"]
-
 WEIGHTS = ".safetensors"
 IDENTIFIER = re.compile(r"[-\w]{20,}")  # of a shared file, in its link
 PARTS = ("vae", "flow")

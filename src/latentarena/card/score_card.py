@@ -1,0 +1,259 @@
+"""The score card: figures with error bars, beside what real images get, and by hash all that they came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from latentarena.bounds import Count, Label, Real, Side, Words
+from latentarena.card.catalogue import COLUMNS, METRICS, Metric, points
+from latentarena.card.figure import Estimate
+from latentarena.card.finding import Finding
+from latentarena.config import Config, read_json, validate
+from latentarena.errors import ConfigError
+from latentarena.files import digest_json
+from latentarena.precision import Precision
+
+SEEDS = (2025, 2026, 2027, 2028, 2029)  # numbers of the draws of noise and labels; what they give is up to the key
+FEWEST, MOST = 100, 1_000_000  # samples of a card
+LARGEST = 1 << 20  # bytes of a card
+MOST_CHECKS = 32
+
+
+class Score(Estimate):
+    """One metric of a model.
+
+    Attributes:
+        real: the same metric of real test images, held out of the reference; None where there is no such thing.
+        equal: of as many samples as those are real images, where there are fewer images than samples.
+    """
+
+    real: Estimate | None = None
+    equal: Estimate | None = None
+
+    @property
+    def matched(self) -> Estimate:
+        """The figure of as many samples as there are real images behind `real`."""
+        return self.equal or self
+
+
+class Opinion(Config):
+    """What another judge, of another architecture and seed, finds in the same samples.
+
+    Attributes:
+        judge, kind, digest: its name, architecture and hash.
+        frechet: in its own features.
+        confidence: mean over the samples; real_confidence: over the test split.
+        agreement: share of samples in which it sees the official judge's class; real_agreement: of test images.
+    """
+
+    judge: Label
+    kind: Label
+    digest: Label
+    frechet: Score
+    confidence: Real
+    real_confidence: Real
+    agreement: Real
+    real_agreement: Real
+
+
+class Advice(Config):
+    """What is wrong with a model, in words.
+
+    Attributes:
+        fault: short name, such as `blurred`.
+        text: what was seen, with the figure.
+        remedy: what to try.
+    """
+
+    fault: Label
+    text: Words
+    remedy: Words
+
+
+class Timing(Config):
+    """What sampling took, on the machine of the card; never the same twice, so it has no part in the fingerprint.
+
+    Attributes:
+        threads: used; batch: samples drawn at a time; repeats: timed after one that was not.
+        ms_per_sample: median of the repeats, with the fastest and the slowest.
+        reference_ms: the median of the reference model, timed between the repeats.
+        ratio: of the two medians.
+    """
+
+    threads: Count
+    batch: Count
+    repeats: Count
+    ms_per_sample: Estimate
+    reference_ms: Real
+    ratio: Real
+
+
+class Trainings(Config):
+    """Figures over several trainings of one recipe that differ by their seed alone.
+
+    Attributes:
+        n: trainings; seeds: of them.
+        metrics: mean over the trainings by metric, with the t interval of that mean.
+    """
+
+    n: int = Field(ge=2, le=1000)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = Field(max_length=1000)
+    metrics: dict[Label, Estimate]
+
+
+class ScoreCard(Config):
+    """What the judge found. Its intervals are over images and noise, and hold what other trainings give only by chance.
+
+    Attributes:
+        format: version of this schema; score_set: which metrics.
+        model, bundle: name and hash of the model.
+        judge, judge_hash: name and hash of the official judge.
+        dataset, data: name and content hash of the data.
+        version, source: of the code that judged, and its SHA-256.
+        platform: machine, threads and libraries; another one may round differently.
+        images: test images reconstructed; samples: images generated, an equal share from each seed.
+        seeds: numbers of the draws of noise and labels that the judge handed in.
+        noise: whose key these follow from, with the bundle's hash: `public`, which everybody knows, or `secret` and the
+            first digits of the SHA-256 of a contest's key; empty on cards from before there were keys.
+        solver, steps, guidance: the bundle's own.
+        scores: by metric name; see `METRICS` for direction, unit and source.
+        by_class: share of the samples of a class in which the judge sees it, by class name; empty if unconditional.
+        by_seed: the Frechet distance of each seed's samples alone.
+        by_steps: Frechet distance of fewer samples by number of solver steps; empty where steps cannot be chosen.
+        opinions: of the other judges.
+        checks: whether it is a model at all and no memory of images: every check with what it came to; empty on cards
+            from before there were checks.
+        advice: what is wrong, and what to try.
+        contest_2025: the columns of the 2025 contest by its formulas; None stands for infinity.
+        parameters: stored numbers by part; files: bytes by file.
+        latent: shape of the latent; precision: to which its numbers were rounded before they were decoded.
+        timing: of sampling, if it was timed.
+        unverified: names of the figures, of `METRICS` and `COLUMNS`, that rest on the submission's own word.
+        notice: what a reader must know first, such as stand-in data.
+        trainings: what other seeds of the same recipe give, where they were trained.
+        sandbox: what held the model while it ran, such as `tier 2`; empty where it ran in the judge's own process.
+    """
+
+    format: Literal[2] = 2
+    score_set: Literal["arena-1"] = "arena-1"
+    model: Label
+    bundle: Label
+    judge: Label
+    judge_hash: Label
+    dataset: Label
+    data: Label
+    version: Label
+    source: Label
+    platform: Words
+    images: Count
+    samples: Count
+    seeds: tuple[Count, ...]
+    noise: str = Field(default="", pattern="^(public|secret [0-9a-f]{12})?$")
+    solver: Label
+    steps: Count
+    guidance: Real
+    scores: dict[Label, Score]
+    by_class: dict[Label, Real]
+    by_seed: tuple[Real, ...]
+    by_steps: dict[Count, Real]
+    opinions: tuple[Opinion, ...]
+    checks: tuple[Finding, ...] = Field(default=(), max_length=MOST_CHECKS)
+    advice: tuple[Advice, ...]
+    contest_2025: dict[Label, Real | None]
+    parameters: dict[Label, Count]
+    files: dict[Label, Count]
+    latent: tuple[Side, ...] = Field(min_length=1, max_length=3)
+    precision: Precision = "float32"
+    timing: Timing | None = None
+    unverified: tuple[Label, ...] = ()
+    notice: Words = ""
+    sandbox: Label = ""
+    trainings: Trainings | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> ScoreCard:
+        """Only figures that are known, each within its range: a card may be anybody's."""
+        for name, score in self.scores.items():
+            if name not in METRICS:
+                raise ValueError(f"scores: metric {name!r} is unknown; {', '.join(METRICS)} are known")
+            _refuse_impossible(f"scores.{name}", score, METRICS[name])
+        for name in self.contest_2025:
+            if name not in COLUMNS:
+                raise ValueError(f"contest_2025.{name}: there is no such column; {', '.join(COLUMNS)} are known")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all but timing, sandbox and other trainings: equal cards of two runs have equal fingerprints."""
+        return digest_json(self.model_dump(mode="json", exclude={"timing", "sandbox", "trainings"}))
+
+    @property
+    def real_images(self) -> int:
+        """How many real test images stand behind the figures of real images."""
+        return min(self.samples, self.images)
+
+    def like_real(self, name: str) -> bool:
+        """Whether a figure is shown to be equivalent to that of as many real images; see `Metric.like_real`."""
+        score = self.scores[name]
+        equal_numbers = self.samples <= self.images or any(one.equal for one in self.scores.values())
+        return equal_numbers and score.real is not None and METRICS[name].like_real(score.matched, score.real)
+
+    @property
+    def points(self) -> dict[str, float]:
+        """Absolute scores, 0 to 100 by category, of what the judge found itself; see `points`."""
+        return self.points_with({})
+
+    def points_with(self, certified: Mapping[str, Estimate]) -> dict[str, float]:
+        """The same, with a certificate's figures of training among them; what is withheld is worth nothing."""
+        found = {name: score.matched.value for name, score in self.scores.items() if not METRICS[name].certified}
+        floors = {name: score.real for name, score in self.scores.items() if score.real is not None}
+        counted = {name: math.inf if name in self.withheld else value for name, value in found.items()}
+        return points(counted | {name: one.value for name, one in certified.items()}, floors)
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Metrics that are shown and do not rank, for what a check has found."""
+        return frozenset(name for one in self.checks for name in one.withheld)
+
+
+def _refuse_impossible(name: str, score: Score, metric: Metric) -> None:
+    """Raise a ValueError where a figure is outside its range, or outside its own interval."""
+    smallest, largest = metric.smallest, metric.largest
+    slack = 1e-6 * max(1.0, abs(score.value))  # of rounding
+    for one in (score, score.real, score.equal):
+        if one is None:
+            continue
+        if not smallest - slack <= one.value <= largest + slack:
+            raise ValueError(f"{name} = {one.value:g} is outside its range, {smallest:g} to {largest:g}")
+        if one.low > one.high:
+            raise ValueError(f"{name} = {one.value:g} has the interval {one.low:g} to {one.high:g}, which is none")
+
+
+def scored(
+    found: Mapping[str, Estimate], floors: Mapping[str, Estimate], equal: Mapping[str, Estimate] | None = None
+) -> dict[str, Score]:
+    """Estimates beside those of real images, and of as many samples as there are real images, where they have one."""
+    equal = equal or {}
+    return {
+        name: Score(**one.model_dump(), real=floors.get(name), equal=equal.get(name)) for name, one in found.items()
+    }
+
+
+def read_card(path: Path) -> ScoreCard:
+    """Read a score card.
+
+    Raises:
+        ConfigError: one line that names the file and what is wrong with it.
+    """
+    raw = read_json(path, LARGEST, "score card", "arena judge BUNDLE --json writes a card")
+    card = validate(ScoreCard, raw, str(path))
+    if not FEWEST <= card.samples <= MOST:
+        raise ConfigError(f"{path}: samples = {card.samples}: a card has between {FEWEST:,} and {MOST:,}")
+    if card.seeds != SEEDS:
+        raise ConfigError(f"{path}: seeds = {list(card.seeds)}: the judge's own are {list(SEEDS)}")
+    return card

@@ -1,0 +1,239 @@
+"""A score card in words: its figures as text, as tables and pages show them. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
+from latentarena.card.figure import Estimate
+from latentarena.card.score_card import ScoreCard
+from latentarena.key import PUBLIC
+
+CLEAN = "Nothing was found that calls for advice."
+UNVERIFIED = "unverified"
+UNCERTIFIED = "uncertified"  # a bundle's own word on its training
+WITHHELD = "not ranked"
+CONSEQUENCES = {"noted": "noted", "unranked": "cannot be ranked", "refused": "a contest refuses it"}
+OVER_TRAININGS = ("mse", "ssim", "prior_frechet", "frechet", "coverage", "class_kl", "train_seconds")
+REFERENCES = Path(__file__).parent / "references"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric as text: empty where there is no such thing; a submission's own word has a doubt for an interval.
+
+    Attributes:
+        over_trainings: mean and interval over several trainings; empty where there were none.
+        like_real: whether it is equivalent to the figure of as many real images, to within `margin`.
+    """
+
+    title: str
+    what: str
+    value: str
+    interval: str
+    real: str
+    real_interval: str
+    better: str
+    like_real: bool
+    margin: str
+    over_trainings: str = ""
+
+
+def expected_lines(expected: Mapping[str, tuple[float, float]], length: float, card: ScoreCard) -> Iterator[str]:
+    """What a recipe was expected to come to, and what its run is outside of; first of all, whether it was cut short.
+
+    Args:
+        expected: by metric: a figure and how far another run may be from it; `minutes` are those of training.
+        length: epochs of the run as a share of the recipe's own.
+    """
+    if not expected:
+        return
+    known = ", ".join(f"{name} {value:g} +- {most:g}" for name, (value, most) in expected.items())
+    yield f"the recipe as shipped came to: {known}"
+    if length != 1:
+        yield f"this run had {100 * length:.3g} % of the recipe's epochs: it is not expected to come to the same"
+        return
+    here = {name: card.scores[name].value for name in expected if name in card.scores}
+    off = [f"{name} {value:.3g}" for name, value in here.items() if abs(value - expected[name][0]) > expected[name][1]]
+    yield f"outside of that: {', '.join(off)}" if off else "this run came to the same"
+
+
+def check_words(card: ScoreCard) -> tuple[str, list[str]]:
+    """How many checks for forged scores came out clear, in a sentence, and a sentence for each that did not."""
+    if not card.checks:
+        return "Not checked for tables or memories of images.", []
+    clear = sum(one.verdict == "clear" for one in card.checks)
+    withheld = {
+        one.name: f"; not ranked: {', '.join(METRICS[name].title for name in one.withheld)}"
+        for one in card.checks
+        if one.withheld
+    }
+    lines = [
+        f"{CONSEQUENCES[one.verdict]}, {one.name}: {one.sentence}{withheld.get(one.name, '')}"
+        for one in card.checks
+        if one.verdict != "clear"
+    ]
+    return f"{clear} of {len(card.checks)} checks for tables and memories of images are clear.", lines
+
+
+def rows_by_category(card: ScoreCard) -> dict[str, list[Row]]:
+    """The scores of a card in words, by category, in the order of the catalogue; categories without any left out."""
+    rows: dict[str, list[Row]] = {}
+    for category in CATEGORIES:
+        names = [name for name, metric in METRICS.items() if metric.category == category and name in card.scores]
+        if names:
+            rows[category] = [row_of(card, name) for name in names]
+    return rows
+
+
+def row_of(card: ScoreCard, name: str) -> Row:
+    """A metric of the card in words."""
+    metric, score = METRICS[name], card.scores[name]
+    return Row(
+        title=metric.title,
+        what=metric.what,
+        value=_text(score.value, metric.decimals),
+        interval=_doubt(card, name) or _interval(score, metric.decimals),
+        real="" if score.real is None else _text(score.real.value, metric.decimals),
+        real_interval="" if score.real is None else _interval(score.real, metric.decimals),
+        better=metric.better,
+        like_real=card.like_real(name),
+        margin="" if metric.margin is None else metric.margin.words,
+        over_trainings=_over_trainings(card, name),
+    )
+
+
+def _over_trainings(card: ScoreCard, name: str) -> str:
+    if card.trainings is None or name not in card.trainings.metrics:
+        return ""
+    one, decimals = card.trainings.metrics[name], METRICS[name].decimals
+    return f"{_text(one.value, decimals)} {_interval(one, decimals)} over {card.trainings.n} trainings".replace(
+        "  ", " "
+    )
+
+
+def _doubt(card: ScoreCard, name: str) -> str:
+    """The word that stands in an interval's place where a figure is the submission's own, or does not rank."""
+    if name in card.withheld:
+        return WITHHELD
+    if METRICS[name].certified:
+        return UNCERTIFIED
+    return UNVERIFIED if name in card.unverified else ""
+
+
+def _text(value: float, decimals: int) -> str:
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0, for there is a minus zero
+
+
+def _interval(one: Estimate, decimals: int) -> str:
+    """The two ends; empty for a figure that is counted and not estimated."""
+    exact = one.low == one.value == one.high
+    return "" if exact else f"[{_text(one.low, decimals)}, {_text(one.high, decimals)}]"
+
+
+def trainings_words(card: ScoreCard) -> str:
+    """What the intervals of a card are over, and what other trainings of its recipe came to."""
+    if card.trainings is None:
+        return (
+            "Intervals are over images and noise, for this one training: another seed may differ by many times as much "
+            "(arena train RECIPE --seeds 3 measures it)"
+        )
+    found = card.trainings
+    figures = [
+        f"{METRICS[name].title} {_text(one.value, METRICS[name].decimals)} {_interval(one, METRICS[name].decimals)}"
+        for name, one in found.metrics.items()
+        if name in OVER_TRAININGS
+    ]
+    return (
+        f"Intervals are over images and noise, for this one training. Over {found.n} trainings (seeds "
+        f"{', '.join(map(str, found.seeds))}), mean and t interval: {'; '.join(figures)}"
+    )
+
+
+def timing_words(card: ScoreCard) -> str:
+    """What sampling took, in a sentence; empty where it was not timed."""
+    timing = card.timing
+    if timing is None:
+        return ""
+    one, threads = timing.ms_per_sample, f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
+    doubt = f"; {UNVERIFIED}" if "time_per_sample" in card.unverified else ""
+    return (
+        f"{one.value:.4g} ms a sample ({one.low:.4g} to {one.high:.4g}) on {threads}, {timing.batch} at a time, median "
+        f"of {timing.repeats}; {timing.ratio:.3g} times the reference model's {timing.reference_ms:.4g} ms{doubt}"
+    )
+
+
+def contest_cells(card: ScoreCard) -> dict[str, str]:
+    """The seven columns of the 2025 contest as text, in its order; a dash for a time that was not taken."""
+
+    def text(column: str, value: float | None) -> str:
+        if value is None:
+            return "–"
+        if value == math.inf:
+            return "∞"
+        digits = {"total_params": ",.0f", "time_per_sample": ".4g"}.get(column, ".5g")
+        return f"{value:{digits}}{f' ({UNVERIFIED})' if column in card.unverified else ''}"
+
+    return {column: text(column, value) for column, value in _contest(card).items()}
+
+
+def contest_line(card: ScoreCard) -> str:
+    """A CSV line as in the 2025 contest's leaderboard, without ranks: team, no time, latent, columns."""
+    cells = ["" if value is None else f"{value:.16g}" for value in _contest(card).values()]
+    team = " ".join(card.model.split())
+    team = f"'{team}" if team.startswith(("=", "+", "-", "@")) else team  # or a spreadsheet would compute it
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow([team, "", "x".join(map(str, card.latent)), *cells])
+    return buffer.getvalue()
+
+
+def _contest(card: ScoreCard) -> dict[str, float | None]:
+    """The seven columns in their order; None for a time that was not taken."""
+    seconds = None if card.timing is None else card.timing.ms_per_sample.value / 1000
+    known = {column: math.inf if value is None else value for column, value in card.contest_2025.items()}
+    return {column: seconds if column == "time_per_sample" else known[column] for column in COLUMNS}
+
+
+def references(dataset: str) -> dict[str, dict[str, float]]:
+    """Points of models that are well known, by model and category; empty where none were measured on this data."""
+    known = {path.stem: path for path in REFERENCES.glob("*.json")}
+    if dataset not in known:
+        return {}
+    return cast(dict[str, dict[str, float]], json.loads(known[dataset].read_text(encoding="utf-8")))
+
+
+def _noise(card: ScoreCard) -> str:
+    """What the judge's random numbers follow from."""
+    if not card.noise:
+        return "constant, of a version before contests had keys"
+    if card.noise == PUBLIC:
+        return f"{PUBLIC}: they follow from a key that everybody knows"
+    return f"{card.noise}: they follow from a contest's key, which is published once it has closed"
+
+
+def identity(card: ScoreCard) -> dict[str, str]:
+    """What a result came from: model, judge, data, sampler and machine, with their hashes."""
+    solver = f"{card.solver}, {card.steps} step{'s' if card.steps > 1 else ''}"
+    return {
+        "model": card.model,
+        "dataset": card.dataset,
+        "judge": card.judge,
+        "samples": f"{card.samples:,}, an equal share from each seed",
+        "seeds": ", ".join(map(str, card.seeds)),
+        "random numbers": _noise(card),
+        "sampler": solver + (f", guidance scale {card.guidance:g}" if card.guidance != 1 else ""),
+        "latent": f"{'x'.join(map(str, card.latent))} in {card.precision}",
+        "fingerprint": card.fingerprint,
+        "bundle (SHA-256)": card.bundle,
+        "judge (SHA-256)": card.judge_hash,
+        "data (SHA-256)": card.data,
+        "code (SHA-256)": card.source,
+        "platform": card.platform,
+    }

@@ -1,0 +1,139 @@
+"""Where a model would stand on a board, and which of its figures costs it most. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from latentarena.config import parse_json, validate
+from latentarena.contest.board import Board, Line, make_board
+from latentarena.contest.contest import Better, Contest
+from latentarena.contest.entries import Entry, refusal, row_of
+from latentarena.contest.ranking import Figure, Placed, Row, rank
+from latentarena.contest.spreadsheet import read_rows
+from latentarena.errors import ConfigError
+
+OWN = "\0"  # a name that no team can have
+PERFECT: dict[Better, float] = {"lower": -math.inf, "higher": math.inf, "near 1": 1.0}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an entry would stand: `worst` if what was not measured were the worst there, `best` if it were the best."""
+
+    best: Placed
+    worst: Placed
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What becomes of an entry on a board.
+
+    Attributes:
+        standing: None where it would not be ranked, and `refused` says why.
+        entries: on the board then, itself included.
+        unmeasured: ranked metrics of which the entry has no figure.
+        costliest: the measured metric that would improve its total most if it were the best of the board there; None
+            where no single one would.
+        there: where it would then stand.
+    """
+
+    standing: Standing | None
+    entries: int
+    refused: str = ""
+    unmeasured: tuple[str, ...] = ()
+    costliest: str | None = None
+    there: Standing | None = None
+
+    @property
+    def lost(self) -> int:
+        """Places that the costliest metric costs; of several that are possible, the most."""
+        if self.standing is None or self.there is None:
+            return 0
+        pairs = ((self.standing.best, self.there.best), (self.standing.worst, self.there.worst))
+        return max(now.place - then.place for now, then in pairs)
+
+
+def read_board(path: Path, contest: Contest) -> Board:
+    """A board from the `board.json` that `arena board build` writes, or from a CSV of the figures that are ranked.
+
+    Raises:
+        ConfigError: one line that names the file and what is wrong with it.
+    """
+    if path.suffix == ".csv":
+        rows = read_rows(path, contest)
+        entries = [Entry(row.name, row.name, row.name, row.figures, verified=True) for row in rows]
+        return make_board(entries, contest.model_copy(update={"thresholds": ()}), rounds=1)
+    try:
+        return validate(Board, parse_json(path.read_bytes()), str(path))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; give a board.json or a CSV") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not JSON: {error}; give a board.json or a CSV") from None
+
+
+def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:
+    """Rank an entry among the lines of a board, and look for the metric that costs most.
+
+    Args:
+        entry: of `entry_of`; its team's line on the board, if there is one, is replaced.
+        board: as `board.json` has it.
+        contest: the rules that made the board.
+
+    Raises:
+        ConfigError: the board ranks other figures than the contest.
+    """
+    ranked = [column.metric for group in board.groups for column in group.columns]
+    wanted = [measure.metric for measure in contest.measures]
+    if ranked != wanted:
+        raise ConfigError(f"the board ranks {', '.join(ranked)}; contest {contest.name} ranks {', '.join(wanted)}")
+    verified = any(line.verified for line in board.lines)  # self-reported ones stand behind those in any case
+    others = [_row(line) for line in board.lines if line.team != entry.team and line.verified >= verified]
+    refused = refusal(entry, contest.model_copy(update={"self_reported": True}))
+    if refused:
+        return Prediction(None, len(others), refused)
+    figures = row_of(entry, OWN).figures
+    unmeasured = tuple(metric for metric in wanted if metric not in figures)
+    own = _standing(figures, others, contest)
+    found = {
+        metric: _standing({**figures, metric: best}, others, contest)
+        for metric, best in _best(others, contest)
+        if metric not in unmeasured
+    }
+    metric = min(found, key=lambda metric: found[metric].worst.total, default=None)
+    if metric is None or found[metric].worst.total >= own.worst.total:
+        return Prediction(own, len(others) + 1, "", unmeasured)
+    return Prediction(own, len(others) + 1, "", unmeasured, metric, found[metric])
+
+
+def _standing(figures: Mapping[str, Figure], others: list[Row], contest: Contest) -> Standing:
+    perfect = {measure.metric: Figure(PERFECT[contest.better(measure)]) for measure in contest.measures}
+    best, worst = (
+        next(one for one in rank([Row(OWN, row), *others], contest) if one.name == OWN)
+        for row in (perfect | dict(figures), figures)
+    )
+    return Standing(best, worst)
+
+
+def _best(others: list[Row], contest: Contest) -> Iterator[tuple[str, Figure]]:
+    """Each ranked metric with the best figure that another entry has."""
+    for measure in contest.measures:
+        figures = [row.figures[measure.metric] for row in others if measure.metric in row.figures]
+        better = contest.better(measure)
+        if figures:
+            yield measure.metric, min(figures, key=lambda one: _away(one.value, better))
+
+
+def _away(value: float, better: Better) -> float:
+    return {"lower": value, "higher": -value, "near 1": abs(value - 1)}[better]
+
+
+def _row(line: Line) -> Row:
+    figures = {}
+    for metric, cell in line.cells.items():
+        infinite = cell.value is None and cell.text == "∞"
+        if (infinite or cell.value is not None) and not cell.uncertified:
+            figures[metric] = Figure(math.inf if cell.value is None else cell.value, cell.low, cell.high)
+    return Row(line.team, figures)

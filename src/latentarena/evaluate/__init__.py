@@ -1,0 +1,1 @@
+"""Judging a bundle: opened, gated, scored, verified, checked against a contest."""

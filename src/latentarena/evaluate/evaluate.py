@@ -1,0 +1,342 @@
+"""Evaluation of a stranger's bundle: through the gates, into boxes where it can be run, past the judge, to a card.
+
+`arena check` calls `evaluate`. A server's worker runs `python -m latentarena.evaluate.evaluate BUNDLE --out DIR` as a
+process that it can kill: DIR then holds `card.json`, `bundle.json`, `log.txt` and pictures, or `refusal.json` where the
+bundle is at fault. With neither, something is wrong with the machine, and stderr says what.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from latentarena.bundle import JudgedBundle, LegacyBundle, boxed_of, is_legacy, load_legacy, native_of
+from latentarena.bundle.reading import CARD, is_portable, read_card
+from latentarena.card.finding import gravest
+from latentarena.card.score_card import FEWEST, ScoreCard
+from latentarena.data import FOLDER, Dataset
+from latentarena.errors import ArenaError, BundleError, ConfigError, GateError, ModelError
+from latentarena.evaluate.scoring import data_of, score_bundle
+from latentarena.files import make_folder, write_atomically, write_json, write_text
+from latentarena.gates import open_bundle
+from latentarena.judge.classifier import Judge
+from latentarena.judge.score import SAMPLES, Findings
+from latentarena.judge.training import judge_for, opinions_for
+from latentarena.key import PRACTICE, Key
+from latentarena.pictures import grid, png, save_images
+from latentarena.precision import Precision
+from latentarena.report.poster import write_poster
+from latentarena.report.scorecard import nearest_pairs, write_page
+from latentarena.sandbox import SandboxError, standing
+from latentarena.system import affordable, limit_memory, starved
+from latentarena.train.stages import Watch
+
+FORMS = ("native", "portable")
+PYTHON = "python-2025"
+SHOWN, ROW = 64, 16  # images in a picture; in a row of one
+MEMORY = 8 << 10  # MiB, where the machine has as much
+OURS = ("start", "machine")  # why a box failed before a stranger's code ran, or through no fault of it
+FAST = 1000  # samples for a first look
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a bundle must be to be evaluated.
+
+    Attributes:
+        forms: those accepted, of `native`, `portable` and `python-2025`.
+        dataset: what it must have been trained on; what its card says unless given.
+        latent: fewest and most numbers of a latent.
+        precision: to which latents are rounded, if it is coarser than the card's own.
+        allow_python: whether Python may run at tier 1 of the sandbox too, which the score card then says.
+    """
+
+    forms: Sequence[str] = FORMS
+    dataset: str | None = None
+    latent: tuple[int, int] = (1, sys.maxsize)
+    precision: Precision | None = None
+    allow_python: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that is done: what it was, what came of it, and how many seconds it took."""
+
+    name: str
+    text: str
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        """As it is shown."""
+        return f"{self.name:>11}  {self.text}  ({self.seconds:.2f} s)"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation came to.
+
+    Attributes:
+        card: the score card; findings, data: what it was made of.
+        bundle: the bundle's own card as plain data.
+        printed: what its code has printed, for its owner alone; not to be trusted.
+    """
+
+    card: ScoreCard
+    findings: Findings
+    data: Dataset
+    bundle: dict[str, Any]
+    printed: str = ""
+
+
+def evaluate(
+    path: Path,
+    terms: Terms | None = None,
+    root: Path | None = None,
+    judge_file: Path | None = None,
+    samples: int = SAMPLES,
+    timed: bool = True,
+    tell: Callable[[Step], None] = lambda step: None,
+    watch: Watch = lambda ticks, stage: ticks,
+    key: Key = PRACTICE,
+) -> Evaluated:
+    """Evaluate a bundle that may be anybody's.
+
+    Args:
+        path: its folder or zip file.
+        terms: what it must be; anything that can be judged unless given.
+        root: where to look for data.
+        judge_file: the judge; the data's own unless given.
+        samples: how many to generate; timed: whether sampling is timed.
+        tell: hears of each step once it is done.
+        watch: shows the training of a judge, where there is none yet.
+        key: of all that is random; a contest has one of its own.
+
+    Raises:
+        GateError: the bundle is refused, with a reason.
+        SandboxError: there is no sandbox for it here, or it breaks its limits in one.
+        BundleError, ModelError: it is no bundle, or what its model gives cannot be judged.
+        ArenaError: something is wrong here, such as missing data.
+    """
+    clock, terms = _Clock(tell), terms or Terms()
+    with ExitStack() as stack:
+        with _blamed(path, BundleError):
+            form, bundle = stack.enter_context(_opened(path, terms, clock))
+            refuse_terms(bundle, terms, root)
+        data = data_of(bundle, root)
+        judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
+        opinions = opinions_for(data)
+        clock.done("judge", f"{judge.name} on {data.name}")
+        with _blamed(path, ModelError):
+            card, findings = score_bundle(
+                bundle, data, judge, opinions, samples, timed=timed, precision=terms.precision, key=key
+            )
+        _refuse_forged(card)
+        printed = bundle.model.log if isinstance(bundle, LegacyBundle) else ""
+        clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
+    sandbox = "" if form == "native" else f"tier {standing().tier}"
+    own = bundle.card.model_dump(mode="json") | {"form": form}
+    return Evaluated(card.model_copy(update={"sandbox": sandbox}), findings, data, own, printed)
+
+
+class _Clock:
+    """Tells of steps and of the time since the one before."""
+
+    def __init__(self, tell: Callable[[Step], None]) -> None:
+        self.tell, self.last = tell, time.perf_counter()
+
+    def done(self, name: str, text: str) -> None:
+        now = time.perf_counter()
+        self.tell(Step(name, text, now - self.last))
+        self.last = now
+
+
+@contextmanager
+def _blamed(path: Path, fault: type[BundleError] | type[ModelError]) -> Iterator[None]:
+    """Turn whatever else than a known fault comes of a bundle into `fault`: the same bundle would do it again.
+
+    What may be a fault of this machine, such as a disk that cannot be read, passes as it is.
+    """
+    try:
+        yield
+    except ConfigError as error:  # of a setting that the bundle's card asks for
+        raise fault(str(error)) from error
+    except (ArenaError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if starved(error):
+            raise
+        words = " ".join(str(error).split())[:300]
+        raise fault(f"{path} cannot be evaluated: {type(error).__name__}: {words}") from error
+
+
+@contextmanager
+def _opened(path: Path, terms: Terms, clock: _Clock) -> Iterator[tuple[str, JudgedBundle]]:
+    """The bundle's form, and the bundle behind its gates for the length of a block."""
+    if not path.exists():
+        raise GateError("unreadable", f"{path} is not there; give a bundle's folder or zip file, or a submission's .py")
+    if is_legacy(path):
+        _refuse_form(path, PYTHON, terms)
+        with load_legacy(path, terms.dataset or "mnist", terms.allow_python) as legacy:
+            clock.done("python", f"loaded in boxes of tier {standing().tier}")
+            yield PYTHON, legacy
+        return
+    files = open_bundle(path)
+    clock.done("files", f"{len(files)}, {sum(map(len, files.values())):,} bytes")
+    form = "portable" if is_portable(read_card(files, path)) else "native"
+    clock.done("card", f"{form}, {len(files[CARD]):,} bytes")
+    _refuse_form(path, form, terms)
+    if form == "portable":
+        clock.done("sandbox", f"tier {standing().tier}")
+    with boxed_of(files, path) if form == "portable" else nullcontext(native_of(files, path)) as bundle:
+        numbers = f"{sum(bundle.card.parameters.values()):,} stored numbers"
+        clock.done("graphs" if form == "portable" else "tensors", numbers)
+        yield form, bundle
+
+
+def _refuse_form(path: Path, form: str, terms: Terms) -> None:
+    if form not in terms.forms:
+        raise GateError("form", f"{path.name} is of the form {form}; accepted here: {', '.join(terms.forms)}")
+
+
+def refuse_terms(bundle: JudgedBundle, terms: Terms, root: Path | None) -> None:
+    """Raise a GateError where the card does not say what it must; a stranger's card is not to choose files of ours."""
+    card, numbers, (fewest, most) = bundle.card, prod(bundle.card.latent), terms.latent
+    if not fewest <= numbers <= most:
+        raise GateError("latent", f"{card.name!r} has a latent of {numbers:,} numbers; {fewest} to {most} are accepted")
+    if terms.dataset is not None and card.data.name != terms.dataset:
+        raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}, not of {terms.dataset}")
+    if card.data.name.startswith(FOLDER) and root is None:
+        raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}; name that folder with --data")
+
+
+def _refuse_forged(card: ScoreCard) -> None:
+    """Raise a GateError where a check of the score card is evidence of a table, or of images kept inside."""
+    found = gravest(card.checks)
+    if found is not None and found.verdict == "refused":
+        raise GateError("forged", f"{card.model!r}: {found.sentence}")
+
+
+def refusal_of(error: Exception) -> tuple[str, str] | None:
+    """State (`refused`, or `failed` if it ran) and reason of an evaluation without a card; None if we are at fault."""
+    if isinstance(error, GateError):
+        return "refused", error.reason
+    if isinstance(error, SandboxError):
+        return None if error.reason in OURS else ("failed", error.reason)
+    if isinstance(error, BundleError):
+        return "refused", "bundle"
+    if isinstance(error, ModelError):
+        return "failed", "output"
+    return ("failed", "memory") if starved(error) else None
+
+
+def sentence_of(error: Exception, bundle: Path, memory: int) -> str:
+    """A refusal in one line, without the folder that the bundle lies in; `memory` is what there was, in MiB."""
+    if starved(error):
+        return f"its evaluation needed more than the {memory:,} MiB of memory that it may take"
+    return " ".join(str(error).replace(str(bundle), bundle.name).split())[:1000]
+
+
+def write_evaluated(found: Evaluated, out: Path) -> None:
+    """Write score card, bundle card, page and pictures; the score card last, so that all is there once it is.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    make_folder(out)
+    findings, images = found.findings, found.data.test.batch(slice(0, ROW)).cpu()
+    save_images(out / "samples.png", findings.generated[:SHOWN], None)
+    if findings.prior is not None:
+        save_images(out / "prior.png", findings.prior[:SHOWN], None)
+    if findings.reconstructed is not None:
+        again = findings.reconstructed[:ROW]
+        rows = torch.cat([images, again, 4 * (images - again).abs()])
+        write_atomically(out / "reconstructions.png", png(grid(rows, len(images))))
+    drawn, train, _ = nearest_pairs(findings, found.data)
+    write_atomically(out / "nearest.png", png(grid(torch.cat([drawn, train]), len(drawn))))
+    write_page(out / "card.html", found.card, findings, found.data)
+    write_poster(out / "card.png", found.card, findings, found.data)
+    write_json(out / "bundle.json", found.bundle)
+    write_json(out / "card.json", found.card.model_dump(mode="json"))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The worker's program; the exit status is 0 where there is a verdict. What is wrong here is raised."""
+    chosen = _parser().parse_args(arguments)
+    memory = affordable(chosen.memory)
+    limit_memory(memory)
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    terms = Terms(
+        tuple(chosen.forms.split(",")),
+        chosen.dataset,
+        chosen.latent,
+        chosen.precision,
+        chosen.allow_python,
+    )
+    key = Key.parse(sys.stdin.readline()) if chosen.keyed else PRACTICE
+    steps: list[Step] = []
+    try:
+        found = evaluate(chosen.bundle, terms, chosen.data, chosen.judge, chosen.samples, tell=steps.append, key=key)
+        write_text(make_folder(chosen.out) / "log.txt", _log(steps, found.printed))
+        with _blamed(chosen.bundle, ModelError):  # a card and pictures hold names and numbers of the bundle
+            write_evaluated(found, chosen.out)
+    except Exception as error:
+        verdict = refusal_of(error)
+        if verdict is None:
+            raise
+        if error.__cause__ is not None:  # nothing that was foreseen: those who run the worker will want to see where
+            traceback.print_exc()
+        state, reason = verdict
+        sentence = sentence_of(error, chosen.bundle, memory)
+        log = _log(steps, getattr(error, "log", ""))
+        said = {"state": state, "reason": reason, "sentence": sentence, "log": log}
+        write_json(make_folder(chosen.out) / "refusal.json", said)
+    return 0
+
+
+def _log(steps: Sequence[Step], printed: str) -> str:
+    """What the owner of a bundle may read: what was done, and what its own code printed."""
+    return "\n".join([*(step.line for step in steps), *[printed] * bool(printed)])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("latentarena.evaluate", description="Evaluate a bundle; see `arena check`.")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="an empty folder")
+    parser.add_argument("--forms", default=",".join(FORMS), help="accepted forms, with commas between")
+    parser.add_argument("--dataset", help="what the model must be of")
+    parser.add_argument("--latent", type=_ends, default=Terms.latent, help="fewest and most numbers, such as 3:49")
+    parser.add_argument(
+        "--precision", choices=get_args(Precision), help="latents are rounded to it, or to the card's own"
+    )
+    parser.add_argument("--allow-python", action="store_true", help="run Python at tier 1 of the sandbox too")
+    parser.add_argument("--judge", type=Path, help="the judge's file; the dataset's own unless given")
+    parser.add_argument("--data", type=Path, help="where the dataset's files are")
+    parser.add_argument("--keyed", action="store_true", help="read the contest's key from standard input")
+    parser.add_argument("--samples", type=int, default=SAMPLES, choices=range(FEWEST, SAMPLES + 1), metavar="N")
+    parser.add_argument("--memory", type=int, default=MEMORY, help="MiB that this process may take")
+    parser.add_argument("--threads", type=int, default=0, help="as many as there are cores unless given")
+    return parser
+
+
+def _ends(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 3:49")
+    return int(found[1]), int(found[2])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The latent model: its configuration, its modules, how it is sampled."""

@@ -1,0 +1,210 @@
+"""A latent generative model: autoencoder, standardiser and denoising network, as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from latentarena.autoencoder import Autoencoder, AutoencoderConfig
+from latentarena.config import Config
+from latentarena.distill import meanflow_jump
+from latentarena.errors import ConfigError
+from latentarena.latents import Standardiser
+from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig
+from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
+from latentarena.progress import counted
+from latentarena.randomness import Fresh, RowNoise, normal_rows, stream
+from latentarena.sample import (
+    ETA,
+    GRIDS,
+    SOLVERS,
+    Jump,
+    autoguidance,
+    classifier_free,
+    classifier_guidance,
+    last,
+    sample,
+)
+
+CHUNK = 500  # latents at a time
+
+
+class Architecture(Config):
+    """All that is needed to build a model's modules.
+
+    Attributes:
+        shape: channels, height and width of the images.
+        classes: names of the labels.
+    """
+
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    classes: tuple[str, ...]
+    autoencoder: AutoencoderConfig
+    generator: GeneratorConfig
+    sampling: SamplingConfig
+
+
+class LatentModel(nn.Module):
+    """Images in [0, 1] <-> latents <- noise. Latents are on the autoencoder's own scale outside `generate`."""
+
+    def __init__(self, architecture: Architecture, seed: int = 0) -> None:
+        """Build with weights initialised from `seed`; nothing global is seeded.
+
+        Raises:
+            ConfigError: an impossible combination, such as a latent that does not fit the images.
+        """
+        super().__init__()
+        self.architecture = architecture
+        config = architecture.generator
+        self.conditional = config.conditional or config.classifier is not None  # whether `generate` takes labels
+        self.path, self.target = PATHS[config.path](), TARGETS[config.target]
+        with torch.random.fork_rng(devices=[]):  # module initialisers know only the global generator
+            torch.manual_seed(stream(seed, "weights").initial_seed())
+            self.autoencoder: Autoencoder = architecture.autoencoder.build(architecture.shape)
+            self.scale = Standardiser(self.autoencoder.latent_shape)
+            shape, classes = self.autoencoder.latent_shape, len(architecture.classes)
+            told = classes if config.conditional else None
+            self.network = config.backbone.build(shape, told, times=2 if config.average else 1)
+            self.weaker = config.weaker.build(shape, told) if config.weaker else None
+            self.classifier = config.classifier.build(shape, classes) if config.classifier else None
+        local = _at_one_time(self.network) if config.average else self.network
+        self.denoise = denoiser(local, self.path, self.target)
+        self.denoise_weaker = denoiser(self.weaker, self.path, self.target) if self.weaker is not None else None
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one latent."""
+        return self.autoencoder.latent_shape
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Shape of one sample's noise."""
+        return self.latent_shape
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return self.architecture.classes
+
+    @property
+    def learned(self) -> bool:
+        """Whether latents are anything but the pixels."""
+        return self.autoencoder.learned
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.scale.mean.device
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Posterior means (N, *latent) of images (N, C, H, W)."""
+        chunks = counted(torch.split(images, CHUNK), "encoding")
+        return torch.cat([self.autoencoder.encode(c.to(self.device)).mean.cpu() for c in chunks])
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
+        chunks = counted(torch.split(latents, CHUNK), "decoding")
+        return torch.cat([self.autoencoder.decode(c.to(self.device)).cpu() for c in chunks])
+
+    @torch.no_grad()
+    def trajectory(
+        self,
+        noise: Tensor,
+        labels: Tensor | None = None,
+        sampling: SamplingConfig | None = None,
+        seed: int = 0,
+        held: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """Latents at every sampler time from noise to data, each (N, *latent) on the autoencoder's scale.
+
+        Args:
+            noise: standard normal, (N, *latent).
+            labels: int64 (N,) for a conditional model.
+            sampling: how; the architecture's own unless given.
+            seed: of the fresh noise that stochastic solvers add; each row has its own, by the noise it starts from.
+            held: rows (N, *latent) that fresh noise goes by instead, so that it stays while `noise` changes.
+        """
+        how = sampling or self.architecture.sampling
+        labels = labels.to(self.device) if labels is not None else None
+        fresh = RowNoise(noise if held is None else held, seed)
+        yield from self.walk(noise.to(self.device), labels, how, self.times(how), fresh)
+
+    def times(self, how: SamplingConfig) -> list[float]:
+        """The sampler's times from noise to data."""
+        return GRIDS[how.grid](self.path, how.steps).tolist()
+
+    def walk(
+        self, noise: Tensor, labels: Tensor | None, how: SamplingConfig, times: Sequence[float], fresh: Fresh
+    ) -> Iterator[Tensor]:
+        """The states of `trajectory` at these times, for arguments on the model's device; `torch.export` can trace it.
+
+        The times are constants that it makes itself: what depends on them alone can then be decided while tracing.
+        """
+        jump = self.jump(how, labels, fresh)
+        for x in sample(jump, noise, [torch.tensor(t, device=self.device) for t in times]):
+            yield self.scale.invert(x)
+
+    def denoiser(self, how: SamplingConfig) -> Denoiser:
+        """The network's estimates of data and noise, guided as `how` says; on the standardised scale."""
+        if self.classifier is not None:
+            return classifier_guidance(self.path, self.classifier, how.guidance, how.interval)(self.denoise)
+        if how.guidance == 1:
+            return self.denoise
+        if self.denoise_weaker is not None:
+            return autoguidance(self.denoise_weaker, how.guidance, how.interval)(self.denoise)
+        return classifier_free(how.guidance, how.interval)(self.denoise)
+
+    def jump(self, how: SamplingConfig, labels: Tensor | None, fresh: Fresh) -> Jump:
+        """What goes from one time to an earlier one: a solver on the denoiser, or a mean-velocity network alone.
+
+        Raises:
+            ConfigError: `jump` is asked of a network that cannot.
+        """
+        if how.solver != JUMP:
+            solver = SOLVERS[how.solver](fresh) if how.eta is None else ETA[how.solver](how.eta, fresh)
+            return solver(self.path, self.denoiser(how), labels)
+        if not self.architecture.generator.average:
+            raise ConfigError(f"solver = {JUMP}: only a mean-velocity network can; choose from {', '.join(SOLVERS)}")
+        return meanflow_jump(self.network, self.path, labels)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        noise: Tensor,
+        labels: Tensor | None = None,
+        sampling: SamplingConfig | None = None,
+        seed: int = 0,
+        held: Tensor | None = None,
+    ) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] from noise (N, *latent): a deterministic function; see `trajectory`."""
+        images = []
+        for start in counted(range(0, len(noise), CHUNK), "samples"):
+            rows = slice(start, start + CHUNK)
+            chosen = None if labels is None else labels[rows]
+            kept = None if held is None else held[rows]
+            latents = last(self.trajectory(noise[rows], chosen, sampling, seed, kept))
+            images.append(self.autoencoder.decode(latents).cpu())
+        return torch.cat(images)
+
+    def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
+        """The standard normal noise that `seed` stands for, (n, *latent), alike on every device and for every n."""
+        return normal_rows(n, self.noise_shape, seed, purpose)
+
+    def parts(self) -> dict[str, int]:
+        """Stored numbers by part: every weight and every buffer counts."""
+        named = {"encoder": 0, "decoder": 0, "generator": 0}
+        for name, tensor in self.state_dict().items():
+            inside = name.startswith(("autoencoder.inward", "autoencoder.log_variance"))
+            part = "encoder" if inside else "decoder" if name.startswith("autoencoder.") else "generator"
+            named[part] += tensor.numel()
+        return named
+
+
+def _at_one_time(network: Network) -> Network:
+    """A mean-velocity network over no time at all: the velocity itself."""
+    return lambda x, t, labels: network(x, torch.stack([t, t], 1), labels)

@@ -1,0 +1,122 @@
+"""Images to look at: grids, animations and arrays, and pictures embedded in a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latentarena.errors import ConfigError
+from latentarena.files import write_atomically
+from latentarena.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+FORMATS = (".png", ".gif", ".npz")
+GAP = 1  # pixels between images
+ZOOM = 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded image, its caption, its text for those who do not see it, and whether its pixels are to be seen."""
+
+    source: str
+    alt: str
+    caption: str
+    kind: Literal["pixels", "plot"]
+
+
+def grid(images: Tensor, columns: int | None = None, zoom: int = ZOOM) -> Image.Image:
+    """Images (N, C, H, W) in [0, 1], C = 1 or 3, as one picture, row by row."""
+    n, channels, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    values = images.clamp(0, 1).mul(255).round().byte()
+    values = torch.nn.functional.pad(values, (GAP, 0, GAP, 0), value=64)
+    blank = torch.full((rows * columns - n, *values.shape[1:]), 64, dtype=torch.uint8)
+    cells = torch.cat([values, blank]).reshape(rows, columns, channels, height + GAP, width + GAP)
+    sheet = cells.permute(0, 3, 1, 4, 2).reshape(rows * (height + GAP), columns * (width + GAP), channels)
+    picture = Image.fromarray(sheet.squeeze(-1).numpy() if channels == 1 else sheet.numpy())
+    return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
+
+
+def png(picture: Image.Image) -> bytes:
+    """The picture as PNG bytes."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def embed_images(images: Tensor, alt: str, caption: str, columns: int | None = None) -> Picture:
+    """A grid of images (N, C, H, W) in [0, 1], for a page."""
+    return Picture(_data(png(grid(images, columns, zoom=1))), alt, caption, "pixels")
+
+
+def embed_figure(figure: Figure, alt: str, caption: str) -> Picture:
+    """A figure, for a page."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
+    return Picture(_data(buffer.getvalue()), alt, caption, "plot")
+
+
+def _data(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def plain(name: str) -> str:
+    """A name in one line, without control characters, that matplotlib does not take for mathematics."""
+    return printable(name).replace("$", r"\$")
+
+
+def refuse_suffix(path: Path, *known: str, option: str = "--out") -> None:
+    """Raise a ConfigError where an option's file does not end in one of the known suffixes."""
+    if path.suffix.lower() not in known:
+        raise ConfigError(f"{option} {path}: {path.suffix or 'no suffix'} is not {' or '.join(known)}")
+
+
+def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:
+    """Write generated images: a PNG grid, else an NPZ with `images` float32 (n, C, H, W) in [0, 1] and `labels`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if path.suffix.lower() == ".png":
+        write_atomically(path, png(grid(images)))
+        return
+    buffer = io.BytesIO()
+    arrays = {"images": images.float().numpy()} | ({} if labels is None else {"labels": labels.numpy()})
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
+
+
+def save_animation(path: Path, frames: Sequence[Tensor], seconds: float = 3.0) -> None:
+    """Write a GIF whose frames are grids of images (N, C, H, W); the last one rests.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    pictures = [grid(frame) for frame in frames]
+    rest = 1500  # milliseconds
+    durations = [max(20, round(1000 * seconds / len(pictures)))] * (len(pictures) - 1) + [rest]
+    buffer = io.BytesIO()
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+    write_atomically(path, buffer.getvalue())
+
+
+def blank(width: float, height: float, color: str | None = None) -> Figure:
+    """An empty figure of so many inches; matplotlib takes half a second to load, so not before there is one to draw."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), facecolor=color)

@@ -1,0 +1,202 @@
+"""What people see of a score card: its figures in words, and the section that is shared by all pages that show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from torch import Tensor
+
+from latentarena.card.catalogue import CATEGORIES
+from latentarena.card.score_card import Opinion, ScoreCard
+from latentarena.card.words import (
+    CLEAN,
+    check_words,
+    contest_cells,
+    identity,
+    references,
+    rows_by_category,
+    timing_words,
+    trainings_words,
+)
+from latentarena.data import Dataset
+from latentarena.files import write_text
+from latentarena.judge.known import real_index
+from latentarena.judge.metrics import confidences, squared_errors
+from latentarena.judge.score import SWEPT, Findings
+from latentarena.pictures import Picture, blank, embed_figure, embed_images
+from latentarena.report.charts import draw_classes, draw_radar, draw_steps
+
+if TYPE_CHECKING:
+    from matplotlib.projections.polar import PolarAxes
+
+
+SHOWN = 64  # samples in a grid
+ROW = 20  # images in a row
+
+
+def worst_reconstructions(findings: Findings, data: Dataset, n: int = ROW) -> tuple[Tensor, Tensor, Tensor] | None:
+    """The n test images with the largest error, what became of them, and the errors, worst first; None for pixels.
+
+    Returns:
+        (n, C, H, W) twice, and mean squared errors (n,).
+    """
+    if findings.reconstructed is None:
+        return None
+    test = data.test.batch(slice(None)).cpu()
+    errors = squared_errors(findings.reconstructed, test)
+    worst = errors.argsort(descending=True, stable=True)[:n]
+    return test[worst], findings.reconstructed[worst], errors[worst]
+
+
+def least_sure(findings: Findings, n: int = ROW) -> tuple[Tensor, Tensor]:
+    """The n samples of which the judge is most sure, and the n of which it is least, each (n, C, H, W)."""
+    order = confidences(findings.seen.probabilities).argsort(descending=True, stable=True)
+    return findings.generated[order[:n]], findings.generated[order.flip(0)[:n]]
+
+
+def nearest_pairs(findings: Findings, data: Dataset, n: int = ROW) -> tuple[Tensor, Tensor, float]:
+    """The n samples that are nearest to a train image for how far the next one is, and these train images.
+
+    Returns:
+        (n, C, H, W) twice, and the smallest ratio of the two distances.
+    """
+    near = findings.near
+    ratios = torch.where(near.first == 0, 0.0, near.first / near.second.clamp(min=1e-12))
+    order = ratios.argsort(stable=True)[:n]
+    return findings.generated[order], data.train.batch(near.index[order].cpu()).cpu(), float(ratios[order[0]])
+
+
+def steps_floor(findings: Findings, data: Dataset) -> float:
+    """The Frechet distance of as many real test images as there are samples in a card's `by_steps`."""
+    known = findings.known
+    index = real_index(data, min(len(findings.generated), SWEPT))
+    return known.judge.distance(known.test.rows(index))
+
+
+def environment() -> Environment:
+    """Where the pages' templates come from; whatever is put into them is text and no markup."""
+    return Environment(loader=PackageLoader("latentarena.report"), autoescape=True, undefined=StrictUndefined)
+
+
+def write_page(path: Path, card: ScoreCard, findings: Findings, data: Dataset) -> None:
+    """Write the card as one HTML file that needs neither network nor scripts.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_text(path, environment().get_template("card.html").render(section(card, findings, data)))
+
+
+def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any]:
+    """What the template of the shared section asks for."""
+    return {
+        "card": card,
+        "clean": CLEAN,
+        "identity": identity(card),
+        "categories": CATEGORIES,
+        "rows": rows_by_category(card),
+        "points": card.points,
+        "checks": check_words(card),
+        "references": references(card.dataset),
+        "timing": timing_words(card),
+        "trainings": trainings_words(card),
+        "opinions": [_opinion(one) for one in card.opinions],
+        "contest": contest_cells(card),
+        "by_class": {name: f"{share:.1%}" for name, share in card.by_class.items()},
+        "radar": _radar(card),
+        "charts": [_classes(findings, data), *([_steps(findings, card, data)] if card.by_steps else [])],
+        "samples": _samples(findings, data),
+        "sorted_samples": _sorted_samples(findings, data),
+        "reconstructions": _reconstructions(findings, data),
+    }
+
+
+def _opinion(one: Opinion) -> dict[str, str]:
+    floor = one.frechet.real.value if one.frechet.real else 0.0
+    return {
+        "judge": one.judge,
+        "kind": one.kind,
+        "frechet": f"{one.frechet.value:.4f}",
+        "floor": f"{floor:.4f}",
+        "ratio": f"{one.frechet.value / floor:.1f}" if floor > 0 else "–",
+        "confidence": f"{one.confidence:.4f}",
+        "real_confidence": f"{one.real_confidence:.4f}",
+        "agreement": f"{one.agreement:.2%}",
+        "real_agreement": f"{one.real_agreement:.2%}",
+    }
+
+
+def _radar(card: ScoreCard) -> Picture:
+    figure = blank(5.4, 5.2)
+    draw_radar(
+        cast("PolarAxes", figure.add_subplot(projection="polar")), card.model, card.points, references(card.dataset)
+    )
+    beside = " beside those of reference models" if references(card.dataset) else ""
+    caption = f"Points by category, 0 to 100{beside}. A category without a figure that counts is left out."
+    return embed_figure(figure, "radar chart of the points by category", caption)
+
+
+def _classes(findings: Findings, data: Dataset) -> Picture:
+    figure, labels = blank(6, 3.4), findings.seen.labels
+    draw_classes(figure.add_subplot(), labels, findings.known.judge.frequencies, data.classes)
+    return embed_figure(figure, "bar chart of generated class shares", f"Classes among {len(labels):,} samples.")
+
+
+def _steps(findings: Findings, card: ScoreCard, data: Dataset) -> Picture:
+    figure = blank(6, 3.4)
+    draw_steps(figure.add_subplot(), card.by_steps, card.steps, steps_floor(findings, data))
+    caption = (
+        f"Frechet distance of {min(card.samples, SWEPT):,} samples against solver steps, and that of as many real test "
+        "images. Fewer images have larger distances, so these are not the card's."
+    )
+    return embed_figure(figure, "line chart of the Frechet distance against solver steps", caption)
+
+
+def _samples(findings: Findings, data: Dataset) -> list[Picture]:
+    real = data.test.batch(slice(0, SHOWN)).cpu()
+    caption = "Generated from noise; the first of those that were judged, not picked."
+    pictures = [embed_images(findings.generated[:SHOWN], "a grid of generated images", caption)]
+    if findings.prior is not None:
+        caption = "Plain Gaussian latents through the same decoder: what the generator has to beat."
+        alt = "a grid of images decoded from the Gaussian prior"
+        pictures.append(embed_images(findings.prior[:SHOWN], alt, caption))
+    pictures.append(embed_images(real, "a grid of real test images", "Real test images, the first in the file."))
+    return pictures
+
+
+def _sorted_samples(findings: Findings, data: Dataset) -> list[Picture]:
+    sure, unsure = least_sure(findings)
+    drawn, train, ratio = nearest_pairs(findings, data)
+    caption = (
+        "Above, the samples that are nearest to a train image, for how far they are from the next one; below, these "
+        f"train images. The smallest ratio of the two distances is {ratio:.2f}; below a third it would be a copy."
+    )
+    return [
+        embed_images(sure, "the samples that the judge is most sure of", "Most confident.", len(sure)),
+        embed_images(unsure, "the samples that the judge is least sure of", "Least confident.", len(unsure)),
+        embed_images(torch.cat([drawn, train]), "two rows: samples, their nearest train images", caption, len(drawn)),
+    ]
+
+
+def _reconstructions(findings: Findings, data: Dataset) -> list[Picture]:
+    worst = worst_reconstructions(findings, data)
+    if worst is None or findings.reconstructed is None:
+        return []
+    images, again = data.test.batch(slice(0, ROW)).cpu(), findings.reconstructed[:ROW]
+    first = torch.cat([images, again, 4 * (images - again).abs()])
+    caption = "The first test images, their reconstructions, and four times the absolute difference."
+    alt = "three rows: test images, reconstructions, differences"
+    originals, made, errors = worst
+    errors_text = f"mean squared errors {float(errors[0]):.4f} to {float(errors[-1]):.4f}"
+    return [
+        embed_images(first, alt, caption, len(images)),
+        embed_images(
+            torch.cat([originals, made]),
+            "two rows: the test images with the largest error, their reconstructions",
+            f"The worst: test images above their reconstructions, {errors_text}, largest first.",
+            len(originals),
+        ),
+    ]

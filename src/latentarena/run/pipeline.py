@@ -1,0 +1,336 @@
+"""The main job: a recipe in, a trained model, a bundle, a score card and a report out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from latentarena.bundle import Bundle, Curve, Provenance, load_bundle, save_bundle
+from latentarena.card.score_card import ScoreCard, read_card
+from latentarena.card.trainings import with_trainings
+from latentarena.config import read_yaml, validate
+from latentarena.data import Dataset, load_dataset
+from latentarena.errors import BundleError, ConfigError, DataMissing
+from latentarena.evaluate.scoring import score_bundle
+from latentarena.facts import machine, versions
+from latentarena.files import make_folder, write_atomically, write_json, write_text
+from latentarena.judge.score import SAMPLES
+from latentarena.judge.training import judge_for, opinions_for, refuse_few
+from latentarena.latents import LatentStatistics, encode_all, latent_statistics
+from latentarena.model.latent_model import LatentModel
+from latentarena.pictures import grid, png
+from latentarena.report.poster import write_poster
+from latentarena.report.report import write_report
+from latentarena.report.scorecard import SHOWN
+from latentarena.train.logs import curve
+from latentarena.train.loop import refuse_uneven
+from latentarena.train.recipe import Recipe, load_recipe, to_yaml
+from latentarena.train.shelter import Shelter, lock_folder, move_back, refuge_of
+from latentarena.train.stages import Watch, train_model
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+log = logging.getLogger(__name__)
+
+RECIPE, DATA, BUNDLE, SCORE, REPORT, PICTURE, POSTER = (
+    "recipe.yaml",
+    "data.sha256",
+    "bundle",
+    "score.json",
+    "report.html",
+    "samples.png",
+    "card.png",
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run leaves behind in the folder of its bundle.
+
+    Attributes:
+        recipe: as it was run.
+        card: what it scored; None if it was not judged.
+    """
+
+    bundle: Path
+    recipe: Recipe
+    card: ScoreCard | None = None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What people look at, by what it is."""
+        names = {"bundle": BUNDLE}
+        if self.card is not None:
+            names |= {"score card": SCORE, "report": REPORT, "samples": PICTURE, "card": POSTER}
+        return {what: self.bundle.parent / name for what, name in names.items()}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start: a recipe that fits its data, and a folder that can be written to.
+
+    Attributes:
+        notice: what a reader of its figures must know first.
+        lock: holds the folder for this process.
+    """
+
+    recipe: Recipe
+    data: Dataset
+    folder: Path
+    notice: str
+    lock: FileLock | None = None
+
+
+def prepare(
+    name: str,
+    assignments: Sequence[str] = (),
+    folder: Path | None = None,
+    root: Path | None = None,
+    resume: bool = False,
+    budget: float = 1.0,
+    processes: int = 1,
+) -> Prepared:
+    """Do everything that can fail before training starts.
+
+    Args:
+        name: recipe name or YAML file.
+        assignments: `key=value` overrides.
+        folder: output, `runs/<recipe>` unless given; holds a run already only if `resume`.
+        root: where to look for data.
+        resume: go on with the run in `folder`, if there is one.
+        budget: factor on every stage's epochs.
+        processes: that share each batch.
+
+    Raises:
+        ConfigError, DataError, OutputError: one line each.
+    """
+    recipe, notice = load_recipe(name, assignments).scaled(budget), ""
+    try:
+        data = load_dataset(recipe.data, root)
+    except DataMissing as missing:
+        if recipe.otherwise is None or root is not None:  # a folder that was named is not passed over in silence
+            raise
+        log.info("%s", missing)
+        wanted, recipe = recipe.data.name, load_recipe(recipe.otherwise, assignments).scaled(budget)
+        data = load_dataset(recipe.data, root)
+        notice = (
+            f"{wanted} could be neither found nor downloaded: this run uses the {len(data.train) + len(data.test)} "
+            f"embedded {data.name} of scikit-learn instead, resized to {data.shape[1]}x{data.shape[2]}; "
+            "its scores say nothing about " + wanted
+        )
+    refuse_few(data)
+    LatentModel(recipe.architecture(data.shape, data.classes))  # refuses parts that do not fit together
+    for stage, config in recipe.training.stages().items():
+        refuse_uneven(config, getattr(config, "pairs", len(data.train)), processes, stage)
+    folder = folder or Path("runs") / recipe.name
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    first = getattr(rank_zero_only, "rank", 0) in (0, None)  # set by Fabric from the launcher's environment
+    return Prepared(recipe, data, folder, notice, _claim(folder, recipe, data, resume) if first else None)
+
+
+def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> FileLock | None:
+    """Take a run's folder: the lock that keeps other runs out, once the folder is known to be this run's."""
+    lock = lock_folder(make_folder(folder))
+    try:
+        _occupy(folder, recipe, data, resume)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+    return lock
+
+
+def _occupy(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
+    """Write recipe and data hash into the folder, or make sure that the run found there is the one to go on with."""
+    refuge = refuge_of(folder)
+    if refuge.exists() and not resume:
+        raise ConfigError(
+            f"a run went on in {refuge} while {folder} was out of reach; add --resume to bring it back, or delete it"
+        )
+    if refuge.exists():
+        move_back(refuge, folder)
+    path, content = folder / RECIPE, folder / DATA
+    if path.exists():
+        if not resume:
+            raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
+        old = validate(Recipe, read_yaml(path), str(path))
+        words = {"name", "about", "otherwise", "expected", "length"}  # which change nothing
+        before, now = (r.model_dump(mode="json", exclude=words) for r in (old, recipe))
+        difference = _first_difference(before, now)
+        if difference:
+            raise ConfigError(f"{folder} holds a run of another recipe ({difference}); choose another --out")
+        if content.exists() and content.read_text(encoding="utf-8").strip() != data.digest:
+            raise ConfigError(f"{folder} holds a run on other content of {data.name}; choose another --out")
+    write_text(path, to_yaml(recipe))
+    write_text(content, data.digest + "\n")
+
+
+def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            found = _first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+            if found:
+                return found
+        return None
+    return None if old == new else f"{key} was {old!r} and is now {new!r}"
+
+
+def prepare_seeds(
+    seeds: int,
+    name: str,
+    assignments: Sequence[str] = (),
+    folder: Path | None = None,
+    root: Path | None = None,
+    resume: bool = False,
+    budget: float = 1.0,
+    processes: int = 1,
+) -> list[Prepared]:
+    """Several runs of one recipe that differ by their seed alone, each in a folder `seed-SEED` of its own.
+
+    Args:
+        seeds: how many: the recipe's own seed, and those that follow it; for the others see `prepare`.
+
+    Raises:
+        ConfigError, DataError, OutputError: one line each.
+    """
+    recipe = load_recipe(name, assignments)
+    home = folder or Path("runs") / recipe.name
+    numbers = [(recipe.seed + number) % 2**63 for number in range(seeds)]
+    return [
+        prepare(name, [*assignments, f"seed={seed}"], home / f"seed-{seed}", root, resume, budget, processes)
+        for seed in numbers
+    ]
+
+
+def run_seeds(
+    several: Sequence[Prepared],
+    fabric: Fabric,
+    watch: Watch = lambda ticks, stage: ticks,
+    samples: int | None = SAMPLES,
+) -> Results | None:
+    """Run all of them; the card and the report of the first one then say what the others came to.
+
+    Args:
+        several: of `prepare_seeds`, or a single run; watch, samples: as for `run`.
+
+    Returns:
+        As `run`, of the first.
+    """
+    others = {}
+    for prepared in several[1:]:
+        card = _finished(prepared.folder) if fabric.is_global_zero else None
+        if card is None:
+            results = run(prepared, fabric, watch, samples)
+            card = None if results is None else results.card
+        if card is not None:
+            others[prepared.recipe.seed] = card
+    return run(several[0], fabric, watch, samples, others)
+
+
+def _finished(folder: Path) -> ScoreCard | None:
+    """The score card of a run that came to its end; None where it did not."""
+    try:
+        card = read_card(folder / SCORE)
+        return card if load_bundle(folder / BUNDLE).digest == card.bundle else None
+    except (ConfigError, BundleError):
+        return None
+
+
+def run(
+    prepared: Prepared,
+    fabric: Fabric,
+    watch: Watch = lambda ticks, stage: ticks,
+    samples: int | None = SAMPLES,
+    others: Mapping[int, ScoreCard] | None = None,
+) -> Results | None:
+    """Train, bundle, judge and report.
+
+    Args:
+        watch: wraps the training ticks, to show progress.
+        samples: how many images the judge asks for; None for no judging.
+        others: score cards of other trainings of the recipe by seed, which card and report then speak of.
+
+    Returns:
+        Where everything is; None in the helper processes of a distributed run.
+    """
+    try:
+        return _run(prepared, fabric, watch, samples, others)
+    finally:
+        if prepared.lock is not None:
+            prepared.lock.release()
+
+
+def _run(
+    prepared: Prepared, fabric: Fabric, watch: Watch, samples: int | None, others: Mapping[int, ScoreCard] | None
+) -> Results | None:
+    recipe, data, shelter = prepared.recipe, prepared.data, Shelter(prepared.folder)
+    if fabric.is_global_zero:
+        shelter.remember(RECIPE, DATA)
+    model = LatentModel(recipe.architecture(data.shape, data.classes), recipe.seed)
+    train_model(recipe, model, data, fabric, shelter, watch)
+    if not fabric.is_global_zero:
+        return None
+    latents = latent_statistics(encode_all(model.cpu().autoencoder, data.train, data.digest))
+    folder = shelter.settle()
+    made = provenance_of(prepared, fabric, latents, folder)
+    bundle = shelter.reach(prepared.folder, lambda place: save_bundle(place / BUNDLE, recipe.name, model, made))
+    if samples is None:
+        return Results(shelter.settle() / BUNDLE, recipe)
+    return judge_run(bundle, recipe, data, shelter, watch, samples, others)
+
+
+def judge_run(
+    bundle: Bundle,
+    recipe: Recipe,
+    data: Dataset,
+    shelter: Shelter,
+    watch: Watch,
+    samples: int = SAMPLES,
+    others: Mapping[int, ScoreCard] | None = None,
+) -> Results:
+    """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
+    judge = judge_for(data, watch)
+    card, findings = score_bundle(bundle, data, judge, opinions_for(data), samples)
+    card = with_trainings(card, bundle.card.provenance.recipe["seed"], others or {})
+
+    def write(folder: Path) -> None:
+        write_json(folder / SCORE, card.model_dump(mode="json"))
+        write_atomically(folder / PICTURE, png(grid(findings.generated[:SHOWN])))
+        write_poster(folder / POSTER, card, findings, data)
+        write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
+
+    shelter.reach(shelter.home, write)
+    return Results(shelter.settle() / BUNDLE, recipe, card)
+
+
+def _curve(columns: dict[str, list[float]]) -> Curve:
+    return Curve(
+        steps=tuple(map(int, columns["step"])), seconds=tuple(columns["seconds"]), losses=tuple(columns["loss"])
+    )
+
+
+def provenance_of(prepared: Prepared, fabric: Fabric, latents: LatentStatistics, folder: Path) -> Provenance:
+    """How the model of a run came to be, once all its stages are trained; their logs are in `folder`."""
+    curves = {stage: curve(folder / "logs", stage) for stage in prepared.recipe.training.stages()}
+    recipe = prepared.recipe.model_dump(mode="json")
+    recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine
+    return Provenance(
+        recipe=recipe,
+        dataset=prepared.data.name,
+        data=prepared.data.digest,
+        seconds={stage: columns["seconds"][-1] for stage, columns in curves.items() if columns},
+        losses={stage: columns["loss"][-1] for stage, columns in curves.items() if columns},
+        curves={stage: _curve(columns) for stage, columns in curves.items() if columns},
+        latents=latents,
+        machine=f"{machine()}; {fabric.world_size} x {fabric.device.type}, {fabric.strategy.precision.precision}",
+        versions=versions(),
+        notice=prepared.notice,
+    )

@@ -1,0 +1,385 @@
+"""Training a bundle's recipe anew: whether the bundle is what its recipe makes, and what the training really costs.
+
+`arena retrain` calls `retrain`. A server's worker runs `python -m latentarena.run.retrain BUNDLE --out DIR --work W`
+as a process that it can kill: DIR then holds `certificate.json`, or `refusal.json` where the bundle cannot be
+certified. What was trained stays in W, from where the next process goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentarena import __version__
+from latentarena.bundle import Bundle, native_of, save_bundle
+from latentarena.bundle.native import BundleCard
+from latentarena.card.catalogue import METRICS
+from latentarena.card.certificate import COMPARED, QUALITY, Certificate, Probe, Training
+from latentarena.card.score_card import ScoreCard
+from latentarena.card.trainings import common, over_trainings, quantile
+from latentarena.config import parse_json, validate
+from latentarena.data import Dataset
+from latentarena.errors import ArenaError, BundleError, ConfigError
+from latentarena.evaluate.evaluate import Terms, refusal_of, refuse_terms, sentence_of
+from latentarena.evaluate.scoring import data_of, score_bundle
+from latentarena.facts import machine, source_digest
+from latentarena.files import digest_json, make_folder, write_json
+from latentarena.gates import open_bundle
+from latentarena.judge.classifier import Judge
+from latentarena.judge.randomness import Randomness
+from latentarena.judge.training import judge_for
+from latentarena.key import PRACTICE, Key
+from latentarena.latents import encode_all, latent_statistics
+from latentarena.model.latent_model import LatentModel
+from latentarena.model.modes import evaluated
+from latentarena.run.pipeline import Prepared, provenance_of
+from latentarena.run.training_cost import StageCost, training_cost
+from latentarena.system import affordable, limit_memory
+from latentarena.train.fabric import make_fabric
+from latentarena.train.logs import logged
+from latentarena.train.loop import Objective, Tick, fit
+from latentarena.train.recipe import Recipe
+from latentarena.train.stages import Watch, stages
+from latentarena.use.labels import labels_for
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+SAMPLES = 1000  # images generated for a figure, of the bundle and of every training alike
+PROBES = 8  # looks at the quality in a stage
+CERTIFICATE, ORDER, TRAINING, PROBED, DECLARED = (
+    "certificate.json",
+    "order.json",
+    "training.json",
+    "probes.json",
+    "declared.json",
+)
+SLACK = 0.02  # share of a figure that another platform may change
+LOSSES = 0.05  # share of a loss by which a card's may differ from that of its recipe, beside the spread over seeds
+MEMORY = 16 << 10  # MiB
+MOST = 1e15  # multiply-adds of one training
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a certificate is to be made of.
+
+    Attributes:
+        bundle: whose recipe is trained anew; data: what it was trained on.
+        judge: finds the quality.
+        seeds: trainings: with the recipe's own seed, and with those that follow it.
+        quality: the Frechet distance to which training is measured.
+        most: multiply-adds that one training may take.
+        key: of the judge's random numbers; a contest has one of its own.
+    """
+
+    bundle: Bundle
+    data: Dataset
+    judge: Judge
+    seeds: int = 3
+    quality: float = QUALITY
+    most: float = MOST
+    key: Key = PRACTICE
+
+    def identity(self) -> dict[str, Any]:
+        """What a working folder must have been begun for; the number of seeds may grow."""
+        return {
+            "bundle": self.bundle.digest,
+            "data": self.data.digest,
+            "judge": self.judge.digest,
+            "key": self.key.name,
+            "quality": self.quality,
+            "source": source_digest(),
+        }
+
+
+def recipe_of(card: BundleCard) -> Recipe:
+    """The recipe of a native bundle.
+
+    Raises:
+        BundleError: the card holds none, or one of another architecture than the model's.
+    """
+    try:
+        recipe = validate(Recipe, card.provenance.recipe, f"the recipe of {card.name!r}")
+    except ConfigError as error:
+        raise BundleError(f"{error}; what has no recipe cannot be trained anew") from None
+    if recipe.architecture(card.shape, card.classes) != card.architecture:
+        raise BundleError(f"the recipe of {card.name!r} makes another architecture than its model has")
+    return recipe
+
+
+def retrain(
+    order: Order,
+    folder: Path,
+    watch: Watch = lambda ticks, stage: ticks,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Certificate:
+    """Train the recipe of a bundle anew and write `certificate.json`.
+
+    Args:
+        order: what is to be certified, and how.
+        folder: for the trainings and the certificate; one that was begun for the same order is gone on with.
+        watch: wraps the training ticks, to show progress.
+        tell: hears a line before each training.
+
+    Raises:
+        BundleError: the bundle has no recipe that can be trained anew, or too long a one.
+        ConfigError: the folder belongs to something else.
+        TrainingError, Interrupted: see `fit`; what is trained is kept.
+    """
+    recipe = recipe_of(order.bundle.card)
+    cost = training_cost(recipe, order.data.shape, order.data.classes, len(order.data.train))
+    total = sum(stage.total for stage in cost.values())
+    if total > order.most:
+        raise BundleError(
+            f"the recipe of {order.bundle.card.name!r} takes {total:.3g} multiply-adds; at most {order.most:.3g} are "
+            "trained anew"
+        )
+    _claim(make_folder(folder), order)
+    declared = _declared(order, folder)
+    trainings = []
+    for number in range(order.seeds):
+        own = recipe.model_copy(update={"seed": (recipe.seed + number) % 2**63})
+        tell(f"training {number + 1} of {order.seeds}, seed {own.seed}: {total:.3g} multiply-adds")
+        trainings.append(_trained(order, own, cost, folder / f"seed-{own.seed}", watch))
+    certificate = _certificate(order, recipe, declared, trainings)
+    write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
+    return certificate
+
+
+def _claim(folder: Path, order: Order) -> None:
+    """Note what a folder is for, or make sure that it is for this."""
+    path = folder / ORDER
+    if not path.exists():
+        if any(folder.iterdir()):
+            raise ConfigError(f"{folder} holds something else; choose an empty folder with --out")
+        write_json(path, order.identity())
+        return
+    found = parse_json(path.read_bytes())
+    differing = [name for name, value in order.identity().items() if found.get(name) != value]
+    if differing:
+        raise ConfigError(f"{folder} was begun for another {' and '.join(differing)}; choose another --out")
+
+
+def _declared(order: Order, folder: Path) -> ScoreCard:
+    """What the judge finds of the bundle itself."""
+    path = folder / DECLARED
+    if not path.exists():
+        write_json(path, _judged(order, order.bundle).model_dump(mode="json"))
+    return validate(ScoreCard, parse_json(path.read_bytes()), str(path))
+
+
+def _judged(order: Order, bundle: Bundle) -> ScoreCard:
+    return score_bundle(bundle, order.data, order.judge, samples=SAMPLES, timed=False, key=order.key)[0]
+
+
+def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> Training:
+    """One training, or what is left of it, and what came of it."""
+    path = folder / TRAINING
+    if path.exists():
+        return validate(Training, parse_json(path.read_bytes()), str(path))
+    fabric = make_fabric()
+    fabric.launch()
+    model = LatentModel(recipe.architecture(order.data.shape, order.data.classes), recipe.seed)
+    _Anew(order, recipe, cost, make_folder(folder), model, fabric).run(watch)
+    latents = latent_statistics(encode_all(model.cpu().autoencoder, order.data.train, order.data.digest))
+    made = provenance_of(Prepared(recipe, order.data, folder, ""), fabric, latents, folder)
+    bundle = save_bundle(folder / "bundle", order.bundle.card.name, model, made)
+    scores = {name: score.value for name, score in _judged(order, bundle).scores.items()}
+    training = Training(
+        seed=recipe.seed,
+        weights=bundle.card.weights,
+        probes=_probes(folder),
+        figures=scores | {"train_macs": sum(stage.total for stage in cost.values())},
+        losses=made.losses,
+    )
+    write_json(path, training.model_dump(mode="json"))
+    return training
+
+
+def _probes(folder: Path) -> tuple[Probe, ...]:
+    raw = parse_json((folder / PROBED).read_bytes())
+    return tuple(Probe(macs=one["macs"], frechet=one["frechet"]) for one in raw)
+
+
+@dataclass
+class _Anew:
+    """A training whose quality is looked at on the way; nothing of it comes from an earlier one."""
+
+    order: Order
+    recipe: Recipe
+    cost: dict[str, StageCost]
+    folder: Path
+    model: LatentModel
+    fabric: Fabric
+
+    def run(self, watch: Watch) -> None:
+        """Train every stage to its end, from the newest checkpoint in the folder."""
+        spent, configs, generating = 0.0, self.recipe.training.stages(), False
+        for stage, objective in stages(self.recipe, self.model, self.order.data, self.fabric.device):
+            generating = generating or stage == "generator"
+            ticks = fit(objective, configs[stage], self.fabric, self.folder / "checkpoints", (self.recipe.seed, stage))
+            ticks = watch(logged(ticks, self.folder / "logs", stage), stage)
+            for tick in self._looked(ticks, stage, objective, spent) if generating else ticks:
+                del tick
+            spent += self.cost[stage].total
+        self.model.eval().requires_grad_(False)
+
+    def _looked(self, ticks: Iterator[Tick], stage: str, objective: Objective, spent: float) -> Iterator[Tick]:
+        """The ticks of a stage; the quality is looked at a few times, until it is reached."""
+        path = self.folder / PROBED
+        found: list[dict[str, Any]] = parse_json(path.read_bytes()) if path.exists() else []
+        for tick in ticks:
+            due = {math.ceil(tick.steps * part / PROBES) for part in range(1, PROBES + 1)}
+            known = [stage, tick.step] in [[one["stage"], one["step"]] for one in found]
+            reached = any(one["frechet"] <= self.order.quality for one in found)
+            if tick.step in due and not known and (not reached or tick.step == tick.steps):
+                macs = spent + self.cost[stage].after(tick.step)
+                with objective.averaged():
+                    distance = self._distance()
+                found.append({"stage": stage, "step": tick.step, "macs": macs, "frechet": distance})
+                write_json(path, found)
+            yield tick
+
+    def _distance(self) -> float:
+        """The Frechet distance of the model as it is."""
+        randomness = Randomness(self.order.key, self.order.bundle.digest)
+        noise = randomness.noise(SAMPLES, self.model.noise_shape, "certificate")
+        labels = labels_for(self.model, SAMPLES)
+        with evaluated(self.model):
+            distance = self.order.judge.distance(self.order.judge.look(self.model.generate(noise, labels)))
+        return distance if math.isfinite(distance) else sys.float_info.max
+
+
+def _certificate(order: Order, recipe: Recipe, declared: ScoreCard, trainings: Sequence[Training]) -> Certificate:
+    card, data = order.bundle.card, order.data
+    figures = common([one.figures for one in trainings])
+    reached = [_reached(one, order.quality) for one in trainings]
+    costs = [macs for macs in reached if macs is not None]
+    if len(costs) == len(trainings):
+        figures["quality_macs"] = over_trainings(costs)
+    reasons = list(disagreements(card, declared, trainings))
+    lies = [] if reasons else list(_misdeclared(card, trainings))
+    return Certificate(
+        name=card.name,
+        bundle=order.bundle.digest,
+        recipe=digest_json(recipe.model_dump(mode="json", exclude={"name", "about", "otherwise", "expected", "seed"})),
+        dataset=data.name,
+        data=data.digest,
+        judge=order.judge.digest,
+        key=order.key.name,
+        samples=SAMPLES,
+        quality=order.quality,
+        trainings=tuple(trainings),
+        declared={name: declared.scores[name].value for name in COMPARED if name in declared.scores},
+        figures={name: one for name, one in figures.items() if METRICS[name].certified},
+        spread={name: one.high - one.value for name, one in figures.items() if not METRICS[name].certified},
+        verdict="disagrees" if reasons else "agrees",
+        reasons=tuple(reason[:300] for reason in (*reasons, *lies))[:20],
+        source=source_digest(),
+        version=__version__,
+        machine=machine()[:200],
+    )
+
+
+def _reached(training: Training, quality: float) -> float | None:
+    """Multiply-adds until the quality was there; None where it never was."""
+    return next((probe.macs for probe in training.probes if probe.frechet <= quality), None)
+
+
+def disagreements(card: BundleCard, declared: ScoreCard, trainings: Sequence[Training]) -> Iterator[str]:
+    """What the bundle has and its recipe does not give: beyond what another seed and the judge's error bars explain.
+
+    Weights that are equal bit for bit settle it. Else each figure is held against the prediction interval of one more
+    training, at a level at which all of them together raise a false alarm in 5 % of the cases.
+    """
+    if any(one.weights == card.weights for one in trainings):
+        return
+    for name in COMPARED:
+        if name not in declared.scores or not all(name in one.figures for one in trainings):
+            continue
+        score, values = declared.scores[name], [one.figures[name] for one in trainings]
+        mean, half = _predicted(values, 1 - (1 - 0.95) / len(COMPARED))
+        slack = max(score.high - score.value, score.value - score.low, SLACK * abs(mean))
+        if abs(score.value - mean) > half + slack:
+            low, high = max(0.0, mean - half - slack), mean + half + slack
+            yield f"{name} = {score.value:.4g}, but its recipe gives {mean:.4g} ({low:.4g} to {high:.4g} over seeds)"
+
+
+def _predicted(values: Sequence[float], confidence: float) -> tuple[float, float]:
+    """Mean of some trainings, and how far from it one more lies at most."""
+    n = len(values)
+    return statistics.fmean(values), quantile(n, confidence) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
+
+
+def _misdeclared(card: BundleCard, trainings: Sequence[Training]) -> Iterator[str]:
+    """What the card says of its training and the recipe does not bear out; nothing rests on it."""
+    losses = card.provenance.losses
+    for stage in trainings[0].losses:
+        if stage not in losses:
+            yield f"the card declares no final loss of {stage}"
+            continue
+        mean, half = _predicted([one.losses[stage] for one in trainings], 0.95)
+        if not abs(losses[stage] - mean) <= half + LOSSES * abs(mean):
+            yield f"the card declares a final loss of {losses[stage]:.4g} for {stage}; its recipe gives {mean:.4g}"
+    seconds = sum(card.provenance.seconds.values())
+    steps = sum(max(curve.steps) for curve in card.provenance.curves.values())
+    if seconds <= 0 or steps < len(trainings[0].losses):
+        yield f"the card declares {seconds:.4g} seconds and {steps:,} steps of training"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The worker's program; the exit status is 0 where there is a certificate or a refusal."""
+    chosen = _parser().parse_args(arguments)
+    memory = affordable(chosen.memory)
+    limit_memory(memory)
+    try:
+        order = _order(chosen)
+        made = retrain(order, chosen.work, tell=partial(print, flush=True))
+    except (ArenaError, MemoryError, RuntimeError) as error:
+        verdict = refusal_of(error)
+        if verdict is None:
+            raise
+        sentence = sentence_of(error, chosen.bundle, memory)
+        said = {"state": verdict[0], "reason": verdict[1], "sentence": sentence}
+        write_json(make_folder(chosen.out) / "refusal.json", said)
+        return 0
+    write_json(make_folder(chosen.out) / CERTIFICATE, made.model_dump(mode="json"))
+    return 0
+
+
+def _order(chosen: argparse.Namespace) -> Order:
+    bundle = native_of(open_bundle(chosen.bundle), chosen.bundle)
+    refuse_terms(bundle, Terms(dataset=chosen.dataset), chosen.data)
+    data = data_of(bundle, chosen.data)
+    judge = Judge.load(chosen.judge) if chosen.judge else judge_for(data)
+    key = Key.parse(sys.stdin.readline()) if chosen.keyed else PRACTICE
+    return Order(bundle, data, judge, chosen.seeds, chosen.quality, chosen.macs, key)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("latentarena.run.retrain", description="Certify a bundle; see `arena retrain`.")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="an empty folder for the verdict")
+    parser.add_argument("--work", type=Path, required=True, help="for the trainings; what is there is gone on with")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings")
+    parser.add_argument("--quality", type=float, default=QUALITY, help="the Frechet distance to be reached")
+    parser.add_argument("--macs", type=float, default=MOST, help="multiply-adds that one training may take")
+    parser.add_argument("--dataset", help="what the model must be of")
+    parser.add_argument("--judge", type=Path, help="the judge's file; the dataset's own unless given")
+    parser.add_argument("--keyed", action="store_true", help="read the contest's key from standard input")
+    parser.add_argument("--data", type=Path, help="where the dataset's files are")
+    parser.add_argument("--memory", type=int, default=MEMORY, help="MiB that this process may take")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,1 +1,0 @@
-"""Studies: whole runs from recipe to report."""

@@ -1,0 +1,1 @@
+"""What a trained model is used for: samples, interpolation, inpainting, edits, likelihood, the playground."""

@@ -1,0 +1,118 @@
+"""From a bundle to a file of images."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentarena.bundle import AnyBundle, Bundle, PortableModel
+from latentarena.errors import ConfigError
+from latentarena.files import make_folder
+from latentarena.model.config import SamplingConfig
+from latentarena.model.latent_model import LatentModel
+from latentarena.pictures import FORMATS, refuse_suffix, save_animation, save_images
+from latentarena.use.labels import labels_for
+
+MOST_SHOWN, MOST_MOVING = 10_000, 1_000  # images in a picture, and in an animation
+LARGEST_ARRAYS = 1 << 30  # bytes of images in a file
+
+
+def chosen_sampling(
+    bundle: AnyBundle,
+    solver: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    grid: str | None = None,
+    eta: float | None = None,
+) -> SamplingConfig | None:
+    """The bundle's own sampling with what is given changed; None for a portable bundle, where nothing can be.
+
+    Raises:
+        ConfigError: naming the option, where it is impossible.
+    """
+    if isinstance(bundle, Bundle):
+        return bundle.card.sampling.but(solver, steps, guidance, grid, eta)
+    options = {"--solver": solver, "--steps": steps, "--guidance": guidance, "--grid": grid, "--eta": eta}
+    for option, value in options.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} {value}: the sampler of portable bundle {bundle.card.name!r} is part of its graph; leave "
+                f"{option} out, or name the native bundle"
+            )
+    return None
+
+
+def sample_to_file(
+    bundle: AnyBundle, path: Path, n: int, seed: int, labels: str | None, sampling: SamplingConfig | None = None
+) -> str:
+    """Draw n images and write them as PNG, GIF (the trajectory) or NPZ.
+
+    Args:
+        sampling: how, for a native bundle; its own unless given.
+
+    Returns:
+        A line that says what was drawn.
+
+    Raises:
+        ConfigError: unknown suffix or label, guidance without labels, or the trajectory of a portable bundle.
+        OutputError: the file cannot be written.
+    """
+    refuse_suffix(path, *FORMATS)
+    refuse_many(path, n, bundle.card.shape)
+    model, how = bundle.model, sampling or bundle.card.sampling
+    animated = path.suffix.lower() == ".gif"
+    if isinstance(model, LatentModel):
+        refuse_unguided(model, how.guidance)
+    elif animated:
+        raise ConfigError(f"--out {path}: a portable bundle goes from noise to image at once; choose .png or .npz")
+    classes, noise = chosen_labels(model, n, labels), model.noise(n, seed)
+    make_folder(path.parent)
+    if isinstance(model, PortableModel):
+        save_images(path, model.generate(noise, classes), classes)
+    elif animated:
+        frames = [model.decode(latents) for latents in model.trajectory(noise, classes, sampling, seed)]
+        save_animation(path, frames)
+    else:
+        save_images(path, model.generate(noise, classes, sampling, seed), classes)
+    guided = f", guidance {how.guidance}" if how.guidance != 1 else ""
+    return f"{n:,} images of {bundle.card.name}, {how.solver} x {how.steps}{guided}, seed {seed}"
+
+
+def refuse_many(path: Path, n: int, shape: tuple[int, int, int]) -> None:
+    """Raise a ConfigError where n images (C, H, W) are more than a picture shows or a file of arrays should hold."""
+    suffix = path.suffix.lower()
+    arrays = LARGEST_ARRAYS // (4 * math.prod(shape))
+    most = {".png": MOST_SHOWN, ".gif": MOST_MOVING}.get(suffix, arrays)
+    if n > most:
+        kind, way_out = (
+            ("picture", "choose --out FILE.npz, or fewer") if suffix != ".npz" else ("file", "take several seeds")
+        )
+        raise ConfigError(f"-n {n}: a {suffix} {kind} of these images holds at most {most:,}; {way_out}")
+
+
+def refuse_unguided(model: LatentModel, guidance: float) -> None:
+    """Raise a ConfigError where guidance is asked of a model that has none."""
+    if guidance != 1 and not model.architecture.generator.guided:
+        raise ConfigError(f"--guidance {guidance}: this model has nothing to be guided by; leave --guidance out")
+
+
+def chosen_labels(model: LatentModel | PortableModel, n: int, text: str | None) -> Tensor | None:
+    """The classes to draw, int64 (n,): those in `text` in turn, else all in turn; None if unconditional.
+
+    Raises:
+        ConfigError: labels for an unconditional model, or labels it does not know.
+    """
+    if text is None:
+        return labels_for(model, n)
+    names = model.classes
+    if not model.conditional:
+        raise ConfigError(f"--labels {text}: this model is unconditional; leave --labels out")
+    words = [word.strip() for word in text.split(",")]
+    unknown = [word for word in words if word not in names]
+    if unknown:
+        raise ConfigError(f"--labels {unknown[0]}: no such class; choose from {', '.join(names)}")
+    turn = torch.tensor([names.index(word) for word in words])
+    return turn.repeat(-(-n // len(turn)))[:n]

@@ -1,0 +1,128 @@
+"""The site as an app: a store and a contest in, an ASGI app out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from latentarena import __version__
+from latentarena.arena.playground import Playground
+from latentarena.errors import ArenaError, NotThere, OutOfTime, QuotaReached, StorageFull, StoreError
+from latentarena.web import (
+    account,
+    api,
+    assets,
+    board,
+    entries,
+    organiser,
+    playground,
+    rejudge,
+    roster,
+    site,
+    team,
+)
+from latentarena.web.access import authorise
+from latentarena.web.desk import Desk
+from latentarena.web.guard import Guard
+from latentarena.web.limits import Limiter
+from latentarena.web.metrics import Meters
+from latentarena.web.problems import Problem, problem_response
+from latentarena.web.rendering import problem_page
+from latentarena.web.settings import Settings
+
+PARTS = (site, assets, board, account, entries, team, organiser, roster, rejudge, playground, api)
+SMALL = 1 << 18  # bytes of a form that is no upload
+UPLOADS = frozenset({"/submit", "/api/v1/submissions", rejudge.JUDGES})
+FORM_ROOM = 1 << 14  # bytes that a form may need around its file
+
+
+def create_app(desk: Desk, settings: Settings) -> FastAPI:
+    """The routes, without the guard around them: see `guarded`."""
+    app = FastAPI(
+        title=desk.contest.title,
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(authorise)],
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.desk, app.state.contest, app.state.settings = desk, desk.contest, settings
+    app.state.limiter, app.state.meters = Limiter(), Meters()
+    app.state.boards, app.state.playground = board.BoardPages(desk), Playground(desk.objects)
+    for part in PARTS:
+        app.include_router(part.router)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ArenaError, _failed)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    watching = asyncio.create_task(app.state.boards.watch())
+    yield
+    watching.cancel()
+    app.state.playground.close()
+
+
+def guarded(app: FastAPI) -> ASGIApp:
+    """The app as it is served: with limits, security headers, counters and a log line around every request."""
+    return Guard(
+        app,
+        small=SMALL,
+        large=app.state.contest.quotas.bytes + FORM_ROOM,
+        uploads=UPLOADS,
+        https=app.state.settings.https,
+        meters=app.state.meters,
+    )
+
+
+def _refused(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)
+    if problem.status_code == HTTPStatus.NOT_FOUND and problem.detail == HTTPStatus.NOT_FOUND.phrase:
+        problem = Problem(HTTPStatus.NOT_FOUND, "there is nothing at this address; go on from the board")
+    people = not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+    return problem_page(request, problem) if people else problem_response(problem)
+
+
+STATUSES: tuple[tuple[type[ArenaError], HTTPStatus], ...] = (
+    (NotThere, HTTPStatus.NOT_FOUND),
+    (OutOfTime, HTTPStatus.FORBIDDEN),
+    (QuotaReached, HTTPStatus.TOO_MANY_REQUESTS),
+    (StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ArenaError, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+RETRY = {HTTPStatus.TOO_MANY_REQUESTS: "3600", HTTPStatus.SERVICE_UNAVAILABLE: "2"}
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """What the store and the contest refuse, by kind."""
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    headers = {"Retry-After": RETRY[status]} if status in RETRY else None
+    return _refused(request, Problem(status, str(error), headers))
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """The first thing that is wrong with a request, in one line."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    return _refused(request, Problem(422, f"{where}: {first['msg']}"))
+
+
+def routes() -> list[BaseRoute]:
+    """Every route there is, for looking through; no store is needed."""
+    return [route for part in PARTS for route in part.router.routes]

@@ -1,0 +1,42 @@
+"""Static files, kept in memory and named with their hash, so that browsers may keep them for ever."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from latentarena.files import digest
+from latentarena.web.access import Role, for_role
+from latentarena.web.problems import Problem
+
+KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
+FOLDERS = (Path(__file__).parents[1] / "static", Path(__file__).parent / "static")
+FILES = {
+    path.name: (path.read_bytes(), KINDS[path.suffix])
+    for folder in FOLDERS
+    if folder.is_dir()
+    for path in sorted(folder.iterdir())
+    if path.suffix in KINDS
+}
+VERSIONS = {name: digest(content)[:12] for name, (content, _) in FILES.items()}
+
+router = APIRouter(include_in_schema=False)
+
+
+def asset(name: str) -> str:
+    """The address of a static file."""
+    return f"/static/{name}?{VERSIONS[name]}"
+
+
+@router.get("/static/{name}")
+@for_role(Role.PUBLIC)
+async def static(request: Request, name: str) -> Response:
+    if name not in FILES:
+        raise Problem(HTTPStatus.NOT_FOUND, f"there is no file {name!r} here")
+    content, kind = FILES[name]
+    kept = "public, max-age=31536000, immutable" if request.url.query == VERSIONS[name] else "no-cache"
+    return Response(content, headers={"Cache-Control": kept}, media_type=kind)

@@ -1,0 +1,100 @@
+"""Scored entries, for everyone: score card, pictures, published bundle, and two side by side."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from latentarena.card.catalogue import CATEGORIES
+from latentarena.card.words import CLEAN, identity, rows_by_category, timing_words, trainings_words
+from latentarena.web.access import Role, for_role
+from latentarena.web.problems import Problem
+from latentarena.web.rendering import Find, page
+from latentarena.web.views import PAGE, figure_lines, verdict
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/entries/{entry}")
+@for_role(Role.PUBLIC)
+async def entry_page(request: Request, entry: str) -> Response:
+    desk = request.app.state.desk
+    shown = await run_in_threadpool(desk.shown, entry, request.state.caller)
+    made, card = await request.app.state.boards.get(), shown.card
+    return await run_in_threadpool(
+        page,
+        request,
+        "entry.html",
+        entry=shown,
+        card=card,
+        board=made.board,
+        line=made.by_id.get(shown.id),
+        home=made.address(shown.id),
+        titles=CATEGORIES,
+        clean=CLEAN,
+        pictures=shown.pictures,
+        rows=rows_by_category(card),
+        timing=timing_words(card),
+        trainings=trainings_words(card),
+        identity=identity(card),
+    )
+
+
+@router.get("/entries/{entry}/pictures/{name}")
+@for_role(Role.PUBLIC)
+async def picture(request: Request, entry: str, name: str) -> Response:
+    desk = request.app.state.desk
+    digest = await run_in_threadpool(desk.picture, entry, name)
+    headers = {"Cache-Control": "no-cache", "Content-Disposition": "inline", "ETag": f'"{digest}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(await run_in_threadpool(desk.objects.read, digest), headers=headers, media_type="image/png")
+
+
+@router.get("/entries/{entry}/bundle")
+@for_role(Role.PUBLIC)
+async def bundle(request: Request, entry: str) -> Response:
+    """The zip, where its owner published it; to others it does not exist."""
+    size, pieces = await run_in_threadpool(request.app.state.desk.bundle, entry, request.state.caller)
+    headers = {
+        "Content-Length": str(size),
+        "Content-Disposition": f'attachment; filename="entry-{entry}.zip"',
+        "Cache-Control": "no-store",
+    }
+    return StreamingResponse(pieces, headers=headers, media_type="application/zip")
+
+
+@router.get("/compare")
+@for_role(Role.PUBLIC)
+async def compare(request: Request, a: str = "", b: str = "", find: Find = "") -> Response:
+    desk, made = request.app.state.desk, await request.app.state.boards.get()
+    listed = made.matching(find)[:PAGE]
+    form = {"entries": listed, "find": find, "total": len(made.by_id)}
+    if not (a and b):  # two that differ stand in the form
+        a = a or next((one.id for one in listed if one.id != b), "")
+        b = b or next((one.id for one in listed if one.id != a), "")
+        form["entries"] = made.with_these(listed, a, b)
+        return page(request, "compare.html", **form, a=a, b=b, cards=[])
+    if a == b:
+        raise Problem(HTTPStatus.BAD_REQUEST, "an entry cannot be compared with itself; choose two")
+    compared = [await run_in_threadpool(desk.shown, one, request.state.caller) for one in (a, b)]
+    cards, names = [one.card for one in compared], [one.team for one in compared]
+    form["entries"] = made.with_these(listed, a, b)
+    return await run_in_threadpool(
+        page,
+        request,
+        "compare.html",
+        **form,
+        a=a,
+        b=b,
+        compared=compared,
+        cards=cards,
+        names=names,
+        categories=CATEGORIES,
+        sheets=figure_lines(cards),
+        verdict=verdict(cards, names),
+    )

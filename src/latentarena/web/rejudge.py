@@ -1,0 +1,208 @@
+"""Evaluation of all entries by a new judge: its file, old and new cards side by side, and the organiser's word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from io import BytesIO
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from latentarena.arena.store import Rejudging
+from latentarena.card.catalogue import CATEGORIES
+from latentarena.card.score_card import ScoreCard
+from latentarena.config import parse_json
+from latentarena.contest.board import make_board
+from latentarena.errors import ConfigError, NotThere
+from latentarena.web.access import FORM_FIELD, Role, check_form, for_role
+from latentarena.web.desk import Desk
+from latentarena.web.organiser import organiser_page
+from latentarena.web.problems import Problem
+from latentarena.web.rendering import Number
+from latentarena.web.upload import receive_file
+from latentarena.web.views import Page, figure_lines, verdict
+
+HOME = "/organiser/rejudge"
+JUDGES = f"{HOME}/judges"  # where the file of a judge is handed in
+OFFICIAL = "official"
+HEADER = 1 << 20  # bytes of a judge's header that are read
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Change:
+    """An entry by the judge in force and by the new one; `new` is None while it has no new card."""
+
+    id: str
+    team: str
+    old_place: int | None
+    new_place: int | None
+    old: ScoreCard
+    new: ScoreCard | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The judge in force, the new one (None: nothing is evaluated again), and every entry by both, best first.
+
+    `waiting` entries are still to be evaluated by the new one, `proposed` have a card of it.
+    """
+
+    in_force: str
+    judge: str | None
+    waiting: int
+    proposed: int
+    entries: tuple[Change, ...]
+
+
+def comparison(desk: Desk) -> Comparison:
+    """Where every entry stands by the judge in force, and where it would by the new one."""
+    state, rules = Rejudging(desk.store.database).state(), desk.rules()
+    new_rules = rules if state.judge is None else rules.model_copy(update={"judge": state.judge})
+    old = {}
+    for one, found, _ in state.entries:
+        with suppress(NotThere):  # a card of an older version stands on no board
+            old[one.id] = desk.in_terms(one, found, rules)
+    new = {one.id: desk.in_terms(one, found, new_rules) for one, _, found in state.entries if found is not None}
+    old_places, new_places = (
+        {line.id: line.place for line in make_board([one.entry for one in judged.values()], contest, rounds=2).lines}
+        for judged, contest in ((old, rules), (new, new_rules))
+    )
+    changes = [
+        Change(
+            one.id,
+            one.team.name,
+            old_places.get(one.id),
+            new_places.get(one.id),
+            old[one.id].card,
+            new[one.id].card if one.id in new else None,
+        )
+        for one, _, _ in state.entries
+        if one.id in old
+    ]
+    changes.sort(key=lambda one: (one.new is None, one.new_place is None, one.new_place or 0, one.team))
+    return Comparison(rules.judge, state.judge, state.waiting, state.proposed, tuple(changes))
+
+
+def keep_judge(desk: Desk, content: bytes) -> str:
+    """Keep a judge's file for the workers, whose evaluations test it when they load it; returns its hash.
+
+    Raises:
+        ConfigError: it is no judge's file, or judges other data than the contest's.
+    """
+    try:
+        length = int.from_bytes(content[:8], "little")  # of a safetensors file's header
+        header = parse_json(content[8 : 8 + min(length, HEADER)])
+        dataset = str(parse_json(header["__metadata__"]["facts"].encode())["dataset"])
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        raise ConfigError("the file is no judge: it does not say what it was trained on") from None
+    if dataset != desk.contest.dataset:
+        raise ConfigError(f"this is a judge of {dataset[:40]!r}; the contest's data is {desk.contest.dataset!r}")
+    return desk.objects.put(content)
+
+
+def begin(desk: Desk, judge: str, actor: str) -> str:
+    """Queue every scored entry that has no card of this judge yet; says how many.
+
+    Raises:
+        ConfigError: it is no judge's name, there is no such file, or another judge's cards are not decided on.
+    """
+    judge = judge.strip()
+    if judge != OFFICIAL:
+        if not (len(judge) == 64 and set(judge) <= set("0123456789abcdef")):
+            raise ConfigError("a judge is `official`, or the SHA-256 of its file: 64 hexadecimal digits")
+        if not desk.objects.has(judge):
+            raise ConfigError(f"there is no judge {judge[:12]} here; hand in its file, so that the workers have it")
+    many = Rejudging(desk.store.database).begin(judge, actor, _now())
+    return f"{many} {'entry waits' if many == 1 else 'entries wait'} to be evaluated again; the board stays as it is."
+
+
+async def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **said: Any) -> Response:
+    found = await run_in_threadpool(comparison, request.app.state.desk)
+    said["shown"] = Page.of_list(number, found.entries)
+    return organiser_page(
+        request, "organiser_rejudge.html", HOME, status, titles=CATEGORIES, found=found, judges=JUDGES, **said
+    )
+
+
+async def _done(request: Request, work: Callable[[], str]) -> Response:
+    """The page after something was done, or refused."""
+    try:
+        done = await run_in_threadpool(work)
+    except ConfigError as error:
+        return await _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
+    return await _page(request, done=done)
+
+
+@router.get(HOME)
+@for_role(Role.ORGANISER)
+async def rejudge_page(request: Request, number: Number = 1) -> Response:
+    return await _page(request, number=number)
+
+
+@router.post(HOME)
+@for_role(Role.ORGANISER)
+async def rejudge(request: Request, judge: Annotated[str, Form(max_length=64)] = OFFICIAL) -> Response:
+    """Queue all scored entries for another judge; their scores stand."""
+    desk, actor = request.app.state.desk, request.state.caller.name
+    return await _done(request, lambda: begin(desk, judge, actor))
+
+
+@router.post(JUDGES)
+@for_role(Role.ORGANISER, checks_form_itself=True)
+async def hand_in_judge(request: Request) -> Response:
+    """Take the file of a judge, and queue all scored entries for it."""
+    desk, actor, content = request.app.state.desk, request.state.caller.name, BytesIO()
+    _, fields = await receive_file(request, content)
+    check_form(request, fields.get(FORM_FIELD, ""))
+    return await _done(request, lambda: begin(desk, keep_judge(desk, content.getvalue()), actor))
+
+
+@router.post(f"{HOME}/adopt")
+@for_role(Role.ORGANISER)
+async def adopt(request: Request) -> Response:
+    """Put the new cards in force, all at once."""
+    rejudging, actor = Rejudging(request.app.state.desk.store.database), request.state.caller.name
+    return await _done(request, lambda: f"The board now stands by {rejudging.adopt(actor, _now())} new cards.")
+
+
+@router.post(f"{HOME}/discard")
+@for_role(Role.ORGANISER)
+async def discard(request: Request) -> Response:
+    """Forget the new cards; nothing changes on the board."""
+    rejudging, actor = Rejudging(request.app.state.desk.store.database), request.state.caller.name
+    return await _done(request, lambda: f"{rejudging.discard(actor, _now())} new cards were discarded.")
+
+
+@router.get(f"{HOME}/{{entry}}")
+@for_role(Role.ORGANISER)
+async def entry_by_both(request: Request, entry: str) -> Response:
+    """All figures of an entry, by the judge in force and by the new one."""
+    found = await run_in_threadpool(comparison, request.app.state.desk)
+    one = next((one for one in found.entries if one.id == entry), None)
+    if one is None or one.new is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"there is no new card of entry {entry[:40]!r}")
+    cards, names = [one.old, one.new], ["In force", "New"]
+    return organiser_page(
+        request,
+        "organiser_both.html",
+        HOME,
+        one=one,
+        cards=cards,
+        names=names,
+        categories=CATEGORIES,
+        sheets=figure_lines(cards),
+        verdict=verdict(cards, ["The card in force", "the new one"]),
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,207 @@
+"""What pages show, as plain data made from the store's rows: nothing here knows HTTP, and nothing private is in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from latentarena.arena.pictures import Picture
+from latentarena.arena.store import Submission
+from latentarena.card.catalogue import CATEGORIES, METRICS
+from latentarena.card.score_card import ScoreCard
+from latentarena.card.words import Row, row_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A scored entry as a caller may see it; `bundle_open` says whether this caller may download it."""
+
+    id: str
+    team: str
+    model: str
+    received: datetime
+    card: ScoreCard
+    pictures: tuple[Picture, ...]
+    bundle_open: bool
+    bundle_public: bool
+
+
+Item = TypeVar("Item")
+PAGE = 100  # rows of a list that are shown at once
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """Some rows of a list: page `number` of `pages` (from 1), of `total` rows in all."""
+
+    items: tuple[Item, ...]
+    number: int
+    pages: int
+    total: int
+
+    @classmethod
+    def of(cls, number: int, total: int, load: Callable[[int, int], Iterable[Item]]) -> Page[Item]:
+        """The page of a number, or the last one.
+
+        Args:
+            load: gives so many rows (`limit`) after so many (`offset`).
+        """
+        pages = max(1, math.ceil(total / PAGE))
+        number = min(max(1, number), pages)
+        return cls(tuple(load(PAGE, PAGE * (number - 1))), number, pages, total)
+
+    def links(self, path: str) -> dict[str, str]:
+        """Headers that say how many rows a list has, and where its next page is (RFC 8288)."""
+        following = {"Link": f'<{path}?page={self.number + 1}>; rel="next"'} if self.number < self.pages else {}
+        return {"X-Total-Count": str(self.total), **following}
+
+    @classmethod
+    def of_list(cls, number: int, items: Sequence[Item]) -> Page[Item]:
+        """The same of rows that are in memory."""
+        return cls.of(number, len(items), lambda limit, offset: items[offset : offset + limit])
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an evaluation; `state` is done, now, failed, or empty for what is to come."""
+
+    label: str
+    state: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A submission as its team sees it; `tone` is how its state looks."""
+
+    id: str
+    team: str
+    state: str
+    received: datetime
+    digest: str
+    size: int
+    model: str
+    sentence: str
+    log: str
+    public: bool
+    chosen: bool
+    steps: tuple[Step, ...]
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self.state not in ("queued", "running")
+
+    @property
+    def scored(self) -> bool:
+        """Whether it has a score card."""
+        return self.state == "scored"
+
+    @property
+    def tone(self) -> str:
+        """Of its badge."""
+        return {"scored": "good", "queued": "busy", "running": "busy"}.get(self.state, "bad")
+
+
+def status_of(one: Submission) -> Status:
+    """A submission in steps: received, waiting, checked and scored, on the board."""
+    waiting, running = one.state == "queued", one.state == "running"
+    before = {None: "", 0: "next", 1: "1 before it"}.get(one.ahead, f"{one.ahead} before it")
+    failed = one.state in ("refused", "failed", "quarantined")
+    steps = (
+        Step("Received", "done", moment(one.received)),
+        Step("Waiting", "now" if waiting else "done", before if waiting else ""),
+        Step("Checked and scored", "" if waiting else "now" if running else "failed" if failed else "done", one.reason),
+        Step("Score card", "done" if one.state == "scored" else ""),
+    )
+    return Status(
+        id=one.id,
+        team=one.team.name,
+        state=one.state,
+        received=one.received,
+        digest=one.digest,
+        size=one.size,
+        model=one.name,
+        sentence=one.sentence,
+        log=one.log,
+        public=one.public,
+        chosen=one.chosen,
+        steps=steps,
+    )
+
+
+def short(id_: str) -> str:
+    """An id as people tell it apart from others: its end."""
+    return id_[-6:]
+
+
+@dataclass(frozen=True)
+class FigureLine:
+    """One figure of one or two cards side by side; `best` are the cells that are better beyond the error bars."""
+
+    title: str
+    what: str
+    better: str
+    cells: tuple[Row | None, ...]
+    real: str
+    real_interval: str
+    best: tuple[int, ...] = field(default=())
+
+
+def figure_lines(cards: Sequence[ScoreCard]) -> dict[str, list[FigureLine]]:
+    """The figures of one or two cards by category, in the order of the catalogue."""
+    lines: dict[str, list[FigureLine]] = {category: [] for category in CATEGORIES}
+    for name, metric in METRICS.items():
+        rows = [row_of(card, name) if name in card.scores else None for card in cards]
+        known = next((row for row in rows if row is not None), None)
+        if known is not None:
+            best = (_better(cards[0], cards[1], name),) if len(cards) == 2 and None not in rows else ()
+            lines[metric.category].append(
+                FigureLine(
+                    metric.title,
+                    metric.what,
+                    metric.better,
+                    tuple(rows),
+                    known.real,
+                    known.real_interval,
+                    tuple(one for one in best if one is not None),
+                )
+            )
+    return {category: found for category, found in lines.items() if found}
+
+
+def _better(first: ScoreCard, second: ScoreCard, name: str) -> int | None:
+    """0 or 1 for the card that is better beyond the error bars; None where neither is."""
+    better = METRICS[name].better
+    ends = []
+    for card in (first, second):
+        score = card.scores[name]
+        low, high = score.low, score.high
+        if better == "higher":
+            low, high = -high, -low
+        elif better == "near 1":
+            nearest = 0.0 if low <= 1 <= high else min(abs(low - 1), abs(high - 1))
+            low, high = nearest, max(abs(low - 1), abs(high - 1))
+        elif better == "like real data":
+            return None
+        ends.append((low, high))
+    if ends[0][1] < ends[1][0]:
+        return 0
+    return 1 if ends[1][1] < ends[0][0] else None
+
+
+def verdict(cards: Sequence[ScoreCard], names: Sequence[str]) -> str:
+    """Who is better in how many figures, in a sentence."""
+    best = [line.best[0] for lines in figure_lines(cards).values() for line in lines if line.best]
+    total = sum(len(lines) for lines in figure_lines(cards).values())
+    first, second = best.count(0), best.count(1)
+    even = total - first - second
+    return f"{names[0]} is better in {first} figures, {names[1]} in {second}; {even} cannot be told apart."
+
+
+def moment(when: datetime) -> str:
+    """Such as `2025-07-14 23:59 UTC`."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,196 @@
+"""Bundles made of three ONNX graphs: what any exporter writes becomes one that the gates take."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from latentarena.bundle import load_any
+from latentarena.bundle.export import export_modules
+from latentarena.bundle.pack import pack_graphs
+from latentarena.bundle.portable import PortableCard
+from latentarena.cli.app import app
+from latentarena.errors import ArenaError, BundleError
+from latentarena.gates import open_bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+class Encode(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.flatten(1))
+
+
+class Decode(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 64)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layer(z).sigmoid().unflatten(1, (1, 8, 8))
+
+
+class Asked(Decode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.label = nn.Embedding(10, 4)
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(z + self.label(c))
+
+
+def written(folder: Path, generate: nn.Module, dynamo: bool, beside: bool) -> dict[str, Path]:
+    """The three graphs as `torch.onnx.export` writes them, under names of its own for their ports."""
+    folder.mkdir()
+    modules = {"encode": Encode(), "decode": Decode(), "generate": generate}
+    for graph, module in modules.items():
+        row = torch.rand(2, 1, 8, 8) if graph == "encode" else torch.randn(2, 4)
+        rows = (row, torch.tensor([1, 2])) if isinstance(module, Asked) else (row,)
+        names = ["x", "c"][: len(rows)]
+        how = {"dynamic_shapes": tuple({0: torch.export.Dim.DYNAMIC} for _ in rows)} if dynamo else {}
+        axes = {} if dynamo else {"dynamic_axes": {name: {0: "batch"} for name in [*names, "y"]}}
+        external = {"external_data": beside} if dynamo else {}
+        torch.onnx.export(
+            module.eval(), rows, folder / f"{graph}.onnx", input_names=names, output_names=["y"], dynamo=dynamo,
+            verbose=False, **how, **axes, **external,
+        )  # fmt: skip
+    return {graph: folder / f"{graph}.onnx" for graph in modules}
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize(("dynamo", "beside"), [(True, True), (True, False), (False, False)])
+def test_what_torch_exports_becomes_a_bundle(tmp_path: Path, conditional: bool, dynamo: bool, beside: bool) -> None:
+    generate = Asked() if conditional else Decode()
+    files = written(tmp_path / "raw", generate, dynamo, beside)
+    assert (tmp_path / "raw" / "decode.onnx.data").exists() == beside
+    made = CliRunner().invoke(
+        app, ["pack", *map(str, files.values()), "--name", "mine", "--dataset", "digits", "--out", str(tmp_path / "b")]
+    )
+    assert made.exit_code == 0, made.output
+    bundle = load_any(tmp_path / "b")
+    assert set(open_bundle(tmp_path / "b")) == {"card.json", "encode.onnx", "decode.onnx", "generate.onnx"}
+    assert (bundle.card.shape, bundle.card.latent, bundle.card.conditional) == ((1, 8, 8), (4,), conditional)
+    noise, labels = torch.randn(3, 4), torch.tensor([0, 5, 9]) if conditional else None
+    with torch.no_grad():
+        expected = generate(noise, labels) if conditional else generate(noise)
+    torch.testing.assert_close(bundle.model.generate(noise, labels), expected, atol=1e-5, rtol=0)
+    counted = sum(tensor.numel() for tensor in generate.parameters())
+    assert 0 <= bundle.card.parameters["generator"] - counted < 20  # and what shapes are told by
+
+
+def test_a_bundle_is_made_in_place_and_no_weight_is_lost(tmp_path: Path) -> None:
+    files = written(tmp_path / "b", Decode(), dynamo=True, beside=True)
+    whole = onnx.load(files["decode"])
+    pack_graphs(tmp_path / "b", "mine", files, "digits")
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"card.json", *(f"{graph}.onnx" for graph in files)}
+    again = onnx.load(files["decode"])
+    kept = {one.name: onnx.numpy_helper.to_array(one) for one in again.graph.initializer}
+    for one in whole.graph.initializer:
+        assert (kept[one.name] == onnx.numpy_helper.to_array(one)).all()
+
+
+def graph_of(takes: list[tuple[str, int, list[int | str]]], path: Path) -> Path:
+    """A graph that gives its first input again."""
+    inputs = [helper.make_tensor_value_info(*port) for port in takes]
+    output = helper.make_tensor_value_info("y", takes[0][1], takes[0][2])
+    nodes = [helper.make_node("Identity", [takes[0][0]], ["y"])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, [output]), opset_imports=[helper.make_opsetid("", 20)]
+    )
+    onnx.save(model, path)
+    return path
+
+
+FLOAT = TensorProto.FLOAT
+WRONG = {
+    "open size": ([("x", FLOAT, ["n", 1, "h", 8])], "leave only the number of rows open"),
+    "bytes": ([("x", TensorProto.UINT8, ["n", 1, 8, 8])], "has to be float32"),
+    "two inputs": ([("x", FLOAT, ["n", 1, 8, 8]), ("z", FLOAT, ["n", 4])], "2 inputs and 1 outputs"),
+    "flat": ([("x", FLOAT, ["n", 64])], "images have channels, height and width"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_graphs_that_make_no_bundle_are_refused_with_the_way_out(tmp_path: Path, fault: str) -> None:
+    takes, words = WRONG[fault]
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    files["encode"] = graph_of(takes, tmp_path / "wrong.onnx")
+    with pytest.raises(ArenaError, match=re.escape(words)):
+        pack_graphs(tmp_path / "b", "mine", files, "digits")
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    shutil.copy(__file__, files["decode"])
+    with pytest.raises(BundleError, match="is no ONNX file"):
+        pack_graphs(tmp_path / "b", "mine", files, "digits")
+
+
+class Spread(nn.Module):
+    def forward(self, *rows: Tensor) -> Tensor:
+        return rows[0].sigmoid()
+
+
+def test_wrapped_modules_are_exported_as_what_is_inside(tmp_path: Path) -> None:
+    shape = (1, 8, 8)
+    wrapped = {"encode": torch.compile(Spread()), "decode": nn.DataParallel(Spread()), "generate": Spread()}
+    bundle = export_modules(tmp_path / "b", "x", **wrapped, image_shape=shape, latent_shape=shape, noise_shape=shape)  # type: ignore[arg-type]
+    noise = torch.randn(3, *shape)
+    torch.testing.assert_close(bundle.model.generate(noise), noise.sigmoid())
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (torch.jit.script(nn.Sigmoid()), "TorchScript.*give the module it was made of"),
+        (torch.sigmoid, "no torch.nn.Module"),
+    ],
+)
+def test_modules_that_cannot_be_traced_are_refused_with_the_way_out(
+    tmp_path: Path, module: nn.Module, words: str
+) -> None:
+    shape, plain = (1, 8, 8), nn.Sigmoid()
+    with pytest.raises(BundleError, match=words):
+        export_modules(tmp_path / "b", "x", module, plain, plain, shape, shape, shape)
+
+
+def test_the_page_on_bundles_says_what_the_code_does() -> None:
+    made = runpy.run_path(str(ROOT / "benchmarks" / "bundles_page.py"))
+    text = (ROOT / "docs" / "bundles.md").read_text(encoding="utf-8")
+    assert made["page"](text) == text
+    assert set(made["ABOUT"]) == set(PortableCard.model_fields)
+
+
+def test_weights_that_an_exporter_stores_for_each_step_are_stored_once(tmp_path: Path) -> None:
+    """As torch's exporter does with weights that it transposes."""
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    model, layer = onnx.load(files["generate"]), np.float32(np.random.default_rng(0).standard_normal((4, 4)))
+    first, before = model.graph.node[0], "x"
+    for step in range(3):
+        model.graph.initializer.append(numpy_helper.from_array(layer, f"w{step}"))
+        model.graph.node.insert(step, helper.make_node("MatMul", [before, f"w{step}"], [f"h{step}"]))
+        before = f"h{step}"
+    first.input[0] = before
+    onnx.save(model, files["generate"])
+    noise = np.float32(np.random.default_rng(1).standard_normal((2, 4)))
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": noise})
+    bundle = pack_graphs(tmp_path / "b", "steps", files, "digits")
+    plain = pack_graphs(tmp_path / "c", "plain", files | {"generate": files["decode"]}, "digits")
+    assert bundle.card.parameters["generator"] - plain.card.parameters["generator"] in (16, 16 + 4 * 64 + 64)
+    assert torch.allclose(bundle.model.generate(torch.from_numpy(noise), None), torch.from_numpy(expected), atol=1e-6)

@@ -1,0 +1,270 @@
+"""Training that is certified, or ranks nowhere; cards that nobody has recomputed; what a card may hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latentarena.arena.site import build_site, read_folder
+from latentarena.card.catalogue import METRICS
+from latentarena.card.certificate import Certificate, read_certificate
+from latentarena.card.score_card import ScoreCard, read_card
+from latentarena.config import validate
+from latentarena.contest.board import Board, make_board
+from latentarena.contest.contest import Contest, load_contest
+from latentarena.contest.entries import Entry, entry_of
+from latentarena.contest.spreadsheet import board_csv
+from latentarena.errors import ConfigError
+from score_cards import made_card
+
+OPEN = load_contest("open")
+TRAINING = ("quality_macs", "held_out_loss")
+
+
+def contest(**changes: Any) -> Contest:
+    return Contest.model_validate(OPEN.model_dump(mode="json") | changes)
+
+
+def certificate(bundle: str = "0" * 64, macs: float = 1e12, **changes: Any) -> Certificate:
+    """A certificate of three trainings that agree."""
+    training = {"weights": "a" * 64, "probes": [{"macs": macs, "frechet": 0.9}], "figures": {}, "losses": {}}
+    raw: dict[str, Any] = {
+        "name": "m",
+        "bundle": bundle,
+        "recipe": "c" * 64,
+        "dataset": "mnist",
+        "data": "d" * 64,
+        "judge": "e" * 64,
+        "samples": 1000,
+        "quality": 1.0,
+        "trainings": [{"seed": seed, **training} for seed in (0, 1, 2)],
+        "declared": {"mse": 0.01, "frechet": 1.5},
+        "figures": {
+            "quality_macs": {"value": macs, "low": 0.9 * macs, "high": 1.1 * macs},
+            "train_macs": {"value": 2 * macs, "low": 2 * macs, "high": 2 * macs},
+        },
+        "verdict": "agrees",
+        "source": "f" * 64,
+        "version": "0.1.0",
+        "machine": "a machine",
+    }
+    return validate(Certificate, raw | changes, "certificate")
+
+
+def entry(name: str, verified: bool = True, made: Certificate | None = None, **changes: Any) -> Entry:
+    return entry_of(made_card(name, **changes), OPEN, name, name, verified=verified, certificate=made)
+
+
+def test_figures_of_training_are_shown_and_rank_nowhere_until_certified() -> None:
+    """The forged card claims a thousandth of the compute, and stands exactly where its honest twin does."""
+    honest, forged = made_card("honest"), made_card("forged", quality_macs=1e10, held_out_loss=1e-6)
+    board = make_board([entry_of(one, OPEN, one.model, one.model, verified=True) for one in (honest, forged)], OPEN)
+    lines = {line.team: line for line in board.lines}
+    assert lines["honest"].place == lines["forged"].place == 1
+    assert lines["honest"].points == lines["forged"].points
+    assert "training" not in lines["forged"].points
+    for metric in TRAINING:
+        cell = lines["forged"].cells[metric]
+        assert (cell.rank, cell.interval, cell.uncertified) == (None, "uncertified", True)
+        assert cell.text != "–"
+    assert [note for note in board.notes if "trained anew" in note]
+    row = next(row for row in csv.DictReader(io.StringIO(board_csv(board))) if row["team"] == "forged")
+    assert (row["trained_anew"], row["uncertified_figures"]) == ("no", "quality_macs; held_out_loss")
+    assert (row["quality_macs_rank"], row["held_out_loss_rank"]) == ("", "")
+
+
+def test_a_certificate_makes_them_rank_and_its_own_figures_count() -> None:
+    board = make_board(
+        [entry("plain"), entry("slow", made=certificate(macs=1e14)), entry("fast", made=certificate(macs=1e12))], OPEN
+    )
+    lines = {line.team: line for line in board.lines}
+    assert [lines[name].categories["training"] for name in ("fast", "slow", "plain")] == [1, 2, 3]
+    assert lines["fast"].cells["quality_macs"].value == 1e12  # not what its card says
+    assert lines["fast"].points["training"] > lines["slow"].points["training"] > 0
+    assert (lines["fast"].trained, lines["plain"].trained) == (3, 0)
+    assert board.lines[0].team == "fast"
+
+
+@pytest.mark.parametrize(
+    ("made", "verified"),
+    [
+        (certificate(verdict="disagrees"), True),
+        (certificate(bundle="1" * 64), True),
+        (certificate(quality=50.0), True),
+        (certificate(), False),
+    ],
+)
+def test_a_certificate_of_something_else_counts_for_nothing(made: Certificate, verified: bool) -> None:
+    found = entry("m", verified=verified, made=made)
+    assert found == entry("m", verified=verified)
+    assert (found.trained, set(TRAINING) <= set(found.uncertified)) == (0, True)
+
+
+def test_a_missing_figure_costs_at_most_as_many_ranks_as_there_are_certified_entries() -> None:
+    names = [f"t{i}" for i in range(8)]
+    before = {one.team: one for one in make_board([entry(name) for name in names], OPEN).lines}
+    two = [entry(name, made=certificate(macs=1e12) if i < 2 else None) for i, name in enumerate(names)]
+    after = {one.team: one for one in make_board(two, OPEN).lines}
+    assert {one.categories["training"] for one in before.values()} == {1}
+    assert [after[name].categories["training"] for name in names] == [1, 1, *[3] * 6]
+    others = [group.name for group in make_board(two, OPEN).groups if group.name != "training"]
+    for name in names:  # ranks elsewhere are as they were
+        assert [after[name].categories[one] for one in others] == [before[name].categories[one] for one in others]
+
+
+def test_no_award_rests_on_what_is_not_certified() -> None:
+    awards = [
+        {"name": "Lean", "where": [{"field": "train_macs", "op": "<=", "value": 1e13}]},
+        {"name": "Quick", "field": "quality_macs"},
+        {"name": "Proven", "where": [{"field": "certified", "op": "==", "value": True}]},
+    ]
+    rules = contest(awards=awards)
+    forged = entry_of(made_card("forged", quality_macs=1.0), rules, "forged", "forged", verified=True)
+    assert [prize.winners for prize in make_board([forged], rules).prizes] == [(), (), ()]
+    honest = entry_of(made_card("m"), rules, "m", "m", verified=True, certificate=certificate())
+    assert [prize.winners for prize in make_board([forged, honest], rules).prizes] == [("m",)] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"thresholds": [{"field": "train_seconds", "op": "<=", "value": 1}]}, "known of certified entries only"),
+        ({"awards": [{"name": "a", "field": "bundle.provenance.seconds.generator"}]}, "the bundle's own word"),
+        ({"certify": {"seeds": 1}}, "certify.seeds = 1"),
+    ],
+)
+def test_rules_that_could_never_hold_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        validate(Contest, OPEN.model_dump(mode="json") | changes, "contest")
+
+
+def test_the_recipe_is_a_source_of_rules_once_it_was_trained_anew() -> None:
+    bundle = {"provenance": {"recipe": {"training": {"generator": {"epochs": 3.0}}}, "dataset": "mnist"}}
+    card, field = made_card("m"), "bundle.provenance.recipe.training.generator.epochs"
+    plain = entry_of(card, OPEN, "m", "m", bundle=bundle, verified=True)
+    assert field not in plain.facts
+    assert plain.facts["bundle.provenance.dataset"] == "mnist"
+    known = entry_of(card, OPEN, "m", "m", bundle=bundle, verified=True, certificate=certificate())
+    assert known.facts[field] == 3.0
+
+
+def test_the_spread_over_trainings_makes_ties_where_it_is_the_wider_one() -> None:
+    """Of two trainings nobody can tell the spread, so two widen nothing."""
+    better, worse = made_card("b", mse=0.0100), made_card("w", mse=0.0110)
+    for many, expected in ((2, [1, 2]), (3, [1, 1])):
+        made = certificate(spread={"mse": 0.002})
+        made = made.model_copy(update={"trainings": made.trainings[:many]})
+        entries = [
+            entry_of(card, OPEN, card.model, card.model, verified=True, certificate=made) for card in (better, worse)
+        ]
+        ranks = {line.team: line.cells["mse"].rank for line in make_board(entries, OPEN).lines}
+        assert [ranks["b"], ranks["w"]] == expected
+
+
+def test_a_certificate_is_read_strictly(tmp_path: Path) -> None:
+    path, good = tmp_path / "certificate.json", certificate().model_dump(mode="json")
+    path.write_text(json.dumps(good))
+    assert read_certificate(path) == certificate()
+    bad: list[dict[str, Any]] = [
+        {"more": 1},
+        {"trainings": good["trainings"][:1]},
+        {"figures": {"nonsense": {"value": 1, "low": 1, "high": 1}}},
+        {"figures": {"train_macs": {"value": -1, "low": -1, "high": -1}}},
+        {"bundle": "x"},
+        {"quality": 1e400},
+    ]
+    for change in bad:
+        path.write_text(json.dumps(good | change))
+        with pytest.raises(ConfigError, match=r"certificate\.json"):
+            read_certificate(path)
+
+
+# cards that nobody has recomputed
+
+
+def test_self_reported_entries_stand_behind_all_verified_ones_and_change_no_rank_of_theirs() -> None:
+    verified = [entry("a", mse=0.02), entry("b", mse=0.03)]
+    claims = [entry("x", verified=False, mse=1e-5, parameters=1.0), entry("y", verified=False, mse=0.5)]
+    alone, board = make_board(verified, OPEN), make_board([*verified, *claims], OPEN)
+    assert [(line.team, line.place) for line in board.lines] == [("a", 1), ("b", 2), ("x", 3), ("y", 4)]
+    for line, before in zip(board.lines[:2], alone.lines, strict=True):
+        assert line.model_copy(update={"awards": ()}) == before.model_copy(update={"awards": ()})
+    assert [prize.winners for prize in board.prizes] == [prize.winners for prize in alone.prizes]
+    assert [line.verified for line in board.lines] == [True, True, False, False]
+    assert board.lines[2].first == 0
+    assert [note for note in board.notes if "behind all that are verified" in note]
+
+
+def test_a_verified_entry_counts_before_a_self_reported_one_of_the_same_team() -> None:
+    mine = [
+        entry_of(made_card("m", mse=0.05), OPEN, "checked", "m", verified=True),
+        entry_of(made_card("m", mse=1e-5), OPEN, "claimed", "m"),
+    ]
+    assert [line.id for line in make_board(mine, OPEN).lines] == ["checked"]
+
+
+def raw_card(**changes: Any) -> dict[str, Any]:
+    return made_card("m").model_dump(mode="json") | changes
+
+
+def with_score(name: str, value: float, **more: Any) -> dict[str, Any]:
+    raw = raw_card()
+    raw["scores"][name] = {"value": value, "low": value, "high": value, "real": None} | more
+    return raw
+
+
+IMPOSSIBLE = [
+    (with_score("nonsense", 1.0), "metric 'nonsense' is unknown"),
+    (with_score("frechet", 1e308), "scores.frechet.value = 1e"),
+    (with_score("frechet", -0.5), "scores.frechet = -0.5"),
+    (with_score("ssim", 1.5), "scores.ssim = 1.5"),
+    (with_score("mse", 0.01, low=0.02), "has the interval"),
+    (with_score("mse", 0.01, high=1e308), "scores.mse.high = 1e"),
+    (raw_card(latent=[-7, -7]), "latent"),
+    (raw_card(latent=[]), "latent"),
+    (raw_card(steps=-1), "steps"),
+    (raw_card(parameters={"decoder": -5}), "decoder"),
+    (raw_card(contest_2025={"nonsense": 1.0}), "contest_2025.nonsense"),
+    (raw_card(contest_2025={"mse": 1e308}), "contest_2025.mse"),
+]
+
+
+@pytest.mark.parametrize(("raw", "words"), IMPOSSIBLE)
+def test_an_impossible_card_is_refused_alone_and_the_board_is_built(
+    raw: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    for name, content in {"good": raw_card(), "bad": raw}.items():
+        (tmp_path / "entries" / name).mkdir(parents=True)
+        (tmp_path / "entries" / name / "score.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=words):
+        read_card(tmp_path / "entries" / "bad" / "score.json")
+    board = build_site(read_folder(tmp_path / "entries", OPEN), OPEN, tmp_path / "site")
+    assert [line.team for line in board.lines] == ["good"]
+    assert [(line.team, line.refused.split(":")[0]) for line in board.others] == [
+        ("bad", "its score card cannot be read")
+    ]
+
+
+def test_every_figure_of_the_catalogue_may_stand_at_the_ends_of_its_range() -> None:
+    for name, metric in METRICS.items():
+        for value in (max(metric.smallest, -1e6), min(metric.largest, 1e6)):
+            assert validate(ScoreCard, with_score(name, value), "card").scores[name].value == value
+
+
+def test_a_certificate_beside_a_card_counts_where_the_cards_were_made_here(tmp_path: Path) -> None:
+    home = tmp_path / "entries" / "m"
+    home.mkdir(parents=True)
+    (home / "score.json").write_text(json.dumps(raw_card()))
+    (home / "certificate.json").write_text(certificate().model_dump_json())
+    made, claimed = (read_folder(tmp_path / "entries", OPEN, verified)[0].entry for verified in (True, False))
+    assert (made.trained, claimed.trained) == (3, 0)
+    (home / "certificate.json").write_text("{")
+    assert read_folder(tmp_path / "entries", OPEN, True)[0].entry.trained == 0
+    page = build_site(read_folder(tmp_path / "entries", OPEN, True), OPEN, tmp_path / "site")
+    assert isinstance(page, Board)
+    assert "uncertified" in (tmp_path / "site" / "index.html").read_text()

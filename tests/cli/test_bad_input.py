@@ -1,0 +1,357 @@
+"""What the command line refuses: one line that names key, value and choices, and a status that is not zero."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Arena
+
+from latentarena.bundle import save_bundle
+from latentarena.cli import main
+from latentarena.errors import ConfigError
+from latentarena.model.latent_model import LatentModel
+from latentarena.run.pipeline import prepare
+from latentarena.train.recipe import load_recipe
+from untrained import provenance
+
+Refusal = tuple[int, str]
+Refuse = Callable[..., Refusal]
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refuse:
+    """Run a command that is refused, in an empty folder; its exit status and its one line on stderr."""
+    monkeypatch.delenv("LATENTARENA_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Refusal:
+        monkeypatch.setattr(sys, "argv", ["arena", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return one_line(int(stop.value.code or 0), capsys.readouterr().err)
+
+    return run
+
+
+def one_line(code: int, error: str) -> Refusal:
+    """The refusal, without its prefix, once it is known to be one."""
+    assert code != 0
+    assert error.startswith("arena: ")
+    assert error.endswith("\n")
+    assert error.count("\n") == 1
+    return code, error.removeprefix("arena: ").rstrip("\n")
+
+
+RECIPES = [
+    (["nosuch"], ["'nosuch'", "quickstart, quickstart-digits", ".yaml"]),
+    (["nosuch.yaml"], ["no file 'nosuch.yaml'", "no YAML file in that folder"]),
+    (["x" * 300], ["recipe 'xxx", "is unknown"]),
+    (["x" * 300 + ".yaml"], ["no file 'xxx"]),
+    (["quickstart-digits", "name=../../x"], ["name = '../../x'", "one plain path part"]),
+    (["quickstart-digits", "name="], ["name = ''", "one plain path part"]),
+    (["quickstart-digits", "seed=1:30"], ["seed = '1:30'", "valid integer"]),
+    (["quickstart-digits", "training.generator.lr=true"], ["lr = 'true'", "valid number"]),
+    (["quickstart-digits", "autoencoder.latent=28"], ["latent = '28'", "write [28]"]),
+    (["quickstart-digits", "autoencoder.latent=" + "[" * 3000], ["autoencoder.latent = [[[", "64 levels"]),
+    (["quickstart-digits", "seed=" + "[" * 3000], ["seed = '[[[", "valid integer"]),
+    (["quickstart-digits", "sed=1"], ["unknown key 'sed'", "did you mean 'seed'", "sampling", "training"]),
+    (
+        ["quickstart-digits", "training.generator.epoch=1"],
+        ["training.generator", "unknown key 'epoch'", "did you mean 'epochs'", "drop_labels"],
+    ),
+    (["quickstart-digits", "zzz.y=1"], ["unknown key 'zzz'", "autoencoder"]),
+    (["quickstart-digits", "seed"], ["'seed'", "key=value"]),
+    (["quickstart-digits", "=1"], ["'=1'", "key=value"]),
+    (["quickstart-digits", "about.x=1"], ["about.x = 1", "'about' holds a value"]),
+    (["quickstart-digits", "seed=[["], ["seed = '[['", "integer"]),
+    (["quickstart-digits", "seed=2024-13-45"], ["seed = '2024-13-45'", "integer"]),
+    (["quickstart-digits", "seed=-1"], ["seed = -1", "greater than or equal to 0"]),
+    (["quickstart-digits", "seed=one"], ["seed = 'one'", "integer"]),
+    (["quickstart-digits", "training.generator.lr=nan"], ["training.generator.lr", "nan", "finite"]),
+    (["quickstart-digits", "training.autoencoder.epochs=0"], ["training.autoencoder.epochs = 0", "greater than 0"]),
+    (["quickstart-digits", "sampling.solver=rk5"], ["sampling.solver = 'rk5'", "euler, heun"]),
+    (["quickstart-digits", "generator.path=curvy"], ["generator.path = 'curvy'", "choose from straight"]),
+    (["quickstart-digits", "generator.target=love"], ["generator.target = 'love'", "choose from", "velocity"]),
+    (["quickstart-digits", "training.generator.times=now"], ["training.generator.times = 'now'", "uniform"]),
+    (["quickstart-digits", "autoencoder.kind=vq"], ["autoencoder", "'vq'", "'conv', 'dc', 'mlp', 'identity'"]),
+    (
+        ["quickstart-digits", "generator.backbone.kind=gpt"],
+        ["generator.backbone", "'gpt'", "'mlp', 'conv', 'unet', 'dit'"],
+    ),
+    (["quickstart-digits", "data.name=cifar"], ["data", "'cifar'", "mnist, fashion-mnist, kmnist, digits, folder:"]),
+    (["quickstart-digits", "data.size=16"], ["data", "size = 16", "folder:PATH only"]),
+    (["quickstart-digits", "data={name: 'folder:x', size: 4}"], ["data.size = 4", "greater than or equal to 8"]),
+    (["quickstart-digits", "autoencoder.encoder=[1]"], ["encoder = [1]", "each of 2 levels"]),
+    (["quickstart-digits", "training.autoencoder=null"], ["training.autoencoder is missing", "conv"]),
+    (
+        ["quickstart-digits", "autoencoder={kind: identity}"],
+        ["training.autoencoder", "autoencoder.kind = identity", "nothing to train"],
+    ),
+]
+
+LATENTS = [
+    (["autoencoder.latent=[]"], ["latent = []", "[d] or [channels, height, width]"]),
+    (["autoencoder.latent=[0]"], ["latent = [0]", "at least 1"]),
+    (["autoencoder.latent=[2,3]"], ["latent = [2, 3]", "[d] or [channels, height, width]"]),
+    (["autoencoder.latent=[785]"], ["autoencoder.latent = [785]", "more than the 784", "[1, 28, 28]"]),
+    (["autoencoder.latent=[17,7,7]"], ["autoencoder.latent = [17, 7, 7]", "more than the 784"]),
+    (
+        ["autoencoder.latent=[1,6,6]", "generator.backbone={kind: conv}"],
+        ["autoencoder.latent = [1, 6, 6]", "2 widths", "[1, 28, 28]", "[C, 14, 14] with 1 widths", "[C, 7, 7] with 2"],
+    ),
+    (["autoencoder.latent=[1,7,7]"], ["generator.backbone.kind = mlp", "[1, 7, 7]", "choose conv"]),
+    (["generator.backbone={kind: conv}"], ["generator.backbone.kind = conv", "not [16]", "choose mlp"]),
+    (
+        ["autoencoder={kind: identity}", "training.autoencoder=null"],
+        ["generator.backbone.kind = mlp", "[1, 28, 28]", "choose conv"],
+    ),
+]
+
+FABRICS = [
+    (["--accelerator", "tpu"], ["accelerator=tpu", "torch_xla"]),
+    (["--accelerator", "abacus"], ["accelerator=abacus", "auto", "cuda", "cpu"]),
+    (["--precision", "7"], ["precision = 7", "32-true", "bf16-mixed"]),
+    (["--devices", "0"], ["devices=0"]),
+    (["--devices", "some"], ["devices=some", "int > 0"]),
+    (["--nodes", "0"], ["nodes=0", "positive"]),
+    (["--strategy", "luck"], ["strategy='luck'", "ddp"]),
+]
+
+
+def _named(table: list[tuple[list[str], list[str]]]) -> pytest.MarkDecorator:
+    ids = [" ".join(arguments) for arguments, _ in table]
+    return pytest.mark.parametrize(("arguments", "fragments"), table, ids=ids)
+
+
+@_named(RECIPES + [(["quickstart-digits", *arguments], fragments) for arguments, fragments in LATENTS])
+def test_impossible_recipe_leaves_nothing_behind(
+    refuse: Refuse, tmp_path: Path, arguments: list[str], fragments: list[str]
+) -> None:
+    code, line = refuse("train", *arguments)
+    assert code == 2
+    assert [part for part in fragments if part not in line] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@_named(FABRICS)
+def test_impossible_fabric_is_named(refuse: Refuse, arguments: list[str], fragments: list[str]) -> None:
+    code, line = refuse("train", "quickstart-digits", *TINY, *arguments)
+    assert code == 2
+    assert [part for part in fragments if part not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fragments"),
+    [
+        (b"seed: [1\ndata: {}\n", ["line 2", "not YAML"]),
+        (b"- seed\n", ["a recipe is a mapping of keys, not list"]),
+        (b"", ["not NoneType"]),
+        (b"\xff\xfe\x00", ["not text", "UTF-8"]),
+        (b"seed: 1\n", ["autoencoder", "required"]),
+        (b"about: 2024-13-45\n", ["autoencoder", "required"]),
+    ],
+    ids=["syntax", "list", "empty", "binary", "incomplete", "impossible date"],
+)
+def test_bad_recipe_file_is_named(refuse: Refuse, tmp_path: Path, content: bytes, fragments: list[str]) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    code, line = refuse("train", "mine.yaml")
+    assert code == 2
+    assert "mine" in line
+    assert [part for part in fragments if part not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "fragments"),
+    [
+        (["quickstart", "--data", "file"], 2, ["--data file is not a folder"]),
+        (["quickstart", "--data", "nowhere"], 2, ["--data nowhere is not a folder"]),
+        (["quickstart", "otherwise=null", "--data", "empty"], 1, ["train-images-idx3-ubyte", "empty", "mnist"]),
+        (["quickstart", "--data", "bad"], 1, ["bad/train-images-idx3-ubyte.gz", "damaged"]),
+        (["quickstart", "data.name=folder:nowhere"], 1, ["folder:nowhere does not exist"]),
+        (["quickstart", "data.name=folder:empty"], 1, ["folder:empty holds no images"]),
+        (["quickstart", "data.name=folder:file"], 1, ["folder:file is neither a directory nor a readable zip"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_data_is_named(
+    refuse: Refuse, tmp_path: Path, arguments: list[str], code: int, fragments: list[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b and no more")
+    found, line = refuse("train", *arguments)
+    assert found == code
+    assert [part for part in fragments if part not in line] == []
+    assert not (tmp_path / "runs").exists()
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["arena", "train", "nosuch", "--debug"])
+    with pytest.raises(ConfigError):
+        main()
+
+
+def test_folder_of_another_run_is_kept(refuse: Refuse, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    held = prepare("quickstart-digits", TINY, out, None, resume=False).lock
+    assert held is not None
+    held.release()
+    before = (out / "recipe.yaml").read_bytes()
+    refusals = {
+        (): ["holds a run already", "--resume", "--out"],
+        ("--resume", "seed=1"): ["another recipe", "seed was 0 and is now 1", "--out"],
+        ("--resume", "training.generator.lr=0.1"): ["training.generator.lr was 0.003 and is now 0.1"],
+        ("--resume", "training.autoencoder.epochs=2"): ["training.autoencoder.epochs was 1.0 and is now 2.0"],
+    }
+    for extra, fragments in refusals.items():
+        code, line = refuse("train", "quickstart-digits", *TINY, *extra, "--out", out)
+        assert code == 2
+        assert str(out) in line
+        assert [part for part in fragments if part not in line] == []
+    assert (out / "recipe.yaml").read_bytes() == before
+    prepare("quickstart-digits", TINY, out, None, resume=True)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["unconditional", "conditional"])
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model of two classes, `cat` and `dog`."""
+    recipe = load_recipe("quickstart-digits", [*TINY, f"generator.conditional={request.param}"])
+    made = provenance(recipe.model_dump(mode="json"), "none", "")
+    folder = tmp_path_factory.mktemp("untrained") / "bundle"
+    save_bundle(folder, "untrained", LatentModel(recipe.architecture((1, 28, 28), ("cat", "dog"))), made)
+    return folder
+
+
+def test_bad_sampling_is_named(refuse: Refuse, bundle: Path, request: pytest.FixtureRequest) -> None:
+    refusals = {
+        ("--solver", "rk5"): ["solver = 'rk5'", "euler, heun"],
+        ("--out", "picture.bmp"): ["--out picture.bmp", ".png or .gif or .npz"],
+        ("--out", "picture"): ["--out picture", "no suffix", ".png or .gif or .npz"],
+    }
+    if "unconditional" in request.node.name:
+        refusals[("--labels", "cat")] = ["--labels cat", "unconditional", "leave --labels out"]
+    else:
+        refusals[("--labels", "cow")] = ["--labels cow", "cat, dog"]
+        refusals[("--labels", "cat,3")] = ["--labels 3", "cat, dog"]
+        refusals[("--labels", "")] = ["--labels", "cat, dog"]
+    for arguments, fragments in refusals.items():
+        code, line = refuse("sample", bundle, "-n", 4, "--steps", 1, *arguments)
+        assert code == 2
+        assert [part for part in fragments if part not in line] == []
+
+
+@pytest.mark.parametrize("command", ["sample", "judge"])
+def test_missing_bundle_is_named(refuse: Refuse, command: str) -> None:
+    code, line = refuse(command, "nowhere")
+    assert code == 1
+    assert "nowhere" in line
+    assert "card.json and weights.safetensors" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["--dataset", "cifar"], ["--dataset", "'cifar'", "mnist, fashion-mnist, kmnist, digits, folder:PATH"]),
+        (["--dataset", "digits", "--size", "16"], ["size = 16", "folder:PATH only"]),
+        (["widht=8"], ["judge", "'widht'", "did you mean 'width'"]),
+        (["fit.epochs=-1"], ["judge", "fit.epochs = -1", "greater than 0"]),
+    ],
+)
+def test_impossible_judge_is_named(refuse: Refuse, arguments: list[str], fragments: list[str]) -> None:
+    code, line = refuse("judge", "train", *arguments)
+    assert code == 2
+    assert [part for part in fragments if part not in line] == []
+
+
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A memory file system on an empty folder; skips where one cannot be had."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("cannot mount a tmpfs: neither a read-only nor a full folder can be made for this user")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that this user cannot write to: by its mode, or by its mount for root, whom no mode stops."""
+    if os.geteuid() == 0:
+        with _mounted(tmp_path / "sealed", "ro,size=1m") as folder:
+            yield folder
+    else:
+        folder = tmp_path / "sealed"
+        folder.mkdir(mode=0o500)
+        yield folder
+        folder.chmod(0o700)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a full disk."""
+    with _mounted(tmp_path / "full", "size=64k") as folder:
+        with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        assert shutil.disk_usage(folder).free == 0
+        yield folder
+
+
+@pytest.mark.parametrize(("place", "reason"), [("read_only", ("read-only", "permission denied")), ("full", ("full",))])
+def test_unwritable_folder_stops_a_run_before_it_starts(
+    refuse: Refuse, request: pytest.FixtureRequest, place: str, reason: tuple[str, ...]
+) -> None:
+    folder = request.getfixturevalue(place)
+    code, line = refuse("train", "quickstart-digits", *TINY, "--out", folder / "run")
+    assert code == 1
+    assert str(folder / "run") in line
+    assert any(word in line for word in reason)
+    assert "choose another folder" in line
+
+
+def test_disk_that_fills_up_during_a_run(refuse: Refuse, tmp_path: Path) -> None:
+    with _mounted(tmp_path / "small", "size=48k") as folder:
+        code, line = refuse(
+            "train", "quickstart-digits", *TINY, "training.autoencoder.epochs=0.1", "--out", folder / "run"
+        )
+        assert code == 1
+        assert str(folder / "run") in line
+        assert "the disk is full" in line
+        assert list(folder.rglob("*.part")) == []
+
+
+def test_picture_on_an_unwritable_place(refuse: Refuse, bundle: Path, full: Path) -> None:
+    code, line = refuse("sample", bundle, "-n", 4, "--steps", 1, "--out", full / "grid.png")
+    assert code == 1
+    assert str(full) in line
+    assert "the disk is full" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "fragments"),
+    [
+        (["train", "quickstart-digits", "sed=1"], 2, ["unknown key 'sed'", "did you mean 'seed'"]),
+        (["train", "quickstart-digits", "autoencoder.latent=[785]"], 2, ["autoencoder.latent = [785]", "784"]),
+        (["sample", "nowhere"], 1, ["nowhere", "card.json"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_refusal_in_a_process_of_its_own(
+    arena: Arena, tmp_path: Path, arguments: list[str], code: int, fragments: list[str]
+) -> None:
+    done = arena(*arguments, *(["--out", tmp_path / "out"] if arguments[0] == "train" else []))
+    found, line = one_line(done.returncode, done.stderr)
+    assert found == code
+    assert done.stdout == ""
+    assert [part for part in fragments if part not in line] == []

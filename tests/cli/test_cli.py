@@ -1,0 +1,254 @@
+"""The command line as a user meets it, mostly in a process of its own."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from conftest import Arena
+from rich.console import Console
+
+from latentarena import __version__
+from latentarena.card.catalogue import COLUMNS, METRICS
+from latentarena.card.score_card import SEEDS, ScoreCard
+from latentarena.cli import _show_any_letter, console, doctor
+from latentarena.cli.app import _complete_recipe, app
+from latentarena.data import where
+from latentarena.train.loop import Tick
+from latentarena.train.recipe import load_recipe
+from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
+
+USES = ["interpolate", "inpaint", "edit", "likelihood"]
+COMMANDS = ["train", "sample", "export", *USES, "judge", "verify", "recipes", "doctor"]
+COMMANDS += ["check", "import-legacy", "worker", "backup", "restore", "submit", "status", "serve", "team", "board"]
+COMMANDS += ["data", "pack", "retrain", "certify", "erase"]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_every_command(arena: Arena, option: str) -> None:
+    done = arena(option)
+    assert done.returncode == 0
+    assert [command for command in COMMANDS if f"\n  {command} " not in done.stdout] == []
+
+
+@pytest.mark.parametrize("words", [*([name] for name in COMMANDS), ["judge", "train"]])
+def test_every_command_explains_itself(arena: Arena, words: list[str]) -> None:
+    done = arena(*words, "--help")
+    assert done.returncode == 0
+    assert f"Usage: arena {' '.join(words)}" in done.stdout
+
+
+def test_version_is_the_package_version(arena: Arena) -> None:
+    assert arena("--version").stdout.strip() == __version__
+
+
+def test_recipes_are_listed_with_a_line_each(arena: Arena) -> None:
+    lines = arena("recipes").stdout.splitlines()
+    assert [line.split(maxsplit=1) for line in lines] == [[name, recipe_about(name)] for name in recipe_names()]
+
+
+def test_shown_recipe_is_yaml_that_loads_with_its_overrides(arena: Arena, tmp_path: Path) -> None:
+    done = arena("recipes", "show", "quickstart-digits", "seed=7", "sampling.steps=3")
+    path = tmp_path / "mine.yaml"
+    path.write_text(done.stdout)
+    assert load_recipe(str(path)) == load_recipe("quickstart-digits", ["seed=7", "sampling.steps=3"])
+
+
+def test_short_recipe_is_the_file_as_written(arena: Arena) -> None:
+    raw = yaml.safe_load(arena("recipes", "show", "quickstart", "--short").stdout)
+    assert raw["about"] == recipe_about("quickstart")
+    assert "seed" not in raw
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (
+            ["recipes", "show", "quickstrat", "--short"],
+            2,
+            "'quickstrat' is unknown; did you mean 'quickstart'? choose from",
+        ),
+        (["train", "quickstart-digits", "sampling.solver=rk5"], 2, "choose from euler, heun"),
+        (["judge", "nowhere"], 1, "cannot read nowhere/card.json"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_refusal_is_one_line_and_an_exit_code(arena: Arena, words: list[str], code: int, says: str) -> None:
+    done = arena(*words)
+    assert done.returncode == code
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("arena: ")
+    assert says in line
+
+
+def test_any_letter_can_be_said_on_an_ascii_terminal(arena: Arena, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "about: né … × 語\n" + recipe_source("quickstart-digits").read_text().split("\n", 1)[1], encoding="utf-8"
+    )
+    ascii_terminal = {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    done = arena("recipes", "show", path, "--short", **ascii_terminal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("about: n")
+    done = arena("recipes", "show", path, "seed=…", **ascii_terminal)
+    assert done.returncode == 2
+    assert "seed = '...'" in done.stderr
+
+
+def test_bar_on_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    _show_any_letter()
+    monkeypatch.setattr(console, "console", Console(force_terminal=True, width=30))
+    ticks = [Tick(i, 3, i, 0.1, {"loss": 0.5, "samples_per_second": 1e6}) for i in range(4)]
+    assert list(console.show_training(iter(ticks), "autoencoder")) == ticks
+    sys.stdout.flush()
+    assert b"..." in shown.getvalue()  # what does not fit is cut off
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "says"),
+    [
+        (
+            ["doctor"],
+            {"LATENTARENA_CACHE": "~nobody-there/cache"},
+            "LATENTARENA_CACHE = ~nobody-there/cache: nobody knows",
+        ),
+        (["doctor"], {"LATENTARENA_DATA": "~nobody-there"}, "LATENTARENA_DATA = ~nobody-there: nobody knows"),
+        (
+            ["train", "quickstart-digits", "data.name=folder:~nobody-there/x"],
+            {},
+            "folder:~nobody-there/x: nobody knows",
+        ),
+        (["train", "quickstart-digits", "data.name=folder:" + 300 * "x"], {}, "xxx"),
+        (["train", "quickstart-digits", "--out", 300 * "x"], {}, "the name is too long"),
+        (["train", "quickstart-digits", "--data", 300 * "x"], {}, "xxx"),
+        (["judge", 300 * "x"], {}, "File name too long"),
+        (["sample", 300 * "x"], {}, "File name too long"),
+        (["verify", 300 * "x", "y"], {}, "File name too long"),
+        (["check", 300 * "x"], {}, "xxx"),
+        (["board", "rank", 300 * "x"], {}, "File name too long"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_impossible_path_is_one_line(
+    arena_here: Arena, monkeypatch: pytest.MonkeyPatch, words: list[str], environment: dict[str, str], says: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = arena_here(*words)
+    assert done.returncode in (1, 2)
+    [line] = done.stderr.splitlines()
+    assert line.startswith("arena: ")
+    assert says in line
+    assert "fault" not in line
+
+
+def test_fault_without_words_of_its_own_is_one_line_too(arena_here: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(data: Path | None) -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr(doctor, "examine", fail)
+    done = arena_here("doctor")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "arena: unexpected fault, KeyError: 'inside'; the same command with --debug shows where\n"
+
+
+def test_debug_shows_the_traceback(arena: Arena) -> None:
+    done = arena("recipes", "show", "quickstrat", "--short", "--debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ConfigError" in done.stderr
+
+
+def test_doctor_names_judge_device_and_data(arena: Arena, tmp_path: Path) -> None:
+    done = arena("doctor", LATENTARENA_DATA=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    named = {line.split()[0] for line in done.stdout.splitlines()}
+    assert {"versions", "machine", "device", "cache", "data", "judge"} <= named
+    assert "digits: embedded" in done.stdout
+    assert done.stdout.count("file and logits as recorded") == 3
+
+
+@pytest.mark.mnist
+def test_doctor_holds_a_judge_against_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The official one alone: all three take a quarter of a minute."""
+    if where("mnist") is None:
+        pytest.skip("MNIST is not here")
+    monkeypatch.setattr(doctor, "OPINIONS", "none of them")
+    [line] = [line for line in doctor.examine(None) if line.name == "judge"]
+    assert line.good
+    assert re.search(r"accuracy 99\.\d\d% and calibration on mnist as recorded$", line.text)
+
+
+def test_judging_again_gives_the_card_of_the_run(arena: Arena, tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    done = arena("judge", tiny_run / "bundle", "--untimed", "--json", path)
+    assert done.returncode == 0, done.stderr
+    card = ScoreCard.model_validate_json(path.read_text())
+    first = ScoreCard.model_validate_json((tiny_run / "score.json").read_text())
+    same = {"source": ""}  # so that an edit between the two runs does not matter
+    assert card.model_copy(update=same).fingerprint == first.model_copy(update=same).fingerprint
+    assert (first.timing is None, card.timing) == (False, None)
+    assert [METRICS[name].title for name in card.scores if METRICS[name].title not in done.stdout] == []
+    assert (card.samples, card.seeds) == (10_000, SEEDS)
+
+
+def test_card_is_written_as_json_page_and_picture(arena_here: Arena, tiny_run: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / "out" / f"card.{suffix}" for suffix in ("json", "html", "png")]
+    options = [
+        word for option, path in zip(("--json", "--html", "--png"), paths, strict=True) for word in (option, path)
+    ]
+    done = arena_here("judge", tiny_run / "bundle", "--samples", 200, "--set", "contest-2025", *options)
+    assert done.returncode == 0, done.stderr
+    card = ScoreCard.model_validate_json(paths[0].read_text())
+    assert (card.samples, card.timing is None) == (200, False)
+    assert paths[1].read_text().startswith("<!doctype html>")
+    assert paths[2].read_bytes().startswith(b"\x89PNG")
+    assert [column for column in COLUMNS if column not in done.stdout] == []
+    line = done.stdout.splitlines()[-1].split(",")
+    assert len(line) == 3 + len(COLUMNS)
+    assert float(line[3]) == sum(card.parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--png", "card.jpg"], "--png card.jpg: .jpg is not .png"),
+        (["--set", "contest-2024"], "contest-2024"),
+        (["--samples", 99], "--samples"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_judge_refuses_what_it_cannot_do_before_it_starts(
+    arena_here: Arena, tiny_run: Path, options: list[object], says: str
+) -> None:
+    done = arena_here("judge", tiny_run / "bundle", *options)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("", recipe_names()), ("quickstart-", ["quickstart-digits"]), ("zzz", [])],
+)
+def test_recipe_names_are_completed(typed: str, offered: list[str]) -> None:
+    assert _complete_recipe(typed) == offered
+
+
+def test_shell_asks_for_completion_of_recipes(arena: Arena) -> None:
+    asked = {"_ARENA_COMPLETE": "complete_bash", "COMP_WORDS": "arena train quickstart-d", "COMP_CWORD": "2"}
+    done = arena(**asked)
+    assert done.stdout.split() == ["quickstart-digits"]
+
+
+def test_every_command_of_the_app_is_tested_here() -> None:
+    assert set(typer.main.get_group(app).commands) == set(COMMANDS)

@@ -1,0 +1,71 @@
+"""Small folders and large images: judged, or refused before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from albums import encoded, noise, store
+from latentarena.data import Dataset, Images
+from latentarena.errors import DataError
+from latentarena.judge.classifier import Judge
+from latentarena.judge.known import known_of, principal_directions
+from latentarena.judge.training import JudgeConfig, train_judge
+from latentarena.randomness import stream
+from latentarena.run.pipeline import prepare
+from latentarena.train.loop import FitConfig
+
+
+def dataset(train: int, test: int, flat: bool, classes: int) -> Dataset:
+    """Images of noise, or of one colour each."""
+
+    def split(n: int) -> Images:
+        shape = (n, 1, 1, 1) if flat else (n, 1, 12, 12)
+        pixels = torch.randint(256, shape, generator=stream(n, "small"), dtype=torch.uint8)
+        return Images(pixels.expand(n, 1, 12, 12).contiguous(), torch.arange(n) % classes)
+
+    return Dataset.of("small", split(train), split(test), tuple("abc"[:classes]))
+
+
+@pytest.mark.parametrize(("train", "test", "flat", "classes"), [(54, 6, True, 2), (54, 6, True, 1), (16, 2, False, 3)])
+def test_small_datasets_have_floors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: int, test: int, flat: bool, classes: int
+) -> None:
+    monkeypatch.setenv("LATENTARENA_CACHE", str(tmp_path))
+    data = dataset(train, test, flat, classes)
+    config = JudgeConfig(width=4, fit=FitConfig(epochs=1, batch=16))
+    judge = Judge.load(train_judge(data, config, Fabric(accelerator="cpu", devices=1), tmp_path))
+    floors = known_of(judge, data, 100).floors
+    assert floors["reconstruction_gap"].value >= 0
+    assert all(np.isfinite([floor.low, floor.value, floor.high]).all() for floor in floors.values())
+
+
+@pytest.mark.parametrize("n", [2, 3, 15])
+def test_too_few_images_are_refused_before_training(tmp_path: Path, n: int) -> None:
+    store(tmp_path / "few", {f"a/{i}.png": encoded(noise(28, 28, seed=i)) for i in range(n)})
+    with pytest.raises(DataError, match=r"folder:few has \d+ train and \d test images; training .* at least 16 and 2"):
+        prepare("quickstart", [f"data.name=folder:{tmp_path / 'few'}"], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("shape", [(30, 8), (8, 30), (200, 40), (40, 200)])
+@pytest.mark.parametrize("dense", [2000, 20], ids=["dense", "Lanczos"])
+def test_principal_directions_are_those_of_the_covariance(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], dense: int
+) -> None:
+    monkeypatch.setattr("latentarena.judge.known.DENSE", dense)
+    x = torch.randn(shape, generator=stream("directions"), dtype=torch.float64) * torch.linspace(1, 3, shape[1])
+    x -= x.mean(0)
+    found = principal_directions(x, 5)
+    best = torch.linalg.svd(x, full_matrices=False).Vh[:5].T
+    torch.testing.assert_close(found @ found.T, best @ best.T, atol=1e-9, rtol=0)
+
+
+def test_images_of_one_colour_have_one_direction() -> None:
+    flat = torch.linspace(-1, 1, 30, dtype=torch.float64)[:, None].expand(30, 784)
+    assert principal_directions(flat, 32).shape == (784, 1)
+    assert principal_directions(torch.zeros(30, 784, dtype=torch.float64), 32).shape == (784, 0)

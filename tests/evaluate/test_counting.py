@@ -1,0 +1,490 @@
+"""What a model costs and holds: closed formulas, torch's own counter, and graphs that hide what they do."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from corpus import graph_cases
+from latentarena.errors import GateError
+from latentarena.evaluate.counting import counted
+from latentarena.gates import Cost, GraphFacts, Port, check_in_box, size_of
+from latentarena.gates.confirm import confirmed
+from latentarena.gates.shapes import found_by_running
+from latentarena.gates.size import Size, code_length, stored
+
+node = helper.make_node
+RNG = np.random.default_rng(0)
+
+
+def drawn(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def levels(*shape: int) -> np.ndarray:
+    """Weights of 8 bits: whole numbers from 0 to 255 in float32."""
+    return RNG.integers(0, 256, shape).astype(np.float32)
+
+
+def facts_of(
+    nodes: Sequence[NodeProto], row: tuple[int, ...], outcome: tuple[int, ...], opset: int = 20, **weights: np.ndarray
+) -> GraphFacts:
+    """Of a graph from x to y, with these weights."""
+    return boxed(modelled(nodes, row, outcome, opset, **weights), row, outcome)
+
+
+def boxed(model: ModelProto, row: tuple[int, ...], outcome: tuple[int, ...]) -> GraphFacts:
+    ports = [Port("x", "float32", row)], Port("y", "float32", outcome)
+    return check_in_box(model.SerializeToString(), *ports, "test")
+
+
+def modelled(
+    nodes: Sequence[NodeProto], row: tuple[int, ...], outcome: tuple[int, ...], opset: int = 20, **weights: np.ndarray
+) -> ModelProto:
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *row])]
+    made = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", *outcome])]
+    held = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(list(nodes), "test", given, made, held)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+def cost(*arguments: object, **weights: np.ndarray) -> Cost:
+    found = facts_of(*arguments, **weights).cost  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def size(facts: GraphFacts) -> Size:
+    """What a model holds whose decoder is this graph, and the rest nothing."""
+    assert facts.held is not None
+    return size_of({"encode": stored([]), "decode": (facts.stored, facts.held), "generate": stored([])})
+
+
+def ints(*numbers: int) -> np.ndarray:
+    return np.array(numbers, np.int64)
+
+
+TEXTBOOK = {
+    "MatMul": ([node("MatMul", ["x", "w"], ["y"])], (5,), (7,), {"w": drawn(5, 7)}, 35, 0),
+    "Gemm": ([node("Gemm", ["x", "w", "b"], ["y"], transB=1)], (5,), (7,), {"w": drawn(7, 5), "b": drawn(7)}, 35, 7),
+    "grouped Conv": (
+        [node("Conv", ["x", "w"], ["y"], group=2, pads=[1, 1, 1, 1], strides=[2, 2])],
+        (4, 8, 8),
+        (6, 4, 4),
+        {"w": drawn(6, 2, 3, 3)},
+        6 * 16 * 2 * 9,
+        0,
+    ),
+    "ConvTranspose": (
+        [node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2])],
+        (4, 8, 8),
+        (3, 16, 16),
+        {"w": drawn(4, 3, 2, 2)},
+        4 * 64 * 3 * 4,
+        0,
+    ),
+    "Einsum": (
+        [node("Einsum", ["x", "w"], ["y"], equation="n...i,ij->n...j")],
+        (3, 5),
+        (3, 7),
+        {"w": drawn(5, 7)},
+        105,
+        0,
+    ),
+    "Softmax": ([node("Softmax", ["x"], ["y"])], (9,), (9,), {}, 0, 45),
+    "ReduceSum": ([node("ReduceSum", ["x", "a"], ["y"])], (3, 8), (1, 8), {"a": ints(1)}, 0, 24),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTBOOK)
+def test_operators_cost_what_the_textbook_says(kind: str) -> None:
+    nodes, row, outcome, weights, products, touched = TEXTBOOK[kind]
+    assert cost(nodes, row, outcome, **weights) == Cost(products, products + touched)
+
+
+@pytest.mark.parametrize("kind", TEXTBOOK)
+def test_shapes_by_kinds_of_nodes_are_those_of_a_run_of_the_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes, row, outcome, weights, *_ = TEXTBOOK[kind]
+    shapes: list[dict[str, tuple[int, ...]]] = []
+    for way in (confirmed, lambda *_: None):
+        monkeypatch.setattr("latentarena.gates.graph.confirmed", way)
+        monkeypatch.setattr("latentarena.gates.graph.cost_of", lambda _, found, __: shapes.append(found))
+        facts_of(nodes, row, outcome, **weights)
+    told, true = shapes
+    assert told.items() >= true.items()
+
+
+@pytest.mark.parametrize(("operator", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_recurrent_layers_cost_both_matrices_at_each_position(operator: str, gates: int) -> None:
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        node(operator, ["t", "w", "r"], ["h"], hidden_size=6),
+        node("Squeeze", ["h", "one"], ["s"]),
+        node("Transpose", ["s"], ["y"], perm=[1, 0, 2]),
+    ]
+    weights = {"w": drawn(1, gates * 6, 5), "r": drawn(1, gates * 6, 6), "one": ints(1)}
+    assert cost(nodes, (4, 5), (4, 6), **weights).multiply_adds == 4 * gates * 6 * (5 + 6)
+
+
+def attention(opset: int) -> Cost:
+    """Of four heads over 49 positions: as one operator, or by hand."""
+    one = [node("Attention", ["x", "x", "x"], ["y"], q_num_heads=4, kv_num_heads=4)]
+    split = [
+        step
+        for name, order in (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3]))
+        for step in (
+            node("Reshape", ["x", "heads"], [f"{name}0"]),
+            node("Transpose", [f"{name}0"], [name], perm=order),
+        )
+    ]
+    by_hand = [
+        *split,
+        node("MatMul", ["q", "k"], ["scores"]),
+        node("Mul", ["scores", "scale"], ["scaled"]),
+        node("Softmax", ["scaled"], ["shares"]),
+        node("MatMul", ["shares", "v"], ["mixed"]),
+        node("Transpose", ["mixed"], ["back"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["back", "flat"], ["y"]),
+    ]
+    if opset >= 23:
+        return cost(one, (49, 16), (49, 16), opset)
+    held = {"heads": ints(0, 49, 4, 4), "flat": ints(0, 49, 16), "scale": np.float32(0.5)}
+    return cost(by_hand, (49, 16), (49, 16), opset, **held)
+
+
+def test_attention_costs_the_same_as_one_operator_or_by_hand() -> None:
+    assert attention(23) == attention(17)
+    assert attention(23).multiply_adds == 2 * 49 * 49 * 16
+
+
+def test_a_value_of_unknown_rank_is_counted_by_its_true_shape() -> None:
+    """The TorchScript exporter's Unflatten: 12,688 of 137,984 multiply-adds were found once."""
+    layers = [nn.Linear(16, 784), nn.Unflatten(1, (16, 7, 7)), nn.ConvTranspose2d(16, 8, 4, 2, 1), nn.ReLU()]
+    module = nn.Sequential(*layers, nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Sigmoid()).eval()
+    found = exported(module, 16)
+    assert found.cost is not None
+    assert found.cost.multiply_adds == 16 * 784 + 784 * 8 * 16 + 8 * 196 * 16 == 137_984
+    assert found.cost.operations > found.cost.multiply_adds
+
+
+def narrowed(*more: NodeProto) -> list[NodeProto]:
+    """Sizes that inference follows through a conversion to 8 bits as if nothing happened: 300 becomes 44."""
+    return [
+        node("Shape", ["x"], ["s"], start=1, end=2),
+        node("Cast", ["s"], ["b"], to=TensorProto.INT8),
+        node("Cast", ["b"], ["c"], to=TensorProto.INT64),
+        *more,
+        node("MatMul", ["x", "w"], ["h"]),
+        node("Unsqueeze", ["h", "last"], ["u"]),
+        node("Mul", ["u", "e"], ["m"]),
+        node("ReduceSum", ["m", "last"], ["y"], keepdims=0),
+    ]
+
+
+def test_shapes_that_inference_is_misled_about_are_counted_as_they_are() -> None:
+    """A size of 1 by inference (301 - 300) and of 257 when it runs (301 - 44)."""
+    more = [
+        node("Sub", ["many", "c"], ["d"]),
+        node("Concat", ["one", "d"], ["shape"], axis=0),
+        node("Expand", ["o", "shape"], ["e"]),
+    ]
+    weights = {"w": drawn(300, 7), "one": ints(1), "many": ints(301), "o": np.float32([[2]])}
+    found = cost(narrowed(*more), (300,), (7,), last=ints(2), **weights)
+    assert found == Cost(300 * 7, 300 * 7 + 2 * 257 * 7)
+
+
+def test_shapes_that_a_file_tells_wrongly_are_counted_as_they_are() -> None:
+    """One of two numbers cut off, along an axis that is computed: none are told to be left of 10 numbers."""
+    nodes = [
+        node("Add", ["zero", "one"], ["axis"]),
+        node("Pad", ["x", "cut", "", "axis"], ["p"]),
+        node("Exp", ["p"], ["e"]),
+        node("ReduceSum", ["e"], ["s"], keepdims=0),
+        node("Add", ["x", "s"], ["y"]),
+    ]
+    model = modelled(nodes, (2, 5), (2, 5), zero=ints(0), one=ints(1), cut=ints(-1, 0))
+    model.graph.value_info.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, [0, 2, 5]))
+    assert boxed(model, (2, 5), (2, 5)).cost == Cost(0, 5 + 5 + 5 + 10)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many values each run looked at."""
+    seen: list[int] = []
+
+    def run(model: ModelProto, names: Sequence[str], feed: object) -> object:
+        seen.append(len(names))
+        return found_by_running(model, names, feed)  # type: ignore[arg-type]
+
+    for module in ("shapes", "confirm"):
+        monkeypatch.setattr(f"latentarena.gates.{module}.found_by_running", run)
+    return seen
+
+
+def test_a_step_that_is_repeated_is_run_once(runs: list[int]) -> None:
+    for steps in (2, 50):
+        check_in_box(graph_cases.unrolled(steps).SerializeToString(), graph_cases.INPUTS, graph_cases.OUTPUT, "decode")
+    first, second = runs
+    assert first == second
+
+
+def test_what_inference_leaves_open_is_looked_at_when_it_runs() -> None:
+    class Viewed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(16, 784)
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(self.inner(z)).view(-1, 1, 28, 28)
+
+    found = exported(Viewed().eval(), 16)
+    assert found.cost == Cost(16 * 784, 16 * 784 + 2 * 784)
+    with pytest.raises(GateError, match=r"gives images \[1, 1, 28, 28\] for one row, expected \[1, 1, 14, 56\]"):
+        exported(Viewed().eval(), 16, (1, 14, 56))
+
+
+def exported(module: nn.Module, width: int, images: tuple[int, ...] = (1, 28, 28)) -> GraphFacts:
+    """By torch's TorchScript exporter."""
+    file = io.BytesIO()
+    names = {
+        "input_names": ["noise"],
+        "output_names": ["images"],
+        "dynamic_axes": {"noise": {0: "n"}, "images": {0: "n"}},
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.rand(3, width),), file, dynamo=False, opset_version=17, **names)
+    model = onnx.load_model_from_string(file.getvalue())
+    del model.graph.value_info[:]
+    for dim in model.graph.output[0].type.tensor_type.shape.dim[1:]:
+        dim.dim_param = "?"
+    ports = [Port("noise", "float32", (width,))], Port("images", "float32", images)
+    return check_in_box(model.SerializeToString(), *ports, "generate")
+
+
+MODULES = {
+    "convolutions": nn.Sequential(
+        nn.Conv2d(2, 4, 3, 2, 1), nn.GroupNorm(2, 4), nn.SiLU(), nn.ConvTranspose2d(4, 2, 4, 2, 1)
+    ),
+    "attention": nn.MultiheadAttention(8, 2, batch_first=True),
+    "dense": nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.GELU(), nn.Linear(16, 3)),
+}
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_native_multiply_adds_are_those_of_torch_s_own_counter(kind: str) -> None:
+    module = MODULES[kind].train()  # so that attention does not take its fused path, which torch does not count
+    data = torch.randn(1, 2, 8, 8) if kind == "convolutions" else torch.randn(1, 5, 8)
+    inputs = (data, data, data) if kind == "attention" else (data,)
+    with torch.no_grad(), counted([data]) as record:
+        output = module(*inputs)
+        found, _ = record.used(output[0] if kind == "attention" else output)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(*inputs)
+    assert found.multiply_adds == counter.get_total_flops() // 2
+    assert found.operations > found.multiply_adds
+
+
+def test_a_product_in_disguise_costs_what_it_is() -> None:
+    """A Gemm as Mul and ReduceSum has no multiply-adds; what it touches is counted all the same."""
+    plain = cost([node("MatMul", ["x", "w"], ["y"])], (60,), (80,), w=drawn(60, 80))
+    disguise = [
+        node("Unsqueeze", ["x", "last"], ["u"]),
+        node("Mul", ["u", "w"], ["m"]),
+        node("ReduceSum", ["m", "one"], ["y"], keepdims=0),
+    ]
+    hidden = cost(disguise, (60,), (80,), w=drawn(60, 80), last=ints(2), one=ints(1))
+    assert hidden.multiply_adds == 0
+    assert plain.operations <= hidden.operations <= 2 * plain.operations
+
+
+def test_repeated_dead_and_constant_nodes_are_no_work() -> None:
+    plain = [node("MatMul", ["x", "w"], ["h"]), node("Add", ["h", "h"], ["y"])]
+    wordy = [
+        node("MatMul", ["x", "w"], ["h"]),
+        node("MatMul", ["x", "w"], ["again"]),
+        node("Exp", ["h"], ["dead"]),
+        node("Transpose", ["v"], ["t"]),
+        node("MatMul", ["t", "v"], ["constant"]),
+        node("Add", ["h", "again"], ["sum"]),
+        node("Mul", ["sum", "one"], ["y"]),
+    ]
+    weights = {"w": drawn(5, 7)}
+    assert cost(wordy, (5,), (7,), v=drawn(5, 7), one=np.float32(1), **weights) == cost(plain, (5,), (7,), **weights)
+
+
+def test_work_that_depends_on_the_numbers_is_refused() -> None:
+    nodes = [
+        node("Greater", ["x", "none"], ["some"]),
+        node("NonZero", ["some"], ["places"]),
+        node("Shape", ["places"], ["s"]),
+        node("Gather", ["s", "one"], ["n"], axis=0),
+        node("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
+        node("Add", ["x", "f"], ["y"]),
+    ]
+    with pytest.raises(GateError, match=r"'NonZero'.*gives as many numbers as it reads from an input") as refusal:
+        cost(nodes, (5,), (5,), none=np.float32(0), one=ints(1))
+    assert refusal.value.reason == "onnx-size"
+
+
+DIGITS = np.array([1, 256, 65_536], np.float32)
+
+
+def unpacking(way: str) -> list[NodeProto]:
+    """Three whole numbers from 0 to 255 out of each of 24 bits, as w (30, 40)."""
+    if way == "each on its own":
+        parts = [
+            step
+            for i in range(3)
+            for step in (
+                node("Div", ["p", f"d{i}"], [f"q{i}"]),
+                node("Floor", [f"q{i}"], [f"f{i}"]),
+                node("Mod", [f"f{i}", "base"], [f"w{i}"], fmod=1),
+            )
+        ]
+        return [*parts, node("Concat", ["w0", "w1", "w2"], ["all"], axis=0), node("Reshape", ["all", "shape"], ["w"])]
+    rounded = [node("Add", ["q", "magic"], ["up"]), node("Sub", ["up", "magic"], ["f"])]  # rounds by the mantissa's end
+    floor = [node("Floor", ["q"], ["f"])] if way == "by a broadcast" else rounded
+    return [
+        node("Unsqueeze", ["p", "one"], ["u"]),
+        node("Div", ["u", "d"], ["q"]),
+        *floor,
+        node("Mod", ["f", "base"], ["m"], fmod=1),
+        node("Reshape", ["m", "shape"], ["w"]),
+    ]
+
+
+@pytest.mark.parametrize("way", ["each on its own", "by a broadcast", "without Floor"])
+def test_packing_weights_gains_nothing(way: str) -> None:
+    """1,200 weights of 8 bits, three to a float32: no fewer parameters, no fewer bits."""
+    weights = levels(1200)
+    packed = weights.reshape(3, 400).T @ DIGITS if way == "each on its own" else weights.reshape(400, 3) @ DIGITS
+    held = {"p": packed.astype(np.float32), "base": np.float32(256), "shape": ints(30, 40), "one": ints(1)}
+    held |= {"d": DIGITS, "magic": np.float32(1 << 23)} | {f"d{i}": digit for i, digit in enumerate(DIGITS)}
+    product = [node("MatMul", ["x", "w"], ["y"])]
+    hidden = size(facts_of([*unpacking(way), *product], (30,), (40,), **held))
+    plain = size(facts_of(product, (30,), (40,), w=weights.reshape(30, 40)))
+    assert hidden.parameters >= plain.parameters == 1200
+    assert hidden.information >= 0.95 * plain.information
+
+
+def test_bits_wired_into_the_graph_are_information() -> None:
+    """Zeros and ones chosen by which constant a Concat reads: nothing is stored, and 40,000 bits are told."""
+    bits = RNG.integers(0, 2, 40_000)
+    nodes = [
+        *(
+            node("Concat", [f"c{bit}" for bit in row], [f"r{i}"], axis=0)
+            for i, row in enumerate(bits.reshape(400, 100))
+        ),
+        node("Concat", [f"r{i}" for i in range(400)], ["all"], axis=0),
+        node("Reshape", ["all", "shape"], ["w"]),
+        node("MatMul", ["x", "w"], ["y"]),
+    ]
+    found = size(facts_of(nodes, (200,), (200,), c0=np.float32([0]), c1=np.float32([1]), shape=ints(200, 200)))
+    assert found.information > len(bits)
+
+
+TABLE = [
+    node("Range", ["zero", "sixteen", "unit"], ["places"]),
+    node("Unsqueeze", ["places", "last"], ["column"]),
+    node("Mul", ["column", "frequencies"], ["angles"]),
+    node("Sin", ["angles"], ["table"]),
+    node("Add", ["x", "table"], ["h"]),
+    node("MatMul", ["h", "w"], ["y"]),
+]
+HONEST: dict[str, tuple[list[NodeProto], dict[str, np.ndarray], tuple[int, ...], int]] = {
+    "tied weights, transposed": (
+        [node("MatMul", ["x", "w"], ["h"]), node("Transpose", ["w"], ["t"]), node("MatMul", ["h", "t"], ["y"])],
+        {"w": drawn(32, 20)},
+        (32,),
+        640,
+    ),
+    "a number expanded": (
+        [node("Expand", ["a", "s"], ["e"]), node("MatMul", ["x", "w"], ["h"]), node("Add", ["h", "e"], ["y"])],
+        {"a": np.float32([0.5]), "s": ints(32), "w": drawn(32, 32)},
+        (32,),
+        1024,
+    ),
+    "slices": (
+        [
+            node("Split", ["w"], ["a", "b"], axis=1, num_outputs=2),
+            node("MatMul", ["x", "a"], ["h"]),
+            node("MatMul", ["x", "b"], ["g"]),
+            node("Mul", ["h", "g"], ["y"]),
+        ],
+        {"w": drawn(32, 64)},
+        (32,),
+        2048,
+    ),
+    "normalised weights": (
+        [
+            node("ReduceL2", ["v", "first"], ["length"]),
+            node("Div", ["v", "length"], ["unit"]),
+            node("Mul", ["g", "unit"], ["w"]),
+            node("MatMul", ["x", "w"], ["h"]),
+            node("ReduceL2", ["v", "first"], ["length2"]),  # once more at the next step, as tracing has it
+            node("Div", ["v", "length2"], ["unit2"]),
+            node("Mul", ["g", "unit2"], ["w2"]),
+            node("MatMul", ["h", "w2"], ["y"]),
+        ],
+        {"v": drawn(32, 32), "g": drawn(32), "first": ints(0)},
+        (32,),
+        1024 + 32,
+    ),
+    "two thin factors": (
+        [node("MatMul", ["u", "v"], ["w"]), node("MatMul", ["x", "w"], ["y"])],
+        {"u": drawn(32, 4), "v": drawn(4, 32)},
+        (32,),
+        256,
+    ),
+    "a table of sines": (
+        TABLE,
+        {
+            "zero": np.float32(0),
+            "sixteen": np.float32(16),
+            "unit": np.float32(1),
+            "last": ints(1),
+            "frequencies": drawn(32),
+            "w": drawn(32, 32),
+        },
+        (16, 32),
+        1024 + 32,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HONEST)
+def test_honest_arithmetic_on_weights_adds_no_parameters(kind: str) -> None:
+    nodes, weights, row, expected = HONEST[kind]
+    assert size(facts_of(nodes, row, row, **weights)).parameters == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 3000), st.integers(1, 300), st.sampled_from(["<f4", "<f2"]), st.integers(0, 99))
+def test_code_lengths_are_those_of_codes(n: int, kinds: int, dtype: str, seed: int) -> None:
+    """Never longer than the numbers, never shorter than their entropy, and the same in any order."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.choice(rng.standard_normal(kinds), n).astype(dtype)
+    _, counts = np.unique(numbers, return_counts=True)
+    entropy = float((counts * np.log2(n / counts)).sum())
+    assert entropy <= code_length(numbers) + 1e-6
+    assert code_length(numbers) <= 8 * numbers.nbytes
+    assert code_length(rng.permutation(numbers)) == code_length(numbers)
+
+
+def test_code_lengths_see_how_many_bits_a_weight_has() -> None:
+    whole = drawn(20_000)
+    assert code_length(whole) > 26 * whole.size
+    assert code_length(whole.astype(np.float16).astype(np.float32)) < 17 * whole.size
+    assert code_length(levels(20_000)) < 8.5 * whole.size

@@ -1,1 +1,0 @@
-"""Feeds the gates what a fuzzer makes of honest files; `tests/test_fuzz.py` runs each for a few seconds."""

@@ -1,0 +1,254 @@
+"""Laws of the checks for tables, memories and parts of two functions, on models whose nature is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+
+from latentarena.card.figure import Estimate
+from latentarena.card.finding import Finding, gravest
+from latentarena.judge.checks import PRIOR, belonging, continuity, memory, overfitted, samples_of_decoder, used, variety
+from latentarena.judge.continuity import Probe, along_arc, along_line, grain, probe, walk
+from latentarena.judge.memory import Leaning, leaning, support
+from latentarena.randomness import stream
+
+SHAPE, NOISE, N = (1, 8, 8), 6, 2000
+Make = Callable[[Tensor], Tensor]
+
+
+def normal(*shape: int, key: str = "normal") -> Tensor:
+    return torch.randn(*shape, generator=stream("checks", key))
+
+
+WEIGHTS, STORED, CENTRES = normal(NOISE, 64, key="weights"), normal(500, 64, key="stored"), normal(500, NOISE, key="c")
+
+
+def smooth(noise: Tensor) -> Tensor:
+    """A linear map and a sigmoid: what a network is like."""
+    return (noise @ WEIGHTS / math.sqrt(NOISE)).sigmoid().view(-1, *SHAPE)
+
+
+def table(noise: Tensor) -> Tensor:
+    """The stored image whose centre is nearest."""
+    return STORED[torch.cdist(noise, CENTRES).argmin(1)].sigmoid().view(-1, *SHAPE)
+
+
+def hashed(noise: Tensor) -> Tensor:
+    """A stored image by a hash of the noise."""
+    return (
+        STORED[((noise.double() * 1e4).sum(1).sin() * 43758.5453).frac().abs().mul(500).long()]
+        .sigmoid()
+        .view(-1, *SHAPE)
+    )
+
+
+def softened(noise: Tensor) -> Tensor:
+    """The table with soft borders, continuous everywhere."""
+    shares = (-60 * torch.cdist(noise, CENTRES).square()).softmax(1)
+    return (shares @ STORED).sigmoid().view(-1, *SHAPE)
+
+
+def mixed(noise: Tensor) -> Tensor:
+    """A table for half of the noise, and a map for the rest."""
+    return torch.where((noise[:, 0] > 0).view(-1, 1, 1, 1), table(noise), smooth(noise))
+
+
+def curve(noise: Tensor) -> Tensor:
+    """A smooth curve through all stored images, along one number of the noise."""
+    place = 250 + 120 * noise[:, 0]
+    shares = (-2 * (torch.arange(500) - place[:, None]).square()).softmax(1)
+    return (shares @ STORED).sigmoid().view(-1, *SHAPE)
+
+
+def constant(noise: Tensor) -> Tensor:
+    return STORED[:1].sigmoid().view(1, *SHAPE).expand(len(noise), *SHAPE)
+
+
+def levels(noise: Tensor) -> Tensor:
+    """A map of a few levels of each number: what quantised latents make of it."""
+    return smooth((2 * noise).round() / 2)
+
+
+def probed(make: Make, step: float = 0.0) -> tuple[Tensor, Probe]:
+    noise = normal(N, NOISE, key="noise")
+    images = make(noise)
+    return images, probe(lambda rows, labels, held: make(rows), noise, None, images, 32, 12, step)
+
+
+def found(make: Make) -> dict[str, Finding]:
+    images, walked = probed(make)
+    findings = variety(images, walked, smooth(normal(N, NOISE, key="real"))), continuity(walked), used(walked)
+    return {one.name: one for one in findings}
+
+
+EXPECTED: dict[str, tuple[Make, set[str]]] = {
+    "smooth": (smooth, set()),
+    "table": (table, {"different images", "small changes of the noise"}),
+    "hashed": (hashed, {"different images", "small changes of the noise"}),
+    "softened": (softened, {"different images"}),
+    "mixed": (mixed, {"different images", "small changes of the noise"}),
+    "constant": (constant, {"different images", "noise that is not used"}),
+}
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_tables_are_told_from_maps(kind: str) -> None:
+    make, faults = EXPECTED[kind]
+    findings = found(make)
+    assert {name for name, one in findings.items() if one.verdict != "clear"} == faults
+    worst = gravest(findings.values())
+    assert (worst is None) == (kind == "smooth")
+    if kind not in ("smooth", "constant"):
+        assert worst is not None
+        assert worst.verdict == "refused"
+        assert "a table of images" in worst.sentence
+        assert worst.value > worst.limit
+
+
+def test_a_curve_through_many_images_changes_too_much_in_a_nudge() -> None:
+    assert found(lambda noise: curve(50 * noise))["small changes of the noise"].verdict == "unranked"
+
+
+def test_coarse_latents_are_no_table() -> None:
+    """A generator of quantised latents jumps as far as one level does, and has no more images than its autoencoder."""
+    latents = (2 * normal(N, NOISE, key="latents")).round() / 2
+    step = grain(smooth, latents)
+    assert step > 0
+    images, walked = probed(levels, step)
+    assert continuity(walked).verdict == "clear"
+    assert variety(images, walked, smooth(latents)).verdict in ("clear", "noted")
+    assert grain(smooth, normal(N, NOISE)) == 0  # those that are not discrete have no smallest step
+
+
+def test_walks_stay_standard_normal_and_follow_the_largest_change() -> None:
+    start, end, at = normal(4000, 3), normal(4000, 3, key="end"), torch.full((4000,), 0.37)
+    assert float(along_arc(start, end, at).std()) == pytest.approx(1, abs=0.03)
+    assert torch.equal(along_arc(start, end, torch.zeros(4000)), start)
+
+    def step_at(place: float) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda rows, which: (rows > place).float()
+
+    zeros, ones = torch.zeros(5, 1), torch.ones(5, 1)
+    walked = walk(step_at(0.3), zeros, ones, along_line, 10)
+    assert walked.last.tolist() == [1.0] * 5  # a jump is as large in a thousandth of the way
+    walked = walk(lambda rows, which: rows, zeros, ones, along_line, 10)
+    assert walked.last.tolist() == pytest.approx([2**-10] * 5)
+    assert walked.ends.tolist() == [1.0] * 5
+
+
+@pytest.mark.parametrize("size", [100, 1000, 20_000])
+def test_the_birthday_estimate_holds_the_size_of_a_table(size: int) -> None:
+    stored = torch.rand(size, *SHAPE, generator=stream("birthday", size))
+    drawn = support(stored[torch.randint(size, (3000,), generator=stream("draws", size))])
+    assert drawn.low <= drawn.value <= drawn.high
+    assert drawn.low <= 1.1 * size
+    assert drawn.high >= 0.9 * size
+    if size >= 1000:
+        assert drawn.value == pytest.approx(size, rel=0.15)
+
+
+def test_images_that_are_all_different_are_drawn_from_very_many() -> None:
+    drawn = support(torch.rand(3000, *SHAPE, generator=stream("different")))
+    assert drawn.met == 0
+    assert drawn.low > 500_000
+    assert math.isinf(drawn.high)
+
+
+def splits(n: int = 600) -> tuple[Tensor, Tensor]:
+    return torch.rand(n, *SHAPE, generator=stream("test")), torch.rand(n, *SHAPE, generator=stream("train"))
+
+
+def test_samples_that_know_neither_split_lean_to_none() -> None:
+    test, train = splits()
+    fresh = torch.rand(N, *SHAPE, generator=stream("fresh"))
+    one = memory("pixels", fresh, test, train)
+    assert one.verdict == "clear"
+    assert 0.4 < one.value < 0.6
+
+
+def test_copies_of_train_images_are_no_memory_of_the_test_split() -> None:
+    test, train = splits()
+    assert memory("pixels", train[torch.arange(N) % len(train)], test, train).verdict == "clear"
+
+
+@pytest.mark.parametrize("share", [1.0, 0.05])
+def test_test_images_kept_inside_are_found_though_few_samples_are_copies(share: float) -> None:
+    test, train = splits()
+    samples = torch.rand(N, *SHAPE, generator=stream("fresh"))
+    kept = int(share * N)
+    samples[:kept] = test[torch.arange(kept) % len(test)] + 0.02 * normal(kept, *SHAPE)
+    one = memory("pixels", samples, test, train)
+    assert one.verdict == "refused"
+    assert "stored in the model" in one.sentence
+    assert leaning(samples, test, train).chance < 1e-6
+
+
+def test_blends_of_test_images_lean_to_the_test_split() -> None:
+    test, train = splits()
+    blends = 0.6 * test[torch.arange(N) % 600] + 0.4 * test[(torch.arange(N) * 7 + 1) % 600]
+    assert memory("pixels", blends, test, train).verdict != "clear"
+
+
+@pytest.mark.parametrize(("test", "train"), [(0, 0), (5, 3), (20, 0), (400, 380), (3000, 2900)])
+def test_the_chance_of_copies_is_scipys_binomial_tail(test: int, train: int) -> None:
+    tail = binomtest(test, test + train, 0.5, "greater").pvalue if test + train else 1.0
+    assert Leaning(test, train, 0.5, 100).chance == pytest.approx(tail, rel=1e-6)
+
+
+def test_one_copied_image_is_not_counted_twice() -> None:
+    test, train = splits()
+    collapsed = test[:1].expand(500, *SHAPE)
+    assert leaning(collapsed, test, train).test == 1
+    assert memory("pixels", collapsed, test, train).verdict == "clear"  # as may be by chance
+
+
+def test_an_autoencoder_trained_on_the_test_split_is_seen() -> None:
+    linear = Estimate(value=0.98, low=0.96, high=1.0)
+    assert overfitted(Estimate(value=1.02, low=1.0, high=1.04), linear).verdict == "clear"
+    assert overfitted(Estimate(value=0.6, low=0.55, high=0.65), linear).verdict == "unranked"
+
+
+INVERSE = torch.linalg.pinv(WEIGHTS / math.sqrt(NOISE))
+
+
+def encode(images: Tensor) -> Tensor:
+    return torch.logit(images.flatten(1), eps=1e-6) @ INVERSE
+
+
+def decode_by_two(latents: Tensor) -> Tensor:
+    """One decoder for latents that were encoded, which are large, and a table for normal ones."""
+    return torch.where((latents.norm(dim=1) > 12).view(-1, 1, 1, 1), smooth(latents / 10), table(latents))
+
+
+def decode_by_gate(latents: Tensor) -> Tensor:
+    """Two maps, a soft gate between them: continuous everywhere, but normal latents are answered by another one."""
+    gate = ((latents.norm(dim=1) - 12) / 2).sigmoid().view(-1, 1, 1, 1)
+    return gate * smooth(latents / 10) + (1 - gate) * smooth(latents[:, torch.tensor([3, 4, 5, 0, 1, 2])])
+
+
+BELONGING: dict[str, tuple[Make, float, set[str]]] = {
+    # decoder, scale of what the encoder gives, and what is found
+    "one map": (smooth, 1.0, set()),
+    "a table for normal latents": (decode_by_two, 10.0, {"one decoder", "latents that come back"}),
+    "another map for normal latents": (decode_by_gate, 10.0, {"latents that come back"}),
+}
+
+
+@pytest.mark.parametrize("kind", BELONGING)
+def test_distances_of_the_prior_rank_only_where_all_parts_are_one_function(kind: str) -> None:
+    decode, scale, faults = BELONGING[kind]
+    latents, prior = scale * normal(400, NOISE, key="codes"), normal(1000, NOISE, key="prior")
+    findings = belonging(lambda images: scale * encode(images), decode, latents, prior, True, 0.0)
+    assert {one.name for one in findings if one.verdict != "clear"} == faults
+    assert all((one.withheld == PRIOR) == (one.verdict != "clear") for one in findings)
+
+
+def test_samples_of_another_decoder_do_not_come_back() -> None:
+    images = torch.rand(50, *SHAPE, generator=stream("images"))
+    assert samples_of_decoder(images, images + 0.05, 0.01).verdict == "clear"
+    assert samples_of_decoder(images, images + 0.2, 0.01).withheld == PRIOR

@@ -1,0 +1,200 @@
+"""What happens to real runs in other processes: killed, interrupted, spread over two of them.
+
+A run here is the command line itself, stopped at its bundle: judging it takes longer and is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from safetensors.torch import load_file
+
+from latentarena.train.shelter import refuge_of
+
+DRIVER = """
+import sys
+from latentarena.cli import main
+from latentarena.study import pipeline
+from latentarena.train import loop
+
+loop.SAVE_EVERY = -1.0  # a checkpoint at every logging point
+pipeline.judge_run = lambda bundle, *rest: sys.exit(0)
+main()
+"""
+STEPS = {"autoencoder": 66, "generator": 200}
+LONG = [
+    *TINY,
+    "training.autoencoder.epochs=3",
+    "training.generator.epochs=40",
+    "training.generator.ema=0.99",
+    "--accelerator=cpu",
+]
+WEIGHTS = Path("bundle", "weights.safetensors")
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Start `arena train quickstart-digits` in a second process."""
+    driver = tmp_path_factory.mktemp("driver") / "driver.py"
+    driver.write_text(DRIVER)
+
+    def run(out: Path, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(driver), "train", "quickstart-digits", *arguments, "--out", str(out)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
+
+    return run
+
+
+def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    out, err = process.communicate(timeout=200)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def strike(
+    process: subprocess.Popen[str], number: int, out: Path, stage: str, span: tuple[float, float]
+) -> subprocess.CompletedProcess[str]:
+    """Send a signal at a random moment between two fractions of a stage."""
+    target = random.uniform(*span) * STEPS[stage]
+    while process.poll() is None and _reached(out, stage) < target:
+        time.sleep(0.002)
+    process.send_signal(number)
+    return finish(process)
+
+
+def _reached(out: Path, stage: str) -> int:
+    names = (path.name for path in (out / "checkpoints").glob(f"{stage}-*.safetensors"))
+    return max((int(name.split("-")[1]) for name in names), default=0)
+
+
+def rows(out: Path, stage: str) -> dict[str, list[float]]:
+    with (out / "logs" / f"{stage}.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in found] for name in found[0]}
+
+
+@dataclass(frozen=True)
+class Ordeal:
+    """A run that was killed in each stage and then interrupted, beside one that was left in peace."""
+
+    peace: Path
+    war: Path
+    killed: list[subprocess.CompletedProcess[str]]
+    interrupted: subprocess.CompletedProcess[str]
+    last: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def ordeal(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Ordeal:
+    peace, war = (tmp_path_factory.mktemp(name) / "run" for name in ("peace", "war"))
+    beside = start(peace, *LONG)
+    killed = [strike(start(war, *LONG), signal.SIGKILL, war, "autoencoder", (0.1, 0.9))]
+    killed += [strike(start(war, *LONG, "--resume"), signal.SIGKILL, war, "generator", (0.1, 0.4))]
+    (war / "checkpoints" / ".generator-00000001-0123456789abcdef.safetensors.1.part").write_bytes(b"half a checkpoint")
+    interrupted = strike(start(war, *LONG, "--resume"), signal.SIGINT, war, "generator", (0.6, 0.8))
+    last = finish(start(war, *LONG, "--resume"))
+    undisturbed = finish(beside)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    return Ordeal(peace, war, killed, interrupted, last)
+
+
+def test_every_strike_hit_and_the_run_still_finished(ordeal: Ordeal) -> None:
+    assert [done.returncode for done in ordeal.killed] == [-signal.SIGKILL, -signal.SIGKILL]
+    assert ordeal.last.returncode == 0, ordeal.last.stderr
+
+
+def test_ctrl_c_exits_130_and_says_that_the_state_is_saved(ordeal: Ordeal) -> None:
+    assert ordeal.interrupted.returncode == 130
+    assert "Traceback" not in ordeal.interrupted.stderr
+    [line] = [line for line in ordeal.interrupted.stderr.splitlines() if line.startswith("arena:")]
+    assert "generator: stopped at step" in line
+    assert "saved" in line
+    assert "--resume" in line
+
+
+def test_weights_are_those_of_the_undisturbed_run_byte_for_byte(ordeal: Ordeal) -> None:
+    assert (ordeal.war / WEIGHTS).read_bytes() == (ordeal.peace / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize("stage", STEPS)
+def test_log_has_every_logging_point_once_and_in_order(ordeal: Ordeal, stage: str) -> None:
+    peace, war = rows(ordeal.peace, stage), rows(ordeal.war, stage)
+    assert war["step"] == peace["step"]
+    assert all(a < b for a, b in zip(war["step"], war["step"][1:], strict=False))
+    assert war["step"][-1] == STEPS[stage]
+
+
+@pytest.mark.parametrize("stage", STEPS)
+def test_curve_is_that_of_the_undisturbed_run(ordeal: Ordeal, stage: str) -> None:
+    """One row may be a mean over fewer steps: that of the logging interval in which Ctrl-C struck."""
+    peace, war = rows(ordeal.peace, stage)["loss"], rows(ordeal.war, stage)["loss"]
+    assert sum(a != b for a, b in zip(peace, war, strict=True)) <= (stage == "generator")
+
+
+def test_run_that_is_told_to_end_saves_first(start: Start, tmp_path: Path) -> None:
+    done = strike(start(tmp_path / "run", *LONG), signal.SIGTERM, tmp_path / "run", "generator", (0.1, 0.6))
+    assert done.returncode == 128 + signal.SIGTERM
+    [line] = done.stderr.splitlines()
+    assert "generator: stopped at step" in line
+    assert "saved" in line
+
+
+def test_run_whose_folder_vanishes_loses_nothing(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:
+    run, away = tmp_path / "run", tmp_path / "away"
+    process = start(run, *LONG)
+    while process.poll() is None and _reached(run, "generator") < 0.2 * STEPS["generator"]:
+        time.sleep(0.002)
+    run.rename(away)
+    done, refuge = finish(process), refuge_of(run)
+    assert done.returncode == 0, done.stderr
+    assert len([line for line in done.stderr.splitlines() if "cannot write to" in line]) == 1
+    assert "Traceback" not in done.stderr
+    assert not run.exists()
+    assert (refuge / WEIGHTS).read_bytes() == (ordeal.peace / WEIGHTS).read_bytes()
+    assert {stage: rows(refuge, stage)["loss"] for stage in STEPS} == {
+        stage: rows(ordeal.peace, stage)["loss"] for stage in STEPS
+    }
+    refused = finish(start(run, *LONG))
+    assert refused.returncode == 2
+    assert f"a run went on in {refuge}" in refused.stderr
+    shutil.rmtree(run)  # made by the run that was refused
+    away.rename(run)
+    again = finish(start(run, *LONG, "--resume"))
+    assert again.returncode == 0, again.stderr
+    assert not refuge.exists()
+    assert (run / WEIGHTS).read_bytes() == (ordeal.peace / WEIGHTS).read_bytes()
+
+
+def test_two_processes_learn_what_one_does(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:
+    if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
+        pytest.skip("this torch has no gloo: distributed training is NOT tested")
+    done = finish(start(tmp_path / "pair", *LONG, "--devices", "2", "--strategy", "ddp"))
+    assert done.returncode == 0, done.stderr
+    for stage in STEPS:
+        one, two = rows(ordeal.peace, stage), rows(tmp_path / "pair", stage)
+        assert two["step"] == one["step"]
+        np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-3)
+    weights = load_file(ordeal.peace / WEIGHTS)
+    for name, tensor in load_file(tmp_path / "pair" / WEIGHTS).items():
+        torch.testing.assert_close(tensor, weights[name], rtol=1e-2, atol=1e-2)

@@ -1,0 +1,160 @@
+"""Where a site says it is, and that tokens never travel in clear text."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from arena_site import free_port, running
+from latentarena.arena.address import is_loopback
+from latentarena.arena.client import Client
+from latentarena.arena.objects import Objects
+from latentarena.arena.store import Database
+from latentarena.errors import ArenaError, ConfigError
+from latentarena.web.settings import Settings, public_address
+
+LISTENS = ("127.0.0.1", 8000)
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        (("https://arena.example.org", False, *LISTENS), "https://arena.example.org"),
+        (("https://arena.example.org:8443/", True, *LISTENS), "https://arena.example.org:8443"),
+        (("http://10.0.0.7:8000", False, "0.0.0.0", 8000), "http://10.0.0.7:8000"),
+        (("", False, *LISTENS), "http://127.0.0.1:8000"),
+        (("", True, *LISTENS), "https://127.0.0.1:8000"),
+        (("", False, "::1", 80), "http://[::1]:80"),
+    ],
+)
+def test_an_address_is_what_the_operator_says(said: tuple[str, bool, str, int], address: str) -> None:
+    assert public_address(*said) == address
+    assert Settings(address).https == address.startswith("https")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "arena.example.org",
+        "ftp://arena.example.org",
+        "https://",
+        "https://a.example/arena",
+        "https://me@a.example",
+        "https://a.example:99999",
+        "https://[",
+        "https://a.example?x=1",
+    ],
+)
+def test_what_is_no_address_of_a_site_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="--url"):
+        public_address(url, False, *LISTENS)
+
+
+def test_https_beside_an_http_address_is_refused() -> None:
+    with pytest.raises(ConfigError, match="one of them is wrong"):
+        public_address("http://arena.example.org", True, *LISTENS)
+
+
+def test_pages_print_the_address_of_the_operator_and_never_the_request_s(tmp_path: Path) -> None:
+    with running(tmp_path, options=["--url", "https://arena.example.org", "--behind-proxy"]) as site:
+        token = site.add_teams("One")["One"]
+        evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
+        login = httpx.get(f"{site.url}/login", headers=evil)
+        assert "--to https://arena.example.org<" in login.text
+        form = site.browser().form_token("/login")
+        proxied = httpx.Client(base_url=site.url, headers={"Origin": "https://arena.example.org"})
+        cookies = login.cookies
+        signed = proxied.post("/login", data={"form_token": form, "token": token}, cookies=dict(cookies))
+        assert signed.status_code == 403  # another browser's form
+        page = proxied.get("/login")
+        cookie = page.headers["set-cookie"].partition(";")[0]
+        own = page.text.partition('name="form_token" value="')[2].partition('"')[0]
+        signed = proxied.post("/login", data={"form_token": own, "token": token}, headers={"Cookie": cookie})
+        assert signed.status_code == 303
+        assert "secure" in signed.headers["set-cookie"].lower()
+        session = signed.headers["set-cookie"].partition(";")[0]
+        submit = httpx.get(f"{site.url}/submit", headers={**evil, "Cookie": session})
+        assert "--to https://arena.example.org<" in submit.text
+        assert "evil" not in login.text + submit.text
+        assert "max-age" in login.headers["strict-transport-security"]
+
+
+def test_https_alone_prints_https(tmp_path: Path) -> None:
+    with running(tmp_path, options=["--https"]) as site:
+        assert "--to https://127.0.0.1:" in httpx.get(f"{site.url}/login").text
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1", "LOCALHOST", "a.localhost."])
+def test_this_machine_is_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["localhost.evil.example", "192.168.0.1", "10.0.0.1", "127.0.0.1.nip.io", "", "::"])
+def test_other_machines_are_not(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_the_client_sends_no_token_in_clear_text() -> None:
+    for url in ("http://arena.example.org", "http://192.168.1.5:8000", "HTTP://arena.example.org", "arena.example.org"):
+        with pytest.raises(ConfigError, match="clear text"):
+            Client(url, "token")
+    Client("https://arena.example.org", "token")
+    Client("http://localhost:8000", "token")
+    Client("http://arena.example.org")  # the board is everybody's
+
+
+def test_the_command_refuses_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    (tmp_path / "bundle.zip").write_bytes(b"PK")
+    command = [sys.executable, "-m", "latentarena", "submit", "bundle.zip", "--to", "http://192.0.2.1", "--token-file"]
+    done = subprocess.run([*command, "token"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "clear text" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_what_goes_to_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    port = free_port()
+    with Client(f"http://127.0.0.1:{port}", "token") as client, pytest.raises(ArenaError, match=f":{port} does not"):
+        client.board()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_files_of_a_site_are_its_owner_s_alone(tmp_path: Path) -> None:
+    with running(tmp_path) as site:
+        site.add_teams("One")
+        assert {mode(site.folder / f"arena.db{end}") for end in ("", "-wal", "-shm")} == {0o600}
+        assert mode(site.folder / "objects") == 0o700
+        assert mode(site.folder / "organiser-token") == 0o600
+
+
+def test_files_of_an_earlier_version_are_closed_to_others(tmp_path: Path) -> None:
+    database, folder = tmp_path / "arena.db", tmp_path / "objects"
+    database.touch(0o644)
+    database.chmod(0o644)
+    folder.mkdir()
+    folder.chmod(0o755)
+    opened = Database(f"sqlite:///{database}")
+    opened.upgrade()
+    Objects(str(folder))
+    assert (mode(database), mode(folder)) == (0o600, 0o700)
+    opened.close()
+
+
+def test_a_command_on_a_database_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "latentarena", "team", "list", "--db", "sqlite:///nothing.db"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+    assert json.dumps(done.stderr)

@@ -1,0 +1,120 @@
+"""What is handed in by mistake: refused on receipt, in words that fit it, before it costs a quota; and other slips."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_web_receiving import a_contest, objects
+
+from arena_site import running
+from latentarena.arena.client import fetch_contest, pack
+from latentarena.contest.contest import load_contest
+from latentarena.errors import ConfigError, GateError
+from latentarena.web.desk import refuse_junk
+from latentarena.web.serve import Site, _prepare
+
+OPEN, OF_2025 = load_contest("open"), load_contest("contest-2025")
+
+
+def zipped(*names: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    return packed.getvalue()
+
+
+def tarred() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("card.json"))
+    return packed.getvalue()
+
+
+JUNK = {
+    "an empty file": (b"", "is no zip file"),
+    "text": (b"our model is on the drive\n", "is a text file; hand in the bundle"),
+    "rar": (b"Rar!\x1a\x07\x00" + bytes(99), "is not packed as zip"),
+    "tar": (tarred(), "is not packed as zip"),
+    "gzip": (b"\x1f\x8b" + bytes(99), "is not packed as zip"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is a picture"),
+    "document": (b"%PDF-1.7 \x00\xff", "is a document"),
+    "pickle": (b"\x80\x02}q\x00.", "a pickle"),
+    "run": (zipped("bundle/card.json", "recipe.yaml", "logs/x"), "part of a run, not of its bundle"),
+    "half": (zipped("card.json", "weights.safetensors")[:-30], "does not end as a zip file does"),
+    "incomplete": (zipped("card.json"), "lacks"),
+    "checkpoint": (zipped("card.json", "model.pt"), "pickle"),
+    "program": (zipped("card.json", "model.py"), "a bundle holds no code"),
+}
+
+
+@pytest.mark.parametrize("what", JUNK)
+def test_words_fit_what_was_handed_in(what: str) -> None:
+    content, said = JUNK[what]
+    with pytest.raises(GateError, match=said) as caught:
+        refuse_junk(content, OPEN)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_may_be_a_bundle_is_let_through() -> None:
+    for names in (("card.json", "weights.safetensors"), ("m/card.json", "m/weights.safetensors", "__MACOSX/x")):
+        refuse_junk(zipped(*names), OPEN)
+    refuse_junk(zipped("card.json", "encode.onnx", "decode.onnx", "generate.onnx"), OPEN)
+    program = b"import torch\nclass SubmissionInterface:\n    pass\n"
+    for content in (program, zipped("model.py", "weights.safetensors"), zipped("card.json", "weights.safetensors")):
+        refuse_junk(content, OF_2025)
+    with pytest.raises(GateError, match="code"):
+        refuse_junk(program, OPEN)
+    with pytest.raises(GateError, match=r"holds a\.py and b\.py"):
+        refuse_junk(zipped("a.py", "b.py"), OF_2025)
+
+
+def test_junk_costs_no_quota_and_leaves_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, a_contest(tmp_path, quotas="{total: 1}")) as site:
+        with site.api(site.add_teams("Hasty")["Hasty"]) as api:
+            for what in ("text", "rar", "picture", "run", "half", "checkpoint"):
+                content, said = JUNK[what]
+                answer = api.post("/submissions", content=content)
+                assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
+            assert api.get("/submissions").json()["submissions"] == []
+            assert objects(site) == []
+            good = zipped("card.json", "weights.safetensors")
+            assert api.post("/submissions", content=good).status_code == 201
+        fetched = fetch_contest(site.url)
+        assert fetched == load_contest(tmp_path / "contest.yaml")
+        page = site.browser(site.add_teams("Other")["Other"])
+        for path in ("/submit", "/rules"):
+            assert f"arena check BUNDLE --contest {site.url}</code>" in page.get(path).text
+
+
+def test_the_client_packs_the_bundle_of_a_run(tmp_path: Path) -> None:
+    bundle = tmp_path / "run" / "bundle"
+    bundle.mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").write_text("name: x")
+    for name in ("card.json", "weights.safetensors"):
+        (bundle / name).write_bytes(b"x")
+    assert pack(tmp_path / "run") == pack(bundle)
+
+
+def test_rules_come_over_a_safe_way_only() -> None:
+    with pytest.raises(ConfigError, match="clear text"):
+        fetch_contest("http://arena.example.org")
+
+
+def test_a_contest_takes_another_ones_entries_over_when_told_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = (f"sqlite:///{tmp_path / 'arena.db'}", str(tmp_path / "objects"))
+    with running(tmp_path, db=places[0]) as site:
+        site.add_teams("One")
+    for contest in ("contest-2025", a_contest(tmp_path, dataset="digits")):
+        with pytest.raises(ConfigError, match=r"holds the contest 'open' on mnist with 1 team and 0 entries, not"):
+            _prepare(Site(contest, *places))
+    _prepare(Site(a_contest(tmp_path, title="Changed"), *places))
+    _prepare(Site("contest-2025", *places, take_over=True))
+    _prepare(Site("contest-2025", *places))
