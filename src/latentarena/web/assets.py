@@ -9,16 +9,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from latentarena.arena.pages import STATIC
 from latentarena.files import digest
 from latentarena.web.access import Role, for_role
 from latentarena.web.problems import Problem
 
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
-FOLDERS = (Path(__file__).parents[1] / "static", Path(__file__).parent / "static")
+FOLDERS = (STATIC, Path(__file__).parent / "static")
 FILES = {
     path.name: (path.read_bytes(), KINDS[path.suffix])
     for folder in FOLDERS
-    if folder.is_dir()
     for path in sorted(folder.iterdir())
     if path.suffix in KINDS
 }
