@@ -5,21 +5,17 @@ Entries are random, of a fixed seed. Times are the processor's, so that other pr
 
 from __future__ import annotations
 
-import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from latentarena.arena.objects import Objects
 from latentarena.arena.pages import environment
 from latentarena.arena.store import Database, Store
-from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
 from latentarena.contest.board import make_board
 from latentarena.contest.contest import load_contest
 from latentarena.contest.entries import Entry
@@ -29,8 +25,8 @@ from latentarena.files import write_json
 from latentarena.web.board import BoardPages
 from latentarena.web.desk import Desk
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-from score_cards import FIGURES, made_card
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+from stored_entries import add_entry
 
 OUT = Path(__file__).parents[1] / "docs" / "board.json"
 OPEN = load_contest("open")
@@ -86,24 +82,6 @@ def once(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
-
-
-def add_entry(session: Session, i: int) -> None:
-    """A scored entry of a team of its own, with made-up figures."""
-    made, when, id_ = random.Random(i), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=i), f"{i:028x}"
-    card = made_card(f"model-{i}", **{name: value * made.uniform(0.5, 1.0) for name, value in FIGURES.items()})
-    state = {"judge": "official", "started": when, "finished": when}
-    session.add(TeamRow(id=id_, name=f"Team {i}", skeleton=id_, members="[]", created=when))
-    session.flush()
-    facts = {"digest": f"{i:064x}", "size": 1, "name": card.model, "form": "native", "state": "scored"}
-    session.add(SubmissionRow(id=id_, team=id_, received=when, reason="", sentence="", log="", **facts))
-    session.flush()
-    job = {"state": "done", "created": when, "not_before": when, "owner": "", "fence": 1, "deaths": 0}
-    session.add(JobRow(id=id_, submission=id_, judge="official", kind="evaluate", **job))
-    session.flush()
-    kept = {"source": card.source, "fingerprint": card.fingerprint, "tier": "2", "files": '{"samples.png": "0"}'}
-    texts = {"card": card.model_dump_json(), "bundle": "{}", "current": True}
-    session.add(EvaluationRow(id=id_, submission=id_, job=id_, fence=1, **state, **kept, **texts))
 
 
 def main() -> None:

@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_certificate import certificate
+from sqlalchemy import update
 from typer.testing import CliRunner
 
 from arena_parts import Parts, alive, now, until
 from latentarena.arena.certification import certificate_in, nominate
+from latentarena.arena.scored import ScoredEntries
 from latentarena.arena.store import Certifying, Outcome, Rejudging
+from latentarena.arena.store.models import EvaluationRow
 from latentarena.cli.app import app
 from latentarena.contest.contest import Contest, load_contest
 from latentarena.errors import ConfigError, NotThere
-from score_cards import made_card
+from score_cards import certificate, made_card
 
 FAKE = Path(__file__).parents[1] / "support" / "fake_training.py"
 WORKER = """
@@ -96,12 +98,33 @@ def test_top_places_are_trained_anew_without_being_asked_best_first(plain: Parts
         scored(plain, "portable", 0.0001, form="portable"),
         scored(plain, "second", 0.01),
     )
-    assert nominate(plain.database, rules(top=3), now()) == 2
+    entries = ScoredEntries(plain.store)
+    assert nominate(plain.store, entries, rules(top=3), now()) == 2
     assert list(states(plain)) == [first, second]
-    assert nominate(plain.database, rules(top=3), now()) == 0  # once
+    assert nominate(plain.store, entries, rules(top=3), now()) == 0  # once
     assert {third, other}.isdisjoint(states(plain))
     for one in (rules(training=False), rules(top=0), load_contest("contest-2025")):
-        assert nominate(plain.database, one, now()) == 0
+        assert nominate(plain.store, entries, one, now()) == 0
+
+
+def test_cards_are_parsed_once_and_one_that_cannot_be_read_stops_nobody(
+    plain: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(plain, "old", 0.0001)
+    broken = made_card("old").model_dump_json().replace('"value":0.01,', '"value":-7.0,', 1)
+    with plain.database.writing() as session:
+        session.execute(update(EvaluationRow).values(card=broken))
+    first, parsed = scored(plain, "first"), []
+    read = plain.store.cards
+    monkeypatch.setattr(plain.store, "cards", lambda ids: parsed.extend(ids) or read(ids))
+    entries = ScoredEntries(plain.store)
+    assert nominate(plain.store, entries, rules(), now()) == 1
+    assert list(states(plain)) == [first]
+    scored(plain, "second")
+    before = len(parsed)
+    assert nominate(plain.store, entries, rules(), now()) == 1
+    assert before == 2
+    assert len(parsed) == 3
 
 
 def test_evaluations_are_claimed_before_trainings_however_long_these_wait(parts: Parts) -> None:

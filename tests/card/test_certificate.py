@@ -20,7 +20,7 @@ from latentarena.contest.contest import Contest, load_contest
 from latentarena.contest.entries import Entry, entry_of
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import ConfigError
-from score_cards import made_card
+from score_cards import certificate, made_card
 
 OPEN = load_contest("open")
 TRAINING = ("quality_macs", "held_out_loss")
@@ -28,32 +28,6 @@ TRAINING = ("quality_macs", "held_out_loss")
 
 def contest(**changes: Any) -> Contest:
     return Contest.model_validate(OPEN.model_dump(mode="json") | changes)
-
-
-def certificate(bundle: str = "0" * 64, macs: float = 1e12, **changes: Any) -> Certificate:
-    """A certificate of three trainings that agree."""
-    training = {"weights": "a" * 64, "probes": [{"macs": macs, "frechet": 0.9}], "figures": {}, "losses": {}}
-    raw: dict[str, Any] = {
-        "name": "m",
-        "bundle": bundle,
-        "recipe": "c" * 64,
-        "dataset": "mnist",
-        "data": "d" * 64,
-        "judge": "e" * 64,
-        "samples": 1000,
-        "quality": 1.0,
-        "trainings": [{"seed": seed, **training} for seed in (0, 1, 2)],
-        "declared": {"mse": 0.01, "frechet": 1.5},
-        "figures": {
-            "quality_macs": {"value": macs, "low": 0.9 * macs, "high": 1.1 * macs},
-            "train_macs": {"value": 2 * macs, "low": 2 * macs, "high": 2 * macs},
-        },
-        "verdict": "agrees",
-        "source": "f" * 64,
-        "version": "0.1.0",
-        "machine": "a machine",
-    }
-    return validate(Certificate, raw | changes, "certificate")
 
 
 def entry(name: str, verified: bool = True, made: Certificate | None = None, **changes: Any) -> Entry:

@@ -1,12 +1,14 @@
-"""Score cards for tests of boards, made without a model."""
+"""Score cards and certificates for tests of boards, made without a model."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from latentarena.card.certificate import Certificate
 from latentarena.card.score_card import SEEDS, Score, ScoreCard
+from latentarena.config import validate
 
-__all__ = ["FIGURES", "OFFICIAL", "made_card"]
+__all__ = ["FIGURES", "OFFICIAL", "certificate", "made_card"]
 
 OFFICIAL = "67cf626b32b2" + "0" * 52  # passes for the hash of the official judge of MNIST
 FIGURES = {
@@ -67,3 +69,29 @@ def made_card(model: str, **changes: Any) -> ScoreCard:
         "latent": (16,),
     }
     return ScoreCard.model_validate(card | {name: value for name, value in changes.items() if name not in FIGURES})
+
+
+def certificate(bundle: str = "0" * 64, macs: float = 1e12, **changes: Any) -> Certificate:
+    """A certificate of three trainings that agree."""
+    training = {"weights": "a" * 64, "probes": [{"macs": macs, "frechet": 0.9}], "figures": {}, "losses": {}}
+    raw: dict[str, Any] = {
+        "name": "m",
+        "bundle": bundle,
+        "recipe": "c" * 64,
+        "dataset": "mnist",
+        "data": "d" * 64,
+        "judge": "e" * 64,
+        "samples": 1000,
+        "quality": 1.0,
+        "trainings": [{"seed": seed, **training} for seed in (0, 1, 2)],
+        "declared": {"mse": 0.01, "frechet": 1.5},
+        "figures": {
+            "quality_macs": {"value": macs, "low": 0.9 * macs, "high": 1.1 * macs},
+            "train_macs": {"value": 2 * macs, "low": 2 * macs, "high": 2 * macs},
+        },
+        "verdict": "agrees",
+        "source": "f" * 64,
+        "version": "0.1.0",
+        "machine": "a machine",
+    }
+    return validate(Certificate, raw | changes, "certificate")

@@ -15,6 +15,7 @@ import pytest
 
 from arena_parts import Parts, now
 from arena_site import Site, running
+from latentarena.arena import scored as scored_entries
 from latentarena.arena.store import Outcome
 from latentarena.contest.board import Board
 from latentarena.contest.contest import load_contest
@@ -24,6 +25,7 @@ from latentarena.web.board import KEPT, BoardPages
 from latentarena.web.desk import Desk
 from latentarena.web.rejudge import comparison
 from score_cards import made_card
+from stored_entries import add_entry
 
 OPEN = load_contest("open")
 MANY = 230
@@ -45,10 +47,12 @@ def score(parts: Parts, name: str, i: int, card: str = "") -> str:
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, list[str]]]:
     """A site of so many scored entries, and their ids."""
-    with running(tmp_path_factory.mktemp("site")) as site:
-        parts = Parts(site.db, site.folder)
-        entries = [score(parts, f"Team {i:03d}", i) for i in range(MANY)]
-        parts.close()
+    folder = tmp_path_factory.mktemp("site")
+    parts = Parts(f"sqlite:///{folder / 'arena.db'}", folder)
+    with parts.database.writing() as session:
+        entries = [add_entry(session, i, f"Team {i:03d}") for i in range(MANY)]
+    parts.close()
+    with running(folder) as site:
         yield site, entries
 
 
@@ -108,13 +112,13 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 def test_an_entry_that_did_not_change_is_not_made_again(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     first, made = score(parts, "First", 1), []
-    real = desks.entry_of
+    real = scored_entries.entry_of
 
     def counted(*arguments: Any, **named: Any) -> Any:
         made.append(arguments[2])
         return real(*arguments, **named)
 
-    monkeypatch.setattr(desks, "entry_of", counted)
+    monkeypatch.setattr(scored_entries, "entry_of", counted)
     desk = Desk(parts.store, parts.objects, OPEN)
     assert [one.entry.team for one in desk.scored(OPEN)] == ["First"]
     second = score(parts, "Second", 2)
@@ -125,7 +129,7 @@ def test_an_entry_that_did_not_change_is_not_made_again(parts: Parts, monkeypatc
     assert made == [first, second, first]
     parts.store.erase(second, "tests", now())
     assert [one.entry.team for one in desk.scored(OPEN)] == ["Renamed"]
-    assert len(desk._parsed) == 1
+    assert len(desk._entries._parsed) == 1
 
 
 def _organiser() -> Any:

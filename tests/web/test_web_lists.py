@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from arena_parts import Parts, now
 from arena_site import Site, running
@@ -23,35 +23,37 @@ SECONDS = 3.0  # for a page, on a busy machine; a whole list takes longer
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
     """A site of ten thousand teams, submissions that wait and lines of audit, with the token of their team."""
-    with running(tmp_path_factory.mktemp("site")) as site:
-        parts = Parts(site.db, site.folder)
-        team, came = parts.team("Tireless"), now()
-        with parts.database.writing() as session:
-            for i in range(MANY):
-                when, name = came + timedelta(milliseconds=i), f"Team {i:05d}"
-                session.add(TeamRow(id=f"t{i}", name=name, skeleton=name, members=json.dumps(["x"]), created=when))
-                facts = {"name": "", "form": "", "reason": "", "sentence": "", "log": "", "public": False}
-                session.add(
-                    SubmissionRow(
-                        id=f"s{i:05d}",
-                        team=team,
-                        received=when,
-                        digest=f"{i:064x}",
-                        size=1,
-                        state="queued",
-                        chosen=False,
-                        **facts,
-                    )
-                )
-                session.add(AuditRow(at=when, actor="tests", action="count", subject=str(i), detail=""))
-            session.flush()
-            for i in range(MANY):
-                when = came + timedelta(milliseconds=i)
-                job = JobRow(id=f"j{i}", submission=f"s{i:05d}", judge="official", state="queued", created=when)
-                job.not_before, job.owner, job.fence, job.deaths = when, "", 0, 0
-                session.add(job)
-        token = parts.store.new_token(team, "", "tests", now())
-        parts.close()
+    folder = tmp_path_factory.mktemp("site")
+    parts = Parts(f"sqlite:///{folder / 'arena.db'}", folder)
+    team, came = parts.team("Tireless"), now()
+    moments = [came + timedelta(milliseconds=i) for i in range(MANY)]
+    texts = {"name": "", "form": "", "reason": "", "sentence": "", "log": "", "public": False, "chosen": False}
+    state = {"state": "queued", "judge": "official", "kind": "evaluate", "owner": "", "fence": 0, "deaths": 0}
+    rows = {
+        TeamRow: [
+            {"id": f"t{i}", "name": f"Team {i:05d}", "skeleton": f"t{i}", "members": '["x"]', "created": when}
+            for i, when in enumerate(moments)
+        ],
+        SubmissionRow: [
+            {"id": f"s{i:05d}", "team": team, "received": when, "digest": f"{i:064x}", "size": 1, "state": "queued"}
+            | texts
+            for i, when in enumerate(moments)
+        ],
+        AuditRow: [
+            {"at": when, "actor": "tests", "action": "count", "subject": str(i), "detail": ""}
+            for i, when in enumerate(moments)
+        ],
+        JobRow: [
+            {"id": f"j{i}", "submission": f"s{i:05d}", "created": when, "not_before": when} | state
+            for i, when in enumerate(moments)
+        ],
+    }
+    with parts.database.writing() as session:
+        for table, made in rows.items():
+            session.execute(insert(table), made)
+    token = parts.store.new_token(team, "", "tests", now())
+    parts.close()
+    with running(folder) as site:
         yield site, token
 
 

@@ -37,6 +37,7 @@ from latentarena.arena.evaluation import (
     workshop,
 )
 from latentarena.arena.objects import Objects
+from latentarena.arena.scored import ScoredEntries
 from latentarena.arena.store import Job, Outcome, Queue, Refusal, Store
 from latentarena.config import parse_json, validate
 from latentarena.contest.contest import Certify, Contest
@@ -78,6 +79,7 @@ class Worker:
         self._store, self._queue, self._objects = store, queue, objects
         self._program, self._patience, self._threads = tuple(program), patience, threads
         self._trainer, self._seen = tuple(trainer), -1
+        self._entries = ScoredEntries(store)
         self._stopping = threading.Event()
         self._swept = -math.inf
 
@@ -139,7 +141,7 @@ class Worker:
         if version == self._seen:
             return False
         self._seen = version
-        return nominate(self._store.database, self._contest(), _now()) > 0
+        return nominate(self._store, self._entries, self._contest(), _now()) > 0
 
     def _sweep(self) -> None:
         """Take away the parts of files that dead processes left."""

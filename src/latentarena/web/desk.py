@@ -2,78 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from mmap import mmap
 
-from latentarena.arena.certification import certificate_in
 from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster, remove_team
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.objects import Incoming, Objects
-from latentarena.arena.pictures import Picture, pictures_of
+from latentarena.arena.pictures import pictures_of
 from latentarena.arena.roster import read_roster
+from latentarena.arena.scored import Scored, ScoredEntries
 from latentarena.arena.store import (
     Audited,
     Certification,
     Certifying,
     Enrolment,
     Evaluation,
-    Listed,
     Store,
     Submission,
     TeamDetails,
 )
-from latentarena.card.score_card import ScoreCard
 from latentarena.contest.commitment import Commitment, commitment_of
 from latentarena.contest.contest import Contest
-from latentarena.contest.entries import Entry, entry_of, mean_points
 from latentarena.errors import ConfigError, NotThere, OutOfTime, StoreError
 from latentarena.gates import BUNDLE, SUBMISSION, glance
-from latentarena.text import printable
 from latentarena.web.access import Caller, Role
 from latentarena.web.views import Page, Shown, Status, moment, status_of
 
-LOGGER = logging.getLogger(__name__)
 PIECE = 1 << 18  # bytes of a download at a time
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A parsed evaluation; they never change, so they are parsed once."""
-
-    card: ScoreCard
-    bundle: dict[str, object]
-
-    @classmethod
-    def of(cls, card: str, bundle: str) -> _Known:
-        """Parse both texts.
-
-        Raises:
-            ValueError: the score card is none as this version knows them.
-        """
-        return cls(ScoreCard.model_validate_json(card), json.loads(bundle) if bundle else {})
-
-
-@dataclass(frozen=True)
-class Scored:
-    """An entry as it is ranked, with its card and pictures; `points` are the mean of its card's, of 100."""
-
-    entry: Entry
-    card: ScoreCard
-    pictures: tuple[Picture, ...]
-    points: float
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """An entry in a contest's terms, and all that it was made of."""
-
-    made_of: tuple[Listed, Contest, Certification | None]
-    scored: Scored
 
 
 class Desk:
@@ -81,8 +38,7 @@ class Desk:
 
     def __init__(self, store: Store, objects: Objects, contest: Contest) -> None:
         self.store, self.objects, self.contest = store, objects, contest
-        self._parsed: dict[str, _Known] = {}  # by evaluation
-        self._kept: dict[str, _Kept] = {}  # by entry
+        self._entries = ScoredEntries(store)
 
     # who is calling
 
@@ -125,36 +81,8 @@ class Desk:
         return commitment_of(self.store.key(self.contest.name, now), self.contest, now)
 
     def scored(self, rules: Contest) -> list[Scored]:
-        """Every scored entry in the contest's terms, in the order they were received.
-
-        What did not change since the last time is not made again. An entry whose card cannot be read, such as one of
-        an older version, is left out: the others stand.
-        """
-        listed, trained, before = self.store.listed(), self.trained(), self._kept
-        self._read(listed)
-        kept: dict[str, _Kept] = {}
-        for one in listed:
-            known, old, made_of = (
-                self._parsed.get(one.evaluation),
-                before.get(one.id),
-                (one, rules, trained.get(one.id)),
-            )
-            if known is None:
-                continue
-            same = old is not None and old.made_of == made_of
-            kept[one.id] = old if old and same else _Kept(made_of, _in_terms(known, *made_of))
-        self._kept = kept
-        return [one.scored for one in kept.values()]
-
-    def _read(self, listed: Sequence[Listed]) -> None:
-        """Parse the cards that are new, and forget those that are gone."""
-        current = {one.evaluation for one in listed}
-        self._parsed = {id_: known for id_, known in self._parsed.items() if id_ in current}
-        for id_, texts in self.store.cards([one for one in current if one not in self._parsed]).items():
-            try:
-                self._parsed[id_] = _Known.of(*texts)
-            except ValueError as error:
-                LOGGER.error("evaluation %s holds no score card, and is left out: %s", id_, printable(str(error))[:500])
+        """Every scored entry in the contest's terms, in the order they were received; see `ScoredEntries`."""
+        return self._entries.all(rules)
 
     def trained(self) -> dict[str, Certification]:
         """How far the repeated trainings of entries are, by entry."""
@@ -169,24 +97,8 @@ class Desk:
         Certifying(self.store.database).order([submission], caller.name, _now())
 
     def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> Scored:
-        """Any evaluation of an entry in a contest's terms, whatever was found of its training.
-
-        Raises:
-            NotThere: it cannot be read.
-        """
-        listed = Listed(one.id, one.team.name, one.name, one.form, one.received, one.chosen, found.id, "{}")
-        return _in_terms(self._known(found), listed, rules, None)
-
-    def _known(self, found: Evaluation) -> _Known:
-        """An evaluation, parsed.
-
-        Raises:
-            NotThere: it cannot be read.
-        """
-        try:
-            return self._parsed.get(found.id) or _Known.of(found.card, found.bundle)
-        except ValueError:
-            raise NotThere("its score card cannot be read by this version; have it judged again") from None
+        """Any evaluation of an entry in a contest's terms; see `ScoredEntries`."""
+        return self._entries.in_terms(one, found, rules)
 
     # scored entries, for everyone
 
@@ -203,7 +115,7 @@ class Desk:
             team=one.team.name,
             model=one.name,
             received=one.received,
-            card=self._known(found).card,
+            card=self._entries.card(found),
             pictures=pictures_of(found.files),
             bundle_open=one.public or own,
             bundle_public=one.public,
@@ -414,24 +326,6 @@ class Desk:
             NotThere, ConfigError: there is none, or it did not.
         """
         self.store.requeue(submission, self.rules().judge, caller.name, _now())
-
-
-def _in_terms(known: _Known, one: Listed, rules: Contest, trained: Certification | None) -> Scored:
-    entry = entry_of(
-        known.card,
-        rules,
-        one.id,
-        one.team,
-        one.name,
-        bundle=known.bundle,
-        form=one.form,
-        received=one.received,
-        chosen=one.chosen,
-        verified=True,
-        certificate=certificate_in(trained),
-    )
-    points = mean_points(known.card.points, rules) or 0.0
-    return Scored(entry, known.card, pictures_of(json.loads(one.files)), points)
 
 
 def refuse_junk(content: bytes | mmap, contest: Contest) -> None:
