@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from latentarena.arena import intake
 from latentarena.arena.intake import evaluate_entries
 from latentarena.bundle import Bundle, BundleCard, native_of
 from latentarena.bundle.portable import PortableCard
-from latentarena.card.score_card import ScoreCard
+from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.cli.app import app
 from latentarena.config import parse_json, validate
 from latentarena.contest.contest import CONTESTS, load_contest
 from latentarena.errors import ArenaError, BundleError, ModelError
 from latentarena.evaluate import evaluate as evaluation
+from latentarena.evaluate import scoring
 from latentarena.evaluate.evaluate import Terms, evaluate, main, refusal_of
 from latentarena.evaluate.scoring import training_figures
 from latentarena.gates import check_card, open_bundle
+from latentarena.judge.classifier import Judge
+from latentarena.judge.score import Findings
 from score_cards import made_card
 
 HOSTILE: list[Any] = [
@@ -137,10 +147,15 @@ def test_a_score_card_mutated_at_every_field_is_read_or_refused() -> None:
 
 def with_card(bundle: Path, folder: Path, **changes: Any) -> Path:
     """A copy of a bundle with other values in its card, by dotted place."""
-    shutil.copytree(bundle, folder)
-    card = json.loads((folder / "card.json").read_text())
+    card = json.loads((bundle / "card.json").read_text())
     for place, value in changes.items():
         card = changed(card, tuple(place.split("__")), value)
+    return carrying(card, bundle, folder)
+
+
+def carrying(card: Any, bundle: Path, folder: Path) -> Path:
+    """A copy of a bundle with another card."""
+    shutil.copytree(bundle, folder)
     (folder / "card.json").write_text(json.dumps(card))
     return folder
 
@@ -163,6 +178,39 @@ def test_forged_provenance_is_refused_before_anything_is_judged(kind: str, tiny_
     assert said["state"] == "refused"
     assert "judge" not in said["log"]
     assert len(said["sentence"]) < LONGEST
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_evaluating_program_ends_in_a_verdict_whatever_field_of_a_card_is_changed(
+    data: st.DataObject, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = json.loads((tiny_run / "bundle" / "card.json").read_text())
+    place = data.draw(st.sampled_from(sorted(places(raw), key=repr)), "place")
+    value = data.draw(st.sampled_from(HOSTILE), "value")
+    monkeypatch.setattr(scoring, "score", judged_once)
+    with TemporaryDirectory(dir=tmp_path) as folder, redirect_stderr(io.StringIO()) as said:
+        bundle = carrying(changed(raw, place, value), tiny_run / "bundle", Path(folder, "bundle"))
+        out = Path(folder, "out")
+        assert main([str(bundle), "--out", str(out), "--dataset", "digits", "--samples", "100"]) == 0
+        if (out / "card.json").is_file():
+            assert read_card(out / "card.json").samples == 100
+            return
+        refusal = json.loads((out / "refusal.json").read_text())
+    assert refusal["state"] == "refused"
+    assert refusal["sentence"].isprintable()
+    assert len(refusal["sentence"]) < LONGEST
+    assert "Traceback" not in said.getvalue()  # it was foreseen
+
+
+REAL, FOUND = scoring.score, list[Findings]()
+
+
+def judged_once(*asked: Any) -> Findings:
+    """What the judge finds of the tiny model, found once: cards change, its weights do not."""
+    if not FOUND:
+        FOUND.append(REAL(*asked))
+    return FOUND[0]
 
 
 @pytest.mark.parametrize(
@@ -214,15 +262,20 @@ ENTRIES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_command_records_forged_entries_and_goes_on_to_the_last_and_the_site_is_built(
-    tiny_run: Path, tmp_path: Path
+def test_the_command_records_forged_entries_and_goes_on_to_the_honest_one_and_the_site_is_built(
+    tiny_run: Path, tmp_path: Path, digits_judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries, out, site = (tmp_path / name for name in ("entries", "evaluated", "site"))
-    for name, changes in ENTRIES.items():
+    raw = json.loads((tiny_run / "bundle" / "card.json").read_text())
+    draw, known = random.Random(5).choice, sorted(places(raw), key=repr)
+    for name, changes in (ENTRIES | {"z honest": {}}).items():
         with_card(tiny_run / "bundle", entries / name, **changes)
-    (tmp_path / "mine.yaml").write_text(
-        (CONTESTS / "open.yaml").read_text().replace("dataset: mnist", "dataset: digits")
-    )
+    for i in range(2):
+        carrying(changed(raw, draw(known), draw(HOSTILE)), tiny_run / "bundle", entries / f"e drawn {i}")
+    rules = (CONTESTS / "open.yaml").read_text().replace("dataset: mnist", "dataset: digits")
+    rules = rules.replace("judge: official", f"judge: {digits_judge.digest}").replace("10000}", "100}")
+    (tmp_path / "mine.yaml").write_text(rules)
+    monkeypatch.setattr(intake, "EVALUATE", (*intake.EVALUATE, "--samples", "100"))
     contest = ["--contest", str(tmp_path / "mine.yaml")]
     done = CliRunner().invoke(app, ["board", "check", str(entries), *contest, "--tolerant", "--out", str(out)])
     assert done.exit_code == 0, done.output
@@ -235,7 +288,12 @@ def test_the_command_records_forged_entries_and_goes_on_to_the_last_and_the_site
     done = CliRunner().invoke(app, ["board", "build", str(out), *contest, "--verified", "--out", str(site)])
     assert done.exit_code == 0, done.output
     board = json.loads((site / "board.json").read_text())
-    assert {line["team"] for line in board["others"]} == set(ENTRIES)
+    assert set(ENTRIES) <= {line["team"] for line in board["others"]}
+    [honest] = [line for line in board["lines"] if line["team"] == "z honest"]
+    assert honest["place"] is not None
+    assert (site / "entries" / f"{honest['id']}.html").is_file()
+    drawn = {line["team"] for line in board["lines"] + board["others"]} - set(ENTRIES) - {"z honest"}
+    assert drawn == {f"e drawn {i}" for i in range(2)}
 
 
 def test_the_command_builds_a_board_around_self_reported_cards_that_cannot_be(tmp_path: Path) -> None:
