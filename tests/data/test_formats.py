@@ -69,12 +69,20 @@ def idx_files(prefix: str = "", test: str = "t10k", first: int = 0) -> dict[str,
     return {f"{prefix}{name}-ubyte.gz": gzip.compress(idx(a)) for name, a in zip(names, arrays, strict=True)}
 
 
-@pytest.mark.parametrize("where", ["", "raw/", "MNIST/raw/"])
+@pytest.mark.parametrize("where", ["", "raw/", "MNIST/raw/", "FashionMNIST/raw/"])
 def test_idx_files_of_any_dataset_are_read(tmp_path: Path, where: str) -> None:
     store(tmp_path / "data", {where + name: content for name, content in idx_files().items()})
     data = load(tmp_path / "data")
     assert holds(data)
     assert data.classes == ("0", "1", "2", "3")
+
+
+def test_several_datasets_of_torchvision_are_told_apart(tmp_path: Path) -> None:
+    for where in ("MNIST/raw/", "KMNIST/raw/"):
+        store(tmp_path / "data", {where + name: content for name, content in idx_files().items()})
+    words = refusal(tmp_path / "data")
+    assert "holds the datasets KMNIST/raw, MNIST/raw; name a file of one" in words
+    assert holds(load(Path(words.split("such as folder:")[1])))  # the advice works
 
 
 def test_emnist_is_turned_upright_and_its_labels_have_names(tmp_path: Path) -> None:
@@ -238,8 +246,9 @@ def test_near_misses_are_named(tmp_path: Path, catalogue: dict[str, dict[str, by
     store(tmp_path / "some" / "where", {name.replace("train-", "train_"): c for name, c in catalogue["mnist"].items()})
     with pytest.raises(DataMissing) as error:
         load_idx("mnist", tmp_path)
-    assert f"there is {tmp_path / 'some' / 'where'}" in str(error.value)
-    assert "train-images-idx3-ubyte" in str(error.value)
+    near = tmp_path / "some" / "where" / "train_images-idx3-ubyte"
+    assert f"there is {near}" in str(error.value)  # not t10k-images, which comes first and is named right
+    assert "and the file train-images-idx3-ubyte, with .gz" in str(error.value)
 
 
 def pictures(*names: str) -> dict[str, bytes]:

@@ -19,6 +19,8 @@ from albums import album, encoded, noise, store, zipped
 from latentarena.cli.app import app
 from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.data.layout import layout_of
+from latentarena.data.picture import Fit
+from latentarena.data.source import look_at_source
 from latentarena.errors import DataError
 
 UPRIGHT = Image.fromarray(np.r_[np.full((12, 16, 3), 255, np.uint8), np.zeros((12, 16, 3), np.uint8)])  # white on top
@@ -308,19 +310,32 @@ def test_linked_folders_are_read_and_loops_are_not(tmp_path: Path) -> None:
     digest = load(source).digest
     assert load(tmp_path / "real").digest == digest
     (tmp_path / "real" / "dog" / "again").symlink_to(tmp_path / "real")
-    (tmp_path / "real" / "eel").symlink_to(tmp_path / "nowhere")
     assert load(tmp_path / "real").digest == digest
 
 
-def test_a_link_to_nowhere_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    source = store(tmp_path / "some", tree("cat"))
+@pytest.mark.parametrize("files", [tree("cat"), {"notes.txt": b"x"}, tree("train/cat", "test/cat")])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_link_to_nowhere_is_refused(tmp_path: Path, files: dict[str, bytes], kept: bool) -> None:
+    source = store(tmp_path / "some", files)
+    if kept and "notes.txt" not in files:
+        load(source)  # the decoded images are in the cache
     (source / "dog").symlink_to("nowhere")
-    load(source)
-    assert "left out: dog (a link that leads nowhere); " in caplog.text
-    (source / "dog").rename(tmp_path / "other")
-    store(tmp_path / "links", {"notes.txt": b"x"})
-    (tmp_path / "other").rename(tmp_path / "links" / "dog")
-    assert refusal(tmp_path / "links").endswith("it holds 1 .txt; dog is a link that leads nowhere")
+    words = "dog is a link that leads nowhere, which may stand for images or a whole class; mend it or take it away"
+    assert refusal(source) == f"folder:{source}: {words}"
+    assert words in "".join(look_at_source(source, Fit()).faults)
+    (source / "eel").symlink_to("nowhere")
+    assert "dog is a link that leads nowhere (and 1 more), which" in refusal(source)
+
+
+def test_a_folder_named_like_an_emoji_is_shown_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(tmp_path / "tv", tree("cat:dog:", "smile"))
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(app, ["data", "tv"]).output
+    assert said.startswith("folder:tv: ")
+    assert "cat:dog:" in said
+
+
+def test_a_root_that_is_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
     (tmp_path / "root").symlink_to("nowhere")
     assert refusal(tmp_path / "root") == f"folder:{tmp_path / 'root'} is a link that leads nowhere"
 

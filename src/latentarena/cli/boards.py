@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,19 +17,17 @@ from latentarena.arena.enrolment import Enrolled
 from latentarena.arena.intake import Outcome
 from latentarena.arena.names import plain_line
 from latentarena.arena.store import Certification, TeamDetails
+from latentarena.cli.page import line_page, wide_page
 from latentarena.contest.board import Board
 from latentarena.contest.contest import Contest
 from latentarena.contest.prediction import Prediction
 from latentarena.contest.ranking import Placed
 from latentarena.contest.spreadsheet import Ranked, inert
 
-WIDTH = 110  # columns, where the output is no terminal
-
 
 def print_ranked(ranked: Ranked, contest: Contest) -> None:
     """Places, totals and ranks by category; below, how ties were broken."""
-    page = Console(highlight=False)
-    page = page if page.is_terminal else Console(width=WIDTH, highlight=False)
+    page = wide_page()
     caption = f"{contest.total} of the ranks; 1 is best"
     table = Table(
         title=contest.title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD
@@ -55,7 +52,7 @@ def _place(one: Placed) -> str:
 
 def print_board(board: Board, out: Path) -> None:
     """Places, awards, what was not ranked and why, and where the site is."""
-    page = Console(soft_wrap=True, highlight=False)
+    page = line_page()
     for line in board.lines:
         awards = f"  ({', '.join(line.awards)})" if line.awards else ""
         page.print(f"{line.place:>4}  {escape(plain_line(line.team))}{escape(awards)}")
@@ -66,8 +63,7 @@ def print_board(board: Board, out: Path) -> None:
 
 def print_standing(board: Board) -> None:
     """Places with totals, ranks by category, points and the probability of being first; below, what must be said."""
-    page = Console(highlight=False)
-    page = page if page.is_terminal else Console(width=WIDTH, highlight=False)
+    page = wide_page()
     table = Table(title=escape(plain_line(board.title)), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("place", justify="right")
     table.add_column("team", overflow="fold")
@@ -86,7 +82,7 @@ def print_standing(board: Board) -> None:
 
 def print_submission(found: dict[str, Any]) -> None:
     """One line on a submission, and why it failed if it did."""
-    page = Console(highlight=False, soft_wrap=True)
+    page = line_page()
     words = [plain_line(str(found.get(key, ""))) for key in ("id", "state", "model", "received")]
     page.print(escape("  ".join(word for word in words if word)))
     if found.get("reason"):
@@ -102,7 +98,7 @@ def print_tokens(tokens: Mapping[str, str]) -> None:
 
 def print_plan(found: Enrolled) -> None:
     """What was read from which column of a roster, and what it would change, team by team."""
-    page = Console(highlight=False, soft_wrap=True)
+    page = line_page()
     columns = found.roster.columns
     page.print("columns: " + ", ".join(f"{role} = {escape(plain_line(name))}" for role, name in columns.used.items()))
     if columns.ignored:
@@ -116,7 +112,7 @@ def print_plan(found: Enrolled) -> None:
 
 def print_enrolled(found: Enrolled) -> None:
     """What a roster changes in a sentence, and what people should look at; on stderr, for tokens go to stdout."""
-    page = Console(stderr=True, highlight=False, soft_wrap=True)
+    page = line_page(stderr=True)
     for remark in found.remarks:
         page.print(escape(remark))
     page.print(escape(found.summary))
@@ -124,14 +120,14 @@ def print_enrolled(found: Enrolled) -> None:
 
 def print_teams(teams: Iterable[TeamDetails]) -> None:
     """A line for each team: name, members, entries."""
-    page = Console(highlight=False, soft_wrap=True)
+    page = line_page()
     for one in teams:
         page.print(escape(f"{one.name}: {', '.join(one.members) or 'no members'}; {one.submissions} handed in"))
 
 
 def print_trainings(found: Mapping[str, Certification]) -> None:
     """A line for each entry whose recipe was, or is to be, trained anew."""
-    page = Console(highlight=False, soft_wrap=True)
+    page = line_page()
     for id_, one in found.items():
         made = certificate_in(one)
         words = [one.words] if made is None else [one.words, made.verdict, *made.reasons]
@@ -142,7 +138,7 @@ def print_trainings(found: Mapping[str, Certification]) -> None:
 
 def print_outcomes(outcomes: Iterable[Outcome], many: int) -> list[Outcome]:
     """What became of each bundle, as it becomes known."""
-    page = Console(soft_wrap=True, highlight=False)
+    page = line_page()
     seen = []
     for number, one in enumerate(outcomes, 1):
         what = "not evaluated, through a fault of this machine" if one.fault else "refused"
@@ -156,7 +152,7 @@ def print_outcomes(outcomes: Iterable[Outcome], many: int) -> list[Outcome]:
 
 def print_prediction(found: Prediction, contest: Contest) -> None:
     """Where a model would stand, by category; what was not measured; and which metric costs it most, and how much."""
-    page = Console(soft_wrap=True, highlight=False)
+    page = line_page()
     if found.standing is None:
         page.print(f"would not be ranked: {escape(plain_line(found.refused))}")
         return

@@ -38,6 +38,7 @@ from latentarena.card.words import (
     timing_words,
     trainings_words,
 )
+from latentarena.cli.page import line_page
 from latentarena.data import Overview
 from latentarena.evaluate.evaluate import Step
 from latentarena.evaluate.verify import differences
@@ -47,7 +48,7 @@ from latentarena.run.pipeline import Results
 from latentarena.text import printable
 from latentarena.train.loop import Tick
 
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, emoji=False)
 WIDTH = 100  # columns of a score card
 LIKE_REAL = (
     "* like real: equivalent to {:,} real images (the 95 % interval of the difference, at equal numbers, lies within "
@@ -60,7 +61,7 @@ LINES = 10  # progress lines of a stage where there is no terminal
 
 def quiet_logs() -> None:
     """Warnings of this package go to stderr in one line each."""
-    handler = RichHandler(console=Console(stderr=True, soft_wrap=True), show_time=False, show_path=False)
+    handler = RichHandler(console=Console(stderr=True, soft_wrap=True, emoji=False), show_time=False, show_path=False)
     logging.getLogger("latentarena").handlers = [handler]
 
 
@@ -149,7 +150,8 @@ def _inert(text: str) -> str:
 
 def _page() -> Console:
     """Where a card is printed: lines are broken at `WIDTH` columns, or at those of a narrower terminal."""
-    return Console(width=min(WIDTH, console.width) if console.is_terminal else WIDTH, highlight=False)
+    width = min(WIDTH, console.width) if console.is_terminal else WIDTH
+    return Console(width=width, highlight=False, emoji=False)
 
 
 def print_card(card: ScoreCard) -> None:
@@ -257,7 +259,7 @@ def print_facts(judge: Judge) -> None:
 
 def print_certificate(made: Certificate, folder: Path) -> None:
     """What came of training a recipe anew, in words."""
-    page = Console(soft_wrap=True, highlight=False)
+    page = line_page()
     seeds = ", ".join(str(one.seed) for one in made.trainings)
     page.print(f"{escape(made.name)}: trained anew {len(made.trainings)} times, with the seeds {seeds}")
     for name, value in made.declared.items():

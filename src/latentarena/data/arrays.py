@@ -55,15 +55,14 @@ def split_in_name(name: str) -> str:
 
 
 def array_files(source: Path) -> list[Path]:
-    """The files of arrays that a path stands for: itself, or those in the folder or in its `raw`."""
+    """The files of arrays that a path stands for: itself, or those in the folder or in `raw` in it."""
     if source.is_file():
         return [source] if _is_array(source) else []
-    for folder in (source, source / "raw", source / "MNIST" / "raw"):
-        if folder.is_dir():
-            found = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_array(path)]
-            if found:
-                return found
-    return []
+    for pattern in ("*", "raw/*"):
+        found = [path for path in sorted(source.glob(pattern)) if path.is_file() and _is_array(path)]
+        if found:
+            return found
+    return [path for path in sorted(source.glob("*/raw/*")) if path.is_file() and is_idx(path)]
 
 
 def _is_array(path: Path) -> bool:
@@ -100,16 +99,17 @@ def _idx(source: Path, files: Sequence[Path]) -> Found:
     """Four IDX files of one prefix; EMNIST's are stored with rows and columns exchanged."""
     if source.is_file():  # with its three siblings
         files = [path for path in sorted(source.parent.iterdir()) if _prefix(path) == _prefix(source)]
-    parts: dict[str, dict[tuple[str, str], Path]] = {}
+    parts: dict[tuple[Path, str], dict[tuple[str, str], Path]] = {}
     for path in files:
         found = IDX.fullmatch(path.name)
         if found:
             split = TRAIN if found["split"].lower() == TRAIN else TEST
-            parts.setdefault(found["set"], {})[split, found["what"].lower()] = path
+            parts.setdefault((path.parent, found["set"]), {})[split, found["what"].lower()] = path
     if len(parts) > 1:
-        one, held = next(iter(parts.values())).popitem()[1], natsorted(part.strip("-_ ") for part in parts)
+        one = next(iter(parts.values())).popitem()[1]
+        held = natsorted(part.strip("-_ ") or str(folder.relative_to(source)) for folder, part in parts)
         raise DataError(f"holds the datasets {', '.join(held)}; name a file of one, such as folder:{one}")
-    (prefix, members), splits = next(iter(parts.items())), {}
+    ((_, prefix), members), splits = next(iter(parts.items())), {}
     turned = "emnist" in prefix.lower()
     for split in (TRAIN, TEST):
         if (split, "images") in members:

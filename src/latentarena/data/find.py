@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 import os
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pooch
@@ -75,8 +76,8 @@ def _near_miss(root: Path) -> str:
     found = [path for depth in depths for path in sorted(root.glob(depth)) if "ubyte" in path.name and path.is_file()]
     if not found:
         return ""
-    wanted = next((f for f in FILES if f.split("-idx")[0] in found[0].name), FILES[0])
-    return f"; there is {found[0]}: name its folder with --data, and the file {wanted}, with .gz if it is packed"
+    nearest = max(found, key=lambda path: SequenceMatcher(None, path.name, FILES[0]).ratio())
+    return f"; there is {nearest}: name its folder with --data, and the file {FILES[0]}, with .gz if it is packed"
 
 
 def _path(folder: Path, file: str) -> Path:

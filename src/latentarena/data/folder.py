@@ -57,7 +57,8 @@ def image_folder(source: Path, fit: Fit, listing: Listing) -> Dataset:
     """
     names = [(str(file.path), digest(file.read())) for file in listing.files]
     told = [[str(path), label] for path, label in (listing.classes or {}).items()]
-    cached = cache_folder() / "images" / f"{digest_json([asdict(fit), names, told, *_decoders()])[:32]}.safetensors"
+    key = [asdict(fit), names, told, listing.lost(), *_decoders()]
+    cached = cache_folder() / "images" / f"{digest_json(key)[:32]}.safetensors"
     decoded = _kept(cached)
     if decoded is None:
         survey = survey_of(source, listing, fit)

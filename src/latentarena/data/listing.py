@@ -61,6 +61,10 @@ class Listing:
     classes: Mapping[PurePosixPath, str] | None = None
     table: str = ""
 
+    def lost(self) -> list[str]:
+        """Links of which nobody knows whether images are behind them."""
+        return [one.path for one in self.left_out if one.reason == BROKEN_LINK]
+
     def without_images(self, images: list[PurePosixPath]) -> list[LeftOut]:
         """The outermost folders that hold none of these images."""
         filled = {PurePosixPath(), *(parent for path in images for parent in path.parents)}

@@ -55,15 +55,15 @@ def survey_of(source: Path, listing: Listing, fit: Fit) -> Survey:
         fit: how images are to be brought to one size.
     """
     images, facts, left, broken = _sorted(listing, fit)
-    faults: list[str] = []
-    if broken:
-        faults.append(broken_line(broken))
+    faults: list[str] = [broken_line(broken)] if broken else []
+    if lost := listing.lost():
+        more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+        way_out = "which may stand for images or a whole class; mend it or take it away"
+        faults.append(f"{lost[0]} is {BROKEN_LINK}{more}, {way_out}")
     paths = [file.path for file in images]
     if not images and not broken:
         suffixes = Counter(PurePosixPath(one.path).suffix for one in left if one.reason == NOT_AN_IMAGE)
         held = f"; it holds {_counted(suffixes)}" if suffixes else ""
-        lost = [one.path for one in listing.left_out if one.reason == BROKEN_LINK]
-        held += f"; {lost[0]} is {BROKEN_LINK}" if lost else ""
         faults.append(f"holds no images ({SUFFIXES_SHOWN} or others that Pillow reads){held}")
     layout = _tried(lambda: layout_of(paths, listing.classes, listing.table), faults) if images else None
     scale = _tried(lambda: _scale(images, facts), faults) or Scale()
