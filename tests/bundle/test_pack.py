@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 from typer.testing import CliRunner
@@ -194,3 +194,64 @@ def test_weights_that_an_exporter_stores_for_each_step_are_stored_once(tmp_path:
     plain = pack_graphs(tmp_path / "c", "plain", files | {"generate": files["decode"]}, "digits")
     assert bundle.card.parameters["generator"] - plain.card.parameters["generator"] in (16, 16 + 4 * 64 + 64)
     assert torch.allclose(bundle.model.generate(torch.from_numpy(noise), None), torch.from_numpy(expected), atol=1e-6)
+
+
+def rewritten(path: Path, nodes: list[NodeProto], functions: list[FunctionProto]) -> tuple[Path, ModelProto]:
+    """A graph of which the noise passes these nodes first, from `x` to `h`."""
+    model = onnx.load(path)
+    model.graph.node[0].input[0] = "h"
+    for place, node in enumerate(nodes):
+        model.graph.node.insert(place, node)
+    model.functions.extend(functions)
+    model.opset_import.extend([helper.make_opsetid(name, 1) for name in ("own", "ai.onnx.ml")])
+    onnx.save(model, path)
+    return path, model
+
+
+def doubled(opset: int) -> list[FunctionProto]:
+    """`own.Twice` calls `own.Once` twice, which adds one."""
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("own", 1)]
+    one = helper.make_node("Constant", [], ["one"], value_float=1.0)
+    body = [one, helper.make_node("Add", ["a", "one"], ["b"])]
+    once = helper.make_function("own", "Once", ["a"], ["b"], body, opsets)
+    calls = [helper.make_node("Once", [a], [b], domain="own") for a, b in ("ac", "cb")]
+    return [once, helper.make_function("own", "Twice", ["a"], ["b"], calls, opsets)]
+
+
+def test_functions_of_a_models_own_are_inlined(tmp_path: Path) -> None:
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    (opset,) = (one.version for one in onnx.load(files["generate"]).opset_import)
+    call = [helper.make_node("Twice", ["x"], ["h"], domain="own")]
+    files["generate"], model = rewritten(files["generate"], call, doubled(opset))
+    noise = np.float32(np.random.default_rng(1).standard_normal((2, 4)))
+    model.graph.node[0].CopyFrom(helper.make_node("Identity", ["x"], ["h"]))
+    del model.functions[:]
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": noise + 2})
+    bundle = pack_graphs(tmp_path / "b", "own", files, "digits")
+    assert torch.allclose(bundle.model.generate(torch.from_numpy(noise), None), torch.from_numpy(expected), atol=1e-6)
+
+
+def test_functions_of_another_opset_are_inlined_or_refused_with_the_way_out(tmp_path: Path) -> None:
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    call = [helper.make_node("Twice", ["x"], ["h"], domain="own")]
+    files["generate"], _ = rewritten(files["generate"], call, doubled(13))
+    with pytest.raises(BundleError, match="make functions and graph for one opset"):
+        pack_graphs(tmp_path / "b", "own", files, "digits")
+
+
+def test_operators_of_converters_are_written_out(tmp_path: Path) -> None:
+    """tf2onnx leaves an Erfc, skl2onnx a Scaler of ai.onnx.ml."""
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    scaler = {"offset": [0.1, 0.2, 0.3, 0.4], "scale": [1.0, 2.0, 3.0, 4.0]}
+    nodes = [
+        helper.make_node("Scaler", ["x"], ["s"], domain="ai.onnx.ml", **scaler),  # type: ignore[arg-type]
+        helper.make_node("Erfc", ["s"], ["h"]),
+    ]
+    files["generate"], model = rewritten(files["generate"], nodes, [])
+    noise = torch.randn(2, 4, generator=torch.Generator().manual_seed(1))
+    model.graph.node.pop(0)
+    model.graph.node[0].CopyFrom(helper.make_node("Identity", ["x"], ["h"]))
+    hidden = torch.special.erfc((noise - torch.tensor(scaler["offset"])) * torch.tensor(scaler["scale"]))
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": hidden.numpy()})
+    bundle = pack_graphs(tmp_path / "b", "converted", files, "digits")
+    assert torch.allclose(bundle.model.generate(noise, None), torch.from_numpy(expected), atol=1e-6)

@@ -21,6 +21,7 @@ from latentarena.config import validate
 from latentarena.errors import BundleError
 from latentarena.gates import check_graph
 from latentarena.gates.archive import MOST_BYTES
+from latentarena.gates.operators import DOMAINS
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -28,6 +29,17 @@ if TYPE_CHECKING:
 
 ROWS = 2  # that are tried
 KINDS = {1: "float32", 7: "int64"}  # of ONNX's element types
+WRITTEN_OUT = (  # operators of converters in terms of standard ones, as functions of ONNX; {opset} is the model's
+    """<domain: "", opset_import: ["": {opset}]>
+    Erfc (x) => (y) {{ one = Constant <value = float {{1.0}}> ()  e = Erf (x)  y = Sub (one, e) }}""",
+    """<domain: "ai.onnx.ml", opset_import: ["": {opset}]>
+    Scaler <offset, scale> (x) => (y) {{
+        o = Constant <value_floats: floats = @offset> ()
+        s = Constant <value_floats: floats = @scale> ()
+        centred = Sub (x, o)
+        y = Mul (centred, s)
+    }}""",
+)
 
 
 def pack_graphs(
@@ -85,6 +97,7 @@ def _read(path: Path, graph: str) -> ModelProto:
         raise
     except Exception as error:  # protobuf and onnx have errors of their own
         raise BundleError(f"{path} is no ONNX file: {' '.join(str(error).split())[:200]}") from None
+    model = _inlined(model, path)
     inner = {tensor.name for tensor in model.graph.initializer}
     inputs = [port for port in model.graph.input if port.name not in inner]
     wanted = {"encode": ["images"], "decode": ["latents"]}.get(graph, ["noise", "labels"])
@@ -104,6 +117,28 @@ def _read(path: Path, graph: str) -> ModelProto:
         if dims:
             dims[0].dim_param = "n"
     return model
+
+
+def _inlined(model: ModelProto, path: Path) -> ModelProto:
+    """The model without functions of its own, and without operators that are to be written out."""
+    import onnx.inliner
+    import onnx.parser
+
+    opset = next((one.version for one in model.opset_import if one.domain in DOMAINS), 0)
+    used = {(node.domain, node.op_type) for part in (model.graph, *model.functions) for node in part.node}
+    own = {(function.domain, function.name) for function in model.functions}
+    for text in WRITTEN_OUT:
+        function = onnx.parser.parse_function(text.format(opset=opset))
+        if (function.domain, function.name) in used - own:
+            model.functions.append(function)
+    if not model.functions:
+        return model
+    try:
+        return onnx.inliner.inline_local_functions(model, convert_version=True)
+    except Exception as error:  # onnx has errors of its own, and does not convert every operator to another opset
+        fault = " ".join(str(error).split())[:200]
+        way = "make functions and graph for one opset, or inline them at export"
+        raise BundleError(f"{path}: its functions cannot be inlined ({fault}); {way}") from None
 
 
 def _rename(model: ModelProto, names: Mapping[str, str], path: Path) -> None:

@@ -244,7 +244,8 @@ def _refuse_model(model: ModelProto, size: int, what: str) -> None:
         raise GateError("onnx-trailing", f"{what} holds {fault}; save it anew with onnx.save")
     graph = model.graph
     if model.functions:
-        raise GateError("onnx-functions", f"{what} defines {len(model.functions)} functions; inline them at export")
+        fault = f"{what} defines {len(model.functions)} functions"
+        raise GateError("onnx-functions", f"{fault}; `arena pack` writes it anew without, or inline them at export")
     if model.training_info:
         raise GateError("onnx-training", f"{what} holds instructions for training; export it for inference")
     if graph.sparse_initializer:

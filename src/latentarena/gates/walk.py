@@ -29,6 +29,10 @@ MOST_TENSORS = 20_000
 MOST_INTEGERS = 65_536  # stored numbers that are no weights: shapes, axes, indices
 MOST_LISTED = 64  # numbers in an attribute
 LONGEST_TEXT = 1_000  # characters of an attribute, such as an equation
+WAYS_OUT = {  # by the domain that an operator is of
+    "com.microsoft": "give the graph as it was before onnxruntime optimised or quantised it",
+    "ai.onnx.ml": "trees and tables are not run, networks and linear maps are",
+}
 HIGHEST_RANK = 8
 LARGEST_SIZE = 1 << 31  # of a dimension, and of an integer that is stored
 ENDS = {(1 << 63) - 1, 1 - (1 << 63), -(1 << 63)}  # integers that say "to the end"
@@ -207,12 +211,14 @@ class Walk:
         operator, named = spoken(node.op_type), self._named(node)
         if node.domain not in DOMAINS or node.overload:
             domain = spoken(node.domain or node.overload)
-            return GateError("onnx-domain", f"{named} is of {domain!r}; only ONNX's own operators are run")
+            way = WAYS_OUT.get(node.domain, "export it in those")
+            return GateError("onnx-domain", f"{named} is of {domain!r}; only ONNX's own operators are run: {way}")
         if operator in SUBGRAPHS:
             return GateError("onnx-subgraph", f"{named} is a {operator}; unroll loops and branches at export")
         if operator in RANDOM:
             return GateError("onnx-random", f"{named} is a {operator} that draws numbers; noise is an input")
-        fault = f"is a {operator}, which is not run; use standard operators of inference"
+        way = "`arena pack` writes it in others" if operator == "Erfc" else "use standard operators of inference"
+        fault = f"is a {operator}, which is not run; {way}"
         return GateError("onnx-operator", f"{named} {fault}")
 
 
