@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -60,27 +61,25 @@ def postgres() -> Generator[PostgresServer]:
     server.stop()
 
 
-LONGEST = (  # files that are begun first, so that no worker is left with one when all else is done
-    "test_opinions",
-    "test_faults",
-    "test_portable",
-    "test_report",
-    "test_verify",
-    "test_intake",
-    "test_boxed",
-    "test_legacy",
-    "test_cli",
-    "test_sampling",
-    "test_solver",
-    "test_distill",
-    "test_stages",
-    "test_uses",
-)
+SECONDS = "files/seconds"  # in pytest's cache: by file, what its tests took when the whole suite was last run
+_seconds: dict[str, float] = {}  # of this session
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadfile --no-loadscope-reorder` a worker takes the next file of this order."""
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up what each file takes; with xdist the first process hears of every worker's tests."""
+    file = report.nodeid.partition("::")[0]
+    _seconds[file] = _seconds.get(file, 0.0) + report.duration
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Longest files first, so that no worker is left with one when all else is done.
+
+    With `--dist loadfile --no-loadscope-reorder` a worker takes the next file of this order. A file that nothing is
+    known of may be the longest; of several, as in a new checkout, that of most bytes.
+    """
+    known = config.cache.get(SECONDS, {}) if config.cache else {}
+    size = {item.path: item.path.stat().st_size for item in items}
+    items.sort(key=lambda item: (-known.get(item.nodeid.partition("::")[0], math.inf), -size[item.path], item.path))
 
 
 OUTCOMES = ("passed", "failed", "error", "skipped")
@@ -172,10 +171,18 @@ def portable_folder(common: Path, brief_folder: Path) -> Path:
     return folder
 
 
+def _remember(config: pytest.Config) -> None:
+    """Keep what each file took, if this session was the whole suite."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    if whole and config.cache and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.cache.set(SECONDS, _seconds)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """The last line: how much of the hostile corpus was contained. Workers of xdist report to the first process."""
     yield
+    _remember(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
         return
