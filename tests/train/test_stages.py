@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -272,6 +273,19 @@ def test_autoencoder_that_diverged_is_called_that_before_the_generator_is_traine
     ):
         train_model(recipe, model, data, make_fabric("cpu"), Shelter(tmp_path), watch)
     assert heard == ["autoencoder"]
+
+
+@pytest.mark.parametrize(("spread", "white", "diverged"), [(0.0, 1.0, True), (0.1, 1.0, False), (0.0, 0.5, False)])
+def test_latents_that_are_the_same_for_all_images_are_a_divergence(spread: float, white: float, diverged: bool) -> None:
+    """With clip, lr = 1 ends in a dead encoder, whose latents need not be large, and in white images."""
+    recipe, data = load_recipe("quickstart-digits"), embedded_digits()
+    autoencoder = LatentModel(recipe.architecture(data.shape, data.classes)).autoencoder
+    autoencoder.decode = lambda latents: torch.full((len(latents), *data.shape), white)
+    shape = (len(data.train), 16)
+    latents = Posterior(18 + spread * torch.randn(shape), torch.zeros(shape))
+    refused = pytest.raises(TrainingError, match="latents reach 18 and are the same for all images; train")
+    with refused if diverged else nullcontext():
+        refuse_diverged(autoencoder, data.train, latents, 1.0)
 
 
 def test_untrained_autoencoder_has_not_diverged() -> None:

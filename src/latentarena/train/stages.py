@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 ROWS = 1000  # pairs drawn at a time
 WORSE = 1.5  # times the error of grey images, of an autoencoder that has diverged
+SAME = 1e-6  # of the largest latent: a spread that is rounding
 FAR, LARGEST = 30.0, 1e4  # latents that go with such an error, and that are out of all proportion by themselves
 Watch = Callable[[Iterator[Tick], str], Iterator[Tick]]
 
@@ -159,17 +160,20 @@ class ConsistencyObjective(Objective):
 def refuse_diverged(autoencoder: Autoencoder, images: Images, latents: Posterior, lr: float) -> None:
     """Raise a TrainingError where an autoencoder's training has diverged: no generator could make up for that.
 
-    Either its latents are out of all proportion, or they are far out and what is decoded from them is worse than plain
-    grey images. An autoencoder that has hardly been trained decodes badly too, from latents near zero.
+    Either its latents are out of all proportion, or they are far out or the same for all images and what is decoded
+    from them is worse than plain grey images. An autoencoder that has hardly been trained decodes badly too, but from
+    latents near zero that differ.
     """
     some = images.batch(slice(0, ROWS))  # (n, C, H, W)
     error = float((autoencoder.decode(latents.mean[: len(some)].to(some.device)) - some).square().mean())
     grey, largest = float((some - 0.5).square().mean()), float(latents.mean.abs().max())
-    if largest <= FAR or (error <= WORSE * grey and largest <= LARGEST):
+    same = float(latents.mean.std(0).max()) <= SAME * largest
+    if largest <= LARGEST and (error <= WORSE * grey or (largest <= FAR and not same)):
         return
+    reach = f"reach {largest:.3g}" + (" and are the same for all images" if same else "")
     raise TrainingError(
         f"autoencoder: training diverged: reconstructions have a mean squared error of {error:.3g}, grey images "
-        f"{grey:.3g}, and latents reach {largest:.3g}; train anew in another --out with a lower "
+        f"{grey:.3g}, and latents {reach}; train anew in another --out with a lower "
         f"training.autoencoder.lr (it was {lr:g}), or with clip"
     )
 
