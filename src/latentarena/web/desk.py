@@ -195,7 +195,8 @@ class Desk:
         received = _now()
         late = out_of_time(rules, received)
         if late:
-            raise OutOfTime(f"{late}; what counts is when the whole bundle has arrived, which was {moment(received)}")
+            arrived = f"{received:%Y-%m-%d %H:%M:%S} UTC"
+            raise OutOfTime(f"{late}; what counts is when the whole bundle has arrived, which was {arrived}")
         with incoming.look() as content:
             refuse_junk(content, rules)
         try:

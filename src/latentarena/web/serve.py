@@ -24,8 +24,6 @@ from latentarena.arena.store import Database, Store
 from latentarena.config import parse_json, validate
 from latentarena.contest.contest import Contest, load_contest
 from latentarena.errors import ConfigError
-from latentarena.web.app import create_app, guarded
-from latentarena.web.desk import Desk
 from latentarena.web.server import serve_app
 from latentarena.web.settings import Settings
 
@@ -87,7 +85,10 @@ class _Workers:
 
 
 def make_app(site: Site) -> ASGIApp:
-    """The app of a site, in the process that serves it."""
+    """The app of a site, in the process that serves it, which alone needs to load the pages."""
+    from latentarena.web.app import create_app, guarded
+    from latentarena.web.desk import Desk
+
     end_with_parent(signal.SIGKILL)  # it would wait for the last slow upload, and hold the port meanwhile
     log_as_json()
     desk = Desk(Store(Database(site.db)), Objects(site.objects), load_contest(site.contest))

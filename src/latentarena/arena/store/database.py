@@ -9,10 +9,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
@@ -96,14 +94,14 @@ class Database:
                 if not self.sqlite:  # another process may be at it, and it may take its time
                     connection.execute(text("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0"))
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-                command.upgrade(_alembic(connection), revision)
+                _migrate(connection, "upgrade", revision)
 
     def downgrade(self, revision: str) -> None:
         """Go back to an older form, for tests and rescues."""
         with _explained(), self.engine.connect() as connection:
             connection = connection.execution_options(**{WRITES: True})
             with connection.begin():
-                command.downgrade(_alembic(connection), revision)
+                _migrate(connection, "downgrade", revision)
 
     def close(self) -> None:
         """Close all connections."""
@@ -120,11 +118,14 @@ class Database:
                 yield session
 
 
-def _alembic(connection: Any) -> AlembicConfig:
-    config = AlembicConfig()
+def _migrate(connection: Any, direction: Literal["upgrade", "downgrade"], revision: str) -> None:
+    from alembic import command  # loaded here, for it takes long and only a start needs it
+    from alembic.config import Config
+
+    config = Config()
     config.set_main_option("script_location", str(files("latentarena.arena.store") / "migrations"))
     config.attributes["connection"] = connection
-    return config
+    getattr(command, direction)(config, revision)
 
 
 def _limits() -> dict[str, Any]:
