@@ -269,7 +269,10 @@ def test_a_card_cannot_lie_about_the_number_of_parameters(tiny_run: Path, tmp_pa
         load_bundle(folder)
 
 
-@pytest.mark.parametrize("how", ["another class", "more weights", "another shape", "a forward of its own"])
+CHANGES = ("another class", "more weights", "another shape", "a forward of its own", "a hook", "a hook before")
+
+
+@pytest.mark.parametrize("how", CHANGES)
 def test_a_model_whose_network_was_exchanged_is_refused_before_anything_is_written(
     tiny_run: Path, tmp_path: Path, how: str
 ) -> None:
@@ -281,8 +284,20 @@ def test_a_model_whose_network_was_exchanged_is_refused_before_anything_is_writt
         network.more = torch.nn.Linear(1, 1)
     elif how == "another shape":
         model.network = torch.nn.Linear(3, 3)
+    elif how == "a hook":
+        network.register_forward_hook(lambda module, given, made: -made)
+    elif how == "a hook before":
+        network.register_forward_pre_hook(lambda module, given: given)
     else:
         network.forward = lambda x, t, labels=None: x  # type: ignore[method-assign]
     with pytest.raises(BundleError, match=r"not what its architecture makes: .*network.*export_modules"):
         save_bundle(tmp_path / "bundle", "mine", model, bundle.card.provenance)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_model_whose_method_was_exchanged_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(tiny_run)
+    bundle.model.autoencoder.decode = lambda latents: latents  # type: ignore[method-assign]
+    with pytest.raises(BundleError, match="'autoencoder' has a decode of its own"):
+        save_bundle(tmp_path / "bundle", "mine", bundle.model, bundle.card.provenance)
     assert not (tmp_path / "bundle").exists()

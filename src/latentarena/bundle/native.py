@@ -183,13 +183,23 @@ def _refuse_exchanged(model: LatentModel) -> None:
     for name, module in planned.items():
         if fault is None and type(there.get(name)) is not type(module):
             fault = f"{name!r} is a {type(there.get(name)).__name__}, expected {type(module).__name__}"
-        if fault is None and "forward" in vars(there[name]):
-            fault = f"{name!r} has a forward of its own"
+        if fault is None:
+            fault = _exchanged(name, there[name], module)
     if fault:
         raise BundleError(
             f"this model is not what its architecture makes: {fault}; register the part and name it in the recipe, or "
             "write a portable bundle: latentarena.bundle.export_modules"
         )
+
+
+def _exchanged(name: str, module: torch.nn.Module, planned: torch.nn.Module) -> str | None:
+    """A method that was put on a module, or a hook, which may change what comes in or out."""
+    for key in vars(module).keys() - vars(planned).keys():
+        if callable(getattr(type(planned), key, None)):
+            return f"{name!r} has a {key} of its own"
+    if module._forward_hooks or module._forward_pre_hooks:
+        return f"{name!r} has hooks, which may change what it computes; remove them"
+    return None
 
 
 def load_bundle(path: Path) -> Bundle:
