@@ -16,10 +16,11 @@ import numpy as np
 from latentarena.arena.objects import Objects
 from latentarena.arena.pages import environment
 from latentarena.arena.store import Database, Store
+from latentarena.card.figure import Figure
 from latentarena.contest.board import make_board
 from latentarena.contest.contest import load_contest
 from latentarena.contest.entries import Entry
-from latentarena.contest.ranking import Figure, Row, dependences, rank, stability
+from latentarena.contest.ranking import Row, dependences, rank, stability
 from latentarena.facts import machine
 from latentarena.files import write_json
 from latentarena.web.board import BoardPages
@@ -40,7 +41,7 @@ def entries(many: int) -> list[Entry]:
     for i in range(many):
         values = generator.uniform(0.5, 0.6, len(OPEN.measures))
         figures = {
-            one.metric: Figure(float(value), float(value) * 0.98, float(value) * 1.02)
+            one.metric: Figure.of(float(value), float(value) * 0.98, float(value) * 1.02)
             for one, value in zip(OPEN.measures, values, strict=True)
         }
         points = {"quality": 50.0}

@@ -22,7 +22,7 @@ import torch
 
 from forged import FORGERIES, Parts
 from latentarena.bundle import load_any, load_bundle
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding, gravest
 from latentarena.data import Dataset, Images
 from latentarena.errors import GateError
@@ -59,7 +59,7 @@ class Bench:
         known = replace(known, test=known.test.rows(some), train=known.train[some])
         return cls(replace(whole, test=test, train=train), judge, known, samples)
 
-    def examine(self, subject: Subject, name: str) -> tuple[dict[str, Estimate], tuple[Finding, ...]]:
+    def examine(self, subject: Subject, name: str) -> tuple[dict[str, Figure], tuple[Finding, ...]]:
         """A few figures and all checks.
 
         Raises:
@@ -84,7 +84,7 @@ class Bench:
         coded = scoring._coded(subject, passed)
         return found, scoring.examine(data, self.known, sampled, coded, chosen, found, randomness)
 
-    def _reconstructed(self, passed: scoring._Passed) -> dict[str, Estimate]:
+    def _reconstructed(self, passed: scoring._Passed) -> dict[str, Figure]:
         test, train = self.data.test.batch(slice(None)), self.data.train.batch(passed.chosen)
         errors, train_errors = squared_errors(passed.test, test), squared_errors(passed.train, train)
         return {

@@ -64,9 +64,9 @@ def openers(source: Source) -> list[str]:
     for module, node in source.functions():
         returns = ast.unparse(node.returns) if node.returns else ""
         takes = [ast.unparse(one.annotation) for one in node.args.args if one.annotation]
-        if "Bundle" in returns and "BundleCard" not in returns and any("Path" in one for one in takes):
-            if not node.name.startswith("_") and node.name.startswith(("load", "open", "boxed", "native", "portable")):
-                found.append(f"{module}.{node.name}")
+        opens = node.name.startswith(("load", "open", "boxed", "native", "portable")) and "Bundle" in returns
+        if opens and "BundleCard" not in returns and any("Path" in one for one in takes):
+            found.append(f"{module}.{node.name}")
     return found
 
 

@@ -104,7 +104,7 @@ def test_imports_go_down(module: str) -> None:
         ("judge.score", "from latentarena.bundle import Bundle"),
         ("autoencoder.base", "from latentarena import latents"),
         ("config", "def f():\n    from latentarena.data import Images"),
-        ("study.report", "from latentarena.cli.console import console"),
+        ("report.report", "from latentarena.cli.console import console"),
     ],
 )
 def test_an_import_that_goes_up_or_sideways_would_be_seen(module: str, line: str) -> None:

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from latentarena.arena.names import clean_name, looks_like, plain_line, slug
 from latentarena.card.catalogue import COLUMNS
+from latentarena.card.figure import Figure
 from latentarena.cli.app import app
 from latentarena.contest.board import Board, make_board
 from latentarena.contest.contest import Contest, load_contest
 from latentarena.contest.entries import Entry, counting, entry_of
 from latentarena.contest.prediction import predict, read_board
-from latentarena.contest.ranking import Figure
 from latentarena.contest.spreadsheet import board_csv, inert, rank_table, write_csv
 from latentarena.errors import ConfigError
 from score_cards import made_card
@@ -38,7 +38,7 @@ def contest(**changes: Any) -> Contest:
 def entry(name: str, team: str = "", mse: float = 0.01, day: int = 1, **changes: Any) -> Entry:
     facts: dict[str, Any] = {"samples": 10_000, "mse": mse}
     rest: dict[str, Any] = {"received": datetime(2026, 1, day, tzinfo=UTC), "verified": True, "facts": facts} | changes
-    return Entry(name, name, team or name, {"mse": Figure(mse, mse * 0.99, mse * 1.01)}, **rest)
+    return Entry(name, name, team or name, {"mse": Figure.of(mse, mse * 0.99, mse * 1.01)}, **rest)
 
 
 # which entry counts
@@ -259,7 +259,7 @@ def places_in_table(folder: Path, cells: dict[str, float]) -> dict[str, tuple[in
 @pytest.mark.parametrize("missing", [(), ("time_per_sample",), ("mse", "ssim")])
 def test_a_prediction_is_the_place_in_the_table_with_one_row_more(missing: tuple[str, ...], tmp_path: Path) -> None:
     """What was not measured leaves a range: the places with the best and with the worst figure there."""
-    known = {name: Figure(value) for name, value in FIGURES.items() if name not in missing}
+    known = {name: Figure.of(value) for name, value in FIGURES.items() if name not in missing}
     new = Entry("new", "new", "new", known)
     board = read_board(LEADERBOARD, OLD)
     found = predict(new, board, OLD)
@@ -309,7 +309,9 @@ def test_what_is_no_board_is_refused_in_a_line(name: str, content: str | None, w
 
 
 def test_what_rests_on_a_submission_s_own_word_is_marked_wherever_it_is_shown() -> None:
-    own = Entry("a", "a", "a", {name: Figure(value) for name, value in FIGURES.items()}, unverified=("total_params",))
+    own = Entry(
+        "a", "a", "a", {name: Figure.of(value) for name, value in FIGURES.items()}, unverified=("total_params",)
+    )
     board = make_board([own], OLD)
     cells = Board.model_validate_json(board.model_dump_json()).lines[0].cells
     assert [name for name, cell in cells.items() if cell.unverified] == ["total_params"]

@@ -133,7 +133,7 @@ def test_rules_are_total(op: str, value: Any, found: Any, holds: bool) -> None:
 
 
 def test_the_board_s_parts_need_no_torch() -> None:
-    parts = ("arena.contest", "arena.ranking", "judge.card", "judge.catalogue", "study.wording")
+    parts = ("contest.contest", "contest.ranking", "card.score_card", "card.catalogue", "card.words")
     code = f"import sys, {', '.join(f'latentarena.{part}' for part in parts)}; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "latentarena.contest.ranking" in loaded

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from typer.testing import CliRunner
 
+from latentarena.card.figure import Figure
 from latentarena.cli.app import app
 from latentarena.contest.contest import Contest, load_contest
-from latentarena.contest.ranking import Figure, Row, dependences, rank, stability
+from latentarena.contest.ranking import Row, dependences, rank, stability
 
 BOARDS = ["leaderboard.csv", "open_leaderboard.csv"]
 NAMELESS = [Path(__file__).parents[1] / "support" / "files" / f"contest-2025-{board}" for board in BOARDS]
@@ -32,7 +33,7 @@ ANY = st.one_of(FEW, st.floats(), st.none())
 
 def table(values: list[list[float | None]], metrics: list[str]) -> list[Row]:
     return [
-        Row(f"r{i:02}", {m: Figure(v) for m, v in zip(metrics, cells, strict=True) if v is not None})
+        Row(f"r{i:02}", {m: Figure.of(v) for m, v in zip(metrics, cells, strict=True) if v is not None})
         for i, cells in enumerate(values)
     ]
 
@@ -50,7 +51,7 @@ def with_bars(draw: st.DrawFn) -> list[Row]:
         figures = {}
         for metric in draw(st.sets(st.sampled_from(metrics))):
             low, value, high = sorted(draw(st.tuples(*[st.integers(0, 6)] * 3)))
-            figures[metric] = Figure(float(value), float(low), float(high))
+            figures[metric] = Figure.of(float(value), float(low), float(high))
         rows.append(Row(f"r{i}", figures))
     return rows
 
@@ -142,7 +143,7 @@ def test_the_order_of_the_rows_does_not_matter_and_every_row_has_a_place(
 def test_a_better_figure_never_worsens_a_rank(rows: list[Row], column: str, index: int, step: float) -> None:
     row = rows[index % len(rows)]
     value = row.figures[column].value + (step if column in HIGHER else -step)
-    better = Row(row.name, {**row.figures, column: Figure(value)})
+    better = Row(row.name, {**row.figures, column: Figure.of(value)})
     before, after = (
         next(one for one in rank(table, OLD) if one.name == row.name)
         for table in (rows, [better if one is row else one for one in rows])
@@ -190,15 +191,20 @@ def test_dependences_are_what_ranking_without_the_third_shows(rows: list[Row], c
 
 
 def test_overlap_is_not_transitive_and_the_rule_says_what_then() -> None:
-    bars = {"a": Figure(1, 0, 2), "b": Figure(2.5, 1.5, 3.5), "c": Figure(4, 3, 5), "d": Figure(4.5, 3.6, 6)}
-    rows = [Row(name, {"mse": figure, "ssim": Figure(0.5)}) for name, figure in bars.items()]
+    bars = {
+        "a": Figure.of(1, 0, 2),
+        "b": Figure.of(2.5, 1.5, 3.5),
+        "c": Figure.of(4, 3, 5),
+        "d": Figure.of(4.5, 3.6, 6),
+    }
+    rows = [Row(name, {"mse": figure, "ssim": Figure.of(0.5)}) for name, figure in bars.items()]
     columns = {one.name: one.columns["mse"] for one in rank(rows, OPEN)}
     assert columns == {"a": 1, "b": 1, "c": 2, "d": 3}  # c overlaps b, but a beats it; d is beaten by a and b
 
 
 def test_missing_stands_behind_infinity_and_minus_infinity_before_all() -> None:
     values = {"a": -math.inf, "b": 0.0, "c": math.inf, "d": math.nan}
-    rows = [Row(name, {"mse": Figure(value)}) for name, value in values.items()] + [Row("e", {})]
+    rows = [Row(name, {"mse": Figure.of(value)}) for name, value in values.items()] + [Row("e", {})]
     columns = {one.name: one.columns["mse"] for one in rank(rows, OLD)}
     assert columns == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 4}
 
@@ -206,13 +212,13 @@ def test_missing_stands_behind_infinity_and_minus_infinity_before_all() -> None:
 def test_near_one_counts_the_distance_to_either_side() -> None:
     raw = OPEN.model_dump() | {"categories": [{"name": "edges", "metrics": ["sharpness"]}], "awards": []}
     contest = Contest.model_validate(raw)
-    bars = {"under": Figure(0.8, 0.7, 0.85), "on": Figure(1.01, 0.97, 1.05), "over": Figure(1.3, 1.2, 1.4)}
+    bars = {"under": Figure.of(0.8, 0.7, 0.85), "on": Figure.of(1.01, 0.97, 1.05), "over": Figure.of(1.3, 1.2, 1.4)}
     placed = rank([Row(name, {"sharpness": bar}) for name, bar in bars.items()], contest)
     assert {one.name: one.place for one in placed} == {"on": 1, "under": 2, "over": 2}
 
 
 def test_ties_are_broken_in_the_organiser_s_order_and_the_reason_is_said() -> None:
-    rows = [Row(name, {"mse": Figure(1.0)}, {"steps": steps}) for name, steps in {"a": 8, "b": 4, "c": 4}.items()]
+    rows = [Row(name, {"mse": Figure.of(1.0)}, {"steps": steps}) for name, steps in {"a": 8, "b": 4, "c": 4}.items()]
     breaks = [{"by": "quality of analysis", "order": ["c"]}, {"by": "fewer steps", "field": "steps"}]
     contest = Contest.model_validate(OLD.model_dump() | {"tie_breaks": breaks})
     placed = rank(rows, contest)
@@ -231,8 +237,8 @@ def test_weights_are_exact_and_scale_out() -> None:
         return Contest.model_validate(OPEN.model_dump() | {"categories": categories, "total": total, "awards": []})
 
     rows = [
-        Row("a", {"mse": Figure(1), "recall": Figure(0.1), "parameters": Figure(1)}),
-        Row("b", {"mse": Figure(2), "recall": Figure(0.9), "parameters": Figure(2)}),
+        Row("a", {"mse": Figure.of(1), "recall": Figure.of(0.1), "parameters": Figure.of(1)}),
+        Row("b", {"mse": Figure.of(2), "recall": Figure.of(0.9), "parameters": Figure.of(2)}),
     ]
     for one in (rank(rows, contest("sum", 0.1, 0.3, 0.2)), rank(rows, contest("mean", 1, 3, 2))):
         assert [placed.place for placed in one] == [1, 1]  # 0.1 + 0.2 is 0.3 here
@@ -257,7 +263,7 @@ def lone(**bars: Figure) -> tuple[list[Row], Contest]:
 def test_stability_agrees_with_the_normal_distribution() -> None:
     """Of two figures one standard deviation apart, the better stays first with probability Phi(1 / sqrt 2) = 0.760."""
     half = 1.959964
-    rows, contest = lone(a=Figure(0, -half, half), b=Figure(1, 1 - half, 1 + half))
+    rows, contest = lone(a=Figure.of(0, -half, half), b=Figure.of(1, 1 - half, 1 + half))
     found = stability(rows, contest, rounds=4000)
     assert found["a"].first == pytest.approx(0.7602, abs=0.02)
     assert found["a"].first + found["b"].first == pytest.approx(1)
@@ -267,13 +273,13 @@ def test_stability_agrees_with_the_normal_distribution() -> None:
 
 
 def test_stability_of_clear_and_of_unknown_places() -> None:
-    rows, contest = lone(a=Figure(0, -0.1, 0.1), b=Figure(5, 4.9, 5.1), c=Figure(9))
+    rows, contest = lone(a=Figure.of(0, -0.1, 0.1), b=Figure.of(5, 4.9, 5.1), c=Figure.of(9))
     assert {name: (one.first, one.low, one.high) for name, one in stability(rows, contest).items()} == {
         "a": (1.0, 1, 1),
         "b": (0.0, 2, 2),
         "c": (0.0, 3, 3),
     }
-    assert stability(*lone(a=Figure(1), b=Figure(2))) == {}
+    assert stability(*lone(a=Figure.of(1), b=Figure.of(2))) == {}
 
 
 @given(with_bars())

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding, gravest
 from latentarena.judge.checks import PRIOR, belonging, continuity, memory, overfitted, samples_of_decoder, used, variety
 from latentarena.judge.continuity import Probe, along_arc, along_line, grain, probe, walk
@@ -208,9 +208,9 @@ def test_one_copied_image_is_not_counted_twice() -> None:
 
 
 def test_an_autoencoder_trained_on_the_test_split_is_seen() -> None:
-    linear = Estimate(value=0.98, low=0.96, high=1.0)
-    assert overfitted(Estimate(value=1.02, low=1.0, high=1.04), linear).verdict == "clear"
-    assert overfitted(Estimate(value=0.6, low=0.55, high=0.65), linear).verdict == "unranked"
+    linear = Figure(value=0.98, low=0.96, high=1.0)
+    assert overfitted(Figure(value=1.02, low=1.0, high=1.04), linear).verdict == "clear"
+    assert overfitted(Figure(value=0.6, low=0.55, high=0.65), linear).verdict == "unranked"
 
 
 INVERSE = torch.linalg.pinv(WEIGHTS / math.sqrt(NOISE))

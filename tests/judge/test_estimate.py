@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 import torch
 
-from latentarena.judge.metrics import Estimate, draws, estimate, mean_of, ratio_of, wilson
+from latentarena.judge.metrics import Figure, draws, estimate, mean_of, ratio_of, wilson
 from latentarena.randomness import stream
 
 
@@ -76,7 +76,7 @@ def test_wilson_equals_scipy(successes: int, n: int) -> None:
 
 
 def test_intervals_meet_where_they_overlap() -> None:
-    a, b, c = (Estimate(value=v, low=v - 1, high=v + 1) for v in (0.0, 1.5, 3.0))
+    a, b, c = (Figure(value=v, low=v - 1, high=v + 1) for v in (0.0, 1.5, 3.0))
     assert a.meets(b)
     assert b.meets(c)
     assert not a.meets(c)

@@ -14,7 +14,7 @@ from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.errors import DataMissing
 from latentarena.judge.classifier import Judge
 from latentarena.judge.diagnosis import DISPUTED, diagnose, disagreement
-from latentarena.judge.metrics import Estimate
+from latentarena.judge.metrics import Figure
 from latentarena.judge.score import Findings, Subject, score
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.randomness import stream
@@ -27,7 +27,7 @@ SAMPLES = 300
 
 
 def told(value: float, floor: float) -> Score:
-    return Score(value=value, low=value, high=value, real=Estimate(value=floor, low=floor, high=floor))
+    return Score(value=value, low=value, high=value, real=Figure(value=floor, low=floor, high=floor))
 
 
 def official(value: float, floor: float, confidence: float = 0.95) -> dict[str, Score]:

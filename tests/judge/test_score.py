@@ -17,7 +17,7 @@ from latentarena.errors import JudgeError
 from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
-from latentarena.judge.metrics import Estimate
+from latentarena.judge.metrics import Figure
 from latentarena.judge.randomness import WITHOUT_BUNDLE
 from latentarena.judge.score import Findings, Subject, hand_out, judge_labels, score
 from latentarena.latents import quantised
@@ -339,7 +339,7 @@ def test_pixel_models_are_scored_without_latents(honest: Subject, data: Dataset,
 
 
 def test_points_are_full_at_the_floor_and_fall_with_the_distance() -> None:
-    floor = Estimate(value=0.03, low=0.02, high=0.04)
+    floor = Figure(value=0.03, low=0.02, high=0.04)
     worth = [points({"frechet": value}, {"frechet": floor})["quality"] for value in (0.01, 0.06, 0.6, 6.0, 600.0)]
     assert worth[0] == worth[1] == 100
     assert worth[2:] == pytest.approx([100 * 2 / 3, 100 / 3, 0])
@@ -373,8 +373,8 @@ def test_the_contest_divergence_of_a_missing_class_is_infinite(
     assert contest_2025(1, test, None, found.known.test, found.seen)["kl_div_classes"] is None
 
 
-REAL = Estimate(value=0.03, low=0.02, high=0.045)  # a Frechet distance of many real images
-FEW = Estimate(value=0.048, low=0.0, high=0.371)  # of 355: nobody can tell
+REAL = Figure(value=0.03, low=0.02, high=0.045)  # a Frechet distance of many real images
+FEW = Figure(value=0.048, low=0.0, high=0.371)  # of 355: nobody can tell
 
 
 @pytest.mark.parametrize(
@@ -389,15 +389,15 @@ FEW = Estimate(value=0.048, low=0.0, high=0.371)  # of 355: nobody can tell
     ],
 )
 def test_a_distance_is_like_real_once_it_is_shown_to_be(
-    own: tuple[float, float, float], real: Estimate, like: bool
+    own: tuple[float, float, float], real: Figure, like: bool
 ) -> None:
     value, low, high = own
-    assert METRICS["frechet"].like_real(Estimate(value=value, low=low, high=high), real) is like
+    assert METRICS["frechet"].like_real(Figure(value=value, low=low, high=high), real) is like
 
 
 def test_a_figure_that_real_images_bound_on_both_sides_is_unlike_them_on_both_sides() -> None:
-    real = Estimate(value=0.99, low=0.989, high=0.991)
-    near, sure, unsure = (Estimate(value=v, low=v - 0.001, high=v + 0.001) for v in (0.992, 1.003, 0.977))
+    real = Figure(value=0.99, low=0.989, high=0.991)
+    near, sure, unsure = (Figure(value=v, low=v - 0.001, high=v + 0.001) for v in (0.992, 1.003, 0.977))
     assert [METRICS["confidence"].like_real(one, real) for one in (near, sure, unsure)] == [True, False, False]
 
 
@@ -405,9 +405,9 @@ def test_an_equivalence_test_is_wrong_as_seldom_as_it_says() -> None:
     """A mean that lies one margin above that of real images passes in at most 2.5 % of trials; an equal one mostly."""
     noise = torch.randn(2, 2000, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     means, half = 0.9 + 0.1 * noise.mean(2), 1.96 * 0.1 / 20
-    real, own = ([Estimate(value=v, low=v - half, high=v + half) for v in row] for row in means.tolist())
+    real, own = ([Figure(value=v, low=v - half, high=v + half) for v in row] for row in means.tolist())
     shift = METRICS["recall"].margin.of(0.9)  # type: ignore[union-attr]
-    worse = [Estimate(value=e.value - shift, low=e.low - shift, high=e.high - shift) for e in own]
+    worse = [Figure(value=e.value - shift, low=e.low - shift, high=e.high - shift) for e in own]
     assert sum(map(METRICS["recall"].like_real, worse, real)) / 2000 < 0.035
     assert sum(map(METRICS["recall"].like_real, own, real)) / 2000 > 0.95
 

@@ -20,7 +20,7 @@ from latentarena.cli.console import print_card, print_contest
 from latentarena.data.digits import embedded_digits
 from latentarena.evaluate.scoring import score_bundle
 from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.metrics import Estimate
+from latentarena.judge.metrics import Figure
 from latentarena.judge.score import Findings, _asked
 from latentarena.model.latent_model import LatentModel
 from latentarena.report.poster import WIDTH, write_poster
@@ -40,7 +40,7 @@ N = 300
 DATA = embedded_digits()
 ADVICE = Advice(fault="<b>blurred", text="[red]edges[/red] & $x^$ look soft", remedy="<script>alert(1)</script>")
 TIMING = Timing(
-    threads=1, batch=100, repeats=5, ms_per_sample=Estimate(value=2, low=1.5, high=3), reference_ms=4, ratio=0.5
+    threads=1, batch=100, repeats=5, ms_per_sample=Figure(value=2, low=1.5, high=3), reference_ms=4, ratio=0.5
 )
 Judged = tuple[ScoreCard, Findings]
 

@@ -104,7 +104,7 @@ def _away(value: float | None, column: Column) -> float:
     """How far from the best there is, so that lower is better."""
     if value is None:
         return 0.0
-    return {"lower": value, "higher": -value, "near 1": abs(value - 1)}[column.better]
+    return float(column.better.cost(value))
 
 
 def _ends(cell: Cell, column: Column) -> tuple[float, float]:

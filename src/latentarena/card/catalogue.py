@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Better, Figure
 
-Better = Literal["lower", "higher", "near 1", "like real data"]
-Worth = Callable[[float, Estimate | None], float]
+Worth = Callable[[float, Figure | None], float]
 
 CATEGORIES = {
     "reconstruction": "Reconstruction",
@@ -76,7 +74,7 @@ class Metric:
     margin: Margin | None = None
     certified: bool = False
 
-    def like_real(self, own: Estimate, real: Estimate) -> bool:
+    def like_real(self, own: Figure, real: Figure) -> bool:
         """Whether a figure is equivalent to that of as many real images: no worse by as much as the margin.
 
         An equivalence test: the 95 % interval of the difference has to lie within the margin, so that figures too
@@ -86,7 +84,7 @@ class Metric:
             return False
         apart, margin = own.minus(real), self.margin.of(real.value)
         not_above, not_below = apart.high < margin, apart.low > -margin
-        return {"lower": not_above, "higher": not_below}.get(self.better, not_above and not_below)
+        return {Better.LOWER: not_above, Better.HIGHER: not_below}.get(self.better, not_above and not_below)
 
 
 def between(none: float, full: float) -> Worth:
@@ -97,14 +95,14 @@ def between(none: float, full: float) -> Worth:
 def above_floor(decades: float, margin: Margin) -> Worth:
     """Full within the margin above the figure of real images, nothing at so many powers of ten above that."""
 
-    def worth(value: float, real: Estimate | None) -> float:
+    def worth(value: float, real: Figure | None) -> float:
         floor = max(real.value + margin.of(real.value) if real else 0.0, 1e-9)
         return _cut(1 - math.log10(max(value, floor) / floor) / decades)
 
     return worth
 
 
-def of_real(value: float, real: Estimate | None) -> float:
+def of_real(value: float, real: Figure | None) -> float:
     """The share of what real images get."""
     return _cut(value / real.value) if real and real.value > 0 else 0.0
 
@@ -119,7 +117,7 @@ def falling(width: float) -> Worth:
     return lambda value, _: _cut(1 - value / width)
 
 
-def itself(value: float, _: Estimate | None) -> float:
+def itself(value: float, _: Figure | None) -> float:
     """A share counts as what it is."""
     return _cut(value)
 
@@ -135,24 +133,24 @@ KERNEL, CLASSES = Margin(0.003), Margin(0.005)  # a perfect sampler of 2,048 ima
 METRICS = {
     # reconstruction, on the test split
     "mse": Metric(
-        "MSE", "reconstruction", "lower", 5, 0, 1, "mean squared error of a pixel in [0, 1]", between(0.1, 0.0001)
+        "MSE", "reconstruction", Better.LOWER, 5, 0, 1, "mean squared error of a pixel in [0, 1]", between(0.1, 0.0001)
     ),
     "ssim": Metric(
         "SSIM",
         "reconstruction",
-        "higher",
+        Better.HIGHER,
         4,
         -1,
         1,
         "structural similarity, 7x7 uniform window, as scikit-image's default (Wang et al., 2004)",
         itself,
     ),
-    "psnr": Metric("PSNR (dB)", "reconstruction", "higher", 2, -INF, 100, "mean over images of -10 log10 MSE"),
-    "l1": Metric("L1", "reconstruction", "lower", 5, 0, 1, "mean absolute error of a pixel", between(0.1, 0.001)),
+    "psnr": Metric("PSNR (dB)", "reconstruction", Better.HIGHER, 2, -INF, 100, "mean over images of -10 log10 MSE"),
+    "l1": Metric("L1", "reconstruction", Better.LOWER, 5, 0, 1, "mean absolute error of a pixel", between(0.1, 0.001)),
     "sharpness": Metric(
         "edge sharpness ratio",
         "reconstruction",
-        "near 1",
+        Better.NEAR_ONE,
         4,
         0,
         INF,
@@ -163,7 +161,7 @@ METRICS = {
     "prior_confidence": Metric(
         "prior: confidence",
         "consistency",
-        "like real data",
+        Better.LIKE_REAL,
         4,
         0,
         1,
@@ -173,7 +171,7 @@ METRICS = {
     "prior_entropy": Metric(
         "prior: entropy (nats)",
         "consistency",
-        "like real data",
+        Better.LIKE_REAL,
         4,
         0,
         INF,
@@ -183,7 +181,7 @@ METRICS = {
     "prior_frechet": Metric(
         "prior: Frechet distance",
         "consistency",
-        "lower",
+        Better.LOWER,
         4,
         0,
         INF,
@@ -192,12 +190,12 @@ METRICS = {
         margin=AS_FAR,
     ),
     "latent_dimension": Metric(
-        "latent dimensions", "consistency", "lower", 0, 1, INF, "numbers between encoder and decoder"
+        "latent dimensions", "consistency", Better.LOWER, 0, 1, INF, "numbers between encoder and decoder"
     ),
     "latent_gap": Metric(
         "latents: gap to N(0, I) (nats/dim)",
         "consistency",
-        "lower",
+        Better.LOWER,
         4,
         0,
         INF,
@@ -207,7 +205,7 @@ METRICS = {
     "probe": Metric(
         "latents: linear probe accuracy",
         "consistency",
-        "higher",
+        Better.HIGHER,
         4,
         0,
         1,
@@ -217,7 +215,7 @@ METRICS = {
     "straightness": Metric(
         "flow: straightness (0 is straight)",
         "consistency",
-        "lower",
+        Better.LOWER,
         4,
         0,
         INF,
@@ -227,7 +225,7 @@ METRICS = {
     "confidence": Metric(
         "confidence",
         "quality",
-        "like real data",
+        Better.LIKE_REAL,
         4,
         0,
         1,
@@ -237,7 +235,7 @@ METRICS = {
     "entropy": Metric(
         "entropy (nats)",
         "quality",
-        "like real data",
+        Better.LIKE_REAL,
         4,
         0,
         INF,
@@ -247,7 +245,7 @@ METRICS = {
     "confidence_gap": Metric(
         "confidence: outside the real band",
         "quality",
-        "lower",
+        Better.LOWER,
         4,
         0,
         1,
@@ -258,7 +256,7 @@ METRICS = {
     "entropy_gap": Metric(
         "entropy: outside the real band",
         "quality",
-        "lower",
+        Better.LOWER,
         4,
         0,
         INF,
@@ -269,7 +267,7 @@ METRICS = {
     "frechet": Metric(
         "Frechet distance",
         "quality",
-        "lower",
+        Better.LOWER,
         4,
         0,
         INF,
@@ -280,7 +278,7 @@ METRICS = {
     "kernel_distance": Metric(
         "kernel distance",
         "quality",
-        "lower",
+        Better.LOWER,
         5,
         -INF,
         INF,
@@ -291,7 +289,7 @@ METRICS = {
     "precision": Metric(
         "precision",
         "quality",
-        "higher",
+        Better.HIGHER,
         4,
         0,
         1,
@@ -302,7 +300,7 @@ METRICS = {
     "density": Metric(
         "density",
         "quality",
-        "higher",
+        Better.HIGHER,
         4,
         0,
         INF,
@@ -313,7 +311,7 @@ METRICS = {
     "sample_sharpness": Metric(
         "edge sharpness of samples",
         "quality",
-        "near 1",
+        Better.NEAR_ONE,
         4,
         0,
         INF,
@@ -322,16 +320,30 @@ METRICS = {
         margin=NEARLY,
     ),
     "accuracy": Metric(
-        "class asked for", "quality", "higher", 4, 0, 1, "samples in which the judge sees the class asked for", itself
+        "class asked for",
+        "quality",
+        Better.HIGHER,
+        4,
+        0,
+        1,
+        "samples in which the judge sees the class asked for",
+        itself,
     ),
     "worst_accuracy": Metric(
-        "class asked for, worst class", "quality", "higher", 4, 0, 1, "the same for the class that does worst", itself
+        "class asked for, worst class",
+        "quality",
+        Better.HIGHER,
+        4,
+        0,
+        1,
+        "the same for the class that does worst",
+        itself,
     ),
     # how varied, and how honest
     "class_kl": Metric(
         "class KL (nats)",
         "diversity",
-        "lower",
+        Better.LOWER,
         5,
         0,
         INF,
@@ -342,7 +354,7 @@ METRICS = {
     "classes_missing": Metric(
         "classes missing",
         "diversity",
-        "lower",
+        Better.LOWER,
         0,
         0,
         INF,
@@ -353,7 +365,7 @@ METRICS = {
     "recall": Metric(
         "recall",
         "diversity",
-        "higher",
+        Better.HIGHER,
         4,
         0,
         1,
@@ -364,7 +376,7 @@ METRICS = {
     "coverage": Metric(
         "coverage",
         "diversity",
-        "higher",
+        Better.HIGHER,
         4,
         0,
         1,
@@ -375,7 +387,7 @@ METRICS = {
     "spread": Metric(
         "spread within a class",
         "diversity",
-        "near 1",
+        Better.NEAR_ONE,
         4,
         0,
         INF,
@@ -386,7 +398,7 @@ METRICS = {
     "vendi": Metric(
         "Vendi score",
         "diversity",
-        "higher",
+        Better.HIGHER,
         3,
         1,
         INF,
@@ -397,7 +409,7 @@ METRICS = {
     "nearest_ratio": Metric(
         "distance to the nearest train image",
         "diversity",
-        "near 1",
+        Better.NEAR_ONE,
         4,
         0,
         INF,
@@ -408,7 +420,7 @@ METRICS = {
     "copies": Metric(
         "copies of train images",
         "diversity",
-        "lower",
+        Better.LOWER,
         4,
         0,
         1,
@@ -419,7 +431,7 @@ METRICS = {
     "reconstruction_gap": Metric(
         "reconstruction error, test over train",
         "diversity",
-        "near 1",
+        Better.NEAR_ONE,
         4,
         0,
         INF,
@@ -430,7 +442,7 @@ METRICS = {
     "parameters": Metric(
         "parameters",
         "efficiency",
-        "lower",
+        Better.LOWER,
         0,
         0,
         INF,
@@ -439,18 +451,18 @@ METRICS = {
     "information": Metric(
         "information (bits)",
         "efficiency",
-        "lower",
+        Better.LOWER,
         0,
         0,
         INF,
         "code length of the weights, each tensor by the shortest of four codes",
         between(3.2e9, 3.2e5),
     ),
-    "bytes": Metric("bytes", "efficiency", "lower", 0, 0, INF, "of the files that hold weights"),
+    "bytes": Metric("bytes", "efficiency", Better.LOWER, 0, 0, INF, "of the files that hold weights"),
     "macs": Metric(
         "multiply-adds a sample",
         "efficiency",
-        "lower",
+        Better.LOWER,
         0,
         0,
         INF,
@@ -459,7 +471,7 @@ METRICS = {
     "operations": Metric(
         "operations a sample",
         "efficiency",
-        "lower",
+        Better.LOWER,
         0,
         0,
         INF,
@@ -470,7 +482,7 @@ METRICS = {
     "held_out_loss": Metric(
         "held-out loss, autoencoder",
         "training",
-        "lower",
+        Better.LOWER,
         5,
         0,
         INF,
@@ -479,7 +491,7 @@ METRICS = {
     "held_out_flow_loss": Metric(
         "held-out loss, generator",
         "training",
-        "lower",
+        Better.LOWER,
         5,
         0,
         INF,
@@ -488,7 +500,7 @@ METRICS = {
     "quality_macs": Metric(
         "multiply-adds to the common quality",
         "training",
-        "lower",
+        Better.LOWER,
         0,
         0,
         INF,
@@ -499,18 +511,18 @@ METRICS = {
     "train_macs": Metric(
         "multiply-adds of training",
         "training",
-        "lower",
+        Better.LOWER,
         0,
         0,
         INF,
         "of all stages, forward and backward, by recipe and architecture",
         certified=True,
     ),
-    "train_seconds": Metric("training (s)", "training", "lower", 1, 0, INF, "all stages", certified=True),
+    "train_seconds": Metric("training (s)", "training", Better.LOWER, 1, 0, INF, "all stages", certified=True),
     "converge_seconds": Metric(
         "to within 5 % (s)",
         "training",
-        "lower",
+        Better.LOWER,
         1,
         0,
         INF,
@@ -518,17 +530,19 @@ METRICS = {
         certified=True,
     ),
     "converge_steps": Metric(
-        "to within 5 % (steps)", "training", "lower", 0, 0, INF, "the same in steps", certified=True
+        "to within 5 % (steps)", "training", Better.LOWER, 0, 0, INF, "the same in steps", certified=True
     ),
     "final_loss": Metric(
-        "final loss, autoencoder", "training", "lower", 5, -INF, INF, "of its last stage", certified=True
+        "final loss, autoencoder", "training", Better.LOWER, 5, -INF, INF, "of its last stage", certified=True
     ),
-    "final_flow_loss": Metric("final loss, generator", "training", "lower", 5, -INF, INF, "as trained", certified=True),
+    "final_flow_loss": Metric(
+        "final loss, generator", "training", Better.LOWER, 5, -INF, INF, "as trained", certified=True
+    ),
 }
 """By name, in the order of the card."""
 
 
-def points(figures: dict[str, float], floors: dict[str, Estimate]) -> dict[str, float]:
+def points(figures: dict[str, float], floors: dict[str, Figure]) -> dict[str, float]:
     """What figures are worth, 0 to 100 by category: the mean of their metrics, whatever other models do.
 
     Returns:

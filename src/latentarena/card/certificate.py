@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from latentarena.card.catalogue import METRICS
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.config import Config, read_json, validate
 from latentarena.key import PUBLIC
 
@@ -86,7 +86,7 @@ class Certificate(Config):
     quality: float = Field(gt=0)
     trainings: tuple[Training, ...] = Field(min_length=2, max_length=100)
     declared: dict[str, float]
-    figures: dict[str, Estimate]
+    figures: dict[str, Figure]
     spread: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
     verdict: Literal["agrees", "disagrees"]
     reasons: tuple[Line, ...] = Field(default=(), max_length=20)
@@ -108,11 +108,11 @@ class Certificate(Config):
         return self
 
 
-def _refuse_unknown(figures: dict[str, float] | dict[str, Estimate]) -> None:
+def _refuse_unknown(figures: dict[str, float] | dict[str, Figure]) -> None:
     for name, one in figures.items():
         if name not in METRICS:
             raise ValueError(f"metric {name!r} is unknown")
-        metric, value = METRICS[name], one.value if isinstance(one, Estimate) else one
+        metric, value = METRICS[name], one.value if isinstance(one, Figure) else one
         if not metric.smallest <= value <= metric.largest:
             raise ValueError(f"{name} = {value:g} is outside {metric.smallest:g} to {metric.largest:g}")
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from latentarena.bounds import Count, Label, Real, Side, Words
 from latentarena.card.catalogue import COLUMNS, METRICS, Metric, points
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
 from latentarena.config import Config, read_json, validate
 from latentarena.errors import ConfigError
@@ -24,7 +24,7 @@ LARGEST = 1 << 20  # bytes of a card
 MOST_CHECKS = 32
 
 
-class Score(Estimate):
+class Score(Figure):
     """One metric of a model.
 
     Attributes:
@@ -32,11 +32,11 @@ class Score(Estimate):
         equal: of as many samples as those are real images, where there are fewer images than samples.
     """
 
-    real: Estimate | None = None
-    equal: Estimate | None = None
+    real: Figure | None = None
+    equal: Figure | None = None
 
     @property
-    def matched(self) -> Estimate:
+    def matched(self) -> Figure:
         """The figure of as many samples as there are real images behind `real`."""
         return self.equal or self
 
@@ -88,7 +88,7 @@ class Timing(Config):
     threads: Count
     batch: Count
     repeats: Count
-    ms_per_sample: Estimate
+    ms_per_sample: Figure
     reference_ms: Real
     ratio: Real
 
@@ -103,7 +103,7 @@ class Trainings(Config):
 
     n: int = Field(ge=2, le=1000)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = Field(max_length=1000)
-    metrics: dict[Label, Estimate]
+    metrics: dict[Label, Figure]
 
 
 class ScoreCard(Config):
@@ -208,7 +208,7 @@ class ScoreCard(Config):
         """Absolute scores, 0 to 100 by category, of what the judge found itself; see `points`."""
         return self.points_with({})
 
-    def points_with(self, certified: Mapping[str, Estimate]) -> dict[str, float]:
+    def points_with(self, certified: Mapping[str, Figure]) -> dict[str, float]:
         """The same, with a certificate's figures of training among them; what is withheld is worth nothing."""
         found = {name: score.matched.value for name, score in self.scores.items() if not METRICS[name].certified}
         floors = {name: score.real for name, score in self.scores.items() if score.real is not None}
@@ -235,7 +235,7 @@ def _refuse_impossible(name: str, score: Score, metric: Metric) -> None:
 
 
 def scored(
-    found: Mapping[str, Estimate], floors: Mapping[str, Estimate], equal: Mapping[str, Estimate] | None = None
+    found: Mapping[str, Figure], floors: Mapping[str, Figure], equal: Mapping[str, Figure] | None = None
 ) -> dict[str, Score]:
     """Estimates beside those of real images, and of as many samples as there are real images, where they have one."""
     equal = equal or {}

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.card.score_card import ScoreCard, Trainings
 
 CONFIDENCE = 0.95
@@ -19,14 +19,14 @@ def quantile(many: int, confidence: float = CONFIDENCE) -> float:
     return float(stdtrit(many - 1, (1 + confidence) / 2))
 
 
-def over_trainings(values: Sequence[float]) -> Estimate:
+def over_trainings(values: Sequence[float]) -> Figure:
     """The mean of a figure over at least two trainings, with the t interval of that mean."""
     mean, n = statistics.fmean(values), len(values)
     half = quantile(n) * statistics.stdev(values) / math.sqrt(n)
-    return Estimate(value=mean, low=mean - half, high=mean + half)
+    return Figure(value=mean, low=mean - half, high=mean + half)
 
 
-def common(trainings: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
+def common(trainings: Sequence[Mapping[str, float]]) -> dict[str, Figure]:
     """Every figure that all of the trainings have, over them."""
     names = [name for name in trainings[0] if all(name in one for one in trainings)]
     return {name: over_trainings([one[name] for one in trainings]) for name in names}

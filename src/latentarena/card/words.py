@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.card.score_card import ScoreCard
 from latentarena.key import PUBLIC
 
@@ -132,7 +132,7 @@ def _text(value: float, decimals: int) -> str:
     return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0, for there is a minus zero
 
 
-def _interval(one: Estimate, decimals: int) -> str:
+def _interval(one: Figure, decimals: int) -> str:
     """The two ends; empty for a figure that is counted and not estimated."""
     exact = one.low == one.value == one.high
     return "" if exact else f"[{_text(one.low, decimals)}, {_text(one.high, decimals)}]"

@@ -11,10 +11,11 @@ from typing import Any, TypeGuard
 from pydantic import Field
 
 from latentarena.card.catalogue import METRICS
+from latentarena.card.figure import Better
 from latentarena.card.words import UNCERTIFIED, UNVERIFIED, WITHHELD
 from latentarena.config import Config
 from latentarena.contest.commitment import Commitment
-from latentarena.contest.contest import Award, Better, Contest
+from latentarena.contest.contest import Award, Contest
 from latentarena.contest.entries import Entry, counting, mean_points, refusal, row_of
 from latentarena.contest.ranking import ROUNDS, Placed, Row, Stability, dependences, rank, stability
 
@@ -232,7 +233,7 @@ def _prize(award: Award, ranked: Mapping[str, Entry], placed: Sequence[Placed]) 
         value = facts.get(award.field)
         if all(rule.holds(facts) for rule in award.where) and _is_number(value):
             values[one.name] = value
-    best = (min if award.better == "lower" else max)(values.values(), default=None)
+    best = min(values.values(), key=award.better.cost, default=None)
     return Prize(name=award.name, about=award.about, winners=tuple(name for name in values if values[name] == best))
 
 

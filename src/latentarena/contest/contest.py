@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.card.certificate import QUALITY
+from latentarena.card.figure import Better
 from latentarena.config import Config, read_yaml, validate
 from latentarena.errors import ConfigError
 from latentarena.precision import Precision
@@ -22,7 +23,8 @@ CONTESTS = Path(__file__).parent / "contests"
 LARGEST = 1 << 20  # bytes of a contest file
 DECLARED = ("bundle.provenance.seconds.", "bundle.provenance.losses.")
 """A bundle's own figures of its training: no rule can rest on them."""
-Better = Literal["lower", "higher", "near 1"]
+OneWay = Literal[Better.LOWER, Better.HIGHER]
+Ranked = Literal[Better.LOWER, Better.HIGHER, Better.NEAR_ONE]
 Form = Literal["native", "portable", "python-2025"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Value = bool | int | float | str
@@ -43,12 +45,6 @@ FACTS = (
 )  # fmt: skip
 """Fields of rules beside the metrics; `points.CATEGORY` and `bundle.KEY.KEY`, and for awards the ranks `place` and
 `CATEGORY_rank`, are fields too."""
-
-
-def _better(metric: str) -> Better | None:
-    """Which way a metric of the score set `arena-1` is ranked; None for those that are shown only."""
-    better = METRICS[metric].better
-    return None if better == "like real data" else better
 
 
 class LatentLimits(Config):
@@ -79,7 +75,7 @@ class Measure(Config):
     """
 
     metric: str
-    better: Better | None = None
+    better: Ranked | None = None
 
 
 class Category(Config):
@@ -164,7 +160,7 @@ class Award(Config):
     about: str = Field(default="", max_length=300)
     where: tuple[Rule, ...] = ()
     field: str = "place"
-    better: Literal["lower", "higher"] = "lower"
+    better: OneWay = Better.LOWER
 
 
 class TieBreak(Config):
@@ -179,7 +175,7 @@ class TieBreak(Config):
     by: str = Field(min_length=1, max_length=80)
     order: tuple[str, ...] | None = None
     field: str | None = None
-    better: Literal["lower", "higher"] = "lower"
+    better: OneWay = Better.LOWER
 
     @model_validator(mode="after")
     def _one_of_two(self) -> TieBreak:
@@ -341,8 +337,8 @@ class Contest(Config):
 @cache
 def _directions(score_set: str) -> Mapping[str, Better]:
     if score_set == "contest-2025":
-        return {column: "higher" if column in HIGHER_IN_2025 else "lower" for column in COLUMNS}
-    return {name: better for name in METRICS if (better := _better(name)) is not None}
+        return {column: Better.HIGHER if column in HIGHER_IN_2025 else Better.LOWER for column in COLUMNS}
+    return {name: metric.better for name, metric in METRICS.items() if metric.better is not Better.LIKE_REAL}
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.certificate import AGREE, QUALITY, Certificate
+from latentarena.card.figure import Figure
 from latentarena.card.finding import gravest
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.shipped import official
 from latentarena.contest.contest import DECLARED, Contest
-from latentarena.contest.ranking import Figure, Row, rank
+from latentarena.contest.ranking import Row, rank
 from latentarena.precision import coarser
 
 RECIPE = "bundle.provenance.recipe."  # known to be true once it was trained anew
@@ -194,23 +195,17 @@ def row_of(entry: Entry, name: str) -> Row:
 def _figures(card: ScoreCard, contest: Contest, certificate: Certificate | None) -> dict[str, Figure]:
     """The card's figures; with a certificate, those of training are its own, and intervals hold other seeds too."""
     if contest.score_set == "arena-1":
-        found = {name: Figure(one.value, one.low, one.high) for name, one in card.scores.items()}
+        found: dict[str, Figure] = {**card.scores}
         if certificate is None:
             return found
         if len(certificate.trainings) >= AGREE:
-            found |= {name: _wider(found[name], width) for name, width in certificate.spread.items() if name in found}
+            found |= {name: found[name].wider(width) for name, width in certificate.spread.items() if name in found}
         kept = {name: one for name, one in found.items() if not METRICS[name].certified}
-        return kept | {name: Figure(one.value, one.low, one.high) for name, one in certificate.figures.items()}
-    known = {name: Figure(math.inf if value is None else value) for name, value in card.contest_2025.items()}
+        return kept | certificate.figures
+    known = {name: Figure.of(math.inf if value is None else value) for name, value in card.contest_2025.items()}
     if card.timing is not None:
-        known["time_per_sample"] = Figure(card.timing.ms_per_sample.value / 1000)
+        known["time_per_sample"] = Figure.of(card.timing.ms_per_sample.value / 1000)
     return known
-
-
-def _wider(figure: Figure, width: float) -> Figure:
-    """The figure with an interval that also holds what other seeds of the training give."""
-    low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
-    return Figure(figure.value, min(low, figure.value - width), max(high, figure.value + width))
 
 
 def _unfit(card: ScoreCard, contest: Contest, form: str, verified: bool) -> str:

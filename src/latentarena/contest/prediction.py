@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentarena.card.figure import Figure
 from latentarena.config import parse_json, validate
 from latentarena.contest.board import Board, Line, make_board
-from latentarena.contest.contest import Better, Contest
+from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, refusal, row_of
-from latentarena.contest.ranking import Figure, Placed, Row, rank
+from latentarena.contest.ranking import Placed, Row, rank
 from latentarena.contest.spreadsheet import read_rows
 from latentarena.errors import ConfigError
 
 OWN = "\0"  # a name that no team can have
-PERFECT: dict[Better, float] = {"lower": -math.inf, "higher": math.inf, "near 1": 1.0}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:
 
 
 def _standing(figures: Mapping[str, Figure], others: list[Row], contest: Contest) -> Standing:
-    perfect = {measure.metric: Figure(PERFECT[contest.better(measure)]) for measure in contest.measures}
+    perfect = {measure.metric: Figure.of(contest.better(measure).best) for measure in contest.measures}
     best, worst = (
         next(one for one in rank([Row(OWN, row), *others], contest) if one.name == OWN)
         for row in (perfect | dict(figures), figures)
@@ -123,11 +123,7 @@ def _best(others: list[Row], contest: Contest) -> Iterator[tuple[str, Figure]]:
         figures = [row.figures[measure.metric] for row in others if measure.metric in row.figures]
         better = contest.better(measure)
         if figures:
-            yield measure.metric, min(figures, key=lambda one: _away(one.value, better))
-
-
-def _away(value: float, better: Better) -> float:
-    return {"lower": value, "higher": -value, "near 1": abs(value - 1)}[better]
+            yield measure.metric, min(figures, key=lambda one: better.cost(one.value))
 
 
 def _row(line: Line) -> Row:
@@ -135,5 +131,5 @@ def _row(line: Line) -> Row:
     for metric, cell in line.cells.items():
         infinite = cell.value is None and cell.text == "∞"
         if (infinite or cell.value is not None) and not cell.uncertified:
-            figures[metric] = Figure(math.inf if cell.value is None else cell.value, cell.low, cell.high)
+            figures[metric] = Figure.of(math.inf if cell.value is None else cell.value, cell.low, cell.high)
     return Row(line.team, figures)

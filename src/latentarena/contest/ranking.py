@@ -20,13 +20,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentarena.contest.contest import Better, Contest, TieBreak
+from latentarena.card.figure import Figure
+from latentarena.contest.contest import Contest, TieBreak
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,29 +35,10 @@ FEWEST, CELLS = 100, 200_000  # on large boards draws are fewer, so that a board
 THIRDS = 200  # places from the top that are looked at for rows on which the order of others hangs
 SMALL = 16  # values up to so many times their number are counted where they are ranked
 EVERY = slice(None)
+NOTHING = (math.nan,) * 3
 THOUSAND = 1000  # weights are whole thousandths
 SURE = 0.95
 DEVIATIONS = 1.959964  # of a normal distribution, on either side of 95 %
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A value and its 95 % interval; without one, it is exact."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @cached_property
-    def ends(self) -> tuple[float, float, float]:
-        """The value, and an interval that holds it, which is no wider than it where there is none."""
-        if math.isnan(self.value):
-            return NOTHING
-        low, high = (self.value if end is None or math.isnan(end) else end for end in (self.low, self.high))
-        return self.value, min(low, self.value), max(high, self.value)
-
-
-NOTHING = (math.nan,) * 3
 
 
 @dataclass(frozen=True)
@@ -226,12 +207,12 @@ class _Figures:
 
     @classmethod
     def of(cls, rows: Sequence[Row], contest: Contest) -> _Figures:
-        """Intervals are stretched to hold their value, and are no wider than it where they are missing."""
+        """Intervals are stretched to hold their value."""
         metrics = [measure.metric for measure in contest.measures]
         found = [[row.figures.get(metric) for row in rows] for metric in metrics]
-        cells = np.array([[one.ends if one else NOTHING for one in column] for column in found], np.float64)
-        cells = cells.reshape(len(metrics), len(rows), 3)
-        return cls(*np.moveaxis(cells, 2, 0))
+        cells = np.array([[(f.value, f.low, f.high) if f else NOTHING for f in column] for column in found], np.float64)
+        value, low, high = np.moveaxis(cells.reshape(len(metrics), len(rows), 3), 2, 0)
+        return cls(value, np.minimum(low, value), np.maximum(high, value))
 
     def drawn(self, generator: np.random.Generator) -> _Figures:
         """Every figure somewhere else within its error bar."""
@@ -247,7 +228,7 @@ class _Figures:
         low, high = (self.low, self.high) if statistical else (self.value, self.value)
         least, most = low.copy(), high.copy()
         for i, measure in enumerate(contest.measures):
-            least[i], most[i] = _oriented(low[i], high[i], contest.better(measure))
+            least[i], most[i] = contest.better(measure).costs(low[i], high[i], np.maximum)
         return least, most
 
 
@@ -258,15 +239,6 @@ class _Sums:
     columns: Ints
     categories: Ints
     total: Ints
-
-
-def _oriented(low: Floats, high: Floats, better: Better) -> tuple[Floats, Floats]:
-    if better == "lower":
-        return low, high
-    if better == "higher":
-        return -high, -low
-    ends = np.abs(low - 1), np.abs(high - 1)
-    return np.where((low <= 1) & (high >= 1), 0.0, np.minimum(*ends)), np.maximum(*ends)
 
 
 def _beats(most: Floats, least: Floats) -> NDArray[np.bool_]:
@@ -334,7 +306,7 @@ def _key(row: Row, one: TieBreak) -> float:
     value = row.facts.get(one.field or "")
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return math.inf
-    return float(value if one.better == "lower" else -value)
+    return float(one.better.cost(value))
 
 
 def _reason(

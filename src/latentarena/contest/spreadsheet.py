@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latentarena.card.figure import Figure
 from latentarena.contest.board import Board, Line
 from latentarena.contest.contest import Contest
-from latentarena.contest.ranking import Figure, Placed, Row, rank
+from latentarena.contest.ranking import Placed, Row, rank
 from latentarena.errors import ConfigError
 from latentarena.files import csv_text
 
@@ -149,7 +150,9 @@ def _figures(path: Path, line: int, cells: Mapping[str, str], contest: Contest) 
     for measure in contest.measures:
         value = number(measure.metric)
         if value is not None:
-            figures[measure.metric] = Figure(value, number(f"{measure.metric}_low"), number(f"{measure.metric}_high"))
+            figures[measure.metric] = Figure.of(
+                value, number(f"{measure.metric}_low"), number(f"{measure.metric}_high")
+            )
     return figures
 
 

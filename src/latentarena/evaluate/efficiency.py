@@ -16,7 +16,7 @@ from latentarena.bundle import AnyModel, LegacyModel, PortableModel
 from latentarena.card.score_card import Timing
 from latentarena.evaluate.counting import counted
 from latentarena.gates import Cost, Size, size_of, stored
-from latentarena.judge.metrics import Estimate
+from latentarena.judge.metrics import Figure
 from latentarena.model.latent_model import LatentModel
 from latentarena.train.recipe import load_recipe
 from latentarena.use.labels import labels_for
@@ -67,7 +67,7 @@ def time_sampling(model: AnyModel) -> Timing:
         threads=THREADS,
         batch=BATCH,
         repeats=REPEATS,
-        ms_per_sample=Estimate(value=median, low=min(own), high=max(own)),
+        ms_per_sample=Figure(value=median, low=min(own), high=max(own)),
         reference_ms=other,
         ratio=median / other,
     )

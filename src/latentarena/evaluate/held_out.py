@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentarena.autoencoder import Posterior
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.config import validate
 from latentarena.data import Images
 from latentarena.errors import ConfigError
@@ -24,7 +24,7 @@ DEVIATIONS = 1.959964  # of a normal distribution, on either side of 95 %
 
 
 @torch.no_grad()
-def held_out_losses(model: LatentModel, recipe: dict[str, object], test: Images) -> dict[str, Estimate]:
+def held_out_losses(model: LatentModel, recipe: dict[str, object], test: Images) -> dict[str, Figure]:
     """Losses on the test split, with the same noise for every model.
 
     `held_out_loss` is the squared error of a pixel when test images are decoded from draws of their posteriors; pixel
@@ -70,9 +70,9 @@ def _generator_losses(model: LatentModel, raw: dict[str, object], latents: Poste
     return torch.stack([objective(index, draws)["loss"] for index in batches])
 
 
-def _mean(values: Tensor) -> Estimate:
+def _mean(values: Tensor) -> Figure:
     """The mean of independent numbers (N,), and its interval."""
     values = values.double()
     value = float(values.mean())
     half = DEVIATIONS * float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return Estimate(value=value, low=max(0.0, value - half), high=value + half)
+    return Figure(value=value, low=max(0.0, value - half), high=value + half)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
 from latentarena.judge.continuity import STEP, Probe, along_line, apart, typical, walk
 from latentarena.judge.memory import Leaning, Support, leaning, support
@@ -140,7 +140,7 @@ def _memory_words(found: Leaning, space: str, stored: bool) -> str:
     return f"{words}: images of the test split are stored in the model" if stored else words
 
 
-def overfitted(gap: Estimate, linear: Estimate) -> Finding:
+def overfitted(gap: Figure, linear: Figure) -> Finding:
     """Test images are not reconstructed better than train images, but for how unlike the splits are.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
 from latentarena.data import Dataset
 from latentarena.judge import checks
@@ -66,7 +66,7 @@ def examine(
     sampled: Sampled,
     coded: Coded | None,
     chosen: Tensor,
-    found: Mapping[str, Estimate],
+    found: Mapping[str, Figure],
     randomness: Randomness,
 ) -> tuple[Finding, ...]:
     """Everything that is checked, the gravest kinds first.
@@ -112,7 +112,7 @@ def _autoencoder(
     known: Known,
     sampled: Sampled,
     coded: Coded,
-    found: Mapping[str, Estimate],
+    found: Mapping[str, Figure],
     randomness: Randomness,
     step: float,
 ) -> list[Finding]:

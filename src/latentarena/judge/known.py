@@ -21,7 +21,7 @@ from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import (
-    Estimate,
+    Figure,
     Neighbours,
     Statistic,
     class_kl_of,
@@ -57,7 +57,7 @@ CHUNK = 1000  # images at a time
 TINY = 1e-12  # beside which nothing is 0 / 0: images of one colour have no edges, copies no distance
 
 
-def estimates(statistics: Mapping[str, Statistic], counts: Tensor) -> dict[str, Estimate]:
+def estimates(statistics: Mapping[str, Statistic], counts: Tensor) -> dict[str, Figure]:
     """The metrics of these names with their intervals, each cut to its range.
 
     Args:
@@ -92,10 +92,10 @@ class Known:
     spreads: Tensor
     edges: float
     apart: float
-    floors: dict[str, Estimate]
+    floors: dict[str, Figure]
 
 
-def measure_seen(seen: Verdict, judge: Judge, counts: Tensor, prefix: str = "") -> dict[str, Estimate]:
+def measure_seen(seen: Verdict, judge: Judge, counts: Tensor, prefix: str = "") -> dict[str, Figure]:
     """Confidence, entropy and Frechet distance of what a judge saw, their names prefixed."""
     statistics = {
         "confidence": mean_of(confidences(seen.probabilities)),
@@ -105,9 +105,7 @@ def measure_seen(seen: Verdict, judge: Judge, counts: Tensor, prefix: str = "") 
     return estimates({f"{prefix}{name}": statistic for name, statistic in statistics.items()}, counts)
 
 
-def measure_images(
-    images: Tensor, seen: Verdict, near: Neighbours, known: Known, counts: Tensor
-) -> dict[str, Estimate]:
+def measure_images(images: Tensor, seen: Verdict, near: Neighbours, known: Known, counts: Tensor) -> dict[str, Figure]:
     """Every metric of a set of images that needs no originals.
 
     Args:
@@ -189,7 +187,7 @@ def _look(judge: Judge, data: Dataset, test: Verdict, samples: int) -> Known:
     return replace(base, floors=floors)
 
 
-def _linear_gap(data: Dataset) -> Estimate:
+def _linear_gap(data: Dataset) -> Figure:
     """Test over train reconstruction error of the train split's principal components: how unlike the splits are.
 
     A linear map of so few dimensions cannot learn single images by heart, whichever it is fitted on.
@@ -241,7 +239,7 @@ def _read(path: Path, judge: Judge, test: Verdict) -> Known:
     tensors = load_file(path)
     with safe_open(path, "pt") as file:
         words = json.loads(file.metadata()["known"])
-    floors = {name: Estimate.model_validate(floor) for name, floor in words.pop("floors").items()}
+    floors = {name: Figure.model_validate(floor) for name, floor in words.pop("floors").items()}
     return Known(
         judge, test, tensors["train"], tensors["radii"], tensors["spreads"], words["edges"], words["apart"], floors
     )

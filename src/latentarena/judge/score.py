@@ -22,7 +22,7 @@ from latentarena.judge.continuity import Generate
 from latentarena.judge.examine import Coded, Sampled, examine
 from latentarena.judge.known import Known, estimates, known_of, measure_images, measure_seen, real_index
 from latentarena.judge.metrics import (
-    Estimate,
+    Figure,
     Neighbours,
     absolute_errors,
     draws,
@@ -169,7 +169,7 @@ def score(
     counts = draws(samples, generator=randomness.stream("bootstrap", "samples"))
     found = measure_images(generated, seen, near, known, counts)
     fewer = min(samples, len(data.test))  # real images stand behind the floors
-    equal: dict[str, Estimate] = {}
+    equal: dict[str, Figure] = {}
     if fewer < samples:
         few = torch.randperm(samples, generator=randomness.stream("equal"))[:fewer]
         few_counts = draws(fewer, generator=randomness.stream("bootstrap", "equal"))
@@ -362,7 +362,7 @@ def _lost(latents: Tensor, exact: Tensor) -> float:
     return float((latents - exact).square().mean().sqrt() / spread)
 
 
-def _reconstruction(passed: _Passed, data: Dataset, randomness: Randomness) -> dict[str, Estimate]:
+def _reconstruction(passed: _Passed, data: Dataset, randomness: Randomness) -> dict[str, Figure]:
     again, test = passed.test, data.test.batch(slice(None))
     errors = squared_errors(again, test)
     statistics = {
@@ -379,11 +379,11 @@ def _reconstruction(passed: _Passed, data: Dataset, randomness: Randomness) -> d
     return estimates(statistics, counts) | {"reconstruction_gap": gap}
 
 
-def _prior_floors(floors: dict[str, Estimate]) -> dict[str, Estimate]:
+def _prior_floors(floors: dict[str, Figure]) -> dict[str, Figure]:
     return {f"prior_{name}": floors[name] for name in ("confidence", "entropy", "frechet")}
 
 
-def _encoded(passed: _Passed, data: Dataset, randomness: Randomness) -> dict[str, Estimate]:
+def _encoded(passed: _Passed, data: Dataset, randomness: Randomness) -> dict[str, Figure]:
     """What the latents of the test split are like."""
     codes = passed.codes
     right = probe(passed.train_codes, data.train.labels[passed.chosen], codes, data.test.labels)
@@ -392,7 +392,7 @@ def _encoded(passed: _Passed, data: Dataset, randomness: Randomness) -> dict[str
     return {"latent_dimension": exactly(prod(codes.shape[1:]))} | estimates(statistics, counts)
 
 
-def _asked(seen: Verdict, asked: Tensor, classes: int) -> dict[str, Estimate]:
+def _asked(seen: Verdict, asked: Tensor, classes: int) -> dict[str, Figure]:
     """How often the judge sees the class that was asked for, over all and in the class where it does least."""
     right = seen.labels == asked
     worst = int(_by_class(seen.labels, asked, classes).nan_to_num(2).argmin())  # never one not asked for

@@ -115,14 +115,10 @@ def _randomness(contest: Contest, commitment: Commitment) -> list[str]:
 
 
 def _category(contest: Contest, category: Category) -> str:
-    parts = [f"{metric_title(one.metric)} ({_better(contest.better(one))})" for one in category.metrics]
+    parts = [f"{metric_title(one.metric)} ({contest.better(one).words})" for one in category.metrics]
     weight = f", counted {category.weight:g} times" if category.weight != 1 else ""
     how = "; the mean of their ranks is ranked again" if len(parts) > 1 else ""
     return f"{category.label}{weight}: {', '.join(parts)}{how}."
-
-
-def _better(better: str) -> str:
-    return {"lower": "lower is better", "higher": "higher is better"}.get(better, f"{better} is better")
 
 
 def _rule(rule: Rule) -> str:

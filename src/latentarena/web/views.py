@@ -175,22 +175,10 @@ def figure_lines(cards: Sequence[ScoreCard]) -> dict[str, list[FigureLine]]:
 
 def _better(first: ScoreCard, second: ScoreCard, name: str) -> int | None:
     """0 or 1 for the card that is better beyond the error bars; None where neither is."""
-    better = METRICS[name].better
-    ends = []
-    for card in (first, second):
-        score = card.scores[name]
-        low, high = score.low, score.high
-        if better == "higher":
-            low, high = -high, -low
-        elif better == "near 1":
-            nearest = 0.0 if low <= 1 <= high else min(abs(low - 1), abs(high - 1))
-            low, high = nearest, max(abs(low - 1), abs(high - 1))
-        elif better == "like real data":
-            return None
-        ends.append((low, high))
-    if ends[0][1] < ends[1][0]:
+    one, other, better = first.scores[name], second.scores[name], METRICS[name].better
+    if one.better_than(other, better):
         return 0
-    return 1 if ends[1][1] < ends[0][0] else None
+    return 1 if other.better_than(one, better) else None
 
 
 def verdict(cards: Sequence[ScoreCard], names: Sequence[str]) -> str:

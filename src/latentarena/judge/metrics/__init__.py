@@ -1,6 +1,6 @@
 """Metrics: pure functions of arrays, float64 inside, defined for every input."""
 
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.judge.metrics.classes import (
     class_kl,
     class_kl_of,
@@ -46,7 +46,7 @@ from latentarena.judge.metrics.pictures import (
 from latentarena.judge.metrics.structure import ssim, ssims
 
 __all__ = [
-    "Estimate",
+    "Figure",
     "Memberships",
     "Neighbours",
     "Statistic",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentarena.card.figure import Estimate
+from latentarena.card.figure import Figure
 from latentarena.randomness import stream
 
 Statistic = Callable[[Tensor], Tensor]
@@ -38,7 +38,7 @@ def draws(n: int, rounds: int = ROUNDS, generator: torch.Generator | None = None
     return torch.cat([torch.ones(1, n, dtype=torch.float64), counts])
 
 
-def estimate(statistic: Statistic, counts: Tensor, smallest: float = -math.inf, largest: float = math.inf) -> Estimate:
+def estimate(statistic: Statistic, counts: Tensor, smallest: float = -math.inf, largest: float = math.inf) -> Figure:
     """The figure and its 95 % bootstrap interval.
 
     The replicates are centred on the figure before their quantiles are taken, since a draw with replacement shifts
@@ -54,7 +54,7 @@ def estimate(statistic: Statistic, counts: Tensor, smallest: float = -math.inf, 
     value, replicates = float(values[0]), values[1:]
     ends = torch.tensor([(1 - SURE) / 2, (1 + SURE) / 2], dtype=torch.float64)
     low, high = (value + replicates.quantile(ends) - replicates.mean()).tolist()
-    return Estimate(value=value, low=min(value, max(low, smallest)), high=max(value, min(high, largest)))
+    return Figure(value=value, low=min(value, max(low, smallest)), high=max(value, min(high, largest)))
 
 
 def mean_of(values: Tensor) -> Statistic:
@@ -74,7 +74,7 @@ def ratio_of(values: Tensor, others: Tensor) -> Statistic:
     return ratio
 
 
-def independent_ratio(values: Tensor, others: Tensor, counts: Tensor, other_counts: Tensor) -> Estimate:
+def independent_ratio(values: Tensor, others: Tensor, counts: Tensor, other_counts: Tensor) -> Figure:
     """The ratio of the means of two independent sets of numbers >= 0; 0 / 0 counts as 1.
 
     Args:
@@ -85,14 +85,14 @@ def independent_ratio(values: Tensor, others: Tensor, counts: Tensor, other_coun
     return estimate(lambda counts: mean_of(values + 1e-12)(counts) / below, counts, 0)
 
 
-def exactly(value: float) -> Estimate:
+def exactly(value: float) -> Figure:
     """A figure that is counted and not estimated."""
-    return Estimate(value=value, low=value, high=value)
+    return Figure(value=value, low=value, high=value)
 
 
-def wilson(successes: int, n: int) -> Estimate:
+def wilson(successes: int, n: int) -> Figure:
     """A share and Wilson's interval, which has a width where nothing, or everything, was found (Wilson, 1927)."""
     z, share = 1.959964, successes / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Estimate(value=share, low=min(share, max(0.0, middle - half)), high=max(share, min(1.0, middle + half)))
+    return Figure(value=share, low=min(share, max(0.0, middle - half)), high=max(share, min(1.0, middle + half)))
