@@ -137,15 +137,33 @@ def test_public_names_of_a_package_are_exported(package: str) -> None:
     assert {name for name in made if not name.startswith("_")} <= set(exported)
 
 
+def offered(module: str) -> set[str]:
+    """What other parts may import of a module: what a package exports and its modules, else what the module defines."""
+    path = HOME / module.replace(".", "/")
+    if path.is_dir():
+        loaded = importlib.import_module(f"latentarena.{module}")
+        return {*getattr(loaded, "__all__", ()), *(one.stem for one in path.iterdir())}
+    body = ast.parse(path.with_suffix(".py").read_text()).body
+    named = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    targets = [one for node in body if isinstance(node, ast.Assign) for one in node.targets]
+    targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
+    named |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+    return {name for name in named if not name.startswith("_")}
+
+
 @pytest.mark.parametrize("module", MODULES)
-def test_what_another_part_imports_is_exported(module: str) -> None:
+def test_what_another_part_imports_is_offered(module: str) -> None:
     hidden = []
     for source, name in imports(MODULES[module].read_text()):
         root, *rest = source.split(".")
         if root == "latentarena" and rest and rest[0] != module.split(".")[0]:
-            exported = getattr(importlib.import_module(source), "__all__", [])
-            hidden += [f"{source}.{name}"] if name not in exported else []
+            hidden += [f"{source}.{name}"] if name not in offered(".".join(rest)) else []
     assert hidden == []
+
+
+@pytest.mark.parametrize("module", [name for name, path in MODULES.items() if path.name != "__init__.py"])
+def test_only_packages_export_by_a_list(module: str) -> None:
+    assert "__all__" not in MODULES[module].read_text()
 
 
 def loaded_by(module: str) -> list[str]:
