@@ -379,6 +379,140 @@ def test_packing_weights_gains_nothing(way: str) -> None:
     assert hidden.information >= 0.95 * plain.information
 
 
+COPYING: dict[str, tuple[NodeProto, dict[str, np.ndarray]]] = {
+    "Expand": (node("Expand", ["p", "to"], ["u"]), {"to": ints(400, 3)}),
+    "Tile": (node("Tile", ["p", "to"], ["u"]), {"to": ints(1, 3)}),
+    "Concat": (node("Concat", ["p", "p", "p"], ["u"], axis=1), {}),
+    "Gather": (node("Gather", ["p", "to"], ["u"], axis=1), {"to": ints(0, 0, 0)}),
+    "Resize": (node("Resize", ["p", "", "to"], ["u"]), {"to": np.float32([1, 3])}),
+    "Pad": (node("Pad", ["p", "to"], ["u"], mode="edge"), {"to": ints(0, 0, 0, 2)}),
+}
+PRODUCT = [node("MatMul", ["x", "w"], ["y"])]
+SHAPED = {"base": np.float32(256), "d": DIGITS, "shape": ints(30, 40)}
+
+
+def digits_of(packed: str, made: str = "w") -> list[NodeProto]:
+    """Three whole numbers from 0 to 255 out of each of 24 bits, by division and remainder."""
+    return [
+        node("Div", [packed, "d"], [f"{made}q"]),
+        node("Floor", [f"{made}q"], [f"{made}f"]),
+        node("Mod", [f"{made}f", "base"], [f"{made}m"], fmod=1),
+        node("Reshape", [f"{made}m", "shape"], [made]),
+    ]
+
+
+def packed_weights() -> np.ndarray:
+    return (levels(400, 3) @ DIGITS)[:, None]
+
+
+@pytest.mark.parametrize("way", COPYING)
+def test_packed_weights_that_are_copied_before_they_are_unpacked_count_as_what_they_become(way: str) -> None:
+    copy, more = COPYING[way]
+    found = size(facts_of([copy, *digits_of("u"), *PRODUCT], (30,), (40,), p=packed_weights(), **SHAPED, **more))
+    assert 1195 <= found.parameters <= 1210
+
+
+@pytest.mark.parametrize("joined", ["before", "after"])
+def test_weights_packed_into_many_small_tensors_count_as_what_they_become(joined: str) -> None:
+    """None of the ten tensors is larger than what may be a setting; together they are weights."""
+    parts = {f"p{i}": part for i, part in enumerate(np.split(packed_weights(), 10))}
+    if joined == "before":
+        nodes = [node("Concat", list(parts), ["p"], axis=0), *digits_of("p")]
+    else:
+        each = [step for name in parts for step in digits_of(name, f"{name}w")]
+        nodes = [*each, node("Concat", [f"{name}w" for name in parts], ["w"], axis=0)]
+    shape = ints(30, 40) if joined == "before" else ints(3, 40)
+    found = size(facts_of([*nodes, *PRODUCT], (30,), (40,), **parts, **SHAPED | {"shape": shape}))
+    assert 1195 <= found.parameters <= 1210
+
+
+WHOLE = {
+    "an initialiser, by BitShift": [
+        node("Cast", ["p"], ["u"], to=TensorProto.UINT64),
+        node("Cast", ["by"], ["b"], to=TensorProto.UINT64),
+        node("BitShift", ["u", "b"], ["q"], direction="RIGHT"),
+        node("Cast", ["q"], ["f"], to=TensorProto.INT64),
+    ],
+    "a list in an attribute, by Div": [node("Div", ["p", "d"], ["f"])],
+}
+
+
+@pytest.mark.parametrize("way", WHOLE)
+def test_weights_packed_into_whole_numbers_count_as_what_they_become(way: str) -> None:
+    weights = levels(400, 3)
+    packed = (weights @ DIGITS).astype(np.int64)
+    held = {"d": ints(1, 256, 65_536), "by": ints(0, 8, 16), "base": ints(256), "shape": ints(30, 40)}
+    start = [node("Constant", [], ["l"], value_ints=packed.tolist()), node("Reshape", ["l", "column"], ["p"])]
+    held |= {"column": ints(400, 1)} if "list" in way else {"p": packed[:, None]}
+    end = [
+        node("Mod", ["f", "base"], ["m"]),
+        node("Cast", ["m"], ["c"], to=TensorProto.FLOAT),
+        node("Reshape", ["c", "shape"], ["w"]),
+    ]
+    found = size(facts_of([*(start if "list" in way else []), *WHOLE[way], *end, *PRODUCT], (30,), (40,), **held))
+    assert 1195 <= found.parameters <= 1210
+    assert found.information >= 0.95 * code_length(weights)
+
+
+def test_packed_weights_cannot_hide_behind_others_that_are_used_too() -> None:
+    """Zero times another layer's weights is added to what is unpacked, so that it seems to come of these."""
+    nodes = [
+        *digits_of("p", "u"),
+        node("Mul", ["v", "zero"], ["nothing"]),
+        node("Add", ["u", "nothing"], ["w"]),
+        node("MatMul", ["x", "v"], ["h"]),
+        node("MatMul", ["x", "w"], ["g"]),
+        node("Add", ["h", "g"], ["y"]),
+    ]
+    found = size(facts_of(nodes, (30,), (40,), p=packed_weights(), v=drawn(30, 40), zero=np.float32(0), **SHAPED))
+    assert found.parameters >= 2400
+
+
+def test_a_table_of_whole_numbers_counts_as_weights_however_many_others_there_are() -> None:
+    nodes = [
+        node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
+        node("Concat", ["f", "v"], ["w"], axis=0),
+        *PRODUCT,
+    ]
+    table, others = RNG.integers(-(1 << 30), 1 << 30, (4, 40)), drawn(60, 40)
+    found = size(facts_of(nodes, (64,), (40,), i=table, v=others))
+    assert found.parameters == 64 * 40
+    assert found.information >= code_length(others) + 30 * table.size
+
+
+def test_numbers_told_by_the_shape_of_an_empty_tensor_are_counted() -> None:
+    """900 weights of 30 bits are sizes of as many tensors without a number; Shape gives them."""
+    sizes = RNG.integers(1, 1 << 30, (900, 1))
+    empty = {f"e{i}": np.zeros((*row, 0), np.float32) for i, row in enumerate(sizes)}
+    nodes = [
+        *(node("Shape", [name], [f"{name}s"], end=1) for name in empty),
+        node("Concat", [f"{name}s" for name in empty], ["all"], axis=0),
+        node("Cast", ["all"], ["f"], to=TensorProto.FLOAT),
+        node("Reshape", ["f", "shape"], ["w"]),
+        *PRODUCT,
+    ]
+    found = size(facts_of(nodes, (30,), (30,), shape=ints(30, 30), **empty))
+    assert found.parameters >= 900
+    assert found.information >= 30 * 900
+
+
+def test_an_empty_tensor_of_more_than_a_file_can_have_is_refused() -> None:
+    model = modelled([node("Shape", ["e"], ["s"]), node("Identity", ["x"], ["y"])], (5,), (5,))
+    model.graph.initializer.add(name="e", data_type=TensorProto.FLOAT, dims=[1 << 30] * 7 + [0], raw_data=b"")
+    with pytest.raises(GateError, match="absurd shape") as refusal:
+        boxed(model, (5,), (5,))
+    assert refusal.value.reason == "onnx-dims"
+
+
+def test_sums_by_scattering_cost_what_they_add_up() -> None:
+    scattered = [
+        node("ScatterElements", ["zeros", "places", "x"], ["s"], axis=1, reduction="add"),
+        node("Expand", ["s", "shape"], ["y"]),
+    ]
+    held = {"zeros": np.zeros((1, 1), np.float32), "places": np.zeros((1, 80), np.int64), "shape": ints(1, 3)}
+    assert cost(scattered, (80,), (3,), **held).operations == 80
+
+
 def test_bits_wired_into_the_graph_are_information() -> None:
     """Zeros and ones chosen by which constant a Concat reads: nothing is stored, and 40,000 bits are told."""
     bits = RNG.integers(0, 2, 40_000)

@@ -33,6 +33,7 @@ READING = {  # cost what they read
     *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin"),
     *("ReduceProd", "ReduceSum", "ReduceSumSquare", "Unique"),
 }
+ADDING = {"Col2Im", "Scatter", "ScatterElements", "ScatterND"}  # can add up many numbers to few
 UNCHANGING = {"Add": 0.0, "Div": 1.0, "Mul": 1.0, "Sub": 0.0}  # and the constant that makes the operator none
 ROUNDING = 1e-6
 WINDOWS = {"AveragePool", "LpPool", "MaxPool"}
@@ -102,9 +103,12 @@ def _touched(node: Node, shapes: Shapes, uniform: Mapping[str, float]) -> int:
         return prod(shapes[node.output[0]]) * prod(window)
     if operator in ("Resize", "GridSample"):
         mode: str = _setting(node, "mode", b"nearest" if operator == "Resize" else b"linear").decode()
-        return given * (SAMPLED[mode] if mode in SAMPLED else max(SAMPLED.values()))
+        touched = max(given, _size(node.input[0], shapes)) if _setting(node, "antialias", 0) else given
+        return touched * (SAMPLED[mode] if mode in SAMPLED else max(SAMPLED.values()))
     if operator == "Clip":
         return given * len([name for name in node.input[1:] if name])
+    if operator in ADDING:
+        return max(given, *(_size(name, shapes) for name in node.input))
     if operator in ("Max", "Mean", "Min", "Sum"):
         return given * max(1, len(node.input) - 1)
     if operator in NORMS:

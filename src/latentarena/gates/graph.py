@@ -24,7 +24,7 @@ from latentarena.gates.dataflow import Dataflow, dataflow, refuse_varying_sizes
 from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS
 from latentarena.gates.shapes import Shape, Told, computed, inferred, measured
 from latentarena.gates.size import Held, held
-from latentarena.gates.unpacked import made_constants, unpacked
+from latentarena.gates.unpacked import constants, unpacked
 from latentarena.gates.walk import Walk, spoken
 
 LARGEST_FILE = 64 << 20  # bytes
@@ -139,11 +139,12 @@ def _measured(
         cost = cost_of(flow.work, shapes, flow.uniform)
     except ValueError as error:
         raise GateError("onnx-checker", f"{what} holds {error}; export it anew") from None
-    made = made_constants(flow, walk.known, shapes)
-    if not unpacked(made, shapes):
+    found = constants(flow, walk.known, shapes)
+    if not unpacked(found, walk.known, shapes):
         return cost, 0
+    made = [name for name, origin in found.items() if origin.made]
     contents = {name: digest(numbers.tobytes()) for name, numbers in computed(model, inputs, made, what).items()}
-    return cost, unpacked(made, shapes, contents)
+    return cost, unpacked(found, walk.known, shapes, contents)
 
 
 def _run(model: ModelProto, walk: Walk, flow: Dataflow, inputs: Sequence[Port], output: Port) -> dict[str, Shape]:

@@ -25,6 +25,7 @@ FREE_SHARE = 8  # settings and wiring count once they are more than an eighth of
 MOST_LEVELS = 1 << 24  # of a step
 FREE_BITS, FREE_NUMBERS = 1 << 14, 256  # and more than so many
 
+FEW_WHOLE = 64  # numbers of a shape or a list of axes
 UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -33,7 +34,8 @@ class Held:
     """What a graph holds.
 
     Attributes:
-        weights: bits of each stored tensor of floating-point numbers that are not all the same, by content and size.
+        weights: bits of each stored tensor of numbers that are not all the same, but for a few whole ones, by content
+            and size.
         settings: bits of all else: lone numbers, shapes, indices, and which operator reads what.
         unpacked: parameters that are computed from others before they are used; see `unpacked`.
     """
@@ -110,8 +112,12 @@ def size_of(parts: Mapping[str, tuple[Counter[Key], Held]]) -> Size:
 
 
 def _is_weight(numbers: NDArray[Any]) -> bool:
-    """Floating-point numbers that are not all the same; exporters make a table of ones where a layer has no weights."""
-    return numbers.dtype.kind == "f" and numbers.size > 1 and bool((numbers != numbers.flat[0]).any())
+    """Numbers that are not all the same; exporters make a table of ones where a layer has no weights.
+
+    A few whole numbers are shapes and axes; a table of them can be converted to weights.
+    """
+    least = 1 if numbers.dtype.kind == "f" else FEW_WHOLE
+    return numbers.dtype.kind != "b" and numbers.size > least and bool((numbers != numbers.flat[0]).any())
 
 
 def code_length(numbers: NDArray[Any]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,11 +16,12 @@ from latentarena.gates.operators import ACTIVATIONS, ARITHMETIC
 ELEMENTWISE = {*ARITHMETIC.split(), *ACTIVATIONS.split()} - {"CumSum"}
 MOVING = {
     *("Cast", "CastLike", "CenterCropPad", "Compress", "Concat", "ConcatFromSequence", "DepthToSpace", "Expand"),
-    *("Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad", "Reshape", "ReverseSequence", "Scatter"),
-    *("ScatterElements", "ScatterND", "SequenceAt", "SequenceConstruct", "Slice", "SpaceToDepth", "Split"),
+    *("Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Pad", "Reshape", "Resize", "ReverseSequence"),
+    *("Scatter", "ScatterElements", "ScatterND", "SequenceAt", "SequenceConstruct", "Slice", "SpaceToDepth", "Split"),
     *("SplitToSequence", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where"),
 }
 FEW = 64  # numbers of a tensor that is a setting, such as the frequencies of a sinusoid
+SETTINGS = 4 * FEW  # numbers of all such tensors of which more are made
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Origin:
     """Where a constant comes from.
 
     Attributes:
-        leaves: what elementwise arithmetic began with: stored tensors, parts of them, or products of several.
-        made: whether there was any such arithmetic on stored numbers.
+        leaves: what it began with: stored tensors, or outcomes of products and reductions.
+        made: whether elementwise arithmetic is between these and it.
         stored: whether more than `FEW` stored numbers are behind it.
     """
 
@@ -38,59 +39,84 @@ class Origin:
     stored: bool
 
 
-def made_constants(
+def constants(
     flow: Dataflow, known: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Origin]:
-    """Constants that come of elementwise arithmetic on stored numbers and meet the data, by name.
+    """Constants that meet the data, by name.
 
-    Of several inputs of an operator the largest one, by `shapes`, is what its outcome comes from; where shapes are not
-    known yet, the names are the same and the leaves are not.
+    Of several inputs of arithmetic the largest one, by `shapes`, is what its outcome comes from.
     """
     found = {name: Origin(frozenset([name]), False, numbers.size > FEW) for name, numbers in known.items()}
     for node in flow.live:
-        if not flow.varying.isdisjoint(node.output):
+        if node.op_type == "Constant" or not flow.varying.isdisjoint(node.output):
             continue
         sources = [found[name] for name in node.input if name in found]
+        outcome = _moved(sources, known) if node.op_type in MOVING else None
+        if node.op_type in ELEMENTWISE and sources:
+            main = max(sources, key=lambda source: _importance(source, known, shapes))
+            outcome = Origin(main.leaves, True, main.stored)
         stored = any(source.stored for source in sources)
-        made = [source for source in sources if source.made]
-        for name in node.output:
-            found[name] = Origin(frozenset([name]), False, stored)
-            if node.op_type in ELEMENTWISE and stored:
-                main = max(sources, key=lambda source: (source.stored, _numbers(source.leaves, shapes)))
-                found[name] = Origin(main.leaves, True, True)
-            elif node.op_type in MOVING and made:
-                found[name] = Origin(frozenset().union(*(source.leaves for source in made)), True, True)
+        found.update((name, outcome or Origin(frozenset([name]), False, stored)) for name in node.output)
     used = dict.fromkeys(name for node in flow.work for name in node.input)
-    return {name: found[name] for name in used if name in found and found[name].made}
+    return {name: found[name] for name in used if name in found and name not in flow.varying}
+
+
+def _moved(sources: Sequence[Origin], known: Mapping[str, NDArray[Any]]) -> Origin | None:
+    """Of numbers that are put elsewhere, or beside others; None where none of them are stored."""
+    made = [source for source in sources if source.made] or [
+        one for one in sources if not known.keys().isdisjoint(one.leaves)
+    ]
+    leaves = frozenset[str]().union(*(source.leaves for source in made))
+    many = sum(known[leaf].size for leaf in leaves if leaf in known) > FEW
+    return Origin(leaves, made[0].made, many or any(source.stored for source in made)) if made else None
+
+
+def _importance(
+    source: Origin, known: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[bool, bool, int]:
+    """Stored numbers before others, and many before few."""
+    return source.stored, not known.keys().isdisjoint(source.leaves), _numbers(source.leaves, shapes)
 
 
 def unpacked(
-    made: Mapping[str, Origin], shapes: Mapping[str, tuple[int, ...]], contents: Mapping[str, str] | None = None
+    found: Mapping[str, Origin],
+    known: Mapping[str, NDArray[Any]],
+    shapes: Mapping[str, tuple[int, ...]],
+    contents: Mapping[str, str] | None = None,
 ) -> int:
     """How many more numbers meet the data than there are in what they come from.
 
     A constant that is computed twice counts once. One number from one is none more, as with weights that are scaled or
-    normalised; three from one are two.
+    normalised; three from one are two; and one is one more if what it comes from meets the data too. Sinusoids and the
+    like, of a few stored numbers, are none.
 
     Args:
-        made: the constants.
+        found: the constants.
+        known: what is stored.
         shapes: of values by name.
-        contents: by name, the same text for the same numbers; without them there may be less.
+        contents: of the made ones by name, the same text for the same numbers; without them there may be less.
     """
+    made = {name: origin for name, origin in found.items() if origin.made}
     family: dict[str, str] = {}  # leaves that anything comes from together, as a forest
     for origin in made.values():
-        first, *others = sorted(_root(leaf, family) for leaf in origin.leaves)
+        first, *others = sorted({_root(leaf, family) for leaf in origin.leaves})
         family.update(dict.fromkeys(others, first))
-    numbers = Counter[str]()
-    seen = set[tuple[str, str]]()
+    numbers, seen, large = Counter[str](), set[tuple[str, str]](), set[str]()
     for name, origin in made.items():
-        one = _root(next(iter(origin.leaves)), family), name if contents is None else contents[name]
-        if one not in seen:
-            seen.add(one)
-            numbers[one[0]] += prod(shapes[name])
-    for leaf in {leaf for origin in made.values() for leaf in origin.leaves}:
+        root = _root(next(iter(origin.leaves)), family)
+        if (root, contents[name] if contents else name) not in seen:
+            numbers[root] += prod(shapes[name])
+        seen.add((root, contents[name] if contents else name))
+        large.update([root] if origin.stored else [])
+    leaves = {leaf for origin in made.values() for leaf in origin.leaves}
+    direct = {leaf for origin in found.values() if not origin.made for leaf in origin.leaves if leaf in known}
+    for leaf in leaves - direct:
         numbers[_root(leaf, family)] -= prod(shapes[leaf])
-    return sum(count for count in numbers.values() if count > 0)
+    gaining = {root for root, count in numbers.items() if count > 0}
+    few = {leaf for leaf in leaves if (root := _root(leaf, family)) in gaining - large and leaf in known}
+    if sum(size for _, size in {(known[leaf].tobytes(), known[leaf].size) for leaf in few}) > SETTINGS:
+        large |= {_root(leaf, family) for leaf in few}
+    return sum(numbers[root] for root in gaining & large)
 
 
 def _root(leaf: str, family: Mapping[str, str]) -> str:

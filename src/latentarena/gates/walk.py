@@ -185,11 +185,13 @@ class Walk:
         return self._counted(_numbers(tensor, f"{where}: tensor {spoken(tensor.name)!r}"))
 
     def _counted(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        key = key_of(numbers)
+        # Where there are no numbers, the shape can hold some, which Shape gives.
+        held = numbers if numbers.size else np.array([size for size in numbers.shape if size], np.int64)
+        key = key_of(held)
         self.stored[key] += 1
-        self.kept[key] = numbers
-        if numbers.dtype.kind != "f":
-            self._integers += numbers.size
+        self.kept[key] = held
+        if held.dtype.kind != "f":
+            self._integers += held.size
             if self._integers > MOST_INTEGERS:
                 fault = f"stores more than {MOST_INTEGERS:,} whole numbers; weights are float32 or float16"
                 raise GateError("onnx-integers", f"{self.what} {fault}")
@@ -239,7 +241,7 @@ def _numbers(tensor: TensorProto, named: str) -> NDArray[Any]:
     if fields - TENSOR or len(fields & CONTENTS) > 1:
         raise GateError("onnx-damaged", f"{named} is damaged: it holds its content twice or in parts; save it anew")
     dims = list(tensor.dims)
-    if len(dims) > HIGHEST_RANK or not all(0 <= size < LARGEST_SIZE for size in dims):
+    if len(dims) > HIGHEST_RANK or min(dims, default=0) < 0 or prod(filter(None, dims)) >= LARGEST_SIZE:
         raise GateError("onnx-dims", f"{named} has an absurd shape, {str(dims)[:80]}")
     numbers = _content(tensor)
     if numbers is None or numbers.size != prod(dims):
