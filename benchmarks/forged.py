@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.data import Dataset
 from latentarena.evaluate.scoring import subject_of
 from latentarena.judge.score import Subject
@@ -31,14 +31,14 @@ Make = Callable[[Tensor], Tensor]
 class Parts:
     """What forgers have: an honest unconditional bundle of linear latents, its subject, and the data."""
 
-    bundle: Bundle
+    bundle: NativeBundle
     honest: Subject
     data: Dataset
     test: Tensor
     train: Tensor
 
     @classmethod
-    def of(cls, bundle: Bundle, data: Dataset) -> Parts:
+    def of(cls, bundle: NativeBundle, data: Dataset) -> Parts:
         """With the latents of the test split and of as many train images, in four bits a number."""
         model = bundle.model
         train = model.encode(data.train.batch(slice(0, STORED)))

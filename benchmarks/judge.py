@@ -25,7 +25,7 @@ from torch import Tensor
 
 from judge_bad import FAULTS, FAULTY, PRIOR, moved, tuned
 from judge_page import page
-from latentarena.bundle import Bundle, load_bundle
+from latentarena.bundle import NativeBundle, load_bundle
 from latentarena.card.score_card import Opinion, Score, ScoreCard, read_card, scored
 from latentarena.card.words import REFERENCES
 from latentarena.data import DataConfig, Dataset, load_dataset
@@ -48,7 +48,7 @@ FAULTY_SAMPLES = 4000  # so that as many test images are held out from the floor
 TUNED = 500
 
 
-def faults(data: Dataset, judge: Judge, quick: Bundle) -> dict[str, object]:
+def faults(data: Dataset, judge: Judge, quick: NativeBundle) -> dict[str, object]:
     """Each faulty sampler's figures beside the floors, and which metrics moved."""
     known, found = known_of(judge, data, FAULTY_SAMPLES), {}
     makers = FAULTY | {
@@ -109,7 +109,7 @@ def card_of(folder: Path, data: Dataset, judge: Judge, opinions: list[Judge]) ->
     return score_bundle(bundle, data, judge, opinions, timed=False)[0]
 
 
-def _prior(bundle: Bundle, n: int) -> Tensor:
+def _prior(bundle: NativeBundle, n: int) -> Tensor:
     return bundle.model.decode(WITHOUT_BUNDLE.noise(n, bundle.model.latent_shape, "prior"))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from latentarena.bundle import Bundle, load_bundle
+from latentarena.bundle import NativeBundle, load_bundle
 from latentarena.config import validate
 from latentarena.data import FOLDER
 from latentarena.errors import ArenaError, ConfigError
@@ -44,7 +44,7 @@ TOLERANCES = {  # at least, and as a share of the figure
 }
 
 
-def trained(name: str, folder: Path, images: Path | None, budget: float = 1.0) -> Bundle:
+def trained(name: str, folder: Path, images: Path | None, budget: float = 1.0) -> NativeBundle:
     """The recipe's bundle, trained by the command a user would run unless the folder holds it.
 
     Raises:

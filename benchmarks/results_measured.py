@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.card.score_card import SEEDS, ScoreCard
 from latentarena.config import Config, validate
 from latentarena.data import Dataset
@@ -22,13 +22,12 @@ from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import class_kl, confidence
 from latentarena.judge.score import hand_out
 from latentarena.model.config import GeneratorConfig, SamplingConfig
-from latentarena.model.latent_model import LatentModel
+from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.pictures import grid, png
 from latentarena.randomness import stream
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.logs import curve
 from latentarena.train.recipe import Recipe
-from latentarena.use.labels import labels_for
 
 __all__ = [
     "COLUMNS",
@@ -173,7 +172,7 @@ class Entry(Config):
     versions: dict[str, str]
 
 
-def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
+def measure(bundle: NativeBundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
     """Everything about one trained recipe; `folder` is its run's, for the checkpoints of earlier stages."""
     model, made = bundle.model, bundle.card.provenance
     recipe, sampling = validate(Recipe, made.recipe, bundle.card.name), model.architecture.sampling
@@ -204,7 +203,7 @@ def measure(bundle: Bundle, data: Dataset, judge: Judge, folder: Path) -> Entry:
     )
 
 
-def with_shorter(entry: Entry, budget: float, bundle: Bundle, data: Dataset, judge: Judge) -> Entry:
+def with_shorter(entry: Entry, budget: float, bundle: NativeBundle, data: Dataset, judge: Judge) -> Entry:
     """The entry with what a bundle of the same recipe comes to that was trained for a share of the epochs."""
     model, real = bundle.model, judge.look(data.test.batch(slice(None)))
     own = model.architecture.sampling

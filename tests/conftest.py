@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
 
-from latentarena.bundle import Bundle, export_bundle, load_bundle, save_bundle
+from latentarena.bundle import NativeBundle, export_bundle, load_bundle, save_bundle
 from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
 from latentarena.files import cache_folder
@@ -143,13 +143,13 @@ def tiny_run(common: Path, arena: Arena, digits_judge: Judge) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tiny_run: Path) -> Bundle:
+def tiny_bundle(tiny_run: Path) -> NativeBundle:
     """The tiny run's bundle."""
     return load_bundle(tiny_run / "bundle")
 
 
 @pytest.fixture(scope="session")
-def brief_folder(common: Path, tiny_bundle: Bundle) -> Path:
+def brief_folder(common: Path, tiny_bundle: NativeBundle) -> Path:
     """The tiny run's model in two steps, native; no test changes it."""
     folder, architecture = common / "brief", tiny_bundle.card.architecture
     with FileLock(common / "brief.lock"):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
 from latentarena.evaluate.scoring import score_bundle, subject_of
@@ -61,7 +61,7 @@ def real(data: Dataset, digits_judge: Judge) -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def entry(tiny_bundle: Bundle, data: Dataset, digits_judge: Judge, real: Verdict) -> Entry:
+def entry(tiny_bundle: NativeBundle, data: Dataset, digits_judge: Judge, real: Verdict) -> Entry:
     """The tiny model's figures; machines and times are made up."""
     card, _ = score_bundle(tiny_bundle, data, digits_judge, samples=SAMPLES, seeds=SEEDS, timed=False)
     model = tiny_bundle.model
@@ -93,7 +93,7 @@ def flat(frechet: float) -> Sweep:
 
 
 def test_sweep_at_the_own_steps_is_the_judge_s_score(
-    entry: Entry, tiny_bundle: Bundle, data: Dataset, digits_judge: Judge, real: Verdict
+    entry: Entry, tiny_bundle: NativeBundle, data: Dataset, digits_judge: Judge, real: Verdict
 ) -> None:
     """A sweep asks by the noise that is the same for every model, a card by that of its bundle."""
     scores = score(subject_of(tiny_bundle), data, digits_judge, samples=SAMPLES, seeds=SEEDS).scores
@@ -119,7 +119,7 @@ def test_what_is_compared_is_of_as_many_samples() -> None:
     assert [name for name, entry in entries.items() if len({one.samples for one in entry.sweeps.values()}) != 1] == []
 
 
-def test_evaluations_are_counted(tiny_bundle: Bundle) -> None:
+def test_evaluations_are_counted(tiny_bundle: NativeBundle) -> None:
     sampling = tiny_bundle.model.architecture.sampling
     counted = {name: evaluations(tiny_bundle.model, sampling.but(name, 4)) for name in ("euler", "heun", "rk4")}
     assert counted == {"euler": 1, "heun": 2, "rk4": 4}
@@ -150,7 +150,7 @@ def test_what_follows_a_straight_flow_has_a_straightness(
     assert [one.straightness is None for one in swept] == leaps
 
 
-def test_teacher_and_flow_1_are_the_generator_stage(tiny_run: Path, tiny_bundle: Bundle) -> None:
+def test_teacher_and_flow_1_are_the_generator_stage(tiny_run: Path, tiny_bundle: NativeBundle) -> None:
     more = {
         "training.consistency={epochs: 1}": ("any, teacher", "heun"),
         "training.reflow={epochs: 1}": ("any, Flow-1", "euler"),
@@ -182,7 +182,7 @@ def test_diversity_is_one_for_real_images_and_falls_as_a_class_collapses(real: V
     assert diversity(Verdict(real.features[lost], real.probabilities[lost]), real) == pytest.approx(0.9)
 
 
-def test_earlier_weights_come_from_the_generator_stage(tiny_run: Path, tiny_bundle: Bundle) -> None:
+def test_earlier_weights_come_from_the_generator_stage(tiny_run: Path, tiny_bundle: NativeBundle) -> None:
     changed = LatentModel(tiny_bundle.card.architecture)
     changed.load_state_dict(tiny_bundle.model.state_dict())
     for parameter in changed.network.parameters():
@@ -237,7 +237,7 @@ def test_more_training_is_foretold_by_the_law_of_the_last(entry: Entry) -> None:
 
 
 def test_a_shorter_training_is_judged_as_the_sweep_was(
-    entry: Entry, tiny_bundle: Bundle, data: Dataset, digits_judge: Judge
+    entry: Entry, tiny_bundle: NativeBundle, data: Dataset, digits_judge: Judge
 ) -> None:
     found = entry
     for budget in (0.5, 0.1):

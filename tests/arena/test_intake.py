@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import latentarena
 from latentarena.arena.intake import TEMPLATE, changed_since, evaluate_entries, find_bundles
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.cli.app import app
 from latentarena.contest.contest import CONTESTS, load_contest
 from latentarena.errors import ConfigError
@@ -165,7 +165,7 @@ def run_steps(name: str, repository: Path, tools: Path) -> list[subprocess.Compl
 
 
 def test_a_pull_request_is_checked_and_the_board_is_published(
-    repository: Path, tiny_bundle: Bundle, tiny_run: Path, tmp_path: Path
+    repository: Path, tiny_bundle: NativeBundle, tiny_run: Path, tmp_path: Path
 ) -> None:
     before = run_steps("publish", repository, tmp_path / "tools")
     assert [one.returncode for one in before] == [0, 0]  # a board that nobody has entered yet

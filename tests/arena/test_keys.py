@@ -25,7 +25,7 @@ from latentarena.arena.evaluation import Evaluation
 from latentarena.arena.keys import VARIABLE, find_key, write_key
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.cli.app import app
 from latentarena.contest.board import make_board
 from latentarena.contest.commitment import commitment_of
@@ -77,7 +77,7 @@ def test_every_key_bundle_and_use_has_a_seed_of_its_own() -> None:
 
 
 def test_a_score_is_recomputed_with_the_key_and_not_without(
-    tiny_bundle: Bundle, digits_judge: Judge, tmp_path: Path
+    tiny_bundle: NativeBundle, digits_judge: Judge, tmp_path: Path
 ) -> None:
     card, _ = score_bundle(tiny_bundle, embedded_digits(), digits_judge, samples=100, timed=False, key=SECRET)
     assert card.noise == SECRET.name

@@ -115,7 +115,7 @@ def test_files_of_a_stranger_are_parsed_in_boxes_alone(folder: Path, monkeypatch
         load_portable(folder)
     with load_boxed(folder) as bundle:
         assert bundle.model.decode(torch.zeros(1, 5)).shape == (1, *SHAPE)
-        assert bundle.model.cost.multiply_adds == 5 * 5 + 5 * 784
+        assert bundle.model.measured()[0].multiply_adds == 5 * 5 + 5 * 784
     with load_guarded(folder) as guarded:  # as `arena verify` has it
         assert guarded.digest == bundle.digest
         assert guarded.model.encode(torch.zeros(1, *SHAPE)).shape == (1, *LATENT)

@@ -17,7 +17,7 @@ from conftest import Arena
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from latentarena.bundle import Bundle, load_bundle, save_bundle
+from latentarena.bundle import NativeBundle, load_bundle, save_bundle
 from latentarena.errors import BundleError
 from latentarena.files import digest
 from latentarena.gates import open_bundle
@@ -49,7 +49,7 @@ def refused(folder: Path, file: str, words: str) -> None:
     assert re.search(f"{re.escape(str(folder / file))}.*{words}", message), message
 
 
-def test_round_trip(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_round_trip(tiny_bundle: NativeBundle, tmp_path: Path) -> None:
     saved = save_bundle(tmp_path / "new", tiny_bundle.card.name, tiny_bundle.model, tiny_bundle.card.provenance)
     loaded = load_bundle(tmp_path / "new")
     assert loaded.card == saved.card == tiny_bundle.card
@@ -60,18 +60,18 @@ def test_round_trip(tiny_bundle: Bundle, tmp_path: Path) -> None:
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_a_loaded_model_is_frozen_and_in_evaluation_mode(tiny_bundle: Bundle) -> None:
+def test_a_loaded_model_is_frozen_and_in_evaluation_mode(tiny_bundle: NativeBundle) -> None:
     assert not any(module.training for module in tiny_bundle.model.modules())
     assert not any(parameter.requires_grad for parameter in tiny_bundle.model.parameters())
 
 
-def test_card_counts_every_stored_number(tiny_run: Path, tiny_bundle: Bundle) -> None:
+def test_card_counts_every_stored_number(tiny_run: Path, tiny_bundle: NativeBundle) -> None:
     stored = load_file(tiny_run / "bundle" / WEIGHTS)
     assert sum(tiny_bundle.card.parameters.values()) == sum(tensor.numel() for tensor in stored.values())
     assert set(tiny_bundle.card.parameters) == {"encoder", "decoder", "generator"}
 
 
-def test_card_tells_where_the_model_came_from(tiny_run: Path, tiny_bundle: Bundle) -> None:
+def test_card_tells_where_the_model_came_from(tiny_run: Path, tiny_bundle: NativeBundle) -> None:
     card = tiny_bundle.card
     assert card.weights == digest((tiny_run / "bundle" / WEIGHTS).read_bytes())
     assert card.latent == tiny_bundle.model.latent_shape == (6,)
@@ -81,7 +81,7 @@ def test_card_tells_where_the_model_came_from(tiny_run: Path, tiny_bundle: Bundl
 
 
 def test_fresh_processes_draw_the_same_images_bit_for_bit(
-    tiny_run: Path, tiny_bundle: Bundle, arena: Arena, tmp_path: Path
+    tiny_run: Path, tiny_bundle: NativeBundle, arena: Arena, tmp_path: Path
 ) -> None:
     drawn = []
     for name in ("one.npz", "two.npz"):

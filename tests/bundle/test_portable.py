@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from latentarena.autoencoder import AutoencoderConfig
 from latentarena.backbone import BackboneConfig
 from latentarena.bundle import (
-    Bundle,
+    BundleCard,
+    NativeBundle,
     PortableBundle,
+    PortableCard,
     export_bundle,
     export_modules,
     load_any,
@@ -32,7 +34,7 @@ from latentarena.bundle import (
 from latentarena.bundle.portable import parameters_of
 from latentarena.cli import main
 from latentarena.errors import BundleError, ConfigError
-from latentarena.evaluate.efficiency import measured, time_sampling
+from latentarena.evaluate.efficiency import time_sampling
 from latentarena.evaluate.scoring import data_of, score_bundle
 from latentarena.files import digest
 from latentarena.gates import Port, check_graph, check_in_box, open_bundle
@@ -94,7 +96,7 @@ QUICK = ["quickstart", "autoencoder={kind: mlp, latent: [3], widths: [16]}"]
 
 
 @pytest.fixture(scope="module")
-def brief(brief_folder: Path) -> Bundle:
+def brief(brief_folder: Path) -> NativeBundle:
     return load_bundle(brief_folder)
 
 
@@ -109,7 +111,7 @@ def copy(portable_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(portable_folder, tmp_path / "copy"))
 
 
-def same(native: Bundle, portable: PortableBundle) -> None:
+def same(native: NativeBundle, portable: PortableBundle) -> None:
     """The same images, latents and reconstructions, whatever the number of rows."""
     one, other = native.model, portable.model
     for n in (1, 3, 17):
@@ -134,7 +136,7 @@ def test_native_and_portable_are_one_model(kind: str, tmp_path: Path) -> None:
     assert portable.card.provenance == bundle.card.provenance
     assert portable.card.data == bundle.card.data
     assert portable.card.pixels == (not bundle.model.learned)
-    assert measured(portable.model) == measured(bundle.model)
+    assert portable.model.measured() == bundle.model.measured()
     for part, n in bundle.card.parameters.items():
         assert 0 <= portable.card.parameters[part] - n < 500, part
 
@@ -150,7 +152,7 @@ def test_every_registered_family_is_among_the_kinds() -> None:
     assert {recipe.sampling.solver for recipe in recipes} - {JUMP} == portable
 
 
-def test_a_trained_model_is_one_model_in_both_forms(brief: Bundle, portable: PortableBundle) -> None:
+def test_a_trained_model_is_one_model_in_both_forms(brief: NativeBundle, portable: PortableBundle) -> None:
     same(brief, portable)
     assert portable.digest != brief.digest
 
@@ -297,7 +299,7 @@ def test_impossible_facts_are_refused(tmp_path: Path) -> None:
         export_modules(tmp_path / "x", "x", module, module, module, SHAPE, SHAPE, SHAPE, dataset="imagenet")
 
 
-def test_both_forms_have_the_same_scores(brief: Bundle, portable: PortableBundle, digits_judge: Judge) -> None:
+def test_both_forms_have_the_same_scores(brief: NativeBundle, portable: PortableBundle, digits_judge: Judge) -> None:
     data, bundles = (
         data_of(portable, None),
         (brief, replace(portable, digest=brief.digest)),
@@ -317,7 +319,7 @@ def test_both_forms_have_the_same_scores(brief: Bundle, portable: PortableBundle
 
 
 def test_forms_of_other_hashes_are_asked_other_things_and_agree_within_their_intervals(
-    brief: Bundle, portable: PortableBundle, digits_judge: Judge
+    brief: NativeBundle, portable: PortableBundle, digits_judge: Judge
 ) -> None:
     data = data_of(portable, None)
     one, other = (score_bundle(bundle, data, digits_judge, samples=300, timed=False)[0] for bundle in (brief, portable))
@@ -477,8 +479,8 @@ def test_graphs_that_fail_are_refused_when_they_run(copy: Path, portable: Portab
 
 
 def test_a_native_bundle_is_still_native(brief_folder: Path, portable_folder: Path) -> None:
-    assert isinstance(load_any(brief_folder), Bundle)
-    assert isinstance(load_any(portable_folder), PortableBundle)
+    assert isinstance(load_any(brief_folder).card, BundleCard)
+    assert isinstance(load_any(portable_folder).card, PortableCard)
     with pytest.raises(BundleError, match=r"card\.json: a portable bundle.*give a native one"):
         load_bundle(portable_folder)
 
@@ -541,7 +543,7 @@ def test_command_line_exports_samples_and_refuses(
     assert load_bundle(tmp_path / "native").digest == bundle.digest
 
 
-def test_a_sampler_that_is_fixed_says_so(portable: PortableBundle, brief: Bundle) -> None:
+def test_a_sampler_that_is_fixed_says_so(portable: PortableBundle, brief: NativeBundle) -> None:
     assert chosen_sampling(portable) is None
     assert chosen_sampling(brief, "euler", 3) == brief.card.sampling.but("euler", 3)
     with pytest.raises(ConfigError, match=r"--guidance 2\.0: the sampler of portable bundle"):

@@ -17,7 +17,7 @@ import torch
 import yaml
 from conftest import Arena
 
-from latentarena.bundle import Bundle, load_bundle
+from latentarena.bundle import NativeBundle, load_bundle
 from latentarena.card.score_card import read_card
 from latentarena.contest.contest import contest_file, load_contest
 from latentarena.contest.entries import entry_of
@@ -43,7 +43,7 @@ def zipped(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_zip_file_gets_the_card_that_its_folder_gets(
-    zipped: Path, tiny_bundle: Bundle, digits_judge: Judge, tmp_path: Path
+    zipped: Path, tiny_bundle: NativeBundle, digits_judge: Judge, tmp_path: Path
 ) -> None:
     assert load_bundle(zipped).digest == tiny_bundle.digest
     out = tmp_path / "out"
@@ -99,7 +99,7 @@ def test_a_verdict_is_written_whatever_is_handed_in(tmp_path: Path) -> None:
 
 
 def test_a_bundle_is_checked_against_a_contest_and_placed_on_its_board(
-    zipped: Path, tiny_bundle: Bundle, arena: Arena, tmp_path: Path
+    zipped: Path, tiny_bundle: NativeBundle, arena: Arena, tmp_path: Path
 ) -> None:
     """`arena check` as a user has it: gates, card, and a place on the board of 2025 before anything is handed in."""
     rules = yaml.safe_load(contest_file("contest-2025").read_text()) | {"name": "digits", "dataset": "digits"}

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from latentarena.arena import intake
 from latentarena.arena.intake import evaluate_entries
-from latentarena.bundle import Bundle, BundleCard, native_of
+from latentarena.bundle import BundleCard, NativeBundle, native_of
 from latentarena.bundle.portable import PortableCard
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.cli.app import app
@@ -118,7 +118,7 @@ PORTABLE = {
 }
 
 
-def test_a_portable_card_mutated_at_every_field_is_read_or_refused(tiny_bundle: Bundle) -> None:
+def test_a_portable_card_mutated_at_every_field_is_read_or_refused(tiny_bundle: NativeBundle) -> None:
     raw = PORTABLE | {"provenance": tiny_bundle.card.provenance.model_dump(mode="json")}
 
     def read(content: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import Arena
 
-from latentarena.bundle import Bundle, load_bundle
+from latentarena.bundle import NativeBundle, load_bundle
 from latentarena.card.score_card import Advice, Opinion, ScoreCard, read_card
 from latentarena.cli.console import print_check
 from latentarena.data.digits import embedded_digits
@@ -22,7 +22,7 @@ from latentarena.judge.classifier import Judge
 
 
 @pytest.fixture(scope="module")
-def made(tiny_bundle: Bundle, digits_judge: Judge) -> ScoreCard:
+def made(tiny_bundle: NativeBundle, digits_judge: Judge) -> ScoreCard:
     """The tiny model's card on few samples."""
     return score_bundle(tiny_bundle, embedded_digits(), digits_judge, samples=100, timed=False)[0]
 
@@ -57,14 +57,14 @@ def test_a_figure_that_was_changed_by_hand_is_found(
 
 
 @pytest.mark.parametrize("what", ["bundle", "source", "data", "judge_hash"])
-def test_what_another_hash_belongs_to_is_refused_by_name(tiny_bundle: Bundle, made: ScoreCard, what: str) -> None:
+def test_what_another_hash_belongs_to_is_refused_by_name(tiny_bundle: NativeBundle, made: ScoreCard, what: str) -> None:
     changed = made.model_copy(update={what: "0" * 64})
     name = {"source": "code", "judge_hash": "judge"}.get(what, what)
     with pytest.raises(JudgeError, match=f"its {name} has the hash 000000000000, not {getattr(made, what)[:12]}"):
         recompute(changed, tiny_bundle)
 
 
-def test_opinion_of_a_judge_that_is_not_at_hand_is_refused(tiny_bundle: Bundle, made: ScoreCard) -> None:
+def test_opinion_of_a_judge_that_is_not_at_hand_is_refused(tiny_bundle: NativeBundle, made: ScoreCard) -> None:
     opinion = Opinion(
         judge="digits-gone",
         kind="patches",

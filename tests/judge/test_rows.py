@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from latentarena.bundle import Bundle, PortableBundle, load_portable
+from latentarena.bundle import NativeBundle, PortableBundle, load_portable
 from latentarena.bundle.portable import GRAPHS
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import GateError, ModelError
@@ -140,7 +140,7 @@ def test_fresh_noise_of_a_row_is_its_own_and_normal() -> None:
 
 
 @pytest.mark.parametrize("solver", ["ddpm", "sde", "{solver: ddim, eta: 0.5}"])
-def test_samplers_that_add_noise_make_the_same_image_of_a_row_anywhere(solver: str, tiny_bundle: Bundle) -> None:
+def test_samplers_that_add_noise_make_the_same_image_of_a_row_anywhere(solver: str, tiny_bundle: NativeBundle) -> None:
     model = tiny_bundle.model
     how = model.architecture.sampling.but(solver=solver if ":" not in solver else "ddim", steps=4)
     how = how.model_copy(update={"eta": 0.5}) if ":" in solver else how
@@ -262,7 +262,7 @@ def test_a_table_of_answers_to_the_old_public_noise_is_not_asked_by_it(tmp_path:
 
 
 def test_another_key_or_bundle_is_asked_other_rows_and_the_same_again_the_same(
-    tiny_bundle: Bundle, digits_judge: Judge
+    tiny_bundle: NativeBundle, digits_judge: Judge
 ) -> None:
     def scored(key: Key) -> tuple[object, Tensor]:
         card, found = score_bundle(tiny_bundle, DIGITS, digits_judge, samples=100, timed=False, key=key)

@@ -10,7 +10,7 @@ import torch
 from conftest import TINY
 from lightning_fabric import Fabric
 
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import rows_by_category
 from latentarena.data import Dataset, Images
@@ -62,7 +62,7 @@ def test_report_names_what_is_needed_to_repeat_the_run(
 
 
 def test_what_a_card_says_is_text_and_never_markup(
-    tiny_run: Path, tiny_bundle: Bundle, card: ScoreCard, digits_judge: Judge, tmp_path: Path
+    tiny_run: Path, tiny_bundle: NativeBundle, card: ScoreCard, digits_judge: Judge, tmp_path: Path
 ) -> None:
     data = embedded_digits()
     hostile = card.model_copy(update={"model": "<b>x", "notice": "<script>alert(1)</script> & 'so' on"})

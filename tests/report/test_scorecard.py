@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentarena.bundle import Bundle, save_bundle
+from latentarena.bundle import NativeBundle, save_bundle
 from latentarena.card import words as wording
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.card.score_card import Advice, Opinion, ScoreCard, Timing
@@ -46,7 +46,7 @@ Judged = tuple[ScoreCard, Findings]
 
 
 @pytest.fixture(scope="module")
-def judged(tiny_bundle: Bundle, digits_judge: Judge) -> Judged:
+def judged(tiny_bundle: NativeBundle, digits_judge: Judge) -> Judged:
     """The tiny model's card on few samples, with an opinion, a timing and references."""
     card, findings = score_bundle(tiny_bundle, DATA, digits_judge, samples=N, timed=False)
     other = Opinion(
@@ -63,7 +63,7 @@ def judged(tiny_bundle: Bundle, digits_judge: Judge) -> Judged:
 
 
 @pytest.fixture(scope="module")
-def pixels(tiny_bundle: Bundle, digits_judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+def pixels(tiny_bundle: NativeBundle, digits_judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Judged:
     """The card of a conditional model of pixels, untrained."""
     parts = ["autoencoder={kind: identity}", "training.autoencoder=null", "sampling.steps=1"]
     network = ["generator.backbone={kind: conv, width: 4, depth: 1}", "generator.conditional=true"]

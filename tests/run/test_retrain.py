@@ -16,7 +16,7 @@ from conftest import TINY, Arena
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from latentarena.bundle import Bundle, load_bundle
+from latentarena.bundle import NativeBundle, load_bundle
 from latentarena.card.certificate import Certificate, Training, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import over_trainings
@@ -106,7 +106,7 @@ def test_every_kind_of_stage_is_counted(recipe: str, stages: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def order(tiny_bundle: Bundle, digits_judge: Judge) -> Order:
+def order(tiny_bundle: NativeBundle, digits_judge: Judge) -> Order:
     return Order(tiny_bundle, embedded_digits(), digits_judge, seeds=2, quality=1e6)
 
 
@@ -117,7 +117,7 @@ def again(order: Order, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 
 def test_an_honest_bundle_comes_out_bit_for_bit_and_is_certified(
-    again: tuple[Path, Certificate], tiny_bundle: Bundle
+    again: tuple[Path, Certificate], tiny_bundle: NativeBundle
 ) -> None:
     """Looking at the quality on the way changes nothing: the weights are those of a training without looks."""
     folder, made = again
@@ -166,7 +166,7 @@ def test_a_training_that_was_interrupted_is_gone_on_with(
     assert [one.probes for one in made.trainings] == [one.probes for one in whole.trainings]
 
 
-def forged(bundle: Path, out: Path, **changes: object) -> Bundle:
+def forged(bundle: Path, out: Path, **changes: object) -> NativeBundle:
     """The bundle with other words about its training."""
     shutil.copytree(bundle, out)
     card = json.loads((out / "card.json").read_text())
@@ -193,7 +193,7 @@ def trained(weights: str, mse: float, frechet: float) -> Training:
     ],
 )
 def test_a_bundle_that_its_recipe_does_not_make_is_found_out(
-    weights: str, mse: float, frechet: float, found: list[str], tiny_bundle: Bundle
+    weights: str, mse: float, frechet: float, found: list[str], tiny_bundle: NativeBundle
 ) -> None:
     anew = [trained("a", 0.0100, 2.0), trained("b", 0.0103, 2.2), trained("c", 0.0106, 2.1)]
     card = tiny_bundle.card.model_copy(update={"weights": weights * 64})
@@ -271,7 +271,7 @@ def test_training_is_certified_by_the_contest_s_key(
 @pytest.fixture(scope="module")
 def two(
     tmp_path_factory: pytest.TempPathFactory, digits_judge: Judge
-) -> dict[str, tuple[Bundle, ScoreCard, Certificate]]:
+) -> dict[str, tuple[NativeBundle, ScoreCard, Certificate]]:
     """One recipe trained whole, and for 8 % of its epochs: cards and certificates."""
     home, fabric, found = tmp_path_factory.mktemp("two"), Fabric(accelerator="cpu", devices=1), {}
     for name, budget in (("whole", 1.0), ("eight", 0.08)):
@@ -294,7 +294,7 @@ def rules(quality: float) -> Contest:
     return Contest.model_validate(raw | changes)
 
 
-def test_training_less_is_not_rewarded(two: dict[str, tuple[Bundle, ScoreCard, Certificate]]) -> None:
+def test_training_less_is_not_rewarded(two: dict[str, tuple[NativeBundle, ScoreCard, Certificate]]) -> None:
     """8 % of the epochs do not reach the quality that is the same for all: no figure, no points, the last rank."""
     contest = rules(two["whole"][2].quality)
     board = make_board(
@@ -369,7 +369,7 @@ def test_the_interval_over_trainings_is_student_s() -> None:
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
 
 
-def test_held_out_losses_are_those_of_the_training_on_other_images(tiny_bundle: Bundle) -> None:
+def test_held_out_losses_are_those_of_the_training_on_other_images(tiny_bundle: NativeBundle) -> None:
     data, recipe = embedded_digits(), tiny_bundle.card.provenance.recipe
     found = held_out_losses(tiny_bundle.model, recipe, data.test)
     assert found == held_out_losses(tiny_bundle.model, recipe, data.test)

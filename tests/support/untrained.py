@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from latentarena.bundle import Bundle, Provenance, save_bundle
+from latentarena.bundle import NativeBundle, Provenance, save_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.latents import LatentStatistics
 from latentarena.model.latent_model import LatentModel
@@ -19,7 +19,7 @@ SHAPE, CLASSES = (1, 8, 8), tuple("0123456789")
 UNMEASURED = LatentStatistics(dimensions=1, dead=0, smallest=1, largest=1, kl=None)
 
 
-def native(folder: Path, recipe: str, *overrides: str) -> Bundle:
+def native(folder: Path, recipe: str, *overrides: str) -> NativeBundle:
     """An untrained bundle with weights that are not zero anywhere."""
     whole = load_recipe(recipe, ["data={name: digits}", *overrides])
     model = LatentModel(whole.architecture(SHAPE, CLASSES)).eval().requires_grad_(False)

@@ -21,7 +21,7 @@ from latentarena.arena.client import pack
 from latentarena.arena.drawing import Drawing, DrawingProcess
 from latentarena.arena.objects import Objects
 from latentarena.arena.playground import OF_ONE, Playground, Ticket, VisitorBusy
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.errors import ConfigError, StoreBusy, StoreError
 from latentarena.pictures import grid
 from latentarena.use.playground import FRAMES, SHOWN, Studio
@@ -44,7 +44,7 @@ def image_of(answer: dict[str, object]) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(str(answer["content"])))))
 
 
-def test_samples_are_the_models_own(tiny_bundle: Bundle, tiny_run: Path, studio: Studio) -> None:
+def test_samples_are_the_models_own(tiny_bundle: NativeBundle, tiny_run: Path, studio: Studio) -> None:
     model = tiny_bundle.model
     labels = torch.arange(SHOWN) % 10 if model.conditional else None
     for seed in (0, 7):
@@ -54,7 +54,7 @@ def test_samples_are_the_models_own(tiny_bundle: Bundle, tiny_run: Path, studio:
 
 
 def test_a_walk_goes_along_the_arc_from_one_seed_to_the_other(
-    tiny_bundle: Bundle, tiny_run: Path, studio: Studio
+    tiny_bundle: NativeBundle, tiny_run: Path, studio: Studio
 ) -> None:
     model = tiny_bundle.model
     found = image_of(studio.answer(tiny_run / "bundle", {"verb": "walk", "start": 3, "end": 4}))
@@ -63,13 +63,13 @@ def test_a_walk_goes_along_the_arc_from_one_seed_to_the_other(
     assert np.array_equal(found, np.asarray(grid(model.generate(noise, labels), columns=FRAMES, zoom=4)))
 
 
-def test_noise_becomes_images_step_by_step(tiny_bundle: Bundle, tiny_run: Path, studio: Studio) -> None:
+def test_noise_becomes_images_step_by_step(tiny_bundle: NativeBundle, tiny_run: Path, studio: Studio) -> None:
     answer = studio.answer(tiny_run / "bundle", {"verb": "becoming", "steps": 5})
     movie = Image.open(io.BytesIO(base64.b64decode(str(answer["content"]))))
     assert (answer["kind"], movie.n_frames) == ("image/gif", 6)  # type: ignore[attr-defined]
 
 
-def test_a_drawing_comes_back_through_the_latent(tiny_bundle: Bundle, tiny_run: Path, studio: Studio) -> None:
+def test_a_drawing_comes_back_through_the_latent(tiny_bundle: NativeBundle, tiny_run: Path, studio: Studio) -> None:
     model = tiny_bundle.model
     shape = tiny_bundle.card.shape
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

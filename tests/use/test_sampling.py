@@ -14,20 +14,19 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor
 
-from latentarena.bundle import Bundle, save_bundle
+from latentarena.bundle import NativeBundle, save_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
 from latentarena.evaluate.scoring import score_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.judge.score import judge_labels
 from latentarena.model import latent_model as model_module
-from latentarena.model.latent_model import LatentModel
+from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.pictures import grid
 from latentarena.randomness import stream
 from latentarena.run.pipeline import Prepared, prepare
 from latentarena.train.shelter import Shelter
 from latentarena.train.stages import train_model
-from latentarena.use.labels import labels_for
 from latentarena.use.sampling import chosen_labels, sample_to_file
 
 SIDE = 28
@@ -45,15 +44,15 @@ KINDS: dict[str, tuple[list[str], tuple[int, ...]]] = {
         (1, SIDE, SIDE),
     ),
 }
-Make = Callable[[str], tuple[Prepared, Bundle]]
+Make = Callable[[str], tuple[Prepared, NativeBundle]]
 
 
 @pytest.fixture(scope="module")
-def make(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Make:
+def make(tiny_bundle: NativeBundle, tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Train a kind of model and bundle it, once."""
-    made: dict[str, tuple[Prepared, Bundle]] = {}
+    made: dict[str, tuple[Prepared, NativeBundle]] = {}
 
-    def of(kind: str) -> tuple[Prepared, Bundle]:
+    def of(kind: str) -> tuple[Prepared, NativeBundle]:
         if kind not in made:
             folder = tmp_path_factory.mktemp(kind.replace(" ", "-")) / "run"
             prepared = prepare("quickstart-digits", KINDS[kind][0], folder, None, resume=False)
@@ -70,7 +69,9 @@ def make(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Make:
     return of
 
 
-def draw(bundle: Bundle, path: Path, n: int = 7, seed: int = 0, labels: str | None = None, steps: int = 2) -> Path:
+def draw(
+    bundle: NativeBundle, path: Path, n: int = 7, seed: int = 0, labels: str | None = None, steps: int = 2
+) -> Path:
     sample_to_file(bundle, path, n, seed, labels, bundle.card.architecture.sampling.but(steps=steps))
     return path
 
@@ -148,7 +149,7 @@ def test_the_label_changes_the_image(make: Make, kind: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".gif", ".npz"])
-def test_a_seed_stands_for_its_images(tiny_bundle: Bundle, tmp_path: Path, suffix: str) -> None:
+def test_a_seed_stands_for_its_images(tiny_bundle: NativeBundle, tmp_path: Path, suffix: str) -> None:
     one, again, other = (
         draw(tiny_bundle, tmp_path / f"{name}{suffix}", seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
     )
@@ -156,7 +157,9 @@ def test_a_seed_stands_for_its_images(tiny_bundle: Bundle, tmp_path: Path, suffi
 
 
 @pytest.mark.parametrize(("n", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (7, 3, 3), (9, 3, 3), (10, 4, 3)])
-def test_png_is_a_grid_with_room_for_all(tiny_bundle: Bundle, tmp_path: Path, n: int, columns: int, rows: int) -> None:
+def test_png_is_a_grid_with_room_for_all(
+    tiny_bundle: NativeBundle, tmp_path: Path, n: int, columns: int, rows: int
+) -> None:
     picture = Image.open(draw(tiny_bundle, tmp_path / "x.png", n=n))
     picture.load()
     cell = 2 * (SIDE + 1)  # a line of one pixel between images, all doubled
@@ -174,7 +177,7 @@ def test_grid_shows_each_image_in_its_place(channels: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-def test_gif_has_a_frame_for_every_time(tiny_bundle: Bundle, tmp_path: Path, steps: int) -> None:
+def test_gif_has_a_frame_for_every_time(tiny_bundle: NativeBundle, tmp_path: Path, steps: int) -> None:
     film = Image.open(draw(tiny_bundle, tmp_path / "x.gif", n=4, steps=steps))
     assert film.format == "GIF"
     assert film.n_frames == steps + 1
@@ -183,14 +186,14 @@ def test_gif_has_a_frame_for_every_time(tiny_bundle: Bundle, tmp_path: Path, ste
 
 @pytest.mark.parametrize(("name", "most"), [("x.png", 10_000), ("x.gif", 1_000), ("x.npz", (1 << 30) // (4 * 784))])
 def test_more_images_than_a_file_holds_are_refused_before_any_is_drawn(
-    tiny_bundle: Bundle, tmp_path: Path, name: str, most: int
+    tiny_bundle: NativeBundle, tmp_path: Path, name: str, most: int
 ) -> None:
     with pytest.raises(ConfigError, match=f"holds at most {most:,}"):
         sample_to_file(tiny_bundle, tmp_path / name, most + 1, 0, None)
     assert not (tmp_path / name).exists()
 
 
-def test_gif_ends_with_the_picture_of_the_samples(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_gif_ends_with_the_picture_of_the_samples(tiny_bundle: NativeBundle, tmp_path: Path) -> None:
     film = Image.open(draw(tiny_bundle, tmp_path / "x.gif", n=4, steps=3))
     film.seek(film.n_frames - 1)
     still = Image.open(draw(tiny_bundle, tmp_path / "x.png", n=4, steps=3))
@@ -198,7 +201,7 @@ def test_gif_ends_with_the_picture_of_the_samples(tiny_bundle: Bundle, tmp_path:
 
 
 @pytest.mark.parametrize("n", [499, 500, 501, 1003])
-def test_any_number_of_images(tiny_bundle: Bundle, tmp_path: Path, n: int) -> None:
+def test_any_number_of_images(tiny_bundle: NativeBundle, tmp_path: Path, n: int) -> None:
     images = np.load(draw(tiny_bundle, tmp_path / "x.npz", n=n, steps=1))["images"]
     assert len(images) == n
     assert len(np.unique(images.reshape(n, -1), axis=0)) == n
@@ -212,14 +215,14 @@ def test_chosen_labels_come_in_turn(make: Make) -> None:
     assert chosen_labels(model, 11, None).tolist() == [*range(10), 0]
 
 
-def test_labels_that_a_model_does_not_know_are_refused(make: Make, tiny_bundle: Bundle) -> None:
+def test_labels_that_a_model_does_not_know_are_refused(make: Make, tiny_bundle: NativeBundle) -> None:
     with pytest.raises(ConfigError, match="--labels 12: no such class; choose from 0, 1"):
         chosen_labels(make("conditional")[1].model, 5, "3,12")
     with pytest.raises(ConfigError, match="unconditional; leave --labels out"):
         chosen_labels(tiny_bundle.model, 5, "3")
 
 
-def test_what_cannot_be_written_or_drawn_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_what_cannot_be_written_or_drawn_is_refused(tiny_bundle: NativeBundle, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\.jpg is not \.png or \.gif or \.npz"):
         draw(tiny_bundle, tmp_path / "x.jpg")
     with pytest.raises(ConfigError, match=r"rk5.*euler.*heun"):
@@ -234,7 +237,9 @@ def test_what_cannot_be_written_or_drawn_is_refused(tiny_bundle: Bundle, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_model_whose_images_are_not_finite_is_refused_in_one_line(tiny_bundle: Bundle, digits_judge: Judge) -> None:
+def test_model_whose_images_are_not_finite_is_refused_in_one_line(
+    tiny_bundle: NativeBundle, digits_judge: Judge
+) -> None:
     data = embedded_digits()
     broken = copy.deepcopy(tiny_bundle)
     with torch.no_grad():
@@ -250,7 +255,7 @@ def test_judged_labels_are_in_the_proportions_of_the_data() -> None:
     assert labels[:100].unique().tolist() == [0, 1, 2]  # in no order
 
 
-def test_eta_leads_from_ddim_to_ddpm_and_from_the_ode_to_the_sde(tiny_bundle: Bundle) -> None:
+def test_eta_leads_from_ddim_to_ddpm_and_from_the_ode_to_the_sde(tiny_bundle: NativeBundle) -> None:
     model, noise = tiny_bundle.model, tiny_bundle.model.noise(4, 0)
 
     def drawn(solver: str, eta: float | None = None) -> Tensor:
@@ -265,7 +270,7 @@ def test_eta_leads_from_ddim_to_ddpm_and_from_the_ode_to_the_sde(tiny_bundle: Bu
     assert not torch.equal(between, drawn("ddpm"))
 
 
-def test_eta_is_of_the_solvers_that_have_one(tiny_bundle: Bundle) -> None:
+def test_eta_is_of_the_solvers_that_have_one(tiny_bundle: NativeBundle) -> None:
     own = tiny_bundle.card.sampling
     with pytest.raises(ConfigError, match=r"eta = 0\.5: heun has none; leave it out or choose from ddim, sde"):
         own.but("heun", eta=0.5)
@@ -277,7 +282,7 @@ def test_eta_is_of_the_solvers_that_have_one(tiny_bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("solver", ["ddpm", "sde"])
-def test_stochastic_solvers_follow_the_seed(solver: str, tiny_bundle: Bundle) -> None:
+def test_stochastic_solvers_follow_the_seed(solver: str, tiny_bundle: NativeBundle) -> None:
     model, noise = tiny_bundle.model, tiny_bundle.model.noise(4, 0)
     how = model.architecture.sampling.but(solver=solver, steps=4)
     first, again, other = (model.generate(noise, None, how, seed) for seed in (1, 1, 2))

@@ -1,37 +1,19 @@
 """Bundles: what a model is outside the lab."""
 
+from latentarena.bundle.base import AnyBundle, Bundle, Card, Curve, Provenance, Sampler
 from latentarena.bundle.boxed import boxed_of, load_boxed, load_guarded
 from latentarena.bundle.export import export_bundle, export_modules
-from latentarena.bundle.legacy import (
-    UNVERIFIED,
-    AnyModel,
-    JudgedBundle,
-    LegacyBundle,
-    LegacyModel,
-    is_legacy,
-    load_legacy,
-)
-from latentarena.bundle.native import Bundle, BundleCard, Curve, Provenance, load_bundle, native_of, save_bundle
-from latentarena.bundle.portable import (
-    AnyBundle,
-    PortableBundle,
-    PortableCard,
-    PortableModel,
-    Sampler,
-    load_any,
-    load_portable,
-)
+from latentarena.bundle.legacy import is_legacy, load_legacy
+from latentarena.bundle.native import BundleCard, NativeBundle, load_bundle, native_of, save_bundle
+from latentarena.bundle.portable import PortableBundle, PortableCard, PortableModel, load_any, load_portable
 
 __all__ = [
-    "UNVERIFIED",
     "AnyBundle",
-    "AnyModel",
     "Bundle",
     "BundleCard",
+    "Card",
     "Curve",
-    "JudgedBundle",
-    "LegacyBundle",
-    "LegacyModel",
+    "NativeBundle",
     "PortableBundle",
     "PortableCard",
     "PortableModel",

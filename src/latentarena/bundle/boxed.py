@@ -18,9 +18,9 @@ import torch
 from pydantic import Field
 
 from latentarena.bounds import LARGEST_COUNT
+from latentarena.bundle.base import AnyBundle
 from latentarena.bundle.portable import (
     GRAPHS,
-    AnyBundle,
     PortableBundle,
     PortableCard,
     bundled,

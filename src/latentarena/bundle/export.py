@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentarena.bundle.native import Bundle, Provenance
+from latentarena.bundle.base import Provenance, Sampler
+from latentarena.bundle.native import NativeBundle
 from latentarena.bundle.portable import (
     GRAPHS,
     Hashes,
     PortableBundle,
     PortableCard,
     PortableModel,
-    Sampler,
     Sessions,
     load_portable,
     parameters_of,
@@ -40,7 +40,7 @@ ROWS = 5  # that are traced and compared
 TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
 
 
-def export_bundle(bundle: Bundle, folder: Path) -> PortableBundle:
+def export_bundle(bundle: NativeBundle, folder: Path) -> PortableBundle:
     """Write a native bundle's portable form: the same model, with its own sampler and all of its steps inside.
 
     Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -21,16 +21,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from latentarena.bounds import Count, Side
-from latentarena.bundle.native import Provenance
-from latentarena.bundle.portable import AnyBundle, PortableModel, Sampler
-from latentarena.config import Config, validate
+from latentarena.bounds import Side
+from latentarena.bundle.base import Bundle, Card, Sampler
+from latentarena.config import validate
 from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError, GateError
 from latentarena.files import digest
 from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, names_in, open_beside, open_bundle
-from latentarena.model.latent_model import LatentModel
-from latentarena.precision import Precision
 from latentarena.randomness import normal_rows, stream
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.answers import Amount, Expected, Numbers, Text, Whole
@@ -57,45 +54,46 @@ LOGIT = -1.5  # no image reaches below, whether it is meant for [0, 1] or [-1, 1
 BYTES = 200.0  # no logit reaches above
 
 
-class LegacyCard(Config):
-    """What is known of a submission; there is no file of it.
+class LegacyCard(Card):
+    """What is known of a submission; there is no file of it. See `Card`.
 
     Attributes:
         name: the team that it names, or its file.
-        shape, latent: of an image, and of a latent as `encode` gives it.
-        precision: to which the judge rounds the numbers of a latent before it has them decoded.
         classes, conditional: it takes no labels.
-        output: range of the images, once a sigmoid has been put where `logits` says so.
-        logits: whether `decode` gives logits.
+        logits: whether `decode` gives logits; a sigmoid is put behind them.
         parameters: of `vae` and `flow_model` by its own word, and what more numbers its weight files hold.
         sampling: how many steps it says that it takes.
         data: what it is scored on.
-        provenance: nothing is known.
         notice: what can be checked of all this, and what cannot.
     """
 
     form: Literal["python-2025"] = "python-2025"
-    name: str = Field(min_length=1, max_length=80)
     shape: tuple[Side, Side, Side] = SHAPE
-    latent: tuple[Side, ...] = Field(min_length=1, max_length=3)
-    precision: Precision = "float16"
     classes: tuple[str, ...] = ()
     conditional: Literal[False] = False
-    output: tuple[Literal[0], Literal[1]] = (0, 1)
     logits: bool
-    parameters: dict[str, Count]
     sampling: Sampler
     data: DataConfig
-    provenance: Provenance | None = None
     notice: str
+
+    @property
+    def caveat(self) -> str:
+        """See `Card`."""
+        return self.notice
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """See `Card`."""
+        return UNVERIFIED
 
 
 class LegacyModel:
     """The three functions of a submission, each in a box that is opened when it is first needed."""
 
-    conditional = False
-    learned = True
+    conditional, learned, repeatable = False, True, False
+    native = None
     classes: tuple[str, ...] = ()
+    image_shape = SHAPE
 
     def __init__(self, files: Files, least: int) -> None:
         """Keep the files; nothing is run before it is asked for.
@@ -105,7 +103,7 @@ class LegacyModel:
             least: tier of the sandbox that its boxes must have.
         """
         self.logits = False
-        self._files, self._least = files, least
+        self.files, self._least = files, least
         self._boxes: dict[str, Box] = {}
         self._stack = ExitStack()
 
@@ -153,6 +151,9 @@ class LegacyModel:
         """As much standard normal noise as stands for n samples, (n, *latent)."""
         return normal_rows(n, self.noise_shape, seed, purpose)
 
+    def measured(self) -> None:
+        """Nothing: a program cannot be looked into."""
+
     def facts(self) -> dict[str, Any]:
         """What the submission says of itself; nothing of it is to be relied on."""
         return self._ask("generate", "facts", FACTS, {}, {})[0]
@@ -185,38 +186,18 @@ class LegacyModel:
             return self._box(box).call(verb, expected, facts | {"threads": torch.get_num_threads()}, arrays)
         except SandboxError as error:
             text = str(error).removeprefix(f"{PROGRAM}: ")
-            raise SandboxError(error.reason, f"the submission {next(iter(self._files))}: {text}", error.log) from None
+            raise SandboxError(error.reason, f"the submission {next(iter(self.files))}: {text}", error.log) from None
 
     def _box(self, verb: str) -> Box:
         if verb not in self._boxes:
             threads = torch.get_num_threads()
             limits = replace(LIMITS, threads=threads, processes=LIMITS.processes + 2 * threads)
-            box = Box(PROGRAM, files=self._files, limits=limits, least=self._least)
+            box = Box(PROGRAM, files=self.files, limits=limits, least=self._least)
             self._boxes[verb] = self._stack.enter_context(box)
         return self._boxes[verb]
 
 
-@dataclass(frozen=True)
-class LegacyBundle:
-    """A loaded submission.
-
-    Attributes:
-        card: what is known of it.
-        model: runs it.
-        digest: its identity, SHA-256 of its files.
-        files: bytes of each of them.
-        contents: the files.
-    """
-
-    card: LegacyCard
-    model: LegacyModel
-    digest: str
-    files: dict[str, int]
-    contents: Files
-
-
-AnyModel = LatentModel | PortableModel | LegacyModel
-JudgedBundle = AnyBundle | LegacyBundle
+LegacyBundle = Bundle[LegacyCard, LegacyModel]
 
 
 def is_legacy(path: Path) -> bool:
@@ -270,7 +251,7 @@ def load_legacy(path: Path, dataset: str = "mnist", allow_python: bool = False) 
         card = _card(files, model, dataset, here.tier)
         sizes = {name: len(content) for name, content in files.items()}
         parts = [part for name in sorted(files) for part in (name.encode(), files[name])]
-        yield LegacyBundle(card, model, digest(*parts), sizes, files)
+        yield Bundle(card, model, digest(*parts), sizes)
 
 
 def _card(files: Files, model: LegacyModel, dataset: str, tier: int) -> LegacyCard:

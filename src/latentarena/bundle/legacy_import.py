@@ -65,7 +65,7 @@ def _traced(bundle: LegacyBundle) -> Files:
     facts = {"threads": threads, "latent": list(bundle.card.latent), "logits": bundle.card.logits}
     facts |= {"dataset": bundle.card.data.name}
     try:
-        with Box(PROGRAM, [TRACER], files=bundle.contents, limits=limits, least=LEAST) as box:
+        with Box(PROGRAM, [TRACER], files=bundle.model.files, limits=limits, least=LEAST) as box:
             _, arrays = box.call("trace", TRACED, facts)
     except SandboxError as error:
         text = str(error).removeprefix(f"{PROGRAM}: ")

@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from latentarena.bundle.base import Sampler
 from latentarena.bundle.export import export_modules
-from latentarena.bundle.portable import Sampler
 from latentarena.errors import BundleError
 from latentarena.sandbox.submission.interface import SIZE, Submission
 

@@ -6,103 +6,46 @@ refused before a module is built from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from latentarena.bounds import Count, Label, Plain, Real, Seconds, Side, Words
+from latentarena.bundle.base import Bundle, Card, Provenance
 from latentarena.bundle.reading import CARD, NATIVE, is_portable, part, read_card, read_files
-from latentarena.config import Config, validate
+from latentarena.config import validate
 from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import Files, check_tensors
-from latentarena.latents import LatentStatistics
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import Architecture, LatentModel
-from latentarena.precision import Precision
 from latentarena.system import starved
 from latentarena.train.checkpoint import mismatch
 
 WEIGHTS = "weights.safetensors"
-STAGES = 20  # most that a training has
 
 
-class Curve(Config):
-    """The loss curve of a stage of training: what it had come to after so many steps and seconds; equally long."""
-
-    steps: tuple[Count, ...]
-    seconds: tuple[Seconds, ...]
-    losses: tuple[Real, ...]
-
-    @model_validator(mode="after")
-    def _matched(self) -> Curve:
-        if not 0 < len(self.steps) == len(self.seconds) == len(self.losses):
-            raise ValueError("steps, seconds and losses are not equally many, or none")
-        return self
-
-    def converged(self) -> int:
-        """The first point from which on the loss stays within 5 % of the last one."""
-        last = self.losses[-1]
-        away = [i for i, loss in enumerate(self.losses) if abs(loss - last) > 0.05 * abs(last)]
-        return away[-1] + 1 if away else 0
-
-
-class Provenance(Config):
-    """How a model came to be; self-reported.
+class BundleCard(Card):
+    """`card.json` of a native bundle; see `Card`.
 
     Attributes:
-        recipe: the recipe in full, as it was run.
-        dataset, data: name and content hash of the training data.
-        seconds: training time by stage.
-        losses: final loss by stage.
-        curves: loss curves by stage, of at most 200 points.
-        latents: what the autoencoder makes of the train split.
-        machine, versions: where it was trained and with what.
-        notice: what a reader must know first, such as stand-in data.
-    """
-
-    recipe: Plain
-    dataset: Label
-    data: Label
-    seconds: dict[Label, Seconds] = Field(max_length=STAGES)
-    losses: dict[Label, Real] = Field(max_length=STAGES)
-    curves: dict[Label, Curve] = Field(default={}, max_length=STAGES)
-    latents: LatentStatistics
-    machine: Label
-    versions: dict[Label, Label]
-    notice: Words = ""
-
-
-class BundleCard(Config):
-    """`card.json`: what a model is outside the lab.
-
-    Attributes:
-        format: version of this schema.
-        name: what to call the model.
         architecture: the registered parts that the weights fill.
-        latent: shape of the latent; precision: to which the judge rounds its numbers before it has them decoded.
-        output: declared range of the decoded pixels.
         weights: SHA-256 of `weights.safetensors`.
-        parameters: stored numbers by part: encoder, decoder, generator.
         provenance: how it came to be.
     """
 
-    format: Literal[1] = 1
-    name: str = Field(min_length=1, max_length=80)
     architecture: Architecture
-    latent: tuple[Side, ...]
-    precision: Precision = "float16"
-    output: tuple[Literal[0], Literal[1]] = (0, 1)
     weights: str = Field(pattern="^[0-9a-f]{64}$")
-    parameters: dict[str, Count]
     provenance: Provenance
+
+    @property
+    def form(self) -> str:
+        """The kind of bundle."""
+        return "native"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -132,24 +75,10 @@ class BundleCard(Config):
             raise BundleError(str(error)) from None
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A loaded bundle.
-
-    Attributes:
-        card: what it says of itself.
-        model: in evaluation mode.
-        digest: its identity, SHA-256 of card and weights.
-        files: bytes of each file that holds weights.
-    """
-
-    card: BundleCard
-    model: LatentModel
-    digest: str
-    files: dict[str, int]
+NativeBundle = Bundle[BundleCard, LatentModel]
 
 
-def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provenance) -> Bundle:
+def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provenance) -> NativeBundle:
     """Write a bundle; the weights first, so that a card never speaks of weights that are not there.
 
     Raises:
@@ -202,7 +131,7 @@ def _exchanged(name: str, module: torch.nn.Module, planned: torch.nn.Module) -> 
     return None
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path) -> NativeBundle:
     """Read, check and build a bundle from its folder or zip file.
 
     Raises:
@@ -212,7 +141,7 @@ def load_bundle(path: Path) -> Bundle:
     return native_of(read_files(path), path)
 
 
-def native_of(files: Files, folder: Path) -> Bundle:
+def native_of(files: Files, folder: Path) -> NativeBundle:
     """A bundle from the content of its files; `folder` is what messages call the place they lie in.
 
     Raises:

@@ -8,7 +8,6 @@ the sampler, so that generation is a function of its input.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -17,8 +16,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from latentarena.bounds import Count, Label, Side
-from latentarena.bundle.native import Bundle, Provenance, native_of
+from latentarena.bounds import Label, Side
+from latentarena.bundle.base import AnyBundle, Bundle, Card, Sampler
+from latentarena.bundle.native import native_of
 from latentarena.bundle.reading import CARD, is_portable, part, read_card, read_files
 from latentarena.config import Config, validate
 from latentarena.data import DataConfig
@@ -36,7 +36,6 @@ from latentarena.gates import (
     size_of,
 )
 from latentarena.gates.kinds import added_by_system, out_of_place
-from latentarena.precision import Precision
 from latentarena.randomness import normal_rows
 from latentarena.sandbox.runtime import open_session, run
 from latentarena.sandbox.wire import Array
@@ -60,55 +59,26 @@ class Hashes(Config):
     generate: str = Sha
 
 
-class Sampler(Config):
-    """What happens inside `generate.onnx`, in words; nothing of it can be changed.
+class PortableCard(Card):
+    """`card.json` of a portable bundle; see `Card`. For its parameters see `parameters_of`.
 
     Attributes:
-        solver, steps: the method, and how many steps it takes from noise to data.
-        guidance: its scale; 1 is none.
-    """
-
-    solver: str = Field(default="graph", min_length=1, max_length=40)
-    steps: int = Field(default=1, ge=1, le=10_000)
-    guidance: float = Field(default=1.0, ge=0, le=100)
-
-
-class PortableCard(Config):
-    """`card.json` of a portable bundle.
-
-    Attributes:
-        format, form: version and kind of this schema.
-        name: what to call the model.
-        shape: channels, height and width of the images.
-        latent, noise: shapes of one latent and of one sample's noise.
-        precision: to which the judge rounds the numbers of a latent before it has them decoded.
-        classes: names of the labels.
+        noise: shape of one sample's noise.
         conditional: whether `generate` wants labels.
         pixels: the latent is the image itself, so there is no reconstruction to be judged.
-        output: declared range of the images.
         hashes: of the files.
-        parameters: stored numbers by part: encoder, decoder, generator; see `parameters_of`.
         sampling: what is inside `generate`.
-        data: what it was trained on.
-        provenance: how it came to be; None where nothing is known.
     """
 
-    format: Literal[1] = 1
     form: Literal["portable"]
-    name: str = Field(min_length=1, max_length=80)
     shape: tuple[Side, Side, Side]
-    latent: tuple[Side, ...] = Field(min_length=1, max_length=3)
     noise: tuple[Side, ...] = Field(min_length=1, max_length=3)
-    precision: Precision = "float16"
     classes: tuple[Label, ...] = Field(max_length=MOST_CLASSES)
     conditional: bool
     pixels: bool = False
-    output: tuple[Literal[0], Literal[1]] = (0, 1)
     hashes: Hashes
-    parameters: dict[str, Count]
     sampling: Sampler = Sampler()
     data: DataConfig = DataConfig()
-    provenance: Provenance | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> PortableCard:
@@ -176,6 +146,10 @@ class Sessions:
 class PortableModel:
     """The three graphs as functions of tensors on the CPU, with as many threads as torch has when they are called."""
 
+    repeatable = True
+    native = None
+    log = ""
+
     def __init__(self, card: PortableCard, graphs: Graphs) -> None:
         """What `card` says of the graphs, and what runs them."""
         self.card, self._graphs = card, graphs
@@ -191,6 +165,11 @@ class PortableModel:
         return self.card.classes
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return self.card.shape
+
+    @property
     def noise_shape(self) -> tuple[int, ...]:
         """Shape of one sample's noise."""
         return self.card.noise
@@ -200,18 +179,12 @@ class PortableModel:
         """Whether latents are anything but the pixels."""
         return not self.card.pixels
 
-    @property
-    def cost(self) -> Cost:
-        """Of one sample, from noise to image."""
+    def measured(self) -> tuple[Cost, Size]:
+        """What a sample takes, from noise to image, and what the three graphs hold together."""
         cost = self._measured["generate"].cost
         assert cost is not None
-        return cost
-
-    @property
-    def size(self) -> Size:
-        """What the three graphs hold together."""
         parts = {name: (facts.stored, facts.held) for name, facts in self._measured.items() if facts.held is not None}
-        return size_of(parts)
+        return cost, size_of(parts)
 
     @cached_property
     def _measured(self) -> Mapping[str, GraphFacts]:
@@ -248,24 +221,7 @@ class PortableModel:
         return torch.cat(parts)
 
 
-@dataclass(frozen=True)
-class PortableBundle:
-    """A loaded portable bundle.
-
-    Attributes:
-        card: what it says of itself.
-        model: runs it.
-        digest: its identity, SHA-256 of card and files.
-        files: bytes of each file that holds weights.
-    """
-
-    card: PortableCard
-    model: PortableModel
-    digest: str
-    files: dict[str, int]
-
-
-AnyBundle = Bundle | PortableBundle
+PortableBundle = Bundle[PortableCard, PortableModel]
 
 
 def parameters_of(facts: Mapping[str, GraphFacts]) -> dict[str, int]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from latentarena.bundle.derivatives import in_plain_operators
 from latentarena.errors import BundleError
+from latentarena.model.derivatives import in_plain_operators
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -21,7 +21,7 @@ from typing import Any, get_args
 
 import torch
 
-from latentarena.bundle import JudgedBundle, LegacyBundle, boxed_of, is_legacy, load_legacy, native_of
+from latentarena.bundle import AnyBundle, boxed_of, is_legacy, load_legacy, native_of
 from latentarena.bundle.reading import CARD, is_portable, read_card
 from latentarena.card.finding import gravest
 from latentarena.card.score_card import FEWEST, ScoreCard
@@ -143,7 +143,7 @@ def evaluate(
                 bundle, data, judge, opinions, samples, timed=timed, precision=terms.precision, key=key
             )
         _refuse_forged(card)
-        printed = bundle.model.log if isinstance(bundle, LegacyBundle) else ""
+        printed = bundle.model.log
         clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
     sandbox = "" if form == "native" else f"tier {standing().tier}"
     own = bundle.card.model_dump(mode="json") | {"form": form}
@@ -182,7 +182,7 @@ def _blamed(path: Path, fault: type[BundleError] | type[ModelError]) -> Iterator
 
 
 @contextmanager
-def _opened(path: Path, terms: Terms, clock: _Clock) -> Iterator[tuple[str, JudgedBundle]]:
+def _opened(path: Path, terms: Terms, clock: _Clock) -> Iterator[tuple[str, AnyBundle]]:
     """The bundle's form, and the bundle behind its gates for the length of a block."""
     if not path.exists():
         raise GateError("unreadable", f"{path} is not there; give a bundle's folder or zip file, or a submission's .py")
@@ -210,7 +210,7 @@ def _refuse_form(path: Path, form: str, terms: Terms) -> None:
         raise GateError("form", f"{path.name} is of the form {form}; accepted here: {', '.join(terms.forms)}")
 
 
-def refuse_terms(bundle: JudgedBundle, terms: Terms, root: Path | None) -> None:
+def refuse_terms(bundle: AnyBundle, terms: Terms, root: Path | None) -> None:
     """Raise a GateError where the card does not say what it must; a stranger's card is not to choose files of ours."""
     card, numbers, (fewest, most) = bundle.card, prod(bundle.card.latent), terms.latent
     if not fewest <= numbers <= most:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from latentarena import __version__
-from latentarena.bundle import UNVERIFIED, JudgedBundle, LegacyBundle, Provenance
+from latentarena.bundle import AnyBundle, Provenance
 from latentarena.card.score_card import SEEDS, Advice, Score, ScoreCard, scored
 from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
-from latentarena.evaluate.efficiency import measured, time_sampling
+from latentarena.evaluate.efficiency import time_sampling
 from latentarena.evaluate.held_out import held_out_losses
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import digest
@@ -27,15 +27,14 @@ from latentarena.judge.randomness import Randomness
 from latentarena.judge.score import SAMPLES, SWEPT, Findings, Subject, judge_labels, score
 from latentarena.key import PRACTICE, Key
 from latentarena.model.config import JUMP, MOST_STEPS
-from latentarena.model.latent_model import LatentModel
+from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.precision import Precision, coarser
-from latentarena.use.labels import labels_for
 
 FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
 LEAPS = (JUMP, "consistency")  # solvers that follow no flow
 
 
-def data_of(bundle: JudgedBundle, root: Path | None) -> Dataset:
+def data_of(bundle: AnyBundle, root: Path | None) -> Dataset:
     """The dataset that a bundle was trained on.
 
     Raises:
@@ -59,19 +58,16 @@ def data_of(bundle: JudgedBundle, root: Path | None) -> Dataset:
     return data
 
 
-def subject_of(bundle: JudgedBundle, precision: Precision | None = None) -> Subject:
+def subject_of(bundle: AnyBundle, precision: Precision | None = None) -> Subject:
     """A bundle's model as the judge sees it, with latents rounded as its card says or to `precision` if coarser."""
-    model, held = bundle.model, None
-    if isinstance(model, LatentModel) and model.architecture.sampling.stochastic:
-        latent_model = model
+    model, native, held = bundle.model, bundle.model.native, None
+    if native is not None and native.architecture.sampling.stochastic:
 
         def held(noise: Tensor, labels: Tensor | None, seed: int, rows: Tensor) -> Tensor:
-            return latent_model.generate(noise, labels, seed=seed, held=rows)
-
-    draws_itself = isinstance(bundle, LegacyBundle)
+            return native.generate(noise, labels, seed=seed, held=rows)
 
     def generate(noise: Tensor, labels: Tensor | None, seed: int) -> Tensor:
-        if draws_itself:  # each batch has a seed of its own, or all batches would be the same images
+        if not model.repeatable:  # each batch has a seed of its own, or all batches would be the same images
             seed = int(digest(str(seed).encode(), noise.contiguous().numpy().tobytes())[:8], 16)
         return model.generate(noise, labels, seed=seed)
 
@@ -82,13 +78,13 @@ def subject_of(bundle: JudgedBundle, precision: Precision | None = None) -> Subj
         encode=model.encode if model.learned else None,
         decode=model.decode,
         precision=coarser(bundle.card.precision, precision),
-        repeatable=not draws_itself,
+        repeatable=model.repeatable,
         held=held,
     )
 
 
 def score_bundle(
-    bundle: JudgedBundle,
+    bundle: AnyBundle,
     data: Dataset,
     judge: Judge,
     opinions: Sequence[Judge] = (),
@@ -119,11 +115,11 @@ def score_bundle(
     found = score(subject, data, judge, opinions, samples, seeds, randomness)
     sampling, scores = card.sampling, found.scores | _cost(bundle)
     by_steps: dict[int, float] = {}
-    if isinstance(model, LatentModel):  # whose sampler can be looked into
-        scores |= _flow(model, randomness)
+    if model.native is not None:  # whose sampler can be looked into
+        scores |= _flow(model.native, randomness)
         if card.provenance is not None:
-            scores |= scored(held_out_losses(model, card.provenance.recipe, data.test), {})
-        by_steps = _by_steps(model, judge, min(samples, SWEPT), randomness)
+            scores |= scored(held_out_losses(model.native, card.provenance.recipe, data.test), {})
+        by_steps = _by_steps(model.native, judge, min(samples, SWEPT), randomness)
     if card.provenance is not None:
         scores |= training_figures(card.provenance)
     test = data.test.batch(slice(None))
@@ -160,8 +156,8 @@ def score_bundle(
         latent=card.latent,
         precision=subject.precision,
         timing=time_sampling(model) if timed else None,
-        unverified=UNVERIFIED if isinstance(bundle, LegacyBundle) else (),
-        notice=_notice(bundle),
+        unverified=card.unverified,
+        notice=card.caveat,
     )
     return score_card, found
 
@@ -180,12 +176,6 @@ def _cut_short(made: Provenance | None) -> tuple[Advice, ...]:
     )
 
 
-def _notice(bundle: JudgedBundle) -> str:
-    if isinstance(bundle, LegacyBundle):
-        return bundle.card.notice
-    return bundle.card.provenance.notice if bundle.card.provenance is not None else ""
-
-
 def platform() -> str:
     """What decides about the last bits of a score: machine, threads and libraries."""
     libraries = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "latentarena")
@@ -202,9 +192,9 @@ def _flow(model: LatentModel, randomness: Randomness) -> dict[str, Score]:
     return scored({"straightness": exactly(bend)}, {})
 
 
-def _cost(bundle: JudgedBundle) -> dict[str, Score]:
+def _cost(bundle: AnyBundle) -> dict[str, Score]:
     figures = {"parameters": sum(bundle.card.parameters.values()), "bytes": sum(bundle.files.values())}
-    found = measured(bundle.model)
+    found = bundle.model.measured()
     if found is not None:
         cost, size = found
         figures |= {"parameters": size.parameters, "information": size.information}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 from pydantic import PositiveInt
@@ -12,8 +13,10 @@ from latentarena.autoencoder import Autoencoder, AutoencoderConfig
 from latentarena.config import Config
 from latentarena.distill import meanflow_jump
 from latentarena.errors import ConfigError
+from latentarena.gates import Cost, Size, size_of, stored
 from latentarena.latents import Standardiser
 from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig
+from latentarena.model.counting import constant_numbers, used
 from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
 from latentarena.progress import counted
 from latentarena.randomness import Fresh, RowNoise, normal_rows, stream
@@ -47,8 +50,61 @@ class Architecture(Config):
     sampling: SamplingConfig
 
 
+class Model(Protocol):
+    """A generative model of images, as every form of bundle holds one and as the judge sees it.
+
+    Attributes:
+        conditional: whether `generate` takes labels; classes: their names.
+        learned: whether latents are anything but the pixels.
+        image_shape: channels, height and width; noise_shape: of one sample's noise.
+        repeatable: whether `generate` gives the same images for the same arguments.
+        native: the latent model itself where its sampler can be steered and looked into; else None.
+        log: what its own code has printed, for its owner alone; not to be trusted.
+    """
+
+    @property
+    def conditional(self) -> bool: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def learned(self) -> bool: ...
+    @property
+    def image_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def noise_shape(self) -> tuple[int, ...]: ...
+    @property
+    def repeatable(self) -> bool: ...
+    @property
+    def native(self) -> LatentModel | None: ...
+    @property
+    def log(self) -> str: ...
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents (N, *latent) of images (N, C, H, W)."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
+
+    def generate(self, noise: Tensor, labels: Tensor | None = None, *, seed: int = 0) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] from noise (N, *noise), and labels int64 (N,) if conditional."""
+
+    def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
+        """The standard normal noise that `seed` stands for, (n, *noise)."""
+
+    def measured(self) -> tuple[Cost, Size] | None:
+        """What a sample takes from noise to image, and what the model holds; None where it cannot be looked into."""
+
+
+def labels_for(model: Model, n: int) -> Tensor | None:
+    """Labels for n samples of a conditional model, every class in turn, int64 (n,); None if unconditional."""
+    return torch.arange(n) % len(model.classes) if model.conditional else None
+
+
 class LatentModel(nn.Module):
     """Images in [0, 1] <-> latents <- noise. Latents are on the autoencoder's own scale outside `generate`."""
+
+    repeatable = True
+    log = ""
 
     def __init__(self, architecture: Architecture, seed: int = 0) -> None:
         """Build with weights initialised from `seed`; nothing global is seeded.
@@ -80,6 +136,11 @@ class LatentModel(nn.Module):
         return self.autoencoder.latent_shape
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return self.architecture.shape
+
+    @property
     def noise_shape(self) -> tuple[int, ...]:
         """Shape of one sample's noise."""
         return self.latent_shape
@@ -93,6 +154,11 @@ class LatentModel(nn.Module):
     def learned(self) -> bool:
         """Whether latents are anything but the pixels."""
         return self.autoencoder.learned
+
+    @property
+    def native(self) -> LatentModel:
+        """The model itself: its sampler can be steered."""
+        return self
 
     @property
     def device(self) -> torch.device:
@@ -194,6 +260,15 @@ class LatentModel(nn.Module):
     def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
         """The standard normal noise that `seed` stands for, (n, *latent), alike on every device and for every n."""
         return normal_rows(n, self.noise_shape, seed, purpose)
+
+    def measured(self) -> tuple[Cost, Size]:
+        """What a sample takes, from noise to image with all steps of its sampler, and what the model holds."""
+        noise, labels = self.noise(1, 0), labels_for(self, 1)
+        cost, generator = used(lambda *rows: self.generate(*rows), [noise] if labels is None else [noise, labels])
+        _, encoder = used(self.encode, [torch.zeros(1, *self.image_shape)])
+        _, decoder = used(self.decode, [torch.zeros(1, *self.latent_shape)])
+        parts = {"encode": encoder, "decode": decoder, "generate": generator}
+        return cost, size_of({name: stored(map(constant_numbers, tensors)) for name, tensors in parts.items()})
 
     def parts(self) -> dict[str, int]:
         """Stored numbers by part: every weight and every buffer counts."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn.functional import pad
 
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.card.score_card import SEEDS, ScoreCard
 from latentarena.config import yaml_text
 from latentarena.data import Dataset
@@ -28,7 +28,7 @@ SCATTERED = 2000  # latents in the scatter plot
 
 
 def write_report(
-    path: Path, bundle: Bundle, data: Dataset, judge: Judge, card: ScoreCard, findings: Findings, logs: Path
+    path: Path, bundle: NativeBundle, data: Dataset, judge: Judge, card: ScoreCard, findings: Findings, logs: Path
 ) -> None:
     """Write the report.
 
@@ -53,7 +53,7 @@ def write_report(
     write_text(path, html)
 
 
-def _facts(bundle: Bundle, card: ScoreCard) -> dict[str, str]:
+def _facts(bundle: NativeBundle, card: ScoreCard) -> dict[str, str]:
     made, latents = bundle.card.provenance, bundle.card.provenance.latents
     kl = f", KL divergence {latents.kl:.1f} nats" if latents.kl is not None else ""
     return {

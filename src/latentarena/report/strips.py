@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latentarena.autoencoder import Identity
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.data import Dataset
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
@@ -25,7 +24,7 @@ REGIONS = ("left", "right", "top", "bottom", "middle")
 COVER = 0.5  # grey over what is hidden
 
 
-def walk(bundle: Bundle, steps: int, guidance: float | None) -> SamplingConfig:
+def walk(bundle: NativeBundle, steps: int, guidance: float | None) -> SamplingConfig:
     """How the ODE is walked: Heun's method, with the bundle's own guidance unless given.
 
     Raises:
@@ -89,7 +88,7 @@ def hidden_region(hide: str, mask: Path | None, shape: Sequence[int]) -> Tensor:
 
 
 def interpolate_noise_to_file(
-    bundle: Bundle, path: Path, rows: int, frames: int, labels: str | None, how: SamplingConfig, seed: int
+    bundle: NativeBundle, path: Path, rows: int, frames: int, labels: str | None, how: SamplingConfig, seed: int
 ) -> str:
     """Write `rows` arcs between random pairs of noise; returns a line that says what was drawn.
 
@@ -105,7 +104,7 @@ def interpolate_noise_to_file(
 
 
 def interpolate_images_to_file(
-    bundle: Bundle,
+    bundle: NativeBundle,
     data: Dataset,
     path: Path,
     start: str,
@@ -136,7 +135,7 @@ def interpolate_images_to_file(
 
 
 def inpaint_to_file(
-    bundle: Bundle, data: Dataset, path: Path, index: str, hidden: Tensor, fills: int, steps: int, seed: int
+    bundle: NativeBundle, data: Dataset, path: Path, index: str, hidden: Tensor, fills: int, steps: int, seed: int
 ) -> str:
     """Write a row for each test image: itself, what is known of it, and `fills` ways to complete it.
 
@@ -164,7 +163,7 @@ def inpaint_to_file(
 
 
 def edit_to_file(
-    bundle: Bundle, data: Dataset, path: Path, index: str, to: str, strength: float, how: SamplingConfig
+    bundle: NativeBundle, data: Dataset, path: Path, index: str, to: str, strength: float, how: SamplingConfig
 ) -> str:
     """Write a row for each test image: itself, its reconstruction, and the image as each class in `to`.
 
@@ -182,7 +181,7 @@ def edit_to_file(
     if model.conditional:
         edited = [edit(model, images, own, torch.full_like(own, target), strength, how) for target in targets]
         manner = "by the ODE to noise and back"
-    elif isinstance(model.autoencoder, Identity):
+    elif not model.learned:
         raise ConfigError("edit: this model is unconditional and in pixel space; it takes classes or a learned latent")
     else:
         edited = [shift(model, images, _differences(model, data, own, target), strength) for target in targets]

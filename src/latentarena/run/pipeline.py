@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from latentarena.bundle import Bundle, Curve, Provenance, load_bundle, save_bundle
+from latentarena.bundle import Curve, NativeBundle, Provenance, load_bundle, save_bundle
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import with_trainings
 from latentarena.config import read_yaml, validate
@@ -288,7 +288,7 @@ def _run(
 
 
 def judge_run(
-    bundle: Bundle,
+    bundle: NativeBundle,
     recipe: Recipe,
     data: Dataset,
     shelter: Shelter,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentarena import __version__
-from latentarena.bundle import Bundle, native_of, save_bundle
+from latentarena.bundle import NativeBundle, native_of, save_bundle
 from latentarena.bundle.native import BundleCard
 from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import COMPARED, QUALITY, Certificate, Probe, Training
@@ -37,7 +37,7 @@ from latentarena.judge.randomness import Randomness
 from latentarena.judge.training import judge_for
 from latentarena.key import PRACTICE, Key
 from latentarena.latents import encode_all, latent_statistics
-from latentarena.model.latent_model import LatentModel
+from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.model.modes import evaluated
 from latentarena.run.pipeline import Prepared, provenance_of
 from latentarena.run.training_cost import StageCost, training_cost
@@ -47,7 +47,6 @@ from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.recipe import Recipe
 from latentarena.train.stages import Watch, stages
-from latentarena.use.labels import labels_for
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -81,7 +80,7 @@ class Order:
         key: of the judge's random numbers; a contest has one of its own.
     """
 
-    bundle: Bundle
+    bundle: NativeBundle
     data: Dataset
     judge: Judge
     seeds: int = 3
@@ -177,7 +176,7 @@ def _declared(order: Order, folder: Path) -> ScoreCard:
     return validate(ScoreCard, parse_json(path.read_bytes()), str(path))
 
 
-def _judged(order: Order, bundle: Bundle) -> ScoreCard:
+def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
     return score_bundle(bundle, order.data, order.judge, samples=SAMPLES, timed=False, key=order.key)[0]
 
 

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentarena.autoencoder import Identity
-from latentarena.bundle import Bundle
+from latentarena.bundle import NativeBundle
 from latentarena.data import Dataset
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
@@ -103,7 +102,7 @@ def image_bits(
         seed: of the dequantisation and of the probes, which are many random signs for each image: where there are
             more than a few dimensions the divergence is Hutchinson's unbiased estimate.
     """
-    in_pixels = isinstance(model.autoencoder, Identity)
+    in_pixels = not model.learned
     images = dequantised(pixels, stream(seed, "dequantisation")) if in_pixels else pixels.cpu().float() / 255
     data = model.scale(model.encode(images).to(model.device))
     dimension = data[0].numel()
@@ -119,7 +118,7 @@ def image_bits(
 
 
 @torch.no_grad()
-def measure_likelihood(bundle: Bundle, data: Dataset, n: int, steps: int, seed: int) -> Likelihood:
+def measure_likelihood(bundle: NativeBundle, data: Dataset, n: int, steps: int, seed: int) -> Likelihood:
     """The first n test images under a bundle's model.
 
     Raises:
@@ -133,7 +132,7 @@ def measure_likelihood(bundle: Bundle, data: Dataset, n: int, steps: int, seed: 
     labels = data.test.labels.to(model.device)
     found = [image_bits(model, data.test.pixels[row], labels[row], steps, seed + row.start) for row in rows]
     bits, prior = (torch.cat(parts).double() for parts in zip(*found, strict=True))
-    pixels = isinstance(model.autoencoder, Identity)
+    pixels = not model.learned
     return Likelihood(
         model=bundle.card.name,
         data=data.name,

@@ -23,15 +23,15 @@ from PIL import Image
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
-from latentarena.bundle import PortableModel, load_any, load_boxed
+from latentarena.bundle import load_any, load_boxed
 from latentarena.bundle.reading import is_portable, read_card
 from latentarena.config import Config
 from latentarena.errors import ArenaError, ConfigError
 from latentarena.gates import open_bundle
 from latentarena.model.config import SamplingConfig
-from latentarena.model.latent_model import LatentModel
+from latentarena.model.latent_model import Model
 from latentarena.pictures import grid, png
-from latentarena.use.sampling import chosen_labels
+from latentarena.use.sampling import chosen_labels, drawn
 from latentarena.use.uses import slerp
 
 KEPT = 4  # models that stay loaded
@@ -90,7 +90,6 @@ class Facts(Config):
 
 Asked = Annotated[Samples | Walk | Becoming | Redraw | Facts, Field(discriminator="verb")]
 ASKED: TypeAdapter[Asked] = TypeAdapter(Asked)
-Model = LatentModel | PortableModel
 Answer = dict[str, Any]
 
 
@@ -124,7 +123,7 @@ class Studio:
         how = _sampling(model, asked)
         if isinstance(asked, Samples):
             labels = _labels(model, SHOWN, asked.label)
-            return _picture(grid(_generated(model, model.noise(SHOWN, asked.seed), labels, how, asked.seed), zoom=3))
+            return _picture(grid(drawn(model, model.noise(SHOWN, asked.seed), labels, how, asked.seed), zoom=3))
         return walk(model, asked, how) if isinstance(asked, Walk) else becoming(model, asked, how)
 
     def model(self, path: Path) -> Model:
@@ -150,14 +149,15 @@ class Studio:
 
 def facts_of(model: Model) -> Answer:
     """What can be asked of a model, for the page's controls."""
-    own = model.architecture.sampling if isinstance(model, LatentModel) else None
+    native = model.native
+    own = native.architecture.sampling if native is not None else None
     return {
-        "shape": list(model.architecture.shape if isinstance(model, LatentModel) else model.card.shape),
+        "shape": list(model.image_shape),
         "classes": list(model.classes) if model.conditional else [],
         "learned": model.learned,
         "chooses": own is not None,
         "steps": own.steps if own else None,
-        "guided": isinstance(model, LatentModel) and model.architecture.generator.guided,
+        "guided": native is not None and native.architecture.generator.guided,
         "guidance": own.guidance if own else None,
         "solver": own.solver if own else "",
     }
@@ -169,7 +169,7 @@ def walk(model: Model, asked: Walk, how: SamplingConfig | None) -> Answer:
     noise = slerp(ends[0], ends[1], torch.linspace(0, 1, FRAMES))[0]
     labels = _labels(model, 1, asked.label or (model.classes[0] if model.conditional else ""))
     labels = None if labels is None else labels.expand(FRAMES)
-    images = _generated(model, noise, labels, how, 0)
+    images = drawn(model, noise, labels, how, 0)
     return _picture(grid(images, columns=FRAMES, zoom=4)) | {"facts": {"frames": FRAMES}}
 
 
@@ -179,10 +179,10 @@ def becoming(model: Model, asked: Becoming, how: SamplingConfig | None) -> Answe
     Raises:
         ConfigError: a portable bundle goes from noise to image at once.
     """
-    if not isinstance(model, LatentModel):
+    if model.native is None:
         raise ConfigError("a portable bundle goes from noise to image at once: there is nothing between to be seen")
     labels, noise = _labels(model, WATCHED, asked.label), model.noise(WATCHED, asked.seed)
-    states = list(model.trajectory(noise, labels, how, asked.seed))
+    states = list(model.native.trajectory(noise, labels, how, asked.seed))
     chosen = torch.linspace(0, len(states) - 1, min(MOMENTS, len(states))).round().long().tolist()
     return _animation([grid(model.decode(states[i].cpu()), columns=3, zoom=4) for i in chosen])
 
@@ -195,7 +195,7 @@ def redraw(model: Model, asked: Redraw) -> Answer:
     """
     if not model.learned:
         raise ConfigError("this model works on pixels: there is no autoencoder to draw with")
-    shape: Sequence[int] = facts_of(model)["shape"]
+    shape = model.image_shape
     try:
         content = base64.b64decode(asked.pixels, validate=True)
     except ValueError:
@@ -210,10 +210,10 @@ def redraw(model: Model, asked: Redraw) -> Answer:
 
 
 def _sampling(model: Model, asked: _Drawn) -> SamplingConfig | None:
-    if not isinstance(model, LatentModel):
+    if model.native is None:
         return None
-    guidance = asked.guidance if model.architecture.generator.guided else None
-    own = model.architecture.sampling
+    architecture = model.native.architecture
+    guidance, own = asked.guidance if architecture.generator.guided else None, architecture.sampling
     return own.but(steps=asked.steps if own.solver != "jump" else None, guidance=guidance)
 
 
@@ -222,12 +222,6 @@ def _labels(model: Model, n: int, label: str) -> Tensor | None:
         known = f"choose from {', '.join(model.classes)}" if model.conditional else "this model is not told a class"
         raise ConfigError(f"label: there is no class {label!r}; {known}")
     return chosen_labels(model, n, label or None)
-
-
-def _generated(model: Model, noise: Tensor, labels: Tensor | None, how: SamplingConfig | None, seed: int) -> Tensor:
-    if isinstance(model, LatentModel):
-        return model.generate(noise, labels, how, seed)
-    return model.generate(noise, labels)
 
 
 def _picture(picture: Image.Image) -> Answer:

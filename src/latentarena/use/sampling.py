@@ -8,13 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentarena.bundle import AnyBundle, Bundle, PortableModel
+from latentarena.bundle import AnyBundle
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder
 from latentarena.model.config import SamplingConfig
-from latentarena.model.latent_model import LatentModel
+from latentarena.model.latent_model import LatentModel, Model, labels_for
 from latentarena.pictures import FORMATS, refuse_suffix, save_animation, save_images
-from latentarena.use.labels import labels_for
 
 MOST_SHOWN, MOST_MOVING = 10_000, 1_000  # images in a picture, and in an animation
 LARGEST_ARRAYS = 1 << 30  # bytes of images in a file
@@ -33,8 +32,8 @@ def chosen_sampling(
     Raises:
         ConfigError: naming the option, where it is impossible.
     """
-    if isinstance(bundle, Bundle):
-        return bundle.card.sampling.but(solver, steps, guidance, grid, eta)
+    if bundle.model.native is not None:
+        return bundle.model.native.architecture.sampling.but(solver, steps, guidance, grid, eta)
     options = {"--solver": solver, "--steps": steps, "--guidance": guidance, "--grid": grid, "--eta": eta}
     for option, value in options.items():
         if value is not None:
@@ -64,21 +63,26 @@ def sample_to_file(
     refuse_many(path, n, bundle.card.shape)
     model, how = bundle.model, sampling or bundle.card.sampling
     animated = path.suffix.lower() == ".gif"
-    if isinstance(model, LatentModel):
-        refuse_unguided(model, how.guidance)
+    if model.native is not None:
+        refuse_unguided(model.native, how.guidance)
     elif animated:
         raise ConfigError(f"--out {path}: a portable bundle goes from noise to image at once; choose .png or .npz")
     classes, noise = chosen_labels(model, n, labels), model.noise(n, seed)
     make_folder(path.parent)
-    if isinstance(model, PortableModel):
-        save_images(path, model.generate(noise, classes), classes)
-    elif animated:
-        frames = [model.decode(latents) for latents in model.trajectory(noise, classes, sampling, seed)]
+    if animated and model.native is not None:
+        frames = [model.decode(latents) for latents in model.native.trajectory(noise, classes, sampling, seed)]
         save_animation(path, frames)
     else:
-        save_images(path, model.generate(noise, classes, sampling, seed), classes)
+        save_images(path, drawn(model, noise, classes, sampling, seed), classes)
     guided = f", guidance {how.guidance}" if how.guidance != 1 else ""
     return f"{n:,} images of {bundle.card.name}, {how.solver} x {how.steps}{guided}, seed {seed}"
+
+
+def drawn(model: Model, noise: Tensor, labels: Tensor | None, how: SamplingConfig | None, seed: int) -> Tensor:
+    """Images (N, C, H, W) of a model; `how` is for one whose sampler can be steered."""
+    if model.native is not None:
+        return model.native.generate(noise, labels, how, seed)
+    return model.generate(noise, labels, seed=seed)
 
 
 def refuse_many(path: Path, n: int, shape: tuple[int, int, int]) -> None:
@@ -99,7 +103,7 @@ def refuse_unguided(model: LatentModel, guidance: float) -> None:
         raise ConfigError(f"--guidance {guidance}: this model has nothing to be guided by; leave --guidance out")
 
 
-def chosen_labels(model: LatentModel | PortableModel, n: int, text: str | None) -> Tensor | None:
+def chosen_labels(model: Model, n: int, text: str | None) -> Tensor | None:
     """The classes to draw, int64 (n,): those in `text` in turn, else all in turn; None if unconditional.
 
     Raises:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from latentarena.autoencoder import Identity
 from latentarena.data import Images
 from latentarena.errors import ConfigError
 from latentarena.model.config import SamplingConfig
@@ -137,7 +136,7 @@ def inpaint(
         labels: int64 (N,) for a conditional network; no other guidance acts.
     """
     known = (~hidden).flatten().nonzero()[:, 0].to(model.device)
-    pixels = isinstance(model.autoencoder, Identity)
+    pixels = not model.learned
 
     def look(x: Tensor) -> Tensor:
         return x.flatten(2)[:, :, known].flatten(1)

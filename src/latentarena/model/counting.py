@@ -6,7 +6,7 @@ that a runtime does not do beforehand for an exported graph. So both forms of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from latentarena.bundle.derivatives import in_plain_operators
+from latentarena.backbone.attention import forward_mode
 from latentarena.gates import Cost
+from latentarena.model.derivatives import in_plain_operators
 
 FREE = {  # move numbers or name them, and compute nothing
     *(
@@ -68,6 +69,17 @@ def counted(inputs: Sequence[Tensor]) -> Iterator[Recorder]:
     recorder = Recorder(inputs)
     with recorder:
         yield recorder
+
+
+def used(run: Callable[..., Tensor], inputs: list[Tensor]) -> tuple[Cost, list[Tensor]]:
+    """What the output of a function takes of computing, and the constants that it takes."""
+    with forward_mode(), counted(inputs) as record:  # of attention kernels it knows the plain one
+        return record.used(run(*inputs))
+
+
+def constant_numbers(tensor: Tensor) -> Any:
+    """The numbers of a constant as an array, in no more bits than a graph stores them in."""
+    return (tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().numpy()
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]

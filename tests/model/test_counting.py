@@ -18,11 +18,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from corpus import graph_cases
 from latentarena.errors import GateError
-from latentarena.evaluate.counting import counted
 from latentarena.gates import Cost, GraphFacts, Port, check_in_box, size_of
 from latentarena.gates.confirm import confirmed
 from latentarena.gates.shapes import found_by_running
 from latentarena.gates.size import Size, code_length, stored
+from latentarena.model.counting import counted
 
 node = helper.make_node
 RNG = np.random.default_rng(0)
