@@ -21,6 +21,7 @@ from latentarena.files import cache_folder
 from latentarena.judge.classifier import Judge
 from latentarena.judge.training import JudgeConfig, judge_for, train_judge
 from latentarena.model.latent_model import LatentModel
+from latentarena.sandbox import standing
 from latentarena.train.loop import FitConfig
 from postgres_server import PostgresServer, programs
 
@@ -195,3 +196,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         contained = len(nodes["passed"] - nodes["failed"] - nodes["error"])
         missing = f", {len(nodes['skipped'])} not run: -rs says why" if nodes["skipped"] else ""
         reporter.write_line(f"hostile corpus: {contained} of {total} contained{missing}")
+
+
+@pytest.fixture(scope="session")
+def tier2() -> None:
+    """Skips, with the reason, where the sandbox is not tight enough for Python."""
+    found = standing()
+    if found.tier < 2:
+        pytest.skip(f"needs a sandbox of tier 2, here is tier {found.tier}: {found.reason}")

@@ -32,8 +32,7 @@ from latentarena.evaluate.scoring import subject_of
 from latentarena.judge.classifier import Judge
 from latentarena.latents import quantised
 from latentarena.sandbox import standing
-
-from .sample_submission import FLOW, SOURCE, VAE, submission, weights
+from sample_submission import FLOW, SOURCE, VAE, submission, weights
 
 boxed = pytest.mark.usefixtures("tier2")
 SLOPE = 0.01  # of a leaky ReLU

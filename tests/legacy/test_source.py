@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from latentarena.errors import BundleError
 from latentarena.sandbox.submission.source import read_source, without_magics
-
-from .sample_submission import SOURCE, notebook
+from sample_submission import SOURCE, notebook
 
 MAGICS = [
     "!pip install torch",

@@ -10,8 +10,7 @@ from corpus.case import Case, cases
 from latentarena.bundle.legacy import FACTS
 from latentarena.errors import SandboxError
 from latentarena.sandbox import Box, Limits
-
-from .sample_submission import FLOW, SOURCE, VAE, submission
+from sample_submission import FLOW, SOURCE, VAE, submission
 
 boxed = pytest.mark.usefixtures("tier2")
 
