@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from latentarena.bundle import load_any
+from latentarena.bundle import OWN, open_bundle
 from latentarena.data import DataConfig, load_dataset
 from latentarena.latents import quantised
 from latentarena.precision import BITS
@@ -58,7 +58,7 @@ def page(images: Tensor, bundles: list[Path]) -> str:
     lines += ["", "## Models that learned: MSE by precision", "", f"| model | numbers | {' | '.join(BITS)} |"]
     lines += ["|---|---:|" + "---:|" * len(BITS)]
     for path in bundles:
-        card, model = (bundle := load_any(path)).card, bundle.model
+        card, model = (bundle := open_bundle(path, trust=OWN)).card, bundle.model
         latents = model.encode(images)
         errors = [float((model.decode(quantised(latents, one)) - images).square().mean()) for one in BITS]
         lines.append(f"| {card.name} | {latents[0].numel()} | {' | '.join(f'{error:.5f}' for error in errors)} |")

@@ -16,15 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
-from latentarena.bundle import load_boxed, load_portable
+from latentarena.bundle import BOXED, OWN, open_bundle
 from latentarena.card.score_card import ScoreCard
 from latentarena.data import Dataset
-from latentarena.evaluate.scoring import data_of, score_bundle
+from latentarena.evaluate.scoring import Panel, data_of, judge_bundle
 from latentarena.evaluate.verify import differences
 from latentarena.facts import machine
 from latentarena.files import write_text
@@ -52,7 +51,7 @@ def processor() -> float:
 
 def cost(path: Path, samples: int, turns: int) -> tuple[dict[str, list[float]], int]:
     """Processor seconds from opening a bundle to its card, both ways by turns; and how many turns gave two cards."""
-    data = data_of(load_portable(path), None)
+    data = data_of(open_bundle(path, trust=OWN), None)
     judged(path, False, data, samples)  # what is known of real images is kept from here on
     boxed, here, apart = list[float](), list[float](), 0
     for _ in range(turns):
@@ -65,8 +64,8 @@ def cost(path: Path, samples: int, turns: int) -> tuple[dict[str, list[float]], 
 
 def judged(path: Path, boxed: bool, data: Dataset, samples: int) -> tuple[ScoreCard, float]:
     start = processor()
-    with load_boxed(path) if boxed else nullcontext(load_portable(path)) as bundle:
-        card, _ = score_bundle(bundle, data, judge_for(data), opinions_for(data), samples, timed=False)
+    with open_bundle(path, trust=BOXED if boxed else OWN) as bundle:
+        card = judge_bundle(bundle, Panel(data, judge_for(data), opinions_for(data)), samples, timed=False).card
         return card, processor() - start
 
 
@@ -120,7 +119,7 @@ def page(path: Path, samples: int, turns: int, kills: int) -> str:
         f"| {name} | **{statistics.median(seconds):.1f}** | {', '.join(f'{one:.1f}' for one in seconds)} |"
         for name, seconds in taken.items()
     ]
-    card = load_portable(path).card
+    card = open_bundle(path, trust=OWN).card
     words = f"""# What boxes add to an evaluation
 
 Made by `python benchmarks/boxed.py` on {machine()}, one thread, sandbox tier {standing().tier}; do not edit.

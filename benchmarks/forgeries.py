@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from forged import FORGERIES, Parts
-from latentarena.bundle import load_any, load_bundle
+from latentarena.bundle import OWN, native_of, open_bundle
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding, gravest
 from latentarena.data import Dataset, Images
@@ -127,7 +127,7 @@ def examined(name: str, subject: Subject, bench: Bench) -> Result:
 
 def forged(path: Path, images: int, samples: int, only: list[str]) -> Iterator[Result]:
     """The honest parent and every forged model."""
-    bundle = load_bundle(path)
+    bundle = native_of(open_bundle(path, trust=OWN))
     data = data_of(bundle, None)
     bench, parts = Bench.of(data, images, samples), Parts.of(bundle, data)
     yield examined("(its honest parent)", parts.honest, bench)
@@ -140,7 +140,7 @@ def honest(folder: Path, images: int, samples: int) -> Iterator[Result]:
     """Every run in a folder."""
     benches: dict[str, Bench] = {}
     for path in sorted(folder.glob("*/bundle")):
-        bundle = load_any(path)
+        bundle = open_bundle(path, trust=OWN)
         data = data_of(bundle, None)
         if data.digest not in benches:
             benches[data.digest] = Bench.of(data, images, samples)
@@ -149,7 +149,7 @@ def honest(folder: Path, images: int, samples: int) -> Iterator[Result]:
 
 def cost(path: Path) -> float:
     """The checks' share of the processor time of a whole scoring, with no other judges, no steps and no timing."""
-    bundle = load_bundle(path)
+    bundle = native_of(open_bundle(path, trust=OWN))
     data = data_of(bundle, None)
     judge, spent, examine = judge_for(data), [0.0], scoring.examine
     known_of(judge, data, SAMPLES)

@@ -26,7 +26,7 @@ from latentarena.config import validate
 from latentarena.errors import GateError
 from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_text
-from latentarena.gates import check_card, check_graph, check_in_box, check_tensors, open_archive, open_bundle
+from latentarena.gates import check_card, check_graph, check_in_box, check_tensors, open_archive, open_files
 from latentarena.latents import LatentStatistics
 from latentarena.model.latent_model import LatentModel
 from latentarena.train.recipe import load_recipe
@@ -125,7 +125,7 @@ def hostile() -> Refusals:
         with tempfile.TemporaryDirectory() as scratch:
             folder = folder_cases.filled(Path(scratch) / "bundle")
             case.spoil(folder)
-            found.append((case, *refusal(folder, open_bundle, case.reason)))
+            found.append((case, *refusal(folder, open_files, case.reason)))
     return found
 
 

@@ -25,12 +25,12 @@ from torch import Tensor
 
 from judge_bad import FAULTS, FAULTY, PRIOR, moved, tuned
 from judge_page import page
-from latentarena.bundle import NativeBundle, load_bundle
+from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.score_card import Opinion, Score, ScoreCard, read_card, scored
 from latentarena.card.words import REFERENCES
 from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.errors import ArenaError
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import make_folder, write_json, write_text
 from latentarena.judge.classifier import Judge
@@ -83,21 +83,21 @@ def models(data: Dataset, judge: Judge, opinions: list[Judge], runs: Path) -> di
                     "advice": [one.fault for one in card.advice],
                 }
     print("model: tuned to the official judge", flush=True)
-    images = _prior(load_bundle(runs / "quickstart" / "bundle"), TUNED)
+    images = _prior(native_of(open_bundle(runs / "quickstart" / "bundle", trust=OWN)), TUNED)
     before, after = (_found(some, data, judge, opinions) for some in (images, tuned(judge, images, data)))
     return {"models": found, "untuned": before, "tuned": after, "agreement": _agreement(found)}
 
 
 def trained_in_full(folder: Path) -> bool:
     """Whether a run is that of a recipe as it ships: only such a one may stand for it on score cards."""
-    recipe = load_bundle(folder / "bundle").card.provenance.recipe
+    recipe = native_of(open_bundle(folder / "bundle", trust=OWN)).card.provenance.recipe
     shipped = recipe["name"] in recipe_names() and load_recipe(recipe["name"]).model_dump(mode="json")
     return folder.name == recipe["name"] and bool(shipped) and shipped["training"] == recipe["training"]
 
 
 def card_of(folder: Path, data: Dataset, judge: Judge, opinions: list[Judge]) -> ScoreCard | None:
     """A run's score card: its own where this code and these judges made it, else made now; None for other data."""
-    bundle = load_bundle(folder / "bundle")
+    bundle = native_of(open_bundle(folder / "bundle", trust=OWN))
     if bundle.card.provenance.data != data.digest:
         return None
     judges = [one.digest for one in (judge, *opinions)]
@@ -106,7 +106,7 @@ def card_of(folder: Path, data: Dataset, judge: Judge, opinions: list[Judge]) ->
         made_by = [card.judge_hash, *(one.digest for one in card.opinions)]
         if (card.source, card.bundle, made_by) == (source_digest(), bundle.digest, judges):
             return card
-    return score_bundle(bundle, data, judge, opinions, timed=False)[0]
+    return judge_bundle(bundle, Panel(data, judge, opinions), timed=False).card
 
 
 def _prior(bundle: NativeBundle, n: int) -> Tensor:
@@ -170,10 +170,10 @@ def cost(data: Dataset, runs: Path) -> dict[str, float]:
 
 def card_alone(folder: Path) -> dict[str, float]:
     """Seconds of a full card beyond the model's own sampling, and the peak of memory, of this process."""
-    bundle, data = load_bundle(folder), load_dataset(DataConfig())
+    bundle, data = native_of(open_bundle(folder, trust=OWN)), load_dataset(DataConfig())
     start = time.perf_counter()
     judge = judge_for(data)
-    score_bundle(bundle, data, judge, opinions_for(data), timed=False)
+    judge_bundle(bundle, Panel(data, judge, opinions_for(data)), timed=False)
     whole = time.perf_counter() - start
     sampling = _seconds(lambda: bundle.model.generate(bundle.model.noise(SAMPLES, 0)))
     return {
@@ -208,7 +208,7 @@ def main() -> int:
     judge, opinions = judge_for(data), opinions_for(data)
     for part in parts:
         if part == "faults":
-            known[part] = faults(data, judge, load_bundle(options.runs / "quickstart" / "bundle"))
+            known[part] = faults(data, judge, native_of(open_bundle(options.runs / "quickstart" / "bundle", trust=OWN)))
         elif part == "models":
             known[part] = models(data, judge, opinions, options.runs)
             found = known[part]["models"]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from latentarena.bundle import NativeBundle, load_bundle
+from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.config import validate
 from latentarena.data import FOLDER
 from latentarena.errors import ArenaError, ConfigError
@@ -55,7 +55,7 @@ def trained(name: str, folder: Path, images: Path | None, budget: float = 1.0) -
         words += ["--budget", budget] if budget != 1 else []
         print("+ arena train", *words, flush=True)
         subprocess.run([sys.executable, "-m", "latentarena", "train", *map(str, words)], check=True)
-    bundle = load_bundle(folder / "bundle")
+    bundle = native_of(open_bundle(folder / "bundle", trust=OWN))
     made = bundle.card.provenance
     if made.notice:
         raise ConfigError(f"{folder}: {made.notice}")

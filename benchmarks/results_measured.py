@@ -16,7 +16,7 @@ from latentarena.card.score_card import SEEDS, ScoreCard
 from latentarena.config import Config, validate
 from latentarena.data import Dataset
 from latentarena.distill import straightness
-from latentarena.evaluate.scoring import LEAPS, score_bundle
+from latentarena.evaluate.scoring import LEAPS, Panel, judge_bundle
 from latentarena.facts import machine, versions
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import class_kl, confidence
@@ -177,7 +177,8 @@ def measure(bundle: NativeBundle, data: Dataset, judge: Judge, folder: Path) -> 
     model, made = bundle.model, bundle.card.provenance
     recipe, sampling = validate(Recipe, made.recipe, bundle.card.name), model.architecture.sampling
     real = judge.look(data.test.batch(slice(None)))
-    card, findings = score_bundle(bundle, data, judge, timed=False)
+    judged = judge_bundle(bundle, Panel(data, judge), timed=False)
+    card, findings = judged.card, judged.findings
     compared = variants(bundle.card.name, recipe, model, folder)
     samples = min(affordable(variant, how) for variant, how in compared.values())  # a distance depends on how many
     sweeps = {title: sweep(variant, judge, real, samples, how) for title, (variant, how) in compared.items()}

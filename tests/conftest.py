@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
 
-from latentarena.bundle import NativeBundle, export_bundle, load_bundle, save_bundle
+from latentarena.bundle import OWN, NativeBundle, export_bundle, native_of, open_bundle, save_bundle
 from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
 from latentarena.files import cache_folder
@@ -146,7 +146,7 @@ def tiny_run(common: Path, arena: Arena, digits_judge: Judge) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_run: Path) -> NativeBundle:
     """The tiny run's bundle."""
-    return load_bundle(tiny_run / "bundle")
+    return native_of(open_bundle(tiny_run / "bundle", trust=OWN))
 
 
 @pytest.fixture(scope="session")
@@ -168,7 +168,7 @@ def portable_folder(common: Path, brief_folder: Path) -> Path:
     folder = common / "portable"
     with FileLock(common / "portable.lock"):
         if not folder.exists():
-            export_bundle(load_bundle(brief_folder), folder)
+            export_bundle(native_of(open_bundle(brief_folder, trust=OWN)), folder)
     return folder
 
 

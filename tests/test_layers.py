@@ -41,6 +41,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"model"},
     {"train"},
     {"judge", "bundle"},
+    {"legacy"},
     {"pictures"},
     {"use"},
     {"report"},

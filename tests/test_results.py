@@ -14,7 +14,7 @@ from PIL import Image
 from latentarena.bundle import NativeBundle
 from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
-from latentarena.evaluate.scoring import score_bundle, subject_of
+from latentarena.evaluate.scoring import Panel, judge_bundle, subject_of
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import confidence, frechet_distance
 from latentarena.judge.score import score
@@ -63,7 +63,7 @@ def real(data: Dataset, digits_judge: Judge) -> Verdict:
 @pytest.fixture(scope="module")
 def entry(tiny_bundle: NativeBundle, data: Dataset, digits_judge: Judge, real: Verdict) -> Entry:
     """The tiny model's figures; machines and times are made up."""
-    card, _ = score_bundle(tiny_bundle, data, digits_judge, samples=SAMPLES, seeds=SEEDS, timed=False)
+    card = judge_bundle(tiny_bundle, Panel(data, digits_judge), samples=SAMPLES, seeds=SEEDS, timed=False).card
     model = tiny_bundle.model
     return Entry(
         name="tiny",

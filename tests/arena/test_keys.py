@@ -34,7 +34,7 @@ from latentarena.contest.entries import entry_of
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
 from latentarena.evaluate.evaluate import main
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences, recompute
 from latentarena.files import write_json
 from latentarena.judge.classifier import Judge
@@ -79,7 +79,7 @@ def test_every_key_bundle_and_use_has_a_seed_of_its_own() -> None:
 def test_a_score_is_recomputed_with_the_key_and_not_without(
     tiny_bundle: NativeBundle, digits_judge: Judge, tmp_path: Path
 ) -> None:
-    card, _ = score_bundle(tiny_bundle, embedded_digits(), digits_judge, samples=100, timed=False, key=SECRET)
+    card = judge_bundle(tiny_bundle, Panel(embedded_digits(), digits_judge), samples=100, timed=False, key=SECRET).card
     assert card.noise == SECRET.name
     with pytest.raises(
         JudgeError, match=r"are secret \w{12}, not public; name the contest's key with --key"

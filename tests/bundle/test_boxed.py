@@ -17,14 +17,15 @@ from torch import Tensor, nn
 
 from boxes import BOXED, tried
 from corpus.case import Case, cases
-from latentarena.bundle import PortableBundle, export_modules, load_boxed, load_guarded, load_portable
-from latentarena.bundle.boxed import LIMITS
+from latentarena.bundle import OWN, PortableBundle, Trust, export_modules, open_bundle
+from latentarena.bundle.boxed import LIMITS, read_boxed
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, GateError
 from latentarena.evaluate.evaluate import Step, Terms, evaluate
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences, recompute
 from latentarena.files import digest
+from latentarena.gates import open_files
 from latentarena.judge.classifier import Judge
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 
@@ -91,16 +92,17 @@ def put(folder: Path, graph: str, content: bytes) -> None:
 @BOXED
 def test_scores_are_those_of_the_same_bundle_outside_bit_for_bit(folder: Path, digits_judge: Judge) -> None:
     def scored(bundle: PortableBundle) -> object:
-        card, found = score_bundle(bundle, embedded_digits(), digits_judge, samples=100, timed=False)
+        judged = judge_bundle(bundle, Panel(embedded_digits(), digits_judge), samples=100, timed=False)
+        card, found = judged.card, judged.findings
         return card.model_dump(), found.generated.numpy().tobytes()
 
-    with load_boxed(folder) as boxed:
-        assert scored(boxed) == scored(load_portable(folder))
+    with open_bundle(folder, trust=Trust.BOXED) as boxed:
+        assert scored(boxed) == scored(open_bundle(folder, trust=OWN))
         noise, labels = boxed.model.noise(7, 0), torch.arange(7)
         torch.set_num_threads(2)
         try:
             again = boxed.model.generate(noise, labels)
-            assert torch.equal(again, load_portable(folder).model.generate(noise, labels))
+            assert torch.equal(again, open_bundle(folder, trust=OWN).model.generate(noise, labels))
         finally:
             torch.set_num_threads(1)
 
@@ -112,11 +114,11 @@ def test_files_of_a_stranger_are_parsed_in_boxes_alone(folder: Path, monkeypatch
 
     monkeypatch.setattr(onnx, "load_model_from_string", here)
     with pytest.raises(GateError, match="cannot be parsed"):  # as it would show
-        load_portable(folder)
-    with load_boxed(folder) as bundle:
+        open_bundle(folder, trust=OWN)
+    with open_bundle(folder, trust=Trust.BOXED) as bundle:
         assert bundle.model.decode(torch.zeros(1, 5)).shape == (1, *SHAPE)
         assert bundle.model.measured()[0].multiply_adds == 5 * 5 + 5 * 784
-    with load_guarded(folder) as guarded:  # as `arena verify` has it
+    with open_bundle(folder, trust=Trust.BOXED) as guarded:  # as `arena verify` has it
         assert guarded.digest == bundle.digest
         assert guarded.model.encode(torch.zeros(1, *SHAPE)).shape == (1, *LATENT)
 
@@ -133,7 +135,7 @@ def test_an_evaluation_passes_gates_and_boxes_and_comes_to_the_card_of_one_s_own
         path, Terms(("portable",), "digits", precision="float8"), samples=100, timed=False, tell=steps.append
     )
     assert found.card.precision == "float8"  # the contest's, not the card's own
-    assert differences(found.card, recompute(found.card, load_portable(folder))) == []
+    assert differences(found.card, recompute(found.card, open_bundle(folder, trust=OWN))) == []
     assert found.card.sandbox == f"tier {standing().tier}"
     assert found.card.unverified == ()
     assert found.bundle["form"] == "portable"
@@ -144,7 +146,7 @@ def test_an_evaluation_passes_gates_and_boxes_and_comes_to_the_card_of_one_s_own
 def test_what_a_gate_in_a_box_refuses_is_refused_by_its_reason(copy: Path) -> None:
     put(copy, "decode", b"garbage")
     with pytest.raises(GateError, match=r"decode\.onnx of 'polynomial' is no ONNX file") as refusal:
-        load_boxed(copy).__enter__()
+        open_bundle(copy, trust=Trust.BOXED)
     assert refusal.value.reason == "onnx-parse"
 
 
@@ -159,7 +161,7 @@ def test_hidden_parameters_are_counted_and_a_card_that_leaves_them_out_is_refuse
     model.graph.node.append(helper.make_node("Mul", ["before", "ones"], [image]))
     put(copy, "generate", model.SerializeToString())
     with pytest.raises(BundleError, match=r"parameters = .* but the files hold .*'generator': (\d+)") as refusal:
-        load_boxed(copy).__enter__()
+        open_bundle(copy, trust=Trust.BOXED)
     found = re.search(r"hold .*'generator': (\d+)", str(refusal.value))
     declared = json.loads((copy / "card.json").read_text())["parameters"]["generator"]
     assert found is not None
@@ -189,11 +191,11 @@ def test_a_graph_that_breaks_its_limits_is_ended_and_named(copy: Path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     put(copy, "decode", model.SerializeToString())
     with pytest.raises(BundleError, match="but the files hold") as refusal:
-        load_boxed(copy).__enter__()
+        open_bundle(copy, trust=Trust.BOXED)
     counts = {part: int(n) for part, n in re.findall(r"'(\w+)': (\d+)", str(refusal.value).partition("hold")[2])}
     card = json.loads((copy / "card.json").read_text())
     (copy / "card.json").write_text(json.dumps(card | {"parameters": counts}))
-    with load_boxed(copy, replace(LIMITS, seconds=5)) as bundle:
+    with read_boxed(open_files(copy), copy, replace(LIMITS, seconds=5)) as bundle:
         with pytest.raises(SandboxError, match=r"decode\.onnx of 'polynomial': no answer .* within 5 s") as ended:
             bundle.model.decode(torch.randn(500, 5))
         assert ended.value.reason == "timeout"
@@ -202,7 +204,7 @@ def test_a_graph_that_breaks_its_limits_is_ended_and_named(copy: Path) -> None:
 
 def test_a_machine_without_a_sandbox_refuses_with_the_reason(folder: Path) -> None:
     with pytest.raises(SandboxError, match=r"needs a sandbox of tier 9, this machine has tier \d: ") as refusal:
-        load_boxed(folder, least=9).__enter__()
+        read_boxed(open_files(folder), folder, least=9)
     assert refusal.value.reason == "no-sandbox"
 
 

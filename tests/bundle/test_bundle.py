@@ -17,10 +17,10 @@ from conftest import Arena
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from latentarena.bundle import NativeBundle, load_bundle, save_bundle
+from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle, save_bundle
 from latentarena.errors import BundleError
 from latentarena.files import digest
-from latentarena.gates import open_bundle
+from latentarena.gates import open_files
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 Tensors = dict[str, Tensor]
@@ -43,7 +43,7 @@ def put_weights(folder: Path, content: bytes) -> None:
 def refused(folder: Path, file: str, words: str) -> None:
     """Loading fails with one line that names the file and then the fault."""
     with pytest.raises(BundleError) as refusal:
-        load_bundle(folder)
+        native_of(open_bundle(folder, trust=OWN))
     message = str(refusal.value)
     assert "\n" not in message
     assert re.search(f"{re.escape(str(folder / file))}.*{words}", message), message
@@ -51,7 +51,7 @@ def refused(folder: Path, file: str, words: str) -> None:
 
 def test_round_trip(tiny_bundle: NativeBundle, tmp_path: Path) -> None:
     saved = save_bundle(tmp_path / "new", tiny_bundle.card.name, tiny_bundle.model, tiny_bundle.card.provenance)
-    loaded = load_bundle(tmp_path / "new")
+    loaded = native_of(open_bundle(tmp_path / "new", trust=OWN))
     assert loaded.card == saved.card == tiny_bundle.card
     assert loaded.digest == saved.digest == tiny_bundle.digest
     expected = tiny_bundle.model.state_dict()
@@ -134,7 +134,7 @@ def test_tensors_that_do_not_fit_are_refused(copy: Path, fault: str) -> None:
 def test_weights_stored_in_float16_are_computed_with_in_float32(copy: Path) -> None:
     tensors = {name: tensor.clone() for name, tensor in load_file(copy / WEIGHTS).items()}  # the file is mapped
     put_weights(copy, save({name: tensor.half() for name, tensor in tensors.items()}))
-    found = load_bundle(copy)
+    found = native_of(open_bundle(copy, trust=OWN))
     assert found.files[WEIGHTS] < 0.6 * sum(4 * tensor.numel() for tensor in tensors.values()) + 10_000
     for name, tensor in found.model.state_dict().items():
         assert tensor.dtype == torch.float32
@@ -147,8 +147,8 @@ def test_a_run_stands_for_its_bundle(copy: Path, tmp_path: Path) -> None:
     run.mkdir()
     (run / "recipe.yaml").write_text("name: x\n")
     copy.with_name("aside").rename(run / "bundle")
-    assert load_bundle(run).digest == load_bundle(run / "bundle").digest
-    assert open_bundle(run) == open_bundle(run / "bundle")
+    assert native_of(open_bundle(run, trust=OWN)).digest == native_of(open_bundle(run / "bundle", trust=OWN)).digest
+    assert open_files(run) == open_files(run / "bundle")
 
 
 WRONG_BYTES: dict[str, Callable[[bytes], bytes]] = {
@@ -266,7 +266,7 @@ def test_a_card_cannot_lie_about_the_number_of_parameters(tiny_run: Path, tmp_pa
     card["parameters"] = dict.fromkeys(card["parameters"], 1)
     (folder / "card.json").write_text(json.dumps(card))
     with pytest.raises(BundleError, match=r"card\.json: parameters = .*'encoder': 1.*but the architecture has"):
-        load_bundle(folder)
+        native_of(open_bundle(folder, trust=OWN))
 
 
 CHANGES = ("another class", "more weights", "another shape", "a forward of its own", "a hook", "a hook before")
@@ -276,7 +276,7 @@ CHANGES = ("another class", "more weights", "another shape", "a forward of its o
 def test_a_model_whose_network_was_exchanged_is_refused_before_anything_is_written(
     tiny_run: Path, tmp_path: Path, how: str
 ) -> None:
-    bundle = load_bundle(tiny_run)
+    bundle = native_of(open_bundle(tiny_run, trust=OWN))
     model, network = bundle.model, bundle.model.network
     if how == "another class":
         network.__class__ = type("Other", (type(network),), {})
@@ -296,7 +296,7 @@ def test_a_model_whose_network_was_exchanged_is_refused_before_anything_is_writt
 
 
 def test_a_model_whose_method_was_exchanged_is_refused(tiny_run: Path, tmp_path: Path) -> None:
-    bundle = load_bundle(tiny_run)
+    bundle = native_of(open_bundle(tiny_run, trust=OWN))
     bundle.model.autoencoder.decode = lambda latents: latents  # type: ignore[method-assign]
     with pytest.raises(BundleError, match="'autoencoder' has a decode of its own"):
         save_bundle(tmp_path / "bundle", "mine", bundle.model, bundle.card.provenance)

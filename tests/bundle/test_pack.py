@@ -16,13 +16,13 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from latentarena.bundle import load_any
+from latentarena.bundle import OWN, open_bundle
 from latentarena.bundle.export import export_modules
 from latentarena.bundle.pack import pack_graphs
 from latentarena.bundle.portable import PortableCard
 from latentarena.cli.app import app
 from latentarena.errors import ArenaError, BundleError
-from latentarena.gates import open_bundle
+from latentarena.gates import open_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,8 +82,8 @@ def test_what_torch_exports_becomes_a_bundle(tmp_path: Path, conditional: bool, 
         app, ["pack", *map(str, files.values()), "--name", "mine", "--dataset", "digits", "--out", str(tmp_path / "b")]
     )
     assert made.exit_code == 0, made.output
-    bundle = load_any(tmp_path / "b")
-    assert set(open_bundle(tmp_path / "b")) == {"card.json", "encode.onnx", "decode.onnx", "generate.onnx"}
+    bundle = open_bundle(tmp_path / "b", trust=OWN)
+    assert set(open_files(tmp_path / "b")) == {"card.json", "encode.onnx", "decode.onnx", "generate.onnx"}
     assert (bundle.card.shape, bundle.card.latent, bundle.card.conditional) == ((1, 8, 8), (4,), conditional)
     noise, labels = torch.randn(3, 4), torch.tensor([0, 5, 9]) if conditional else None
     with torch.no_grad():

@@ -21,23 +21,23 @@ from torch import Tensor, nn
 from latentarena.autoencoder import AutoencoderConfig
 from latentarena.backbone import BackboneConfig
 from latentarena.bundle import (
+    OWN,
     BundleCard,
     NativeBundle,
     PortableBundle,
     PortableCard,
     export_bundle,
     export_modules,
-    load_any,
-    load_bundle,
-    load_portable,
+    native_of,
+    open_bundle,
 )
 from latentarena.bundle.portable import parameters_of
 from latentarena.cli import main
 from latentarena.errors import BundleError, ConfigError
 from latentarena.evaluate.efficiency import time_sampling
-from latentarena.evaluate.scoring import data_of, score_bundle
+from latentarena.evaluate.scoring import Panel, data_of, judge_bundle
 from latentarena.files import digest
-from latentarena.gates import Port, check_graph, check_in_box, open_bundle
+from latentarena.gates import Port, check_graph, check_in_box, open_files
 from latentarena.judge.classifier import Judge
 from latentarena.model.config import JUMP
 from latentarena.sample import ADAPTIVE, SOLVERS
@@ -97,12 +97,12 @@ QUICK = ["quickstart", "autoencoder={kind: mlp, latent: [3], widths: [16]}"]
 
 @pytest.fixture(scope="module")
 def brief(brief_folder: Path) -> NativeBundle:
-    return load_bundle(brief_folder)
+    return native_of(open_bundle(brief_folder, trust=OWN))
 
 
 @pytest.fixture(scope="module")
 def portable(portable_folder: Path) -> PortableBundle:
-    return load_portable(portable_folder)
+    return open_bundle(portable_folder, trust=OWN)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_native_and_portable_are_one_model(kind: str, tmp_path: Path) -> None:
     bundle = native(tmp_path / "native", *KINDS[kind])
     portable = export_bundle(bundle, tmp_path / "portable")
     same(bundle, portable)
-    for name, content in open_bundle(tmp_path / "portable").items():
+    for name, content in open_files(tmp_path / "portable").items():
         if name in FILES:
             check_in_box(content, *portable.card.ports(name.removesuffix(".onnx")), name)
     assert portable.card.provenance == bundle.card.provenance
@@ -243,9 +243,10 @@ def test_any_modules_can_be_exported(tmp_path: Path, digits_judge: Judge) -> Non
         noise, labels = bundle.model.noise(n, 0), torch.arange(n) % 10
         with torch.no_grad():
             torch.testing.assert_close(bundle.model.generate(noise, labels), flow(noise, labels), atol=1e-4, rtol=0)
-    assert load_any(tmp_path / "alien").digest == bundle.digest
+    assert open_bundle(tmp_path / "alien", trust=OWN).digest == bundle.digest
     assert bundle.card.parameters["decoder"] - sum(p.numel() for p in decode.parameters()) in range(100)
-    card, found = score_bundle(bundle, data_of(bundle, None), digits_judge, samples=100, timed=False)
+    judged = judge_bundle(bundle, Panel(data_of(bundle, None), digits_judge), samples=100, timed=False)
+    card, found = judged.card, judged.findings
     assert (card.solver, card.steps, card.latent, card.by_steps) == ("graph", 1, (6,), {})
     assert "train_seconds" not in card.scores
     assert found.asked is not None
@@ -304,7 +305,7 @@ def test_both_forms_have_the_same_scores(brief: NativeBundle, portable: Portable
         data_of(portable, None),
         (brief, replace(portable, digest=brief.digest)),
     )  # so that noise is the same
-    one, other = (score_bundle(bundle, data, digits_judge, samples=300, timed=False)[0] for bundle in bundles)
+    one, other = (judge_bundle(bundle, Panel(data, digits_judge), samples=300, timed=False).card for bundle in bundles)
     assert set(one.scores) - set(other.scores) == {"straightness", "held_out_loss", "held_out_flow_loss"}
     for name, score in other.scores.items():
         known = one.scores[name]
@@ -322,7 +323,9 @@ def test_forms_of_other_hashes_are_asked_other_things_and_agree_within_their_int
     brief: NativeBundle, portable: PortableBundle, digits_judge: Judge
 ) -> None:
     data = data_of(portable, None)
-    one, other = (score_bundle(bundle, data, digits_judge, samples=300, timed=False)[0] for bundle in (brief, portable))
+    one, other = (
+        judge_bundle(bundle, Panel(data, digits_judge), samples=300, timed=False).card for bundle in (brief, portable)
+    )
     assert one.scores["frechet"].value != other.scores["frechet"].value
     for name in ("frechet", "confidence", "class_kl", "prior_frechet", "reconstruction_gap", "probe", "mse"):
         a, b = one.scores[name], other.scores[name]
@@ -455,7 +458,7 @@ def test_what_is_no_portable_bundle_is_refused(copy: Path, fault: str) -> None:
     spoil, words = WRONG[fault]
     spoil(copy)
     with pytest.raises(BundleError) as refusal:
-        load_any(copy)
+        open_bundle(copy, trust=OWN)
     message = str(refusal.value)
     assert "\n" not in message
     assert message.startswith((str(copy), f"cannot read {copy}"))
@@ -473,16 +476,16 @@ def test_graphs_that_fail_are_refused_when_they_run(copy: Path, portable: Portab
     contents = {file.removesuffix(".onnx"): (copy / file).read_bytes() for file in FILES}
     facts = {name: check_graph(content, *portable.card.ports(name), name) for name, content in contents.items()}
     card_with(parameters=parameters_of(facts))(copy)
-    model = load_portable(copy).model
+    model = open_bundle(copy, trust=OWN).model
     with pytest.raises(BundleError, match=r"decode.onnx of .*(cannot be run|failed|gave)"):
         model.decode(torch.zeros(2, 6))
 
 
 def test_a_native_bundle_is_still_native(brief_folder: Path, portable_folder: Path) -> None:
-    assert isinstance(load_any(brief_folder).card, BundleCard)
-    assert isinstance(load_any(portable_folder).card, PortableCard)
+    assert isinstance(open_bundle(brief_folder, trust=OWN).card, BundleCard)
+    assert isinstance(open_bundle(portable_folder, trust=OWN).card, PortableCard)
     with pytest.raises(BundleError, match=r"card\.json: a portable bundle.*give a native one"):
-        load_bundle(portable_folder)
+        native_of(open_bundle(portable_folder, trust=OWN))
 
 
 def graph_of(*nodes: onnx.NodeProto, **shapes: list[int]) -> ModelProto:
@@ -522,7 +525,7 @@ def test_command_line_exports_samples_and_refuses(
     status, shown, _ = said(capsys, monkeypatch, "export", tmp_path / "native", "--out", folder)
     assert status == 0
     assert str(folder) in shown
-    same(bundle, load_portable(folder))
+    same(bundle, open_bundle(folder, trust=OWN))
     assert said(capsys, monkeypatch, "sample", folder, "-n", 5, "--seed", 3, "--out", out)[0] == 0
     images = bundle.model.generate(bundle.model.noise(5, 3))
     np.testing.assert_allclose(np.load(out)["images"], images, atol=1e-4)
@@ -540,7 +543,7 @@ def test_command_line_exports_samples_and_refuses(
     ):
         status, _, error = said(capsys, monkeypatch, "export", source, "--out", out)
         assert (status, words in error, error.count("\n")) == (1, True, 1)
-    assert load_bundle(tmp_path / "native").digest == bundle.digest
+    assert native_of(open_bundle(tmp_path / "native", trust=OWN)).digest == bundle.digest
 
 
 def test_a_sampler_that_is_fixed_says_so(portable: PortableBundle, brief: NativeBundle) -> None:

@@ -17,7 +17,7 @@ import torch
 import yaml
 from conftest import Arena
 
-from latentarena.bundle import NativeBundle, load_bundle
+from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.score_card import read_card
 from latentarena.contest.contest import contest_file, load_contest
 from latentarena.contest.entries import entry_of
@@ -25,7 +25,7 @@ from latentarena.contest.prediction import predict, read_board
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import GateError
 from latentarena.evaluate.evaluate import FAST, Step, Terms, evaluate, main, refusal_of
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences
 from latentarena.judge.classifier import Judge
 
@@ -45,10 +45,10 @@ def zipped(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_zip_file_gets_the_card_that_its_folder_gets(
     zipped: Path, tiny_bundle: NativeBundle, digits_judge: Judge, tmp_path: Path
 ) -> None:
-    assert load_bundle(zipped).digest == tiny_bundle.digest
+    assert native_of(open_bundle(zipped, trust=OWN)).digest == tiny_bundle.digest
     out = tmp_path / "out"
     assert main([str(zipped), "--out", str(out), "--samples", "100", "--dataset", "digits"]) == 0
-    card, _ = score_bundle(tiny_bundle, embedded_digits(), digits_judge, samples=100, timed=False)
+    card = judge_bundle(tiny_bundle, Panel(embedded_digits(), digits_judge), samples=100, timed=False).card
     written = read_card(out / "card.json")
     assert differences(written, card) == []
     assert written.timing is not None

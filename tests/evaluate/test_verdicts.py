@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from latentarena.arena import intake
 from latentarena.arena.intake import evaluate_entries
-from latentarena.bundle import BundleCard, NativeBundle, native_of
+from latentarena.bundle import BundleCard, NativeBundle
+from latentarena.bundle.native import read_native
 from latentarena.bundle.portable import PortableCard
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.cli.app import app
@@ -31,7 +32,7 @@ from latentarena.evaluate import evaluate as evaluation
 from latentarena.evaluate import scoring
 from latentarena.evaluate.evaluate import Terms, evaluate, main, refusal_of
 from latentarena.evaluate.scoring import training_figures
-from latentarena.gates import check_card, open_bundle
+from latentarena.gates import check_card, open_files
 from latentarena.judge.classifier import Judge
 from latentarena.judge.score import Findings
 from score_cards import made_card
@@ -84,14 +85,14 @@ def refused(read: Callable[[], object]) -> bool:
 
 
 def test_a_native_card_mutated_at_every_field_is_read_or_refused(tiny_run: Path) -> None:
-    files = open_bundle(tiny_run / "bundle")
+    files = open_files(tiny_run / "bundle")
 
     def read(content: bytes, place: Place) -> None:
         card = validate(BundleCard, check_card(content), "card.json")
         training_figures(card.provenance)
         json.dumps(card.model_dump(mode="json"), allow_nan=False)
         if place[0] != "provenance":
-            native_of(files | {"card.json": content}, Path("b"))
+            read_native(files | {"card.json": content}, Path("b"))
 
     raw = json.loads(files["card.json"])
     verdicts = {(*place, value): refused(lambda c=c, p=place: read(c, p)) for place, value, c in mutations(raw)}
@@ -214,7 +215,7 @@ def judged_once(*asked: Any) -> Findings:
 
 
 @pytest.mark.parametrize(
-    ("where", "state", "reason"), [("_opened", "refused", "bundle"), ("score_bundle", "failed", "output")]
+    ("where", "state", "reason"), [("open_bundle", "refused", "bundle"), ("judge_bundle", "failed", "output")]
 )
 def test_what_nobody_foresaw_is_a_refusal_too(
     where: str, state: str, reason: str, tiny_run: Path, digits_judge: object, monkeypatch: pytest.MonkeyPatch

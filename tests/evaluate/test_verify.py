@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from conftest import Arena
 
-from latentarena.bundle import NativeBundle, load_bundle
+from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.score_card import Advice, Opinion, ScoreCard, read_card
 from latentarena.cli.console import print_check
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences, recompute
 from latentarena.judge.classifier import Judge
 
@@ -24,7 +24,7 @@ from latentarena.judge.classifier import Judge
 @pytest.fixture(scope="module")
 def made(tiny_bundle: NativeBundle, digits_judge: Judge) -> ScoreCard:
     """The tiny model's card on few samples."""
-    return score_bundle(tiny_bundle, embedded_digits(), digits_judge, samples=100, timed=False)[0]
+    return judge_bundle(tiny_bundle, Panel(embedded_digits(), digits_judge), samples=100, timed=False).card
 
 
 def written(card: ScoreCard, folder: Path) -> Path:
@@ -103,7 +103,7 @@ def test_another_bundle_is_refused(tiny_run: Path, tmp_path: Path, made: ScoreCa
     raw = json.loads((other / "card.json").read_text())
     (other / "card.json").write_text(json.dumps(raw | {"name": "renamed"}))
     with pytest.raises(JudgeError, match="its bundle has the hash"):
-        recompute(made, load_bundle(other))
+        recompute(made, native_of(open_bundle(other, trust=OWN)))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff", b"[]", b"{}", b'{"format": NaN}'])

@@ -25,7 +25,7 @@ from latentarena.gates import (
     check_in_box,
     check_tensors,
     open_archive,
-    open_bundle,
+    open_files,
 )
 
 MOST_SECONDS = 2.0
@@ -78,7 +78,7 @@ def test_folders_are_refused(case: FolderCase, tmp_path: Path) -> None:
     folder = filled(tmp_path / "bundle")
     case.spoil(folder)
     with watched() as seen, pytest.raises(GateError) as caught:
-        open_bundle(folder)
+        open_files(folder)
     assert caught.value.reason == case.reason, caught.value
     assert str(caught.value).isprintable()
     assert {name for name, _ in seen.events} <= {"open", "os.scandir"}

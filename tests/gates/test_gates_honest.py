@@ -27,7 +27,7 @@ from corpus.folder_cases import filled
 from corpus.graph_cases import FLOAT, INPUTS, OUTPUT, floats, held, honest, ints, looked_at, node, then, unrolled
 from corpus.tensor_cases import honest as honest_tensors
 from latentarena.errors import GateError
-from latentarena.gates import Cost, check_card, check_graph, check_in_box, check_tensors, open_archive, open_bundle
+from latentarena.gates import Cost, check_card, check_graph, check_in_box, check_tensors, open_archive, open_files
 from latentarena.gates.operators import OPERATORS, OPSETS
 
 CARD, WEIGHTS = (Entry(name.encode(), content) for name, content in FILES.items())
@@ -129,7 +129,7 @@ def test_nobody_is_told_to_take_a_model_away(name: str, tmp_path: Path) -> None:
     (folder / name).write_bytes(b"x")
     for source in (folder, Path(shutil.make_archive(str(tmp_path / "made"), "zip", folder))):
         with pytest.raises(GateError) as refused:
-            open_bundle(source)
+            open_files(source)
         assert WAYS_OUT[name] in str(refused.value)
         assert "take it away" not in str(refused.value)
 
@@ -141,7 +141,7 @@ def test_archives_of_other_programs_pass(tmp_path: Path) -> None:
     link = tmp_path / "link.zip"
     link.symlink_to(flat)
     for path in (folder, Path(flat), Path(nested), link):
-        assert open_bundle(path) == FILES, path
+        assert open_files(path) == FILES, path
 
 
 @pytest.mark.skipif(shutil.which("zip") is None, reason="the program zip is not installed")

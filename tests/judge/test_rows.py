@@ -13,11 +13,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from latentarena.bundle import NativeBundle, PortableBundle, load_portable
+from latentarena.bundle import OWN, NativeBundle, PortableBundle, open_bundle
 from latentarena.bundle.portable import GRAPHS
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import GateError, ModelError
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.files import digest
 from latentarena.gates import Port, check_graph
 from latentarena.judge.classifier import Judge
@@ -239,14 +239,14 @@ def written(folder: Path, graphs: dict[str, tuple[list[object], dict[str, np.nda
         "data": {"name": "digits"},
     }
     (folder / "card.json").write_text(json.dumps(card))
-    return load_portable(folder)
+    return open_bundle(folder, trust=OWN)
 
 
 def test_stored_images_picked_by_the_rows_place_are_refused(tmp_path: Path, digits_judge: Judge) -> None:
     bundle = forged(tmp_path / "forged", "place")
     assert torch.equal(bundle.model.generate(normal_rows(9, (4,), 0, "x")), DIGITS.test.batch(slice(1, 10)))
     with pytest.raises(GateError, match="samples depend on more than their own row") as refused:
-        score_bundle(bundle, DIGITS, digits_judge, samples=200, timed=False)
+        judge_bundle(bundle, Panel(DIGITS, digits_judge), samples=200, timed=False)
     assert refused.value.reason == "rows"
 
 
@@ -255,7 +255,7 @@ def test_a_table_of_answers_to_the_old_public_noise_is_not_asked_by_it(tmp_path:
     bundle = forged(tmp_path / "forged", "public noise")
     old = normal_rows(STORED, (4,), 2025, "sample")
     first = bundle.model.generate(old).flatten(1).unique(dim=0)
-    _, found = score_bundle(bundle, DIGITS, digits_judge, samples=200, timed=False)
+    found = judge_bundle(bundle, Panel(DIGITS, digits_judge), samples=200, timed=False).findings
     counts = found.generated.flatten(1).unique(dim=0, return_counts=True)[1]
     assert len(first) > 0.2 * STORED
     assert counts.float().std() > counts.float().mean() * 0.3  # as uneven as the cells of a table of four dimensions
@@ -265,7 +265,8 @@ def test_another_key_or_bundle_is_asked_other_rows_and_the_same_again_the_same(
     tiny_bundle: NativeBundle, digits_judge: Judge
 ) -> None:
     def scored(key: Key) -> tuple[object, Tensor]:
-        card, found = score_bundle(tiny_bundle, DIGITS, digits_judge, samples=100, timed=False, key=key)
+        judged = judge_bundle(tiny_bundle, Panel(DIGITS, digits_judge), samples=100, timed=False, key=key)
+        card, found = judged.card, judged.findings
         return card, found.generated
 
     secret = Key(bytes(range(32)))

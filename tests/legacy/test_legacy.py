@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,9 +18,7 @@ from torch import Tensor
 
 from latentarena.arena.evaluation import verdict_in
 from latentarena.arena.store import Outcome
-from latentarena.bundle.legacy import LegacyBundle, LegacyModel, load_legacy, read_submission
-from latentarena.bundle.legacy_import import import_legacy
-from latentarena.bundle.portable import load_portable
+from latentarena.bundle import OWN, open_bundle
 from latentarena.card.catalogue import COLUMNS
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import contest_cells, row_of, timing_words
@@ -31,6 +30,8 @@ from latentarena.evaluate.evaluate import Terms, evaluate, main
 from latentarena.evaluate.scoring import subject_of
 from latentarena.judge.classifier import Judge
 from latentarena.latents import quantised
+from latentarena.legacy.form import LegacyBundle, LegacyModel, open_submission, read_submission
+from latentarena.legacy.importing import import_legacy
 from latentarena.sandbox import standing
 from sample_submission import FLOW, SOURCE, VAE, submission, weights
 
@@ -79,7 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(tier2: None, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LegacyBundle]:
-    with load_legacy(zipped(folder, tmp_path_factory.mktemp("zip") / "team.zip")) as bundle:
+    with open_submission(zipped(folder, tmp_path_factory.mktemp("zip") / "team.zip")) as bundle:
         yield bundle
 
 
@@ -116,7 +117,7 @@ def test_the_same_seed_gives_the_same_images_and_another_seed_others(loaded: Leg
 @boxed
 def test_a_notebook_is_the_same_submission(loaded: LegacyBundle, tmp_path: Path) -> None:
     path = submission(tmp_path, SOURCE, "dense.ipynb")
-    with LegacyModel(read_submission(path), 2) as model:
+    with closing(LegacyModel(read_submission(path), 2)) as model:
         assert torch.equal(model.generate(torch.zeros(3, 3), seed=4), loaded.model.generate(torch.zeros(3, 3), seed=4))
 
 
@@ -152,7 +153,7 @@ class SubmissionInterface"""
     source = source.replace('        self.device = "cpu"', "        self.vae.parameters = lambda: iter([])")
     source = source.replace("images.to(self.device)", "images")
     path, images = submission(tmp_path, source), torch.rand(4, 1, 28, 28)
-    with load_legacy(path) as bundle:
+    with open_submission(path) as bundle:
         latents = bundle.model.encode(images)
         torch.testing.assert_close(bundle.model.decode(latents), decoded(encoded(images)), atol=1e-5, rtol=1e-5)
         assert bundle.card.parameters == {"vae": 0, "flow_model": 2_371, "others": 436_182}
@@ -163,7 +164,7 @@ def test_a_decoder_that_gives_neither_images_nor_logits_is_refused(tmp_path: Pat
     """The contest's scorer put a sigmoid on images that left [0, 1] by a little; here nothing is guessed."""
     source = SOURCE.replace("return self.vae.decoder(latents)", "return self.vae.decoder(latents) / 60 + 0.5")
     path, reason = submission(tmp_path, source), r"neither images in \[0, 1\] nor clearly logits"
-    with pytest.raises(BundleError, match=reason), load_legacy(path):
+    with pytest.raises(BundleError, match=reason), open_submission(path):
         pass
 
 
@@ -235,7 +236,10 @@ def test_an_import_gives_the_same_images_for_the_same_noise(tmp_path: Path) -> N
     path = submission(tmp_path / "in", SOURCE.replace("n_steps=100", "n_steps=3"))
     card = import_legacy(path, tmp_path / "out")
     assert (card.name, card.latent, card.noise, card.sampling.steps) == ("dense", (3,), (3,), 3)
-    made, noise = load_portable(tmp_path / "out").model, torch.randn(9, 3, generator=torch.Generator().manual_seed(8))
+    made, noise = (
+        open_bundle(tmp_path / "out", trust=OWN).model,
+        torch.randn(9, 3, generator=torch.Generator().manual_seed(8)),
+    )
     torch.testing.assert_close(made.generate(noise), flown(noise, 3), atol=1e-4, rtol=0)
     torch.testing.assert_close(made.decode(noise), decoded(noise), atol=1e-4, rtol=0)
 
@@ -282,9 +286,9 @@ REFUSED = [
 TRACE = """
 import sys
 from pathlib import Path
-from latentarena.bundle.legacy_trace import trace
+from latentarena.legacy.tracing import trace
 from latentarena.errors import BundleError
-from latentarena.sandbox.submission.interface import Submission
+from latentarena.legacy.interface import Submission
 for folder in sys.argv[1:]:
     try:
         trace(Submission(Path(folder)), Path("out"), (3,), True, "mnist")

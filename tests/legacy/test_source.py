@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentarena.errors import BundleError
-from latentarena.sandbox.submission.source import read_source, without_magics
+from latentarena.legacy.source import read_source, without_magics
 from sample_submission import SOURCE, notebook
 
 MAGICS = [

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from corpus.case import Case, cases
-from latentarena.bundle.legacy import FACTS
 from latentarena.errors import SandboxError
+from latentarena.legacy.form import FACTS, PROGRAM
 from latentarena.sandbox import Box, Limits
 from sample_submission import FLOW, SOURCE, VAE, submission
 
@@ -18,7 +18,7 @@ boxed = pytest.mark.usefixtures("tier2")
 def asked(tmp_path: Path, source: str, shipped: int = 2, name: str = "dense_submission.py") -> dict[str, object]:
     """What a submission says of itself in a box."""
     files = {path.name: path.read_bytes() for path in submission(tmp_path, source, name, shipped).parent.iterdir()}
-    with Box("submission_2025", files=files, limits=Limits(seconds=120), least=2) as box:
+    with Box(PROGRAM, files=files, limits=Limits(seconds=120), least=2) as box:
         return box.call("facts", FACTS, {"threads": 1})[0]
 
 
@@ -54,7 +54,7 @@ def test_weights_under_other_names_are_found(tmp_path: Path) -> None:
     (tmp_path / VAE).rename(tmp_path / "vae.safetensors")
     (tmp_path / FLOW).rename(tmp_path / "1flowFLOWflowFLOWflowFLOWflowFLO2.safetensors")
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with Box("submission_2025", files=files, limits=Limits(seconds=120), least=2) as box:
+    with Box(PROGRAM, files=files, limits=Limits(seconds=120), least=2) as box:
         assert box.call("facts", FACTS, {"threads": 1})[0]["team"] == "dense"
 
 

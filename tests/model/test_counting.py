@@ -22,7 +22,7 @@ from latentarena.gates import Cost, GraphFacts, Port, check_in_box, size_of
 from latentarena.gates.confirm import confirmed
 from latentarena.gates.shapes import found_by_running
 from latentarena.gates.size import Size, code_length, stored
-from latentarena.model.counting import counted
+from latentarena.model.counting import Recorder
 
 node = helper.make_node
 RNG = np.random.default_rng(0)
@@ -287,7 +287,7 @@ def test_native_multiply_adds_are_those_of_torch_s_own_counter(kind: str) -> Non
     module = MODULES[kind].train()  # so that attention does not take its fused path, which torch does not count
     data = torch.randn(1, 2, 8, 8) if kind == "convolutions" else torch.randn(1, 5, 8)
     inputs = (data, data, data) if kind == "attention" else (data,)
-    with torch.no_grad(), counted([data]) as record:
+    with torch.no_grad(), Recorder([data]) as record:
         output = module(*inputs)
         found, _ = record.used(output[0] if kind == "attention" else output)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -15,7 +15,7 @@ from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import rows_by_category
 from latentarena.data import Dataset, Images
 from latentarena.data.digits import embedded_digits
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.randomness import stream
 from latentarena.report.report import write_report
@@ -66,7 +66,7 @@ def test_what_a_card_says_is_text_and_never_markup(
 ) -> None:
     data = embedded_digits()
     hostile = card.model_copy(update={"model": "<b>x", "notice": "<script>alert(1)</script> & 'so' on"})
-    _, findings = score_bundle(tiny_bundle, data, digits_judge, samples=100, timed=False)
+    findings = judge_bundle(tiny_bundle, Panel(data, digits_judge), samples=100, timed=False).findings
     write_report(tmp_path / "report.html", tiny_bundle, data, digits_judge, hostile, findings, tiny_run / "logs")
     page = Page((tmp_path / "report.html").read_text())
     assert {"b", "script"}.isdisjoint(tag for tag, _ in page.tags)

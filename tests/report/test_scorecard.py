@@ -18,7 +18,7 @@ from latentarena.card.score_card import Advice, Opinion, ScoreCard, Timing
 from latentarena.card.words import CLEAN, contest_cells, contest_line, references, rows_by_category
 from latentarena.cli.console import print_card, print_contest
 from latentarena.data.digits import embedded_digits
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge, Verdict
 from latentarena.judge.metrics import Figure
 from latentarena.judge.score import Findings, _asked
@@ -48,7 +48,8 @@ Judged = tuple[ScoreCard, Findings]
 @pytest.fixture(scope="module")
 def judged(tiny_bundle: NativeBundle, digits_judge: Judge) -> Judged:
     """The tiny model's card on few samples, with an opinion, a timing and references."""
-    card, findings = score_bundle(tiny_bundle, DATA, digits_judge, samples=N, timed=False)
+    judged = judge_bundle(tiny_bundle, Panel(DATA, digits_judge), samples=N, timed=False)
+    card, findings = judged.card, judged.findings
     other = Opinion(
         judge="digits-other",
         kind="patches",
@@ -70,7 +71,8 @@ def pixels(tiny_bundle: NativeBundle, digits_judge: Judge, tmp_path_factory: pyt
     recipe = load_recipe("quickstart-digits", [*parts, *network])
     model = LatentModel(recipe.architecture(DATA.shape, DATA.classes))
     bundle = save_bundle(tmp_path_factory.mktemp("pixels"), "pixels", model, tiny_bundle.card.provenance)
-    return score_bundle(bundle, DATA, digits_judge, samples=N, timed=False)
+    found = judge_bundle(bundle, Panel(DATA, digits_judge), samples=N, timed=False)
+    return found.card, found.findings
 
 
 @pytest.fixture(scope="module")

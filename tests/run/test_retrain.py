@@ -16,7 +16,7 @@ from conftest import TINY, Arena
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from latentarena.bundle import NativeBundle, load_bundle
+from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.certificate import Certificate, Training, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import over_trainings
@@ -26,7 +26,7 @@ from latentarena.contest.entries import entry_of
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError
 from latentarena.evaluate.held_out import held_out_losses
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.key import Key
 from latentarena.model.latent_model import LatentModel
@@ -172,7 +172,7 @@ def forged(bundle: Path, out: Path, **changes: object) -> NativeBundle:
     card = json.loads((out / "card.json").read_text())
     card["provenance"] |= changes
     (out / "card.json").write_text(json.dumps(card))
-    return load_bundle(out)
+    return native_of(open_bundle(out, trust=OWN))
 
 
 def trained(weights: str, mse: float, frechet: float) -> Training:
@@ -278,7 +278,7 @@ def two(
         prepared = prepare("quickstart-digits", [*TINY, *LONG], home / name, budget=budget)
         done = run(prepared, fabric)
         assert done is not None
-        bundle = load_bundle(home / name / "bundle")
+        bundle = native_of(open_bundle(home / name / "bundle", trust=OWN))
         found[name] = (bundle, done.card, bundle)
     middle = (found["whole"][1].scores["frechet"].value + found["eight"][1].scores["frechet"].value) / 2
     return {
@@ -315,7 +315,7 @@ def test_training_less_is_not_rewarded(two: dict[str, tuple[NativeBundle, ScoreC
 def test_falsified_words_about_training_gain_no_place_and_no_point(
     kind: str, tiny_run: Path, tmp_path: Path, digits_judge: Judge
 ) -> None:
-    was = load_bundle(tiny_run / "bundle").card.provenance
+    was = native_of(open_bundle(tiny_run / "bundle", trust=OWN)).card.provenance
     last = {stage: curve.losses[-1] for stage, curve in was.curves.items()}
     changes: dict[str, dict[str, object]] = {
         "tiny": {
@@ -327,8 +327,8 @@ def test_falsified_words_about_training_gain_no_place_and_no_point(
     }
     fake = forged(tiny_run / "bundle", tmp_path / kind, **changes[kind])
     contest, entries = rules(1.0), []
-    for name, bundle in (("honest", load_bundle(tiny_run / "bundle")), ("forged", fake)):
-        card, _ = score_bundle(bundle, embedded_digits(), digits_judge, samples=200, timed=False)
+    for name, bundle in (("honest", native_of(open_bundle(tiny_run / "bundle", trust=OWN))), ("forged", fake)):
+        card = judge_bundle(bundle, Panel(embedded_digits(), digits_judge), samples=200, timed=False).card
         entries.append(entry_of(card, contest, name, name, verified=True))
     lines = {line.team: line for line in make_board(entries, contest).lines}
     for line in lines.values():  # other figures differ: what the judge asks follows from the bundle's hash

@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from boxes import BOXED, tried
-from latentarena.bundle import boxed, export_modules, legacy
-from latentarena.bundle.legacy_import import PORTABLE, import_legacy
+from latentarena.bundle import boxed, door, export_modules
 from latentarena.errors import ArenaError, GateError, SandboxError
 from latentarena.evaluate.evaluate import Terms, evaluate, refusal_of
-from latentarena.gates import Files, Port, check_in_box, open_bundle
+from latentarena.gates import Files, Port, check_in_box, open_files
 from latentarena.judge.classifier import Judge
+from latentarena.legacy import form as legacy
+from latentarena.legacy.importing import PORTABLE, import_legacy
 from latentarena.sandbox import Box, Standing, box, tier
 from latentarena.sandbox.answers import AnswerError, Expected, Numbers, texts
 from latentarena.sandbox.programs import onnx_model
@@ -194,7 +195,7 @@ def fitting(seed: int, spoiled: float, traced: Files | None = None) -> Iterator[
 def boxes_are(room: type[Room]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(box, "Room", room)
-        for module in (box, legacy, boxed):
+        for module in (box, legacy, door):
             patch.setattr(module, "standing", lambda: Standing(2, ""))
         yield
 
@@ -268,7 +269,7 @@ def test_an_import_of_what_fits_is_a_bundle_or_a_refusal(
     seed: int, spoiled: float, submission: Path, tmp_path: Path, portable: Path
 ) -> None:
     before = set(tmp_path.rglob("*"))
-    with fitting(seed, spoiled, open_bundle(portable)), pytest.raises(ArenaError) as caught:
+    with fitting(seed, spoiled, open_files(portable)), pytest.raises(ArenaError) as caught:
         import_legacy(submission, tmp_path / "out")  # of another size than what the box says it has traced
     assert plain(str(caught.value)), str(caught.value)
     assert set(tmp_path.rglob("*")) == before

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentarena.autoencoder import ConvVAEConfig, Posterior
-from latentarena.bundle import load_bundle, save_bundle
+from latentarena.bundle import OWN, native_of, open_bundle, save_bundle
 from latentarena.data import Dataset, Images
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, TrainingError
@@ -58,7 +58,7 @@ def test_every_recipe_trains_and_its_bundle_samples(name: str, tmp_path: Path, t
     logs = {path.stem for path in (tmp_path / "logs").glob("*.csv")}
     assert logs == set(recipe.training.stages())
     save_bundle(tmp_path / "bundle", name, model, tiny_bundle.card.provenance)  # type: ignore[attr-defined]
-    again = load_bundle(tmp_path / "bundle").model
+    again = native_of(open_bundle(tmp_path / "bundle", trust=OWN)).model
     labels = torch.tensor([0, 1, 1]) if model.conditional else None
     images = again.generate(model.noise(3, 0), labels)
     assert images.shape == (3, *shape)

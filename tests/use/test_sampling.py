@@ -17,7 +17,7 @@ from torch import Tensor
 from latentarena.bundle import NativeBundle, save_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.judge.score import judge_labels
 from latentarena.model import latent_model as model_module
@@ -80,7 +80,7 @@ def draw(
 def test_every_kind_of_model_trains_draws_and_is_scored(make: Make, kind: str, digits_judge: Judge) -> None:
     prepared, bundle = make(kind)
     assert bundle.card.latent == bundle.model.latent_shape == KINDS[kind][1]
-    card, _ = score_bundle(bundle, prepared.data, digits_judge, samples=100, timed=False)
+    card = judge_bundle(bundle, Panel(prepared.data, digits_judge), samples=100, timed=False).card
     scores = card.model_dump(mode="json")["scores"]
     assert scores
     learned = "identity" not in KINDS[kind][0][0]
@@ -246,7 +246,7 @@ def test_model_whose_images_are_not_finite_is_refused_in_one_line(
         for parameter in broken.model.parameters():
             parameter.fill_(3e38)
     with pytest.raises(JudgeError, match="not finite"):
-        score_bundle(broken, data, digits_judge, samples=100, timed=False)
+        judge_bundle(broken, Panel(data, digits_judge), samples=100, timed=False)
 
 
 def test_judged_labels_are_in_the_proportions_of_the_data() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -83,12 +85,10 @@ class Card(Config):
     """What a bundle says of itself, whatever its form.
 
     Attributes:
-        format: version of this schema; form: kind of it.
-        name: what to call the model.
+        format: version of this schema; form: kind of it; name: what to call the model.
         latent: shape of one latent; precision: to which the judge rounds its numbers before it has them decoded.
         output: declared range of the images.
-        parameters: stored numbers by part.
-        provenance: how it came to be; None where nothing is known.
+        parameters: stored numbers by part; provenance: how it came to be, as far as it is known.
         shape: channels, height and width of the images; classes: names of the labels.
         sampling: how samples are drawn.
         data: what it was trained on.
@@ -139,12 +139,26 @@ class Bundle(Generic[C, M]):
         model: ready to be used.
         digest: its identity, SHA-256 of card and files.
         files: bytes of each file that holds weights.
+        place: its folder or zip file, for messages.
+        stack: closes what runs it.
     """
 
     card: C
     model: M
     digest: str
     files: dict[str, int]
+    place: Path
+    stack: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the boxes that run it, if there are any."""
+        self.stack.close()
 
 
 AnyBundle = Bundle[Card, Model]

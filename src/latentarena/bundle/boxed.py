@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -18,19 +18,16 @@ import torch
 from pydantic import Field
 
 from latentarena.bounds import LARGEST_COUNT
-from latentarena.bundle.base import AnyBundle
 from latentarena.bundle.portable import (
     GRAPHS,
     PortableBundle,
     PortableCard,
     bundled,
     declared,
-    load_any,
 )
-from latentarena.bundle.reading import is_portable, read_card, read_files
 from latentarena.errors import GateError
-from latentarena.gates import Cost, Files, GraphFacts, Held, Port, open_bundle
-from latentarena.sandbox import Box, Limits, SandboxError, standing
+from latentarena.gates import Cost, Files, GraphFacts, Held, Port
+from latentarena.sandbox import Box, Limits, SandboxError
 from latentarena.sandbox.answers import Amount, Expected, Numbers, Text
 from latentarena.sandbox.wire import Array
 
@@ -60,14 +57,13 @@ COUNTED = Expected(
 FAULTS = ("no-sandbox", "start", "machine", "timeout", "memory", "died", "nonsense", "not-finite", "output", "failed")
 
 
-@contextmanager
-def load_boxed(path: Path, limits: Limits = LIMITS, least: int = LEAST) -> Iterator[PortableBundle]:
-    """A portable bundle from its folder or zip file, with its graphs in boxes for the length of a `with` block.
+def read_boxed(files: Files, folder: Path, limits: Limits = LIMITS, least: int = LEAST) -> PortableBundle:
+    """A portable bundle by the content of its files, with its graphs in boxes until it is closed.
 
-    The block must stay in the thread that entered it: a box ends with the thread that started it.
+    It must be used and closed in the thread that opened it: a box ends with the thread that started it.
 
     Args:
-        path: of the bundle.
+        files: by name; folder: where messages say that they lie.
         limits: of each box; it may use as many threads as torch has now.
         least: the tier of the sandbox that it takes.
 
@@ -76,33 +72,12 @@ def load_boxed(path: Path, limits: Limits = LIMITS, least: int = LEAST) -> Itera
         SandboxError: there is no such sandbox, or a graph breaks its limits.
         BundleError: the card does not say what the files are.
     """
-    with boxed_of(open_bundle(path), path, limits, least) as bundle:
-        yield bundle
-
-
-@contextmanager
-def load_guarded(path: Path) -> Iterator[AnyBundle]:
-    """A bundle of either form: a portable one in boxes where this machine can, else in this process after the gates.
-
-    Raises:
-        BundleError: naming the file and what is wrong with it.
-    """
-    if standing().tier >= LEAST and is_portable(read_card(read_files(path), path)):
-        with load_boxed(path) as bundle:
-            yield bundle
-    else:
-        yield load_any(path)
-
-
-@contextmanager
-def boxed_of(files: Files, folder: Path, limits: Limits = LIMITS, least: int = LEAST) -> Iterator[PortableBundle]:
-    """`load_boxed` for the content of files; `folder` is what messages call the place they lie in."""
     card, contents = declared(files, folder)
     with ExitStack() as stack:
         boxes = _Boxes(card)
         for graph in GRAPHS:
             boxes.open(graph, contents[graph], limits, least, stack)
-        yield bundled(card, boxes, boxes.facts, files, folder)
+        return replace(bundled(card, boxes, boxes.facts, files, folder), stack=stack.pop_all())
 
 
 class _Boxes:

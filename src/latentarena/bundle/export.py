@@ -18,10 +18,10 @@ from latentarena.bundle.portable import (
     PortableCard,
     PortableModel,
     Sessions,
-    load_portable,
     parameters_of,
+    read_portable,
 )
-from latentarena.bundle.reading import CARD
+from latentarena.bundle.reading import CARD, read_files
 from latentarena.bundle.trace import to_onnx
 from latentarena.config import validate
 from latentarena.data import DataConfig
@@ -201,9 +201,9 @@ def _export(
         for graph, module in modules.items():
             for rows in (ROWS, 1):
                 found = getattr(model, graph)(*(part[:rows].cpu() for part in _examples(card, graph, module)))
-                _compare(card, graph, found, expected[graph][:rows], "once it is exported")
+                compare(card, graph, found, expected[graph][:rows], "once it is exported")
     write_portable(folder, card, contents, gated)
-    return load_portable(folder)
+    return read_portable(read_files(folder), folder)
 
 
 def write_portable(
@@ -314,12 +314,12 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
             found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise BundleError(f"{what} gives {found}, expected {shape}")
     first, again, alone = (Tensor.cpu(output.detach()) for output in given)
-    _compare(card, graph, again, first, "the next time; noise is an input, draw none inside")
-    _compare(card, graph, alone, first[:1], "for a row alone than for the same row among others")
+    compare(card, graph, again, first, "the next time; noise is an input, draw none inside")
+    compare(card, graph, alone, first[:1], "for a row alone than for the same row among others")
     return first
 
 
-def _compare(card: PortableCard, graph: str, found: Tensor, expected: Tensor, when: str) -> None:
+def compare(card: PortableCard, graph: str, found: Tensor, expected: Tensor, when: str) -> None:
     """Raise a BundleError where outputs are not alike: images to 1e-4, latents to as much of the largest."""
     limit = TOLERANCE * (max(1.0, float(expected.abs().max())) if graph == "encode" else 1.0)
     difference = float((found - expected).abs().max())

@@ -7,6 +7,7 @@ refused before a module is built from it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from pydantic import Field
@@ -14,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from latentarena.bundle.base import Bundle, Card, Provenance
-from latentarena.bundle.reading import CARD, NATIVE, is_portable, part, read_card, read_files
+from latentarena.bundle.base import AnyBundle, Bundle, Card, Provenance
+from latentarena.bundle.reading import CARD, NATIVE, part, read_card, read_files
 from latentarena.config import validate
 from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError, ConfigError
@@ -100,7 +101,7 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
     )
     write_atomically(folder / WEIGHTS, weights)
     write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
-    return load_bundle(folder)
+    return read_native(read_files(folder), folder)
 
 
 def _refuse_exchanged(model: LatentModel) -> None:
@@ -131,27 +132,27 @@ def _exchanged(name: str, module: torch.nn.Module, planned: torch.nn.Module) -> 
     return None
 
 
-def load_bundle(path: Path) -> NativeBundle:
-    """Read, check and build a bundle from its folder or zip file.
+def native_of(bundle: AnyBundle) -> NativeBundle:
+    """A bundle that was opened, if it is native.
+
+    Raises:
+        BundleError: it is not.
+    """
+    if bundle.model.native is None:
+        where = bundle.place / CARD
+        raise BundleError(f"{where}: a {bundle.card.form} bundle, whose parts cannot be taken apart; give a native one")
+    return cast(NativeBundle, bundle)
+
+
+def read_native(files: Files, folder: Path) -> NativeBundle:
+    """Check a bundle and build it from the content of its files; `folder` is where messages say that they lie.
 
     Raises:
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, wrong hash, tensors that
             are missing, extra, of another shape or type, values that are not finite.
     """
-    return native_of(read_files(path), path)
-
-
-def native_of(files: Files, folder: Path) -> NativeBundle:
-    """A bundle from the content of its files; `folder` is what messages call the place they lie in.
-
-    Raises:
-        BundleError: as `load_bundle` does.
-    """
-    raw = read_card(files, folder)
-    if is_portable(raw):
-        raise BundleError(f"{folder / CARD}: a portable bundle, whose parts cannot be taken apart; give a native one")
     try:
-        card = validate(BundleCard, raw, str(folder / CARD))
+        card = validate(BundleCard, read_card(files, folder), str(folder / CARD))
     except ArenaError as error:
         raise BundleError(str(error)) from None
     content = part(files, WEIGHTS, folder, NATIVE)
@@ -175,7 +176,8 @@ def native_of(files: Files, folder: Path) -> NativeBundle:
         raise BundleError(f"{folder / WEIGHTS} does not have the hash that {CARD} declares; the two are not one bundle")
     model = LatentModel(card.architecture)
     model.load_state_dict(tensors)
-    return Bundle(card, model.eval().requires_grad_(False), digest(files[CARD], content), {WEIGHTS: len(content)})
+    model.eval().requires_grad_(False)
+    return Bundle(card, model, digest(files[CARD], content), {WEIGHTS: len(content)}, folder)
 
 
 def _fitting(blueprint: LatentModel, content: bytes, path: Path) -> dict[str, Tensor]:

@@ -15,8 +15,9 @@ from latentarena.bundle.portable import (
     PortableCard,
     PortableModel,
     Sessions,
-    load_portable,
+    read_portable,
 )
+from latentarena.bundle.reading import read_files
 from latentarena.config import validate
 from latentarena.errors import BundleError
 from latentarena.gates import check_graph
@@ -80,7 +81,7 @@ def pack_graphs(
     for path in inside:
         for weights in _beside(path):
             weights.unlink()  # they lie in the graph now
-    return load_portable(folder)
+    return read_portable(read_files(folder), folder)
 
 
 def _read(path: Path, graph: str) -> ModelProto:

@@ -17,9 +17,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from latentarena.bounds import Label, Side
-from latentarena.bundle.base import AnyBundle, Bundle, Card, Sampler
-from latentarena.bundle.native import native_of
-from latentarena.bundle.reading import CARD, is_portable, part, read_card, read_files
+from latentarena.bundle.base import Bundle, Card, Sampler
+from latentarena.bundle.reading import CARD, part, read_card
 from latentarena.config import Config, validate
 from latentarena.data import DataConfig
 from latentarena.errors import BundleError, ConfigError
@@ -153,31 +152,8 @@ class PortableModel:
     def __init__(self, card: PortableCard, graphs: Graphs) -> None:
         """What `card` says of the graphs, and what runs them."""
         self.card, self._graphs = card, graphs
-
-    @property
-    def conditional(self) -> bool:
-        """Whether `generate` takes labels."""
-        return self.card.conditional
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the labels."""
-        return self.card.classes
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
-        return self.card.shape
-
-    @property
-    def noise_shape(self) -> tuple[int, ...]:
-        """Shape of one sample's noise."""
-        return self.card.noise
-
-    @property
-    def learned(self) -> bool:
-        """Whether latents are anything but the pixels."""
-        return not self.card.pixels
+        self.conditional, self.classes, self.learned = card.conditional, card.classes, not card.pixels
+        self.image_shape, self.noise_shape = card.shape, card.noise
 
     def measured(self) -> tuple[Cost, Size]:
         """What a sample takes, from noise to image, and what the three graphs hold together."""
@@ -235,17 +211,13 @@ def parameters_of(facts: Mapping[str, GraphFacts]) -> dict[str, int]:
     return {part: sum(size * times for (_, size), times in tensors.items()) for part, tensors in parts.items()}
 
 
-def load_portable(path: Path) -> PortableBundle:
-    """Read and check a portable bundle of one's own, from its folder or zip file; nothing in it is run.
+def read_portable(files: Files, folder: Path) -> PortableBundle:
+    """Check a portable bundle of one's own by the content of its files, which lie in `folder`; nothing in it is run.
 
     Raises:
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, no ONNX, files that are missing
             or extra, wrong hash, whatever `check_graph` refuses, miscounted parameters.
     """
-    return _portable_of(read_files(path), path)
-
-
-def _portable_of(files: Files, folder: Path) -> PortableBundle:
     known, folder = {CARD, *(f"{graph}.onnx" for graph in GRAPHS)}, bundle_in(folder)
     names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
     extra = sorted(name for name in names - known if not added_by_system(name))
@@ -290,14 +262,4 @@ def bundled(
         raise BundleError(f"{folder / CARD}: parameters = {card.parameters}, but the files hold {found}")
     contents = {f"{name}.onnx": files[f"{name}.onnx"] for name in GRAPHS}
     sizes = {name: len(content) for name, content in contents.items()}
-    return PortableBundle(card, PortableModel(card, graphs), digest(files[CARD], *contents.values()), sizes)
-
-
-def load_any(path: Path) -> AnyBundle:
-    """Read and check a bundle of one's own, of either form, as its card says.
-
-    Raises:
-        BundleError: naming the file and what is wrong with it.
-    """
-    files = read_files(path)
-    return _portable_of(files, path) if is_portable(read_card(files, path)) else native_of(files, path)
+    return PortableBundle(card, PortableModel(card, graphs), digest(files[CARD], *contents.values()), sizes, folder)

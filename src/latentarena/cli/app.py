@@ -147,11 +147,11 @@ def sample(
     ),
 ) -> None:
     """Draw images from a bundle."""
-    from latentarena.bundle import load_any
+    from latentarena.bundle import OWN, open_bundle
     from latentarena.cli.console import console
     from latentarena.use.sampling import chosen_sampling, sample_to_file
 
-    loaded = load_any(bundle)
+    loaded = open_bundle(bundle, trust=OWN)
     sampling = chosen_sampling(loaded, solver, steps, guidance, grid, eta)
     shown = sample_to_file(loaded, out, n, seed, labels, sampling)
     console.print(f"{shown} -> {out}")
@@ -163,11 +163,11 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for card.json and the three ONNX files.")] = Path("portable"),
 ) -> None:
     """Turn a native bundle into a portable one: encode, decode and generate as ONNX, with the whole sampler inside."""
-    from latentarena.bundle import export_bundle, load_bundle
+    from latentarena.bundle import OWN, export_bundle, native_of, open_bundle
     from latentarena.cli.console import console, quiet_logs
 
     quiet_logs()
-    loaded = load_bundle(bundle)
+    loaded = native_of(open_bundle(bundle, trust=OWN))
     how = loaded.card.sampling
     console.print(f"unrolling {how.solver} x {how.steps}: seconds for a few steps, minutes for many", highlight=False)
     made = export_bundle(loaded, out)
@@ -202,14 +202,14 @@ def interpolate(
     out: Annotated[Path, typer.Option(help=".png strips, or .gif there and back.")] = Path("strip.png"),
 ) -> None:
     """Interpolate between noises, or between the noises that test images come from."""
-    from latentarena.bundle import load_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.strips import interpolate_images_to_file, interpolate_noise_to_file, walk
 
     if (start is None) != (end is None):
         raise typer.BadParameter("--from and --to go together")
-    loaded = load_bundle(bundle)
+    loaded = native_of(open_bundle(bundle, trust=OWN))
     how = walk(loaded, steps, guidance)
     if start is None or end is None:
         shown = interpolate_noise_to_file(loaded, out, rows, frames, labels, how, seed)
@@ -233,12 +233,12 @@ def inpaint(
     out: Annotated[Path, typer.Option(help=".png: original, what is known of it, fills.")] = Path("inpainted.png"),
 ) -> None:
     """Complete test images of which a part is hidden."""
-    from latentarena.bundle import load_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.strips import hidden_region, inpaint_to_file
 
-    loaded = load_bundle(bundle)
+    loaded = native_of(open_bundle(bundle, trust=OWN))
     hidden = hidden_region(hide, mask, loaded.card.architecture.shape[1:])
     shown = inpaint_to_file(loaded, data_of(loaded, data), out, index, hidden, fills, steps, seed)
     console.print(f"{shown} -> {out}")
@@ -256,12 +256,12 @@ def edit(
     out: Annotated[Path, typer.Option(help=".png: original, reconstruction, edits.")] = Path("edited.png"),
 ) -> None:
     """Turn test images into other classes, in the manner they are drawn in."""
-    from latentarena.bundle import load_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.strips import edit_to_file, walk
 
-    loaded = load_bundle(bundle)
+    loaded = native_of(open_bundle(bundle, trust=OWN))
     how = walk(loaded, steps, guidance)
     shown = edit_to_file(loaded, data_of(loaded, data), out, index, to, strength, how)
     console.print(f"{shown} -> {out}")
@@ -278,14 +278,14 @@ def likelihood(
     data: DataOption = None,
 ) -> None:
     """Exact log-likelihood of test images: bits per pixel value in pixel space, else bits per latent dimension."""
-    from latentarena.bundle import load_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.files import make_folder, write_json
     from latentarena.pictures import refuse_suffix
     from latentarena.use.likelihood import measure_likelihood, save_histogram
 
-    loaded = load_bundle(bundle)
+    loaded = native_of(open_bundle(bundle, trust=OWN))
     if out is not None:
         refuse_suffix(out, ".png")
     if json_file is not None:
@@ -312,7 +312,7 @@ class ScoreSet(StrEnum):
 
 
 @judge_app.command("bundle")
-def judge_bundle(
+def judge(
     bundle: AnyBundleArgument,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the card as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the card as a page, .html.")] = None,
@@ -324,33 +324,31 @@ def judge_bundle(
     data: DataOption = None,
 ) -> None:
     """Score a bundle of your own on the full test split, in this process; for anybody else's there is `arena check`."""
-    from latentarena.bundle import load_any
+    from latentarena.bundle import OWN, open_bundle
     from latentarena.cli.console import print_card, print_contest, quiet_logs, show_judging, show_training
-    from latentarena.evaluate.scoring import data_of, score_bundle
+    from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
     from latentarena.files import make_folder, write_json
-    from latentarena.judge.classifier import Judge
-    from latentarena.judge.training import judge_for, opinions_for
     from latentarena.pictures import refuse_suffix
     from latentarena.report.poster import write_poster
     from latentarena.report.scorecard import write_page
 
     quiet_logs()
-    loaded = load_any(bundle)
+    loaded = open_bundle(bundle, trust=OWN)
     for option, path in (("--json", json_file), ("--html", html), ("--png", picture)):
         if path is not None:
             refuse_suffix(path, option.replace("--", "."), option=option)
             make_folder(path.parent)
-    dataset = data_of(loaded, data)
-    judge = Judge.load(judge_file) if judge_file else judge_for(dataset, show_training)
+    panel = panel_for(data_of(loaded, data), judge_file, show_training)
     with show_judging():
-        card, findings = score_bundle(loaded, dataset, judge, opinions_for(dataset), samples, timed=timed)
+        found = judge_bundle(loaded, panel, samples, timed=timed)
+    card = found.card
     (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
     if json_file is not None:
         write_json(json_file, card.model_dump(mode="json"))
     if html is not None:
-        write_page(html, card, findings, dataset)
+        write_page(html, card, found.findings, panel.data)
     if picture is not None:
-        write_poster(picture, card, findings, dataset)
+        write_poster(picture, card, found.findings, panel.data)
 
 
 @app.command()
@@ -371,18 +369,17 @@ def retrain(
     key: bundles.KeyOption = None,
 ) -> None:
     """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
-    from latentarena.bundle import load_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle
     from latentarena.cli.console import console, print_certificate, quiet_logs, show_training
     from latentarena.evaluate.scoring import data_of
-    from latentarena.judge.classifier import Judge
     from latentarena.judge.training import judge_for
     from latentarena.key import PRACTICE, Key
     from latentarena.run.retrain import Order, retrain
 
     quiet_logs()
-    loaded = load_bundle(bundle)
+    loaded = native_of(open_bundle(bundle, trust=OWN))
     dataset = data_of(loaded, data)
-    judge = Judge.load(judge_file) if judge_file else judge_for(dataset, show_training)
+    judge = judge_for(dataset, show_training, judge_file)
     folder = out or Path("retrained") / loaded.digest[:12]
     made = retrain(
         Order(loaded, dataset, judge, seeds, quality, key=PRACTICE if key is None else Key.parse(key)),
@@ -404,15 +401,16 @@ def verify(
     key: bundles.KeyOption = None,
 ) -> None:
     """Recompute a score card from its bundle, portable ones in a sandbox, and compare; exits with 1 if they differ."""
-    from latentarena.bundle import load_guarded
+    from latentarena.bundle import BOXED, DATA_ONLY, OWN, open_bundle
     from latentarena.card.score_card import read_card
     from latentarena.cli.console import print_check, quiet_logs, show_training
     from latentarena.evaluate.verify import recompute
     from latentarena.key import PRACTICE, Key
+    from latentarena.sandbox import standing
 
     quiet_logs()
     claimed, secret = read_card(card), PRACTICE if key is None else Key.parse(key)
-    with load_guarded(bundle) as loaded:
+    with open_bundle(bundle, trust=BOXED if standing().tier else OWN, forms=DATA_ONLY) as loaded:
         again = recompute(claimed, loaded, data, judge_file, show_training, secret)
     if not print_check(claimed, again):
         raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -96,7 +97,6 @@ def pack(
     console.print(f"next: arena check {out}", highlight=False)
 
 
-@app.command("import-legacy")
 def import_legacy(
     submission: Annotated[
         Path,
@@ -106,11 +106,15 @@ def import_legacy(
     dataset: Annotated[str, typer.Option(help="That it was trained on.")] = "mnist",
 ) -> None:
     """Trace a Python submission of the 2025 contest into a portable bundle; its code runs in sandboxes only."""
-    from latentarena.bundle.legacy_import import import_legacy as make
     from latentarena.cli.console import console, quiet_logs
+    from latentarena.legacy.importing import import_legacy as make
 
     quiet_logs()
     console.print("tracing: some seconds for every ten steps of the sampler", highlight=False)
     card = make(submission, out, dataset)
     parts = ", ".join(f"{part} {count:,}" for part, count in card.parameters.items())
     console.print(f"{card.name}: stored numbers by part: {parts} -> {out}", highlight=False)
+
+
+if find_spec("latentarena.legacy"):  # the program works without that package
+    app.command("import-legacy")(import_legacy)

@@ -13,26 +13,22 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 
-from latentarena.bundle import AnyBundle, boxed_of, is_legacy, load_legacy, native_of
-from latentarena.bundle.reading import CARD, is_portable, read_card
+from latentarena.bundle import BOXED, DATA_ONLY, AnyBundle, open_bundle
 from latentarena.card.finding import gravest
 from latentarena.card.score_card import FEWEST, ScoreCard
-from latentarena.data import FOLDER, Dataset
+from latentarena.data import FOLDER
 from latentarena.errors import ArenaError, BundleError, ConfigError, GateError, ModelError
-from latentarena.evaluate.scoring import data_of, score_bundle
+from latentarena.evaluate.scoring import Judged, data_of, judge_bundle, panel_for
 from latentarena.files import make_folder, write_atomically, write_json, write_text
-from latentarena.gates import open_bundle
-from latentarena.judge.classifier import Judge
-from latentarena.judge.score import SAMPLES, Findings
-from latentarena.judge.training import judge_for, opinions_for
+from latentarena.judge.score import SAMPLES
 from latentarena.key import PRACTICE, Key
 from latentarena.pictures import grid, png, save_images
 from latentarena.precision import Precision
@@ -42,8 +38,6 @@ from latentarena.sandbox import SandboxError, standing
 from latentarena.system import affordable, limit_memory, starved
 from latentarena.train.stages import Watch
 
-FORMS = ("native", "portable")
-PYTHON = "python-2025"
 SHOWN, ROW = 64, 16  # images in a picture; in a row of one
 MEMORY = 8 << 10  # MiB, where the machine has as much
 OURS = ("start", "machine")  # why a box failed before a stranger's code ran, or through no fault of it
@@ -62,7 +56,7 @@ class Terms:
         allow_python: whether Python may run at tier 1 of the sandbox too, which the score card then says.
     """
 
-    forms: Sequence[str] = FORMS
+    forms: Sequence[str] = DATA_ONLY
     dataset: str | None = None
     latent: tuple[int, int] = (1, sys.maxsize)
     precision: Precision | None = None
@@ -83,23 +77,6 @@ class Step:
         return f"{self.name:>11}  {self.text}  ({self.seconds:.2f} s)"
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """What an evaluation came to.
-
-    Attributes:
-        card: the score card; findings, data: what it was made of.
-        bundle: the bundle's own card as plain data.
-        printed: what its code has printed, for its owner alone; not to be trusted.
-    """
-
-    card: ScoreCard
-    findings: Findings
-    data: Dataset
-    bundle: dict[str, Any]
-    printed: str = ""
-
-
 def evaluate(
     path: Path,
     terms: Terms | None = None,
@@ -110,7 +87,7 @@ def evaluate(
     tell: Callable[[Step], None] = lambda step: None,
     watch: Watch = lambda ticks, stage: ticks,
     key: Key = PRACTICE,
-) -> Evaluated:
+) -> Judged:
     """Evaluate a bundle that may be anybody's.
 
     Args:
@@ -132,22 +109,20 @@ def evaluate(
     clock, terms = _Clock(tell), terms or Terms()
     with ExitStack() as stack:
         with _blamed(path, BundleError):
-            form, bundle = stack.enter_context(_opened(path, terms, clock))
-            refuse_terms(bundle, terms, root)
-        data = data_of(bundle, root)
-        judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
-        opinions = opinions_for(data)
-        clock.done("judge", f"{judge.name} on {data.name}")
-        with _blamed(path, ModelError):
-            card, findings = score_bundle(
-                bundle, data, judge, opinions, samples, timed=timed, precision=terms.precision, key=key
+            opened = open_bundle(
+                path, trust=BOXED, forms=terms.forms, dataset=terms.dataset, loose=terms.allow_python, tell=clock.done
             )
+            bundle = stack.enter_context(opened)
+            refuse_terms(bundle, terms, root)
+        panel = panel_for(data_of(bundle, root), judge_file, watch)
+        clock.done("judge", f"{panel.judge.name} on {panel.data.name}")
+        with _blamed(path, ModelError):
+            found = judge_bundle(bundle, panel, samples, timed=timed, precision=terms.precision, key=key)
+        card = found.card
         _refuse_forged(card)
-        printed = bundle.model.log
         clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
-    sandbox = "" if form == "native" else f"tier {standing().tier}"
-    own = bundle.card.model_dump(mode="json") | {"form": form}
-    return Evaluated(card.model_copy(update={"sandbox": sandbox}), findings, data, own, printed)
+        sandbox = "" if bundle.model.native is not None else f"tier {standing().tier}"
+    return replace(found, card=card.model_copy(update={"sandbox": sandbox}))
 
 
 class _Clock:
@@ -179,35 +154,6 @@ def _blamed(path: Path, fault: type[BundleError] | type[ModelError]) -> Iterator
             raise
         words = " ".join(str(error).split())[:300]
         raise fault(f"{path} cannot be evaluated: {type(error).__name__}: {words}") from error
-
-
-@contextmanager
-def _opened(path: Path, terms: Terms, clock: _Clock) -> Iterator[tuple[str, AnyBundle]]:
-    """The bundle's form, and the bundle behind its gates for the length of a block."""
-    if not path.exists():
-        raise GateError("unreadable", f"{path} is not there; give a bundle's folder or zip file, or a submission's .py")
-    if is_legacy(path):
-        _refuse_form(path, PYTHON, terms)
-        with load_legacy(path, terms.dataset or "mnist", terms.allow_python) as legacy:
-            clock.done("python", f"loaded in boxes of tier {standing().tier}")
-            yield PYTHON, legacy
-        return
-    files = open_bundle(path)
-    clock.done("files", f"{len(files)}, {sum(map(len, files.values())):,} bytes")
-    form = "portable" if is_portable(read_card(files, path)) else "native"
-    clock.done("card", f"{form}, {len(files[CARD]):,} bytes")
-    _refuse_form(path, form, terms)
-    if form == "portable":
-        clock.done("sandbox", f"tier {standing().tier}")
-    with boxed_of(files, path) if form == "portable" else nullcontext(native_of(files, path)) as bundle:
-        numbers = f"{sum(bundle.card.parameters.values()):,} stored numbers"
-        clock.done("graphs" if form == "portable" else "tensors", numbers)
-        yield form, bundle
-
-
-def _refuse_form(path: Path, form: str, terms: Terms) -> None:
-    if form not in terms.forms:
-        raise GateError("form", f"{path.name} is of the form {form}; accepted here: {', '.join(terms.forms)}")
 
 
 def refuse_terms(bundle: AnyBundle, terms: Terms, root: Path | None) -> None:
@@ -248,14 +194,14 @@ def sentence_of(error: Exception, bundle: Path, memory: int) -> str:
     return " ".join(str(error).replace(str(bundle), bundle.name).split())[:1000]
 
 
-def write_evaluated(found: Evaluated, out: Path) -> None:
+def write_evaluated(found: Judged, out: Path) -> None:
     """Write score card, bundle card, page and pictures; the score card last, so that all is there once it is.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
     make_folder(out)
-    findings, images = found.findings, found.data.test.batch(slice(0, ROW)).cpu()
+    findings, images = found.findings, found.panel.data.test.batch(slice(0, ROW)).cpu()
     save_images(out / "samples.png", findings.generated[:SHOWN], None)
     if findings.prior is not None:
         save_images(out / "prior.png", findings.prior[:SHOWN], None)
@@ -263,10 +209,10 @@ def write_evaluated(found: Evaluated, out: Path) -> None:
         again = findings.reconstructed[:ROW]
         rows = torch.cat([images, again, 4 * (images - again).abs()])
         write_atomically(out / "reconstructions.png", png(grid(rows, len(images))))
-    drawn, train, _ = nearest_pairs(findings, found.data)
+    drawn, train, _ = nearest_pairs(findings, found.panel.data)
     write_atomically(out / "nearest.png", png(grid(torch.cat([drawn, train]), len(drawn))))
-    write_page(out / "card.html", found.card, findings, found.data)
-    write_poster(out / "card.png", found.card, findings, found.data)
+    write_page(out / "card.html", found.card, findings, found.panel.data)
+    write_poster(out / "card.png", found.card, findings, found.panel.data)
     write_json(out / "bundle.json", found.bundle)
     write_json(out / "card.json", found.card.model_dump(mode="json"))
 
@@ -315,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("latentarena.evaluate", description="Evaluate a bundle; see `arena check`.")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="an empty folder")
-    parser.add_argument("--forms", default=",".join(FORMS), help="accepted forms, with commas between")
+    parser.add_argument("--forms", default=",".join(DATA_ONLY), help="accepted forms, with commas between")
     parser.add_argument("--dataset", help="what the model must be of")
     parser.add_argument("--latent", type=_ends, default=Terms.latent, help="fewest and most numbers, such as 3:49")
     parser.add_argument(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,13 +27,46 @@ from latentarena.judge.diagnosis import diagnose
 from latentarena.judge.metrics import exactly
 from latentarena.judge.randomness import Randomness
 from latentarena.judge.score import SAMPLES, SWEPT, Findings, Subject, judge_labels, score
+from latentarena.judge.training import judge_for, opinions_for
 from latentarena.key import PRACTICE, Key
 from latentarena.model.config import JUMP, MOST_STEPS
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.precision import Precision, coarser
+from latentarena.train.stages import Watch
 
 FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
 LEAPS = (JUMP, "consistency")  # solvers that follow no flow
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a bundle is judged by: the dataset, the official judge, and others that look at the same samples."""
+
+    data: Dataset
+    judge: Judge
+    opinions: Sequence[Judge] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A judged bundle.
+
+    Attributes:
+        card: the score card; findings, panel: what it was made of.
+        bundle: the bundle's own card as plain data.
+        printed: what its code has printed, for its owner alone; not to be trusted.
+    """
+
+    card: ScoreCard
+    findings: Findings
+    panel: Panel
+    bundle: dict[str, Any]
+    printed: str = ""
+
+
+def panel_for(data: Dataset, judge_file: Path | None = None, watch: Watch = lambda ticks, stage: ticks) -> Panel:
+    """The judges of a dataset; the official one from its file, if one is named. `watch` shows its training, if any."""
+    return Panel(data, judge_for(data, watch, judge_file), opinions_for(data))
 
 
 def data_of(bundle: AnyBundle, root: Path | None) -> Dataset:
@@ -83,23 +118,20 @@ def subject_of(bundle: AnyBundle, precision: Precision | None = None) -> Subject
     )
 
 
-def score_bundle(
+def judge_bundle(
     bundle: AnyBundle,
-    data: Dataset,
-    judge: Judge,
-    opinions: Sequence[Judge] = (),
+    panel: Panel,
     samples: int = SAMPLES,
     seeds: Sequence[int] = SEEDS,
     timed: bool = True,
     precision: Precision | None = None,
     key: Key = PRACTICE,
-) -> tuple[ScoreCard, Findings]:
-    """Judge a bundle on the full test split and `samples` images of its own sampler.
+) -> Judged:
+    """Judge an opened bundle on the full test split and `samples` images of its own sampler.
 
     Args:
         bundle: whose model to judge.
-        data: what it was trained on.
-        judge: the official one; `opinions`: others, that look at the same samples.
+        panel: by whom, and on the data that it was trained on.
         samples: how many; an equal share from each of `seeds`.
         timed: whether sampling is timed too.
         precision: to which latents are rounded, if it is coarser than the card's own.
@@ -109,10 +141,11 @@ def score_bundle(
         JudgeError: a judge fails its self-test on this data, or the model's images cannot be judged.
         GateError: what the model makes of a row depends on more than that row.
     """
+    data, judge = panel.data, panel.judge
     model, card = bundle.model, bundle.card
     subject = subject_of(bundle, precision)
     randomness = Randomness(key, bundle.digest)
-    found = score(subject, data, judge, opinions, samples, seeds, randomness)
+    found = score(subject, data, judge, panel.opinions, samples, seeds, randomness)
     sampling, scores = card.sampling, found.scores | _cost(bundle)
     by_steps: dict[int, float] = {}
     if model.native is not None:  # whose sampler can be looked into
@@ -159,7 +192,8 @@ def score_bundle(
         unverified=card.unverified,
         notice=card.caveat,
     )
-    return score_card, found
+    own = card.model_dump(mode="json") | {"form": card.form}
+    return Judged(score_card, found, panel, own, model.log)
 
 
 def _cut_short(made: Provenance | None) -> tuple[Advice, ...]:

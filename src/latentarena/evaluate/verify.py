@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from latentarena.bundle import AnyBundle
 from latentarena.card.score_card import ScoreCard
 from latentarena.errors import JudgeError
-from latentarena.evaluate.scoring import data_of, score_bundle
+from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
 from latentarena.facts import source_digest
-from latentarena.judge.classifier import Judge
-from latentarena.judge.training import judge_for, opinions_for
 from latentarena.key import PRACTICE, Key
 from latentarena.train.stages import Watch
 
@@ -98,15 +96,14 @@ def recompute(
         )
     data = data_of(bundle, root)
     _refuse("data", card.data, data.digest, "name the data with --data")
-    judge = Judge.load(judge_file) if judge_file else judge_for(data, watch)
-    _refuse("judge", card.judge_hash, judge.digest, "name the judge that the card names with --judge")
-    known = {other.digest: other for other in opinions_for(data)}
+    panel = panel_for(data, judge_file, watch)
+    _refuse("judge", card.judge_hash, panel.judge.digest, "name the judge that the card names with --judge")
+    known = {other.digest: other for other in panel.opinions}
     for opinion in card.opinions:
         if opinion.digest not in known:
             raise JudgeError(f"the card holds the opinion of judge {opinion.judge}, which is not at hand")
-    opinions = [known[opinion.digest] for opinion in card.opinions]
-    again, _ = score_bundle(bundle, data, judge, opinions, card.samples, card.seeds, False, card.precision, key)
-    return again
+    panel = replace(panel, opinions=[known[opinion.digest] for opinion in card.opinions])
+    return judge_bundle(bundle, panel, card.samples, card.seeds, False, card.precision, key).card
 
 
 def _refuse(what: str, card: str, here: str, way_out: str) -> None:

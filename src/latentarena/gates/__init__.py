@@ -13,7 +13,7 @@ from latentarena.gates.archive import (
     names_in,
     open_archive,
     open_beside,
-    open_bundle,
+    open_files,
     open_folder,
 )
 
@@ -45,7 +45,7 @@ __all__ = [
     "names_in",
     "open_archive",
     "open_beside",
-    "open_bundle",
+    "open_files",
     "open_folder",
     "size_of",
     "stored",

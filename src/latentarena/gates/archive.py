@@ -82,7 +82,7 @@ class Entry:
         return ascii(self.name.decode("utf-8", "backslashreplace"))[:100]
 
 
-def open_bundle(path: Path, form: Form | None = None) -> Files:
+def open_files(path: Path, form: Form | None = None) -> Files:
     """The files of a bundle, or of what `form` says, be it a folder or a zip file.
 
     Raises:

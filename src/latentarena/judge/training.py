@@ -193,13 +193,17 @@ def _temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def judge_for(
-    dataset: Dataset, watch: Callable[[Iterator[Tick], str], Iterator[Tick]] = lambda ticks, title: ticks
+    dataset: Dataset,
+    watch: Callable[[Iterator[Tick], str], Iterator[Tick]] = lambda ticks, title: ticks,
+    file: Path | None = None,
 ) -> Judge:
-    """The judge of a dataset: the shipped one, else the cached one, else one trained now and cached.
+    """The judge of a dataset: of a file that is named, else the shipped or the cached one, else one trained now.
 
     Raises:
         JudgeError: a shipped judge that fails its self-test.
     """
+    if file is not None:
+        return Judge.load(file)
     home = _home(dataset)
     for path in sorted(SHIPPED.glob("*.safetensors")) + sorted(home.glob("*.safetensors")):
         try:

@@ -7,7 +7,6 @@ that a runtime does not do beforehand for an exported graph. So both forms of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -63,17 +62,10 @@ class _Step:
     cost: Cost
 
 
-@contextmanager
-def counted(inputs: Sequence[Tensor]) -> Iterator[Recorder]:
-    """Record what torch computes from some inputs in a `with` block."""
-    recorder = Recorder(inputs)
-    with recorder:
-        yield recorder
-
-
 def used(run: Callable[..., Tensor], inputs: list[Tensor]) -> tuple[Cost, list[Tensor]]:
     """What the output of a function takes of computing, and the constants that it takes."""
-    with forward_mode(), counted(inputs) as record:  # of attention kernels it knows the plain one
+    record = Recorder(inputs)
+    with forward_mode(), record:  # of attention kernels it knows the plain one
         return record.used(run(*inputs))
 
 
@@ -83,7 +75,7 @@ def constant_numbers(tensor: Tensor) -> Any:
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Gives every value a number, the same to values of the same calculation.
+    """Records what torch computes from some inputs: every value has a number, the same for the same calculation.
 
     Attributes:
         steps: what has run.

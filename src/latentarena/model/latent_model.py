@@ -62,18 +62,14 @@ class Model(Protocol):
         log: what its own code has printed, for its owner alone; not to be trusted.
     """
 
-    @property
-    def conditional(self) -> bool: ...
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-    @property
-    def learned(self) -> bool: ...
-    @property
-    def image_shape(self) -> tuple[int, int, int]: ...
+    conditional: bool
+    classes: tuple[str, ...]
+    learned: bool
+    image_shape: tuple[int, int, int]
+    repeatable: bool
+
     @property
     def noise_shape(self) -> tuple[int, ...]: ...
-    @property
-    def repeatable(self) -> bool: ...
     @property
     def native(self) -> LatentModel | None: ...
     @property
@@ -113,47 +109,23 @@ class LatentModel(nn.Module):
             ConfigError: an impossible combination, such as a latent that does not fit the images.
         """
         super().__init__()
-        self.architecture = architecture
+        self.architecture, self.image_shape, self.classes = architecture, architecture.shape, architecture.classes
         config = architecture.generator
         self.conditional = config.conditional or config.classifier is not None  # whether `generate` takes labels
         self.path, self.target = PATHS[config.path](), TARGETS[config.target]
         with torch.random.fork_rng(devices=[]):  # module initialisers know only the global generator
             torch.manual_seed(stream(seed, "weights").initial_seed())
             self.autoencoder: Autoencoder = architecture.autoencoder.build(architecture.shape)
-            self.scale = Standardiser(self.autoencoder.latent_shape)
-            shape, classes = self.autoencoder.latent_shape, len(architecture.classes)
+            self.latent_shape = self.noise_shape = shape = self.autoencoder.latent_shape
+            self.scale, classes = Standardiser(shape), len(architecture.classes)
             told = classes if config.conditional else None
             self.network = config.backbone.build(shape, told, times=2 if config.average else 1)
             self.weaker = config.weaker.build(shape, told) if config.weaker else None
             self.classifier = config.classifier.build(shape, classes) if config.classifier else None
+        self.learned = self.autoencoder.learned  # whether latents are anything but the pixels
         local = _at_one_time(self.network) if config.average else self.network
         self.denoise = denoiser(local, self.path, self.target)
         self.denoise_weaker = denoiser(self.weaker, self.path, self.target) if self.weaker is not None else None
-
-    @property
-    def latent_shape(self) -> tuple[int, ...]:
-        """Shape of one latent."""
-        return self.autoencoder.latent_shape
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
-        return self.architecture.shape
-
-    @property
-    def noise_shape(self) -> tuple[int, ...]:
-        """Shape of one sample's noise."""
-        return self.latent_shape
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the labels."""
-        return self.architecture.classes
-
-    @property
-    def learned(self) -> bool:
-        """Whether latents are anything but the pixels."""
-        return self.autoencoder.learned
 
     @property
     def native(self) -> LatentModel:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from latentarena.bundle import Curve, NativeBundle, Provenance, load_bundle, save_bundle
+from latentarena.bundle import OWN, Curve, NativeBundle, Provenance, open_bundle, save_bundle
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import with_trainings
 from latentarena.config import read_yaml, validate
 from latentarena.data import Dataset, load_dataset
 from latentarena.errors import BundleError, ConfigError, DataMissing
-from latentarena.evaluate.scoring import score_bundle
+from latentarena.evaluate.scoring import judge_bundle, panel_for
 from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.score import SAMPLES
-from latentarena.judge.training import judge_for, opinions_for, refuse_few
+from latentarena.judge.training import refuse_few
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import grid, png
@@ -239,7 +239,7 @@ def _finished(folder: Path) -> ScoreCard | None:
     """The score card of a run that came to its end; None where it did not."""
     try:
         card = read_card(folder / SCORE)
-        return card if load_bundle(folder / BUNDLE).digest == card.bundle else None
+        return card if open_bundle(folder / BUNDLE, trust=OWN).digest == card.bundle else None
     except (ConfigError, BundleError):
         return None
 
@@ -297,9 +297,9 @@ def judge_run(
     others: Mapping[int, ScoreCard] | None = None,
 ) -> Results:
     """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
-    judge = judge_for(data, watch)
-    card, findings = score_bundle(bundle, data, judge, opinions_for(data), samples)
-    card = with_trainings(card, bundle.card.provenance.recipe["seed"], others or {})
+    found = judge_bundle(bundle, panel_for(data, watch=watch), samples)
+    findings, judge = found.findings, found.panel.judge
+    card = with_trainings(found.card, bundle.card.provenance.recipe["seed"], others or {})
 
     def write(folder: Path) -> None:
         write_json(folder / SCORE, card.model_dump(mode="json"))

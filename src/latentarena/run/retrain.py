@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentarena import __version__
-from latentarena.bundle import NativeBundle, native_of, save_bundle
+from latentarena.bundle import BOXED, NativeBundle, native_of, open_bundle, save_bundle
 from latentarena.bundle.native import BundleCard
 from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import COMPARED, QUALITY, Certificate, Probe, Training
@@ -28,10 +28,9 @@ from latentarena.config import parse_json, validate
 from latentarena.data import Dataset
 from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.evaluate.evaluate import Terms, refusal_of, refuse_terms, sentence_of
-from latentarena.evaluate.scoring import data_of, score_bundle
+from latentarena.evaluate.scoring import Panel, data_of, judge_bundle
 from latentarena.facts import machine, source_digest
 from latentarena.files import digest_json, make_folder, write_json
-from latentarena.gates import open_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.judge.randomness import Randomness
 from latentarena.judge.training import judge_for
@@ -177,7 +176,7 @@ def _declared(order: Order, folder: Path) -> ScoreCard:
 
 
 def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
-    return score_bundle(bundle, order.data, order.judge, samples=SAMPLES, timed=False, key=order.key)[0]
+    return judge_bundle(bundle, Panel(order.data, order.judge), SAMPLES, timed=False, key=order.key).card
 
 
 def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> Training:
@@ -356,10 +355,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _order(chosen: argparse.Namespace) -> Order:
-    bundle = native_of(open_bundle(chosen.bundle), chosen.bundle)
+    bundle = native_of(open_bundle(chosen.bundle, trust=BOXED, forms=("native",)))
     refuse_terms(bundle, Terms(dataset=chosen.dataset), chosen.data)
     data = data_of(bundle, chosen.data)
-    judge = Judge.load(chosen.judge) if chosen.judge else judge_for(data)
+    judge = judge_for(data, file=chosen.judge)
     key = Key.parse(sys.stdin.readline()) if chosen.keyed else PRACTICE
     return Order(bundle, data, judge, chosen.seeds, chosen.quality, chosen.macs, key)
 

@@ -86,7 +86,7 @@ def _serve(settings: dict[str, Any], requests: int, answers: int) -> None:
                 if request is None:
                     return
                 if program is None:
-                    module = importlib.import_module(f"latentarena.sandbox.programs.{settings['program']}")
+                    module = importlib.import_module(settings["program"])
                     program = module.prepare(settings["arguments"])
                 pieces = pack(Frame("done", *program[request.verb](request.facts, request.arrays)))
             except Exception as error:

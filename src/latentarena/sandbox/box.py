@@ -14,10 +14,10 @@ from latentarena.sandbox.wire import Array, Frame
 
 
 class Box:
-    """A program of `sandbox/programs` in a sandbox, for the length of a `with` block in one thread.
+    """A program in a sandbox, for the length of a `with` block in one thread.
 
     Args:
-        program: its name.
+        program: its name in `sandbox/programs`, or the module's full name.
         arguments: for its `prepare`.
         readable: files and folders of this machine to show it read-only, by absolute path inside.
         files: a stranger's files, shown read-only under `/in`, by name.
@@ -38,7 +38,8 @@ class Box:
         limits: Limits,
         least: int,
     ) -> None:
-        self.program, self.arguments, self.limits, self.least = program, arguments, limits, least
+        self.program, self._module = program.rpartition(".")[2], program
+        self.arguments, self.limits, self.least = arguments, limits, least
         self.readable, self.files = readable or {}, files or {}
         self._room: Room | None = None
 
@@ -47,7 +48,7 @@ class Box:
         if found.tier < self.least:
             need = f"{self.program} needs a sandbox of tier {self.least}, this machine has tier {found.tier}"
             raise SandboxError("no-sandbox", f"{need}: {found.reason}")
-        self._room = Room(self.program, self.arguments, self.readable, self.files, self.limits, found.tier == 0)
+        self._room = Room(self._module, self.arguments, self.readable, self.files, self.limits, found.tier == 0)
         if self.least >= 2 and not self._room.counted:
             self._room.close()
             raise SandboxError("no-sandbox", f"{self.program}: no control group could be made for its box")

@@ -78,7 +78,8 @@ class Room:
         limits: Limits,
         bare: bool = False,
     ) -> None:
-        self.program, self.limits = program, limits
+        self.program, self.limits = program.rpartition(".")[2], limits
+        self._module = program if "." in program else f"latentarena.sandbox.programs.{program}"
         self._log, self._booted = b"", False
         self._group: Group | None = None
         self._over: SandboxError | None = None
@@ -127,7 +128,7 @@ class Room:
         settings = {
             "inputs": inputs,
             "bare": bare,
-            "program": self.program,
+            "program": self._module,
             "arguments": list(arguments),
             "user": user,
             "rlimits": limits,

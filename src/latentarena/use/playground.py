@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,11 +23,9 @@ from PIL import Image
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
-from latentarena.bundle import load_any, load_boxed
-from latentarena.bundle.reading import is_portable, read_card
+from latentarena.bundle import BOXED, DATA_ONLY, AnyBundle, open_bundle
 from latentarena.config import Config
 from latentarena.errors import ArenaError, ConfigError
-from latentarena.gates import open_bundle
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import Model
 from latentarena.pictures import grid, png
@@ -97,7 +95,7 @@ class Studio:
     """The models that were asked for last."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[Model, ExitStack]] = {}
+        self._open: dict[str, AnyBundle] = {}
 
     def answer(self, path: Path, raw: Any) -> Answer:
         """A picture, or facts.
@@ -131,20 +129,15 @@ class Studio:
         key = path.name
         if key not in self._open:
             while len(self._open) >= KEPT:
-                self._open.pop(next(iter(self._open)))[1].close()
-            with ExitStack() as stack:
-                if is_portable(read_card(open_bundle(path), path)):
-                    model: Model = stack.enter_context(load_boxed(path)).model
-                else:
-                    model = load_any(path).model
-                self._open[key] = model, stack.pop_all()
+                self._open.pop(next(iter(self._open))).close()
+            self._open[key] = open_bundle(path, trust=BOXED, forms=DATA_ONLY)
         self._open[key] = self._open.pop(key)  # the last of them
-        return self._open[key][0]
+        return self._open[key].model
 
     def close(self) -> None:
         """Close all boxes."""
         while self._open:
-            self._open.popitem()[1][1].close()
+            self._open.popitem()[1].close()
 
 
 def facts_of(model: Model) -> Answer:

@@ -5,7 +5,6 @@ Which of them a box is asked for is up to its host, who gives each of the three 
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ import torch
 from torch import Tensor
 
 from latentarena.errors import BundleError
+from latentarena.legacy.interface import Submission
 from latentarena.sandbox.programs import INPUTS, Answer, Answers
-from latentarena.sandbox.submission.interface import Submission
 from latentarena.sandbox.wire import Array
 
 HOME = Path("/tmp")  # noqa: S108 - the box's own
@@ -28,7 +27,7 @@ def prepare(arguments: Sequence[str]) -> Answers:
     """The submission among the inputs, loaded.
 
     Args:
-        arguments: for `trace` alone, the module whose `trace` does it, since what knows of bundles lies above this.
+        arguments: none are taken.
 
     Raises:
         BundleError: it cannot be loaded, with its line and the reason.
@@ -48,9 +47,11 @@ def prepare(arguments: Sequence[str]) -> Answers:
         return {}, {"images": submission.generate(int(facts["n"])).numpy()}
 
     def trace(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Reply:
+        from latentarena.legacy.tracing import trace as write  # only here: it imports all that exports
+
         folder = HOME / "portable"
         told = tuple(facts["latent"]), facts["logits"], facts["dataset"]
-        importlib.import_module(arguments[0]).trace(submission, folder, *told)
+        write(submission, folder, *told)
         return {}, {path.name: _bytes(path) for path in folder.iterdir()}
 
     answers = {

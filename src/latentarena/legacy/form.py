@@ -8,13 +8,12 @@ inside; the card says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, Literal
 
 import torch
@@ -22,18 +21,18 @@ from pydantic import Field
 from torch import Tensor
 
 from latentarena.bounds import Side
-from latentarena.bundle.base import Bundle, Card, Sampler
+from latentarena.bundle import Bundle, Card, Form, Sampler
 from latentarena.config import validate
 from latentarena.data import DataConfig
 from latentarena.errors import ArenaError, BundleError, GateError
 from latentarena.files import digest
-from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, names_in, open_beside, open_bundle
+from latentarena.gates import NUMBERS, SUBMISSION, Files, check_tensors, names_in, open_beside, open_files
 from latentarena.randomness import normal_rows, stream
 from latentarena.sandbox import Box, Limits, SandboxError, standing
 from latentarena.sandbox.answers import Amount, Expected, Numbers, Text, Whole
 from latentarena.sandbox.wire import Array
 
-PROGRAM = "submission_2025"
+PROGRAM = "latentarena.legacy.submission_2025"
 FACTS = Expected(
     {
         "team": Text,
@@ -107,12 +106,6 @@ class LegacyModel:
         self._boxes: dict[str, Box] = {}
         self._stack = ExitStack()
 
-    def __enter__(self) -> LegacyModel:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
     def close(self) -> None:
         """End its boxes."""
         self._boxes.clear()
@@ -185,7 +178,7 @@ class LegacyModel:
         try:
             return self._box(box).call(verb, expected, facts | {"threads": torch.get_num_threads()}, arrays)
         except SandboxError as error:
-            text = str(error).removeprefix(f"{PROGRAM}: ")
+            text = str(error).removeprefix("submission_2025: ")
             raise SandboxError(error.reason, f"the submission {next(iter(self.files))}: {text}", error.log) from None
 
     def _box(self, verb: str) -> Box:
@@ -222,14 +215,13 @@ def read_submission(path: Path) -> Files:
     Raises:
         GateError: there is anything else, or a file is not what its name says.
     """
-    files = open_beside(path) if path.suffix in PYTHON else open_bundle(path, SUBMISSION)
+    files = open_beside(path) if path.suffix in PYTHON else open_files(path, SUBMISSION)
     _shipped(files)
     return files
 
 
-@contextmanager
-def load_legacy(path: Path, dataset: str = "mnist", allow_python: bool = False) -> Iterator[LegacyBundle]:
-    """A submission in boxes, for the length of a `with` block and for the thread that entered it.
+def open_submission(path: Path, dataset: str = "mnist", allow_python: bool = False) -> LegacyBundle:
+    """A submission in boxes until it is closed, for the thread that opened it.
 
     Args:
         path: as `read_submission` takes it.
@@ -247,18 +239,22 @@ def load_legacy(path: Path, dataset: str = "mnist", allow_python: bool = False) 
             f"{here.reason}; submit what `arena import-legacy` makes of it on another machine"
         )
     files = read_submission(path)
-    with LegacyModel(files, least) as model:
+    with ExitStack() as stack:
+        model = stack.enter_context(closing(LegacyModel(files, least)))
         card = _card(files, model, dataset, here.tier)
         sizes = {name: len(content) for name, content in files.items()}
         parts = [part for name in sorted(files) for part in (name.encode(), files[name])]
-        yield Bundle(card, model, digest(*parts), sizes)
+        return Bundle(card, model, digest(*parts), sizes, path, stack.pop_all())
+
+
+FORM = Form("python-2025", is_legacy, open_submission)
 
 
 def _card(files: Files, model: LegacyModel, dataset: str, tier: int) -> LegacyCard:
     said = model.facts()
     model.logits, why = _decodes_to_logits(model, said)
     raw = {
-        "name": _word(said["team"]) or Path(next(iter(files))).stem[:80],
+        "name": " ".join(said["team"].split())[:80] or Path(next(iter(files))).stem[:80],
         "latent": model.noise_shape,
         "logits": model.logits,
         "parameters": _parameters(files, said),
@@ -277,11 +273,6 @@ def _card(files: Files, model: LegacyModel, dataset: str, tier: int) -> LegacyCa
         return validate(LegacyCard, raw, "the submission")
     except ArenaError as error:
         raise BundleError(str(error)) from None
-
-
-def _word(said: str) -> str:
-    """A name as one line without spaces at its ends."""
-    return " ".join(said.split())[:80]
 
 
 def _parameters(files: Files, said: Mapping[str, Any]) -> dict[str, int]:

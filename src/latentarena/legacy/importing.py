@@ -7,25 +7,23 @@ from pathlib import Path
 
 import torch
 
-from latentarena.bundle.boxed import boxed_of
-from latentarena.bundle.export import refuse_strangers
-from latentarena.bundle.legacy import LEAST, LIMITS, PROGRAM, LegacyBundle, load_legacy
+from latentarena.bundle.boxed import read_boxed
+from latentarena.bundle.export import compare, refuse_strangers
 from latentarena.bundle.portable import GRAPHS, PortableCard
 from latentarena.bundle.reading import CARD
 from latentarena.errors import BundleError
 from latentarena.files import make_folder, write_atomically
 from latentarena.gates import Files
 from latentarena.gates.archive import MOST_BYTES
+from latentarena.legacy.form import LEAST, LIMITS, PROGRAM, LegacyBundle, open_submission
 from latentarena.randomness import stream
 from latentarena.sandbox import Box, SandboxError
 from latentarena.sandbox.answers import Expected, Numbers
 
 PORTABLE = (*(f"{graph}.onnx" for graph in GRAPHS), CARD)
 TRACED = Expected({}, {name: Numbers("uint8", name, (), 0, 255) for name in PORTABLE})
-TRACER = "latentarena.bundle.legacy_trace"
 SECONDS = 1500.0  # for unrolling all steps of a sampler
 ROWS = 5
-TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
 
 
 def import_legacy(path: Path, folder: Path, dataset: str = "mnist") -> PortableCard:
@@ -42,14 +40,14 @@ def import_legacy(path: Path, folder: Path, dataset: str = "mnist") -> PortableC
         OutputError: the folder cannot be written to, or holds something else.
     """
     refuse_strangers(folder)
-    with load_legacy(path, dataset) as bundle:
+    with open_submission(path, dataset) as bundle:
         files = _traced(bundle)
-        with boxed_of(files, folder) as made:
+        with read_boxed(files, folder) as made:
             _refuse_other_shapes(made.card, bundle)
             images = torch.rand(ROWS, *bundle.card.shape, generator=stream("import", "images"))
             latents = bundle.model.encode(images)
-            _compare("encode", made.model.encode(images), latents)
-            _compare("decode", made.model.decode(latents), bundle.model.decode(latents))
+            compare(made.card, "encode", made.model.encode(images), latents, "once it is traced")
+            compare(made.card, "decode", made.model.decode(latents), bundle.model.decode(latents), "once it is traced")
     make_folder(folder)
     for name in PORTABLE:  # names of our own; the card last, so that it never speaks of files not there
         write_atomically(folder / name, files[name])
@@ -65,10 +63,10 @@ def _traced(bundle: LegacyBundle) -> Files:
     facts = {"threads": threads, "latent": list(bundle.card.latent), "logits": bundle.card.logits}
     facts |= {"dataset": bundle.card.data.name}
     try:
-        with Box(PROGRAM, [TRACER], files=bundle.model.files, limits=limits, least=LEAST) as box:
+        with Box(PROGRAM, files=bundle.model.files, limits=limits, least=LEAST) as box:
             _, arrays = box.call("trace", TRACED, facts)
     except SandboxError as error:
-        text = str(error).removeprefix(f"{PROGRAM}: ")
+        text = str(error).removeprefix("submission_2025: ")
         raise SandboxError(error.reason, f"{bundle.card.name} cannot be imported: {text}", error.log) from None
     return {name: arrays[name].tobytes() for name in PORTABLE}
 
@@ -78,10 +76,3 @@ def _refuse_other_shapes(made: PortableCard, bundle: LegacyBundle) -> None:
     found, wanted = (made.shape, made.latent), (bundle.card.shape, bundle.card.latent)
     if found != wanted:
         raise BundleError(f"what was traced has images and latents {found}, the submission has {wanted}")
-
-
-def _compare(graph: str, found: torch.Tensor, expected: torch.Tensor) -> None:
-    limit = TOLERANCE * max(1.0, float(expected.abs().max()))
-    apart = float((found - expected).abs().max())
-    if not apart <= limit:
-        raise BundleError(f"{graph} gives other numbers once it is traced: {apart:.2g} apart, more than {limit:.2g}")

@@ -11,10 +11,9 @@ import numpy as np
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from latentarena.bundle.base import Sampler
-from latentarena.bundle.export import export_modules
+from latentarena.bundle import Sampler, export_modules
 from latentarena.errors import BundleError
-from latentarena.sandbox.submission.interface import SIZE, Submission
+from latentarena.legacy.interface import SIZE, Submission
 
 DRAWS = {"normal", "normal_", "randn", "randn_like"}  # of normal numbers: the first is the graph's input
 OTHERS = {  # whatever else depends on chance

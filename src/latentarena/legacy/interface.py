@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from latentarena.errors import BundleError
-from latentarena.sandbox.submission.source import NOTEBOOK, read_source
-from latentarena.sandbox.submission.standins import Shelf, install, notebook
+from latentarena.legacy.source import NOTEBOOK, read_source
+from latentarena.legacy.standins import Shelf, install, notebook
 
 NAME = "SubmissionInterface"
 STEPS = 100  # that the contest asked for where a submission has no number of its own
