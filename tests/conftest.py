@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
 
+from command import TINY, Arena
 from latentarena.bundle import OWN, NativeBundle, export_bundle, native_of, open_bundle, save_bundle
 from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
@@ -25,14 +26,6 @@ from latentarena.sandbox import standing
 from latentarena.train.loop import FitConfig
 from postgres_server import PostgresServer, programs
 
-TINY = [
-    "autoencoder.latent=[6]",
-    "autoencoder.widths=[4,8]",
-    "generator.backbone.width=16",
-    "generator.backbone.depth=1",
-    "training.autoencoder.epochs=1",
-    "training.generator.epochs=2",
-]
 JUDGE = JudgeConfig(width=8, fit=FitConfig(epochs=10, batch=64, lr=1e-2))  # four seconds' work
 
 
@@ -84,8 +77,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 OUTCOMES = ("passed", "failed", "error", "skipped")
-
-Arena = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")

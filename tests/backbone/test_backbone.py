@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from backbones import CLASSES, inputs, perturbed
 from latentarena.backbone import SIZES, BackboneConfig, ConvNetConfig, DiTConfig, MLPConfig, UNetConfig
 from latentarena.config import Config, validate
 from latentarena.errors import ConfigError
@@ -19,7 +20,6 @@ from latentarena.process import TARGETS, TIMES, Straight, matching_loss
 from latentarena.randomness import Draws, stream
 from latentarena.train.recipe import load_recipe
 
-CLASSES = 3
 CONDITIONS = ("adaln", "input-channel", "cross-attention")
 SPATIAL: dict[str, dict[str, Any]] = {
     "conv": {"width": 8, "depth": 2},
@@ -57,24 +57,9 @@ def cases() -> Iterator[Any]:
 each_case = pytest.mark.parametrize(("config", "latent"), list(cases()))
 
 
-def perturbed(network: nn.Module, size: float = 0.3) -> nn.Module:
-    """The network with every weight random: those, too, that start at zero."""
-    generator = stream("backbone")
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(size * torch.randn(parameter.shape, generator=generator))
-    return network.eval().requires_grad_(False)
-
-
 def built(config: BackboneConfig, latent: tuple[int, ...], classes: int | None) -> nn.Module:
     """A network whose every weight is random."""
     return perturbed(config.build(latent, classes))
-
-
-def inputs(latent: tuple[int, ...], n: int = 6) -> tuple[Tensor, Tensor, Tensor]:
-    """x_t, times and labels."""
-    x = torch.randn(n, *latent, generator=stream("x"))
-    return x, torch.linspace(0, 1, n), torch.arange(n) % CLASSES
 
 
 @pytest.mark.parametrize("classes", [None, CLASSES])

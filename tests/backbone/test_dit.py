@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_backbone import CLASSES, inputs, perturbed
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from backbones import CLASSES, inputs, perturbed
 from latentarena.backbone import DiTConfig
 from latentarena.backbone.attention import Attention
 from latentarena.backbone.dit import DiT, positions

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_backbone import CLASSES, inputs, perturbed
 
+from backbones import CLASSES, inputs, perturbed
 from latentarena.backbone import UNetConfig
 from latentarena.backbone.unet import UNet
 from latentarena.errors import ConfigError

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Arena
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from command import Arena
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle, save_bundle
 from latentarena.errors import BundleError
 from latentarena.files import digest

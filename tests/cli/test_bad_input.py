@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Arena
 
+from command import TINY, Arena
 from latentarena.bundle import save_bundle
 from latentarena.cli import main
 from latentarena.errors import ConfigError
 from latentarena.model.latent_model import LatentModel
 from latentarena.run.pipeline import prepare
 from latentarena.train.recipe import load_recipe
+from small_disk import mounted
 from untrained import provenance
 
 Refusal = tuple[int, str]
@@ -271,24 +271,11 @@ def test_impossible_judge_is_named(refuse: Refuse, arguments: list[str], fragmen
     assert [part for part in fragments if part not in line] == []
 
 
-@contextmanager
-def _mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A memory file system on an empty folder; skips where one cannot be had."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("cannot mount a tmpfs: neither a read-only nor a full folder can be made for this user")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A folder that this user cannot write to: by its mode, or by its mount for root, whom no mode stops."""
     if os.geteuid() == 0:
-        with _mounted(tmp_path / "sealed", "ro,size=1m") as folder:
+        with mounted(tmp_path / "sealed", "ro,size=1m") as folder:
             yield folder
     else:
         folder = tmp_path / "sealed"
@@ -300,7 +287,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Path]:
     """A folder on a full disk."""
-    with _mounted(tmp_path / "full", "size=64k") as folder:
+    with mounted(tmp_path / "full", "size=64k") as folder:
         with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
             while file.write(bytes(4096)):
                 pass
@@ -321,7 +308,7 @@ def test_unwritable_folder_stops_a_run_before_it_starts(
 
 
 def test_disk_that_fills_up_during_a_run(refuse: Refuse, tmp_path: Path) -> None:
-    with _mounted(tmp_path / "small", "size=48k") as folder:
+    with mounted(tmp_path / "small", "size=48k") as folder:
         code, line = refuse(
             "train", "quickstart-digits", *TINY, "training.autoencoder.epochs=0.1", "--out", folder / "run"
         )

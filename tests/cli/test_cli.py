@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
-from conftest import Arena
 from rich.console import Console
 
+from command import Arena
 from latentarena import __version__
 from latentarena.card.catalogue import COLUMNS, METRICS
 from latentarena.card.score_card import SEEDS, ScoreCard

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import math
 import shutil
 import struct
@@ -18,42 +16,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
+from idx_files import Files, idx, packed, refused, tiny_entry, tiny_files
 from latentarena.data import DataConfig, Dataset, Images, load_dataset, where
-from latentarena.data.catalog import FILES, Entry
+from latentarena.data.catalog import FILES
 from latentarena.data.find import load_idx
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.errors import ConfigError, DataError, DataMissing
 from latentarena.registry import Registry
 
 T = TypeVar("T")
-Files = dict[str, bytes]
-
-
-def idx(array: np.ndarray) -> bytes:
-    """The IDX file of a uint8 array."""
-    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
-
-
-def tiny_files(train: int = 12, test: int = 6) -> Files:
-    """Random images of 8x9 pixels and their labels, as four IDX files."""
-    draw = np.random.default_rng(0).integers
-    shapes = ((train, 8, 9), (train,), (test, 8, 9), (test,))
-    arrays = (draw(0, 256 if len(shape) == 3 else 10, shape, np.uint8) for shape in shapes)
-    return dict(zip(FILES, map(idx, arrays), strict=True))
-
-
-def tiny_entry(files: Files, hashed: bool = True) -> Entry:
-    """A catalogue entry that knows these files by their content, or else by their packing only."""
-    return Entry(
-        mirrors=(),
-        content=tuple(hashlib.sha256(content).hexdigest() for content in files.values()) if hashed else (),
-        packed=tuple(f"md5:{hashlib.md5(packed(content)).hexdigest()}" for content in files.values()),
-        classes=tuple("0123456789"),
-    )
-
-
-def packed(content: bytes, level: int = 9) -> bytes:
-    return gzip.compress(content, level, mtime=0)
 
 
 def store(folder: Path, files: Files, pack: Callable[[bytes], bytes] | None = packed) -> Path:
@@ -70,12 +41,6 @@ def attempt(call: Callable[[], T]) -> T | str:
         return call()
     except DataError as error:
         return str(error)
-
-
-def refused(error: pytest.ExceptionInfo[Exception], *fragments: object) -> bool:
-    """One line that holds all fragments."""
-    text = str(error.value)
-    return "\n" not in text and all(str(fragment) in text for fragment in fragments)
 
 
 @pytest.fixture

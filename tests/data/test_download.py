@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from test_data import Files, packed, refused, tiny_entry, tiny_files
 
+from idx_files import Files, packed, refused, tiny_entry, tiny_files
 from latentarena.data.catalog import FILES, Entry
 from latentarena.data.find import load_idx, where
 from latentarena.errors import DataMissing

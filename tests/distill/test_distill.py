@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from test_backbone import CLASSES, perturbed
-from test_solver import DEVIATION, MEAN, exact_denoiser, exact_flow, normal, point
 from torch import Tensor, nn
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from backbones import CLASSES, perturbed
+from exact import DEVIATION, MEAN, exact_denoiser, exact_flow, normal, point
 from latentarena.backbone import BackboneConfig, ConvNetConfig, DiTConfig, MLPConfig, UNetConfig
 from latentarena.backbone.conditioning import Conditioning
 from latentarena.distill import average_velocity, consistency_loss, meanflow_jump, meanflow_loss, straightness

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import Arena
 
+from command import Arena
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.score_card import read_card
 from latentarena.contest.contest import contest_file, load_contest

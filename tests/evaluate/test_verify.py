@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Arena
 
+from command import Arena
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.score_card import Advice, Opinion, ScoreCard, read_card
 from latentarena.cli.console import print_check

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
 from lightning_fabric import Fabric
 
+from command import TINY
 from latentarena.bundle import NativeBundle
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import rows_by_category

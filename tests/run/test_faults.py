@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from safetensors.torch import load_file
 
+from command import TINY
 from latentarena.train.shelter import refuge_of
 
 DRIVER = """

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, Arena
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from command import TINY, Arena
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.certificate import Certificate, Training, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card

@@ -12,36 +12,17 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
+from exact import MEAN, exact_denoiser, exact_flow, normal, point
 from latentarena.process import PATHS, TARGETS, Denoiser, Estimate, Path, Point, Straight, denoiser
 from latentarena.randomness import drawn_from, stream
 from latentarena.sample import GRIDS, SOLVERS, Solver, ddim, dpm_solver_pp, euler, sample
 
-MEAN, DEVIATION = 1.5, 0.3
 PATH = Straight()
 ORDERS = {"euler": 1, "ddim": 1, "heun": 2, "midpoint": 2, "dpm_solver_pp": 2, "rk4": 4}
 STOCHASTIC = {"ddpm", "sde"}
 ADAPTIVE = {"dopri5"}
 DISTILLED = {"consistency"}  # for denoisers of another kind: its laws are in test_distill.py
 DETERMINISTIC = [*ORDERS, *ADAPTIVE]
-
-
-def exact_denoiser(path: Path) -> Denoiser:
-    """The conditional expectations for data ~ N(MEAN, DEVIATION^2) on any path."""
-
-    def denoise(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
-        at = path.at(t, x)
-        gain = at.alpha * DEVIATION**2 / (at.alpha.square() * DEVIATION**2 + at.sigma.square())
-        data = MEAN + gain * (x - at.alpha * MEAN)
-        return Estimate(data, at.sigma / (at.alpha.square() * DEVIATION**2 + at.sigma.square()) * (x - at.alpha * MEAN))
-
-    return denoise
-
-
-def exact_flow(path: Path, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
-    """Where the probability flow takes x from t to s: a Gaussian's flow keeps quantiles."""
-    there, here = path.at(s, x), path.at(t, x)
-    spread, before = ((at.alpha.square() * DEVIATION**2 + at.sigma.square()).sqrt() for at in (there, here))
-    return there.alpha * MEAN + spread / before * (x - here.alpha * MEAN)
 
 
 @cache
@@ -68,20 +49,10 @@ def made(name: str) -> Solver:
     return SOLVERS[name](drawn_from(stream("fresh", name)))
 
 
-def point(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
-    """The exact denoiser of data that is always MEAN."""
-    return Estimate(torch.full_like(x, MEAN), (x - (1 - t) * MEAN) / t)
-
-
 def curved(target: str, path: Path = PATH) -> Denoiser:
     """A denoiser with no closed form: a fixed nonlinear network read as `target`."""
     weight = normal(3, 3, key="weight")
     return denoiser(lambda x, t, labels: (x @ weight + 2 * t[:, None]).sin() - x, path, TARGETS[target])
-
-
-def normal(*shape: int, key: str = "noise") -> Tensor:
-    """Standard normal float64 numbers, the same for the same key."""
-    return torch.randn(*shape, generator=stream(key), dtype=torch.float64)
 
 
 def solve(solver: str, denoise: Denoiser, noise: Tensor, steps: int, path: Path = PATH) -> Tensor:

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 from lightning_fabric import Fabric
-from test_bad_input import _mounted
-from test_training import CONFIG, KEY, STEPS, Regression
 
 from latentarena.errors import ConfigError, OutputError
 from latentarena.train import loop, shelter
@@ -22,6 +20,8 @@ from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.logs import curve, logged
 from latentarena.train.loop import Tick, fit
 from latentarena.train.shelter import Shelter, lock_folder, refuge_of
+from regression import CONFIG, KEY, STEPS, Regression
+from small_disk import mounted
 
 STAGE = KEY[1]
 
@@ -98,7 +98,7 @@ def test_what_was_remembered_is_in_the_refuge_too(tmp_path: Path) -> None:
 
 def test_drive_that_is_unmounted_is_not_written_under(tmp_path: Path, undisturbed: tuple[Path, Regression]) -> None:
     drive = tmp_path / "drive"
-    with _mounted(drive, "size=8m"):
+    with mounted(drive, "size=8m"):
         detach = ["umount", "-l", str(drive)]
         try:
             place, objective = train(drive, {3: lambda: subprocess.run(detach, check=True)})
@@ -111,7 +111,7 @@ def test_drive_that_is_unmounted_is_not_written_under(tmp_path: Path, undisturbe
 
 
 def test_full_disk_stops_the_run_with_the_last_checkpoint_good(tmp_path: Path) -> None:
-    with _mounted(tmp_path / "small", "size=64k") as home:
+    with mounted(tmp_path / "small", "size=64k") as home:
 
         def fill() -> None:
             with (home / "ballast").open("wb", buffering=0) as file:

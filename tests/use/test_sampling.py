@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor
 
+from command import TINY
 from latentarena.bundle import NativeBundle, save_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError

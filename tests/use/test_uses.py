@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
 from PIL import Image
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from command import TINY
 from latentarena.bundle import save_bundle
 from latentarena.cli import main
 from latentarena.data.digits import embedded_digits

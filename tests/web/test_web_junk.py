@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_web_receiving import a_contest, objects
 
 from arena_site import running
 from latentarena.arena.client import fetch_contest, pack
@@ -16,6 +15,7 @@ from latentarena.contest.contest import load_contest
 from latentarena.errors import ConfigError, GateError
 from latentarena.web.desk import refuse_junk
 from latentarena.web.serve import Site, _prepare
+from receiving import a_contest, objects
 
 OPEN, OF_2025 = load_contest("open"), load_contest("contest-2025")
 

@@ -17,23 +17,10 @@ import pytest
 
 from arena_parts import Parts, now
 from arena_site import Site, running
-from latentarena.contest.contest import CONTESTS
+from receiving import a_contest, objects
 
 PATH = "/api/v1/submissions"
 SIZE = 300_000
-
-
-def a_contest(folder: Path, **lines: str) -> str:
-    """The contest `open` with other lines."""
-    text = (CONTESTS / "open.yaml").read_text()
-    kept = [line for line in text.splitlines() if line.partition(":")[0] not in lines]
-    path = folder / "contest.yaml"
-    path.write_text("\n".join([*kept, *(f"{key}: {value}" for key, value in lines.items()), ""]))
-    return str(path)
-
-
-def objects(site: Site) -> list[Path]:
-    return [path for path in (site.folder / "objects").rglob("*") if path.is_file()]
 
 
 def send_slowly(site: Site, token: str, ends: datetime) -> bytes:
