@@ -30,7 +30,7 @@ from latentarena.evaluate.evaluate import Terms, evaluate, main
 from latentarena.evaluate.scoring import subject_of
 from latentarena.judge.classifier import Judge
 from latentarena.latents import quantised
-from latentarena.legacy.form import LegacyBundle, LegacyModel, open_submission, read_submission
+from latentarena.legacy.form import LegacyBundle, LegacyModel, read_submission, submission_in_boxes
 from latentarena.legacy.importing import import_legacy
 from latentarena.sandbox import standing
 from sample_submission import FLOW, SOURCE, VAE, submission, weights
@@ -80,7 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded(tier2: None, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LegacyBundle]:
-    with open_submission(zipped(folder, tmp_path_factory.mktemp("zip") / "team.zip")) as bundle:
+    with submission_in_boxes(zipped(folder, tmp_path_factory.mktemp("zip") / "team.zip")) as bundle:
         yield bundle
 
 
@@ -153,7 +153,7 @@ class SubmissionInterface"""
     source = source.replace('        self.device = "cpu"', "        self.vae.parameters = lambda: iter([])")
     source = source.replace("images.to(self.device)", "images")
     path, images = submission(tmp_path, source), torch.rand(4, 1, 28, 28)
-    with open_submission(path) as bundle:
+    with submission_in_boxes(path) as bundle:
         latents = bundle.model.encode(images)
         torch.testing.assert_close(bundle.model.decode(latents), decoded(encoded(images)), atol=1e-5, rtol=1e-5)
         assert bundle.card.parameters == {"vae": 0, "flow_model": 2_371, "others": 436_182}
@@ -164,7 +164,7 @@ def test_a_decoder_that_gives_neither_images_nor_logits_is_refused(tmp_path: Pat
     """The contest's scorer put a sigmoid on images that left [0, 1] by a little; here nothing is guessed."""
     source = SOURCE.replace("return self.vae.decoder(latents)", "return self.vae.decoder(latents) / 60 + 0.5")
     path, reason = submission(tmp_path, source), r"neither images in \[0, 1\] nor clearly logits"
-    with pytest.raises(BundleError, match=reason), open_submission(path):
+    with pytest.raises(BundleError, match=reason), submission_in_boxes(path):
         pass
 
 

@@ -220,7 +220,7 @@ def read_submission(path: Path) -> Files:
     return files
 
 
-def open_submission(path: Path, dataset: str = "mnist", allow_python: bool = False) -> LegacyBundle:
+def submission_in_boxes(path: Path, dataset: str = "mnist", allow_python: bool = False) -> LegacyBundle:
     """A submission in boxes until it is closed, for the thread that opened it.
 
     Args:
@@ -247,7 +247,7 @@ def open_submission(path: Path, dataset: str = "mnist", allow_python: bool = Fal
         return Bundle(card, model, digest(*parts), sizes, path, stack.pop_all())
 
 
-FORM = Form("python-2025", is_legacy, open_submission)
+FORM = Form("python-2025", is_legacy, submission_in_boxes)
 
 
 def _card(files: Files, model: LegacyModel, dataset: str, tier: int) -> LegacyCard:

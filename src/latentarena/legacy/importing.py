@@ -15,7 +15,7 @@ from latentarena.errors import BundleError
 from latentarena.files import make_folder, write_atomically
 from latentarena.gates import Files
 from latentarena.gates.archive import MOST_BYTES
-from latentarena.legacy.form import LEAST, LIMITS, PROGRAM, LegacyBundle, open_submission
+from latentarena.legacy.form import LEAST, LIMITS, PROGRAM, LegacyBundle, submission_in_boxes
 from latentarena.randomness import stream
 from latentarena.sandbox import Box, SandboxError
 from latentarena.sandbox.answers import Expected, Numbers
@@ -40,7 +40,7 @@ def import_legacy(path: Path, folder: Path, dataset: str = "mnist") -> PortableC
         OutputError: the folder cannot be written to, or holds something else.
     """
     refuse_strangers(folder)
-    with open_submission(path, dataset) as bundle:
+    with submission_in_boxes(path, dataset) as bundle:
         files = _traced(bundle)
         with read_boxed(files, folder) as made:
             _refuse_other_shapes(made.card, bundle)
