@@ -83,6 +83,23 @@ def test_every_solver_has_its_accuracy_tested() -> None:
     assert set(SOLVERS) == {*ORDERS, *STOCHASTIC, *ADAPTIVE, *DISTILLED}
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_solver_knows_what_it_does(solver: str) -> None:
+    """Its own facts against what is seen: evaluations of the network in a step, and whether another draw changes it."""
+    method, asked = SOLVERS[solver], []
+
+    def counting(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
+        asked.append(t)
+        return gaussian(x, t, labels)
+
+    ends, x = torch.tensor([0.7, 0.4], dtype=torch.float64), normal(8, 3)
+    first, other = (method(drawn_from(stream("fresh", key)))(PATH, counting, None)(x, *ends) for key in "ab")
+    assert method.adaptive == (solver in ADAPTIVE)
+    assert len(asked) == 2 * method.evaluations or method.adaptive
+    assert method.stochastic() == bool((first != other).any())
+    assert method.order == ORDERS.get(solver, method.order)
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_adaptive_solver_keeps_its_tolerance_in_one_step(path: str) -> None:
     way, x = known(path), normal(64, 3)

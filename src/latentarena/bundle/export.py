@@ -29,12 +29,12 @@ from latentarena.errors import BundleError, OutputError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import GraphFacts, check_graph
 from latentarena.gates.kinds import added_by_system
-from latentarena.model.config import SamplingConfig
+from latentarena.model.config import JUMP, SamplingConfig
 from latentarena.model.latent_model import LatentModel
 from latentarena.model.modes import evaluated
 from latentarena.precision import Precision
 from latentarena.randomness import stream
-from latentarena.sample import ADAPTIVE, SOLVERS, STOCHASTIC, last
+from latentarena.sample import SOLVERS, last
 
 ROWS = 5  # that are traced and compared
 TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
@@ -159,15 +159,17 @@ class _Generator(nn.Module):
 
 def _refuse_unportable(how: SamplingConfig) -> None:
     """Raise a BundleError where the sampler cannot be unrolled into a function of the noise alone."""
-    fixed = ", ".join(name for name in SOLVERS if name not in (*STOCHASTIC, *ADAPTIVE))
-    way_out = f"set sampling.solver to a deterministic one of fixed steps: {fixed}"
-    if how.solver in ADAPTIVE:
+    method = None if how.solver == JUMP else SOLVERS[how.solver]
+    if method is None or method.exports(how.steps, how.eta):
+        return
+    way_out = ", ".join(name for name, other in SOLVERS.items() if other.exports(steps=2))
+    way_out = f"set sampling.solver to a deterministic one of fixed steps: {way_out}"
+    if method.adaptive:
         raise BundleError(f"solver = {how.solver} chooses its steps while it runs; {way_out}")
-    if how.solver == "consistency" and how.steps > 1:
-        raise BundleError(f"solver = consistency with {how.steps} steps adds fresh noise between them; set steps to 1")
-    if how.stochastic and how.solver != "consistency":
-        way_out = way_out if how.eta is None else "set sampling.eta to 0"
-        raise BundleError(f"solver = {how.solver} adds fresh noise, but a portable model is a function; {way_out}")
+    if method.landing:
+        raise BundleError(f"solver = {how.solver} with {how.steps} steps adds fresh noise between them; set steps to 1")
+    way_out = way_out if how.eta is None else "set sampling.eta to 0"
+    raise BundleError(f"solver = {how.solver} adds fresh noise, but a portable model is a function; {way_out}")
 
 
 def _export(

@@ -11,7 +11,7 @@ from latentarena.backbone import BackboneConfig
 from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config, validate
 from latentarena.process import PATHS, TARGETS
-from latentarena.sample import ETA, GRIDS, SOLVERS, STOCHASTIC
+from latentarena.sample import GRIDS, SOLVERS
 
 MOST_STEPS = 10_000  # of a sampler
 
@@ -96,15 +96,17 @@ class SamplingConfig(Config):
 
     @model_validator(mode="after")
     def _has_eta(self) -> SamplingConfig:
-        if self.eta is not None and self.solver not in ETA:
-            choices = ", ".join(ETA)
-            raise ValueError(f"eta = {self.eta:g}: {self.solver} has none; leave it out or choose from {choices}")
+        choices = [name for name, method in SOLVERS.items() if method.chosen]
+        if self.eta is not None and self.solver not in choices:
+            raise ValueError(
+                f"eta = {self.eta:g}: {self.solver} has none; leave it out or choose from {', '.join(choices)}"
+            )
         return self
 
     @property
     def stochastic(self) -> bool:
         """Whether steps add fresh noise."""
-        return self.solver in STOCHASTIC if self.eta is None else self.eta > 0
+        return self.solver != JUMP and SOLVERS[self.solver].stochastic(self.eta)
 
     def but(
         self,

@@ -21,7 +21,6 @@ from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
 from latentarena.progress import counted
 from latentarena.randomness import Fresh, RowNoise, normal_rows, stream
 from latentarena.sample import (
-    ETA,
     GRIDS,
     SOLVERS,
     Jump,
@@ -204,8 +203,7 @@ class LatentModel(nn.Module):
             ConfigError: `jump` is asked of a network that cannot.
         """
         if how.solver != JUMP:
-            solver = SOLVERS[how.solver](fresh) if how.eta is None else ETA[how.solver](how.eta, fresh)
-            return solver(self.path, self.denoiser(how), labels)
+            return SOLVERS[how.solver](fresh, how.eta)(self.path, self.denoiser(how), labels)
         if not self.architecture.generator.average:
             raise ConfigError(f"solver = {JUMP}: only a mean-velocity network can; choose from {', '.join(SOLVERS)}")
         return meanflow_jump(self.network, self.path, labels)

@@ -11,12 +11,10 @@ from latentarena.sample.guide import (
 )
 from latentarena.sample.likelihood import bits_per_dimension, invert, log_likelihood
 from latentarena.sample.solver import (
-    ADAPTIVE,
-    ETA,
     GRIDS,
     SOLVERS,
-    STOCHASTIC,
     Jump,
+    Method,
     Solver,
     consistency,
     ddim,
@@ -32,15 +30,13 @@ from latentarena.sample.solver import (
 )
 
 __all__ = [
-    "ADAPTIVE",
-    "ETA",
     "GRIDS",
     "SOLVERS",
-    "STOCHASTIC",
     "Classifier",
     "Guide",
     "Jump",
     "Measure",
+    "Method",
     "Solver",
     "autoguidance",
     "bits_per_dimension",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -177,23 +178,62 @@ def consistency(fresh: Fresh = torch.randn_like) -> Solver:
     return solver
 
 
-SOLVERS: Registry[Callable[[Fresh], Solver]] = Registry(
+@dataclass(frozen=True)
+class Method:
+    """A solver and what is known of it, so that no list of names has to say it.
+
+    Attributes:
+        make: the solver, from the share of fresh noise in each step and a source of it.
+        order: of convergence to the solution of its equation; 0 where steps do not follow one.
+        evaluations: of the network in each step; 0 where it takes as many as it needs.
+        eta: the share of fresh noise in each step unless told otherwise.
+        chosen: whether that share can be chosen.
+        landing: whether the step onto the data adds none, so that one step from noise is a function of it.
+    """
+
+    make: Callable[[float, Fresh], Solver]
+    order: int
+    evaluations: int
+    eta: float = 0.0
+    chosen: bool = False
+    landing: bool = False
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether it chooses its steps while it runs."""
+        return not self.evaluations
+
+    def stochastic(self, eta: float | None = None) -> bool:
+        """Whether steps add fresh noise, at this share of it or its own."""
+        return (self.eta if eta is None else eta) > 0
+
+    def exports(self, steps: int, eta: float | None = None) -> bool:
+        """Whether so many steps can be unrolled into a function of the noise they start from alone."""
+        return not self.adaptive and (not self.stochastic(eta) or (self.landing and steps == 1))
+
+    def __call__(self, fresh: Fresh, eta: float | None = None) -> Solver:
+        """The solver, with a share of fresh noise where one is given."""
+        return self.make(self.eta if eta is None else eta, fresh)
+
+
+def _fixed(solver: Solver, order: int, evaluations: int) -> Method:
+    """A method without fresh noise."""
+    return Method(lambda eta, fresh: solver, order, evaluations)
+
+
+SOLVERS: Registry[Method] = Registry(
     "solver",
-    euler=lambda _: euler,
-    heun=lambda _: heun,
-    midpoint=lambda _: midpoint,
-    rk4=lambda _: rk4,
-    dopri5=lambda _: dopri5,
-    ddim=lambda _: ddim(),
-    ddpm=lambda fresh: ddim(1.0, fresh),
-    dpm_solver_pp=lambda _: dpm_solver_pp,
-    sde=lambda fresh: euler_maruyama(fresh=fresh),
-    consistency=consistency,
+    euler=_fixed(euler, 1, 1),
+    heun=_fixed(heun, 2, 2),
+    midpoint=_fixed(midpoint, 2, 2),
+    rk4=_fixed(rk4, 4, 4),
+    dopri5=_fixed(dopri5, 5, 0),
+    ddim=Method(ddim, 1, 1, chosen=True),
+    ddpm=Method(ddim, 1, 1, eta=1.0),
+    dpm_solver_pp=_fixed(dpm_solver_pp, 2, 1),
+    sde=Method(euler_maruyama, 1, 1, eta=1.0, chosen=True),
+    consistency=Method(lambda eta, fresh: consistency(fresh), 0, 1, eta=1.0, landing=True),
 )
-# those whose share of fresh noise can be chosen
-ETA: Registry[Callable[[float, Fresh], Solver]] = Registry("solver with eta", ddim=ddim, sde=euler_maruyama)
-STOCHASTIC = ("ddpm", "sde", "consistency")  # add fresh noise: consistency before the last step, the others in each
-ADAPTIVE = ("dopri5",)  # as many evaluations as it takes
 
 
 def _grid(spread: Callable[[Tensor], Tensor]) -> Callable[[Path, int], Tensor]:
