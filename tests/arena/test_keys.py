@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from arena_parts import Parts, now
 from arena_site import running
 from latentarena.arena.backup import back_up, restore
-from latentarena.arena.evaluation import Evaluation
+from latentarena.arena.evaluation import EvaluationProcess
 from latentarena.arena.keys import VARIABLE, find_key, write_key
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
@@ -126,7 +126,7 @@ def test_the_key_is_in_no_argument_and_no_variable(
     program, record = recorder
     monkeypatch.setenv(VARIABLE, SECRET.text)
     for key, given in ((SECRET, SECRET.text + "\n"), (None, "")):
-        evaluation = Evaluation(program, tmp_path / "bundle", tmp_path, ["--forms", "native"], key)
+        evaluation = EvaluationProcess(program, tmp_path / "bundle", tmp_path, ["--forms", "native"], key)
         assert evaluation.wait(30) == 0, evaluation.end()
         evaluation.end()
         told = json.loads(record.read_text())
@@ -136,7 +136,7 @@ def test_the_key_is_in_no_argument_and_no_variable(
 
 
 def test_an_evaluation_that_ends_before_it_reads_the_key_does_no_harm(tmp_path: Path) -> None:
-    evaluation = Evaluation([sys.executable, "-c", "import os; os.close(0)"], tmp_path, tmp_path, key=SECRET)
+    evaluation = EvaluationProcess([sys.executable, "-c", "import os; os.close(0)"], tmp_path, tmp_path, key=SECRET)
     assert evaluation.wait(30) == 0
     evaluation.end()
 

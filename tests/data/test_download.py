@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from idx_files import Files, packed, refused, tiny_entry, tiny_files
-from latentarena.data.catalog import FILES, Entry
+from latentarena.data.catalog import FILES, CatalogEntry
 from latentarena.data.find import load_idx, where
 from latentarena.errors import DataMissing
 from latentarena.registry import Registry
@@ -96,19 +96,19 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def catalogue(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Entry], None]:
+def catalogue(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[CatalogEntry], None]:
     """Make an entry the only dataset there is."""
     return lambda entry: monkeypatch.setattr("latentarena.data.find.CATALOG", Registry("dataset", mnist=entry))
 
 
 @pytest.fixture(params=[True, False], ids=["content hash", "packed hash"])
-def entry(request: pytest.FixtureRequest) -> Entry:
+def entry(request: pytest.FixtureRequest) -> CatalogEntry:
     """The tiny dataset, known by its content or by its packing; without mirrors."""
     return tiny_entry(tiny_files(), hashed=request.param)
 
 
 def test_download_fills_the_cache_once(
-    mirrors: Callable[[], Mirror], catalogue: Callable[[Entry], None], cache: Path, entry: Entry
+    mirrors: Callable[[], Mirror], catalogue: Callable[[CatalogEntry], None], cache: Path, entry: CatalogEntry
 ) -> None:
     server, files = mirrors(), tiny_files()
     server.hold(files)
@@ -124,7 +124,7 @@ def test_download_fills_the_cache_once(
 
 
 def test_next_mirror_is_tried(
-    mirrors: Callable[[], Mirror], catalogue: Callable[[Entry], None], dead: str, entry: Entry
+    mirrors: Callable[[], Mirror], catalogue: Callable[[CatalogEntry], None], dead: str, entry: CatalogEntry
 ) -> None:
     empty, good = mirrors(), mirrors()
     good.hold(tiny_files())
@@ -135,9 +135,9 @@ def test_next_mirror_is_tried(
 
 def test_own_mirror_comes_first(
     mirrors: Callable[[], Mirror],
-    catalogue: Callable[[Entry], None],
+    catalogue: Callable[[CatalogEntry], None],
     monkeypatch: pytest.MonkeyPatch,
-    entry: Entry,
+    entry: CatalogEntry,
 ) -> None:
     own, public = mirrors(), mirrors()
     own.hold(tiny_files(), under="mnist/")
@@ -150,7 +150,7 @@ def test_own_mirror_comes_first(
 
 
 def test_repacked_files_are_accepted_by_content(
-    mirrors: Callable[[], Mirror], catalogue: Callable[[Entry], None]
+    mirrors: Callable[[], Mirror], catalogue: Callable[[CatalogEntry], None]
 ) -> None:
     server = mirrors()
     server.hold(tiny_files(), lambda content: packed(content, 1))
@@ -185,10 +185,10 @@ FAULTS = pytest.mark.parametrize("fault", [_altered, _garbled, _page, _cut, _abs
 @FAULTS
 def test_bad_content_is_refused_and_removed(
     mirrors: Callable[[], Mirror],
-    catalogue: Callable[[Entry], None],
+    catalogue: Callable[[CatalogEntry], None],
     cache: Path,
     dead: str,
-    entry: Entry,
+    entry: CatalogEntry,
     fault: Callable[[Mirror, str], None],
 ) -> None:
     server = mirrors()
@@ -204,8 +204,8 @@ def test_bad_content_is_refused_and_removed(
 @FAULTS
 def test_bad_mirror_does_not_spoil_a_good_one(
     mirrors: Callable[[], Mirror],
-    catalogue: Callable[[Entry], None],
-    entry: Entry,
+    catalogue: Callable[[CatalogEntry], None],
+    entry: CatalogEntry,
     fault: Callable[[Mirror, str], None],
 ) -> None:
     bad, good = mirrors(), mirrors()
@@ -218,7 +218,7 @@ def test_bad_mirror_does_not_spoil_a_good_one(
 
 
 def test_broken_off_download_is_finished(
-    mirrors: Callable[[], Mirror], catalogue: Callable[[Entry], None], cache: Path, entry: Entry
+    mirrors: Callable[[], Mirror], catalogue: Callable[[CatalogEntry], None], cache: Path, entry: CatalogEntry
 ) -> None:
     server, last = mirrors(), f"/{FILES[3]}.gz"
     server.hold(tiny_files())

@@ -17,7 +17,7 @@ from PIL import Image
 
 from albums import encoded, noise, store, zipped
 from latentarena.data import DataConfig, Dataset, load_dataset, overview
-from latentarena.data.catalog import FILES, Entry
+from latentarena.data.catalog import FILES, CatalogEntry
 from latentarena.data.find import load_idx
 from latentarena.errors import DataError, DataMissing
 from latentarena.files import digest
@@ -208,8 +208,8 @@ def test_tables_beside_images_are_no_dataset(tmp_path: Path) -> None:
     assert load(store(tmp_path / "some", images | {"labels.csv": b"label\n1"})).classes == ("a", "b")
 
 
-def known_entry(files: dict[str, np.ndarray]) -> Entry:
-    return Entry(("http://127.0.0.1:9/",), tuple("0123"), tuple(digest(idx(array)) for array in files.values()))
+def known_entry(files: dict[str, np.ndarray]) -> CatalogEntry:
+    return CatalogEntry(("http://127.0.0.1:9/",), tuple("0123"), tuple(digest(idx(array)) for array in files.values()))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from latentarena import system
 from latentarena.errors import SandboxError
 from latentarena.evaluate.evaluate import refusal_of, sentence_of
-from latentarena.sandbox.cgroup import Group
+from latentarena.sandbox.cgroup import ControlGroup
 
 MIB = 1 << 20
 
@@ -47,7 +47,7 @@ def test_an_evaluation_that_needs_more_than_its_limit_is_refused_at_once_and_tol
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("full", [True, False])
 def test_a_group_tells_its_own_limit_from_the_machines(version: int, full: bool, tmp_path: Path) -> None:
-    group = Group([tmp_path], version)
+    group = ControlGroup([tmp_path], version)
     assert not group.killed()
     assert not group.full()
     (tmp_path / "memory.events").write_text(f"low 0\noom {int(full)}\noom_kill 1\n")

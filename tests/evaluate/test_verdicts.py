@@ -238,13 +238,13 @@ def test_one_bad_entry_is_recorded_and_the_rest_go_on(
     with_card(tiny_run / "bundle", entries / "c", **FORGED["negative"])
     contest = load_contest("open").model_copy(update={"dataset": "digits"})
     tried = []
-    real = __import__("latentarena.arena.intake", fromlist=["Evaluation"]).Evaluation
+    real = __import__("latentarena.arena.intake", fromlist=["EvaluationProcess"]).EvaluationProcess
 
     def start(program: Any, bundle: Path, *rest: Any) -> Any:
         tried.append(bundle.name)
         return real(("false",) if bundle.name == "b" else program, bundle, *rest)  # a machine that fails for b
 
-    monkeypatch.setattr("latentarena.arena.intake.Evaluation", start)
+    monkeypatch.setattr("latentarena.arena.intake.EvaluationProcess", start)
     found = list(evaluate_entries(entries, [Path(name) for name in "abc"], contest, tmp_path / "out"))
     assert [(one.entry, bool(one.refused), one.fault) for one in found] == [
         ("a", True, False),

@@ -17,7 +17,7 @@ from latentarena.card.shipped import SHIPPED
 from latentarena.data import Dataset, Images
 from latentarena.errors import JudgeError
 from latentarena.files import digest
-from latentarena.judge.classifier import Facts, Judge, measure
+from latentarena.judge.classifier import Judge, JudgeFacts, measure
 from latentarena.judge.networks import Kind, feature_width, folded, freeze, network
 from latentarena.judge.training import OPINIONS, JudgeConfig, judge_for, opinions_for, train_judge
 from latentarena.randomness import stream
@@ -150,7 +150,7 @@ def test_making_each_kind_twice_gives_the_same_file(kind: Kind, made: dict[Kind,
 
 def test_file_without_a_kind_is_of_plain_convolutions(made: dict[Kind, Path]) -> None:
     assert '"kind"' not in recorded(made["conv"])
-    assert Facts.model_validate_json(recorded(made["conv"])).kind == "conv"
+    assert JudgeFacts.model_validate_json(recorded(made["conv"])).kind == "conv"
 
 
 def recorded(path: Path) -> str:
@@ -164,7 +164,7 @@ def recorded(path: Path) -> str:
 def test_tensors_of_another_kind_are_refused_in_one_line(
     kind: Kind, other: Kind, made: dict[Kind, Path], tmp_path: Path
 ) -> None:
-    facts = Facts.model_validate_json(recorded(made[kind])).model_copy(update={"kind": other})
+    facts = JudgeFacts.model_validate_json(recorded(made[kind])).model_copy(update={"kind": other})
     content = save(load_file(made[kind]), {"facts": facts.model_dump_json()})
     path = tmp_path / f"bars-{digest(content)[:12]}.safetensors"
     path.write_bytes(content)

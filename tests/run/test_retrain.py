@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from command import TINY, Arena
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
-from latentarena.card.certificate import Certificate, Training, read_certificate
+from latentarena.card.certificate import Certificate, RepeatedTraining, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import over_trainings
 from latentarena.contest.board import make_board
@@ -175,11 +175,11 @@ def forged(bundle: Path, out: Path, **changes: object) -> NativeBundle:
     return native_of(open_bundle(out, trust=OWN))
 
 
-def trained(weights: str, mse: float, frechet: float) -> Training:
+def trained(weights: str, mse: float, frechet: float) -> RepeatedTraining:
     probe = {"macs": 1.0, "frechet": frechet}
     figures = {"mse": mse, "frechet": frechet}
     raw = {"seed": 0, "weights": weights * 64, "probes": [probe], "figures": figures, "losses": {"generator": 1.0}}
-    return Training.model_validate(raw)
+    return RepeatedTraining.model_validate(raw)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import struct
 import numpy as np
 import pytest
 
-from latentarena.data.catalog import FILES, Entry
+from latentarena.data.catalog import FILES, CatalogEntry
 
 Files = dict[str, bytes]
 
@@ -27,9 +27,9 @@ def tiny_files(train: int = 12, test: int = 6) -> Files:
     return dict(zip(FILES, map(idx, arrays), strict=True))
 
 
-def tiny_entry(files: Files, hashed: bool = True) -> Entry:
+def tiny_entry(files: Files, hashed: bool = True) -> CatalogEntry:
     """A catalogue entry that knows these files by their content, or else by their packing only."""
-    return Entry(
+    return CatalogEntry(
         mirrors=(),
         content=tuple(hashlib.sha256(content).hexdigest() for content in files.values()) if hashed else (),
         packed=tuple(f"md5:{hashlib.md5(packed(content)).hexdigest()}" for content in files.values()),

@@ -69,7 +69,7 @@ class Verdict:
     files: dict[str, Path]
 
 
-class Evaluation:
+class EvaluationProcess:
     """A running evaluation: killed with all that it started, and dead when the worker is, however that dies."""
 
     def __init__(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentarena.arena.evaluation import EVALUATE, Evaluation, crash_of, options_of, verdict_in
+from latentarena.arena.evaluation import EVALUATE, EvaluationProcess, crash_of, options_of, verdict_in
 from latentarena.arena.names import clean_name, plain_line
 from latentarena.arena.site import REFUSED
 from latentarena.arena.store import Refusal
@@ -148,7 +148,9 @@ def _look_at(entries: Path, home: Path, largest: int) -> None:
 def _evaluate(bundle: Path, made: Path, contest: Contest, key: Key | None, minutes: float) -> None:
     """What a server's worker would make of it, by the same program; a refusal is raised."""
     data_only = tuple(form for form in contest.forms if form != "python-2025")
-    evaluation = Evaluation(EVALUATE, bundle, made, options_of(contest.model_copy(update={"forms": data_only})), key)
+    evaluation = EvaluationProcess(
+        EVALUATE, bundle, made, options_of(contest.model_copy(update={"forms": data_only})), key
+    )
     try:
         status = evaluation.wait(60 * minutes)
     finally:

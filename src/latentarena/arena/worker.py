@@ -26,7 +26,7 @@ from latentarena.arena.certification import nominate
 from latentarena.arena.evaluation import (
     EVALUATE,
     RETRAIN,
-    Evaluation,
+    EvaluationProcess,
     Verdict,
     certificate_left_in,
     crash_of,
@@ -166,7 +166,7 @@ class Worker:
             out = folder / "out"
             out.mkdir()
             program = self._program if job.kind == "evaluate" else self._trainer
-            evaluation = Evaluation(program, bundle, out, options, key)
+            evaluation = EvaluationProcess(program, bundle, out, options, key)
             try:
                 verdict = self._watch(job, evaluation, out)
             finally:
@@ -198,7 +198,7 @@ class Worker:
             raise ConfigError("the database holds no contest; start arena serve CONTEST on it first")
         return validate(Contest, parse_json(content.encode()), "the contest in the database")
 
-    def _watch(self, job: Job, evaluation: Evaluation, out: Path) -> Verdict | None:
+    def _watch(self, job: Job, evaluation: EvaluationProcess, out: Path) -> Verdict | None:
         """What a running evaluation came to; None where it was given back, lost or died, which the queue then knows."""
         every = self._queue.lease.total_seconds() / 3
         renewed = looked = time.monotonic()

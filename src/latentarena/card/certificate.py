@@ -23,14 +23,14 @@ Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(max_length=300)]
 
 
-class Probe(Config):
+class ProbedLoss(Config):
     """The Frechet distance of a model in training, after so many multiply-adds."""
 
     macs: float = Field(ge=0)
     frechet: float = Field(ge=0)
 
 
-class Training(Config):
+class RepeatedTraining(Config):
     """One training of the recipe.
 
     Attributes:
@@ -43,12 +43,12 @@ class Training(Config):
 
     seed: int = Field(ge=0, lt=2**63)
     weights: Hash
-    probes: tuple[Probe, ...] = Field(min_length=1, max_length=1000)
+    probes: tuple[ProbedLoss, ...] = Field(min_length=1, max_length=1000)
     figures: dict[str, float]
     losses: dict[str, float]
 
     @model_validator(mode="after")
-    def _known(self) -> Training:
+    def _known(self) -> RepeatedTraining:
         _refuse_unknown(self.figures)
         return self
 
@@ -84,7 +84,7 @@ class Certificate(Config):
     key: str = Field(default=PUBLIC, max_length=40)
     samples: int = Field(ge=1, le=1_000_000)
     quality: float = Field(gt=0)
-    trainings: tuple[Training, ...] = Field(min_length=2, max_length=100)
+    trainings: tuple[RepeatedTraining, ...] = Field(min_length=2, max_length=100)
     declared: dict[str, float]
     figures: dict[str, Figure]
     spread: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})

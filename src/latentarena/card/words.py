@@ -26,7 +26,7 @@ REFERENCES = Path(__file__).parent / "references"
 
 
 @dataclass(frozen=True)
-class Row:
+class CardRow:
     """One metric as text: empty where there is no such thing; a submission's own word has a doubt for an interval.
 
     Attributes:
@@ -83,9 +83,9 @@ def check_words(card: ScoreCard) -> tuple[str, list[str]]:
     return f"{clear} of {len(card.checks)} checks for tables and memories of images are clear.", lines
 
 
-def rows_by_category(card: ScoreCard) -> dict[str, list[Row]]:
+def rows_by_category(card: ScoreCard) -> dict[str, list[CardRow]]:
     """The scores of a card in words, by category, in the order of the catalogue; categories without any left out."""
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[CardRow]] = {}
     for category in CATEGORIES:
         names = [name for name, metric in METRICS.items() if metric.category == category and name in card.scores]
         if names:
@@ -93,10 +93,10 @@ def rows_by_category(card: ScoreCard) -> dict[str, list[Row]]:
     return rows
 
 
-def row_of(card: ScoreCard, name: str) -> Row:
+def row_of(card: ScoreCard, name: str) -> CardRow:
     """A metric of the card in words."""
     metric, score = METRICS[name], card.scores[name]
-    return Row(
+    return CardRow(
         title=metric.title,
         what=metric.what,
         value=_text(score.value, metric.decimals),

@@ -25,7 +25,7 @@ TIERS = {
 
 
 @dataclass(frozen=True)
-class Line:
+class Check:
     """One finding; `good` is false where something needs mending."""
 
     name: str
@@ -33,35 +33,35 @@ class Line:
     good: bool = True
 
 
-def examine(root: Path | None) -> Iterator[Line]:
+def examine(root: Path | None) -> Iterator[Check]:
     """Look at versions, device, data and judges."""
-    yield Line("versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
-    yield Line("machine", f"{machine()}, {torch.get_num_threads()} threads")
+    yield Check("versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
+    yield Check("machine", f"{machine()}, {torch.get_num_threads()} threads")
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    yield Line("device", str(device or "cpu"))
-    yield Line("cache", str(cache_folder()))
+    yield Check("device", str(device or "cpu"))
+    yield Check("cache", str(cache_folder()))
     yield from _sandbox()
     for name in CATALOG:
         folder = where(name, root)
-        yield Line("data", f"{name}: {folder or 'not here; downloaded when a recipe first needs it'}")
-    yield Line("data", "digits: embedded")
+        yield Check("data", f"{name}: {folder or 'not here; downloaded when a recipe first needs it'}")
+    yield Check("data", "digits: embedded")
     for path in [*sorted(SHIPPED.glob("*.safetensors")), *sorted((SHIPPED / OPINIONS).glob("*.safetensors"))]:
         yield _judge(path, root)
 
 
-def _sandbox() -> Iterator[Line]:
+def _sandbox() -> Iterator[Check]:
     """The tier of this machine, why it is not higher, and what stopped each attempt to escape."""
     found = standing()
-    yield Line("sandbox", f"tier {found.tier} ({TIERS[found.tier]}); why not higher: {found.reason}")
+    yield Check("sandbox", f"tier {found.tier} ({TIERS[found.tier]}); why not higher: {found.reason}")
     if found.probes:
         contained = [f"{one.name} ({one.found})" for one in found.probes if one.contained]
-        yield Line("sandbox", f"{len(contained)} of {len(found.probes)} escapes contained: {', '.join(contained)}")
+        yield Check("sandbox", f"{len(contained)} of {len(found.probes)} escapes contained: {', '.join(contained)}")
     for one in found.probes:
         if not one.contained:
-            yield Line("sandbox", f"NOT contained: {one.name}: {one.found}", good=False)
+            yield Check("sandbox", f"NOT contained: {one.name}: {one.found}", good=False)
 
 
-def _judge(path: Path, root: Path | None) -> Line:
+def _judge(path: Path, root: Path | None) -> Check:
     """Load a shipped judge; where its data is found, hold its figures against the recorded ones."""
     try:
         judge = Judge.load(path)
@@ -70,5 +70,5 @@ def _judge(path: Path, root: Path | None) -> Line:
             judge.verify(load_dataset(DataConfig(name=judge.facts.dataset), root))
             tested += f"; accuracy {judge.facts.accuracy:.2%} and calibration on {judge.facts.dataset} as recorded"
     except ArenaError as error:
-        return Line("judge", str(error), good=False)
-    return Line("judge", f"{judge.name} ({judge.facts.kind}): {tested}")
+        return Check("judge", str(error), good=False)
+    return Check("judge", f"{judge.name} ({judge.facts.kind}): {tested}")

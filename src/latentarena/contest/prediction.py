@@ -20,7 +20,7 @@ OWN = "\0"  # a name that no team can have
 
 
 @dataclass(frozen=True)
-class Standing:
+class PredictedPlace:
     """Where an entry would stand: `worst` if what was not measured were the worst there, `best` if it were the best."""
 
     best: Placed
@@ -40,12 +40,12 @@ class Prediction:
         there: where it would then stand.
     """
 
-    standing: Standing | None
+    standing: PredictedPlace | None
     entries: int
     refused: str = ""
     unmeasured: tuple[str, ...] = ()
     costliest: str | None = None
-    there: Standing | None = None
+    there: PredictedPlace | None = None
 
     @property
     def lost(self) -> int:
@@ -108,13 +108,13 @@ def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:
     return Prediction(own, len(others) + 1, "", unmeasured, metric, found[metric])
 
 
-def _standing(figures: Mapping[str, Figure], others: list[Row], contest: Contest) -> Standing:
+def _standing(figures: Mapping[str, Figure], others: list[Row], contest: Contest) -> PredictedPlace:
     perfect = {measure.metric: Figure.of(contest.better(measure).best) for measure in contest.measures}
     best, worst = (
         next(one for one in rank([Row(OWN, row), *others], contest) if one.name == OWN)
         for row in (perfect | dict(figures), figures)
     )
-    return Standing(best, worst)
+    return PredictedPlace(best, worst)
 
 
 def _best(others: list[Row], contest: Contest) -> Iterator[tuple[str, Figure]]:

@@ -15,7 +15,7 @@ FILES = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """One IDX dataset of four files.
 
     Attributes:
@@ -34,7 +34,7 @@ class Entry:
 CATALOG = Registry(
     "dataset",
     **{
-        "mnist": Entry(
+        "mnist": CatalogEntry(
             mirrors=(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -47,7 +47,7 @@ CATALOG = Registry(
             ),
             classes=tuple("0123456789"),
         ),
-        "fashion-mnist": Entry(
+        "fashion-mnist": CatalogEntry(
             mirrors=(
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
                 "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -71,7 +71,7 @@ CATALOG = Registry(
                 "boot",
             ),
         ),
-        "kmnist": Entry(
+        "kmnist": CatalogEntry(
             mirrors=(
                 "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
                 "https://storage.googleapis.com/kuzushiji-mnist/",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pooch
 from torch import Tensor
 
-from latentarena.data.catalog import CATALOG, FILES, Entry
+from latentarena.data.catalog import CATALOG, FILES, CatalogEntry
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.data.images import Dataset, Images
 from latentarena.errors import DataError, DataMissing, OutputError
@@ -86,7 +86,7 @@ def _path(folder: Path, file: str) -> Path:
     raise DataError(f"{folder} holds no {file}[.gz]; put it there or name another folder")
 
 
-def _checked(path: Path, entry: Entry, index: int) -> Tensor:
+def _checked(path: Path, entry: CatalogEntry, index: int) -> Tensor:
     """The file's tensor, once its content is known to be the published one."""
     content = read_maybe_gzipped(path)
     tensor = parse_idx(content, str(path))  # first, so that a truncated file is told apart from an altered one
@@ -122,7 +122,7 @@ def _split(name: str, pixels: Tensor, labels: Tensor) -> Images:
     return Images(pixels[:, None], labels.long())
 
 
-def _download(name: str, entry: Entry) -> Path:
+def _download(name: str, entry: CatalogEntry) -> Path:
     """Fetch the four files into the cache; `LATENTARENA_MIRROR` (`<address>/<name>/`) is tried first."""
     folder = make_folder(cache_folder() / "data" / name)
     own = os.environ.get("LATENTARENA_MIRROR")

@@ -14,7 +14,7 @@ from latentarena.data.folder import image_folder
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, Layout
 from latentarena.data.listing import LeftOut, Listing
-from latentarena.data.picture import Facts, Fit, pixels
+from latentarena.data.picture import Fit, PictureFacts, pixels
 from latentarena.data.sheet import COLUMNS, ROWS, contact_sheet
 from latentarena.data.survey import Survey, hold_out, survey_of
 from latentarena.errors import DataError
@@ -77,7 +77,7 @@ def overview_of_files(source: Path, listing: Listing, fit: Fit) -> Overview:
         return replace(found, faults=(str(error),))
 
 
-def _mode(facts: Facts) -> str:
+def _mode(facts: PictureFacts) -> str:
     return MODES.get(facts.mode, facts.mode) + (f", {facts.deep} beyond 8 bits" if facts.deep else "")
 
 

@@ -42,7 +42,7 @@ Deep = Literal["", "integer", "float", "colour"]
 
 
 @dataclass(frozen=True)
-class Facts:
+class PictureFacts:
     """What a file's header says, and the extreme values of one with more than eight bits.
 
     Attributes:
@@ -149,7 +149,7 @@ def _opened(content: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
         raise DataError(str(error) or type(error).__name__) from None
 
 
-def examine(content: bytes, path: PurePosixPath, fit: Fit) -> Facts | None:
+def examine(content: bytes, path: PurePosixPath, fit: Fit) -> PictureFacts | None:
     """What an image file is; None where the file is none, neither by its content nor by its name.
 
     Args:
@@ -173,7 +173,7 @@ def examine(content: bytes, path: PurePosixPath, fit: Fit) -> Facts | None:
         raise DataError(foreign(path) or reason) from None
 
 
-def _facts(image: Image.Image, content: bytes, fit: Fit) -> Facts:
+def _facts(image: Image.Image, content: bytes, fit: Fit) -> PictureFacts:
     turn = image.getexif().get(ORIENTATION)
     sideways = turn in (5, 6, 7, 8) and image.format != "TIFF"  # which Pillow turns itself
     size = image.size[::-1] if sideways else image.size
@@ -183,10 +183,10 @@ def _facts(image: Image.Image, content: bytes, fit: Fit) -> Facts:
     mode, frames, turned = image.mode, bool(getattr(image, "is_animated", False)), turn in UPRIGHT
     if not deep:
         picture = fit.apply(_eight_bits(image, Scale())) if max(size) <= LARGEST_SIDE else None
-        return Facts(size, mode, frames, turned, picture=picture)
+        return PictureFacts(size, mode, frames, turned, picture=picture)
     values = np.asarray(image)
     high = 65535.0 if image.format == "PPM" else float(values.max())  # Pillow has scaled it already
-    return Facts(size, mode, frames, turned, deep, float(values.min()), high)
+    return PictureFacts(size, mode, frames, turned, deep, float(values.min()), high)
 
 
 def _sixteen_bit_colour(image: Image.Image, content: bytes) -> bool:

@@ -12,7 +12,7 @@ from natsort import natsorted
 
 from latentarena.data.layout import TEST, TRAIN, VALIDATION, Layout, layout_of
 from latentarena.data.listing import BROKEN_LINK, File, LeftOut, Listing
-from latentarena.data.picture import LARGEST_SIDE, SUFFIXES_SHOWN, Facts, Fit, Scale, examine
+from latentarena.data.picture import LARGEST_SIDE, SUFFIXES_SHOWN, Fit, PictureFacts, Scale, examine
 from latentarena.errors import DataError
 
 HELD_OUT = 10  # one image in this many is test data where no split is given
@@ -38,7 +38,7 @@ class Survey:
     """
 
     images: tuple[File, ...]
-    facts: tuple[Facts, ...]
+    facts: tuple[PictureFacts, ...]
     layout: Layout | None
     scale: Scale
     left_out: tuple[LeftOut, ...]
@@ -78,7 +78,9 @@ def survey_of(source: Path, listing: Listing, fit: Fit) -> Survey:
     return Survey(tuple(images), tuple(facts), layout, scale, (*listing.left_out, *left), notes, lines)
 
 
-def _sorted(listing: Listing, fit: Fit) -> tuple[list[File], list[Facts], list[LeftOut], dict[PurePosixPath, str]]:
+def _sorted(
+    listing: Listing, fit: Fit
+) -> tuple[list[File], list[PictureFacts], list[LeftOut], dict[PurePosixPath, str]]:
     """The images and their facts, what is none, and what should be one and cannot be read, with the reason."""
     images, facts, left, broken = [], [], [], {}
     for file in listing.files:
@@ -115,7 +117,7 @@ def _tried(make: Callable[[], T], faults: list[str]) -> T | None:
         return None
 
 
-def _scale(images: Sequence[File], facts: Sequence[Facts]) -> Scale:
+def _scale(images: Sequence[File], facts: Sequence[PictureFacts]) -> Scale:
     """One rule for all deep images: by the largest value of all, so that brightness compares between them."""
     integers, floats, colours = (
         [(f, file.path) for f, file in zip(facts, images, strict=True) if f.deep == kind]
@@ -140,7 +142,7 @@ def _scale(images: Sequence[File], facts: Sequence[Facts]) -> Scale:
     return Scale(int(largest) if integers else 65535, top <= 1)
 
 
-def _range(deep: Sequence[tuple[Facts, PurePosixPath]]) -> tuple[float, float]:
+def _range(deep: Sequence[tuple[PictureFacts, PurePosixPath]]) -> tuple[float, float]:
     """The extreme values; NaN if there is one."""
     if not deep:
         return 0.0, 0.0
@@ -149,7 +151,7 @@ def _range(deep: Sequence[tuple[Facts, PurePosixPath]]) -> tuple[float, float]:
     return (undefined, undefined) if undefined is not None else (min(lows), max(highs))
 
 
-def _size_faults(images: Sequence[File], facts: Sequence[Facts], fit: Fit) -> list[str]:
+def _size_faults(images: Sequence[File], facts: Sequence[PictureFacts], fit: Fit) -> list[str]:
     """Why the images do not have one size, with the way out."""
     modest = max(8, min(MODEST, *(side for f in facts for side in f.size)))
     oblong = [i for i, f in enumerate(facts) if f.size[0] != f.size[1]]
@@ -173,7 +175,7 @@ def _by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _notes(facts: Sequence[Facts], fit: Fit, scale: Scale, layout: Layout | None) -> tuple[str, ...]:
+def _notes(facts: Sequence[PictureFacts], fit: Fit, scale: Scale, layout: Layout | None) -> tuple[str, ...]:
     oblong = sum(f.size[0] != f.size[1] for f in facts)
     deep = Counter(f.deep for f in facts)
     by_crop = "cut to the square in their middle" if fit.crop else "stretched to squares"

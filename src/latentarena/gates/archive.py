@@ -62,7 +62,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Member:
     """What the directory says of an entry; `raw` is the name as it is spelled, `name` has slashes between its parts."""
 
     raw: bytes
@@ -166,7 +166,7 @@ def names_in(path: Path) -> list[str]:
     return [entry.name.decode("utf-8", "backslashreplace") for entry in entries]
 
 
-def _directory(content: bytes | mmap, what: str, form: Form) -> tuple[list[Entry], int]:
+def _directory(content: bytes | mmap, what: str, form: Form) -> tuple[list[Member], int]:
     """The entries in the directory at the archive's end, and where it starts."""
     if content[:4] not in (LOCAL, END):
         wrong = wrong_kind(content=content[:LOOK])
@@ -196,7 +196,7 @@ def _directory(content: bytes | mmap, what: str, form: Form) -> tuple[list[Entry
     return entries, start
 
 
-def _entry(content: bytes | mmap, at: int, end: int, what: str) -> tuple[Entry, int]:
+def _entry(content: bytes | mmap, at: int, end: int, what: str) -> tuple[Member, int]:
     """The directory's entry at a place, and where the next one is."""
     if at + 46 > end or content[at : at + 4] != ENTRY:
         raise GateError("zip-format", f"{what} has a damaged directory; {PLAIN}")
@@ -209,14 +209,14 @@ def _entry(content: bytes | mmap, at: int, end: int, what: str) -> tuple[Entry, 
         raise GateError("zip-format", f"{what} has a damaged directory, or comments in it; {PLAIN}")
     mode = attributes >> 16 if maker >> 8 in UNIX else 0
     folder = name.endswith(b"/")
-    entry = Entry(raw, name, flags, method, crc, packed, size, mode, folder, start)
+    entry = Member(raw, name, flags, method, crc, packed, size, mode, folder, start)
     _refuse_kind(entry, bool(attributes & 0x10), what)
     _refuse_version(needed, entry, what)
     _refuse_extra(content[at + 46 + named : after], entry, what)
     return entry, after
 
 
-def _refuse_kind(entry: Entry, folder: bool, what: str) -> None:
+def _refuse_kind(entry: Member, folder: bool, what: str) -> None:
     """Raise where an entry is anything but a plain file or folder that can be read."""
     kind = stat.S_IFMT(entry.mode)
     expected = stat.S_IFDIR if entry.folder else stat.S_IFREG
@@ -231,13 +231,13 @@ def _refuse_kind(entry: Entry, folder: bool, what: str) -> None:
         raise GateError("zip64", f"{what}: {entry.shown} is a zip64 entry, which no bundle needs; {PLAIN}")
 
 
-def _refuse_version(needed: int, entry: Entry, what: str) -> None:
+def _refuse_version(needed: int, entry: Member, what: str) -> None:
     if needed & 0xFF > NEWEST:
         fault = f"needs version {needed / 10} of zip, newer than {NEWEST / 10}"
         raise GateError("zip-method", f"{what}: {entry.shown} {fault}; {PLAIN}")
 
 
-def _refuse_extra(extra: bytes, entry: Entry, what: str) -> None:
+def _refuse_extra(extra: bytes, entry: Member, what: str) -> None:
     """Raise where an extra field says more of an entry than its times and owner."""
     while extra:
         kind, size = struct.unpack("<2H", extra[:4]) if len(extra) >= 4 else (0, len(extra))
@@ -249,9 +249,9 @@ def _refuse_extra(extra: bytes, entry: Entry, what: str) -> None:
         extra = extra[4 + size :]
 
 
-def _named(entries: list[Entry], what: str, form: Form) -> dict[str, Entry]:
+def _named(entries: list[Member], what: str, form: Form) -> dict[str, Member]:
     """The entries that are files of the form, by name."""
-    kept: dict[str, Entry] = {}
+    kept: dict[str, Member] = {}
     folders: set[bytes] = set()
     for entry in entries:
         parts = _parts(entry, what)
@@ -273,7 +273,7 @@ def _named(entries: list[Entry], what: str, form: Form) -> dict[str, Entry]:
     return kept
 
 
-def _parts(entry: Entry, what: str) -> list[bytes]:
+def _parts(entry: Member, what: str) -> list[bytes]:
     """The parts of a name, none of which leads anywhere else."""
     if entry.flags & UTF8 and "\ufffd" in entry.name.decode("utf-8", "replace"):
         raise GateError("zip-name", f"{what}: the name {entry.shown} is no UTF-8 text as it says; use plain names")
@@ -299,7 +299,7 @@ def _known(name: str, what: str, taken: Collection[str], kind: str, form: Form) 
     return name
 
 
-def _extent(content: bytes, entry: Entry, what: str) -> Extent:
+def _extent(content: bytes, entry: Member, what: str) -> Extent:
     """Where an entry starts and ends, once its own header says what the directory says."""
     at = entry.start
     header = content[at : at + 30]
@@ -329,7 +329,7 @@ def _extent(content: bytes, entry: Entry, what: str) -> Extent:
     return at, end
 
 
-def _without_sizes(extra: bytes, entry: Entry) -> bytes:
+def _without_sizes(extra: bytes, entry: Member) -> bytes:
     """Extra fields but for sizes of eight bytes, which a writer that streams leaves open or gives as they are."""
     start, sizes = struct.pack("<2H", 0x0001, 16), ((0, 0), (entry.size, entry.packed))
     for told in sizes:
@@ -353,7 +353,7 @@ def _refuse_gaps(extents: list[Extent], directory: int, what: str) -> None:
         raise GateError(reason, f"{what} has a last entry that does not end where the directory starts; {PLAIN}")
 
 
-def _unpacked(content: bytes, entry: Entry, what: str) -> bytes:
+def _unpacked(content: bytes, entry: Member, what: str) -> bytes:
     """The content of an entry of just the size and checksum that the directory says; no more than that is unpacked."""
     data = entry.start + 30 + sum(struct.unpack("<2H", content[entry.start + 26 : entry.start + 30]))
     packed = memoryview(content)[data : data + entry.packed]

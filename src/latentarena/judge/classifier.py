@@ -29,7 +29,7 @@ CLOSE = 1e-2  # logits, across platforms
 DRIFT = 2e-3  # accuracy, calibration error and band, against the recorded ones
 
 
-class Facts(Config):
+class JudgeFacts(Config):
     """What a judge file says of itself.
 
     Attributes:
@@ -77,7 +77,7 @@ class Verdict:
         return features.mean(0), features.T.cov(correction=min(1, len(features) - 1))
 
 
-def _refuse_malformed(facts: Facts, tensors: dict[str, Tensor]) -> None:
+def _refuse_malformed(facts: JudgeFacts, tensors: dict[str, Tensor]) -> None:
     d, k = feature_width(facts.kind, facts.width), len(facts.classes)
     shapes = {"temperature": (), "reference.mean": (d,), "reference.covariance": (d, d), "reference.frequencies": (k,)}
     for name, shape in shapes.items():
@@ -98,7 +98,7 @@ class Judge:
         frequencies: class frequencies of the train split, (K,).
     """
 
-    def __init__(self, digest: str, facts: Facts, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, digest: str, facts: JudgeFacts, tensors: dict[str, Tensor]) -> None:
         """Assemble from a file's content.
 
         Raises:
@@ -140,7 +140,7 @@ class Judge:
             with safe_open(path, "pt") as file:
                 metadata: dict[str, Any] = file.metadata()
             tensors = load(content)
-            judge = cls(hashed, Facts.model_validate_json(metadata["facts"]), tensors)
+            judge = cls(hashed, JudgeFacts.model_validate_json(metadata["facts"]), tensors)
         except KeyError as error:
             raise JudgeError(f"judge {path} lacks {error}; delete it and make it anew") from None
         except (OSError, SafetensorError, TypeError, RuntimeError, ValidationError, JudgeError) as error:

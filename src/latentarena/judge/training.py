@@ -20,7 +20,7 @@ from latentarena.config import Config
 from latentarena.data import Dataset, Images
 from latentarena.errors import DataError, JudgeError, OutputError
 from latentarena.files import cache_folder, digest, digest_json, make_folder, write_atomically
-from latentarena.judge.classifier import Facts, Judge, measure
+from latentarena.judge.classifier import Judge, JudgeFacts, measure
 from latentarena.judge.networks import Kind, feature_width, freeze, network, pattern
 from latentarena.randomness import Draws, stream
 from latentarena.train.fabric import make_fabric
@@ -167,7 +167,7 @@ def _assembled(frozen: nn.ModuleDict, dataset: Dataset, calibrate: Images, confi
         "shape": dataset.shape,
         "classes": dataset.classes,
     }
-    draft = Judge("", Facts.model_validate(what | made | blank), tensors)
+    draft = Judge("", JudgeFacts.model_validate(what | made | blank), tensors)
 
     logits = draft.logits(calibrate.batch(slice(None)))
     tensors["temperature"] = torch.tensor(_temperature(logits, calibrate.labels))
@@ -177,7 +177,7 @@ def _assembled(frozen: nn.ModuleDict, dataset: Dataset, calibrate: Images, confi
 
     calibrated = Judge("", draft.facts, tensors)
     seen = calibrated.look(dataset.test.batch(slice(None)))
-    facts = Facts.model_validate(what | made | measure(seen, dataset.test.labels))
+    facts = JudgeFacts.model_validate(what | made | measure(seen, dataset.test.labels))
     written = facts.model_dump_json(exclude_defaults=True)  # the shipped judge is older than `kind`
     return save({name: t.contiguous() for name, t in tensors.items()}, {"facts": written})
 

@@ -21,7 +21,7 @@ from latentarena import __version__
 from latentarena.bundle import BOXED, NativeBundle, native_of, open_bundle, save_bundle
 from latentarena.bundle.native import BundleCard
 from latentarena.card.catalogue import METRICS
-from latentarena.card.certificate import COMPARED, QUALITY, Certificate, Probe, Training
+from latentarena.card.certificate import COMPARED, QUALITY, Certificate, ProbedLoss, RepeatedTraining
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.trainings import common, over_trainings, quantile
 from latentarena.config import parse_json, validate
@@ -179,11 +179,11 @@ def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
     return judge_bundle(bundle, Panel(order.data, order.judge), SAMPLES, timed=False, key=order.key).card
 
 
-def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> Training:
+def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> RepeatedTraining:
     """One training, or what is left of it, and what came of it."""
     path = folder / TRAINING
     if path.exists():
-        return validate(Training, parse_json(path.read_bytes()), str(path))
+        return validate(RepeatedTraining, parse_json(path.read_bytes()), str(path))
     fabric = make_fabric()
     fabric.launch()
     model = LatentModel(recipe.architecture(order.data.shape, order.data.classes), recipe.seed)
@@ -192,7 +192,7 @@ def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: P
     made = provenance_of(Prepared(recipe, order.data, folder, ""), fabric, latents, folder)
     bundle = save_bundle(folder / "bundle", order.bundle.card.name, model, made)
     scores = {name: score.value for name, score in _judged(order, bundle).scores.items()}
-    training = Training(
+    training = RepeatedTraining(
         seed=recipe.seed,
         weights=bundle.card.weights,
         probes=_probes(folder),
@@ -203,9 +203,9 @@ def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: P
     return training
 
 
-def _probes(folder: Path) -> tuple[Probe, ...]:
+def _probes(folder: Path) -> tuple[ProbedLoss, ...]:
     raw = parse_json((folder / PROBED).read_bytes())
-    return tuple(Probe(macs=one["macs"], frechet=one["frechet"]) for one in raw)
+    return tuple(ProbedLoss(macs=one["macs"], frechet=one["frechet"]) for one in raw)
 
 
 @dataclass
@@ -257,7 +257,9 @@ class _Anew:
         return distance if math.isfinite(distance) else sys.float_info.max
 
 
-def _certificate(order: Order, recipe: Recipe, declared: ScoreCard, trainings: Sequence[Training]) -> Certificate:
+def _certificate(
+    order: Order, recipe: Recipe, declared: ScoreCard, trainings: Sequence[RepeatedTraining]
+) -> Certificate:
     card, data = order.bundle.card, order.data
     figures = common([one.figures for one in trainings])
     reached = [_reached(one, order.quality) for one in trainings]
@@ -288,12 +290,12 @@ def _certificate(order: Order, recipe: Recipe, declared: ScoreCard, trainings: S
     )
 
 
-def _reached(training: Training, quality: float) -> float | None:
+def _reached(training: RepeatedTraining, quality: float) -> float | None:
     """Multiply-adds until the quality was there; None where it never was."""
     return next((probe.macs for probe in training.probes if probe.frechet <= quality), None)
 
 
-def disagreements(card: BundleCard, declared: ScoreCard, trainings: Sequence[Training]) -> Iterator[str]:
+def disagreements(card: BundleCard, declared: ScoreCard, trainings: Sequence[RepeatedTraining]) -> Iterator[str]:
     """What the bundle has and its recipe does not give: beyond what another seed and the judge's error bars explain.
 
     Weights that are equal bit for bit settle it. Else each figure is held against the prediction interval of one more
@@ -318,7 +320,7 @@ def _predicted(values: Sequence[float], confidence: float) -> tuple[float, float
     return statistics.fmean(values), quantile(n, confidence) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
 
 
-def _misdeclared(card: BundleCard, trainings: Sequence[Training]) -> Iterator[str]:
+def _misdeclared(card: BundleCard, trainings: Sequence[RepeatedTraining]) -> Iterator[str]:
     """What the card says of its training and the recipe does not bear out; nothing rests on it."""
     losses = card.provenance.losses
     for stage in trainings[0].losses:

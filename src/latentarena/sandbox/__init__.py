@@ -6,9 +6,9 @@ if TYPE_CHECKING:
     from latentarena.errors import SandboxError
     from latentarena.sandbox.box import Box
     from latentarena.sandbox.room import Limits
-    from latentarena.sandbox.tier import Probe, Standing, standing
+    from latentarena.sandbox.tier import Standing, TriedCall, standing
 
-__all__ = ["Box", "Limits", "Probe", "SandboxError", "Standing", "standing"]
+__all__ = ["Box", "Limits", "SandboxError", "Standing", "TriedCall", "standing"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ class NoGroup(Exception):  # noqa: N818 - it says what is the case
 
 
 @dataclass(frozen=True)
-class Group:
+class ControlGroup:
     """A group made for one box: one folder (version 2), or one per controller (version 1)."""
 
     folders: Sequence[Path]
@@ -79,7 +79,7 @@ class Group:
                     break
 
 
-def make_group(memory: int, processes: int) -> Group:
+def make_group(memory: int, processes: int) -> ControlGroup:
     """A new group with these limits, below or beside this process's own.
 
     Raises:
@@ -87,7 +87,7 @@ def make_group(memory: int, processes: int) -> Group:
     """
     parents, version = _parents()
     name = f"{NAME}-{os.getpid()}-{next(COUNTER)}"
-    group = Group([parent / name for parent in parents], version)
+    group = ControlGroup([parent / name for parent in parents], version)
     try:
         for folder in group.folders:
             _sweep(folder.parent)

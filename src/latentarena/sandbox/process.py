@@ -17,7 +17,7 @@ from typing import IO, Self
 
 from latentarena.errors import SandboxError
 from latentarena.sandbox import seccomp
-from latentarena.sandbox.cgroup import Group
+from latentarena.sandbox.cgroup import ControlGroup
 from latentarena.sandbox.resident import family
 
 PATIENCE = 10.0  # seconds that a start or an end may take before it counts as failed
@@ -59,7 +59,9 @@ class Process:
         return cls(outer, outer.pid)
 
     @classmethod
-    def boxed(cls, walls: Sequence[str], command: Sequence[str], inherited: Sequence[int], group: Group | None) -> Self:
+    def boxed(
+        cls, walls: Sequence[str], command: Sequence[str], inherited: Sequence[int], group: ControlGroup | None
+    ) -> Self:
         """Start a command in a box.
 
         Args:
@@ -139,7 +141,7 @@ class Process:
         return self._status
 
 
-def _gather(group: Group, init: int) -> None:
+def _gather(group: ControlGroup, init: int) -> None:
     """Put a process into a group and what it has started before; what it starts afterwards is there by birth."""
     with suppress(ProcessLookupError):  # it has ended, and the first call will say so
         group.add(init)

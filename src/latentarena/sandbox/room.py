@@ -18,7 +18,7 @@ from latentarena.errors import SandboxError
 from latentarena.sandbox import boot, landlock, seccomp
 from latentarena.sandbox.answers import AnswerError, Expected, Text
 from latentarena.sandbox.bubblewrap import LIBRARIES, PYTHON, import_folders, shown, walls
-from latentarena.sandbox.cgroup import Group, NoGroup, make_group
+from latentarena.sandbox.cgroup import ControlGroup, NoGroup, make_group
 from latentarena.sandbox.process import Process, hold
 from latentarena.sandbox.resident import resident
 from latentarena.sandbox.talk import Flood, drain, talk
@@ -81,7 +81,7 @@ class Room:
         self.program, self.limits = program.rpartition(".")[2], limits
         self._module = program if "." in program else f"latentarena.sandbox.programs.{program}"
         self._log, self._booted = b"", False
-        self._group: Group | None = None
+        self._group: ControlGroup | None = None
         self._over: SandboxError | None = None
         self._stack = ExitStack()
         try:

@@ -74,7 +74,7 @@ for _ in range(20):
 
 
 @dataclass(frozen=True)
-class Probe:
+class TriedCall:
     """An escape that was attempted, and what stopped it."""
 
     name: str
@@ -88,7 +88,7 @@ class Standing:
 
     tier: int
     reason: str
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[TriedCall, ...] = ()
 
 
 @cache
@@ -130,7 +130,7 @@ def _lacking() -> str:
     return ""
 
 
-def _attempts() -> Iterator[Probe]:
+def _attempts() -> Iterator[TriedCall]:
     """Every attempt in turn, in one box; the last one may be its end."""
     with tempfile.NamedTemporaryFile() as outside:
         os.fchmod(outside.fileno(), 0o644)
@@ -140,12 +140,12 @@ def _attempts() -> Iterator[Probe]:
             try:
                 yield from _tried(room, {"more memory": MEMORY})
             except SandboxError as error:
-                yield Probe("more memory", error.reason == "memory", error.reason)
+                yield TriedCall("more memory", error.reason == "memory", error.reason)
         finally:
             room.close()
 
 
-def _tried(room: Room, scripts: dict[str, str]) -> Iterator[Probe]:
+def _tried(room: Room, scripts: dict[str, str]) -> Iterator[TriedCall]:
     found = room.call(Frame("try", {"scripts": scripts}), texts(scripts)).facts
     for name in scripts:
-        yield Probe(name, bool(found[name]), found[name] or "it got through")
+        yield TriedCall(name, bool(found[name]), found[name] or "it got through")

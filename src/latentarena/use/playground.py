@@ -80,13 +80,13 @@ class Redraw(Config):
     pixels: str = Field(max_length=100_000)
 
 
-class Facts(Config):
+class ModelFacts(Config):
     """What can be asked of a model."""
 
     verb: Literal["facts"]
 
 
-Asked = Annotated[Samples | Walk | Becoming | Redraw | Facts, Field(discriminator="verb")]
+Asked = Annotated[Samples | Walk | Becoming | Redraw | ModelFacts, Field(discriminator="verb")]
 ASKED: TypeAdapter[Asked] = TypeAdapter(Asked)
 Answer = dict[str, Any]
 
@@ -114,7 +114,7 @@ class Studio:
             first = error.errors()[0]
             raise ConfigError(f"{'.'.join(map(str, first['loc'][1:])) or 'verb'}: {first['msg']}") from None
         model = self.model(path)
-        if isinstance(asked, Facts):
+        if isinstance(asked, ModelFacts):
             return {"facts": facts_of(model)}
         if isinstance(asked, Redraw):
             return redraw(model, asked)

@@ -12,7 +12,7 @@ from latentarena.arena.pictures import Picture
 from latentarena.arena.store import Submission
 from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.score_card import ScoreCard
-from latentarena.card.words import Row, row_of
+from latentarena.card.words import CardRow, row_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Page(Generic[Item]):
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineStep:
     """One step of an evaluation; `state` is done, now, failed, or empty for what is to come."""
 
     label: str
@@ -88,7 +88,7 @@ class Status:
     log: str
     public: bool
     chosen: bool
-    steps: tuple[Step, ...]
+    steps: tuple[TimelineStep, ...]
 
     @property
     def settled(self) -> bool:
@@ -112,10 +112,12 @@ def status_of(one: Submission) -> Status:
     before = {None: "", 0: "next", 1: "1 before it"}.get(one.ahead, f"{one.ahead} before it")
     failed = one.state in ("refused", "failed", "quarantined")
     steps = (
-        Step("Received", "done", moment(one.received)),
-        Step("Waiting", "now" if waiting else "done", before if waiting else ""),
-        Step("Checked and scored", "" if waiting else "now" if running else "failed" if failed else "done", one.reason),
-        Step("Score card", "done" if one.state == "scored" else ""),
+        TimelineStep("Received", "done", moment(one.received)),
+        TimelineStep("Waiting", "now" if waiting else "done", before if waiting else ""),
+        TimelineStep(
+            "Checked and scored", "" if waiting else "now" if running else "failed" if failed else "done", one.reason
+        ),
+        TimelineStep("Score card", "done" if one.state == "scored" else ""),
     )
     return Status(
         id=one.id,
@@ -145,7 +147,7 @@ class FigureLine:
     title: str
     what: str
     better: str
-    cells: tuple[Row | None, ...]
+    cells: tuple[CardRow | None, ...]
     real: str
     real_interval: str
     best: tuple[int, ...] = field(default=())
