@@ -13,8 +13,10 @@ from torch.distributions import Normal, kl_divergence
 
 from latentarena.autoencoder import (
     Autoencoder,
+    AutoencoderConfig,
     ConvVAE,
     ConvVAEConfig,
+    DCAEConfig,
     Identity,
     IdentityConfig,
     MLPVAEConfig,
@@ -67,6 +69,30 @@ def images(n: int, shape: tuple[int, int, int]) -> Tensor:
 def normal(*shape: int, key: str = "normal") -> Tensor:
     """Standard normal numbers, the same for the same key."""
     return torch.randn(*shape, generator=stream(key))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ConvVAEConfig(latent=(3,), widths=(4, 8)),
+        ConvVAEConfig(latent=(1, 7, 7), widths=(4, 8)),
+        MLPVAEConfig(latent=(3,)),
+        DCAEConfig(latent=(4, 7, 7), widths=(4, 8)),
+        IdentityConfig(),
+    ],
+    ids=lambda config: config.kind,
+)
+def test_what_counts_as_the_encoder_is_what_encoding_uses(config: AutoencoderConfig) -> None:
+    """By gradients: encoding moves what `encoding` names and nothing else, decoding all the others."""
+    built = config.build(GREY)
+    inward, outward = built.encode(images(2, GREY)), built.decode(torch.randn(2, *built.latent_shape))
+    parameters = dict(built.named_parameters())
+    if parameters:
+        encoded = inward.mean.sum() + inward.log_variance.nan_to_num(neginf=0).sum()
+        used = torch.autograd.grad(encoded, [*parameters.values()], allow_unused=True)
+        made = torch.autograd.grad(outward.sum(), [*parameters.values()], allow_unused=True)
+        for name, one, other in zip(parameters, used, made, strict=True):
+            assert (one is not None, other is not None) == ((name.split(".")[0] in built.encoding), one is None), name
 
 
 @pytest.mark.parametrize("latent", [(6,), (2, 3, 3)], ids=str)

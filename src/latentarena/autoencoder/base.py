@@ -43,9 +43,14 @@ class Posterior:
 
 
 class Autoencoder(nn.Module):
-    """Images float (B, C, H, W) in [0, 1] <-> latents (B, *latent_shape)."""
+    """Images float (B, C, H, W) in [0, 1] <-> latents (B, *latent_shape).
+
+    Attributes:
+        encoding: names of the modules and parameters that only `encode` uses; all others count as the decoder's.
+    """
 
     latent_shape: tuple[int, ...]
+    encoding: tuple[str, ...]
 
     @property
     def learned(self) -> bool:
@@ -63,6 +68,8 @@ class Autoencoder(nn.Module):
 
 class Identity(Autoencoder):
     """Pixel space: the latent is the image, in [-1, 1]."""
+
+    encoding = ()
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()

@@ -108,6 +108,8 @@ def _outward(channels: int, code: int, config: ConvVAEConfig) -> list[nn.Module]
 class ConvVAE(Autoencoder):
     """Encoder: (unshuffle, project, residual blocks) per level; decoder: the mirror image; sigmoid at the end."""
 
+    encoding = ("inward", "log_variance")
+
     def __init__(self, shape: tuple[int, int, int], config: ConvVAEConfig) -> None:
         super().__init__()
         self.shape, self.latent_shape = shape, config.latent

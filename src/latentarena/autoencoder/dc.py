@@ -153,6 +153,8 @@ def _outward(channels: int, config: DCAEConfig) -> list[nn.Module]:
 class DCAE(Autoencoder):
     """Encoder: (step down, residual blocks) per level; decoder: the mirror image; sigmoid at the end."""
 
+    encoding = ("inward",)
+
     def __init__(self, shape: tuple[int, int, int], config: DCAEConfig) -> None:
         super().__init__()
         self.shape, self.latent_shape = shape, config.latent

@@ -46,6 +46,8 @@ class MLPVAEConfig(Config):
 class MLPVAE(Autoencoder):
     """Encoder with a head each for mean and log-variance, decoder with a sigmoid (Kingma & Welling, 2014)."""
 
+    encoding = ("inward",)
+
     def __init__(self, shape: tuple[int, int, int], config: MLPVAEConfig) -> None:
         super().__init__()
         self.shape, self.latent_shape = shape, config.latent

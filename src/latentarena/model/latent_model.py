@@ -244,9 +244,9 @@ class LatentModel(nn.Module):
         """Stored numbers by part: every weight and every buffer counts."""
         named = {"encoder": 0, "decoder": 0, "generator": 0}
         for name, tensor in self.state_dict().items():
-            inside = name.startswith(("autoencoder.inward", "autoencoder.log_variance"))
-            part = "encoder" if inside else "decoder" if name.startswith("autoencoder.") else "generator"
-            named[part] += tensor.numel()
+            where, _, inside = name.partition(".")
+            part = "encoder" if inside.split(".")[0] in self.autoencoder.encoding else "decoder"
+            named[part if where == "autoencoder" else "generator"] += tensor.numel()
         return named
 
 
