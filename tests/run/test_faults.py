@@ -29,7 +29,7 @@ from latentarena.train.shelter import refuge_of
 DRIVER = """
 import sys
 from latentarena.cli import main
-from latentarena.study import pipeline
+from latentarena.run import pipeline
 from latentarena.train import loop
 
 loop.SAVE_EVERY = -1.0  # a checkpoint at every logging point

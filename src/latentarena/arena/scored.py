@@ -9,15 +9,18 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.pictures import Picture, pictures_of
 from latentarena.arena.store import Certification, Certifying, Evaluation, Listed, Store, Submission
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.contest import Contest
-from latentarena.contest.entries import Entry, entry_of, mean_points
 from latentarena.errors import NotThere
 from latentarena.text import printable
+
+if TYPE_CHECKING:
+    from latentarena.contest.entries import Entry
 
 LOGGER = logging.getLogger(__name__)
 
@@ -120,6 +123,8 @@ class ScoredEntries:
 
 
 def _in_terms(known: _Known, one: Listed, rules: Contest, trained: Certification | None) -> Scored:
+    from latentarena.contest.entries import entry_of, mean_points  # which import NumPy
+
     entry = entry_of(
         known.card,
         rules,

@@ -56,7 +56,10 @@ class ControlGroup:
 
     def full(self) -> bool:
         """Whether it has reached its own limit of memory."""
-        return self._count("memory.events", "oom") > 0 if self.version == 2 else self._count("memory.failcnt") > 0
+        if self.version == 2:
+            return self._count("memory.events", "oom") > 0
+        limit, most = (self._count(f"memory.{name}_in_bytes") for name in ("limit", "max_usage"))
+        return self._count("memory.failcnt") > 0 or most >= limit > 0  # some kernels count no failure of mapped pages
 
     def _count(self, name: str, key: str = "") -> int:
         """A counter of the kernel's, of a file that holds one number or several by name; 0 where there is none."""
