@@ -27,13 +27,14 @@ class Leaning:
     Attributes:
         test, train: different images of each set that samples are copies of, see `NEAR`.
         share: of the samples that are nearer to the test set than to the train set.
-        originals: different images that the samples are nearest to: so many independent answers the share rests on.
+        originals: effective number of different images that samples are nearest to, (sum n)^2 / sum n^2 for n samples
+            at each (Kish, 1965): so many independent answers the share rests on. Blurred samples crowd around a few.
     """
 
     test: int
     train: int
     share: float
-    originals: int
+    originals: float
 
     @property
     def chance(self) -> float:
@@ -55,11 +56,11 @@ def leaning(samples: Tensor, test: Tensor, train: Tensor) -> Leaning:
     copies = first_test <= NEAR * torch.minimum(second_test, first_train)
     train_copies = first_train <= NEAR * torch.minimum(second_train, first_test)
     closer = first_test < first_train
-    nearest = torch.where(closer, near_test, some + near_train)
+    crowds = torch.bincount(torch.where(closer, near_test, some + near_train)).double()
     return Leaning(
         test=torch.unique(near_test[copies]).numel(),
         train=torch.unique(near_train[train_copies]).numel(),
-        originals=torch.unique(nearest).numel(),
+        originals=float(crowds.sum().square() / crowds.square().sum()),
         share=float((closer.double() + 0.5 * (first_test == first_train).double()).mean()),
     )
 
