@@ -22,7 +22,6 @@ from latentarena.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 FORMATS = (".png", ".gif", ".npz")
 GAP = 1  # pixels between images
 ZOOM = 2

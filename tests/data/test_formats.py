@@ -327,6 +327,16 @@ def test_a_table_that_says_splits_names_the_command_that_sorts(tmp_path: Path, m
     assert labelled(data) == expected(files, {f"images/{i}.png": "ab"[i % 2] for i in range(8)})
 
 
+@pytest.mark.parametrize("column", ["label'; import this; '", "$(reboot)", "`id`", 'label"'])
+def test_a_stranger_s_table_writes_no_command(tmp_path: Path, column: str) -> None:
+    files = pictures(*(f"images/{i}.png" for i in range(8)))
+    rows = [f"{i},{'ab'[i % 2]},train".encode() for i in range(8)]
+    table = b"\n".join(['id,"{}",split'.format(column.replace('"', '""')).encode(), *rows])
+    said = refusal(store(tmp_path / "set", files | {"t.csv": table}))
+    assert "python" not in said
+    assert "by the rows of t.csv and name folder:sorted" in said
+
+
 def test_class_folders_stand_above_a_table(tmp_path: Path) -> None:
     files = pictures(*(f"{'ab'[i % 2]}/{i}.png" for i in range(12)))
     table = b"\n".join([b"name,label", *(b"%d.png,x" % i for i in range(12))])

@@ -14,7 +14,6 @@ from latentarena.errors import ConfigError
 if TYPE_CHECKING:
     from latentarena.arena.scored import ScoredEntries
 
-
 ACTOR = "worker"  # in the audit log
 
 

@@ -27,7 +27,6 @@ from latentarena.gates.operators import DOMAINS
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
-
 ROWS = 2  # that are tried
 KINDS = {1: "float32", 7: "int64"}  # of ONNX's element types
 WRITTEN_OUT = (  # operators of converters in terms of standard ones, as functions of ONNX; {opset} is the model's

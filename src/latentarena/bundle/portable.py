@@ -42,7 +42,6 @@ from latentarena.sandbox.wire import Array
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-
 GRAPHS = ("encode", "decode", "generate")
 HINT = f"a portable bundle is a folder of {CARD}, encode.onnx, decode.onnx and generate.onnx"
 CHUNK = 500  # rows at a time

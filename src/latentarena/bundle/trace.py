@@ -17,7 +17,6 @@ from latentarena.model.derivatives import in_plain_operators
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-
 OPSET = 20
 FOLDED = 64  # numbers of a constant that is computed with in advance; weights stay what they are
 

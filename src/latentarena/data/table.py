@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t"
 LABELS = (*LABEL_COLUMNS, "category", "class_name", "label_name")
 SPLITS = ("split", "set", "subset", "partition", "usage", "fold")
+PASTED = re.compile(r"[\w ./-]*")  # what stands in a line for a shell
 SORT = (
     """python -c "import csv, os, shutil; [(os.makedirs(d := os.path.join('sorted', r['{split}'], r['{label}']), """
     """exist_ok=True), shutil.copy(os.path.join('{folder}', r['{name}'] + '{suffix}'), d)) for r in """
@@ -101,9 +103,7 @@ def _table(file: File, images: Sequence[PurePosixPath], layout: Layout) -> _Tabl
     split = split_in_name(file.path.name)
     inside = [p for p, s in zip(images, layout.splits, strict=True) if s == split] or images
     known = _names(inside)
-    found = [
-        [known.get(row[column].strip().replace("\\", "/").lstrip("./")) for row in rows] for column in range(width)
-    ]
+    found = [[known.get(_plain(row[column])) for row in rows] for column in range(width)]
     name = max(range(width), key=lambda column: sum(image is not None for image in found[column]))
     if 2 * sum(image is not None for image in found[name]) < len(rows):
         return None
@@ -147,7 +147,7 @@ def _labels(source: Path, table: _Table) -> dict[PurePosixPath, str]:
     if split is not None:
         raise DataError(
             f"{table.file.path} says splits in its column {table.header[split]}, which are read from folders only; "
-            f"sort the images with {_command(source, table, split, chosen[0])}and name folder:sorted"
+            f"sort the images {_command(source, table, split, chosen[0])} and name folder:sorted"
         )
     labels: dict[PurePosixPath, str] = {}
     for row, image in zip(table.rows, table.images, strict=True):
@@ -165,16 +165,23 @@ def _listed(table: _Table, columns: Sequence[int]) -> str:
 
 
 def _command(source: Path, table: _Table, split: int, label: int) -> str:
-    """The line that copies the images into `sorted/SPLIT/CLASS/`."""
+    """How to copy the images into `sorted/SPLIT/CLASS/`: the line to paste, where nothing in it needs to be quoted."""
     root = source if source.is_dir() else Path()
     i = next(i for i, image in enumerate(table.images) if image is not None)
     cell, image = table.rows[i][table.name], table.images[i]
     suffix = "" if str(image).endswith(cell) else PurePosixPath(str(image)).suffix
-    folder = root / (f"{image}".removesuffix(cell + suffix) or ".")
-    return SORT.format(
-        split=table.header[split], label=table.header[label], name=table.header[table.name], suffix=suffix,
-        folder=folder, table=root / table.file.path, delimiter=table.delimiter.replace("\t", "\\t"),
-    )  # fmt: skip
+    told = {
+        "split": table.header[split],
+        "label": table.header[label],
+        "name": table.header[table.name],
+        "suffix": suffix,
+        "folder": str(root / (f"{image}".removesuffix(cell + suffix) or ".")),
+        "table": str(root / table.file.path),
+    }
+    if not all(PASTED.fullmatch(text) for text in told.values()):  # a stranger's file must not write a command
+        return f"into folders sorted/{told['split']}/{told['label']}/ by the rows of {table.file.path}"
+    delimiter = r"\t" if table.delimiter == "\t" else table.delimiter
+    return f"with {SORT.format(**told, delimiter=delimiter)}".rstrip()
 
 
 def _refuse_several(tables: Sequence[_Table], layout: Layout) -> None:

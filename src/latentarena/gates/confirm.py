@@ -25,7 +25,6 @@ from latentarena.gates.shapes import Shape, Told, Type, found_by_running
 if TYPE_CHECKING:
     from latentarena.gates.graph import Port
 
-
 PORTS: dict[str, int] = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 DIVIDING = {"Div", "Mod"}  # stop a process that divides a whole number by 0
 

@@ -15,7 +15,6 @@ from latentarena.errors import GateError
 if TYPE_CHECKING:
     from latentarena.gates.graph import Port
 
-
 Shape = tuple[int, ...]
 Type = tuple[int, Shape]  # of a tensor: ONNX's number of what it holds, and the shape
 Told = dict[str, Type]

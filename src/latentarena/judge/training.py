@@ -29,7 +29,6 @@ from latentarena.train.loop import FitConfig, Objective, Tick, fit
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-
 log = logging.getLogger(__name__)
 OPINIONS = "opinions"  # the folder beside the official judges that holds the others
 OFFICIAL: Kind = "conv"

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.projections.polar import PolarAxes
 
-
 ACCENT, LIGHT, INK, SOFT = "#0a6e6e", "#58c9c1", "#1d2330", "#5b6475"
 OTHERS = ("#8a4b00", "#5b5bd6", "#b0366f", "#5b6475", "#2f7d32", "#a08000")  # lines of reference models
 WIDE = 60  # letters of class names that fit beside each other

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.projections.polar import PolarAxes
 
-
 WIDTH = 1600  # pixels
 DPI = 100
 MARGIN, LINE = 0.4, 0.22

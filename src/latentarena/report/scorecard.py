@@ -32,7 +32,6 @@ from latentarena.report.charts import draw_classes, draw_radar, draw_steps
 if TYPE_CHECKING:
     from matplotlib.projections.polar import PolarAxes
 
-
 SHOWN = 64  # samples in a grid
 ROW = 20  # images in a row
 

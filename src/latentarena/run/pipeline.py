@@ -36,7 +36,6 @@ from latentarena.train.stages import Watch, train_model
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-
 log = logging.getLogger(__name__)
 
 RECIPE, DATA, BUNDLE, SCORE, REPORT, PICTURE, POSTER = (

@@ -50,7 +50,6 @@ from latentarena.train.stages import Watch, stages
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-
 SAMPLES = 1000  # images generated for a figure, of the bundle and of every training alike
 PROBES = 8  # looks at the quality in a stage
 CERTIFICATE, ORDER, TRAINING, PROBED, DECLARED = (

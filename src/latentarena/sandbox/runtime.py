@@ -14,7 +14,6 @@ from latentarena.sandbox.wire import Array
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-
 QUIET = 4  # onnxruntime's log level: what is wrong comes as an exception
 
 

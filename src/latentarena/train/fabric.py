@@ -11,7 +11,6 @@ from latentarena.errors import ConfigError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # weights stay in float32, so that bundles are alike
 
 

@@ -35,7 +35,6 @@ from latentarena.train.shelter import Reach, plainly
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-
 LOGGED = 200  # points on a full loss curve
 SAVE_EVERY = 20.0  # seconds
 

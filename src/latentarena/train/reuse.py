@@ -23,7 +23,6 @@ from latentarena.train.shelter import Reach, plainly
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-
 log = logging.getLogger(__name__)
 WORTHWHILE = 60.0  # seconds: what is trained faster is not kept
 KEPT = 32  # stages

@@ -33,7 +33,6 @@ from latentarena.train.shelter import Shelter
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-
 ROWS = 1000  # pairs drawn at a time
 WORSE = 1.5  # times the error of grey images, of an autoencoder that has diverged
 SAME = 1e-6  # of the largest latent: a spread that is rounding
