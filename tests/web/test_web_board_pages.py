@@ -15,8 +15,8 @@ import pytest
 
 from arena_parts import Parts, now
 from arena_site import Site, running
-from latentarena.arena import scored as scored_entries
 from latentarena.arena.store import Outcome
+from latentarena.contest import entries as contest_entries
 from latentarena.contest.board import Board
 from latentarena.contest.contest import load_contest
 from latentarena.errors import NotThere
@@ -112,13 +112,13 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 def test_an_entry_that_did_not_change_is_not_made_again(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     first, made = score(parts, "First", 1), []
-    real = scored_entries.entry_of
+    real = contest_entries.entry_of
 
     def counted(*arguments: Any, **named: Any) -> Any:
         made.append(arguments[2])
         return real(*arguments, **named)
 
-    monkeypatch.setattr(scored_entries, "entry_of", counted)
+    monkeypatch.setattr(contest_entries, "entry_of", counted)
     desk = Desk(parts.store, parts.objects, OPEN)
     assert [one.entry.team for one in desk.scored(OPEN)] == ["First"]
     second = score(parts, "Second", 2)
