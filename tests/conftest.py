@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import subprocess
@@ -42,6 +43,16 @@ def private_cache(common: Path) -> None:
     os.environ["LATENTARENA_CACHE"] = str(common / "cache")
     os.environ["OMP_NUM_THREADS"] = "1"  # the models are tiny: threads that wait for each other cost more than they do
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Generator[None]:
+    """A command that runs in this process sets up the package's log for its own process: undone after each test."""
+    log = logging.getLogger("latentarena")
+    level, handlers, propagate = log.level, log.handlers[:], log.propagate
+    yield
+    log.setLevel(level)
+    log.handlers, log.propagate = handlers, propagate
 
 
 @pytest.fixture(scope="session")
