@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -108,6 +109,15 @@ def test_tables_are_told_from_maps(kind: str) -> None:
         assert worst.verdict == "refused"
         assert "a table of images" in worst.sentence
         assert worst.value > worst.limit
+
+
+@pytest.mark.parametrize(("idle", "verdict"), [(17, "clear"), (25, "clear"), (26, "unranked"), (32, "unranked")])
+def test_a_collapsed_model_is_not_accused_by_a_pair_too_many(idle: int, verdict: str) -> None:
+    """Whose share is one half shows 26 of 32 once in four thousand times, and 17 as often as not."""
+    _, walked = probed(smooth)
+    ends = torch.cat([torch.zeros(idle), torch.ones(32 - idle)])
+    few = replace(walked, walk=replace(walked.walk, ends=ends))
+    assert used(few).verdict == verdict
 
 
 def test_a_curve_through_many_images_changes_too_much_in_a_nudge() -> None:
