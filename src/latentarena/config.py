@@ -12,7 +12,6 @@ import codecs
 import difflib
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -38,7 +37,6 @@ FLOAT = re.compile(
 )
 LISTS = ("tuple_type", "list_type", "set_type", "frozen_set_type")  # pydantic's names of faults
 MAPPINGS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
-UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}  # categories of characters
 
 
 class Config(BaseModel):
@@ -308,17 +306,6 @@ def read_json(path: Path, largest: int, what: str, way_out: str) -> Any:
         return parse_json(content)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from None
-
-
-def invisible(text: str) -> str:
-    """The first character that cannot be seen, such as `U+202E`: control, zero-width, turning the line, unassigned.
-
-    Nothing where all can be seen. A text that passes has one line, and looks like what it is.
-    """
-    for letter in text:
-        if letter != " " and unicodedata.category(letter) in UNSEEN:
-            return f"U+{ord(letter):04X}"
-    return ""
 
 
 def _finite_float(text: str) -> float:

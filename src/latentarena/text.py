@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode's categories of control, format (zero-width, bidi), surrogates, private, unassigned, line and paragraph."""
+FILLERS = (0x034F, 0x115F, 0x1160, 0x1680, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)
+BLANK = frozenset({*FILLERS, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)})
+"""Letters and marks that show nothing: fillers, the space of Ogham, the empty Braille cell, variation selectors."""
+
 LONGEST_PART = 200  # bytes: file systems allow 255, and suffixes are put behind it
 FORBIDDEN = frozenset('/\\:*?"<>|')  # in a file's name, on one system or another
 DEVICES = frozenset(["CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))])
@@ -12,6 +20,44 @@ PLAIN |= {"\u2500": "-", "\u2501": "-", "\u2578": "-", "\u257a": "-", "\u2192": 
 def printable(text: str) -> str:
     """The text in one line, with a space for every letter that does not print or that a terminal would act on."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def hidden(letter: str) -> bool:
+    """Whether a character cannot be seen, or changes how others are shown."""
+    return unicodedata.category(letter) in HIDDEN or ord(letter) in BLANK
+
+
+def first_hidden(text: str) -> str:
+    """The first character that hides or reorders text, such as `U+202E`; nothing where there is none.
+
+    A text that passes has one line, and reads as it is written.
+    """
+    return next((f"U+{ord(letter):04X}" for letter in text if unicodedata.category(letter) in HIDDEN), "")
+
+
+def visible(text: str) -> str:
+    """Any text with what hides or reorders it replaced by spaces; line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(" " if hidden(letter) and letter not in "\n\t" else letter for letter in text)
+
+
+def plain_line(text: str, longest: int = 200) -> str:
+    """Any text as one line that can be shown: NFKC, what is hidden replaced by spaces, cut to length."""
+    line = " ".join(visible(unicodedata.normalize("NFKC", text[: 4 * longest])).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def without_marks(decomposed: str) -> str:
+    """A text in one of Unicode's decomposed forms without its accents and other combining marks."""
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+
+
+def slug(name: str) -> str:
+    """A name as part of an address: lower-case ASCII letters, digits and hyphens; `entry` where none are left."""
+    flat = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = "".join(letter if letter.isalnum() else " " for letter in flat).split()
+    return "-".join(words)[:60].strip("-") or "entry"
 
 
 def one_path_part(text: str) -> str:

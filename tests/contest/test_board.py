@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from latentarena.arena.names import clean_name, looks_like, plain_line, slug
+from latentarena.arena.names import clean_name, looks_like
 from latentarena.card.catalogue import COLUMNS
 from latentarena.card.figure import Figure
 from latentarena.cli.app import app
@@ -24,6 +24,7 @@ from latentarena.contest.entries import Entry, counting, entry_of
 from latentarena.contest.prediction import predict, read_board
 from latentarena.contest.spreadsheet import board_csv, inert, rank_table, write_csv
 from latentarena.errors import ConfigError
+from latentarena.text import plain_line, slug
 from score_cards import made_card
 
 OPEN = load_contest("open")

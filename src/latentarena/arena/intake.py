@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentarena.arena.evaluation import EVALUATE, EvaluationProcess, crash_of, options_of, verdict_in
-from latentarena.arena.names import clean_name, plain_line
+from latentarena.arena.names import clean_name
 from latentarena.arena.site import REFUSED
 from latentarena.arena.store import Refusal
 from latentarena.contest.contest import Contest
@@ -21,6 +21,7 @@ from latentarena.errors import BundleError, ConfigError, OutputError
 from latentarena.files import make_folder, write_json, write_text
 from latentarena.gates.archive import NAMES
 from latentarena.key import Key
+from latentarena.text import plain_line
 
 TEMPLATE = Path(__file__).parent / "template"
 CARD = NAMES[0]

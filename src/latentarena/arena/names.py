@@ -8,22 +8,10 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 
 from latentarena.errors import ConfigError
+from latentarena.text import hidden, without_marks
 
 LONGEST = 60  # letters of a name
 MARKS = 2  # combining marks on one letter
-HIDDEN = {
-    "Cc",
-    "Cf",
-    "Cs",
-    "Co",
-    "Cn",
-    "Zl",
-    "Zp",
-}  # control, format (zero-width, bidi), surrogates, private, unassigned
-FILLERS = (0x034F, 0x115F, 0x1160, 0x1680, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)
-BLANK = {*FILLERS, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)}
-"""Letters and marks that show nothing: fillers, the space of Ogham, the empty Braille cell, variation selectors."""
-BLANKS = range(0xE0100, 0xE01F0)
 
 MORE = str.maketrans({"п": "n", "є": "e", "э": "3", "ω": "w", "ĸ": "k", "$": "s"})
 """Letters that Unicode's list of confusables does not take for the Latin ones that they look like."""
@@ -50,7 +38,7 @@ def clean_name(text: str, what: str = "name", longest: int = LONGEST) -> str:
     marks = 0
     for letter in name:
         code = ord(letter)
-        if _hidden(letter):
+        if hidden(letter):
             raise ConfigError(f"{what} holds the invisible or reordering character U+{code:04X}; leave it out")
         marks = marks + 1 if unicodedata.category(letter) in ("Mn", "Me") else 0
         if marks > MARKS:
@@ -104,7 +92,7 @@ def _face(letter: str) -> str:
     alike = _prototypes()
     for one in (letter, letter.upper(), letter.lower()):
         for shape in (alike.get(one, one), one):
-            flat = "".join(part for part in unicodedata.normalize("NFD", shape) if not unicodedata.combining(part))
+            flat = without_marks(unicodedata.normalize("NFD", shape))
             latin = OF_LATIN.fullmatch(unicodedata.name(flat, "")) if len(flat) == 1 and not flat.isascii() else None
             flat = (latin[1] if flat.isupper() else latin[1].lower()) if latin else flat
             if flat and flat.isascii():
@@ -174,27 +162,3 @@ def _folded(name: str) -> str:
 def looks_like(name: str, taken: Iterable[str]) -> str | None:
     """The first of the names taken that cannot be told from this one at a glance; itself counts too."""
     return Names(taken).like(name)
-
-
-def visible(text: str) -> str:
-    """Any text with what hides or reorders it replaced by spaces; line breaks and tabs stay."""
-    if text.isprintable():
-        return text
-    return "".join(" " if _hidden(letter) and letter not in "\n\t" else letter for letter in text)
-
-
-def plain_line(text: str, longest: int = 200) -> str:
-    """Any text as one line that can be shown: NFKC, what is hidden replaced by spaces, cut to length."""
-    line = " ".join(visible(unicodedata.normalize("NFKC", text[: 4 * longest])).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
-
-
-def _hidden(letter: str) -> bool:
-    return unicodedata.category(letter) in HIDDEN or ord(letter) in BLANK or ord(letter) in BLANKS
-
-
-def slug(name: str) -> str:
-    """A name as part of an address: lower-case ASCII letters, digits and hyphens; `entry` where none are left."""
-    flat = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    words = "".join(letter if letter.isalnum() else " " for letter in flat).split()
-    return "-".join(words)[:60].strip("-") or "entry"

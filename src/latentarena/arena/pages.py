@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from latentarena.arena.names import visible
 from latentarena.contest.board import Board, Cell, Column, Line
+from latentarena.text import visible
 
 STATIC = Path(__file__).parent / "static"
 SHADES = 5

@@ -15,8 +15,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from latentarena.arena.names import Names, clean_name, plain_line
+from latentarena.arena.names import Names, clean_name
 from latentarena.errors import ConfigError
+from latentarena.text import plain_line, without_marks
 
 MOST = 2000  # lines
 LARGEST = 200_000  # letters, or bytes of a file
@@ -287,8 +288,7 @@ def _named(names: Sequence[str], role: str) -> int | None:
 
 
 def _plain(name: str) -> str:
-    flat = unicodedata.normalize("NFKD", name).casefold()
-    flat = "".join(letter for letter in flat if not unicodedata.combining(letter))
+    flat = without_marks(unicodedata.normalize("NFKD", name).casefold())
     return " ".join(re.sub(r"[\W_]+", " ", flat).split())
 
 

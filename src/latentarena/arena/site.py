@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from latentarena import __version__
-from latentarena.arena.names import clean_name, looks_like, plain_line, slug
+from latentarena.arena.names import clean_name, looks_like
 from latentarena.arena.pages import STATIC, environment
 from latentarena.arena.pictures import PICTURES, SAMPLES, pictures_of
 from latentarena.card.catalogue import CATEGORIES
@@ -31,6 +31,7 @@ from latentarena.contest.entries import Entry, entry_of
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import ConfigError, OutputError
 from latentarena.files import make_folder, write_atomically, write_json, write_text
+from latentarena.text import plain_line, slug
 
 CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `arena check` call it
 BUNDLE_CARDS = ("bundle.json", "bundle/card.json", "card.json")

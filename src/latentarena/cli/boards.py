@@ -15,7 +15,6 @@ from rich.table import Table
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.enrolment import Enrolled
 from latentarena.arena.intake import Outcome
-from latentarena.arena.names import plain_line
 from latentarena.arena.store import Certification, TeamDetails
 from latentarena.cli.page import line_page, wide_page
 from latentarena.contest.board import Board
@@ -23,6 +22,7 @@ from latentarena.contest.contest import Contest
 from latentarena.contest.prediction import Prediction
 from latentarena.contest.ranking import Placed
 from latentarena.contest.spreadsheet import Ranked, inert
+from latentarena.text import plain_line
 
 
 def print_ranked(ranked: Ranked, contest: Contest) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from latentarena.config import invisible, parse_json
+from latentarena.config import parse_json
 from latentarena.errors import GateError
+from latentarena.text import first_hidden
 
 LARGEST_CARD = 1 << 20  # bytes
 MOST_VALUES = 50_000
@@ -54,6 +55,6 @@ def _refuse_text(text: str, what: str) -> None:
         raise GateError(
             "card-text", f"{what}: a text of {len(text):,} characters is too long; at most {LONGEST_TEXT:,}"
         )
-    hidden = invisible(text)
+    hidden = first_hidden(text)
     if hidden:
         raise GateError("card-text", f"{what}: {ascii(text)[:80]} holds {hidden}, which cannot be seen; take it out")

@@ -12,13 +12,14 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from latentarena.arena.names import Names, clean_name, plain_line
+from latentarena.arena.names import Names, clean_name
 from latentarena.arena.roster import LONGEST_ENTRY, is_same_member
 from latentarena.arena.store.database import Database
 from latentarena.arena.store.models import SubmissionRow, TeamRow, TokenRow
 from latentarena.arena.store.records import TeamDetails
 from latentarena.arena.store.store import alone_with_names, bump, looks, note
 from latentarena.errors import ConfigError, NotThere
+from latentarena.text import plain_line
 
 
 class Enrolment:

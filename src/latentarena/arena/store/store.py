@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from latentarena.arena.names import clean_name, plain_line, skeleton
+from latentarena.arena.names import clean_name, skeleton
 from latentarena.arena.roster import LONGEST_ENTRY, plan_teams
 from latentarena.arena.store.database import Database
 from latentarena.arena.store.models import (
@@ -34,6 +34,7 @@ from latentarena.arena.store.records import Audited, Evaluation, Identity, Liste
 from latentarena.contest.contest import Quotas
 from latentarena.errors import ConfigError, NotThere, QuotaReached
 from latentarena.key import Key
+from latentarena.text import plain_line
 
 BOARD = "board"  # the counter of what the board shows
 TOKEN_BYTES = 32  # 256 bits
