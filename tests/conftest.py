@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     With `--dist loadfile --no-loadscope-reorder` a worker takes the next file of this order. A file that nothing is
     known of may be the longest; of several, as in a new checkout, that of most bytes.
     """
-    known = config.cache.get(SECONDS, {}) if config.cache else {}
+    known = config.cache.get(SECONDS, {}) if getattr(config, "cache", None) else {}
     size = {item.path: item.path.stat().st_size for item in items}
     items.sort(key=lambda item: (-known.get(item.nodeid.partition("::")[0], math.inf), -size[item.path], item.path))
 
@@ -177,7 +177,7 @@ def portable_folder(common: Path, brief_folder: Path) -> Path:
 def _remember(config: pytest.Config) -> None:
     """Keep what each file took, if this session was the whole suite."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
-    if whole and config.cache and "PYTEST_XDIST_WORKER" not in os.environ:
+    if whole and getattr(config, "cache", None) and "PYTEST_XDIST_WORKER" not in os.environ:
         config.cache.set(SECONDS, _seconds)
 
 

@@ -1,4 +1,4 @@
-"""Commands for bundles from elsewhere: check them, or make one of what came in another form."""
+"""Commands for bundles: check one from elsewhere, or make one of what came in another form."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
+from latentarena.cli.options import BundleArgument, DataOption, JudgeOption, KeyOption
+
 app = typer.Typer()
-KeyOption = Annotated[
-    str | None,
-    typer.Option("--key", metavar="HEX", help="A contest's key, once it is published; the public one unless given."),
-]
 
 
 @app.command()
@@ -28,8 +26,8 @@ def check(
     allow_python: Annotated[
         bool, typer.Option("--allow-python", help="Run Python of the 2025 form at tier 1 of the sandbox too.")
     ] = False,
-    judge_file: Annotated[Path | None, typer.Option("--judge", help="The judge's file.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder that holds the dataset's files.")] = None,
+    judge_file: JudgeOption = None,
+    data: DataOption = None,
     key: KeyOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for score card, page and pictures.")] = None,
 ) -> None:
@@ -95,6 +93,24 @@ def pack(
     shapes = f"latent {list(made.card.latent)}, noise {list(made.card.noise)}"
     console.print(f"{made.card.name}: {shapes}, stored numbers by part: {parts} -> {out}", highlight=False)
     console.print(f"next: arena check {out}", highlight=False)
+
+
+@app.command()
+def export(
+    bundle: BundleArgument,
+    out: Annotated[Path, typer.Option(help="Folder for card.json and the three ONNX files.")] = Path("portable"),
+) -> None:
+    """Turn a native bundle into a portable one: encode, decode and generate as ONNX, with the whole sampler inside."""
+    from latentarena.bundle import OWN, export_bundle, native_of, open_bundle
+    from latentarena.cli.console import console, quiet_logs
+
+    quiet_logs()
+    loaded = native_of(open_bundle(bundle, trust=OWN))
+    how = loaded.card.sampling
+    console.print(f"unrolling {how.solver} x {how.steps}: seconds for a few steps, minutes for many", highlight=False)
+    made = export_bundle(loaded, out)
+    parts = ", ".join(f"{file} {size:,} bytes" for file, size in made.files.items())
+    console.print(f"{made.card.name}: {parts}; the same images as the native bundle -> {out}", highlight=False)
 
 
 def import_legacy(

@@ -7,13 +7,8 @@ from typing import Annotated
 
 import typer
 
-SizeOption = Annotated[int | None, typer.Option(help="Resize folder images to this height and width.")]
-CropOption = Annotated[
-    str | None, typer.Option(help="center: cut the largest square out of the middle of folder images first.")
-]
-ResizeOption = Annotated[
-    str | None, typer.Option(help="stretch: folder images that are no squares may be distorted into squares.")
-]
+from latentarena.cli.options import CropOption, ResizeOption, SizeOption
+
 app = typer.Typer()
 
 

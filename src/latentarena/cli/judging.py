@@ -1,0 +1,182 @@
+"""Commands that judge: score a bundle, recompute a card, train a recipe anew, train a judge."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from latentarena.cli.options import (
+    HELP,
+    AnyBundleArgument,
+    BundleArgument,
+    CropOption,
+    DataOption,
+    JudgeOption,
+    KeyOption,
+    ResizeOption,
+    SamplesOption,
+    SizeOption,
+)
+
+
+class _ScoreByDefault(TyperGroup):
+    """`arena judge BUNDLE` is `arena judge bundle BUNDLE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["bundle", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer()
+judge_app = typer.Typer(cls=_ScoreByDefault, no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
+app.add_typer(judge_app, name="judge", help="Score a bundle (arena judge BUNDLE), or train a judge.")
+
+
+class ScoreSet(StrEnum):
+    """Which figures are printed."""
+
+    ARENA = "arena-1"
+    CONTEST = "contest-2025"
+
+
+@judge_app.command("bundle")
+def judge(
+    bundle: AnyBundleArgument,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the card as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the card as a page, .html.")] = None,
+    picture: Annotated[Path | None, typer.Option("--png", help="Also draw the card as a picture, .png.")] = None,
+    samples: SamplesOption = 10_000,
+    timed: Annotated[bool, typer.Option("--timed/--untimed", help="Whether sampling is timed too.")] = True,
+    score_set: Annotated[ScoreSet, typer.Option("--set", help="Which figures are printed.")] = ScoreSet.ARENA,
+    judge_file: JudgeOption = None,
+    data: DataOption = None,
+) -> None:
+    """Score a bundle of your own on the full test split, in this process; for anybody else's there is `arena check`."""
+    from latentarena.bundle import OWN, open_bundle
+    from latentarena.cli.console import print_card, print_contest, quiet_logs, show_judging, show_training
+    from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
+    from latentarena.files import make_folder, write_json
+    from latentarena.pictures import refuse_suffix
+    from latentarena.report.poster import write_poster
+    from latentarena.report.scorecard import write_page
+
+    quiet_logs()
+    loaded = open_bundle(bundle, trust=OWN)
+    for option, path in (("--json", json_file), ("--html", html), ("--png", picture)):
+        if path is not None:
+            refuse_suffix(path, option.replace("--", "."), option=option)
+            make_folder(path.parent)
+    panel = panel_for(data_of(loaded, data), judge_file, show_training)
+    with show_judging():
+        found = judge_bundle(loaded, panel, samples, timed=timed)
+    card = found.card
+    (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
+    if json_file is not None:
+        write_json(json_file, card.model_dump(mode="json"))
+    if html is not None:
+        write_page(html, card, found.findings, panel.data)
+    if picture is not None:
+        write_poster(picture, card, found.findings, panel.data)
+
+
+@app.command()
+def retrain(
+    bundle: BundleArgument,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=20, help="Trainings: with the recipe's own seed, and with those that follow it.")
+    ] = 3,
+    quality: Annotated[
+        float, typer.Option(min=0.0001, help="The Frechet distance to which the cost of training is measured.")
+    ] = 1.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for trainings and certificate; retrained/HASH unless given. A begun one is resumed."),
+    ] = None,
+    judge_file: JudgeOption = None,
+    data: DataOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
+    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.cli.console import console, print_certificate, quiet_logs, show_training
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.judge.training import judge_for
+    from latentarena.key import PRACTICE, Key
+    from latentarena.run.retrain import Order, retrain
+
+    quiet_logs()
+    loaded = native_of(open_bundle(bundle, trust=OWN))
+    dataset = data_of(loaded, data)
+    judge = judge_for(dataset, show_training, judge_file)
+    folder = out or Path("retrained") / loaded.digest[:12]
+    made = retrain(
+        Order(loaded, dataset, judge, seeds, quality, key=PRACTICE if key is None else Key.parse(key)),
+        folder,
+        show_training,
+        lambda line: console.print(line, highlight=False),
+    )
+    print_certificate(made, folder)
+    if not made.agrees:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    card: Annotated[Path, typer.Argument(metavar="CARD", help="A score card, as `arena judge --json` writes it.")],
+    bundle: AnyBundleArgument,
+    judge_file: JudgeOption = None,
+    data: DataOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Recompute a score card from its bundle, portable ones in a sandbox, and compare; exits with 1 if they differ."""
+    from latentarena.bundle import BOXED, DATA_ONLY, OWN, open_bundle
+    from latentarena.card.score_card import read_card
+    from latentarena.cli.console import print_check, quiet_logs, show_training
+    from latentarena.evaluate.verify import recompute
+    from latentarena.key import PRACTICE, Key
+    from latentarena.sandbox import standing
+
+    quiet_logs()
+    claimed, secret = read_card(card), PRACTICE if key is None else Key.parse(key)
+    with open_bundle(bundle, trust=BOXED if standing().tier else OWN, forms=DATA_ONLY) as loaded:
+        again = recompute(claimed, loaded, data, judge_file, show_training, secret)
+    if not print_check(claimed, again):
+        raise typer.Exit(1)
+
+
+@judge_app.command("train")
+def judge_train(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as width=16 fit.epochs=5.")
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="mnist, fashion-mnist, kmnist, digits or folder:PATH.")] = "mnist",
+    size: SizeOption = None,
+    crop: CropOption = None,
+    resize: ResizeOption = None,
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the judge's file.")] = Path("judges"),
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+) -> None:
+    """Train a judge on a train split; the defaults on MNIST made the shipped one."""
+    from latentarena.cli.console import console, print_facts, quiet_logs, show_training
+    from latentarena.config import override, validate
+    from latentarena.data import DataConfig, load_dataset
+    from latentarena.files import make_folder
+    from latentarena.judge.classifier import Judge
+    from latentarena.judge.training import JudgeConfig, train_judge
+    from latentarena.train.fabric import make_fabric
+
+    quiet_logs()
+    raw = override(JudgeConfig().model_dump(), overrides or [], JudgeConfig)
+    config = validate(JudgeConfig, raw, "judge")
+    images_of = {"name": dataset, "size": size, "crop": crop, "resize": resize}
+    images = load_dataset(validate(DataConfig, images_of, "--dataset"), data)
+    make_folder(out)
+    path = train_judge(images, config, make_fabric(accelerator), out, show_training)
+    print_facts(Judge.load(path))
+    console.print(f"judge -> {path} ({path.stat().st_size:,} bytes)")

@@ -1,0 +1,52 @@
+"""Arguments and options that several commands of `arena` take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = {"help_option_names": ["-h", "--help"]}
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder that holds the dataset's files.", envvar=None, show_default=False),
+]
+SamplesOption = Annotated[int, typer.Option(min=100, max=1_000_000, help="How many images the judge asks for.")]
+BundleArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Folder or zip file of card.json and weights.safetensors.")
+]
+AnyBundleArgument = Annotated[
+    Path,
+    typer.Argument(metavar="BUNDLE", help="Folder or zip file of card.json and weights.safetensors, or of ONNX files."),
+]
+JudgeOption = Annotated[
+    Path | None,
+    typer.Option("--judge", help="A judge's file, as `arena judge train` writes it; the data's own unless given."),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", metavar="HEX", help="A contest's key, once it is published; the public one unless given."),
+]
+SizeOption = Annotated[int | None, typer.Option(help="Resize folder images to this height and width.")]
+CropOption = Annotated[
+    str | None, typer.Option(help="center: cut the largest square out of the middle of folder images first.")
+]
+ResizeOption = Annotated[
+    str | None, typer.Option(help="stretch: folder images that are no squares may be distorted into squares.")
+]
+DatabaseOption = Annotated[
+    str,
+    typer.Option(
+        "--db", metavar="URL", envvar="ARENA_DB", help="sqlite:///FILE or postgresql://HOST/NAME; else ARENA_DB."
+    ),
+]
+ObjectsOption = Annotated[
+    str,
+    typer.Option(
+        "--objects",
+        metavar="FOLDER|URL",
+        envvar="ARENA_OBJECTS",
+        help="Where files are, such as s3://BUCKET; else ARENA_OBJECTS.",
+    ),
+]

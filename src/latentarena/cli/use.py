@@ -1,0 +1,169 @@
+"""Commands that use a trained model: draw, interpolate, complete and edit images, ask for likelihoods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentarena.cli.options import AnyBundleArgument, BundleArgument, DataOption
+
+app = typer.Typer()
+
+
+@app.command()
+def sample(
+    bundle: AnyBundleArgument,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, max=10_000_000, help="How many images.")] = 64,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Solver steps; the bundle's own unless given.")
+    ] = None,
+    solver: Annotated[
+        str | None, typer.Option(help="Such as euler, heun, ddim; the bundle's own unless given.")
+    ] = None,
+    guidance: Annotated[float | None, typer.Option(help="For conditional models: scale; 1 is none.")] = None,
+    grid: Annotated[str | None, typer.Option(help="How steps are spread over time, such as uniform or karras.")] = None,
+    eta: Annotated[
+        float | None, typer.Option(min=0, max=1, help="For ddim and sde: share of fresh noise in a step.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    labels: Annotated[
+        str | None, typer.Option(help="For conditional models: classes in turn, such as 3 or 0,1,2.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help=".png grid, .gif of the trajectory, or .npz of arrays.")] = Path(
+        "samples.png"
+    ),
+) -> None:
+    """Draw images from a bundle."""
+    from latentarena.bundle import OWN, open_bundle
+    from latentarena.cli.console import console
+    from latentarena.use.sampling import chosen_sampling, sample_to_file
+
+    loaded = open_bundle(bundle, trust=OWN)
+    sampling = chosen_sampling(loaded, solver, steps, guidance, grid, eta)
+    shown = sample_to_file(loaded, out, n, seed, labels, sampling)
+    console.print(f"{shown} -> {out}")
+
+
+StepsOption = Annotated[int, typer.Option(min=1, max=10_000, help="Of Heun's method along the ODE.")]
+GuidanceOption = Annotated[
+    float | None, typer.Option(help="For conditional models: scale; 1 is none; the bundle's own unless given.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of the noise.")]
+IndexOption = Annotated[str, typer.Option(help="Numbers of test images, such as 0,5,17.")]
+
+
+@app.command()
+def interpolate(
+    bundle: BundleArgument,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Numbers of test images, such as 0,5; random noise unless given.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="As many numbers of test images.")] = None,
+    rows: Annotated[int, typer.Option(min=1, max=100, help="How many pairs of random noise.")] = 8,
+    frames: Annotated[int, typer.Option(min=2, max=1000, help="Images from one end to the other.")] = 10,
+    labels: Annotated[
+        str | None, typer.Option(help="For conditional models: classes of the rows in turn, such as 3 or 0,1,2.")
+    ] = None,
+    steps: StepsOption = 32,
+    guidance: GuidanceOption = None,
+    seed: SeedOption = 0,
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option(help=".png strips, or .gif there and back.")] = Path("strip.png"),
+) -> None:
+    """Interpolate between noises, or between the noises that test images come from."""
+    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.cli.console import console
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.report.strips import interpolate_images_to_file, interpolate_noise_to_file, walk
+
+    if (start is None) != (end is None):
+        raise typer.BadParameter("--from and --to go together")
+    loaded = native_of(open_bundle(bundle, trust=OWN))
+    how = walk(loaded, steps, guidance)
+    if start is None or end is None:
+        shown = interpolate_noise_to_file(loaded, out, rows, frames, labels, how, seed)
+    else:
+        shown = interpolate_images_to_file(loaded, data_of(loaded, data), out, start, end, frames, labels, how)
+    console.print(f"{shown} -> {out}")
+
+
+@app.command()
+def inpaint(
+    bundle: BundleArgument,
+    index: IndexOption = "0,1,2,3,4,5,6,7",
+    hide: Annotated[str, typer.Option(help="left, right, top, bottom or middle.")] = "right",
+    mask: Annotated[
+        Path | None, typer.Option(help="Instead of --hide: a picture of the images' size, white where hidden.")
+    ] = None,
+    fills: Annotated[int, typer.Option(min=1, max=100, help="Ways to complete each image.")] = 6,
+    steps: StepsOption = 32,
+    seed: SeedOption = 0,
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option(help=".png: original, what is known of it, fills.")] = Path("inpainted.png"),
+) -> None:
+    """Complete test images of which a part is hidden."""
+    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.cli.console import console
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.report.strips import hidden_region, inpaint_to_file
+
+    loaded = native_of(open_bundle(bundle, trust=OWN))
+    hidden = hidden_region(hide, mask, loaded.card.architecture.shape[1:])
+    shown = inpaint_to_file(loaded, data_of(loaded, data), out, index, hidden, fills, steps, seed)
+    console.print(f"{shown} -> {out}")
+
+
+@app.command()
+def edit(
+    bundle: BundleArgument,
+    to: Annotated[str, typer.Option("--to", help="Classes to turn the images into, such as 3 or 0,1,2.")],
+    index: IndexOption = "0,1,2,3,4,5,6,7",
+    strength: Annotated[float, typer.Option(min=0, max=1, help="0 leaves the images as they are.")] = 1.0,
+    steps: StepsOption = 32,
+    guidance: GuidanceOption = None,
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option(help=".png: original, reconstruction, edits.")] = Path("edited.png"),
+) -> None:
+    """Turn test images into other classes, in the manner they are drawn in."""
+    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.cli.console import console
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.report.strips import edit_to_file, walk
+
+    loaded = native_of(open_bundle(bundle, trust=OWN))
+    how = walk(loaded, steps, guidance)
+    shown = edit_to_file(loaded, data_of(loaded, data), out, index, to, strength, how)
+    console.print(f"{shown} -> {out}")
+
+
+@app.command()
+def likelihood(
+    bundle: BundleArgument,
+    n: Annotated[int, typer.Option("-n", "--number", min=2, help="How many test images.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, max=10_000, help="Of Heun's method along the ODE.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Of dequantisation and probes.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also draw a histogram, .png.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Exact log-likelihood of test images: bits per pixel value in pixel space, else bits per latent dimension."""
+    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.cli.console import console
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.files import make_folder, write_json
+    from latentarena.pictures import refuse_suffix
+    from latentarena.use.likelihood import measure_likelihood, save_histogram
+
+    loaded = native_of(open_bundle(bundle, trust=OWN))
+    if out is not None:
+        refuse_suffix(out, ".png")
+    if json_file is not None:
+        make_folder(json_file.parent)
+    found = measure_likelihood(loaded, data_of(loaded, data), n, steps, seed)
+    console.print(found.sentence(), highlight=False)
+    if json_file is not None:
+        write_json(json_file, found.facts())
+    if out is not None:
+        save_histogram(out, found)
