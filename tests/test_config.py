@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pydantic import Field
 
-from latentarena.config import Config, override, parse_json, read_yaml, validate, yaml_text
+from latentarena.config import Config, override, validate
+from latentarena.documents import parse_json, read_yaml, yaml_text
 from latentarena.errors import ConfigError
 from latentarena.model.latent_model import LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml

@@ -20,6 +20,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
         "registry",
         "files",
         "config",
+        "documents",
         "randomness",
         "facts",
         "precision",

@@ -1,40 +1,27 @@
-"""Configuration: YAML in, validated pydantic models out, `key=value` overrides between the two.
+"""Configuration: plain data in, validated pydantic models out, `key=value` overrides between the two.
 
-Every fault is one `ConfigError` line that names the key, the value and the choices.
-
-YAML is read by the rules of version 1.2 (`010` is ten, `1:30`, `yes` and `2024-01-31` are text), without aliases and
-anchors' copies, at most `DEEPEST` levels deep. An override is a value of its key's type, not a YAML document.
+Every fault is one `ConfigError` line that names the key, the value and the choices. An override is a value of its key's
+type, not a YAML document.
 """
 
 from __future__ import annotations
 
-import codecs
 import difflib
-import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from math import isfinite
-from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from latentarena.documents import DEEPEST, FLOAT, INTEGER, parse_yaml
 from latentarena.errors import ConfigError
-from latentarena.text import printable
+from latentarena.text import SHOWN, printable, shown
 
 Model = TypeVar("Model", bound=BaseModel)
-DEEPEST = 64  # levels of JSON, YAML and dotted keys
-LARGEST = 1 << 18  # bytes of a YAML file; recipes and contests have a few thousand
-SHOWN = 100  # characters of a value in a message
 LONGEST_REASON = 600  # characters: a reason may list choices, or quote a long value
-INTEGER = re.compile(r"[-+]?[0-9]+")
-FLOAT = re.compile(
-    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-)
 LISTS = ("tuple_type", "list_type", "set_type", "frozen_set_type")  # pydantic's names of faults
 MAPPINGS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
 
@@ -53,9 +40,9 @@ class Config(BaseModel):
                 if key not in fields:
                     near = difflib.get_close_matches(str(key), fields, n=1)
                     hint = f"did you mean {near[0]!r}? " if near else ""
-                    raise ValueError(f"unknown key {_shown(key)}; {hint}the keys here are {', '.join(fields)}")
+                    raise ValueError(f"unknown key {shown(key)}; {hint}the keys here are {', '.join(fields)}")
                 if key in numeric and _holds_bool(value):
-                    raise ValueError(f"{key} = {_shown(value)}: a number is wanted, not true or false")
+                    raise ValueError(f"{key} = {shown(value)}: a number is wanted, not true or false")
         return raw
 
 
@@ -100,7 +87,7 @@ def validate(model: type[Model], raw: Any, source: str) -> Model:
         if not key:
             raise ConfigError(f"{source}: {reason}") from None
         spoken = fault["type"] != "missing" and not isinstance(fault["input"], Mapping)
-        value = f" = {_shown(fault['input'])}" if spoken else ""
+        value = f" = {shown(fault['input'])}" if spoken else ""
         raise ConfigError(f"{source}: {key}{value}: {reason}") from None
 
 
@@ -110,15 +97,6 @@ def _reason(fault: str, value: Any) -> str:
         inside = str(value).strip("[]() ") if isinstance(value, str | int | float) else ""
         return f"a list is wanted: write [{inside if len(inside) < SHOWN else '...'}]"
     return "a mapping is wanted: give its keys one by one, or {key: value}" if fault in MAPPINGS else ""
-
-
-def _shown(value: Any) -> str:
-    """A value as a message shows it: not longer than a line."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        return f"a {type(value).__name__} of very many levels"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _spoken(location: tuple[Any, ...], raw: Any, keep_last: bool) -> list[str]:
@@ -133,198 +111,6 @@ def _spoken(location: tuple[Any, ...], raw: Any, keep_last: bool) -> list[str]:
             continue
         spoken.append(printable(str(part)[:SHOWN]))
     return spoken
-
-
-class _NotPlain(yaml.YAMLError):
-    """YAML that says more than plain data."""
-
-    def __init__(self, problem: str, event: yaml.Event) -> None:
-        super().__init__(problem)
-        self.problem, self.problem_mark = problem, event.start_mark
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data of YAML 1.2 that is no larger than its text: no aliases, no key twice, `DEEPEST` levels."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - those of YAML 1.1 go
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            raise _NotPlain("aliases (*name) are not read here", event)
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise _NotPlain(f"nested more than {DEEPEST} levels deep", event)
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes text that either version of YAML would take for something else."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-for _class, _tag, _pattern, _first in (
-    (_Loader, "null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""]),
-    (_Loader, "bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF")),
-    (_Loader, "int", INTEGER, list("-+0123456789")),
-    (_Loader, "float", FLOAT, list("-+.0123456789")),
-    (_Dumper, "float", FLOAT, list("-+.0123456789")),
-):
-    _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern.pattern})$"), _first)
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))  # 010 is ten
-
-
-def yaml_text(value: Any) -> str:
-    """Plain data as YAML, keys in their order, that `read_yaml` reads as the same."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-
-
-def decode_text(content: bytes) -> str:
-    """Text in UTF-8, or in UTF-16 with a byte order mark as PowerShell's `>` writes it; the mark is taken off.
-
-    Raises:
-        ValueError: it is neither; the message says so and what to do.
-    """
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = content.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError("not text in UTF-8; save it as UTF-8") from None
-    if "\0" in text:
-        raise ValueError("not text, or in an encoding other than UTF-8; save it as UTF-8")
-    return text
-
-
-def read_at_most(path: Path, most: int, too_large: str, way_out: str = "", name: str = "") -> bytes:
-    """The content of a file that people give, of a bounded size.
-
-    Args:
-        path: of the file.
-        most: bytes that it may have; too_large: what is said of one that has more, after its path.
-        way_out: what is said where it cannot be read, and name: what it is called there; its path unless given.
-
-    Raises:
-        ConfigError: it cannot be read, or has more bytes.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-    except OSError as error:
-        hint = f"; {way_out}" if way_out else ""
-        raise ConfigError(f"cannot read {name or path}: {error.strerror}{hint}") from None
-    if len(content) > most:
-        raise ConfigError(f"{path} {too_large}")
-    return content
-
-
-def read_text(path: Path) -> str:
-    """What a file that people write says, in the encodings that `decode_text` knows.
-
-    Raises:
-        ConfigError: it cannot be read, is larger than `LARGEST`, or no text.
-    """
-    too_large = f"is larger than {LARGEST >> 10} KiB: it is no recipe and no contest"
-    content = read_at_most(path, LARGEST, too_large, name=_shown(str(path)))
-    try:
-        return decode_text(content)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Raises:
-        ConfigError: naming the file, and the line where it is not YAML.
-    """
-    try:
-        raw = _plain(read_text(path))
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(raw).__name__}")
-    return raw
-
-
-def _plain(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
-
-
-def parse_json(content: bytes) -> Any:
-    """Strict JSON as plain data: UTF-8, no key twice, no NaN or infinity, whole surrogate pairs, `DEEPEST` levels.
-
-    Raises:
-        ValueError, RecursionError: it is not; the message says why.
-    """
-    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError("it begins with a byte order mark, or is UTF-16; save it as UTF-8 without a byte order mark")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError("it is not text in UTF-8; save it as UTF-8") from None
-    value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys)
-    if "\\ud" in text or "\\uD" in text:  # escapes of surrogates, which are text in pairs only
-        json.dumps(value, ensure_ascii=False).encode()
-    level, depth = [value], 0
-    while level:
-        if depth > DEEPEST:
-            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
-        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level, depth = [part for parts in inner for part in parts], depth + 1
-    return value
-
-
-def read_json(path: Path, largest: int, what: str, way_out: str) -> Any:
-    """Strict JSON from a file as plain data; see `parse_json`.
-
-    Args:
-        path: of the file.
-        largest: bytes that it may have.
-        what: it is to be, in messages.
-        way_out: where such a file comes from.
-
-    Raises:
-        ConfigError: one line that names the file and what is wrong with it.
-    """
-    content = read_at_most(path, largest, f"is larger than {largest} bytes: it is no {what}", way_out)
-    try:
-        return parse_json(content)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from None
-
-
-def _finite_float(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError(f"{text[:40]} is larger than any number that can be held")
-    return number
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) < len(pairs):
-        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"key {key!r} appears twice")
-    return unique
 
 
 def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[BaseModel]) -> dict[str, Any]:
@@ -342,7 +128,7 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[Bas
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key:
-            raise ConfigError(f"{_shown(assignment)} is not an override; write key=value, such as seed=1")
+            raise ConfigError(f"{shown(assignment)} is not an override; write key=value, such as seed=1")
         *parents, last = keys = key.split(".")
         if len(keys) > DEEPEST:
             raise ConfigError(f"{key[:SHOWN]}... has {len(keys)} parts; no key has so many")
@@ -377,7 +163,7 @@ def _value(text: str, wanted: set[Any]) -> Any:
     """A text as a value of one of the classes, or the text where it is of none."""
     nested = any(isinstance(kind, type) and issubclass(kind, tuple | list | dict | BaseModel) for kind in wanted)
     if nested and text.lstrip().startswith(("[", "{")):
-        return _plain(text)
+        return parse_yaml(text)
     if text == "null" and NoneType in wanted:
         return None
     if text in ("true", "false") and bool in wanted:

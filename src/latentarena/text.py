@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode's categories of control, format (zero-width, bidi), surrogates, private, unassigned, line and paragraph."""
@@ -10,6 +11,7 @@ FILLERS = (0x034F, 0x115F, 0x1160, 0x1680, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA
 BLANK = frozenset({*FILLERS, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)})
 """Letters and marks that show nothing: fillers, the space of Ogham, the empty Braille cell, variation selectors."""
 
+SHOWN = 100  # characters of a value in a message
 LONGEST_PART = 200  # bytes: file systems allow 255, and suffixes are put behind it
 FORBIDDEN = frozenset('/\\:*?"<>|')  # in a file's name, on one system or another
 DEVICES = frozenset(["CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))])
@@ -58,6 +60,15 @@ def slug(name: str) -> str:
     flat = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = "".join(letter if letter.isalnum() else " " for letter in flat).split()
     return "-".join(words)[:60].strip("-") or "entry"
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: not longer than a line."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} of very many levels"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def one_path_part(text: str) -> str:

@@ -25,8 +25,9 @@ from latentarena.bundle.native import read_native
 from latentarena.bundle.portable import PortableCard
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.cli.app import app
-from latentarena.config import parse_json, validate
+from latentarena.config import validate
 from latentarena.contest.contest import CONTESTS, load_contest
+from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ModelError
 from latentarena.evaluate import evaluate as evaluation
 from latentarena.evaluate import scoring

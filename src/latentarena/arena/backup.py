@@ -22,7 +22,8 @@ from latentarena.arena.evaluation import scratch
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
 from latentarena.arena.store.models import AuditRow, Base, JobRow, SubmissionRow
-from latentarena.config import Config, parse_json, validate
+from latentarena.config import Config, validate
+from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere, StoreError
 from latentarena.files import explained, make_folder, write_json
 

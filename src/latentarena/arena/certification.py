@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from latentarena.arena.store import Certification, Certifying, Store
 from latentarena.card.certificate import Certificate
-from latentarena.config import parse_json, validate
+from latentarena.config import validate
 from latentarena.contest.contest import Contest
+from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
 
 if TYPE_CHECKING:

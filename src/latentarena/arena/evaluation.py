@@ -26,8 +26,9 @@ from latentarena.arena.parent import end_with_parent
 from latentarena.arena.store import Outcome, Refusal, Trained
 from latentarena.card.certificate import read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
-from latentarena.config import Config, parse_json, validate
+from latentarena.config import Config, validate
 from latentarena.contest.contest import Certify, Contest
+from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
 from latentarena.key import Key
 

@@ -18,7 +18,7 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.roster import LARGEST, read_roster, roster_text
 from latentarena.arena.store import Certification, Certifying, Database, Enrolment, Queue, Store, TeamDetails
 from latentarena.arena.worker import PATIENCE, Worker
-from latentarena.config import read_at_most
+from latentarena.documents import read_at_most
 from latentarena.errors import ConfigError, NotThere
 
 ACTOR = "shell"  # in the audit log

@@ -23,12 +23,12 @@ from latentarena.card.catalogue import CATEGORIES
 from latentarena.card.certificate import Certificate, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.words import CLEAN, identity, rows_by_category, timing_words, trainings_words
-from latentarena.config import parse_json
 from latentarena.contest.board import Board, Line, make_board
 from latentarena.contest.commitment import Commitment
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, entry_of
 from latentarena.contest.spreadsheet import board_csv
+from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, OutputError
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.text import plain_line, slug

@@ -39,8 +39,9 @@ from latentarena.arena.evaluation import (
 from latentarena.arena.objects import Objects
 from latentarena.arena.scored import ScoredEntries
 from latentarena.arena.store import Job, Outcome, Queue, Refusal, Store
-from latentarena.config import parse_json, validate
+from latentarena.config import validate
 from latentarena.contest.contest import Certify, Contest
+from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
 from latentarena.key import Key
 

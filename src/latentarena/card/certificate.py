@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from latentarena.card.catalogue import METRICS
 from latentarena.card.figure import Figure
-from latentarena.config import Config, read_json, validate
+from latentarena.config import Config, validate
+from latentarena.documents import read_json
 from latentarena.key import PUBLIC
 
 QUALITY = 1.0

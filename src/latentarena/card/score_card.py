@@ -13,7 +13,8 @@ from latentarena.bounds import Count, Label, Real, Side, Words
 from latentarena.card.catalogue import COLUMNS, METRICS, Metric, points
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
-from latentarena.config import Config, read_json, validate
+from latentarena.config import Config, validate
+from latentarena.documents import read_json
 from latentarena.errors import ConfigError
 from latentarena.files import digest_json
 from latentarena.precision import Precision

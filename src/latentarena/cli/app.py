@@ -9,7 +9,7 @@ import typer
 
 from latentarena.cli import bundles, contests, data, judging, teams, use
 from latentarena.cli.options import HELP, DataOption, SamplesOption
-from latentarena.config import read_text
+from latentarena.documents import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
 app = typer.Typer(

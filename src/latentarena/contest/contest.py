@@ -15,7 +15,8 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.card.certificate import QUALITY
 from latentarena.card.figure import Better
-from latentarena.config import Config, read_yaml, validate
+from latentarena.config import Config, validate
+from latentarena.documents import read_yaml
 from latentarena.errors import ConfigError
 from latentarena.precision import Precision
 

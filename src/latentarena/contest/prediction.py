@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentarena.card.figure import Figure
-from latentarena.config import parse_json, validate
+from latentarena.config import validate
 from latentarena.contest.board import Board, Line, make_board
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, refusal, row_of
 from latentarena.contest.ranking import Placed, Row, rank
 from latentarena.contest.spreadsheet import read_rows
+from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
 
 OWN = "\0"  # a name that no team can have

@@ -3,19 +3,9 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from latentarena.gates.archive import (
-    BUNDLE,
-    SUBMISSION,
-    Files,
-    Form,
-    bundle_in,
-    glance,
-    names_in,
-    open_archive,
-    open_beside,
-    open_files,
-    open_folder,
-)
+from latentarena.gates.archive import glance, open_archive
+from latentarena.gates.folder import bundle_in, names_in, open_beside, open_files, open_folder
+from latentarena.gates.layout import BUNDLE, SUBMISSION, Files, Layout
 
 if TYPE_CHECKING:
     from latentarena.gates.card import check_card
@@ -30,9 +20,9 @@ __all__ = [
     "SUBMISSION",
     "Cost",
     "Files",
-    "Form",
     "GraphFacts",
     "Held",
+    "Layout",
     "Port",
     "Size",
     "StoredTensor",

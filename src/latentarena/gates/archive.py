@@ -7,30 +7,30 @@ one way to read it, and it is the way that every other program reads it too.
 
 from __future__ import annotations
 
-import os
-import re
 import stat
 import struct
-import unicodedata
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 
 from latentarena.errors import GateError
-from latentarena.gates.kinds import LOOK, added_by_system, no_archive, out_of_place, wrong_kind
+from latentarena.gates.kinds import LOOK, added_by_system, no_archive, wrong_kind
+from latentarena.gates.layout import (
+    BUNDLE,
+    MOST_BYTES,
+    MOST_ENTRIES,
+    SUBMISSION,
+    Files,
+    Layout,
+    known_name,
+    no_part,
+    read_plain,
+    too_large,
+)
 
-Files = dict[str, bytes]
-NAMES = ("card.json", "weights.safetensors", "encode.onnx", "decode.onnx", "generate.onnx")
-HINT = "a bundle holds card.json with weights.safetensors, or with encode.onnx, decode.onnx and generate.onnx"
-CODE = (".py", ".ipynb")
-WEIGHTS = ".safetensors"
-PYTHON_HINT = "a submission of the 2025 form holds one .py or .ipynb file and its weights as .safetensors"
 PLAIN = "make it anew with `zip -r bundle.zip FOLDER`"
-MOST_BYTES = 64 << 20  # of the archive, and of all files together
-MOST_ENTRIES = 64
-
 END, ENTRY, LOCAL, DESCRIPTOR = b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
 STORED, DEFLATED = 0, 8
 ENCRYPTED = 1 | 1 << 6 | 1 << 13  # flags
@@ -42,23 +42,6 @@ UNIX = (3, 19)  # systems whose entries have a mode
 WINDOWS = (0, 10, 11, 14)  # systems whose programs may write backslashes between the parts of a name
 TELLING = {0x0001: "zip64", 0x0017: "encrypted", 0x7075: "name", 0x9901: "encrypted"}  # extra fields that change more
 Extent = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Form:
-    """What an archive or folder may hold.
-
-    Attributes:
-        named: pattern of the names.
-        folded: whether a name that differs from such a one in case only is meant for it; else cases differ.
-        complete: the files in their order, once they are all there; raises a GateError with the archive's name.
-        hint: what the form is, in words.
-    """
-
-    named: re.Pattern[str]
-    folded: bool
-    complete: Callable[[Files, str], Files]
-    hint: str
 
 
 @dataclass(frozen=True)
@@ -82,28 +65,12 @@ class Member:
         return ascii(self.name.decode("utf-8", "backslashreplace"))[:100]
 
 
-def open_files(path: Path, form: Form | None = None) -> Files:
-    """The files of a bundle, or of what `form` says, be it a folder or a zip file.
-
-    Raises:
-        GateError: it is neither, or `open_folder` or `open_archive` refuses it.
-    """
-    path = bundle_in(path)
-    return open_folder(path, form) if path.is_dir() else open_archive(path, form)
-
-
-def bundle_in(path: Path) -> Path:
-    """The folder `bundle` of a run's folder; any other path as it is."""
-    of_run = path / "bundle"
-    return of_run if (of_run / NAMES[0]).is_file() and not (path / NAMES[0]).exists() else path
-
-
-def open_archive(source: Path | bytes, form: Form | None = None) -> Files:
+def open_archive(source: Path | bytes, layout: Layout = BUNDLE) -> Files:
     """The files of a zipped bundle, by name; they may lie in one folder, whose name does not matter.
 
     Args:
         source: the zip file, or its content.
-        form: what it may hold; a bundle unless given.
+        layout: what it may hold; a bundle unless given.
 
     Raises:
         GateError: it is no zip file of a bundle and nothing else, or is larger than MOST_BYTES.
@@ -112,61 +79,45 @@ def open_archive(source: Path | bytes, form: Form | None = None) -> Files:
     wrong = None if isinstance(source, bytes) else wrong_kind(source.name)
     if wrong:
         raise GateError(wrong[0], f"{what} is {wrong[1]}")
-    content = source if isinstance(source, bytes) else _read(source, MOST_BYTES, follow=True)
+    content = source if isinstance(source, bytes) else read_plain(source, MOST_BYTES, follow=True)
     if len(content) > MOST_BYTES:
-        raise _too_large(what, len(content), MOST_BYTES)
-    form = form or BUNDLE
-    entries, directory = _directory(content, what, form)
-    kept = _named(entries, what, form)
+        raise too_large(what, len(content), MOST_BYTES)
+    entries, start = directory(content, what, layout)
+    kept = _named(entries, what, layout)
     total = sum(entry.size for entry in kept.values())
     if total > MOST_BYTES:
         raise GateError("zip-bomb", f"{what} unpacks to {total:,} bytes; at most {MOST_BYTES:,} are read")
-    _refuse_gaps([_extent(content, entry, what) for entry in entries], directory, what)
+    _refuse_gaps([_extent(content, entry, what) for entry in entries], start, what)
     files = {name: _unpacked(content, entry, f"{what}: {name}") for name, entry in kept.items()}
-    return form.complete(files, what)
+    return layout.complete(files, what)
 
 
-def glance(content: bytes | mmap, forms: Sequence[Form], what: str = "the file") -> None:
-    """Refuse at once what no closer look would let through: no zip file, or one of other files than those of a form.
+def glance(content: bytes | mmap, layouts: Sequence[Layout], what: str = "the file") -> None:
+    """Refuse at once what no closer look would let through: no zip file, or one of other files than those of a layout.
 
     Only the directory of a zip file is read, so that this takes no time worth speaking of, whatever the file's size.
 
     Args:
-        content: of the file; forms: what it may hold.
+        content: of the file; layouts: what it may hold.
 
     Raises:
-        GateError: with the first form's reason, or with that of the form which the files are closer to.
+        GateError: with the first layout's reason, or with that of the one which the files are closer to.
     """
     refused: dict[bool, GateError] = {}
-    for form in forms:
+    for layout in layouts:
         coded = False
         try:
-            entries, _ = _directory(content, what, form)
+            entries, _ = directory(content, what, layout)
             coded = any(entry.name.endswith((b".py", b".ipynb")) for entry in entries)
-            form.complete(dict.fromkeys(_named(entries, what, form), b""), what)
+            layout.complete(dict.fromkeys(_named(entries, what, layout), b""), what)
         except GateError as error:
-            refused.setdefault(coded and form is SUBMISSION, error)
+            refused.setdefault(coded and layout is SUBMISSION, error)
         else:
             return
     raise refused.get(True) or refused[False]
 
 
-def names_in(path: Path) -> list[str]:
-    """The names of what a folder or zip file holds, without a look at the contents; for telling forms apart.
-
-    Raises:
-        GateError: it cannot be read, or no gate would let it through whatever its files are.
-    """
-    if path.is_dir():
-        return _listed(path, SUBMISSION)
-    wrong = wrong_kind(path.name)
-    if wrong:
-        raise GateError(wrong[0], f"{path} is {wrong[1]}")
-    entries, _ = _directory(_read(path, MOST_BYTES, follow=True), str(path), SUBMISSION)
-    return [entry.name.decode("utf-8", "backslashreplace") for entry in entries]
-
-
-def _directory(content: bytes | mmap, what: str, form: Form) -> tuple[list[Member], int]:
+def directory(content: bytes | mmap, what: str, layout: Layout) -> tuple[list[Member], int]:
     """The entries in the directory at the archive's end, and where it starts."""
     if content[:4] not in (LOCAL, END):
         wrong = wrong_kind(content=content[:LOOK])
@@ -186,7 +137,7 @@ def _directory(content: bytes | mmap, what: str, form: Form) -> tuple[list[Membe
     if (disk, first, comment) != (0, 0, 0) or here != count or start + size != len(content) - 22:
         raise GateError("zip-format", f"{what} has an end that does not fit its directory; {PLAIN}")
     if count > MOST_ENTRIES:
-        raise GateError("zip-entries", f"{what} has {count:,} entries; {form.hint}")
+        raise GateError("zip-entries", f"{what} has {count:,} entries; {layout.hint}")
     entries, at = [], start
     for _ in range(count):
         entry, at = _entry(content, at, len(content) - 22, what)
@@ -249,8 +200,8 @@ def _refuse_extra(extra: bytes, entry: Member, what: str) -> None:
         extra = extra[4 + size :]
 
 
-def _named(entries: list[Member], what: str, form: Form) -> dict[str, Member]:
-    """The entries that are files of the form, by name."""
+def _named(entries: list[Member], what: str, layout: Layout) -> dict[str, Member]:
+    """The entries that are files of the layout, by name."""
     kept: dict[str, Member] = {}
     folders: set[bytes] = set()
     for entry in entries:
@@ -259,14 +210,14 @@ def _named(entries: list[Member], what: str, form: Form) -> dict[str, Member]:
             continue  # not even unpacked
         if entry.folder:
             if len(parts) > 1 or entry.size or entry.packed:
-                raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {form.hint}")
+                raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {layout.hint}")
             folders.add(parts[0])
             continue
         folders.add(parts[0] if len(parts) == 2 else b"")
         named = parts[-1].decode("utf-8", "backslashreplace")
-        name = _known(named, what, kept, "zip", form) if len(parts) < 3 else ""
+        name = known_name(named, what, kept, "zip", layout) if len(parts) < 3 else ""
         if not name:
-            raise _stranger("zip-name", what, entry.name.decode("utf-8", "backslashreplace"), form)
+            raise no_part("zip-name", what, entry.name.decode("utf-8", "backslashreplace"), layout)
         kept[name] = entry
     if len(folders) > 1:
         raise GateError("zip-name", f"{what} holds several folders; put the files of one bundle into one, or into none")
@@ -282,21 +233,6 @@ def _parts(entry: Member, what: str) -> list[bytes]:
     if unsafe or any(sign in entry.name for sign in (b"\\", b":", b"\0")):
         raise GateError("zip-slip", f"{what}: the name {entry.shown} leads out of the folder; use plain names")
     return parts
-
-
-def _known(name: str, what: str, taken: Collection[str], kind: str, form: Form) -> str:
-    """The name of a file of the form, or none; what only looks like one, or comes twice, is refused."""
-    alike = unicodedata.normalize("NFKC", name)
-    alike = alike.casefold() if form.folded else alike
-    if not form.named.fullmatch(alike):
-        return ""
-    if alike.casefold() in {one.casefold() for one in taken}:
-        raise GateError(
-            f"{kind}-duplicate", f"{what}: {ascii(name)[:100]} and {alike} are one name; keep one of the two"
-        )
-    if alike != name:
-        raise GateError(f"{kind}-name", f"{what}: {ascii(name)[:100]} is no part of a bundle; name it {alike}")
-    return name
 
 
 def _extent(content: bytes, entry: Member, what: str) -> Extent:
@@ -371,107 +307,3 @@ def _unpacked(content: bytes, entry: Member, what: str) -> bytes:
     if zlib.crc32(found) != entry.crc:
         raise GateError("zip-damaged", f"{what} does not have the checksum that the directory says; {PLAIN}")
     return found
-
-
-def open_folder(folder: Path, form: Form | None = None) -> Files:
-    """The files of a bundle's folder, by name; links are not followed.
-
-    Raises:
-        GateError: it is no folder of a bundle and nothing else, a file in it is a link, is linked from elsewhere or is
-            no plain file, or all are larger than MOST_BYTES.
-    """
-    form = form or BUNDLE
-    files: Files = {}
-    for name in _listed(folder, form):
-        if not _known(name, str(folder), files, "folder", form):
-            raise _stranger("folder-name", str(folder), name, form)
-        left = MOST_BYTES - sum(map(len, files.values()))
-        files[name] = _read(folder / name, left, follow=False)
-    return form.complete(files, str(folder))
-
-
-def open_beside(path: Path) -> Files:
-    """A submission of the 2025 form from its file of Python; its weights are the safetensors files beside it.
-
-    Raises:
-        GateError: as `open_folder`; what else lies there is left alone.
-    """
-    if not SUBMISSION.named.fullmatch(path.name):
-        raise _stranger("folder-name", str(path.parent), path.name, SUBMISSION)
-    files = {path.name: _read(path, MOST_BYTES, follow=True, hint=SUBMISSION.hint)}
-    for beside in sorted(path.parent.glob(f"*{WEIGHTS}")):
-        if SUBMISSION.named.fullmatch(beside.name):
-            files[beside.name] = _read(beside, MOST_BYTES - sum(map(len, files.values())), follow=False)
-    return files
-
-
-def _listed(folder: Path, form: Form) -> list[str]:
-    """Names in a folder, those of the form first; no more than a bundle can have."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False)]
-    except OSError as error:
-        raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {form.hint}") from None
-    own = [name for name in names if not added_by_system(name)]
-    return sorted(own, key=lambda name: (not form.named.fullmatch(name), name))
-
-
-def _read(path: Path, most: int, follow: bool, hint: str = HINT) -> bytes:
-    """The content of a plain file of at most so many bytes; a link is opened only where it may be followed."""
-    cautious = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
-    try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | cautious)) as opened:
-            state = os.fstat(opened.fileno())
-            if not stat.S_ISREG(state.st_mode) or (state.st_nlink > 1 and not follow):
-                fault = "is no plain file, or one with several names"
-                raise GateError("special-file", f"{path} {fault}; put a copy of it")
-            size = state.st_size
-            content = opened.read(size + 1) if size <= most else b""
-    except OSError as error:
-        if path.is_symlink() and not follow:
-            raise GateError("special-file", f"{path} is a link; put the file itself") from None
-        raise GateError("unreadable", f"cannot read {path}: {error.strerror}; {hint}") from None
-    if size > most or len(content) > size:  # the latter where it grows as it is read
-        raise _too_large(str(path), max(size, len(content)), most)
-    return content
-
-
-def _stranger(reason: str, what: str, name: str, form: Form) -> GateError:
-    wrong = out_of_place(name.removesuffix("/").rpartition("/")[2])
-    if wrong:
-        return GateError(wrong[0], f"{what}: {ascii(name)[:100]} is {wrong[1]}")
-    return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {form.hint}; take it away")
-
-
-def _too_large(what: str, size: int, most: int) -> GateError:
-    return GateError("too-large", f"{what} has {size:,} bytes, but at most {most:,} are read; make the model smaller")
-
-
-def _complete(files: Files, what: str) -> Files:
-    """The files in the order of NAMES, once they are those of one form."""
-    card, weights, *graphs = NAMES
-    native = weights in files
-    wanted = [card, weights] if native else [card, *graphs]
-    missing = [name for name in wanted if name not in files]
-    if missing or len(files) != len(wanted):
-        fault = f"lacks {' and '.join(missing)}" if missing else "holds both forms of a bundle"
-        raise GateError("incomplete" if missing else "mixed", f"{what} {fault}; {HINT}")
-    return {name: files[name] for name in wanted}
-
-
-def _complete_submission(files: Files, what: str) -> Files:
-    """The files, code first, once just one of them is code."""
-    code = sorted(name for name in files if name.endswith(CODE))
-    if len(code) != 1:
-        fault = f"holds {' and '.join(code)}" if code else "holds no code"
-        raise GateError("mixed" if code else "incomplete", f"{what} {fault}; {PYTHON_HINT}")
-    return {name: files[name] for name in [*code, *sorted(set(files) - set(code))]}
-
-
-BUNDLE = Form(re.compile("|".join(map(re.escape, NAMES))), True, _complete, HINT)
-SUBMISSION = Form(
-    re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .()+=-]{0,99}\.(py|ipynb|safetensors)"),
-    False,
-    _complete_submission,
-    PYTHON_HINT,
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from latentarena.config import parse_json
+from latentarena.documents import parse_json
 from latentarena.errors import GateError
 from latentarena.text import first_hidden
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from latentarena.config import parse_json
+from latentarena.documents import parse_json
 from latentarena.errors import GateError
 
 LARGEST_HEADER = 2 << 20  # bytes

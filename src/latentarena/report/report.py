@@ -11,8 +11,8 @@ from torch.nn.functional import pad
 
 from latentarena.bundle import NativeBundle
 from latentarena.card.score_card import SEEDS, ScoreCard
-from latentarena.config import yaml_text
 from latentarena.data import Dataset
+from latentarena.documents import yaml_text
 from latentarena.files import write_text
 from latentarena.judge.classifier import Judge
 from latentarena.judge.randomness import WITHOUT_BUNDLE

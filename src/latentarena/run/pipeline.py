@@ -13,8 +13,9 @@ from filelock import FileLock
 from latentarena.bundle import OWN, Curve, NativeBundle, Provenance, open_bundle, save_bundle
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import with_trainings
-from latentarena.config import read_yaml, validate
+from latentarena.config import validate
 from latentarena.data import Dataset, load_dataset
+from latentarena.documents import read_yaml
 from latentarena.errors import BundleError, ConfigError, DataMissing
 from latentarena.evaluate.scoring import judge_bundle, panel_for
 from latentarena.facts import machine, versions

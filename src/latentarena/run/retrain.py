@@ -24,8 +24,9 @@ from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import COMPARED, QUALITY, Certificate, ProbedLoss, RepeatedTraining
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.trainings import common, over_trainings, quantile
-from latentarena.config import parse_json, validate
+from latentarena.config import validate
 from latentarena.data import Dataset
+from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.evaluate.evaluate import Terms, refusal_of, refuse_terms, sentence_of
 from latentarena.evaluate.scoring import Panel, data_of, judge_bundle

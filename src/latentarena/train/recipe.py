@@ -10,8 +10,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
 from latentarena.backbone.classifier import ClassifierConfig
-from latentarena.config import Config, override, read_yaml, validate, yaml_text
+from latentarena.config import Config, override, validate
 from latentarena.data import DataConfig
+from latentarena.documents import read_yaml, yaml_text
 from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig, one_of
 from latentarena.model.latent_model import Architecture
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from latentarena.config import read_yaml
+from latentarena.documents import read_yaml
 from latentarena.errors import ConfigError
 
 SHELF = Path(__file__).parent / "recipes"

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from latentarena.arena.store import Rejudging
 from latentarena.card.catalogue import CATEGORIES
 from latentarena.card.score_card import ScoreCard
-from latentarena.config import parse_json
 from latentarena.contest.board import make_board
+from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere
 from latentarena.web.access import FORM_FIELD, Role, check_form, for_role
 from latentarena.web.desk import Desk

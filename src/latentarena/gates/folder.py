@@ -1,0 +1,96 @@
+"""Strict reading of a bundle that lies in a folder, or in what a person names: a folder, a zip file, a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from latentarena.errors import GateError
+from latentarena.gates.archive import directory, open_archive
+from latentarena.gates.kinds import added_by_system, wrong_kind
+from latentarena.gates.layout import (
+    BUNDLE,
+    MOST_BYTES,
+    MOST_ENTRIES,
+    NAMES,
+    SUBMISSION,
+    WEIGHTS,
+    Files,
+    Layout,
+    known_name,
+    no_part,
+    read_plain,
+)
+
+
+def open_files(path: Path, layout: Layout = BUNDLE) -> Files:
+    """The files of a bundle, or of what `layout` says, be it a folder or a zip file.
+
+    Raises:
+        GateError: it is neither, or `open_folder` or `open_archive` refuses it.
+    """
+    path = bundle_in(path)
+    return open_folder(path, layout) if path.is_dir() else open_archive(path, layout)
+
+
+def bundle_in(path: Path) -> Path:
+    """The folder `bundle` of a run's folder; any other path as it is."""
+    of_run = path / "bundle"
+    return of_run if (of_run / NAMES[0]).is_file() and not (path / NAMES[0]).exists() else path
+
+
+def names_in(path: Path) -> list[str]:
+    """The names of what a folder or zip file holds, without a look at the contents; for telling them apart.
+
+    Raises:
+        GateError: it cannot be read, or no gate would let it through whatever its files are.
+    """
+    if path.is_dir():
+        return _listed(path, SUBMISSION)
+    wrong = wrong_kind(path.name)
+    if wrong:
+        raise GateError(wrong[0], f"{path} is {wrong[1]}")
+    entries, _ = directory(read_plain(path, MOST_BYTES, follow=True), str(path), SUBMISSION)
+    return [entry.name.decode("utf-8", "backslashreplace") for entry in entries]
+
+
+def open_folder(folder: Path, layout: Layout = BUNDLE) -> Files:
+    """The files of a bundle's folder, by name; links are not followed.
+
+    Raises:
+        GateError: it is no folder of a bundle and nothing else, a file in it is a link, is linked from elsewhere or is
+            no plain file, or all are larger than MOST_BYTES.
+    """
+    files: Files = {}
+    for name in _listed(folder, layout):
+        if not known_name(name, str(folder), files, "folder", layout):
+            raise no_part("folder-name", str(folder), name, layout)
+        left = MOST_BYTES - sum(map(len, files.values()))
+        files[name] = read_plain(folder / name, left, follow=False)
+    return layout.complete(files, str(folder))
+
+
+def open_beside(path: Path) -> Files:
+    """A submission of the 2025 form from its file of Python; its weights are the safetensors files beside it.
+
+    Raises:
+        GateError: as `open_folder`; what else lies there is left alone.
+    """
+    if not SUBMISSION.named.fullmatch(path.name):
+        raise no_part("folder-name", str(path.parent), path.name, SUBMISSION)
+    files = {path.name: read_plain(path, MOST_BYTES, follow=True, hint=SUBMISSION.hint)}
+    for beside in sorted(path.parent.glob(f"*{WEIGHTS}")):
+        if SUBMISSION.named.fullmatch(beside.name):
+            files[beside.name] = read_plain(beside, MOST_BYTES - sum(map(len, files.values())), follow=False)
+    return files
+
+
+def _listed(folder: Path, layout: Layout) -> list[str]:
+    """Names in a folder, those of the layout first; no more than a bundle can have."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False)]
+    except OSError as error:
+        raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {layout.hint}") from None
+    own = [name for name in names if not added_by_system(name)]
+    return sorted(own, key=lambda name: (not layout.named.fullmatch(name), name))
