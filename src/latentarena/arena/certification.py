@@ -44,7 +44,7 @@ def nominate(store: Store, entries: ScoredEntries, contest: Contest, now: dateti
     rules = contest if judge is None else contest.model_copy(update={"judge": judge})
     scored, known = entries.all(rules), certifying.found()
     board = make_board([one.entry for one in scored], rules, rounds=1)
-    native = {one.entry.id for one in scored if one.form == "native"}
+    native = {one.entry.id for one in scored if one.entry.facts["form"] == "native"}
     top = [line.id for line in board.lines if line.place is not None and line.place <= certify.top]
     wanted = [id_ for id_ in top if id_ in native and id_ not in known]
     return certifying.order(wanted, ACTOR, now) if wanted else 0

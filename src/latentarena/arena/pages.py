@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
+from latentarena.card.pages import environment
 from latentarena.contest.board import Board, Cell, Column, Line
 from latentarena.text import visible
 
-STATIC = Path(__file__).parent / "static"
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
 SHADES = 5
 DRAWN = 250  # other entries in a plot; of more every second or third one, and so on
 LOGARITHMIC = 20.0  # columns whose values span this factor, all above 0, are drawn on a logarithmic scale
@@ -34,22 +37,19 @@ class Strip:
     high: float
 
 
-def environment(*loaders: BaseLoader) -> Environment:
-    """The templates of the arena, and of further loaders before them.
+def templates(*folders: Path) -> Environment:
+    """The templates of the arena, and of further folders before them.
 
     What is put into them is text and no markup, and nothing in it hides or reorders what stands beside it.
     """
-    loader = ChoiceLoader([*loaders, PackageLoader("latentarena.arena")])
-    made = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    made.globals |= {"heat": heat, "percent": percent, "strip": strip}
+    made = environment(*folders, HERE / "templates", shown=_shown, heat=heat, percent=percent, strip=strip)
+    made.filters["moment"] = moment
     return made
+
+
+def moment(when: datetime) -> str:
+    """Such as `2025-07-14 23:59 UTC`."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 def _shown(value: Any) -> Any:

@@ -8,57 +8,23 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from latentarena.arena.certification import certificate_in
-from latentarena.arena.pictures import Picture, pictures_of
+from latentarena.arena.entry import PICTURES, ScoredEntry
 from latentarena.arena.store import Certification, Certifying, Evaluation, Listed, Store, Submission
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.contest import Contest
 from latentarena.errors import NotThere
 from latentarena.text import printable
 
-if TYPE_CHECKING:
-    from latentarena.contest.entries import Entry
-
 LOGGER = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Scored:
-    """An entry as it is ranked, its form, card and pictures; `points` are the mean of its card's, of 100."""
-
-    entry: Entry
-    form: str
-    card: ScoreCard
-    pictures: tuple[Picture, ...]
-    points: float
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A parsed evaluation; they never change, so they are parsed once."""
-
-    card: ScoreCard
-    bundle: dict[str, object]
-
-    @classmethod
-    def of(cls, card: str, bundle: str) -> _Known:
-        """Parse both texts.
-
-        Raises:
-            ValueError: the score card is none as this version knows them.
-        """
-        return cls(ScoreCard.model_validate_json(card), json.loads(bundle) if bundle else {})
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """An entry in a contest's terms, and all that it was made of."""
-
-    made_of: tuple[Listed, Contest, Certification | None]
-    scored: Scored
+Judged = tuple[ScoreCard, dict[str, object]]
+"""A score card, and the bundle's own card as plain data."""
+Origin = tuple[Listed, Contest, Certification | None]
+"""All that an entry in a contest's terms is made of."""
 
 
 class ScoredEntries:
@@ -66,77 +32,76 @@ class ScoredEntries:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._parsed: dict[str, _Known | None] = {}  # by evaluation; None cannot be read
-        self._kept: dict[str, _Kept] = {}  # by entry
+        self._parsed: dict[str, Judged | None] = {}  # by evaluation, which never changes; None cannot be read
+        self._kept: dict[str, tuple[Origin, ScoredEntry[str]]] = {}  # by entry
 
-    def all(self, rules: Contest) -> list[Scored]:
+    def all(self, rules: Contest) -> list[ScoredEntry[str]]:
         """Every scored entry in the contest's terms, in the order they were received.
 
         An entry whose card cannot be read, such as one of an older version, is left out: the others stand.
         """
         listed, trained, before = self._store.listed(), Certifying(self._store.database).found(), self._kept
         self._read(listed)
-        kept: dict[str, _Kept] = {}
+        kept: dict[str, tuple[Origin, ScoredEntry[str]]] = {}
         for one in listed:
-            known, old = self._parsed.get(one.evaluation), before.get(one.id)
-            made_of = (one, rules, trained.get(one.id))
-            if known is None:
-                continue
-            same = old is not None and old.made_of == made_of
-            kept[one.id] = old if old and same else _Kept(made_of, _in_terms(known, *made_of))
+            judged, old = self._parsed.get(one.evaluation), before.get(one.id)
+            origin = (one, rules, trained.get(one.id))
+            if judged is not None:
+                same = old is not None and old[0] == origin
+                kept[one.id] = old if old and same else (origin, _in_terms(judged, *origin))
         self._kept = kept
-        return [one.scored for one in kept.values()]
+        return [scored for _, scored in kept.values()]
 
     def _read(self, listed: Sequence[Listed]) -> None:
         """Parse the cards that are new, and forget those that are gone."""
         current = {one.evaluation for one in listed}
-        self._parsed = {id_: known for id_, known in self._parsed.items() if id_ in current}
+        self._parsed = {id_: judged for id_, judged in self._parsed.items() if id_ in current}
         for id_, texts in self._store.cards([one for one in current if one not in self._parsed]).items():
             try:
-                self._parsed[id_] = _Known.of(*texts)
+                self._parsed[id_] = _parse(*texts)
             except ValueError as error:
                 self._parsed[id_] = None
                 LOGGER.error("evaluation %s holds no score card, and is left out: %s", id_, printable(str(error))[:500])
 
-    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> Scored:
+    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> ScoredEntry[str]:
         """Any evaluation of an entry in a contest's terms, whatever was found of its training.
 
         Raises:
             NotThere: it cannot be read.
         """
-        listed = Listed(one.id, one.team.name, one.name, one.form, one.received, one.chosen, found.id, "{}")
-        return _in_terms(self._known(found), listed, rules, None)
+        files = json.dumps(found.files)
+        listed = Listed(one.id, one.team.name, one.name, one.form, one.received, one.chosen, found.id, files)
+        return replace(_in_terms(self._judged(found), listed, rules, None), bundle_public=one.public)
 
-    def card(self, found: Evaluation) -> ScoreCard:
-        """The score card of an evaluation.
-
-        Raises:
-            NotThere: it cannot be read.
-        """
-        return self._known(found).card
-
-    def _known(self, found: Evaluation) -> _Known:
+    def _judged(self, found: Evaluation) -> Judged:
         try:
-            return self._parsed.get(found.id) or _Known.of(found.card, found.bundle)
+            return self._parsed.get(found.id) or _parse(found.card, found.bundle)
         except ValueError:
             raise NotThere("its score card cannot be read by this version; have it judged again") from None
 
 
-def _in_terms(known: _Known, one: Listed, rules: Contest, trained: Certification | None) -> Scored:
+def _parse(card: str, bundle: str) -> Judged:
+    """Parse an evaluation's two texts; raises ValueError where the score card is none as this version knows them."""
+    return ScoreCard.model_validate_json(card), json.loads(bundle) if bundle else {}
+
+
+def _in_terms(judged: Judged, one: Listed, rules: Contest, trained: Certification | None) -> ScoredEntry[str]:
     from latentarena.contest.entries import entry_of, mean_points  # which import NumPy
 
+    card, bundle = judged
     entry = entry_of(
-        known.card,
+        card,
         rules,
         one.id,
         one.team,
         one.name,
-        bundle=known.bundle,
+        bundle=bundle,
         form=one.form,
         received=one.received,
         chosen=one.chosen,
         verified=True,
         certificate=certificate_in(trained),
     )
-    points = mean_points(known.card.points, rules) or 0.0
-    return Scored(entry, one.form, known.card, pictures_of(json.loads(one.files)), points)
+    files = json.loads(one.files)
+    pictures = {picture.name: files[picture.name] for picture in PICTURES if picture.name in files}
+    return ScoredEntry(entry, card, pictures, mean_points(card.points, rules) or 0.0)

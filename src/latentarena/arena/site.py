@@ -9,21 +9,19 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from latentarena import __version__
+from latentarena.arena.entry import PICTURES, Addresses, Link, ScoredEntry, facts_of_page
 from latentarena.arena.names import clean_name, looks_like
-from latentarena.arena.pages import STATIC, environment
-from latentarena.arena.pictures import PICTURES, SAMPLES, pictures_of
-from latentarena.card.catalogue import CATEGORIES
+from latentarena.arena.pages import STATIC, templates
 from latentarena.card.certificate import Certificate, read_certificate
-from latentarena.card.score_card import ScoreCard, read_card
-from latentarena.card.words import CLEAN, identity, rows_by_category, timing_words, trainings_words
-from latentarena.contest.board import Board, Line, make_board
+from latentarena.card.score_card import read_card
+from latentarena.contest.board import Board, make_board
 from latentarena.contest.commitment import Commitment
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, entry_of
@@ -42,23 +40,7 @@ LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
 WIDEST = 4096  # pixels of a picture's side
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """One entry of a folder.
-
-    Attributes:
-        entry: what is ranked; card: the score card, None if it cannot be read.
-        pictures: as PNG, by the names of `PICTURES`; those that can be shown.
-        report: its page; None where there is none.
-    """
-
-    entry: Entry
-    card: ScoreCard | None = None
-    pictures: dict[str, bytes] = field(default_factory=dict)
-    report: bytes | None = None
-
-
-def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[Evaluated]:
+def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[ScoredEntry[bytes]]:
     """Every evaluated bundle below a folder: `TEAM/` or `TEAM/ENTRY/`, each with a score card or the reason why not.
 
     Args:
@@ -71,7 +53,7 @@ def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; name one of evaluated bundles")
-    found: list[Evaluated] = []
+    found: list[ScoredEntry[bytes]] = []
     teams: list[str] = []
     for home in _homes(folder):
         path = home.relative_to(folder)
@@ -119,13 +101,15 @@ def _content(home: Path, name: str) -> bytes | None:
     return path.read_bytes() if path.stat().st_size <= LARGEST[path.suffix] else None
 
 
-def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Contest, verified: bool) -> Evaluated:
+def _evaluated(
+    home: Path, path: Path, team: str, taken: set[str], contest: Contest, verified: bool
+) -> ScoredEntry[bytes]:
     wanted = slug("-".join(path.parts))
     entry_id = next(one for one in (wanted, *(f"{wanted}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
     sentence = _json(home, REFUSED).get("sentence")
     if sentence is not None:
         refused = f"it could not be evaluated: {plain_line(str(sentence))}"
-        return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused))
+        return ScoredEntry(Entry(entry_id, plain_line(path.name), team, refused=refused))
     drawn = {one.name: _picture(_content(home, one.name)) for one in PICTURES}
     pictures = {one: content for one, content in drawn.items() if content is not None}
     file = _card_file(home)
@@ -133,7 +117,7 @@ def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Cont
         card = read_card(file or home)
     except ConfigError as error:
         refused = f"its score card cannot be read: {plain_line(str(error).removeprefix(f'{file}: '))}"
-        return Evaluated(Entry(entry_id, plain_line(path.name), team, refused=refused), pictures=pictures)
+        return ScoredEntry(Entry(entry_id, plain_line(path.name), team, refused=refused), pictures=pictures)
     bundle, name = _bundle_card(home), plain_line(card.model, 60)
     form = str(bundle.get("form", "native"))  # a native card does not say
     certificate = _certificate(home) if verified else None
@@ -141,7 +125,7 @@ def _evaluated(home: Path, path: Path, team: str, taken: set[str], contest: Cont
         card, contest, entry_id, team, name, bundle=bundle, form=form, verified=verified, certificate=certificate
     )
     report = next((one for one in (_content(home, name) for name in REPORTS) if one), None) if verified else None
-    return Evaluated(entry, card, pictures, report)
+    return ScoredEntry(entry, card, pictures, report=report)
 
 
 def _certificate(home: Path) -> Certificate | None:
@@ -181,7 +165,9 @@ def _picture(content: bytes | None) -> bytes | None:
     return buffer.getvalue()
 
 
-def build_site(found: list[Evaluated], contest: Contest, out: Path, commitment: Commitment | None = None) -> Board:
+def build_site(
+    found: list[ScoredEntry[bytes]], contest: Contest, out: Path, commitment: Commitment | None = None
+) -> Board:
     """Rank what was found and write the site: board, entries, comparison, CSV and JSON.
 
     Args:
@@ -207,44 +193,21 @@ def build_site(found: list[Evaluated], contest: Contest, out: Path, commitment: 
     return board
 
 
-def _write_pages(board: Board, found: dict[str, Evaluated], out: Path) -> None:
-    templates = environment()
-    pictured = {name for name, one in found.items() if SAMPLES in one.pictures}
-
-    def shared(root: str, here: str) -> dict[str, Any]:
-        return {
-            "board": board,
-            "root": root,
-            "here": here,
-            "version": __version__,
-            "entry_url": lambda line: f"{root}entries/{line.id}.html",
-            "picture_url": lambda line: f"{root}entries/{line.id}.{SAMPLES}" if line.id in pictured else "",
-        }
-
+def _write_pages(board: Board, found: dict[str, ScoredEntry[bytes]], out: Path) -> None:
+    made, shared = templates(), {"board": board, "version": __version__}
+    at = Addresses.known("entries/{id}.html", "entries/{id}.{name}", found.values())
+    top = {"root": "", "at": at, "found": None, "closes": "", "spark": None, "ranked": len(board.lines)}
     for page in ("index", "compare", "embed"):
-        text = templates.get_template(f"site_{page}.html").render(shared("", f"{page}.html"))
+        text = made.get_template(f"site_{page}.html").render(shared | top, here=f"{page}.html")
         write_text(out / f"{page}.html", text)
-    template = templates.get_template("site_entry.html")
+    at, template = replace(at, page="{id}.html", file="{id}.{name}"), made.get_template("entry.html")
     for line in board.listed:
-        one, parts = found[line.id], shared("../", "")
-        files = one.pictures | ({} if one.report is None else {"report.html": one.report})
-        for name, content in files.items():
+        one = found[line.id]
+        actions = [Link("Compare with others", f"../compare.html#{line.id}")]
+        if one.report is not None:
+            actions.append(Link("Full report", f"{line.id}.report.html"))
+        for name, content in {**one.pictures, **({} if one.report is None else {"report.html": one.report})}.items():
             write_atomically(out / "entries" / f"{line.id}.{name}", content)
-        write_text(out / "entries" / f"{line.id}.html", template.render(parts | _entry_parts(one, line)))
-
-
-def _entry_parts(one: Evaluated, line: Line) -> dict[str, Any]:
-    card = one.card
-    return {
-        "line": line,
-        "card": card,
-        "clean": CLEAN,
-        "pictures": pictures_of(one.pictures),
-        "samples": SAMPLES,
-        "report": f"{line.id}.report.html" if one.report is not None else "",
-        "rows": rows_by_category(card) if card else {},
-        "titles": CATEGORIES,
-        "timing": timing_words(card) if card else "",
-        "trainings": trainings_words(card) if card else "",
-        "identity": identity(card) if card else {},
-    }
+        home = Link(board.title, f"../index.html#{line.id}")
+        shown = facts_of_page(one, at, board, line, home, actions)
+        write_text(out / "entries" / f"{line.id}.html", template.render(shared | shown, root="../", here=""))

@@ -6,21 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from torch import Tensor
 
-from latentarena.card.catalogue import CATEGORIES
+from latentarena.card import pages
 from latentarena.card.score_card import Opinion, ScoreCard
-from latentarena.card.words import (
-    CLEAN,
-    check_words,
-    contest_cells,
-    identity,
-    references,
-    rows_by_category,
-    timing_words,
-    trainings_words,
-)
+from latentarena.card.words import contest_cells, references
 from latentarena.data import Dataset
 from latentarena.files import write_text
 from latentarena.judge.known import real_index
@@ -76,8 +67,8 @@ def steps_floor(findings: Findings, data: Dataset) -> float:
 
 
 def environment() -> Environment:
-    """Where the pages' templates come from; whatever is put into them is text and no markup."""
-    return Environment(loader=PackageLoader("latentarena.report"), autoescape=True, undefined=StrictUndefined)
+    """The templates of this folder, and the macros of a score card."""
+    return pages.environment(Path(__file__).parent / "templates")
 
 
 def write_page(path: Path, card: ScoreCard, findings: Findings, data: Dataset) -> None:
@@ -93,15 +84,7 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
     """What the template of the shared section asks for."""
     return {
         "card": card,
-        "clean": CLEAN,
-        "identity": identity(card),
-        "categories": CATEGORIES,
-        "rows": rows_by_category(card),
-        "points": card.points,
-        "checks": check_words(card),
         "references": references(card.dataset),
-        "timing": timing_words(card),
-        "trainings": trainings_words(card),
         "opinions": [_opinion(one) for one in card.opinions],
         "contest": contest_cells(card),
         "by_class": {name: f"{share:.1%}" for name, share in card.by_class.items()},

@@ -250,11 +250,11 @@ async def entry(request: Request, entry: str) -> EntryBody:
     """One scored entry with its score card."""
     desk = request.app.state.desk
     found = await run_in_threadpool(desk.shown, entry, request.state.caller)
-    trained = (await run_in_threadpool(desk.trained)).get(found.id)
+    trained = (await run_in_threadpool(desk.trained)).get(entry)
     return EntryBody(
-        id=found.id,
-        team=found.team,
-        received=found.received,
+        id=found.entry.id,
+        team=found.entry.team,
+        received=found.entry.received,
         bundle_public=found.bundle_public,
         card=found.card,
         training="" if trained is None else trained.words,

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from latentarena.arena.entry import Addresses
 from latentarena.contest.board import Board, Line, make_board
 from latentarena.contest.contest import Contest
 from latentarena.contest.spreadsheet import board_csv
@@ -35,6 +36,7 @@ SOON = 0.04  # seconds that a visitor waits for a new board before the old one i
 FRESH = 0.2  # seconds in which the store is not asked again whether the board changed
 OLDEST = 2.0  # seconds that the board which is served may be behind the store
 WATCH = 1.0  # seconds between looks at the store while nobody asks, so that the first visitor need not wait
+AT = ("/entries/{id}", "/entries/{id}/pictures/{name}")  # addresses of an entry and of its pictures
 KEPT = 64  # forms of one board
 FIRST = frozenset(("html", role, 1, "") for role in Role)  # what is never forgotten: the first page
 Part = Annotated[int | None, Query(ge=1, le=MOST_PAGES, alias="page")]  # of a list that is given whole without it
@@ -59,12 +61,14 @@ class Rendered:
     """The board of one state of the store, and every form of it that somebody asked for.
 
     Attributes:
+        at: addresses of the entries and of their samples.
         shown: what the templates need beside the entries of a page.
     """
 
     version: str
     board: Board
     contest: Contest
+    at: Addresses
     shown: dict[str, Any]
     _packed: dict[tuple[object, ...], Packed] = field(default_factory=dict)
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -127,7 +131,13 @@ class Rendered:
 
     def _body(self, number: int, find: str) -> Markup:
         found = Page.of_list(number, self.matching(find))
-        facts = {"board": self.board.only(found.items), "ranked": len(self.board.lines), "found": found, "find": find}
+        facts = {
+            "board": self.board.only(found.items),
+            "ranked": len(self.board.lines),
+            "found": found,
+            "find": find,
+            "at": self.at,
+        }
         return Markup(TEMPLATES.get_template("board_body.html").render(facts | self.shown))  # noqa: S704 - escaped there
 
 
@@ -177,19 +187,14 @@ class BoardPages:
         version, contest = self._desk.version(), self._desk.rules()
         scored = self._desk.scored(contest)
         board = make_board([one.entry for one in scored], contest, commitment=self._desk.commitment())
-        pictured = {
-            one.entry.id: f"/entries/{one.entry.id}/pictures/{one.pictures[0].name}" for one in scored if one.pictures
-        }
         progress: dict[str, list[float]] = {}
         for one in scored:
             progress.setdefault(one.entry.team, []).append(one.points)
         shown = {
             "closes": moment(contest.closes) if contest.closes else "",
-            "entry_url": lambda line: f"/entries/{line.id}",
-            "picture_url": lambda line: pictured.get(line.id, ""),
             "spark": lambda line: _spark(line.team, progress.get(line.team, ())),
         }
-        return Rendered(version, board, contest, shown).begin()
+        return Rendered(version, board, contest, Addresses.known(*AT, scored), shown).begin()
 
 
 def _spark(team: str, points: Sequence[float]) -> Markup:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from mmap import mmap
 
 from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster, remove_team
+from latentarena.arena.entry import PICTURES, ScoredEntry
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.objects import Incoming, Objects
-from latentarena.arena.pictures import pictures_of
+from latentarena.arena.pages import moment
 from latentarena.arena.roster import read_roster
-from latentarena.arena.scored import Scored, ScoredEntries
+from latentarena.arena.scored import ScoredEntries
 from latentarena.arena.store import (
     Audited,
     Certification,
@@ -28,7 +30,7 @@ from latentarena.contest.contest import Contest
 from latentarena.errors import ConfigError, NotThere, OutOfTime, StoreError
 from latentarena.gates import BUNDLE, SUBMISSION, glance
 from latentarena.web.access import Caller, Role
-from latentarena.web.views import Page, Shown, Status, moment, status_of
+from latentarena.web.views import Page, Status, status_of
 
 PIECE = 1 << 18  # bytes of a download at a time
 
@@ -80,7 +82,7 @@ class Desk:
         now = _now()
         return commitment_of(self.store.key(self.contest.name, now), self.contest, now)
 
-    def scored(self, rules: Contest) -> list[Scored]:
+    def scored(self, rules: Contest) -> list[ScoredEntry[str]]:
         """Every scored entry in the contest's terms, in the order they were received; see `ScoredEntries`."""
         return self._entries.all(rules)
 
@@ -96,30 +98,20 @@ class Desk:
         """
         Certifying(self.store.database).order([submission], caller.name, _now())
 
-    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> Scored:
+    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> ScoredEntry[str]:
         """Any evaluation of an entry in a contest's terms; see `ScoredEntries`."""
         return self._entries.in_terms(one, found, rules)
 
     # scored entries, for everyone
 
-    def shown(self, entry: str, caller: Caller) -> Shown:
-        """A scored entry as the caller may see it.
+    def shown(self, entry: str, caller: Caller) -> ScoredEntry[str]:
+        """A scored entry as the caller may see it; of its pictures, the hashes under which they are kept.
 
         Raises:
             NotThere: there is none.
         """
         one, found = self._current(entry)
-        own = caller.role is Role.ORGANISER or caller.team == one.team.id
-        return Shown(
-            id=one.id,
-            team=one.team.name,
-            model=one.name,
-            received=one.received,
-            card=self._entries.card(found),
-            pictures=pictures_of(found.files),
-            bundle_open=one.public or own,
-            bundle_public=one.public,
-        )
+        return replace(self.in_terms(one, found, self.rules()), bundle_open=_may_have(caller, one))
 
     def _current(self, entry: str) -> tuple[Submission, Evaluation]:
         one = self.store.submission(entry)
@@ -135,7 +127,7 @@ class Desk:
             NotThere: there is no such entry or picture.
         """
         _, found = self._current(entry)
-        if name not in [picture.name for picture in pictures_of(found.files)]:
+        if name not in found.files or name not in {picture.name for picture in PICTURES}:
             raise NotThere(f"there is no picture {name[:80]!r}")
         return found.files[name]
 
@@ -146,7 +138,7 @@ class Desk:
             NotThere: there is none, or its owner did not publish it.
         """
         one, _ = self._current(entry)
-        if not (one.public or caller.role is Role.ORGANISER or caller.team == one.team.id):
+        if not _may_have(caller, one):
             raise NotThere(f"there is no bundle of entry {entry!r}")
         file = self.objects.open(one.digest)
 
@@ -354,6 +346,11 @@ def out_of_time(contest: Contest, now: datetime) -> str:
         return f"the contest opens {moment(contest.opens)}"
     assert contest.closes is not None
     return f"the contest closed {moment(contest.closes)}"
+
+
+def _may_have(caller: Caller, one: Submission) -> bool:
+    """Whether the caller may download a bundle: a public one, one's own, or any for organisers."""
+    return one.public or caller.role is Role.ORGANISER or caller.team == one.team.id
 
 
 def _owner(caller: Caller) -> str | None:

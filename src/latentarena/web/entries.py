@@ -9,12 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from latentarena.card.catalogue import CATEGORIES
-from latentarena.card.words import CLEAN, identity, rows_by_category, timing_words, trainings_words
+from latentarena.arena.entry import Addresses, Link, facts_of_page
 from latentarena.web.access import Role, for_role
+from latentarena.web.board import AT
 from latentarena.web.problems import Problem
 from latentarena.web.rendering import Find, page
-from latentarena.web.views import PAGE, figure_lines, verdict
+from latentarena.web.views import PAGE
 
 router = APIRouter(include_in_schema=False)
 
@@ -22,26 +22,14 @@ router = APIRouter(include_in_schema=False)
 @router.get("/entries/{entry}")
 @for_role(Role.PUBLIC)
 async def entry_page(request: Request, entry: str) -> Response:
-    desk = request.app.state.desk
-    shown = await run_in_threadpool(desk.shown, entry, request.state.caller)
-    made, card = await request.app.state.boards.get(), shown.card
-    return await run_in_threadpool(
-        page,
-        request,
-        "entry.html",
-        entry=shown,
-        card=card,
-        board=made.board,
-        line=made.by_id.get(shown.id),
-        home=made.address(shown.id),
-        titles=CATEGORIES,
-        clean=CLEAN,
-        pictures=shown.pictures,
-        rows=rows_by_category(card),
-        timing=timing_words(card),
-        trainings=trainings_words(card),
-        identity=identity(card),
-    )
+    one = await run_in_threadpool(request.app.state.desk.shown, entry, request.state.caller)
+    made = await request.app.state.boards.get()
+    actions = [Link("Play", f"/entries/{entry}/play"), Link("Compare", f"/compare?a={entry}")]
+    if one.bundle_open:
+        actions.insert(0, Link("Download the bundle", f"/entries/{entry}/bundle", download=True))
+    home = Link("Board", made.address(entry))
+    shown = facts_of_page(one, made.at, made.board, made.by_id.get(entry), home, actions)
+    return await run_in_threadpool(page, request, "entry.html", **shown)
 
 
 @router.get("/entries/{entry}/pictures/{name}")
@@ -78,11 +66,10 @@ async def compare(request: Request, a: str = "", b: str = "", find: Find = "") -
         a = a or next((one.id for one in listed if one.id != b), "")
         b = b or next((one.id for one in listed if one.id != a), "")
         form["entries"] = made.with_these(listed, a, b)
-        return page(request, "compare.html", **form, a=a, b=b, cards=[])
+        return page(request, "compare.html", **form, a=a, b=b, compared=[])
     if a == b:
         raise Problem(HTTPStatus.BAD_REQUEST, "an entry cannot be compared with itself; choose two")
     compared = [await run_in_threadpool(desk.shown, one, request.state.caller) for one in (a, b)]
-    cards, names = [one.card for one in compared], [one.team for one in compared]
     form["entries"] = made.with_these(listed, a, b)
     return await run_in_threadpool(
         page,
@@ -92,9 +79,5 @@ async def compare(request: Request, a: str = "", b: str = "", find: Find = "") -
         a=a,
         b=b,
         compared=compared,
-        cards=cards,
-        names=names,
-        categories=CATEGORIES,
-        sheets=figure_lines(cards),
-        verdict=verdict(cards, names),
+        at=Addresses.known(*AT, compared),
     )

@@ -90,13 +90,13 @@ async def play(request: Request, entry: str, wishes: Annotated[Wishes, Query()])
     digest = await run_in_threadpool(app.desk.playable, entry)
     known = await _drawn(request, digest, FACTS)
     if isinstance(known, Waiting):
-        response = page(request, "play_wait.html", HTTPStatus.ACCEPTED, entry=shown, waiting=known)
+        response = page(request, "play_wait.html", HTTPStatus.ACCEPTED, entry=shown.entry, waiting=known)
         response.headers["Refresh"] = str(AGAIN)
         return response
     verbs = [verb for verb in PARTS if verb != "becoming" or known.facts["chooses"]]
     ready = {verb: app.playground.known(digest, wishes.question(verb)) for verb in verbs}
     query = urlencode(wishes.model_dump(exclude_none=True))
-    return page(request, "play.html", entry=shown, model=known.facts, wishes=wishes, query=query, ready=ready)
+    return page(request, "play.html", entry=shown.entry, model=known.facts, wishes=wishes, query=query, ready=ready)
 
 
 @router.get("/entries/{entry}/play/{verb}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,19 +15,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from latentarena.arena.entry import ScoredEntry
 from latentarena.arena.store import Rejudging
-from latentarena.card.catalogue import CATEGORIES
-from latentarena.card.score_card import ScoreCard
-from latentarena.contest.board import make_board
+from latentarena.contest.board import Line, make_board
+from latentarena.contest.contest import Contest
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere
 from latentarena.web.access import FORM_FIELD, Role, check_form, for_role
 from latentarena.web.desk import Desk
 from latentarena.web.organiser import organiser_page
-from latentarena.web.problems import Problem
 from latentarena.web.rendering import Number
 from latentarena.web.upload import receive_file
-from latentarena.web.views import Page, figure_lines, verdict
+from latentarena.web.views import Page
 
 HOME = "/organiser/rejudge"
 JUDGES = f"{HOME}/judges"  # where the file of a judge is handed in
@@ -38,58 +37,56 @@ router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True)
-class Change:
-    """An entry by the judge in force and by the new one; `new` is None while it has no new card."""
-
-    id: str
-    team: str
-    old_place: int | None
-    new_place: int | None
-    old: ScoreCard
-    new: ScoreCard | None
-
-
-@dataclass(frozen=True)
 class Comparison:
     """The judge in force, the new one (None: nothing is evaluated again), and every entry by both, best first.
 
-    `waiting` entries are still to be evaluated by the new one, `proposed` have a card of it.
+    Attributes:
+        waiting: entries that are still to be evaluated by the new judge; proposed: those that have a card of it.
+        entries: as they stand by the judge in force; new: as they would stand by the new one, those with a card of it.
     """
 
     in_force: str
     judge: str | None
     waiting: int
     proposed: int
-    entries: tuple[Change, ...]
+    entries: tuple[Line, ...]
+    new: dict[str, Line]
 
 
 def comparison(desk: Desk) -> Comparison:
     """Where every entry stands by the judge in force, and where it would by the new one."""
     state, rules = Rejudging(desk.store.database).state(), desk.rules()
     new_rules = rules if state.judge is None else rules.model_copy(update={"judge": state.judge})
-    old = {}
+    scored = []
     for one, found, _ in state.entries:
         with suppress(NotThere):  # a card of an older version stands on no board
-            old[one.id] = desk.in_terms(one, found, rules)
-    new = {one.id: desk.in_terms(one, found, new_rules) for one, _, found in state.entries if found is not None}
-    old_places, new_places = (
-        {line.id: line.place for line in make_board([one.entry for one in judged.values()], contest, rounds=2).lines}
-        for judged, contest in ((old, rules), (new, new_rules))
-    )
-    changes = [
-        Change(
-            one.id,
-            one.team.name,
-            old_places.get(one.id),
-            new_places.get(one.id),
-            old[one.id].card,
-            new[one.id].card if one.id in new else None,
-        )
-        for one, _, _ in state.entries
-        if one.id in old
-    ]
-    changes.sort(key=lambda one: (one.new is None, one.new_place is None, one.new_place or 0, one.team))
-    return Comparison(rules.judge, state.judge, state.waiting, state.proposed, tuple(changes))
+            scored.append(desk.in_terms(one, found, rules))
+    proposed = [desk.in_terms(one, found, new_rules) for one, _, found in state.entries if found is not None]
+    old, new = _lines(scored, rules), _lines(proposed, new_rules)
+
+    def order(line: Line) -> tuple[bool, bool, int, str]:
+        place = new[line.id].place if line.id in new else None
+        return line.id not in new, place is None, place or 0, line.team
+
+    entries = tuple(sorted((old[one.entry.id] for one in scored), key=order))
+    return Comparison(rules.judge, state.judge, state.waiting, state.proposed, entries, new)
+
+
+def _lines(scored: Sequence[ScoredEntry[str]], rules: Contest) -> dict[str, Line]:
+    """Where entries stand among themselves, by id."""
+    return {line.id: line for line in make_board([one.entry for one in scored], rules, rounds=2).listed}
+
+
+def by_both(desk: Desk, entry: str) -> list[ScoredEntry[str]]:
+    """An entry as the judge in force scores it, and as the new one does.
+
+    Raises:
+        NotThere: there is no new card of such an entry, or one of the two cannot be read.
+    """
+    for one, old, new in Rejudging(desk.store.database).state().entries:
+        if one.id == entry and new is not None:
+            return [desk.in_terms(one, found, desk.contest) for found in (old, new)]
+    raise NotThere(f"there is no new card of entry {entry[:40]!r}")
 
 
 def keep_judge(desk: Desk, content: bytes) -> str:
@@ -128,9 +125,7 @@ def begin(desk: Desk, judge: str, actor: str) -> str:
 async def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **said: Any) -> Response:
     found = await run_in_threadpool(comparison, request.app.state.desk)
     said["shown"] = Page.of_list(number, found.entries)
-    return organiser_page(
-        request, "organiser_rejudge.html", HOME, status, titles=CATEGORIES, found=found, judges=JUDGES, **said
-    )
+    return organiser_page(request, "organiser_rejudge.html", HOME, status, found=found, judges=JUDGES, **said)
 
 
 async def _done(request: Request, work: Callable[[], str]) -> Response:
@@ -186,22 +181,8 @@ async def discard(request: Request) -> Response:
 @for_role(Role.ORGANISER)
 async def entry_by_both(request: Request, entry: str) -> Response:
     """All figures of an entry, by the judge in force and by the new one."""
-    found = await run_in_threadpool(comparison, request.app.state.desk)
-    one = next((one for one in found.entries if one.id == entry), None)
-    if one is None or one.new is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"there is no new card of entry {entry[:40]!r}")
-    cards, names = [one.old, one.new], ["In force", "New"]
-    return organiser_page(
-        request,
-        "organiser_both.html",
-        HOME,
-        one=one,
-        cards=cards,
-        names=names,
-        categories=CATEGORIES,
-        sheets=figure_lines(cards),
-        verdict=verdict(cards, ["The card in force", "the new one"]),
-    )
+    both = await run_in_threadpool(by_both, request.app.state.desk, entry)
+    return organiser_page(request, "organiser_both.html", HOME, entry=both[0].entry, cards=[one.card for one in both])
 
 
 def _now() -> datetime:

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Query
-from jinja2 import FileSystemLoader
 from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from latentarena.arena.pages import environment
+from latentarena.arena.pages import templates
 from latentarena.contest.contest import Contest
 from latentarena.web.access import Caller, Role, form_token, keep_form_secret
 from latentarena.web.assets import asset
-from latentarena.web.views import moment, short
+from latentarena.web.views import short
 
-TEMPLATES = environment(FileSystemLoader(Path(__file__).parent / "templates"))
+TEMPLATES = templates(Path(__file__).parent / "templates")
 TEMPLATES.globals.update(asset=asset)
 
 
@@ -36,7 +35,7 @@ def _sentence(text: str) -> Markup:
     return _code(text[:1].upper() + text[1:])
 
 
-TEMPLATES.filters |= {"code": _code, "moment": moment, "sentence": _sentence, "short": short}
+TEMPLATES.filters |= {"code": _code, "sentence": _sentence, "short": short}
 MOST_PAGES = 1_000_000
 Number = Annotated[int, Query(ge=1, le=MOST_PAGES, alias="page")]  # of a page of a list
 Find = Annotated[str, Query(max_length=80)]  # what is looked for among the names of teams and entries

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from latentarena.arena.pictures import Picture
+from latentarena.arena.pages import moment
 from latentarena.arena.store import Submission
-from latentarena.card.catalogue import CATEGORIES, METRICS
-from latentarena.card.score_card import ScoreCard
-from latentarena.card.words import CardRow, row_of
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A scored entry as a caller may see it; `bundle_open` says whether this caller may download it."""
-
-    id: str
-    team: str
-    model: str
-    received: datetime
-    card: ScoreCard
-    pictures: tuple[Picture, ...]
-    bundle_open: bool
-    bundle_public: bool
-
 
 Item = TypeVar("Item")
 PAGE = 100  # rows of a list that are shown at once
@@ -138,60 +120,3 @@ def status_of(one: Submission) -> Status:
 def short(id_: str) -> str:
     """An id as people tell it apart from others: its end."""
     return id_[-6:]
-
-
-@dataclass(frozen=True)
-class FigureLine:
-    """One figure of one or two cards side by side; `best` are the cells that are better beyond the error bars."""
-
-    title: str
-    what: str
-    better: str
-    cells: tuple[CardRow | None, ...]
-    real: str
-    real_interval: str
-    best: tuple[int, ...] = field(default=())
-
-
-def figure_lines(cards: Sequence[ScoreCard]) -> dict[str, list[FigureLine]]:
-    """The figures of one or two cards by category, in the order of the catalogue."""
-    lines: dict[str, list[FigureLine]] = {category: [] for category in CATEGORIES}
-    for name, metric in METRICS.items():
-        rows = [row_of(card, name) if name in card.scores else None for card in cards]
-        known = next((row for row in rows if row is not None), None)
-        if known is not None:
-            best = (_better(cards[0], cards[1], name),) if len(cards) == 2 and None not in rows else ()
-            lines[metric.category].append(
-                FigureLine(
-                    metric.title,
-                    metric.what,
-                    metric.better,
-                    tuple(rows),
-                    known.real,
-                    known.real_interval,
-                    tuple(one for one in best if one is not None),
-                )
-            )
-    return {category: found for category, found in lines.items() if found}
-
-
-def _better(first: ScoreCard, second: ScoreCard, name: str) -> int | None:
-    """0 or 1 for the card that is better beyond the error bars; None where neither is."""
-    one, other, better = first.scores[name], second.scores[name], METRICS[name].better
-    if one.better_than(other, better):
-        return 0
-    return 1 if other.better_than(one, better) else None
-
-
-def verdict(cards: Sequence[ScoreCard], names: Sequence[str]) -> str:
-    """Who is better in how many figures, in a sentence."""
-    best = [line.best[0] for lines in figure_lines(cards).values() for line in lines if line.best]
-    total = sum(len(lines) for lines in figure_lines(cards).values())
-    first, second = best.count(0), best.count(1)
-    even = total - first - second
-    return f"{names[0]} is better in {first} figures, {names[1]} in {second}; {even} cannot be told apart."
-
-
-def moment(when: datetime) -> str:
-    """Such as `2025-07-14 23:59 UTC`."""
-    return f"{when:%Y-%m-%d %H:%M} UTC"
