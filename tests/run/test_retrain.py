@@ -30,8 +30,9 @@ from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.key import Key
 from latentarena.model.latent_model import LatentModel
+from latentarena.run.agreement import disagreements
 from latentarena.run.pipeline import prepare, prepare_seeds, run, run_seeds
-from latentarena.run.retrain import Order, disagreements, main, recipe_of, retrain
+from latentarena.run.retrain import Order, main, recipe_of, retrain
 from latentarena.run.training_cost import training_cost
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe

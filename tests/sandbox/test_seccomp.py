@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from latentarena.sandbox.seccomp import ARCHITECTURES, BY_ARGUMENT, STARTS, Architecture, program
+from latentarena.sandbox.seccomp import BY_ARGUMENT, PROCESSORS, STARTS, Processor, program
 
 ALLOWED, KILLED = "allowed", "killed"
 NEWUSER, THREAD = 0x10000000, 0x3D0F00  # CLONE_NEWUSER; the flags of pthread_create
@@ -17,7 +17,7 @@ HEADERS = {
     "x86_64": [Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), Path("/usr/include/asm/unistd_64.h")],
     "aarch64": [Path("/usr/include/asm-generic/unistd.h")],
 }
-MACHINES = pytest.mark.parametrize("machine", ARCHITECTURES.values(), ids=ARCHITECTURES)
+MACHINES = pytest.mark.parametrize("machine", PROCESSORS.values(), ids=PROCESSORS)
 
 
 def decide(rules: bytes, audit: int, number: int, *arguments: int) -> str:
@@ -41,7 +41,7 @@ def decide(rules: bytes, audit: int, number: int, *arguments: int) -> str:
 
 @MACHINES
 @pytest.mark.parametrize("alone", [False, True])
-def test_every_listed_call_is_denied_and_the_rest_is_not(machine: Architecture, alone: bool) -> None:
+def test_every_listed_call_is_denied_and_the_rest_is_not(machine: Processor, alone: bool) -> None:
     rules = program(machine, alone)
     special = {*BY_ARGUMENT, "clone3"} | (set() if alone else set(STARTS))
     denied = {number for name, number in machine.calls.items() if name not in special}
@@ -52,7 +52,7 @@ def test_every_listed_call_is_denied_and_the_rest_is_not(machine: Architecture, 
 
 
 @MACHINES
-def test_sockets_are_of_this_machine_only(machine: Architecture) -> None:
+def test_sockets_are_of_this_machine_only(machine: Processor) -> None:
     rules = program(machine)
     for name in ("socket", "socketpair"):
         answers = [decide(rules, machine.audit, machine.calls[name], family) for family in range(60)]
@@ -61,7 +61,7 @@ def test_sockets_are_of_this_machine_only(machine: Architecture) -> None:
 
 
 @MACHINES
-def test_a_process_can_be_cloned_but_no_namespace(machine: Architecture) -> None:
+def test_a_process_can_be_cloned_but_no_namespace(machine: Processor) -> None:
     clone = machine.calls["clone"]
     for bit in (1 << n for n in range(32)):
         new = bit in (0x20000, 0x80) or 0x02000000 <= bit <= 0x40000000
@@ -73,7 +73,7 @@ def test_a_process_can_be_cloned_but_no_namespace(machine: Architecture) -> None
 
 
 @MACHINES
-def test_a_terminal_cannot_be_typed_into(machine: Architecture) -> None:
+def test_a_terminal_cannot_be_typed_into(machine: Processor) -> None:
     ioctl = machine.calls["ioctl"]
     found = {
         hex(request): decide(program(machine), machine.audit, ioctl, 0, request) for request in (0x5412, 0x541C, 0x5401)
@@ -83,19 +83,19 @@ def test_a_terminal_cannot_be_typed_into(machine: Architecture) -> None:
 
 
 @MACHINES
-def test_another_architecture_ends_the_process(machine: Architecture) -> None:
+def test_another_architecture_ends_the_process(machine: Processor) -> None:
     i386 = 0x40000003
     assert decide(program(machine), i386, 0) == KILLED
-    x32 = decide(program(ARCHITECTURES["x86_64"]), ARCHITECTURES["x86_64"].audit, 0x40000000 | 41, 2)
+    x32 = decide(program(PROCESSORS["x86_64"]), PROCESSORS["x86_64"].audit, 0x40000000 | 41, 2)
     assert x32 == "ENOSYS"
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", PROCESSORS)
 def test_the_numbers_are_the_kernels(name: str) -> None:
     header = next((path for path in HEADERS[name] if path.is_file()), None)
     if header is None:
         pytest.skip(f"none of {', '.join(map(str, HEADERS[name]))} is here: install linux-libc-dev")
     found = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\b", header.read_text()))
-    known = {call: number for call, number in ARCHITECTURES[name].calls.items() if call in found}
+    known = {call: number for call, number in PROCESSORS[name].calls.items() if call in found}
     assert {call: int(found[call]) for call in known} == known
     assert len(known) > 50

@@ -10,8 +10,8 @@ from typing import Any
 from onnx import helper
 
 from latentarena.gates.node import Node
+from latentarena.gates.shapes import Shape
 
-Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 FREE = {  # move numbers or name them, and compute nothing

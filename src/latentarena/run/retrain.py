@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from latentarena.bundle.native import BundleCard
 from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import COMPARED, QUALITY, Certificate, ProbedLoss, RepeatedTraining
 from latentarena.card.score_card import ScoreCard
-from latentarena.card.trainings import common, over_trainings, quantile
+from latentarena.card.trainings import common, over_trainings
 from latentarena.config import validate
 from latentarena.data import Dataset
 from latentarena.documents import parse_json
@@ -39,6 +38,7 @@ from latentarena.key import PRACTICE, Key
 from latentarena.latents import encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.model.modes import evaluated
+from latentarena.run.agreement import disagreements, misdeclared
 from latentarena.run.pipeline import Prepared, provenance_of
 from latentarena.run.training_cost import StageCost, training_cost
 from latentarena.system import affordable, limit_memory
@@ -60,8 +60,6 @@ CERTIFICATE, ORDER, TRAINING, PROBED, DECLARED = (
     "probes.json",
     "declared.json",
 )
-SLACK = 0.02  # share of a figure that another platform may change
-LOSSES = 0.05  # share of a loss by which a card's may differ from that of its recipe, beside the spread over seeds
 MEMORY = 16 << 10  # MiB
 MOST = 1e15  # multiply-adds of one training
 
@@ -267,7 +265,7 @@ def _certificate(
     if len(costs) == len(trainings):
         figures["quality_macs"] = over_trainings(costs)
     reasons = list(disagreements(card, declared, trainings))
-    lies = [] if reasons else list(_misdeclared(card, trainings))
+    lies = [] if reasons else list(misdeclared(card, trainings))
     return Certificate(
         name=card.name,
         bundle=order.bundle.digest,
@@ -293,47 +291,6 @@ def _certificate(
 def _reached(training: RepeatedTraining, quality: float) -> float | None:
     """Multiply-adds until the quality was there; None where it never was."""
     return next((probe.macs for probe in training.probes if probe.frechet <= quality), None)
-
-
-def disagreements(card: BundleCard, declared: ScoreCard, trainings: Sequence[RepeatedTraining]) -> Iterator[str]:
-    """What the bundle has and its recipe does not give: beyond what another seed and the judge's error bars explain.
-
-    Weights that are equal bit for bit settle it. Else each figure is held against the prediction interval of one more
-    training, at a level at which all of them together raise a false alarm in 5 % of the cases.
-    """
-    if any(one.weights == card.weights for one in trainings):
-        return
-    for name in COMPARED:
-        if name not in declared.scores or not all(name in one.figures for one in trainings):
-            continue
-        score, values = declared.scores[name], [one.figures[name] for one in trainings]
-        mean, half = _predicted(values, 1 - (1 - 0.95) / len(COMPARED))
-        slack = max(score.high - score.value, score.value - score.low, SLACK * abs(mean))
-        if abs(score.value - mean) > half + slack:
-            low, high = max(0.0, mean - half - slack), mean + half + slack
-            yield f"{name} = {score.value:.4g}, but its recipe gives {mean:.4g} ({low:.4g} to {high:.4g} over seeds)"
-
-
-def _predicted(values: Sequence[float], confidence: float) -> tuple[float, float]:
-    """Mean of some trainings, and how far from it one more lies at most."""
-    n = len(values)
-    return statistics.fmean(values), quantile(n, confidence) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
-
-
-def _misdeclared(card: BundleCard, trainings: Sequence[RepeatedTraining]) -> Iterator[str]:
-    """What the card says of its training and the recipe does not bear out; nothing rests on it."""
-    losses = card.provenance.losses
-    for stage in trainings[0].losses:
-        if stage not in losses:
-            yield f"the card declares no final loss of {stage}"
-            continue
-        mean, half = _predicted([one.losses[stage] for one in trainings], 0.95)
-        if not abs(losses[stage] - mean) <= half + LOSSES * abs(mean):
-            yield f"the card declares a final loss of {losses[stage]:.4g} for {stage}; its recipe gives {mean:.4g}"
-    seconds = sum(card.provenance.seconds.values())
-    steps = sum(max(curve.steps) for curve in card.provenance.curves.values())
-    if seconds <= 0 or steps < len(trainings[0].losses):
-        yield f"the card declares {seconds:.4g} seconds and {steps:,} steps of training"
 
 
 def main(arguments: Sequence[str]) -> int:

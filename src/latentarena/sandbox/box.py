@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from latentarena.errors import SandboxError
 from latentarena.sandbox.answers import Expected
-from latentarena.sandbox.room import Limits, Room
+from latentarena.sandbox.room import Limits, Room, short_name
 from latentarena.sandbox.tier import standing
 from latentarena.sandbox.wire import Array, Frame
 
@@ -38,7 +38,7 @@ class Box:
         limits: Limits,
         least: int,
     ) -> None:
-        self.program, self._module = program.rpartition(".")[2], program
+        self.program, self._module = short_name(program), program
         self.arguments, self.limits, self.least = arguments, limits, least
         self.readable, self.files = readable or {}, files or {}
         self._room: Room | None = None

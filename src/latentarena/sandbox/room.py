@@ -78,7 +78,7 @@ class Room:
         limits: Limits,
         bare: bool = False,
     ) -> None:
-        self.program, self.limits = program.rpartition(".")[2], limits
+        self.program, self.limits = short_name(program), limits
         self._module = program if "." in program else f"latentarena.sandbox.programs.{program}"
         self._log, self._booted = b"", False
         self._group: ControlGroup | None = None
@@ -230,6 +230,11 @@ def _safe(name: str) -> str:
     if not name or "\0" in name or not all(part not in ("", ".", "..") for part in name.split("/")):
         raise SandboxError("start", f"{name[:80]!r} is no name for a file in a box")
     return name
+
+
+def short_name(program: str) -> str:
+    """What messages call a program: the last part of its module's name."""
+    return program.rpartition(".")[2]
 
 
 def _line(text: str) -> str:

@@ -53,7 +53,7 @@ AARCH64 = COMMON | {
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Processor:
     """What a filter has to know of a processor: the kernel's name for it, the first foreign call and the numbers."""
 
     audit: int
@@ -61,15 +61,15 @@ class Architecture:
     calls: dict[str, int]
 
 
-ARCHITECTURES = {
-    "x86_64": Architecture(0xC000003E, 0x40000000, X86_64),  # from there on the x32 ABI, with flags of its own
-    "aarch64": Architecture(0xC00000B7, 0xFFFFFFFF, AARCH64),
+PROCESSORS = {
+    "x86_64": Processor(0xC000003E, 0x40000000, X86_64),  # from there on the x32 ABI, with flags of its own
+    "aarch64": Processor(0xC00000B7, 0xFFFFFFFF, AARCH64),
 }
 
 
-def architecture() -> Architecture | None:
+def architecture() -> Processor | None:
     """This machine's, or None where there is no table for it: then there is no filter, and the tier is 0."""
-    return ARCHITECTURES.get(platform.machine()) if struct.calcsize("P") == 8 else None
+    return PROCESSORS.get(platform.machine()) if struct.calcsize("P") == 8 else None
 
 
 # Classic BPF on struct seccomp_data: { int nr; u32 arch; u64 instruction_pointer; u64 args[6]; }, little-endian.
@@ -79,7 +79,7 @@ ALLOW, ERRNO, KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 INSTRUCTION = struct.Struct("<HBBI")
 
 
-def program(machine: Architecture, alone: bool = False) -> bytes:
+def program(machine: Processor, alone: bool = False) -> bytes:
     """The filter as an array of `struct sock_filter`; what it does not name is allowed.
 
     Args:
@@ -89,7 +89,7 @@ def program(machine: Architecture, alone: bool = False) -> bytes:
     return b"".join(_instructions(machine, alone))
 
 
-def _instructions(machine: Architecture, alone: bool) -> Iterator[bytes]:
+def _instructions(machine: Processor, alone: bool) -> Iterator[bytes]:
     yield _step(LOAD, ARCH)
     yield _step(EQUAL, machine.audit, true=1)
     yield _step(RETURN, KILL_PROCESS)

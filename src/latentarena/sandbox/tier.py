@@ -104,7 +104,7 @@ def standing() -> Standing:
         return Standing(0, "bubblewrap is not installed: apt install bubblewrap")
     if seccomp.architecture() is None:
         return Standing(
-            0, f"there is no seccomp filter for {platform.machine()}, only for {', '.join(seccomp.ARCHITECTURES)}"
+            0, f"there is no seccomp filter for {platform.machine()}, only for {', '.join(seccomp.PROCESSORS)}"
         )
     try:
         probes = tuple(_attempts())

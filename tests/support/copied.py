@@ -1,0 +1,66 @@
+"""A copy of the package that a test changes and runs in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import latentarena
+
+SOURCE = Path(latentarena.__file__).parent
+CONTRIBUTING = SOURCE.parents[1] / "CONTRIBUTING.md"
+ARENA = "import latentarena, sys; from latentarena.cli import main; print(latentarena.__file__); sys.exit(main())"
+
+
+class Copied:
+    """The package's copy in a folder; `touched` names the files that were changed or added, as CONTRIBUTING does."""
+
+    def __init__(self, folder: Path, without: str = "") -> None:
+        self.home = folder / "latentarena"
+        self.touched: set[str] = set()
+        ignored = shutil.ignore_patterns("__pycache__", *([without] if without else []))
+        shutil.copytree(SOURCE, self.home, ignore=ignored)
+
+    def write(self, name: str, text: str) -> None:
+        """Add a file."""
+        path = self.home / name
+        assert not path.exists()
+        path.write_text(text, encoding="utf-8")
+        self.touched.add(name)
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Put a text in place of another, which must be there once."""
+        path = self.home / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{name} holds {text.count(old)} times: {old}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        self.touched.add(name)
+
+    def python(self, program: str, *arguments: object) -> str:
+        """What a program prints that imports the copy."""
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(self.home.parent)},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def arena(self, *arguments: object) -> str:
+        """What a command of the copy prints."""
+        shown = self.python(ARENA, *arguments)
+        assert shown.startswith(str(self.home))
+        return shown
+
+
+def files_of(task: str) -> set[str]:
+    """The files that CONTRIBUTING says are touched by a task such as `A solver`, below the package's folder."""
+    section = re.compile(rf"^### {re.escape(task)}\n\nTouch (.*?)\.$", re.MULTILINE | re.DOTALL)
+    (told,) = section.findall(CONTRIBUTING.read_text(encoding="utf-8"))
+    return set(re.findall(r"`([^`]+)`", told))
