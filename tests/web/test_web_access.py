@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from arena_parts import Parts, now, until
 from arena_site import Site, running
 from latentarena.web import app as web
-from latentarena.web.access import Role
+from latentarena.web.routing import Role
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'{{7*7}}"
 PARTS = {"{entry}": "1", "{submission}": "1", "{team}": "1", "{name}": "nothing", "{round}": "1", "{verb}": "samples"}

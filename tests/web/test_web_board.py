@@ -11,9 +11,11 @@ import pytest
 
 from arena_parts import Parts, a_card
 from arena_site import running
+from latentarena.contest.contest import load_contest
 from latentarena.errors import StoreBusy
 from latentarena.web import board
 from latentarena.web.board import BoardPages
+from latentarena.web.layout import Layout
 
 
 @dataclass
@@ -49,7 +51,7 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> tuple[BoardPages, Slow]:
 
     monkeypatch.setattr(BoardPages, "_make", make)
     monkeypatch.setattr(board, "OLDEST", 0.5)
-    return BoardPages(desk), desk  # type: ignore[arg-type]
+    return BoardPages(desk, Layout(load_contest("open"))), desk  # type: ignore[arg-type]
 
 
 def test_the_first_visitor_after_a_quiet_hour_sees_the_board_of_now(pages: tuple[BoardPages, Slow]) -> None:

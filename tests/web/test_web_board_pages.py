@@ -20,10 +20,12 @@ from latentarena.contest import entries as contest_entries
 from latentarena.contest.board import Board
 from latentarena.contest.contest import load_contest
 from latentarena.errors import NotThere
-from latentarena.web import desk as desks
 from latentarena.web.board import KEPT, BoardPages
 from latentarena.web.desk import Desk
+from latentarena.web.layout import Layout
+from latentarena.web.organiser_desk import OrganiserDesk
 from latentarena.web.rejudge import comparison
+from latentarena.web.routing import Caller, Role
 from score_cards import made_card
 from stored_entries import add_entry
 
@@ -124,7 +126,7 @@ def test_an_entry_that_did_not_change_is_not_made_again(parts: Parts, monkeypatc
     second = score(parts, "Second", 2)
     assert [one.entry.team for one in desk.scored(OPEN)] == ["First", "Second"]
     assert made == [first, second]
-    desk.change_team(parts.store.submission(first).team.id, _organiser(), name="Renamed")
+    OrganiserDesk(desk).change_team(parts.store.submission(first).team.id, _organiser(), name="Renamed")
     assert [one.entry.team for one in desk.scored(OPEN)] == ["Renamed", "Second"]
     assert made == [first, second, first]
     parts.store.erase(second, "tests", now())
@@ -133,7 +135,7 @@ def test_an_entry_that_did_not_change_is_not_made_again(parts: Parts, monkeypatc
 
 
 def _organiser() -> Any:
-    return desks.Caller(desks.Role.ORGANISER, None, "tests")
+    return Caller(Role.ORGANISER, None, "tests")
 
 
 def test_a_card_that_cannot_be_read_is_left_out_and_the_board_stands(
@@ -143,25 +145,25 @@ def test_a_card_that_cannot_be_read_is_left_out_and_the_board_stands(
     raw["scores"]["mse"]["value"] = -7.0  # as a version without ranges may have kept it
     old = score(parts, "Old", 1, json.dumps(raw))
     score(parts, "New", 2)
-    board = BoardPages(Desk(parts.store, parts.objects, OPEN))._make().board
+    board = BoardPages(Desk(parts.store, parts.objects, OPEN), Layout(OPEN))._make().board
     assert [line.team for line in board.listed] == ["New"]
     assert old != board.lines[0].id
     assert "is left out" in caplog.text
     with pytest.raises(NotThere, match="its score card cannot be read"):
-        Desk(parts.store, parts.objects, OPEN).shown(old, desks.Caller())
+        Desk(parts.store, parts.objects, OPEN).shown(old, Caller())
     assert [one.team for one in comparison(Desk(parts.store, parts.objects, OPEN)).entries] == ["New"]
 
 
 def test_however_many_forms_are_asked_for_few_are_kept_and_the_first_page_stays(parts: Parts) -> None:
     score(parts, "One", 1)
-    made = BoardPages(Desk(parts.store, parts.objects, OPEN))._make()
+    made = BoardPages(Desk(parts.store, parts.objects, OPEN), Layout(OPEN))._make()
 
     async def ask() -> None:
-        first = await made.page(desks.Role.PUBLIC, 1, "")
+        first = await made.page(Role.PUBLIC, 1, "")
         for i in range(KEPT + 10):
-            packed = await made.page(desks.Role.PUBLIC, 1, f"o{i}")
+            packed = await made.page(Role.PUBLIC, 1, f"o{i}")
             assert gzip.decompress(packed.gzip) == packed.plain
-        assert await made.page(desks.Role.PUBLIC, 1, "") is first
+        assert await made.page(Role.PUBLIC, 1, "") is first
 
     asyncio.run(ask())
     assert len(made._packed) == KEPT

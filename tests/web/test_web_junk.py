@@ -13,8 +13,8 @@ from arena_site import running
 from latentarena.arena.client import fetch_contest, pack
 from latentarena.contest.contest import load_contest
 from latentarena.errors import ConfigError, GateError
-from latentarena.web.desk import refuse_junk
 from latentarena.web.serve import Site, _prepare
+from latentarena.web.team_desk import refuse_junk
 from receiving import a_contest, objects
 
 OPEN, OF_2025 = load_contest("open"), load_contest("contest-2025")

@@ -10,20 +10,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 from http import HTTPStatus
 from ipaddress import IPv6Address, IPv6Network, ip_address
-from typing import Any, TypeVar
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from latentarena.web.limits import Rate
 from latentarena.web.problems import Problem
+from latentarena.web.routing import Caller, Role
+from latentarena.web.services import services_of
 
 COOKIE = "arena_session"
 FORM_COOKIE = "arena_form"
@@ -34,46 +34,6 @@ PREFIX = 6  # letters of a token by which wrong ones are counted: one person mis
 WRONG = Rate(10, 60)  # wrong tokens of one prefix from one address
 WRONG_IN_ALL = Rate(100, 60)  # wrong tokens from one address, which many people may share
 LONGEST_ADDRESS = 64  # letters that are kept of what a proxy calls an address
-
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
-
-class Role(IntEnum):
-    """What a caller may do; each role may do what those below may."""
-
-    PUBLIC = 0
-    TEAM = 1
-    ORGANISER = 2
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who sent a request.
-
-    Attributes:
-        role: what they may do.
-        team: the id of their team; None for the public and organisers.
-        name: for the audit log.
-    """
-
-    role: Role = Role.PUBLIC
-    team: str | None = None
-    name: str = "public"
-
-
-def for_role(least: Role, *, checks_form_itself: bool = False) -> Callable[[Endpoint], Endpoint]:
-    """Declare the least role that a route takes.
-
-    Args:
-        checks_form_itself: for uploads, whose form is read as a stream: the endpoint calls `check_form`.
-    """
-
-    def declare(endpoint: Endpoint) -> Endpoint:
-        endpoint.least_role = least  # type: ignore[attr-defined]
-        endpoint.checks_form_itself = checks_form_itself  # type: ignore[attr-defined]
-        return endpoint
-
-    return declare
 
 
 async def authorise(request: Request) -> None:
@@ -100,6 +60,15 @@ async def authorise(request: Request) -> None:
             check_form(request, request.headers.get(FORM_HEADER) or await _field(request))
 
 
+async def _asking(request: Request) -> Caller:
+    found: Caller = request.state.caller
+    return found
+
+
+Asking = Annotated[Caller, Depends(_asking)]
+"""A parameter of a route: who asks, as `authorise` found."""
+
+
 def _unknown(text: str) -> Problem:
     return Problem(HTTPStatus.UNAUTHORIZED, text, {"WWW-Authenticate": "Bearer"})
 
@@ -124,7 +93,7 @@ async def _caller(request: Request) -> Caller:
 
 async def identify(request: Request) -> Caller | None:
     """Whose token (in the header) or session (in the cookie) a request carries; None if nobody's."""
-    desk, token, cookie = request.app.state.desk, bearer(request), request.cookies.get(COOKIE, "")
+    desk, token, cookie = services_of(request).desk, bearer(request), request.cookies.get(COOKIE, "")
     if token:
         found: Caller | None = await run_in_threadpool(desk.identify, token)
     elif cookie:
@@ -140,7 +109,7 @@ def count_wrong_token(request: Request, token: str) -> None:
     Raises:
         Problem: 429 where there were too many like it, or too many from this address.
     """
-    limiter, address = request.app.state.limiter, address_of(request)
+    limiter, address = services_of(request).limiter, address_of(request)
     counted = ((f"{address} {token[:PREFIX]}", WRONG), (address, WRONG_IN_ALL))
     for who, rate in counted:
         limiter.check("wrong tokens", who, rate)
@@ -162,7 +131,7 @@ def address_of(request: Request) -> str:
     The proxy's word is taken only where the settings say there is one.
     """
     found = request.client.host if request.client else "?"
-    if request.app.state.settings.behind_proxy:
+    if services_of(request).settings.behind_proxy:
         found = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or found
     try:
         address = ip_address(found)
@@ -184,7 +153,7 @@ def _refuse_other_sites(request: Request) -> None:
 
     That is the site's address, or the one that was asked for, where the operator's machine goes past a proxy.
     """
-    origin, own = request.headers.get("origin"), request.app.state.settings.address
+    origin, own = request.headers.get("origin"), services_of(request).settings.address
     known = (request.headers.get("host", ""), urlsplit(own).netloc)
     other = origin is not None and urlsplit(origin).netloc not in known
     if other or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -237,5 +206,5 @@ def forget_session(response: Response) -> None:
 
 
 def _set(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
-    https = request.app.state.settings.https
+    https = services_of(request).settings.https
     response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=https)

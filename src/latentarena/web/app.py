@@ -16,13 +16,14 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from latentarena import __version__
-from latentarena.arena.playground import Playground
 from latentarena.errors import ArenaError, NotThere, OutOfTime, QuotaReached, StorageFull, StoreError
 from latentarena.web import (
     account,
     api,
+    api_teams,
     assets,
-    board,
+    audit,
+    board_router,
     entries,
     organiser,
     playground,
@@ -34,58 +35,81 @@ from latentarena.web import (
 from latentarena.web.access import authorise
 from latentarena.web.desk import Desk
 from latentarena.web.guard import Guard
-from latentarena.web.limits import Limiter
-from latentarena.web.metrics import Meters
+from latentarena.web.layout import Layout
 from latentarena.web.problems import Problem, problem_response
 from latentarena.web.rendering import problem_page
+from latentarena.web.services import Services
 from latentarena.web.settings import Settings
 
-PARTS = (site, assets, board, account, entries, team, organiser, roster, rejudge, playground, api)
+PARTS = tuple(
+    module.router
+    for module in (
+        board_router,
+        entries,
+        site,
+        team,
+        roster,
+        organiser,
+        rejudge,
+        audit,
+        playground,
+        account,
+        assets,
+        api,
+        api_teams,
+    )
+)
+"""The routes of the site; their links stand in the menu in this order."""
 SMALL = 1 << 18  # bytes of a form that is no upload
 UPLOADS = frozenset({"/submit", "/api/v1/submissions", rejudge.JUDGES})
 FORM_ROOM = 1 << 14  # bytes that a form may need around its file
 
 
-def create_app(desk: Desk, settings: Settings) -> FastAPI:
-    """The routes, without the guard around them: see `guarded`."""
-    app = FastAPI(
-        title=desk.contest.title,
-        version=__version__,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        dependencies=[Depends(authorise)],
-        redirect_slashes=False,
-        lifespan=_lifespan,
-    )
-    app.state.desk, app.state.contest, app.state.settings = desk, desk.contest, settings
-    app.state.limiter, app.state.meters = Limiter(), Meters()
-    app.state.boards, app.state.playground = board.BoardPages(desk), Playground(desk.objects)
-    for part in PARTS:
-        app.include_router(part.router)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(ArenaError, _failed)
-    return app
+class ArenaApp(FastAPI):
+    """The routes of a contest's site with what they share, without the guard around them: see `guarded`."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(
+            title=services.contest.title,
+            version=__version__,
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            dependencies=[Depends(authorise)],
+            redirect_slashes=False,
+            lifespan=_lifespan,
+        )
+        self.services = services
+        for part in PARTS:
+            self.include_router(part)
+        self.add_exception_handler(HTTPException, _refused)
+        self.add_exception_handler(RequestValidationError, _invalid)
+        self.add_exception_handler(ArenaError, _failed)
+
+
+def create_app(desk: Desk, settings: Settings) -> ArenaApp:
+    """The app of a contest's site."""
+    menu = tuple(link for part in PARTS for link in part.menu)
+    return ArenaApp(Services.of(desk, settings, Layout(desk.contest, menu)))
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    watching = asyncio.create_task(app.state.boards.watch())
+async def _lifespan(app: ArenaApp) -> AsyncIterator[None]:
+    watching = asyncio.create_task(app.services.boards.watch())
     yield
     watching.cancel()
-    app.state.playground.close()
+    app.services.playground.close()
 
 
-def guarded(app: FastAPI) -> ASGIApp:
+def guarded(app: ArenaApp) -> ASGIApp:
     """The app as it is served: with limits, security headers, counters and a log line around every request."""
     return Guard(
         app,
         small=SMALL,
-        large=app.state.contest.quotas.bytes + FORM_ROOM,
+        large=app.services.contest.quotas.bytes + FORM_ROOM,
         uploads=UPLOADS,
-        https=app.state.settings.https,
-        meters=app.state.meters,
+        https=app.services.settings.https,
+        meters=app.services.meters,
     )
 
 
@@ -125,4 +149,4 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def routes() -> list[BaseRoute]:
     """Every route there is, for looking through; no store is needed."""
-    return [route for part in PARTS for route in part.router.routes]
+    return [route for part in PARTS for route in part.routes]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from latentarena.arena.pages import STATIC
 from latentarena.files import digest
-from latentarena.web.access import Role, for_role
 from latentarena.web.problems import Problem
+from latentarena.web.routing import Part, Role, for_role
 
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
 FOLDERS = (STATIC, Path(__file__).parent / "static")
@@ -24,7 +23,7 @@ FILES = {
 }
 VERSIONS = {name: digest(content)[:12] for name, (content, _) in FILES.items()}
 
-router = APIRouter(include_in_schema=False)
+router = Part()
 
 
 def asset(name: str) -> str:

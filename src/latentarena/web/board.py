@@ -10,28 +10,22 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 
 from latentarena.arena.entry import Addresses
 from latentarena.contest.board import Board, Line, make_board
-from latentarena.contest.contest import Contest
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import StoreError
-from latentarena.web.access import Role, for_role
 from latentarena.web.desk import Desk
-from latentarena.web.rendering import MOST_PAGES, TEMPLATES, Find, Number, render
+from latentarena.web.layout import TEMPLATES, Layout
+from latentarena.web.routing import Role
 from latentarena.web.rules import moment
 from latentarena.web.sparkline import sparkline
 from latentarena.web.views import PAGE, Page
 
-router = APIRouter(include_in_schema=False)
 SOON = 0.04  # seconds that a visitor waits for a new board before the old one is served
 FRESH = 0.2  # seconds in which the store is not asked again whether the board changed
 OLDEST = 2.0  # seconds that the board which is served may be behind the store
@@ -39,8 +33,6 @@ WATCH = 1.0  # seconds between looks at the store while nobody asks, so that the
 AT = ("/entries/{id}", "/entries/{id}/pictures/{name}")  # addresses of an entry and of its pictures
 KEPT = 64  # forms of one board
 FIRST = frozenset(("html", role, 1, "") for role in Role)  # what is never forgotten: the first page
-Part = Annotated[int | None, Query(ge=1, le=MOST_PAGES, alias="page")]  # of a list that is given whole without it
-HTML, CSV, JSON = "text/html; charset=utf-8", "text/csv; charset=utf-8", "application/json"
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class Rendered:
 
     version: str
     board: Board
-    contest: Contest
+    layout: Layout
     at: Addresses
     shown: dict[str, Any]
     _packed: dict[tuple[object, ...], Packed] = field(default_factory=dict)
@@ -127,7 +119,7 @@ class Rendered:
         return found
 
     def _page(self, role: Role, body: Markup) -> str:
-        return render("board_page.html", self.contest, role, "/", body=body)
+        return self.layout.render("board_page.html", role, "/", body=body)
 
     def _body(self, number: int, find: str) -> Markup:
         found = Page.of_list(number, self.matching(find))
@@ -144,8 +136,8 @@ class Rendered:
 class BoardPages:
     """Keeps the rendered board; while a new one is made, the old one is served, unless it is too old."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, layout: Layout) -> None:
+        self._desk, self._layout = desk, layout
         self._now: Rendered | None = None
         self._seen = -math.inf  # when the store was last found, or left, in the state that is rendered
         self._renewing: asyncio.Task[None] | None = None
@@ -194,7 +186,7 @@ class BoardPages:
             "closes": moment(contest.closes) if contest.closes else "",
             "spark": lambda line: _spark(line.team, progress.get(line.team, ())),
         }
-        return Rendered(version, board, contest, Addresses.known(*AT, scored), shown).begin()
+        return Rendered(version, board, self._layout, Addresses.known(*AT, scored), shown).begin()
 
 
 def _spark(team: str, points: Sequence[float]) -> Markup:
@@ -207,42 +199,3 @@ def _look_at(task: asyncio.Task[None]) -> None:
     """Its error is raised to those who wait for it; where nobody does, it is no surprise to the event loop."""
     if not task.cancelled():
         task.exception()
-
-
-@router.get("/")
-@for_role(Role.PUBLIC)
-async def board(request: Request, number: Number = 1, find: Find = "") -> Response:
-    made, role = await request.app.state.boards.get(), request.state.caller.role
-    return _unless_known(request, await made.page(role, number, find), made.version, HTML)
-
-
-@router.get("/board.csv")
-@for_role(Role.PUBLIC)
-async def board_as_csv(request: Request) -> Response:
-    made = await request.app.state.boards.get()
-    response = _unless_known(request, await made.csv(), made.version, CSV)
-    response.headers["Content-Disposition"] = 'attachment; filename="board.csv"'
-    return response
-
-
-@router.get("/api/v1/board", include_in_schema=True, tags=["board"], responses={200: {"model": Board}})
-@for_role(Role.PUBLIC)
-async def board_as_json(request: Request, number: Part = None) -> Response:
-    """The board as data: every figure with its interval and rank. With `page`, a hundred entries of it."""
-    made = await request.app.state.boards.get()
-    found = None if number is None else Page.of_list(number, made.board.listed)
-    response = _unless_known(request, await made.json(found), made.version, JSON)
-    response.headers.update({} if found is None else found.links(request.url.path))
-    return response
-
-
-def _unless_known(request: Request, body: Packed, version: str, kind: str) -> Response:
-    """304 where the browser has it already; packed where it takes that, for a board of hundreds is a megabyte."""
-    packs = "gzip" in request.headers.get("accept-encoding", "")
-    tag = f'"{version}-{request.state.caller.role}{"-gzip" if packs else ""}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding, Authorization, Cookie"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    if packs:
-        headers["Content-Encoding"] = "gzip"
-    return Response(body.gzip if packs else body.plain, headers=headers, media_type=kind)

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
-from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from latentarena.arena.entry import Addresses, Link, facts_of_page
-from latentarena.web.access import Role, for_role
+from latentarena.web.access import Asking
 from latentarena.web.board import AT
 from latentarena.web.problems import Problem
 from latentarena.web.rendering import Find, page
+from latentarena.web.routing import MenuLink, Part, Role, for_role
+from latentarena.web.services import Shared
 from latentarena.web.views import PAGE
 
-router = APIRouter(include_in_schema=False)
+router = Part(MenuLink("/compare", "Compare"))
 
 
 @router.get("/entries/{entry}")
 @for_role(Role.PUBLIC)
-async def entry_page(request: Request, entry: str) -> Response:
-    one = await run_in_threadpool(request.app.state.desk.shown, entry, request.state.caller)
-    made = await request.app.state.boards.get()
+async def entry_page(request: Request, site: Shared, caller: Asking, entry: str) -> Response:
+    one = await run_in_threadpool(site.desk.shown, entry, caller)
+    made = await site.boards.get()
     actions = [Link("Play", f"/entries/{entry}/play"), Link("Compare", f"/compare?a={entry}")]
     if one.bundle_open:
         actions.insert(0, Link("Download the bundle", f"/entries/{entry}/bundle", download=True))
@@ -34,20 +36,19 @@ async def entry_page(request: Request, entry: str) -> Response:
 
 @router.get("/entries/{entry}/pictures/{name}")
 @for_role(Role.PUBLIC)
-async def picture(request: Request, entry: str, name: str) -> Response:
-    desk = request.app.state.desk
-    digest = await run_in_threadpool(desk.picture, entry, name)
+async def picture(request: Request, site: Shared, entry: str, name: str) -> Response:
+    digest = await run_in_threadpool(site.desk.picture, entry, name)
     headers = {"Cache-Control": "no-cache", "Content-Disposition": "inline", "ETag": f'"{digest}"'}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(await run_in_threadpool(desk.objects.read, digest), headers=headers, media_type="image/png")
+    return Response(await run_in_threadpool(site.desk.objects.read, digest), headers=headers, media_type="image/png")
 
 
 @router.get("/entries/{entry}/bundle")
 @for_role(Role.PUBLIC)
-async def bundle(request: Request, entry: str) -> Response:
+async def bundle(site: Shared, caller: Asking, entry: str) -> Response:
     """The zip, where its owner published it; to others it does not exist."""
-    size, pieces = await run_in_threadpool(request.app.state.desk.bundle, entry, request.state.caller)
+    size, pieces = await run_in_threadpool(site.desk.bundle, entry, caller)
     headers = {
         "Content-Length": str(size),
         "Content-Disposition": f'attachment; filename="entry-{entry}.zip"',
@@ -58,10 +59,12 @@ async def bundle(request: Request, entry: str) -> Response:
 
 @router.get("/compare")
 @for_role(Role.PUBLIC)
-async def compare(request: Request, a: str = "", b: str = "", find: Find = "") -> Response:
-    desk, made = request.app.state.desk, await request.app.state.boards.get()
+async def compare(
+    request: Request, site: Shared, caller: Asking, a: str = "", b: str = "", find: Find = ""
+) -> Response:
+    made = await site.boards.get()
     listed = made.matching(find)[:PAGE]
-    form = {"entries": listed, "find": find, "total": len(made.by_id)}
+    form: dict[str, Any] = {"entries": listed, "find": find, "total": len(made.by_id)}
     if not (a and b):  # two that differ stand in the form
         a = a or next((one.id for one in listed if one.id != b), "")
         b = b or next((one.id for one in listed if one.id != a), "")
@@ -69,7 +72,7 @@ async def compare(request: Request, a: str = "", b: str = "", find: Find = "") -
         return page(request, "compare.html", **form, a=a, b=b, compared=[])
     if a == b:
         raise Problem(HTTPStatus.BAD_REQUEST, "an entry cannot be compared with itself; choose two")
-    compared = [await run_in_threadpool(desk.shown, one, request.state.caller) for one in (a, b)]
+    compared = [await run_in_threadpool(site.desk.shown, one, caller) for one in (a, b)]
     form["entries"] = made.with_these(listed, a, b)
     return await run_in_threadpool(
         page,

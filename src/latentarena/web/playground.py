@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from markupsafe import Markup
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -23,9 +23,11 @@ from starlette.responses import JSONResponse, Response
 from latentarena.arena.drawing import Drawing
 from latentarena.arena.playground import VisitorBusy
 from latentarena.errors import ArenaError
-from latentarena.web.access import Role, for_role, visitor_of
+from latentarena.web.access import Asking, visitor_of
 from latentarena.web.problems import Problem
 from latentarena.web.rendering import page
+from latentarena.web.routing import Part, Role, for_role
+from latentarena.web.services import Shared, services_of
 
 SOON = 0.2  # seconds in which a drawing may become ready before its place is told instead
 AGAIN = 1  # seconds after which to ask again
@@ -38,7 +40,7 @@ PLACEHOLDER = Markup(
     'text-anchor="middle" fill="#888">{}</text></svg>'
 )
 
-router = APIRouter(include_in_schema=False)
+router = Part()
 
 
 class Drawn(BaseModel):
@@ -83,29 +85,32 @@ class Waiting:
 
 @router.get("/entries/{entry}/play")
 @for_role(Role.PUBLIC)
-async def play(request: Request, entry: str, wishes: Annotated[Wishes, Query()]) -> Response:
+async def play(
+    request: Request, site: Shared, caller: Asking, entry: str, wishes: Annotated[Wishes, Query()]
+) -> Response:
     """The page; where the model is not loaded yet, one that asks again by itself."""
-    app = request.app.state
-    shown = await run_in_threadpool(app.desk.shown, entry, request.state.caller)
-    digest = await run_in_threadpool(app.desk.playable, entry)
+    shown = await run_in_threadpool(site.desk.shown, entry, caller)
+    digest = await run_in_threadpool(site.desk.playable, entry)
     known = await _drawn(request, digest, FACTS)
     if isinstance(known, Waiting):
         response = page(request, "play_wait.html", HTTPStatus.ACCEPTED, entry=shown.entry, waiting=known)
         response.headers["Refresh"] = str(AGAIN)
         return response
     verbs = [verb for verb in PARTS if verb != "becoming" or known.facts["chooses"]]
-    ready = {verb: app.playground.known(digest, wishes.question(verb)) for verb in verbs}
+    ready = {verb: site.playground.known(digest, wishes.question(verb)) for verb in verbs}
     query = urlencode(wishes.model_dump(exclude_none=True))
     return page(request, "play.html", entry=shown.entry, model=known.facts, wishes=wishes, query=query, ready=ready)
 
 
 @router.get("/entries/{entry}/play/{verb}")
 @for_role(Role.PUBLIC)
-async def picture(request: Request, entry: str, verb: str, wishes: Annotated[Wishes, Query()]) -> Response:
+async def picture(
+    request: Request, site: Shared, entry: str, verb: str, wishes: Annotated[Wishes, Query()]
+) -> Response:
     """A sheet of samples, the strip of a walk, or noise becoming images."""
     if verb not in PARTS:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no picture {verb[:40]!r}; choose from {', '.join(PARTS)}")
-    digest = await run_in_threadpool(request.app.state.desk.playable, entry)
+    digest = await run_in_threadpool(site.desk.playable, entry)
     drawing = await _drawn(request, digest, wishes.question(verb))
     if isinstance(drawing, Waiting):
         return drawing.response(request)
@@ -114,9 +119,9 @@ async def picture(request: Request, entry: str, verb: str, wishes: Annotated[Wis
 
 @router.post("/entries/{entry}/play/redraw")
 @for_role(Role.PUBLIC)
-async def redraw(request: Request, entry: str, drawn: Drawn) -> Response:
+async def redraw(request: Request, site: Shared, entry: str, drawn: Drawn) -> Response:
     """A picture drawn by hand as the entry's autoencoder reconstructs it, and its latent."""
-    digest = await run_in_threadpool(request.app.state.desk.playable, entry)
+    digest = await run_in_threadpool(site.desk.playable, entry)
     drawing = await _drawn(request, digest, {"verb": "redraw", "pixels": drawn.pixels})
     if isinstance(drawing, Waiting):
         return drawing.response(request)
@@ -124,7 +129,7 @@ async def redraw(request: Request, entry: str, drawn: Drawn) -> Response:
 
 
 async def _drawn(request: Request, digest: str, asked: dict[str, Any]) -> Drawing | Waiting:
-    playground = request.app.state.playground
+    playground = services_of(request).playground
     try:
         ticket = playground.ask(visitor_of(request), digest, asked)
     except VisitorBusy as error:

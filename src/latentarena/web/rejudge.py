@@ -10,7 +10,7 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,10 +21,12 @@ from latentarena.contest.board import Line, make_board
 from latentarena.contest.contest import Contest
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere
-from latentarena.web.access import FORM_FIELD, Role, check_form, for_role
+from latentarena.web.access import FORM_FIELD, Asking, check_form
 from latentarena.web.desk import Desk
 from latentarena.web.organiser import organiser_page
 from latentarena.web.rendering import Number
+from latentarena.web.routing import MenuLink, Part, Role, for_role
+from latentarena.web.services import Shared, services_of
 from latentarena.web.upload import receive_file
 from latentarena.web.views import Page
 
@@ -33,7 +35,7 @@ JUDGES = f"{HOME}/judges"  # where the file of a judge is handed in
 OFFICIAL = "official"
 HEADER = 1 << 20  # bytes of a judge's header that are read
 
-router = APIRouter(include_in_schema=False)
+router = Part(MenuLink("/organiser/rejudge", "Re-evaluate", tab=True))
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def begin(desk: Desk, judge: str, actor: str) -> str:
 
 
 async def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **said: Any) -> Response:
-    found = await run_in_threadpool(comparison, request.app.state.desk)
+    found = await run_in_threadpool(comparison, services_of(request).desk)
     said["shown"] = Page.of_list(number, found.entries)
     return organiser_page(request, "organiser_rejudge.html", HOME, status, found=found, judges=JUDGES, **said)
 
@@ -145,43 +147,44 @@ async def rejudge_page(request: Request, number: Number = 1) -> Response:
 
 @router.post(HOME)
 @for_role(Role.ORGANISER)
-async def rejudge(request: Request, judge: Annotated[str, Form(max_length=64)] = OFFICIAL) -> Response:
+async def rejudge(
+    request: Request, site: Shared, caller: Asking, judge: Annotated[str, Form(max_length=64)] = OFFICIAL
+) -> Response:
     """Queue all scored entries for another judge; their scores stand."""
-    desk, actor = request.app.state.desk, request.state.caller.name
-    return await _done(request, lambda: begin(desk, judge, actor))
+    return await _done(request, lambda: begin(site.desk, judge, caller.name))
 
 
 @router.post(JUDGES)
 @for_role(Role.ORGANISER, checks_form_itself=True)
-async def hand_in_judge(request: Request) -> Response:
+async def hand_in_judge(request: Request, site: Shared, caller: Asking) -> Response:
     """Take the file of a judge, and queue all scored entries for it."""
-    desk, actor, content = request.app.state.desk, request.state.caller.name, BytesIO()
+    content = BytesIO()
     _, fields = await receive_file(request, content)
     check_form(request, fields.get(FORM_FIELD, ""))
-    return await _done(request, lambda: begin(desk, keep_judge(desk, content.getvalue()), actor))
+    return await _done(request, lambda: begin(site.desk, keep_judge(site.desk, content.getvalue()), caller.name))
 
 
 @router.post(f"{HOME}/adopt")
 @for_role(Role.ORGANISER)
-async def adopt(request: Request) -> Response:
+async def adopt(request: Request, site: Shared, caller: Asking) -> Response:
     """Put the new cards in force, all at once."""
-    rejudging, actor = Rejudging(request.app.state.desk.store.database), request.state.caller.name
+    rejudging, actor = Rejudging(site.desk.store.database), caller.name
     return await _done(request, lambda: f"The board now stands by {rejudging.adopt(actor, _now())} new cards.")
 
 
 @router.post(f"{HOME}/discard")
 @for_role(Role.ORGANISER)
-async def discard(request: Request) -> Response:
+async def discard(request: Request, site: Shared, caller: Asking) -> Response:
     """Forget the new cards; nothing changes on the board."""
-    rejudging, actor = Rejudging(request.app.state.desk.store.database), request.state.caller.name
+    rejudging, actor = Rejudging(site.desk.store.database), caller.name
     return await _done(request, lambda: f"{rejudging.discard(actor, _now())} new cards were discarded.")
 
 
 @router.get(f"{HOME}/{{entry}}")
 @for_role(Role.ORGANISER)
-async def entry_by_both(request: Request, entry: str) -> Response:
+async def entry_by_both(request: Request, site: Shared, entry: str) -> Response:
     """All figures of an entry, by the judge in force and by the new one."""
-    both = await run_in_threadpool(by_both, request.app.state.desk, entry)
+    both = await run_in_threadpool(by_both, site.desk, entry)
     return organiser_page(request, "organiser_both.html", HOME, entry=both[0].entry, cards=[one.card for one in both])
 
 

@@ -5,24 +5,29 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import File, Form, UploadFile
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from latentarena.arena.roster import LARGEST, roster_text
 from latentarena.errors import ConfigError
-from latentarena.web.access import Role, for_role
+from latentarena.web.access import Asking
 from latentarena.web.organiser import organiser_page
 from latentarena.web.rendering import Number
+from latentarena.web.routing import MenuLink, Part, Role, for_role
+from latentarena.web.services import Shared, services_of
 
-router = APIRouter(include_in_schema=False)
+router = Part(MenuLink("/organiser", "Organiser", (Role.ORGANISER,)), MenuLink("/organiser", "Teams", tab=True))
 
 
 async def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **context: Any) -> Response:
-    desk = request.app.state.desk
+    site = services_of(request)
     said = {"tokens": {}, "roster": ""} | context
-    found, counts = await run_in_threadpool(desk.teams, number), await run_in_threadpool(desk.store.counts)
+    found, counts = (
+        await run_in_threadpool(site.organisers.teams, number),
+        await run_in_threadpool(site.desk.store.counts),
+    )
     return organiser_page(request, "organiser_teams.html", "/organiser", status, found=found, counts=counts, **said)
 
 
@@ -36,13 +41,14 @@ async def teams(request: Request, number: Number = 1) -> Response:
 @for_role(Role.ORGANISER)
 async def preview(
     request: Request,
+    site: Shared,
     roster: Annotated[str, Form(max_length=LARGEST)] = "",
     file: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
     """What a roster, pasted or as a file, would change; nothing is changed."""
     try:
         text = roster_text(await file.read()) if file is not None and file.size else roster
-        found = await run_in_threadpool(request.app.state.desk.plan_teams, text)
+        found = await run_in_threadpool(site.organisers.plan_teams, text)
     except ConfigError as error:
         return await _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
     return organiser_page(request, "organiser_roster.html", "/organiser", found=found, roster=text)
@@ -50,17 +56,19 @@ async def preview(
 
 @router.post("/organiser/roster")
 @for_role(Role.ORGANISER)
-async def add_teams(request: Request, roster: Annotated[str, Form(max_length=LARGEST)] = "") -> Response:
+async def add_teams(
+    request: Request, site: Shared, caller: Asking, roster: Annotated[str, Form(max_length=LARGEST)] = ""
+) -> Response:
     """Add the teams and members of a roster; tokens of new teams are in this answer and nowhere else."""
     try:
-        added = await run_in_threadpool(request.app.state.desk.add_teams, roster, request.state.caller)
+        added = await run_in_threadpool(site.organisers.add_teams, roster, caller)
     except ConfigError as error:
         return await _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
     return await _page(request, tokens=added.tokens, done=f"Added: {added.summary}.")
 
 
 async def _team_page(request: Request, team: str, status: int = HTTPStatus.OK, **context: Any) -> Response:
-    found = await run_in_threadpool(request.app.state.desk.team, team)
+    found = await run_in_threadpool(services_of(request).organisers.team, team)
     return organiser_page(request, "organiser_team.html", "/organiser", status, team=found, **context)
 
 
@@ -75,16 +83,17 @@ async def team_page(request: Request, team: str) -> Response:
 @for_role(Role.ORGANISER)
 async def change(
     request: Request,
+    site: Shared,
+    caller: Asking,
     team: str,
     name: Annotated[str | None, Form(max_length=400)] = None,
     add: Annotated[str, Form(max_length=400)] = "",
     remove: Annotated[str, Form(max_length=400)] = "",
 ) -> Response:
     """Rename a team, or put a member in, take one out, or have the one take the other's place."""
-    desk, caller = request.app.state.desk, request.state.caller
     added, removed = ([one] if one.strip() else [] for one in (add, remove))
     try:
-        await run_in_threadpool(desk.change_team, team, caller, name, added, removed)
+        await run_in_threadpool(site.organisers.change_team, team, caller, name, added, removed)
     except ConfigError as error:
         return await _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
     return await _team_page(request, team, done="Changed.")
@@ -92,28 +101,29 @@ async def change(
 
 @router.post("/organiser/teams/{team}/remove")
 @for_role(Role.ORGANISER)
-async def remove(request: Request, team: str, entries: Annotated[bool, Form()] = False) -> Response:
+async def remove(
+    request: Request, site: Shared, caller: Asking, team: str, entries: Annotated[bool, Form()] = False
+) -> Response:
     """Forget a team; its entries too where that box was ticked."""
-    app = request.app.state
-    name = (await run_in_threadpool(app.desk.team, team)).name
+    name = (await run_in_threadpool(site.organisers.team, team)).name
     try:
-        gone = await run_in_threadpool(app.desk.remove_team, team, request.state.caller, entries)
+        gone = await run_in_threadpool(site.organisers.remove_team, team, caller, entries)
     except ConfigError as error:
         return await _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
-    app.playground.forget(gone)
+    site.playground.forget(gone)
     return await _page(request, done=f"{name} was removed.")
 
 
 @router.post("/organiser/teams/{team}/revoke")
 @for_role(Role.ORGANISER)
-async def revoke(request: Request, team: str) -> Response:
+async def revoke(request: Request, site: Shared, caller: Asking, team: str) -> Response:
     """End a team's tokens and sessions, without new ones."""
-    many = await run_in_threadpool(request.app.state.desk.revoke, team, request.state.caller)
+    many = await run_in_threadpool(site.organisers.revoke, team, caller)
     return await _page(request, done=f"{many} tokens and sessions no longer work.")
 
 
 @router.post("/organiser/teams/{team}/token")
 @for_role(Role.ORGANISER)
-async def new_token(request: Request, team: str) -> Response:
-    name, token = await run_in_threadpool(request.app.state.desk.new_token, team, request.state.caller)
+async def new_token(request: Request, site: Shared, caller: Asking, team: str) -> Response:
+    name, token = await run_in_threadpool(site.organisers.new_token, team, caller)
     return await _page(request, tokens={name: token}, done=f"The old token of {name} no longer works.")

@@ -5,26 +5,26 @@ from __future__ import annotations
 from http import HTTPStatus
 from ipaddress import ip_address
 
-from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from latentarena.web.access import Role, for_role
+from latentarena.web.access import Asking
 from latentarena.web.desk import Desk
 from latentarena.web.problems import Problem
 from latentarena.web.rendering import page
+from latentarena.web.routing import MenuLink, Part, Role, for_role
 from latentarena.web.rules import Rules, rules_of
+from latentarena.web.services import Shared
 
-router = APIRouter(include_in_schema=False)
+router = Part(MenuLink("/rules", "Rules"))
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/rules")
 @for_role(Role.PUBLIC)
-async def rules(request: Request) -> Response:
-    app = request.app.state
-    return page(request, "rules.html", rules=await run_in_threadpool(_rules, app.desk), site=app.settings.address)
+async def rules(request: Request, site: Shared) -> Response:
+    return page(request, "rules.html", rules=await run_in_threadpool(_rules, site.desk), site=site.settings.address)
 
 
 def _rules(desk: Desk) -> Rules:
@@ -33,22 +33,20 @@ def _rules(desk: Desk) -> Rules:
 
 @router.get("/healthz")
 @for_role(Role.PUBLIC)
-async def healthz(request: Request) -> Response:
+async def healthz(site: Shared) -> Response:
     """200 where the database answers; errors of the store become 503 by themselves."""
-    await run_in_threadpool(request.app.state.desk.version)
-    return JSONResponse(
-        {"status": "ok", "contest": request.app.state.contest.name}, headers={"Cache-Control": "no-store"}
-    )
+    await run_in_threadpool(site.desk.version)
+    return JSONResponse({"status": "ok", "contest": site.contest.name}, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/metrics")
 @for_role(Role.PUBLIC)
-async def metrics(request: Request) -> Response:
+async def metrics(request: Request, site: Shared, caller: Asking) -> Response:
     """For a scraper on this machine, or one that carries an organiser's token."""
-    if request.state.caller.role < Role.ORGANISER and not _local(request):
+    if caller.role < Role.ORGANISER and not _local(request):
         raise Problem(HTTPStatus.NOT_FOUND, "there is nothing here")
-    counts = await run_in_threadpool(request.app.state.desk.store.counts)
-    return PlainTextResponse(request.app.state.meters.text(counts), media_type=EXPOSITION)
+    counts = await run_in_threadpool(site.desk.store.counts)
+    return PlainTextResponse(site.meters.text(counts), media_type=EXPOSITION)
 
 
 def _local(request: Request) -> bool:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from latentarena.web.access import Role, for_role
-from latentarena.web.desk import out_of_time
+from latentarena.web.access import Asking
 from latentarena.web.receiving import receive_bundle
 from latentarena.web.rendering import Number, page, redirect
+from latentarena.web.routing import MenuLink, Part, Role, for_role
 from latentarena.web.rules import COUNTS
+from latentarena.web.services import Shared
+from latentarena.web.team_desk import out_of_time
 
-router = APIRouter(include_in_schema=False)
+router = Part(
+    MenuLink("/submit", "Submit", (Role.TEAM,)),
+    MenuLink("/team", "Your team", (Role.TEAM,)),
+)
 
 
 @router.get("/submit")
 @for_role(Role.TEAM)
-async def submit_page(request: Request) -> Response:
-    app = request.app.state
+async def submit_page(request: Request, site: Shared, caller: Asking) -> Response:
     return page(
         request,
         "submit.html",
-        limit=app.contest.quotas.bytes,
-        forms=" or ".join(app.contest.forms),
-        closed=out_of_time(app.contest, datetime.now(UTC)),
-        left=await run_in_threadpool(app.desk.left, request.state.caller.team or ""),
-        site=app.settings.address,
+        limit=site.contest.quotas.bytes,
+        forms=" or ".join(site.contest.forms),
+        closed=out_of_time(site.contest, datetime.now(UTC)),
+        left=await run_in_threadpool(site.teams.left, caller.team or ""),
+        site=site.settings.address,
     )
 
 
@@ -43,54 +46,53 @@ async def submit(request: Request) -> Response:
 
 @router.get("/submissions/{submission}")
 @for_role(Role.TEAM)
-async def submission_page(request: Request, submission: str) -> Response:
-    found = await run_in_threadpool(request.app.state.desk.status, submission, request.state.caller)
+async def submission_page(request: Request, site: Shared, caller: Asking, submission: str) -> Response:
+    found = await run_in_threadpool(site.teams.status, submission, caller)
     return page(request, "submission.html", submission=found)
 
 
 @router.get("/submissions/{submission}/status")
 @for_role(Role.TEAM)
-async def status(request: Request, submission: str) -> Response:
+async def status(request: Request, site: Shared, caller: Asking, submission: str) -> Response:
     """The part of the page that changes, asked for again and again until the entry is settled."""
-    found = await run_in_threadpool(request.app.state.desk.status, submission, request.state.caller)
+    found = await run_in_threadpool(site.teams.status, submission, caller)
     return page(request, "status.html", submission=found)
 
 
 @router.get("/team")
 @for_role(Role.TEAM)
-async def team_page(request: Request, number: Number = 1) -> Response:
-    app, caller = request.app.state, request.state.caller
+async def team_page(request: Request, site: Shared, caller: Asking, number: Number = 1) -> Response:
     if caller.role is Role.ORGANISER:
         return redirect("/organiser")
-    board = (await app.boards.get()).board
+    board = (await site.boards.get()).board
     return page(
         request,
         "team.html",
         team=caller.name,
-        submissions=await run_in_threadpool(app.desk.statuses, caller, number),
+        submissions=await run_in_threadpool(site.teams.statuses, caller, number),
         line=next((line for line in board.lines if line.team == caller.name), None),
         ranked=len(board.lines),
-        choosing=app.contest.counts == "chosen",
-        which_counts=COUNTS[app.contest.counts],
+        choosing=site.contest.counts == "chosen",
+        which_counts=COUNTS[site.contest.counts],
     )
 
 
 @router.post("/submissions/{submission}/choose")
 @for_role(Role.TEAM)
-async def choose(request: Request, submission: str) -> Response:
-    await run_in_threadpool(request.app.state.desk.choose, submission, request.state.caller)
+async def choose(site: Shared, caller: Asking, submission: str) -> Response:
+    await run_in_threadpool(site.teams.choose, submission, caller)
     return redirect("/team")
 
 
 @router.post("/submissions/{submission}/publish")
 @for_role(Role.TEAM)
-async def publish(request: Request, submission: str) -> Response:
-    await run_in_threadpool(request.app.state.desk.publish, submission, request.state.caller, True)
+async def publish(site: Shared, caller: Asking, submission: str) -> Response:
+    await run_in_threadpool(site.teams.publish, submission, caller, True)
     return redirect("/team")
 
 
 @router.post("/submissions/{submission}/withhold")
 @for_role(Role.TEAM)
-async def withhold(request: Request, submission: str) -> Response:
-    await run_in_threadpool(request.app.state.desk.publish, submission, request.state.caller, False)
+async def withhold(site: Shared, caller: Asking, submission: str) -> Response:
+    await run_in_threadpool(site.teams.publish, submission, caller, False)
     return redirect("/team")

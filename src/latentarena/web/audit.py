@@ -1,0 +1,21 @@
+"""The organiser's page of who did what."""
+
+from __future__ import annotations
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from latentarena.web.organiser import organiser_page
+from latentarena.web.rendering import Number
+from latentarena.web.routing import MenuLink, Part, Role, for_role
+from latentarena.web.services import Shared
+
+router = Part(MenuLink("/organiser/audit", "Audit log", tab=True))
+
+
+@router.get("/organiser/audit")
+@for_role(Role.ORGANISER)
+async def audit(request: Request, site: Shared, number: Number = 1) -> Response:
+    found = await run_in_threadpool(site.organisers.audit, number)
+    return organiser_page(request, "organiser_audit.html", "/organiser/audit", found=found)

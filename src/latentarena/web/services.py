@@ -1,0 +1,73 @@
+"""What the routes of a site share: its contest, its store and files as each kind of caller sees them, and counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from latentarena.arena.playground import Playground
+from latentarena.contest.contest import Contest
+from latentarena.web.board import BoardPages
+from latentarena.web.desk import Desk
+from latentarena.web.layout import Layout
+from latentarena.web.limits import Limiter
+from latentarena.web.metrics import Meters
+from latentarena.web.organiser_desk import OrganiserDesk
+from latentarena.web.settings import Settings
+from latentarena.web.team_desk import TeamDesk
+
+
+@dataclass(frozen=True)
+class Services:
+    """All that a site has one of.
+
+    Attributes:
+        desk: what every visitor may ask; teams, organisers: what these may ask and do.
+        boards: the board, rendered; playground: drawing with the models of entries.
+        limiter, meters: count requests, to refuse too many and for whoever watches the site.
+        layout: the frame of its pages.
+    """
+
+    contest: Contest
+    settings: Settings
+    desk: Desk
+    teams: TeamDesk
+    organisers: OrganiserDesk
+    boards: BoardPages
+    playground: Playground
+    limiter: Limiter
+    meters: Meters
+    layout: Layout
+
+    @classmethod
+    def of(cls, desk: Desk, settings: Settings, layout: Layout) -> Services:
+        """The services of a contest's site."""
+        return cls(
+            desk.contest,
+            settings,
+            desk,
+            TeamDesk(desk),
+            OrganiserDesk(desk),
+            BoardPages(desk, layout),
+            Playground(desk.objects),
+            Limiter(),
+            Meters(),
+            layout,
+        )
+
+
+def services_of(request: Request) -> Services:
+    """The services of the site that a request was sent to."""
+    found: Services = request.app.services
+    return found
+
+
+async def _shared(request: Request) -> Services:
+    return services_of(request)
+
+
+Shared = Annotated[Services, Depends(_shared)]
+"""A parameter of a route: the services of its site."""
