@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
+import httpx
 import pytest
 
+from arena_parts import Parts
+from arena_site import running
 from command import TINY
 from copied import Copied, files_of
+from score_cards import made_card
+from stored_entries import add_entry
 
 RALSTON = '''
 def ralston(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
@@ -76,6 +82,35 @@ class Pooled(Autoencoder):
 '''
 
 
+LEAN = '''"""Entries by how little they compute."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from latentarena.web.rendering import page
+from latentarena.web.routing import MenuLink, Part, Role, for_role
+from latentarena.web.services import Shared
+
+router = Part(MenuLink("/lean", "Leanest"))
+
+
+@router.get("/lean")
+@for_role(Role.PUBLIC)
+async def lean(request: Request, site: Shared) -> Response:
+    board = (await site.boards.get()).board
+    return page(request, "lean.html", lines=sorted(board.lines, key=lambda line: line.cells["operations"].value))
+'''
+
+LEAN_PAGE = """{% extends "frame.html" %}
+{% block title %}Leanest{% endblock %}
+{% block main %}
+<h1>Leanest first</h1>
+<ol>{% for line in lines %}<li>{{ line.team }}</li>{% endfor %}</ol>
+{% endblock %}
+"""
+
 ERRORS = """
 import sys
 from pathlib import Path
@@ -127,3 +162,46 @@ def test_an_autoencoder(copied: Copied, tmp_path: Path) -> None:
     card = json.loads((tmp_path / "run" / "score.json").read_text())
     assert card["parameters"]["encoder"] == 2
     assert card["scores"]["mse"]["value"] < 0.3
+
+
+def test_a_page(copied: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ranked teams, the leanest first, served with its link in everybody's menu."""
+    copied.write("web/lean.py", LEAN)
+    copied.write("web/templates/lean.html", LEAN_PAGE)
+    copied.change("web/app.py", "    entries,\n    organiser,\n", "    entries,\n    lean,\n    organiser,\n")
+    copied.change("web/app.py", "        entries,\n        site,\n", "        entries,\n        lean,\n        site,\n")
+    assert copied.touched == files_of("A page")
+    assert len(copied.touched) <= 3
+
+    parts = Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)
+    with parts.database.writing() as session:
+        for i in range(5):
+            add_entry(session, i)
+    parts.close()
+    monkeypatch.setenv("PYTHONPATH", str(copied.home.parent))
+    with running(tmp_path) as site:
+        public, organiser = site.browser(), site.browser(site.organiser)
+        board = httpx.get(f"{site.url}/api/v1/board").json()
+        lean = sorted(board["lines"], key=lambda line: line["cells"]["operations"]["value"])
+        text = public.get("/lean").text
+        assert re.findall("<li>(.*?)</li>", text) == [line["team"] for line in lean]
+        assert len(lean) == 5
+        assert "<title>Leanest · Latent Arena open board</title>" in text
+        assert '<a href="/lean" aria-current="page">Leanest</a>' in text
+        for browser in (public, organiser):
+            menu = re.findall(r'<a href="[^"]*"[^>]*>([^<]*)</a>', browser.get("/").text.partition("</nav>")[0])
+            assert menu[:3] == ["Board", "Compare", "Leanest"]
+
+
+def test_a_contest_category(copied: Copied, tmp_path: Path) -> None:
+    """Speed alone, as a seventh category of the open board."""
+    known = "  - {name: training, "
+    copied.change("contest/contests/open.yaml", known, f"  - {{name: speed, title: Speed, metrics: [macs]}}\n{known}")
+    assert copied.touched == files_of("A contest category")
+    for name, macs in {"slow": 9e6, "swift": 1e6}.items():
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "score.json").write_text(made_card(name, macs=macs).model_dump_json())
+    copied.arena("board", "build", tmp_path / "in", "--out", tmp_path / "site")
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    assert {line["team"]: line["categories"]["speed"] for line in board["lines"]} == {"swift": 1, "slow": 2}
+    assert "Speed" in (tmp_path / "site" / "index.html").read_text()

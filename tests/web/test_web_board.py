@@ -15,7 +15,7 @@ from latentarena.contest.contest import load_contest
 from latentarena.errors import StoreBusy
 from latentarena.web import board
 from latentarena.web.board import BoardPages
-from latentarena.web.layout import Layout
+from latentarena.web.frame import PageFrame
 
 
 @dataclass
@@ -51,7 +51,7 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> tuple[BoardPages, Slow]:
 
     monkeypatch.setattr(BoardPages, "_make", make)
     monkeypatch.setattr(board, "OLDEST", 0.5)
-    return BoardPages(desk, Layout(load_contest("open"))), desk  # type: ignore[arg-type]
+    return BoardPages(desk, PageFrame(load_contest("open"))), desk  # type: ignore[arg-type]
 
 
 def test_the_first_visitor_after_a_quiet_hour_sees_the_board_of_now(pages: tuple[BoardPages, Slow]) -> None:

@@ -22,7 +22,7 @@ from latentarena.contest.contest import load_contest
 from latentarena.errors import NotThere
 from latentarena.web.board import KEPT, BoardPages
 from latentarena.web.desk import Desk
-from latentarena.web.layout import Layout
+from latentarena.web.frame import PageFrame
 from latentarena.web.organiser_desk import OrganiserDesk
 from latentarena.web.rejudge import comparison
 from latentarena.web.routing import Caller, Role
@@ -145,7 +145,7 @@ def test_a_card_that_cannot_be_read_is_left_out_and_the_board_stands(
     raw["scores"]["mse"]["value"] = -7.0  # as a version without ranges may have kept it
     old = score(parts, "Old", 1, json.dumps(raw))
     score(parts, "New", 2)
-    board = BoardPages(Desk(parts.store, parts.objects, OPEN), Layout(OPEN))._make().board
+    board = BoardPages(Desk(parts.store, parts.objects, OPEN), PageFrame(OPEN))._make().board
     assert [line.team for line in board.listed] == ["New"]
     assert old != board.lines[0].id
     assert "is left out" in caplog.text
@@ -156,7 +156,7 @@ def test_a_card_that_cannot_be_read_is_left_out_and_the_board_stands(
 
 def test_however_many_forms_are_asked_for_few_are_kept_and_the_first_page_stays(parts: Parts) -> None:
     score(parts, "One", 1)
-    made = BoardPages(Desk(parts.store, parts.objects, OPEN), Layout(OPEN))._make()
+    made = BoardPages(Desk(parts.store, parts.objects, OPEN), PageFrame(OPEN))._make()
 
     async def ask() -> None:
         first = await made.page(Role.PUBLIC, 1, "")

@@ -34,8 +34,8 @@ from latentarena.web import (
 )
 from latentarena.web.access import authorise
 from latentarena.web.desk import Desk
+from latentarena.web.frame import PageFrame
 from latentarena.web.guard import Guard
-from latentarena.web.layout import Layout
 from latentarena.web.problems import Problem, problem_response
 from latentarena.web.rendering import problem_page
 from latentarena.web.services import Services
@@ -90,7 +90,7 @@ class ArenaApp(FastAPI):
 def create_app(desk: Desk, settings: Settings) -> ArenaApp:
     """The app of a contest's site."""
     menu = tuple(link for part in PARTS for link in part.menu)
-    return ArenaApp(Services.of(desk, settings, Layout(desk.contest, menu)))
+    return ArenaApp(Services.of(desk, settings, PageFrame(desk.contest, menu)))
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from latentarena.contest.board import Board, Line, make_board
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import StoreError
 from latentarena.web.desk import Desk
-from latentarena.web.layout import TEMPLATES, Layout
+from latentarena.web.frame import TEMPLATES, PageFrame
 from latentarena.web.routing import Role
 from latentarena.web.rules import moment
 from latentarena.web.sparkline import sparkline
@@ -59,7 +59,7 @@ class Rendered:
 
     version: str
     board: Board
-    layout: Layout
+    frame: PageFrame
     at: Addresses
     shown: dict[str, Any]
     _packed: dict[tuple[object, ...], Packed] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class Rendered:
         return found
 
     def _page(self, role: Role, body: Markup) -> str:
-        return self.layout.render("board_page.html", role, "/", body=body)
+        return self.frame.render("board_page.html", role, "/", body=body)
 
     def _body(self, number: int, find: str) -> Markup:
         found = Page.of_list(number, self.matching(find))
@@ -136,8 +136,8 @@ class Rendered:
 class BoardPages:
     """Keeps the rendered board; while a new one is made, the old one is served, unless it is too old."""
 
-    def __init__(self, desk: Desk, layout: Layout) -> None:
-        self._desk, self._layout = desk, layout
+    def __init__(self, desk: Desk, frame: PageFrame) -> None:
+        self._desk, self._frame = desk, frame
         self._now: Rendered | None = None
         self._seen = -math.inf  # when the store was last found, or left, in the state that is rendered
         self._renewing: asyncio.Task[None] | None = None
@@ -186,7 +186,7 @@ class BoardPages:
             "closes": moment(contest.closes) if contest.closes else "",
             "spark": lambda line: _spark(line.team, progress.get(line.team, ())),
         }
-        return Rendered(version, board, self._layout, Addresses.known(*AT, scored), shown).begin()
+        return Rendered(version, board, self._frame, Addresses.known(*AT, scored), shown).begin()
 
 
 def _spark(team: str, points: Sequence[float]) -> Markup:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from http import HTTPStatus
 from io import BytesIO
 from typing import Annotated, Any
@@ -17,8 +18,7 @@ from starlette.responses import Response
 
 from latentarena.arena.entry import ScoredEntry
 from latentarena.arena.store import Rejudging
-from latentarena.contest.board import Line, make_board
-from latentarena.contest.contest import Contest
+from latentarena.contest.board import Board, Line, make_board
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere
 from latentarena.web.access import FORM_FIELD, Asking, check_form
@@ -40,43 +40,49 @@ router = Part(MenuLink("/organiser/rejudge", "Re-evaluate", tab=True))
 
 @dataclass(frozen=True)
 class Comparison:
-    """The judge in force, the new one (None: nothing is evaluated again), and every entry by both, best first.
+    """Every entry by the judge in force and by the new one.
 
     Attributes:
+        in_force: the judge in force; judge: the new one, None where nothing is evaluated again.
         waiting: entries that are still to be evaluated by the new judge; proposed: those that have a card of it.
-        entries: as they stand by the judge in force; new: as they would stand by the new one, those with a card of it.
+        old, new: the board by either judge; the new one holds the entries that have a new card.
     """
 
     in_force: str
     judge: str | None
     waiting: int
     proposed: int
-    entries: tuple[Line, ...]
-    new: dict[str, Line]
+    old: Board
+    new: Board
+
+    @cached_property
+    def by_new(self) -> dict[str, Line]:
+        """Where entries stand by the new judge, by id."""
+        return {line.id: line for line in self.new.listed}
+
+    @property
+    def entries(self) -> list[Line]:
+        """Where all entries stand by the judge in force, best first by the new one."""
+
+        def order(line: Line) -> tuple[bool, bool, int, str, str]:
+            place = self.by_new[line.id].place if line.id in self.by_new else None
+            return line.id not in self.by_new, place is None, place or 0, line.team, line.id
+
+        return sorted(self.old.listed, key=order)
 
 
 def comparison(desk: Desk) -> Comparison:
     """Where every entry stands by the judge in force, and where it would by the new one."""
     state, rules = Rejudging(desk.store.database).state(), desk.rules()
     new_rules = rules if state.judge is None else rules.model_copy(update={"judge": state.judge})
-    scored = []
-    for one, found, _ in state.entries:
+    old, new = [], []
+    for one, found, proposed in state.entries:
         with suppress(NotThere):  # a card of an older version stands on no board
-            scored.append(desk.in_terms(one, found, rules))
-    proposed = [desk.in_terms(one, found, new_rules) for one, _, found in state.entries if found is not None]
-    old, new = _lines(scored, rules), _lines(proposed, new_rules)
-
-    def order(line: Line) -> tuple[bool, bool, int, str]:
-        place = new[line.id].place if line.id in new else None
-        return line.id not in new, place is None, place or 0, line.team
-
-    entries = tuple(sorted((old[one.entry.id] for one in scored), key=order))
-    return Comparison(rules.judge, state.judge, state.waiting, state.proposed, entries, new)
-
-
-def _lines(scored: Sequence[ScoredEntry[str]], rules: Contest) -> dict[str, Line]:
-    """Where entries stand among themselves, by id."""
-    return {line.id: line for line in make_board([one.entry for one in scored], rules, rounds=2).listed}
+            old.append(desk.in_terms(one, found, rules).entry)
+        if proposed is not None:
+            new.append(desk.in_terms(one, proposed, new_rules).entry)
+    boards = (make_board(old, rules, rounds=2), make_board(new, new_rules, rounds=2))
+    return Comparison(rules.judge, state.judge, state.waiting, state.proposed, *boards)
 
 
 def by_both(desk: Desk, entry: str) -> list[ScoredEntry[str]]:

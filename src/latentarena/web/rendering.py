@@ -24,7 +24,7 @@ def page(request: Request, template: str, code: int = HTTPStatus.OK, **context: 
     """A page for the caller, which no cache keeps."""
     caller: Caller = request.state.caller
     shared = {"form_token": form_token(request), **context}
-    text = services_of(request).layout.render(template, caller.role, request.url.path, **shared)
+    text = services_of(request).frame.render(template, caller.role, request.url.path, **shared)
     response = HTMLResponse(text, code, {"Cache-Control": "no-store"})
     keep_form_secret(request, response)
     return response

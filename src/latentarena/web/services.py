@@ -12,7 +12,7 @@ from latentarena.arena.playground import Playground
 from latentarena.contest.contest import Contest
 from latentarena.web.board import BoardPages
 from latentarena.web.desk import Desk
-from latentarena.web.layout import Layout
+from latentarena.web.frame import PageFrame
 from latentarena.web.limits import Limiter
 from latentarena.web.metrics import Meters
 from latentarena.web.organiser_desk import OrganiserDesk
@@ -28,7 +28,7 @@ class Services:
         desk: what every visitor may ask; teams, organisers: what these may ask and do.
         boards: the board, rendered; playground: drawing with the models of entries.
         limiter, meters: count requests, to refuse too many and for whoever watches the site.
-        layout: the frame of its pages.
+        frame: around its pages.
     """
 
     contest: Contest
@@ -40,10 +40,10 @@ class Services:
     playground: Playground
     limiter: Limiter
     meters: Meters
-    layout: Layout
+    frame: PageFrame
 
     @classmethod
-    def of(cls, desk: Desk, settings: Settings, layout: Layout) -> Services:
+    def of(cls, desk: Desk, settings: Settings, frame: PageFrame) -> Services:
         """The services of a contest's site."""
         return cls(
             desk.contest,
@@ -51,11 +51,11 @@ class Services:
             desk,
             TeamDesk(desk),
             OrganiserDesk(desk),
-            BoardPages(desk, layout),
+            BoardPages(desk, frame),
             Playground(desk.objects),
             Limiter(),
             Meters(),
-            layout,
+            frame,
         )
 
 

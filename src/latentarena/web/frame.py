@@ -35,7 +35,7 @@ TEMPLATES.filters |= {"code": _code, "sentence": _sentence, "short": short}
 
 
 @dataclass(frozen=True)
-class Layout:
+class PageFrame:
     """The frame around every page of a contest's site; `menu` are the links of all parts, in order."""
 
     contest: Contest
