@@ -120,6 +120,17 @@ def test_a_collapsed_model_is_not_accused_by_a_pair_too_many(idle: int, verdict:
     assert used(few).verdict == verdict
 
 
+def test_a_pale_model_that_changes_in_proportion_is_no_table() -> None:
+    """Images that differ by few grey levels meet often, and change by less than one while the noise turns."""
+
+    def pale(noise: Tensor) -> Tensor:
+        return 0.5 + 0.04 * (smooth(noise) - 0.5)
+
+    findings = found(pale)
+    assert findings["different images"].value > findings["different images"].limit
+    assert findings["different images"].verdict == "noted"
+
+
 def test_a_curve_through_many_images_changes_too_much_in_a_nudge() -> None:
     assert found(lambda noise: curve(50 * noise))["small changes of the noise"].verdict == "unranked"
 
@@ -241,11 +252,19 @@ def decode_by_gate(latents: Tensor) -> Tensor:
     return gate * smooth(latents / 10) + (1 - gate) * smooth(latents[:, torch.tensor([3, 4, 5, 0, 1, 2])])
 
 
+def decode_by_size(latents: Tensor) -> Tensor:
+    """The same images for normal latents as for those ten times as large, a soft gate between the two."""
+    gate = ((latents.norm(dim=1) - 12) / 2).sigmoid()[:, None]
+    return smooth(gate * latents / 10 + (1 - gate) * latents)
+
+
 BELONGING: dict[str, tuple[Make, float, set[str]]] = {
     # decoder, scale of what the encoder gives, and what is found
     "one map": (smooth, 1.0, set()),
     "a table for normal latents": (decode_by_two, 10.0, {"one decoder", "latents that come back"}),
     "another map for normal latents": (decode_by_gate, 10.0, {"latents that come back"}),
+    "normal latents answered as larger ones": (decode_by_size, 10.0, {"latents that come back"}),
+    "one map of wide latents": (lambda latents: smooth(latents / 3), 3.0, set()),
 }
 
 
