@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from latentarena.arena.entry import Addresses
 from latentarena.arena.objects import Objects
-from latentarena.arena.pages import environment
+from latentarena.arena.pages import templates
 from latentarena.arena.store import Database, Store
 from latentarena.card.figure import Figure
 from latentarena.contest.board import make_board
@@ -25,6 +26,7 @@ from latentarena.facts import machine
 from latentarena.files import write_json
 from latentarena.web.board import BoardPages
 from latentarena.web.desk import Desk
+from latentarena.web.frame import PageFrame
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 from stored_entries import add_entry
@@ -67,7 +69,7 @@ def site(many: int) -> dict[str, float]:
         with database.writing() as session:
             for i in range(many):
                 add_entry(session, i)
-        pages = BoardPages(Desk(Store(database), Objects(f"{folder}/objects"), OPEN))
+        pages = BoardPages(Desk(Store(database), Objects(f"{folder}/objects"), OPEN), PageFrame(OPEN))
         found = {"site, first board": round(once(pages._make), 4)}
         times = []
         for i in range(many, many + REPEATS):
@@ -92,10 +94,8 @@ def main() -> None:
         own = entries(many)
         rows = [Row(one.team, one.figures, one.facts) for one in own]
         board = make_board(own, OPEN)
-        page = environment().from_string(
-            '{% from "board_table.html" import board_table %}{{ board_table(board, entry_url, picture_url) }}'
-        )
-        shown = {"board": board, "entry_url": lambda line: line.id, "picture_url": lambda line: f"{line.id}.png"}
+        page = templates().from_string('{% from "board_table.html" import board_table %}{{ board_table(board, at) }}')
+        shown = {"board": board, "at": Addresses("{id}", "{id}.png", frozenset(one.id for one in own))}
         found[str(many)] = {
             "rank": seconds(lambda rows=rows: rank(rows, OPEN)),
             "stability": seconds(lambda rows=rows: stability(rows, OPEN)),

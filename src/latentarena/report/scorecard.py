@@ -10,7 +10,7 @@ from jinja2 import Environment
 from torch import Tensor
 
 from latentarena.card import pages
-from latentarena.card.score_card import Opinion, ScoreCard
+from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import contest_cells, references
 from latentarena.data import Dataset
 from latentarena.files import write_text
@@ -85,29 +85,12 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
     return {
         "card": card,
         "references": references(card.dataset),
-        "opinions": [_opinion(one) for one in card.opinions],
         "contest": contest_cells(card),
-        "by_class": {name: f"{share:.1%}" for name, share in card.by_class.items()},
         "radar": _radar(card),
         "charts": [_classes(findings, data), *([_steps(findings, card, data)] if card.by_steps else [])],
         "samples": _samples(findings, data),
         "sorted_samples": _sorted_samples(findings, data),
         "reconstructions": _reconstructions(findings, data),
-    }
-
-
-def _opinion(one: Opinion) -> dict[str, str]:
-    floor = one.frechet.real.value if one.frechet.real else 0.0
-    return {
-        "judge": one.judge,
-        "kind": one.kind,
-        "frechet": f"{one.frechet.value:.4f}",
-        "floor": f"{floor:.4f}",
-        "ratio": f"{one.frechet.value / floor:.1f}" if floor > 0 else "–",
-        "confidence": f"{one.confidence:.4f}",
-        "real_confidence": f"{one.real_confidence:.4f}",
-        "agreement": f"{one.agreement:.2%}",
-        "real_agreement": f"{one.real_agreement:.2%}",
     }
 
 

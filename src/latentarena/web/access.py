@@ -93,14 +93,11 @@ async def _caller(request: Request) -> Caller:
 
 async def identify(request: Request) -> Caller | None:
     """Whose token (in the header) or session (in the cookie) a request carries; None if nobody's."""
-    desk, token, cookie = services_of(request).desk, bearer(request), request.cookies.get(COOKIE, "")
-    if token:
-        found: Caller | None = await run_in_threadpool(desk.identify, token)
-    elif cookie:
-        found = await run_in_threadpool(desk.identify_session, cookie)
-    else:
-        found = None
-    return found
+    token = bearer(request)
+    secret = token or request.cookies.get(COOKIE, "")
+    if not secret:
+        return None
+    return await run_in_threadpool(services_of(request).desk.identify, secret, session=not token)
 
 
 def count_wrong_token(request: Request, token: str) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from latentarena.arena.certification import certificate_in
+from latentarena.arena.store import Submission
 from latentarena.card.certificate import Certificate
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.commitment import Commitment
@@ -22,7 +23,7 @@ from latentarena.web.receiving import receive_bundle
 from latentarena.web.rendering import Number
 from latentarena.web.routing import Part, Role, for_role
 from latentarena.web.services import Shared
-from latentarena.web.views import Page, Status
+from latentarena.web.views import Page
 
 
 class ProblemBody(BaseModel):
@@ -248,14 +249,14 @@ async def erase(site: Shared, caller: Asking, submission: str) -> None:
     site.playground.forget(await run_in_threadpool(site.organisers.erase, submission, caller))
 
 
-def _body(one: Status) -> SubmissionBody:
+def _body(one: Submission) -> SubmissionBody:
     return SubmissionBody(
         id=one.id,
         state=one.state,
         received=one.received,
         digest=one.digest,
         size=one.size,
-        model=one.model,
+        model=one.name,
         reason=one.sentence,
-        entry=one.id if one.scored else None,
+        entry=one.id if one.state == "scored" else None,
     )

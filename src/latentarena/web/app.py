@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from latentarena import __version__
+from latentarena.arena.playground import Playground
 from latentarena.errors import ArenaError, NotThere, OutOfTime, QuotaReached, StorageFull, StoreError
 from latentarena.web import (
     account,
@@ -26,20 +27,23 @@ from latentarena.web import (
     board_router,
     entries,
     organiser,
-    playground,
+    playing,
     rejudge,
     roster,
     site,
     team,
 )
 from latentarena.web.access import authorise
+from latentarena.web.board import BoardPages
 from latentarena.web.desk import Desk
 from latentarena.web.frame import PageFrame
 from latentarena.web.guard import Guard
+from latentarena.web.organiser_desk import OrganiserDesk
 from latentarena.web.problems import Problem, problem_response
 from latentarena.web.rendering import problem_page
 from latentarena.web.services import Services
 from latentarena.web.settings import Settings
+from latentarena.web.team_desk import TeamDesk
 
 PARTS = tuple(
     module.router
@@ -52,7 +56,7 @@ PARTS = tuple(
         organiser,
         rejudge,
         audit,
-        playground,
+        playing,
         account,
         assets,
         api,
@@ -89,8 +93,9 @@ class ArenaApp(FastAPI):
 
 def create_app(desk: Desk, settings: Settings) -> ArenaApp:
     """The app of a contest's site."""
-    menu = tuple(link for part in PARTS for link in part.menu)
-    return ArenaApp(Services.of(desk, settings, PageFrame(desk.contest, menu)))
+    contest, frame = desk.contest, PageFrame(desk.contest, tuple(link for part in PARTS for link in part.menu))
+    boards, playground = BoardPages(desk, frame), Playground(desk.objects)
+    return ArenaApp(Services(contest, settings, desk, TeamDesk(desk), OrganiserDesk(desk), boards, playground, frame))
 
 
 @asynccontextmanager

@@ -31,15 +31,8 @@ class Desk:
         self.store, self.objects, self.contest = store, objects, contest
         self._entries = ScoredEntries(store)
 
-    def identify(self, secret: str) -> Caller | None:
-        """Whose token this is; None if nobody's, revoked or expired, or that of a session."""
-        return self._caller(secret, session=False)
-
-    def identify_session(self, secret: str) -> Caller | None:
-        """Whose session this is; None if nobody's, or over."""
-        return self._caller(secret, session=True)
-
-    def _caller(self, secret: str, session: bool) -> Caller | None:
+    def identify(self, secret: str, session: bool = False) -> Caller | None:
+        """Whose token, or whose session, this is; None if nobody's, revoked or expired, or of the other kind."""
         found = self.store.identify(secret, now())
         if found is None or found.session != session:
             return None
@@ -50,7 +43,7 @@ class Desk:
     def sign_in(self, token: str, seconds: int) -> tuple[Caller, str] | None:
         """Who the token belongs to and a session for it; None if it is nobody's."""
         session = self.store.open_session(token, now(), timedelta(seconds=seconds))
-        caller = self.identify_session(session) if session else None
+        caller = self.identify(session, session=True) if session else None
         return (caller, session) if caller and session else None
 
     def version(self) -> str:

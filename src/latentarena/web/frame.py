@@ -12,7 +12,7 @@ from latentarena.arena.pages import templates
 from latentarena.contest.contest import Contest
 from latentarena.web.assets import asset
 from latentarena.web.routing import MenuLink, Role
-from latentarena.web.views import short
+from latentarena.web.views import short, timeline, tone
 
 TEMPLATES = templates(Path(__file__).parent / "templates")
 TEMPLATES.globals.update(asset=asset)
@@ -31,7 +31,7 @@ def _sentence(text: str) -> Markup:
     return _code(text[:1].upper() + text[1:])
 
 
-TEMPLATES.filters |= {"code": _code, "sentence": _sentence, "short": short}
+TEMPLATES.filters |= {"code": _code, "sentence": _sentence, "short": short, "timeline": timeline, "tone": tone}
 
 
 @dataclass(frozen=True)

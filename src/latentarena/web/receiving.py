@@ -7,16 +7,16 @@ from http import HTTPStatus
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from latentarena.arena.store import Submission
 from latentarena.web.access import FORM_FIELD, FORM_HEADER, bearer, check_form, identify
 from latentarena.web.limits import Rate
 from latentarena.web.problems import Problem
 from latentarena.web.routing import Caller
 from latentarena.web.services import services_of
 from latentarena.web.upload import receive_file
-from latentarena.web.views import Status
 
 
-async def receive_bundle(request: Request) -> tuple[Status, bool]:
+async def receive_bundle(request: Request) -> tuple[Submission, bool]:
     """Take the bundle in a request's body.
 
     Returns:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
 from io import BytesIO
@@ -22,7 +21,7 @@ from latentarena.contest.board import Board, Line, make_board
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere
 from latentarena.web.access import FORM_FIELD, Asking, check_form
-from latentarena.web.desk import Desk
+from latentarena.web.desk import Desk, now
 from latentarena.web.organiser import organiser_page
 from latentarena.web.rendering import Number
 from latentarena.web.routing import MenuLink, Part, Role, for_role
@@ -126,7 +125,7 @@ def begin(desk: Desk, judge: str, actor: str) -> str:
             raise ConfigError("a judge is `official`, or the SHA-256 of its file: 64 hexadecimal digits")
         if not desk.objects.has(judge):
             raise ConfigError(f"there is no judge {judge[:12]} here; hand in its file, so that the workers have it")
-    many = Rejudging(desk.store.database).begin(judge, actor, _now())
+    many = Rejudging(desk.store.database).begin(judge, actor, now())
     return f"{many} {'entry waits' if many == 1 else 'entries wait'} to be evaluated again; the board stays as it is."
 
 
@@ -175,7 +174,7 @@ async def hand_in_judge(request: Request, site: Shared, caller: Asking) -> Respo
 async def adopt(request: Request, site: Shared, caller: Asking) -> Response:
     """Put the new cards in force, all at once."""
     rejudging, actor = Rejudging(site.desk.store.database), caller.name
-    return await _done(request, lambda: f"The board now stands by {rejudging.adopt(actor, _now())} new cards.")
+    return await _done(request, lambda: f"The board now stands by {rejudging.adopt(actor, now())} new cards.")
 
 
 @router.post(f"{HOME}/discard")
@@ -183,7 +182,7 @@ async def adopt(request: Request, site: Shared, caller: Asking) -> Response:
 async def discard(request: Request, site: Shared, caller: Asking) -> Response:
     """Forget the new cards; nothing changes on the board."""
     rejudging, actor = Rejudging(site.desk.store.database), caller.name
-    return await _done(request, lambda: f"{rejudging.discard(actor, _now())} new cards were discarded.")
+    return await _done(request, lambda: f"{rejudging.discard(actor, now())} new cards were discarded.")
 
 
 @router.get(f"{HOME}/{{entry}}")
@@ -192,7 +191,3 @@ async def entry_by_both(request: Request, site: Shared, entry: str) -> Response:
     """All figures of an entry, by the judge in force and by the new one."""
     both = await run_in_threadpool(by_both, site.desk, entry)
     return organiser_page(request, "organiser_both.html", HOME, entry=both[0].entry, cards=[one.card for one in both])
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends
@@ -27,8 +27,8 @@ class Services:
     Attributes:
         desk: what every visitor may ask; teams, organisers: what these may ask and do.
         boards: the board, rendered; playground: drawing with the models of entries.
-        limiter, meters: count requests, to refuse too many and for whoever watches the site.
         frame: around its pages.
+        limiter, meters: count requests, to refuse too many and for whoever watches the site.
     """
 
     contest: Contest
@@ -38,25 +38,9 @@ class Services:
     organisers: OrganiserDesk
     boards: BoardPages
     playground: Playground
-    limiter: Limiter
-    meters: Meters
     frame: PageFrame
-
-    @classmethod
-    def of(cls, desk: Desk, settings: Settings, frame: PageFrame) -> Services:
-        """The services of a contest's site."""
-        return cls(
-            desk.contest,
-            settings,
-            desk,
-            TeamDesk(desk),
-            OrganiserDesk(desk),
-            BoardPages(desk, frame),
-            Playground(desk.objects),
-            Limiter(),
-            Meters(),
-            frame,
-        )
+    limiter: Limiter = field(default_factory=Limiter)
+    meters: Meters = field(default_factory=Meters)
 
 
 def services_of(request: Request) -> Services:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from latentarena.web.access import Asking
+from latentarena.web.desk import now
 from latentarena.web.receiving import receive_bundle
 from latentarena.web.rendering import Number, page, redirect
 from latentarena.web.routing import MenuLink, Part, Role, for_role
@@ -30,7 +29,7 @@ async def submit_page(request: Request, site: Shared, caller: Asking) -> Respons
         "submit.html",
         limit=site.contest.quotas.bytes,
         forms=" or ".join(site.contest.forms),
-        closed=out_of_time(site.contest, datetime.now(UTC)),
+        closed=out_of_time(site.contest, now()),
         left=await run_in_threadpool(site.teams.left, caller.team or ""),
         site=site.settings.address,
     )

@@ -9,12 +9,13 @@ from mmap import mmap
 
 from latentarena.arena.objects import Incoming
 from latentarena.arena.pages import moment
+from latentarena.arena.store import Submission
 from latentarena.contest.contest import Contest
 from latentarena.errors import NotThere, OutOfTime, StoreError
 from latentarena.gates import BUNDLE, SUBMISSION, glance
 from latentarena.web.desk import Desk, now
 from latentarena.web.routing import Caller, Role
-from latentarena.web.views import Page, Status, status_of
+from latentarena.web.views import Page
 
 
 class TeamDesk:
@@ -36,7 +37,7 @@ class TeamDesk:
         self._store.refuse_over_quota(team, self._contest.quotas, now())
         return self._objects.incoming()
 
-    def submit(self, team: str, incoming: Incoming) -> tuple[Status, bool]:
+    def submit(self, team: str, incoming: Incoming) -> tuple[Submission, bool]:
         """Keep an upload and queue it; whether it is new. It is received once all of it is on disk.
 
         Raises:
@@ -59,23 +60,23 @@ class TeamDesk:
             with suppress(StoreError):  # it may have been put away before it could not be noted
                 self._store.discard_object(digest, self._objects.remove)
             raise
-        return status_of(one), new
+        return one, new
 
-    def status(self, submission: str, caller: Caller) -> Status:
+    def status(self, submission: str, caller: Caller) -> Submission:
         """What became of a submission of the caller's own, or of any for organisers.
 
         Raises:
             NotThere: there is none, or it is another team's.
         """
-        return status_of(self._store.submission(submission, _owner(caller)))
+        return self._store.submission(submission, _owner(caller))
 
-    def statuses(self, caller: Caller, number: int = 1, states: Sequence[str] = ()) -> Page[Status]:
+    def statuses(self, caller: Caller, number: int = 1, states: Sequence[str] = ()) -> Page[Submission]:
         """A page of the caller's own submissions (an organiser's: all), the latest first, in any of the states."""
         owner = _owner(caller)
         return Page.of(
             number,
             self._store.submission_count(owner, states),
-            lambda limit, offset: map(status_of, self._store.submissions(owner, limit, offset, states)),
+            lambda limit, offset: self._store.submissions(owner, limit, offset, states),
         )
 
     def left(self, team: str) -> str:

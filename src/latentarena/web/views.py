@@ -1,11 +1,10 @@
-"""What pages show, as plain data made from the store's rows: nothing here knows HTTP, and nothing private is in it."""
+"""What pages show, made from the store's records: nothing here knows HTTP, and nothing private is in it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Generic, TypeVar
 
 from latentarena.arena.pages import moment
@@ -55,65 +54,23 @@ class TimelineStep:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Status:
-    """A submission as its team sees it; `tone` is how its state looks."""
-
-    id: str
-    team: str
-    state: str
-    received: datetime
-    digest: str
-    size: int
-    model: str
-    sentence: str
-    log: str
-    public: bool
-    chosen: bool
-    steps: tuple[TimelineStep, ...]
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing more will happen by itself."""
-        return self.state not in ("queued", "running")
-
-    @property
-    def scored(self) -> bool:
-        """Whether it has a score card."""
-        return self.state == "scored"
-
-    @property
-    def tone(self) -> str:
-        """Of its badge."""
-        return {"scored": "good", "queued": "busy", "running": "busy"}.get(self.state, "bad")
+def tone(state: str) -> str:
+    """How the badge of a submission's state looks."""
+    return {"scored": "good", "queued": "busy", "running": "busy"}.get(state, "bad")
 
 
-def status_of(one: Submission) -> Status:
+def timeline(one: Submission) -> tuple[TimelineStep, ...]:
     """A submission in steps: received, waiting, checked and scored, on the board."""
     waiting, running = one.state == "queued", one.state == "running"
     before = {None: "", 0: "next", 1: "1 before it"}.get(one.ahead, f"{one.ahead} before it")
     failed = one.state in ("refused", "failed", "quarantined")
-    steps = (
+    return (
         TimelineStep("Received", "done", moment(one.received)),
         TimelineStep("Waiting", "now" if waiting else "done", before if waiting else ""),
         TimelineStep(
             "Checked and scored", "" if waiting else "now" if running else "failed" if failed else "done", one.reason
         ),
         TimelineStep("Score card", "done" if one.state == "scored" else ""),
-    )
-    return Status(
-        id=one.id,
-        team=one.team.name,
-        state=one.state,
-        received=one.received,
-        digest=one.digest,
-        size=one.size,
-        model=one.name,
-        sentence=one.sentence,
-        log=one.log,
-        public=one.public,
-        chosen=one.chosen,
-        steps=steps,
     )
 
 
