@@ -193,6 +193,37 @@ def test_a_page(copied: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             assert menu[:3] == ["Board", "Compare", "Leanest"]
 
 
+def test_the_layout_of_the_score_card(
+    copied: Copied, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column more, of the metrics' names: it stands on the page of a card, on a server and on a static site."""
+    words, macros = "card/words.py", "card/templates/score_card.html"
+    copied.change(words, "    title: str\n    what: str\n", "    name: str\n    title: str\n    what: str\n")
+    copied.change(words, "        title=metric.title,\n", "        name=name,\n        title=metric.title,\n")
+    head = '<thead><tr><th scope="col" class="text">metric</th>'
+    copied.change(macros, head, f'{head}<th scope="col">name</th>')
+    copied.change(
+        macros, '<td class="value">{{ row.value }}', '<td>{{ row.name }}</td><td class="value">{{ row.value }}'
+    )
+    assert copied.touched == files_of("The score card's layout")
+
+    copied.arena("judge", "bundle", tiny_run / "bundle", "--samples", 100, "--html", tmp_path / "card.html")
+    (tmp_path / "in" / "one").mkdir(parents=True)
+    (tmp_path / "in" / "one" / "score.json").write_text(made_card("one").model_dump_json())
+    copied.arena("board", "build", tmp_path / "in", "--out", tmp_path / "site")
+    parts = Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)
+    with parts.database.writing() as session:
+        entry = add_entry(session, 0)
+    parts.close()
+    monkeypatch.setenv("PYTHONPATH", str(copied.home.parent))
+    with running(tmp_path) as site:
+        served = site.browser().get(f"/entries/{entry}").text
+    written = [(tmp_path / "card.html").read_text(), (tmp_path / "site" / "entries" / "one.html").read_text()]
+    for page in (served, *written):
+        assert '<th scope="col">name</th>' in page
+        assert "<td>frechet</td>" in page
+
+
 def test_a_contest_category(copied: Copied, tmp_path: Path) -> None:
     """Speed alone, as a seventh category of the open board."""
     known = "  - {name: training, "
