@@ -1,4 +1,4 @@
-"""Which recipes are trained anew without anybody asking: those at the top of the board. Imports no torch, no NumPy."""
+"""Repeated trainings without anybody asking: of the recipes at the top of the board. Imports no torch, no NumPy."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class ScoredEntry(Generic[File]):
 
     @property
     def gallery(self) -> tuple[EntryPicture, ...]:
-        """What its pictures show, but for the samples, which stand at the head of the page."""
+        """Its pictures but for the samples, which stand at the head of the page."""
         return tuple(one for one in PICTURES[1:] if one.name in self.pictures)
 
 
@@ -93,19 +93,19 @@ class Addresses:
 
     @classmethod
     def known(cls, page: str, file: str, entries: Iterable[ScoredEntry[Any]]) -> Addresses:
-        """The addresses of these entries."""
+        """Addresses by these patterns, of a board of these entries."""
         return cls(page, file, frozenset(one.entry.id for one in entries if SAMPLES.name in one.pictures))
 
     def entry(self, entry: str) -> str:
-        """The page of an entry."""
+        """The address of an entry's page."""
         return self.page.format(id=entry)
 
     def picture(self, entry: str, name: str) -> str:
-        """A picture of an entry."""
+        """The address of an entry's picture."""
         return self.file.format(id=entry, name=name)
 
     def samples(self, entry: str) -> str:
-        """The picture of an entry's samples; empty where it has none."""
+        """The address of the picture of an entry's samples; empty where there is none."""
         return self.picture(entry, SAMPLES.name) if entry in self.pictured else ""
 
 
@@ -120,7 +120,7 @@ class Link(NamedTuple):
 def facts_of_page(
     one: ScoredEntry[Any], at: Addresses, board: Board, line: Line | None, home: Link, actions: Iterable[Link]
 ) -> dict[str, Any]:
-    """What the template of an entry's page asks for.
+    """The variables of the template of an entry's page.
 
     Args:
         line: its own on the board; None where it is not there yet.

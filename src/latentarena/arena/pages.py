@@ -48,7 +48,7 @@ def templates(*folders: Path) -> Environment:
 
 
 def moment(when: datetime) -> str:
-    """Such as `2025-07-14 23:59 UTC`."""
+    """A time as text, such as `2025-07-14 23:59 UTC`."""
     return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
@@ -62,7 +62,7 @@ def heat(place: int, entries: int) -> int:
 
 
 def percent(share: float) -> str:
-    """A probability as people read it: never a certainty where there was none."""
+    """A probability as a percentage, which never rounds to a certainty."""
     if 0 < share < 0.01:
         return "< 1 %"
     return "> 99 %" if 0.99 < share < 1 else f"{share:.0%}".replace("%", " %")
@@ -83,7 +83,7 @@ def strip(board: Board, line: Line, column: Column) -> Strip:
 
 @dataclass(frozen=True)
 class _Scale:
-    """From values, lower being better, to [0, 100], better to the right."""
+    """A scale from costs to [0, 100], better to the right."""
 
     low: float
     high: float
@@ -101,7 +101,7 @@ class _Scale:
 
 
 def _away(value: float | None, column: Column) -> float:
-    """How far from the best there is, so that lower is better."""
+    """The cost of a value in a column: lower is better."""
     if value is None:
         return 0.0
     return float(column.better.cost(value))

@@ -23,7 +23,7 @@ WORDS = {
     "trainings_words": trainings_words,
     "verdict": verdict,
 }
-"""What every template may say of a card, by the name it has there; `score_card.html` lays a card out with them."""
+"""Functions and words for templates that show a card, by the name they have there; `score_card.html` uses them."""
 
 
 def environment(*folders: Path, shown: Callable[[Any], Any] | None = None, **known: Any) -> Environment:

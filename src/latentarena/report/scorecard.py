@@ -1,4 +1,4 @@
-"""What people see of a score card: its figures in words, and the section that is shared by all pages that show it."""
+"""The page of a score card, and the section of it that the report of a run shows too."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def write_page(path: Path, card: ScoreCard, findings: Findings, data: Dataset) -
 
 
 def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any]:
-    """What the template of the shared section asks for."""
+    """The variables of the template of the shared section."""
     return {
         "card": card,
         "references": references(card.dataset),

@@ -92,7 +92,7 @@ async def _caller(request: Request) -> Caller:
 
 
 async def identify(request: Request) -> Caller | None:
-    """Whose token (in the header) or session (in the cookie) a request carries; None if nobody's."""
+    """The caller whose token (in the header) or session (in the cookie) a request carries; None if nobody's."""
     token = bearer(request)
     secret = token or request.cookies.get(COOKIE, "")
     if not secret:
@@ -101,7 +101,7 @@ async def identify(request: Request) -> Caller | None:
 
 
 def count_wrong_token(request: Request, token: str) -> None:
-    """Count a token that was found to be nobody's. Right tokens are never counted and never refused for others' sake.
+    """Count a wrong token. Right tokens are never counted and never refused for others' sake.
 
     Raises:
         Problem: 429 where there were too many like it, or too many from this address.
@@ -123,7 +123,7 @@ async def _field(request: Request) -> str:
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from, for counting: an IPv4 address, or the network of an IPv6 one, which one person has.
+    """The address under which a request is counted: an IPv4 one, or the network of an IPv6 one, which one person has.
 
     The proxy's word is taken only where the settings say there is one.
     """
@@ -140,13 +140,13 @@ def address_of(request: Request) -> str:
 
 
 def visitor_of(request: Request) -> str:
-    """Whom what a request costs is put down to: the team or organiser, else the address."""
+    """The name under which a request's cost is counted: the team or organiser, else the address."""
     caller: Caller = request.state.caller
     return caller.team or (caller.name if caller.role is Role.ORGANISER else address_of(request))
 
 
 def _refuse_other_sites(request: Request) -> None:
-    """What changes something must come from a page of this site (or from a program that names no site).
+    """Reject a change that a page of another site asks for; a program that names no site is let through.
 
     That is the site's address, or the one that was asked for, where the operator's machine goes past a proxy.
     """
@@ -170,7 +170,7 @@ def check_form(request: Request, sent: str) -> None:
 
 
 def form_token(request: Request) -> str:
-    """What forms carry: derived from the cookie, which other sites can neither read nor set."""
+    """The token in every form, derived from the caller's cookie, which other sites can neither read nor set."""
     secret = _secret_for_forms(request)
     return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
 

@@ -138,14 +138,14 @@ RETRY = {HTTPStatus.TOO_MANY_REQUESTS: "3600", HTTPStatus.SERVICE_UNAVAILABLE: "
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    """What the store and the contest refuse, by kind."""
+    """The response to an error of the store or the contest: its status follows from the error's class."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     headers = {"Retry-After": RETRY[status]} if status in RETRY else None
     return _refused(request, Problem(status, str(error), headers))
 
 
 def _invalid(request: Request, error: Exception) -> Response:
-    """The first thing that is wrong with a request, in one line."""
+    """The response to a request that is not valid: its first error, in one line."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
@@ -153,5 +153,5 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 
 def routes() -> list[BaseRoute]:
-    """Every route there is, for looking through; no store is needed."""
+    """All routes of the site, to be looked through without a store."""
     return [route for part in PARTS for route in part.routes]

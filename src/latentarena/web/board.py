@@ -37,14 +37,14 @@ FIRST = frozenset(("html", role, 1, "") for role in Role)  # what is never forgo
 
 @dataclass(frozen=True)
 class Packed:
-    """A body as it is and packed, once for all who ask."""
+    """A response's body, plain and compressed, made once for all who ask."""
 
     plain: bytes
     gzip: bytes
 
     @classmethod
     def of(cls, text: str) -> Packed:
-        """Pack a text."""
+        """Encode and compress a text."""
         return cls(text.encode(), gzip.compress(text.encode(), 6, mtime=0))
 
 
@@ -85,7 +85,7 @@ class Rendered:
         return tuple(one for one in self.by_id.values() if wanted in f"{one.team}\n{one.name}".casefold())
 
     def with_these(self, listed: Sequence[Line], *entries: str) -> tuple[Line, ...]:
-        """Some entries, and those of these ids that are not among them."""
+        """Entries of a list, then those of these ids that it lacks."""
         known = {line.id for line in listed}
         return (*listed, *(self.by_id[one] for one in dict.fromkeys(entries) if one in self.by_id and one not in known))
 
@@ -103,7 +103,7 @@ class Rendered:
         return await self._made(("json", found and found.number), board.model_dump_json)
 
     def begin(self) -> Rendered:
-        """Make what most visitors ask for, the first page, beforehand."""
+        """Render the first page for all roles beforehand: most visitors ask for it."""
         body = self._body(1, "")
         self._packed.update({("html", role, 1, ""): Packed.of(self._page(role, body)) for role in Role})
         return self
@@ -163,7 +163,7 @@ class BoardPages:
             await asyncio.sleep(WATCH)
 
     def _renewal(self) -> asyncio.Task[None]:
-        """One at a time, whoever asks."""
+        """The renewal that runs, else a new one: one at a time, whoever asks."""
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._renew())
             self._renewing.add_done_callback(_look_at)
@@ -196,6 +196,6 @@ def _spark(team: str, points: Sequence[float]) -> Markup:
 
 
 def _look_at(task: asyncio.Task[None]) -> None:
-    """Its error is raised to those who wait for it; where nobody does, it is no surprise to the event loop."""
+    """Fetch the error of a finished task, lest the event loop report one that nobody waited for."""
     if not task.cancelled():
         task.exception()

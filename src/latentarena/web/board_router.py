@@ -50,7 +50,7 @@ async def board_as_json(request: Request, site: Shared, number: PartOfList = Non
 
 
 def _unless_known(request: Request, body: Packed, version: str, kind: str) -> Response:
-    """304 where the browser has it already; packed where it takes that, for a board of hundreds is a megabyte."""
+    """The response: 304 where the browser has this version; compressed where it takes that."""
     packs = "gzip" in request.headers.get("accept-encoding", "")
     tag = f'"{version}-{request.state.caller.role}{"-gzip" if packs else ""}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding, Authorization, Cookie"}

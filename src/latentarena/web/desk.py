@@ -32,7 +32,7 @@ class Desk:
         self._entries = ScoredEntries(store)
 
     def identify(self, secret: str, session: bool = False) -> Caller | None:
-        """Whose token, or whose session, this is; None if nobody's, revoked or expired, or of the other kind."""
+        """The caller of a token or of a session; None if it is nobody's, revoked or expired, or of the other kind."""
         found = self.store.identify(secret, now())
         if found is None or found.session != session:
             return None
@@ -41,13 +41,13 @@ class Desk:
         return Caller(Role.TEAM, found.team.id, found.team.name)
 
     def sign_in(self, token: str, seconds: int) -> tuple[Caller, str] | None:
-        """Who the token belongs to and a session for it; None if it is nobody's."""
+        """The caller of a token, and a new session for them; None if it is nobody's."""
         session = self.store.open_session(token, now(), timedelta(seconds=seconds))
         caller = self.identify(session, session=True) if session else None
         return (caller, session) if caller and session else None
 
     def version(self) -> str:
-        """Changes whenever the board may look different."""
+        """A text that changes whenever the board may look different."""
         return f"{self.store.version()}{'-closed' if self.contest.closed(now()) else ''}"
 
     def rules(self) -> Contest:
@@ -56,7 +56,7 @@ class Desk:
         return self.contest if judge is None else self.contest.model_copy(update={"judge": judge})
 
     def commitment(self) -> Commitment:
-        """What may be known of the contest's key now."""
+        """The commitment to the contest's key, with the key itself once the contest has closed."""
         moment = now()
         return commitment_of(self.store.key(self.contest.name, moment), self.contest, moment)
 
@@ -65,7 +65,7 @@ class Desk:
         return self._entries.all(rules)
 
     def trained(self) -> dict[str, Certification]:
-        """How far the repeated trainings of entries are, by entry."""
+        """The repeated trainings of entries, queued or done, by entry."""
         return Certifying(self.store.database).found()
 
     def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> ScoredEntry[str]:

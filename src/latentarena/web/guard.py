@@ -1,4 +1,4 @@
-"""What every request passes first: size and time limits, security headers, one log line, counters."""
+"""Middleware around the whole app: size and time limits, security headers, one log line, counters."""
 
 from __future__ import annotations
 

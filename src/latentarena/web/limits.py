@@ -15,7 +15,7 @@ KEPT = 10_000  # buckets; full ones are forgotten first, for they say nothing
 
 @dataclass(frozen=True)
 class Rate:
-    """`burst` actions at once, then `burst` more every `seconds`."""
+    """A rate limit: `burst` actions at once, then `burst` more every `seconds`."""
 
     burst: int
     seconds: float

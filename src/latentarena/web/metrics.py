@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests by route and status, how long they took, and what the store says of the queue."""
+"""Metrics for Prometheus: requests by route and status, how long they took, and submissions by state."""
 
 from __future__ import annotations
 

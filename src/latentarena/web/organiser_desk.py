@@ -25,11 +25,11 @@ class OrganiserDesk:
         return Page.of(number, self._store.team_count(), self._store.teams)
 
     def audit(self, number: int = 1) -> Page[Audited]:
-        """A page of what was done, the latest first."""
+        """A page of the audit log, the latest first."""
         return Page.of(number, self._store.audit_count(), self._store.audit)
 
     def plan_teams(self, roster: str) -> Enrolled:
-        """What a roster would change.
+        """The changes that a roster would make.
 
         Raises:
             ConfigError: one line on what is wrong with the roster.
@@ -62,11 +62,11 @@ class OrganiserDesk:
         return Enrolment(self._store.database).change(team, caller.name, now(), name, add, remove)
 
     def remove_team(self, team: str, caller: Caller, entries: bool) -> list[str]:
-        """Forget a team, and its entries if they are to go; the hashes of files that are gone. See `remove_team`."""
+        """Delete a team, and its entries if they are to go; returns the hashes of deleted files. See `remove_team`."""
         return remove_team(self._store, self._objects, team, caller.name, entries)
 
     def new_token(self, team: str, caller: Caller) -> tuple[str, str]:
-        """A new token for a team, in place of all it had: name and token.
+        """Replace all tokens of a team by a new one; returns the team's name and the token.
 
         Raises:
             NotThere: there is no such team.
@@ -76,7 +76,7 @@ class OrganiserDesk:
         return name, self._store.new_token(team, name, caller.name, now())
 
     def revoke(self, team: str, caller: Caller) -> int:
-        """End all tokens and sessions of a team; how many.
+        """End all tokens and sessions of a team; returns how many.
 
         Raises:
             NotThere: there is no such team.
@@ -84,7 +84,7 @@ class OrganiserDesk:
         return self._store.revoke_tokens(team, caller.name, now())
 
     def erase(self, submission: str, caller: Caller) -> list[str]:
-        """Forget a submission with its files, but for those that another one has too; their hashes.
+        """Delete a submission and the files that no other one has; returns their hashes.
 
         Raises:
             NotThere: there is none.

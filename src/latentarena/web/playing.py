@@ -50,7 +50,7 @@ class Drawn(BaseModel):
 
 
 class Wishes(BaseModel):
-    """What can be asked for in the address; a key that a drawing does not know is not passed on."""
+    """The settings in a drawing's address; those that a drawing does not take are not passed on."""
 
     seed: int = Field(default=0, ge=0, lt=SEEDS)
     start: int = Field(default=0, ge=0, lt=SEEDS)
@@ -60,7 +60,7 @@ class Wishes(BaseModel):
     guidance: float | None = Field(default=None, ge=0, le=20)
 
     def question(self, verb: str) -> dict[str, Any]:
-        """What is asked of the drawing process."""
+        """The request to the drawing process."""
         return {"verb": verb} | self.model_dump(include={*PARTS[verb], "label", "steps", "guidance"})
 
 
@@ -72,11 +72,11 @@ class Waiting:
 
     @property
     def words(self) -> str:
-        """For people."""
+        """The place, in words."""
         return "being drawn" if self.place == 1 else f"place {self.place} in the queue of drawings"
 
     def response(self, request: Request) -> Response:
-        """The place, as JSON to who takes that, else as a picture in the picture's place."""
+        """The response while a drawing waits: its place, as JSON for who accepts that, else as a picture."""
         headers = {"Retry-After": str(AGAIN), "Cache-Control": "no-store"}
         if "application/json" in request.headers.get("accept", ""):
             return JSONResponse({"place": self.place, "detail": self.words}, HTTPStatus.ACCEPTED, headers)

@@ -1,4 +1,4 @@
-"""What goes wrong over HTTP, in one clear line: problem+json for programs, a page for people."""
+"""Errors over HTTP, in one clear line: problem+json for programs, a page for people."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ class Problem(HTTPException):
 
 
 def problem_response(problem: HTTPException) -> JSONResponse:
-    """RFC 9457: `title`, `status`, `detail`."""
+    """The response to an error by RFC 9457: `title`, `status`, `detail`."""
     body = {"title": HTTPStatus(problem.status_code).phrase, "status": problem.status_code, "detail": problem.detail}
     return JSONResponse(body, problem.status_code, problem.headers, "application/problem+json")

@@ -1,4 +1,4 @@
-"""Evaluation of all entries by a new judge: its file, old and new cards side by side, and the organiser's word."""
+"""Evaluation of all entries by a new judge: its file, old and new cards side by side, and the organiser's decision."""
 
 from __future__ import annotations
 

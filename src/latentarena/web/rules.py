@@ -37,17 +37,17 @@ Rules = dict[str, list[str]]
 
 
 def metric_title(name: str) -> str:
-    """How people read a field, such as `MSE` for `mse`."""
+    """The title of a field, such as `MSE` for `mse`."""
     return METRICS[name].title if name in METRICS else name.removeprefix("bundle.").replace("_", " ")
 
 
 def moment(when: datetime) -> str:
-    """Such as `14 July 2025, 23:59 UTC+02:00`."""
+    """A time as text, such as `14 July 2025, 23:59 UTC+02:00`."""
     return f"{when.day} {when:%B %Y, %H:%M} {when.tzname()}"
 
 
 def rules_of(contest: Contest, commitment: Commitment | None = None) -> Rules:
-    """Sentences by heading; a commitment to the contest's key has its own."""
+    """A contest's rules as sentences by heading; a commitment to its key has a heading of its own."""
     sections = {
         "What to hand in": _entries(contest),
         "When, and how many": _limits(contest),

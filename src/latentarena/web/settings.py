@@ -1,4 +1,4 @@
-"""What the operator of a server decides."""
+"""The settings that the operator of a server chooses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOCAL = "http://127.0.0.1:8000"  # where `arena serve` listens unless told other
 
 @dataclass(frozen=True)
 class Settings:
-    """How a site is served.
+    """Settings of a site.
 
     Attributes:
         address: under which people reach the site, such as https://arena.example.org; pages print it, whatever

@@ -34,7 +34,7 @@ def _rules(desk: Desk) -> Rules:
 @router.get("/healthz")
 @for_role(Role.PUBLIC)
 async def healthz(site: Shared) -> Response:
-    """200 where the database answers; errors of the store become 503 by themselves."""
+    """Health: 200 where the database answers; errors of the store become 503 by themselves."""
     await run_in_threadpool(site.desk.version)
     return JSONResponse({"status": "ok", "contest": site.contest.name}, headers={"Cache-Control": "no-store"})
 
@@ -42,7 +42,7 @@ async def healthz(site: Shared) -> Response:
 @router.get("/metrics")
 @for_role(Role.PUBLIC)
 async def metrics(request: Request, site: Shared, caller: Asking) -> Response:
-    """For a scraper on this machine, or one that carries an organiser's token."""
+    """Metrics, for a scraper on this machine, or one that carries an organiser's token."""
     if caller.role < Role.ORGANISER and not _local(request):
         raise Problem(HTTPStatus.NOT_FOUND, "there is nothing here")
     counts = await run_in_threadpool(site.desk.store.counts)

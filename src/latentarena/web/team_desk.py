@@ -25,7 +25,7 @@ class TeamDesk:
         self._store, self._objects, self._contest = desk.store, desk.objects, desk.contest
 
     def incoming(self, team: str) -> Incoming:
-        """A place for an upload.
+        """A file to write an upload to.
 
         Raises:
             OutOfTime, QuotaReached: the team may hand in nothing now.
@@ -38,7 +38,7 @@ class TeamDesk:
         return self._objects.incoming()
 
     def submit(self, team: str, incoming: Incoming) -> tuple[Submission, bool]:
-        """Keep an upload and queue it; whether it is new. It is received once all of it is on disk.
+        """Keep an upload and queue it; returns also whether it is new. It is received once all of it is on disk.
 
         Raises:
             OutOfTime, QuotaReached, StorageFull, StoreBusy, StoreError: it was not taken, and nothing of it is kept.
@@ -102,7 +102,7 @@ class TeamDesk:
 
 
 def refuse_junk(content: bytes | mmap, contest: Contest) -> None:
-    """Raise where a file is at a glance none that the contest takes: what it is is in the message.
+    """Reject a file that is at a glance none that the contest takes; the message says what it is.
 
     A program of 2025 may come as it is where the contest takes it. What begins with a zip file's two letters and is
     none is left to the evaluation, which says what is wrong with it.
@@ -119,7 +119,7 @@ def refuse_junk(content: bytes | mmap, contest: Contest) -> None:
 
 
 def out_of_time(contest: Contest, now: datetime) -> str:
-    """Why nothing is received now; empty if it is."""
+    """The reason why nothing is received now; empty while bundles are."""
     if contest.receives(now):
         return ""
     if contest.opens and now < contest.opens:
@@ -129,7 +129,7 @@ def out_of_time(contest: Contest, now: datetime) -> str:
 
 
 def _owner(caller: Caller) -> str | None:
-    """Whose things the caller may see: None is everyone's."""
+    """The team whose submissions a caller may see; None for all."""
     return None if caller.role is Role.ORGANISER else _team(caller)
 
 

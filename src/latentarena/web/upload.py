@@ -19,7 +19,7 @@ PARTS = 8  # of a form: each costs as much time as many kilobytes of a file
 
 
 class Sink(Protocol):
-    """Where the bytes go."""
+    """The target of an upload's bytes."""
 
     def write(self, data: bytes, /) -> object:
         """Take the next bytes."""
@@ -60,7 +60,7 @@ async def receive_file(request: Request, sink: Sink) -> tuple[int, dict[str, str
 
 
 class _Form:
-    """Takes a body apart piece by piece: the part `bundle` is passed on, small fields are kept."""
+    """A parser of forms, piece by piece: the part `bundle` is passed on, small fields are kept."""
 
     def __init__(self, request: Request) -> None:
         self._request = request

@@ -41,7 +41,7 @@ class Page(Generic[Item]):
 
     @classmethod
     def of_list(cls, number: int, items: Sequence[Item]) -> Page[Item]:
-        """The same of rows that are in memory."""
+        """The page of a number of a list in memory."""
         return cls.of(number, len(items), lambda limit, offset: items[offset : offset + limit])
 
 
@@ -55,7 +55,7 @@ class TimelineStep:
 
 
 def tone(state: str) -> str:
-    """How the badge of a submission's state looks."""
+    """The style of the badge of a submission's state."""
     return {"scored": "good", "queued": "busy", "running": "busy"}.get(state, "bad")
 
 
@@ -75,5 +75,5 @@ def timeline(one: Submission) -> tuple[TimelineStep, ...]:
 
 
 def short(id_: str) -> str:
-    """An id as people tell it apart from others: its end."""
+    """The end of an id, by which people tell it from others."""
     return id_[-6:]
