@@ -107,7 +107,7 @@ def kill_servers(kills: int, folder: Path) -> dict[str, Any]:
     contest.write_text(CONTEST)
     uploads, chance, torn, lost = Uploads(), random.Random(0), 0, set[str]()
     with closing(Parts(f"sqlite:///{folder / 'arena.db'}", folder)) as parts:
-        tokens = list(parts.store.add_teams([(f"Team {i}", []) for i in range(TEAMS)], "benchmark", now()).values())
+        tokens = list(parts.store.teams.add([(f"Team {i}", []) for i in range(TEAMS)], "benchmark", now()).values())
         for kill in range(kills):
             stop = threading.Event()
             with serving(parts, contest) as url:
@@ -119,10 +119,10 @@ def kill_servers(kills: int, folder: Path) -> dict[str, Any]:
             stop.set()
             for sender in senders:
                 sender.join()
-            known = {one.id: one.digest for one in parts.store.submissions(limit=10**6)}
+            known = {one.id: one.digest for one in parts.store.submissions.latest(limit=10**6)}
             lost |= {id_ for id_, digest in uploads.acknowledged.items() if known.get(id_) != digest}
             torn += sum(not parts.objects.has(digest) for digest in known.values())
-            torn += abs(parts.store.counts()["waiting"] - len(known))
+            torn += abs(parts.store.submissions.by_state()["waiting"] - len(known))
         for digest in set(known.values()):
             parts.objects.read(digest)  # raises where a hash is wrong
         partial = parts.objects.sweep(older=0)
@@ -146,13 +146,16 @@ def kill_workers(url: str, kills: int, folder: Path) -> dict[str, Any]:
         workers = [parts.worker(), parts.worker()]
         for _ in range(kills):
             before = len(parts.starts())
-            until(lambda before=before: len(parts.starts()) > before or not parts.store.counts()["waiting"], 120)
+            until(
+                lambda before=before: len(parts.starts()) > before or not parts.store.submissions.by_state()["waiting"],
+                120,
+            )
             time.sleep(chance.uniform(0, 0.6))
             victim = workers.pop(0)
             victim.kill()
             victim.wait()
             workers.append(parts.worker())
-            if not parts.store.counts()["waiting"]:  # the queue must not run dry before the last kill
+            if not parts.store.submissions.by_state()["waiting"]:  # the queue must not run dry before the last kill
                 ids += [parts.hand_in(team, f"sleep {0.5 + len(ids) / 10_000 + i / 10_000}") for i in range(10)]
         asides = 0
         ended = ("scored", "quarantined")
@@ -161,8 +164,8 @@ def kill_workers(url: str, kills: int, folder: Path) -> dict[str, Any]:
             for id_ in ids:
                 if parts.state(id_) == "quarantined":
                     asides += 1
-                    parts.store.requeue(id_, "official", "benchmark", now())
-        cards = [len(parts.store.evaluations(id_)) for id_ in ids]
+                    parts.store.submissions.requeue(id_, "official", "benchmark", now())
+        cards = [len(parts.store.cards.of(id_)) for id_ in ids]
         starts = len(parts.starts())
     return {
         "kills": kills,
@@ -183,17 +186,17 @@ def rate(folder: Path, workers: int, contents: list[bytes], program: list[str] |
         running = [parts.worker(patience=3600, program=program) for _ in range(workers)]
         until(lambda: (folder / "log").read_text().count('"ready"') == workers)
         for team, content in zip(teams, contents, strict=True):
-            parts.store.submit(team, parts.objects.put(content), len(content), "official", Quotas(), now())
+            parts.store.submissions.add(team, parts.objects.put(content), len(content), "official", Quotas(), now())
         done = 0
         while done < len(contents):
             time.sleep(0.5)  # who looks more often takes time from those who are measured
-            counts = parts.store.counts()
+            counts = parts.store.submissions.by_state()
             if counts.get("refused") or counts.get("failed"):
-                raise SystemExit(f"an evaluation came to no score: {parts.store.submissions()[0].sentence}")
+                raise SystemExit(f"an evaluation came to no score: {parts.store.submissions.latest()[0].sentence}")
             if counts.get("scored", 0) > done:
                 done = counts["scored"]
                 print(f"  {workers} at work: {done} of {len(contents)}", flush=True)
-        found = [one for _, one in parts.store.scored()]
+        found = [one for _, one in parts.store.cards.scored()]
         for one in running:
             one.terminate()
     return (max(one.finished for one in found) - min(one.started for one in found)).total_seconds()

@@ -111,14 +111,14 @@ def fill(folder: Path, entries: int) -> str:
     database = Database(f"sqlite:///{folder / 'arena.db'}")
     database.upgrade()
     store, queue, objects, now = Store(database), Queue(database), Objects(str(folder / "objects")), datetime.now(UTC)
-    store.add_teams([(f"Team {i}", []) for i in range(entries)], "benchmark", now)
-    for i, team in enumerate(store.teams()):
+    store.teams.add([(f"Team {i}", []) for i in range(entries)], "benchmark", now)
+    for i, team in enumerate(store.teams.all()):
         content = f"PK {i}".encode()
-        store.submit(team.id, objects.put(content), len(content), "official", Quotas(), now)
+        store.submissions.add(team.id, objects.put(content), len(content), "official", Quotas(), now)
         job = queue.claim("benchmark", now)
         assert job is not None
         queue.finish(job, outcome(i, objects), now)
-    token = store.add_teams([("Loader", [])], "benchmark", now)["Loader"]
+    token = store.teams.add([("Loader", [])], "benchmark", now)["Loader"]
     database.close()
     return token
 

@@ -35,9 +35,9 @@ def a_site(url: str, folder: Path) -> Parts:
     """A team with a scored entry, one that is being evaluated, and a session."""
     folder.mkdir(exist_ok=True)
     site = Parts(url, folder)
-    [token] = site.store.add_teams([("One", ["Ada Privatename"])], "tests", now()).values()
-    site.store.open_session(token, now(), now() - now().replace(year=2000))
-    [team] = site.store.teams()
+    [token] = site.store.teams.add([("One", ["Ada Privatename"])], "tests", now()).values()
+    site.store.tokens.open_session(token, now(), now() - now().replace(year=2000))
+    [team] = site.store.teams.all()
     site.hand_in(team.id, "score")
     site.hand_in(team.id, "sleep 1")
     job = site.queue.claim("worker", now())
@@ -75,22 +75,22 @@ def test_what_was_saved_comes_back(url: Url, tmp_path: Path, before: str, after:
                 name: rows for name, rows in kept.items() if name not in unleased
             }
             store = Store(database)
-            [(scored, _)] = store.scored()
+            [(scored, _)] = store.cards.scored()
             assert objects.read(scored.digest) == b"PK score"
-            assert [one.state for one in store.submissions()] == ["queued", "scored"]
-            store.new_token(None, "organiser", "tests", now())  # the audit log counts on
-            assert len(store.audit()) == len(kept["audit"]) + 1
+            assert [one.state for one in store.submissions.latest()] == ["queued", "scored"]
+            store.tokens.new(None, "organiser", "tests", now())  # the audit log counts on
+            assert len(store.audit.lines()) == len(kept["audit"]) + 1
 
 
 def test_a_backup_under_load_is_one_state(site: Parts, tmp_path: Path) -> None:
-    [team] = site.store.teams()
+    [team] = site.store.teams.all()
     stop, sent = threading.Event(), []
 
     def load() -> None:
         while not stop.is_set():
             content = f"PK {len(sent)}".encode()
             digest = site.objects.put(content)
-            sent.append(site.store.submit(team.id, digest, len(content), "official", Quotas(), now())[0].id)
+            sent.append(site.store.submissions.add(team.id, digest, len(content), "official", Quotas(), now())[0].id)
 
     thread = threading.Thread(target=load)
     thread.start()
@@ -110,9 +110,9 @@ def test_a_backup_under_load_is_one_state(site: Parts, tmp_path: Path) -> None:
         with closing(Database(f"sqlite:///{tmp_path / f'restored{i}.db'}")) as database:
             objects = Objects(str(tmp_path / f"objects{i}"))
             restore(tmp_path / f"backup{i}", database, objects)
-            saved = {one.id for one in Store(database).submissions(limit=10**6)}
+            saved = {one.id for one in Store(database).submissions.latest(limit=10**6)}
             assert set(sent[:before]) <= saved
-            assert all(objects.has(digest) for digest in Store(database).objects())
+            assert all(objects.has(digest) for digest in Store(database).references.all())
 
 
 def test_nobody_else_may_read_a_backup(site: Parts, tmp_path: Path) -> None:
@@ -144,11 +144,11 @@ def test_only_a_whole_backup_is_restored_and_only_into_an_empty_database(site: P
         (backup / "manifest.json").unlink()
         with pytest.raises(ConfigError, match=r"no manifest\.json"):
             restore(backup, new, objects)
-        assert Store(new).teams() == []
+        assert Store(new).teams.all() == []
 
 
 def test_a_lost_file_makes_no_backup(site: Parts, tmp_path: Path) -> None:
-    Path(site.objects.path(site.store.submissions()[0].digest)).unlink()
+    Path(site.objects.path(site.store.submissions.latest()[0].digest)).unlink()
     with pytest.raises(StoreError, match="no such object"):
         back_up(site.database, site.objects, tmp_path / "backup")
     assert not (tmp_path / "backup" / "manifest.json").exists()

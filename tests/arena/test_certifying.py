@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from arena_parts import Parts, alive, now, until
 from latentarena.arena.certification import certificate_in, nominate
 from latentarena.arena.scored import ScoredEntries
-from latentarena.arena.store import Certifying, Outcome, Rejudging
+from latentarena.arena.store import Outcome
 from latentarena.arena.store.models import EvaluationRow
 from latentarena.cli.app import app
 from latentarena.contest.contest import Contest, load_contest
@@ -84,11 +84,11 @@ def trainings(parts: Parts) -> list[int]:
 
 
 def order(parts: Parts, *ids: str) -> int:
-    return Certifying(parts.database).order(ids, "tests", now())
+    return parts.store.certifying.order(ids, "tests", now())
 
 
 def states(parts: Parts) -> dict[str, str]:
-    return {id_: one.state for id_, one in Certifying(parts.database).found().items()}
+    return {id_: one.state for id_, one in parts.store.certifying.found().items()}
 
 
 def test_top_places_are_trained_anew_without_being_asked_best_first(plain: Parts) -> None:
@@ -115,8 +115,8 @@ def test_cards_are_parsed_once_and_one_that_cannot_be_read_stops_nobody(
     with plain.database.writing() as session:
         session.execute(update(EvaluationRow).values(card=broken))
     first, parsed = scored(plain, "first"), []
-    read = plain.store.cards
-    monkeypatch.setattr(plain.store, "cards", lambda ids: parsed.extend(ids) or read(ids))
+    read = plain.store.cards.texts
+    monkeypatch.setattr(plain.store.cards, "texts", lambda ids: parsed.extend(ids) or read(ids))
     entries = ScoredEntries(plain.store)
     assert nominate(plain.store, entries, rules(), now()) == 1
     assert list(states(plain)) == [first]
@@ -131,24 +131,24 @@ def test_evaluations_are_claimed_before_trainings_however_long_these_wait(parts:
     entry = scored(parts, "a")
     assert order(parts, entry) == 1
     later = parts.hand_in(parts.team("b"), "score")
-    assert parts.store.submission(later).ahead == 0
+    assert parts.store.submissions.one(later).ahead == 0
     assert parts.queue.evaluation_waits(now())
     jobs = [parts.queue.claim("tests", now()) for _ in range(2)]
     assert [(one.kind, one.submission.id) for one in jobs if one] == [("evaluate", later), ("retrain", entry)]
     assert not parts.queue.evaluation_waits(now())
     assert parts.state(entry) == "scored"  # it stands on the board meanwhile
-    assert Rejudging(parts.database).state().waiting == 0  # nobody evaluates it again
+    assert parts.store.rejudging.state().waiting == 0  # nobody evaluates it again
 
 
 def test_a_worker_trains_anew_and_the_certificate_is_kept(parts: Parts) -> None:
-    parts.store.put_contest("open", rules().model_dump_json(), now())
+    parts.store.rules.put("open", rules().model_dump_json(), now())
     entry = scored(parts, "a")
     worker(parts)  # it sees by itself that this one is at the top
     until(lambda: states(parts).get(entry) == "done")
-    made = certificate_in(Certifying(parts.database).found()[entry])
+    made = certificate_in(parts.store.certifying.found()[entry])
     assert made == certificate()
     assert len(trainings(parts)) == 1
-    assert not list(Path("/tmp").glob(f"arena-training-*-{Certifying(parts.database).found()[entry].job}"))
+    assert not list(Path("/tmp").glob(f"arena-training-*-{parts.store.certifying.found()[entry].job}"))
 
 
 def test_a_killed_worker_s_training_is_gone_on_with_by_another(plain: Parts) -> None:
@@ -156,7 +156,7 @@ def test_a_killed_worker_s_training_is_gone_on_with_by_another(plain: Parts) -> 
     order(plain, entry)
     first = worker(plain, seconds=3)
     until(lambda: len(trainings(plain)) == 1)
-    job = Certifying(plain.database).found()[entry].job
+    job = plain.store.certifying.found()[entry].job
     [shop] = Path("/tmp").glob(f"arena-training-*-{job}")
     until(lambda: (shop / "steps").exists() and len((shop / "steps").read_text()) > 5)
     first.send_signal(signal.SIGKILL)
@@ -166,7 +166,7 @@ def test_a_killed_worker_s_training_is_gone_on_with_by_another(plain: Parts) -> 
     until(lambda: states(plain)[entry] == "done")
     assert len(trainings(plain)) == 2
     assert kept > 5
-    assert certificate_in(Certifying(plain.database).found()[entry]) is not None
+    assert certificate_in(plain.store.certifying.found()[entry]) is not None
 
 
 def test_a_training_steps_aside_for_an_evaluation_and_is_gone_on_with(plain: Parts) -> None:
@@ -179,7 +179,7 @@ def test_a_training_steps_aside_for_an_evaluation_and_is_gone_on_with(plain: Par
     assert states(plain)[entry] != "done"
     until(lambda: states(plain)[entry] == "done")
     assert len(trainings(plain)) == 2
-    assert certificate_in(Certifying(plain.database).found()[entry]) is not None
+    assert certificate_in(plain.store.certifying.found()[entry]) is not None
 
 
 def test_what_a_ghost_writes_changes_nothing(plain: Parts) -> None:
@@ -194,7 +194,7 @@ def test_what_a_ghost_writes_changes_nothing(plain: Parts) -> None:
 
     assert not plain.queue.finish(job, Trained("{}"), now())
     assert plain.queue.finish(heir, Trained(certificate().model_dump_json()), now())
-    assert certificate_in(Certifying(plain.database).found()[entry]) == certificate()
+    assert certificate_in(plain.store.certifying.found()[entry]) == certificate()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_training_that_comes_to_nothing_says_why_and_the_score_stays(
     order(plain, entry)
     worker(plain)
     until(lambda: states(plain)[entry] == state)
-    found = Certifying(plain.database).found()[entry]
+    found = plain.store.certifying.found()[entry]
     assert words in found.words
     assert certificate_in(found) is None
     assert plain.state(entry) == "scored"
@@ -227,7 +227,7 @@ def test_the_organiser_orders_and_sees_trainings_from_the_shell(plain: Parts) ->
         order(plain, waiting)
     with pytest.raises(NotThere):
         order(plain, "nothing")
-    assert [line.action for line in plain.store.audit()][:1] == ["train anew"]
+    assert [line.action for line in plain.store.audit.lines()][:1] == ["train anew"]
 
 
 def test_downgrading_forgets_certificates_and_nothing_else(plain: Parts) -> None:
@@ -237,4 +237,4 @@ def test_downgrading_forgets_certificates_and_nothing_else(plain: Parts) -> None
     plain.database.upgrade()
     assert states(plain) == {}
     assert plain.state(entry) == "scored"
-    assert json.loads(plain.store.evaluations(entry)[0].card)["model"] == "a"
+    assert json.loads(plain.store.cards.of(entry)[0].card)["model"] == "a"

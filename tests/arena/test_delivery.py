@@ -30,9 +30,9 @@ def test_a_job_is_announced_in_the_transaction_that_makes_it_wait_and_once(parts
     team = parts.team()
     id_ = parts.hand_in(team, "score")
     assert parts.hand_in(team, "score") == id_
-    job = parts.queue.claim("worker", parts.store.submission(id_).received)
+    job = parts.queue.claim("worker", parts.store.submissions.one(id_).received)
     assert job is not None
-    parts.queue.release(job, parts.store.submission(id_).received)
+    parts.queue.release(job, parts.store.submissions.one(id_).received)
     announced = asked(parts, "SELECT args ->> 'job', status::text FROM procrastinate_jobs")
     assert announced == [(job.id, "todo")]
 

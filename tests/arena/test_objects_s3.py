@@ -93,13 +93,13 @@ def test_a_store_that_is_gone_is_said_to_be(bucket: str, monkeypatch: pytest.Mon
 def test_a_site_on_s3_evaluates_and_is_backed_up_and_restored(bucket: str, tmp_path: Path) -> None:
     with closing(Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path, objects_url=bucket)) as parts:
         digest = parts.objects.put(BUNDLE)
-        id_ = parts.store.submit(parts.team(), digest, len(BUNDLE), "official", Quotas(), now())[0].id
+        id_ = parts.store.submissions.add(parts.team(), digest, len(BUNDLE), "official", Quotas(), now())[0].id
         assert parts.worker(once=True).wait(120) == 0
         assert parts.state(id_) == "scored", (tmp_path / "log").read_text()
-        [evaluation] = parts.store.evaluations(id_)
+        [evaluation] = parts.store.cards.of(id_)
         manifest = back_up(parts.database, parts.objects, tmp_path / "backup")
     assert set(manifest.objects) == {digest, *evaluation.files.values()}
     with closing(Database(f"sqlite:///{tmp_path / 'new.db'}")) as database:
         restore(tmp_path / "backup", database, Objects("s3://arena/restored"))
-        assert [one.id for one, _ in Store(database).scored()] == [id_]
+        assert [one.id for one, _ in Store(database).cards.scored()] == [id_]
     assert Objects("s3://arena/restored").read(digest) == BUNDLE

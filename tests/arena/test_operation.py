@@ -25,7 +25,7 @@ def test_a_roster_becomes_teams_with_tokens(arena: Arena, tmp_path: Path) -> Non
         rows = list(csv.DictReader(io.StringIO(done.stdout)))
         assert [row["team"] for row in rows] == ["Alpha", "'-Beta"]  # no formula
         store = Store(database)
-        found = store.identify(rows[0]["token"], now())
+        found = store.tokens.identify(rows[0]["token"], now())
         assert found is not None
         assert found.team is not None
         assert found.team.name == "Alpha"
@@ -40,12 +40,12 @@ def test_a_roster_becomes_teams_with_tokens(arena: Arena, tmp_path: Path) -> Non
         nothing = arena("team", "add", "Gamma", "--db", url)
         assert (nothing.returncode, nothing.stderr) == (2, "arena: cannot read Gamma: No such file or directory\n")
         token = arena("team", "token", "Alpha", "--db", url).stdout.strip()
-        assert store.identify(rows[0]["token"], now()) is None
-        assert store.identify(token, now()) is not None
-        organiser = store.identify(arena("team", "token", "--db", url).stdout.strip(), now())
+        assert store.tokens.identify(rows[0]["token"], now()) is None
+        assert store.tokens.identify(token, now()) is not None
+        organiser = store.tokens.identify(arena("team", "token", "--db", url).stdout.strip(), now())
         assert organiser is not None
         assert organiser.role == "organiser"
-        assert {line.actor for line in store.audit()} == {"shell"}
+        assert {line.actor for line in store.audit.lines()} == {"shell"}
 
 
 def test_a_roster_is_previewed_and_teams_are_changed_from_a_shell(arena: Arena, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_roster_is_previewed_and_teams_are_changed_from_a_shell(arena: Arena, 
             "new team   Team I: Bär, Ada <a@x.org>",
             "new team   Team L: Cy, Cy <c@x.org>",
         ]
-        assert store.teams() == []
+        assert store.teams.all() == []
         assert arena("team", "add", tmp_path / "roster.csv", "--db", url).returncode == 0
         renamed = arena("team", "rename", "Team I", "Herons", "--db", url)
         assert renamed.stdout == "Team I is called Herons now\n"
@@ -71,7 +71,7 @@ def test_a_roster_is_previewed_and_teams_are_changed_from_a_shell(arena: Arena, 
         assert members.stdout == "Ben <b@x.org>\n"
         places = ("--db", url, "--objects", tmp_path / "objects")
         assert arena("team", "remove", "Team L", *places).returncode == 0
-        assert [(team.name, team.members) for team in store.teams()] == [("Herons", ("Ben <b@x.org>",))]
+        assert [(team.name, team.members) for team in store.teams.all()] == [("Herons", ("Ben <b@x.org>",))]
         refused = arena("team", "members", "Herons", "--db", url)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
@@ -88,7 +88,7 @@ def test_a_site_is_saved_and_brought_back_from_a_shell(arena: Arena, tmp_path: P
         places = ("--db", f"sqlite:///{tmp_path / 'new.db'}", "--objects", tmp_path / "new")
         assert arena("restore", tmp_path / "saved", *places).returncode == 0
     with closing(Database(f"sqlite:///{tmp_path / 'new.db'}")) as database:
-        assert [one.state for one in Store(database).submissions()] == ["queued"]
+        assert [one.state for one in Store(database).submissions.latest()] == ["queued"]
 
 
 def test_a_database_that_is_not_there_is_named(arena: Arena, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from arena_parts import Parts, now
 from latentarena.arena.enrolment import add_roster, plan_roster, remove_team
 from latentarena.arena.roster import Roster, plan_teams, read_roster, roster_text
-from latentarena.arena.store import Enrolment
 from latentarena.errors import ConfigError, NotThere
 
 LETTERS = "ABCDEFGHIJKLM"
@@ -130,18 +129,18 @@ def test_a_list_that_has_grown_adds_and_never_fails(tmp_path: Path) -> None:
             "Moved, On <student1@example.edu> of Team C is in Team B too",
             "left out, for they name no team: line 18",
         ]
-        assert store.team_count() == len(LETTERS)  # nothing was changed
+        assert store.teams.count() == len(LETTERS)  # nothing was changed
         assert list(add_roster(store, read_roster(grown), "tests").tokens) == ["Team Z"]
-        there = {team.name: team.members for team in store.teams()}
+        there = {team.name: team.members for team in store.teams.all()}
         assert there["Team A"] == ("Family0, Given0 <student0@example.edu>", "New, One <NEW@example.edu>")
         assert there["Team B"] == ("Family1, Given1 <student1@example.edu>",)
 
 
 def test_teams_are_renamed_changed_and_removed_and_the_log_says_so(tmp_path: Path) -> None:
     with closing(Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)) as parts:
-        store, enrolment = parts.store, Enrolment(parts.database)
+        store, enrolment = parts.store, parts.store.teams
         tokens = add_roster(store, roster(Herons=("Ada", "Ben"), Owls=("Cy",)), "tests").tokens
-        ids = {team.name: team.id for team in store.teams()}
+        ids = {team.name: team.id for team in store.teams.all()}
         changed = enrolment.change(ids["Herons"], "tests", now(), "Blue Herons", ["Dee <d@x.org>", "ada"], ["ben"])
         assert (changed.name, changed.members) == ("Blue Herons", ("Ada", "Dee <d@x.org>"))
         assert enrolment.change(ids["Herons"], "tests", now(), remove=["d@x.org"]).members == ("Ada",)
@@ -151,18 +150,18 @@ def test_teams_are_renamed_changed_and_removed_and_the_log_says_so(tmp_path: Pat
                 enrolment.change(ids["Herons"], "tests", now(), wrong, add=["Eve"])
         with pytest.raises(NotThere, match="'Zoe' is no member"):
             enrolment.change(ids["Herons"], "tests", now(), "Other", remove=["Zoe"])
-        team = next(team for team in store.teams() if team.id == ids["Herons"])
+        team = next(team for team in store.teams.all() if team.id == ids["Herons"])
         assert (team.name, team.members) == ("BLUE HERONS", ("Ada",))  # all or nothing
         entry = parts.hand_in(ids["Herons"], "score")
         with pytest.raises(ConfigError, match="has handed in 1 bundle; erase them first"):
             remove_team(store, parts.objects, ids["Herons"], "tests")
         assert len(remove_team(store, parts.objects, ids["Herons"], "tests", entries=True)) == 1
         remove_team(store, parts.objects, ids["Owls"], "tests")
-        assert store.teams() == []
-        assert [store.identify(token, now()) for token in tokens.values()] == [None, None]
+        assert store.teams.all() == []
+        assert [store.tokens.identify(token, now()) for token in tokens.values()] == [None, None]
         with pytest.raises(NotThere):
-            store.submission(entry)
-        said = [(line.action, line.subject) for line in store.audit()]
+            store.submissions.one(entry)
+        said = [(line.action, line.subject) for line in store.audit.lines()]
         for line in [("rename team", "Blue Herons"), ("change members", "Blue Herons"), ("remove team", "Owls")]:
             assert line in said
-        assert not any(name in str(store.audit()) for name in ("Ada", "Ben", "Dee"))
+        assert not any(name in str(store.audit.lines()) for name in ("Ada", "Ben", "Dee"))

@@ -39,7 +39,8 @@ while True:
     content, i = f"{seed} {i}".encode() * 5000, i + 1
     digest = objects.put(content)
     try:
-        print(store.submit(team, digest, len(content), "official", Quotas(), datetime.now(UTC))[0].id, flush=True)
+        one, _ = store.submissions.add(team, digest, len(content), "official", Quotas(), datetime.now(UTC))
+        print(one.id, flush=True)
     except StoreError as error:
         print("refused", type(error).__name__, flush=True)
         sys.exit()
@@ -118,13 +119,13 @@ def test_a_busy_database_is_said_to_be_busy_and_can_be_read(parts: Parts, monkey
     team = parts.team()
     monkeypatch.setattr(database_module, "PATIENCE", 0.3)
     with closing(Database(parts.url)) as database, parts.database.writing() as other:
-        parts.store.database = database
+        parts.store = Store(database)
         other.execute(text("UPDATE teams SET name = name"))  # and does not end
         with pytest.raises(StoreBusy):
-            parts.store.submit(team, "a" * 64, 1, "official", Quotas(), now())
-        assert [one.name for one in parts.store.teams()] == ["One"]
+            parts.store.submissions.add(team, "a" * 64, 1, "official", Quotas(), now())
+        assert [one.name for one in parts.store.teams.all()] == ["One"]
         other.rollback()
-        parts.store.submit(team, "a" * 64, 1, "official", Quotas(), now())
+        parts.store.submissions.add(team, "a" * 64, 1, "official", Quotas(), now())
 
 
 @pytest.fixture
@@ -178,19 +179,19 @@ def store_on_a_full_disk(url: str, disk: Path) -> None:
     with closing(Database(url)) as database:
         database.upgrade()
         store = Store(database)
-        store.add_teams([("One", [])], "tests", now())
-        [team] = store.teams()
+        store.teams.add([("One", [])], "tests", now())
+        [team] = store.teams.all()
         filler, sent = fill(disk, leave=300 << 10), 0
         with suppress(StorageFull):
             while sent < 20_000:
-                store.submit(team.id, f"{sent:064x}", 1, "official", Quotas(), now())
+                store.submissions.add(team.id, f"{sent:064x}", 1, "official", Quotas(), now())
                 sent += 1
         assert 0 < sent < 20_000
-        assert store.counts()["queued"] == sent
-        assert store.counts()["waiting"] == sent
+        assert store.submissions.by_state()["queued"] == sent
+        assert store.submissions.by_state()["waiting"] == sent
         filler.unlink()
-        store.submit(team.id, "f" * 64, 1, "official", Quotas(), now())
-        assert store.counts()["waiting"] == sent + 1
+        store.submissions.add(team.id, "f" * 64, 1, "official", Quotas(), now())
+        assert store.submissions.by_state()["waiting"] == sent + 1
 
 
 def test_sqlite_on_a_full_disk_changes_nothing_and_can_be_read(small_disk: Callable[[int], Path]) -> None:

@@ -58,8 +58,8 @@ def store(database: Database) -> Store:
 
 
 def a_team(store: Store, name: str = "One") -> str:
-    store.add_teams([(name, [])], "tests", NOW)
-    return next(team.id for team in store.teams() if team.name == name)
+    store.teams.add([(name, [])], "tests", NOW)
+    return next(team.id for team in store.teams.all() if team.name == name)
 
 
 def at_once(call: Callable[[int], object]) -> list[object]:
@@ -83,7 +83,7 @@ def test_the_migrations_make_what_the_models_say_and_undo_it(database: Database)
     assert set(inspect(database.engine).get_table_names()) == {"alembic_version"}
     database.upgrade()
     assert differences() == []
-    assert Store(database).teams() == []
+    assert Store(database).teams.all() == []
 
 
 def test_two_processes_may_bring_the_tables_up_at_once(url: str) -> None:
@@ -95,21 +95,21 @@ def test_two_processes_may_bring_the_tables_up_at_once(url: str) -> None:
 
 def test_the_same_bytes_sent_many_times_at_once_are_one_submission(store: Store) -> None:
     team = a_team(store)
-    found = at_once(lambda _: store.submit(team, "a" * 64, 1, "official", Quotas(), NOW))
+    found = at_once(lambda _: store.submissions.add(team, "a" * 64, 1, "official", Quotas(), NOW))
     assert len({submission.id for submission, _ in found}) == 1  # type: ignore[attr-defined]
     assert sum(new for _, new in found) == 1  # type: ignore[attr-defined]
-    assert store.counts()["waiting"] == 1
+    assert store.submissions.by_state()["waiting"] == 1
 
 
 def test_a_quota_holds_against_uploads_at_once(store: Store) -> None:
     team, quotas = a_team(store), Quotas(per_day=3)
-    found = at_once(lambda i: store.submit(team, f"{i:064x}", 1, "official", quotas, NOW))
+    found = at_once(lambda i: store.submissions.add(team, f"{i:064x}", 1, "official", quotas, NOW))
     assert Counter(type(one) for one in found) == {tuple: 3, QuotaReached: MANY - 3}
 
 
 def test_no_two_processes_claim_the_same_job(store: Store, url: str) -> None:
     team, jobs = a_team(store), 40
-    ids = [store.submit(team, f"{i:064x}", 1, "official", Quotas(), NOW)[0].id for i in range(jobs)]
+    ids = [store.submissions.add(team, f"{i:064x}", 1, "official", Quotas(), NOW)[0].id for i in range(jobs)]
     command = [sys.executable, "-c", CLAIMER, url]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen([*command, f"worker {i}"], **pipes) for i in range(3)]  # type: ignore[call-overload]
@@ -128,19 +128,19 @@ def test_a_reader_sees_one_state_while_others_write(store: Store) -> None:
     with store.database.reading() as session:
         before = session.scalars(select(SubmissionRow.id)).all()
         with ThreadPoolExecutor(1) as threads:
-            threads.submit(store.submit, team, "a" * 64, 1, "official", Quotas(), NOW).result()
+            threads.submit(store.submissions.add, team, "a" * 64, 1, "official", Quotas(), NOW).result()
         assert session.scalars(select(SubmissionRow.id)).all() == before == []
-    assert len(store.submissions()) == 1
+    assert len(store.submissions.latest()) == 1
 
 
 @pytest.mark.parametrize("text", ["nul \0 in it", "half a pair \ud800", "long " * 100])
 def test_what_strangers_print_can_be_kept(store: Store, text: str) -> None:
-    id_ = store.submit(a_team(store), "a" * 64, 1, "official", Quotas(), NOW)[0].id
+    id_ = store.submissions.add(a_team(store), "a" * 64, 1, "official", Quotas(), NOW)[0].id
     queue = Queue(store.database)
     job = queue.claim("worker", NOW)
     assert job is not None
     assert queue.finish(job, Refusal("failed", "died", text, log=text, name=text, form="native"), NOW + timedelta(1))
-    found = store.submission(id_)
+    found = store.submissions.one(id_)
     assert found.state == "failed"
     assert found.sentence.startswith(text[:4])
     assert found.log.startswith(text[:4])

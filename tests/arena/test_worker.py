@@ -14,7 +14,6 @@ import pytest
 
 import latentarena.judge
 from arena_parts import Parts, alive, now, until
-from latentarena.arena.store import Rejudging
 
 JUDGED = """
 import sys
@@ -49,9 +48,9 @@ def plain(tmp_path: Path) -> Iterator[Parts]:
 def test_what_is_handed_in_is_scored(parts: Parts) -> None:
     id_ = parts.hand_in(parts.team(), "score")
     assert parts.worker(once=True).wait(60) == 0
-    found = parts.store.submission(id_)
+    found = parts.store.submissions.one(id_)
     assert (found.state, found.name, found.form) == ("scored", "fake", "portable")
-    [one] = parts.store.evaluations(id_)
+    [one] = parts.store.cards.of(id_)
     assert parts.objects.read(one.files["samples.png"]) == b"\x89PNG"
     assert set(one.files) == {"samples.png"}
     assert one.current
@@ -79,10 +78,10 @@ def test_what_a_worker_thought_dead_still_writes_changes_nothing(parts: Parts) -
     ghost.send_signal(signal.SIGSTOP)  # it sleeps past its lease, with a result ready
     heir = parts.worker()
     until(lambda: parts.state(id_) == "scored")
-    [before] = parts.store.evaluations(id_)
+    [before] = parts.store.cards.of(id_)
     ghost.send_signal(signal.SIGCONT)
     until(lambda: "is lost" in (log := (parts.folder / "log").read_text()) or "was lost" in log)
-    assert parts.store.evaluations(id_) == [before]
+    assert parts.store.cards.of(id_) == [before]
     for one in (ghost, heir):
         one.terminate()
         assert one.wait(30) == 0
@@ -97,8 +96,8 @@ def test_a_job_that_kills_three_workers_is_set_aside_and_its_owner_told(parts: P
     parts.worker()
     until(lambda: parts.state(other) == "scored" and parts.state(id_) == "quarantined")
     assert len(parts.starts()) == 4
-    assert "died 3 times" in parts.store.submission(id_, team).sentence
-    assert any(line.action == "quarantine" and line.subject == id_ for line in parts.store.audit())
+    assert "died 3 times" in parts.store.submissions.one(id_, team).sentence
+    assert any(line.action == "quarantine" and line.subject == id_ for line in parts.store.audit.lines())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,7 @@ def test_an_evaluation_that_comes_to_no_card_tells_why(plain: Parts, does: str, 
     id_ = plain.hand_in(plain.team(), does)
     plain.worker(patience=1.5)
     until(lambda: plain.state(id_) == state)
-    found = plain.store.submission(id_)
+    found = plain.store.submissions.one(id_)
     assert found.reason == reason
     assert found.sentence
     assert plain.values(id_) == []
@@ -125,7 +124,7 @@ def test_an_evaluation_that_comes_to_no_card_tells_why(plain: Parts, does: str, 
 def test_files_of_other_names_or_too_large_are_not_kept(plain: Parts) -> None:
     id_ = plain.hand_in(plain.team(), "huge")
     assert plain.worker(once=True).wait(60) == 0
-    assert set(plain.store.evaluations(id_)[0].files) == {"samples.png"}
+    assert set(plain.store.cards.of(id_)[0].files) == {"samples.png"}
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_job_back(parts: Parts) -> None:
@@ -136,7 +135,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(parts: Parts) -> None:
     assert worker.wait(30) == 0
     assert parts.state(id_) == "queued"
     assert not alive(parts.starts()[0][0])
-    job = parts.queue.claim("next", parts.store.submission(id_).received.replace(year=2100))
+    job = parts.queue.claim("next", parts.store.submissions.one(id_).received.replace(year=2100))
     assert job is not None
     assert job.deaths == 0
 
@@ -146,7 +145,7 @@ def test_an_evaluation_gets_the_judge_that_was_asked_for(plain: Parts) -> None:
     digest = plain.objects.put(judge.read_bytes())
     id_ = plain.hand_in(plain.team(), "score")
     assert plain.worker(once=True).wait(60) == 0
-    assert Rejudging(plain.database).begin(digest, "tests", now()) == 1
+    assert plain.store.rejudging.begin(digest, "tests", now()) == 1
     program = [sys.executable, "-c", JUDGED, str(plain.card)]
     assert plain.worker(once=True, program=program).wait(60) == 0
     assert plain.values(id_) == [digest, "fake"]
@@ -175,9 +174,9 @@ def test_a_result_waits_for_a_database_that_is_busy(plain: Parts) -> None:
 
 def test_a_file_that_was_lost_is_told_to_its_owner(plain: Parts) -> None:
     id_ = plain.hand_in(plain.team(), "score")
-    os.unlink(plain.objects.path(plain.store.submission(id_).digest))
+    os.unlink(plain.objects.path(plain.store.submissions.one(id_).digest))
     assert plain.worker(once=True).wait(60) == 0
-    found = plain.store.submission(id_)
+    found = plain.store.submissions.one(id_)
     assert (found.state, found.reason) == ("failed", "lost")
 
 

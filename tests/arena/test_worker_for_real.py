@@ -18,22 +18,22 @@ from latentarena.contest.entries import entry_of
 def test_a_bundle_that_is_handed_in_comes_to_stand_on_the_board(tiny_run: Path, tmp_path: Path) -> None:
     contest = Contest.model_validate(load_contest("open").model_dump() | {"name": "digits", "dataset": "digits"})
     with closing(Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path, lease=5)) as parts:
-        parts.store.put_contest("digits", contest.model_dump_json(), now())
+        parts.store.rules.put("digits", contest.model_dump_json(), now())
         team = parts.team()
         contents = [pack(tiny_run / "bundle"), b"PK\x03\x04 and then nothing of a zip"]
         ids = [
-            parts.store.submit(team, parts.objects.put(one), len(one), "official", Quotas(), now())[0].id
+            parts.store.submissions.add(team, parts.objects.put(one), len(one), "official", Quotas(), now())[0].id
             for one in contents
         ]
         assert parts.worker(once=True, patience=280, program=EVALUATE).wait(290) == 0, (
             parts.folder / "log"
         ).read_text()
-        good, bad = (parts.store.submission(id_) for id_ in ids)
+        good, bad = (parts.store.submissions.one(id_) for id_ in ids)
         assert (good.state, good.form, good.sentence) == ("scored", "native", "")
-        assert (bad.state, parts.store.evaluations(bad.id)) == ("refused", [])
+        assert (bad.state, parts.store.cards.of(bad.id)) == ("refused", [])
         assert bad.reason.startswith("zip")
         assert [line.split()[0] for line in good.log.splitlines()] == ["files", "card", "tensors", "judge", "scored"]
-        [(_, evaluation)] = parts.store.scored()
+        [(_, evaluation)] = parts.store.cards.scored()
         card = ScoreCard.model_validate_json(evaluation.card)
         own = ScoreCard.model_validate_json((tiny_run / "score.json").read_text())
         assert (card.bundle, card.judge_hash) == (own.bundle, own.judge_hash)

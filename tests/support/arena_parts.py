@@ -73,7 +73,7 @@ class Parts:
         self.store, self.queue = Store(self.database), Queue(self.database)
         self.objects_url = self.objects_url or str(self.folder / "objects")
         self.objects = Objects(self.objects_url)
-        self.store.put_contest("open", load_contest("open").model_dump_json(), now())
+        self.store.rules.put("open", load_contest("open").model_dump_json(), now())
         self.record = self.folder / "record"
         self.record.touch()
         self.card = self.folder / "card.json"
@@ -86,14 +86,14 @@ class Parts:
 
     def team(self, name: str = "One") -> str:
         """A team's id."""
-        self.store.add_teams([(name, [])], "tests", now())
-        return next(team.id for team in self.store.teams() if team.name == name)
+        self.store.teams.add([(name, [])], "tests", now())
+        return next(team.id for team in self.store.teams.all() if team.name == name)
 
     def hand_in(self, team: str, does: str) -> str:
         """A submission that does something; see `fake_evaluation`."""
         content = f"PK {does}".encode()
         digest = self.objects.put(content)
-        return self.store.submit(team, digest, len(content), "official", Quotas(), now())[0].id
+        return self.store.submissions.add(team, digest, len(content), "official", Quotas(), now())[0].id
 
     def worker(
         self, once: bool = False, patience: float = 60, program: Sequence[str] | None = None
@@ -113,11 +113,11 @@ class Parts:
 
     def state(self, id_: str) -> str:
         """Of a submission."""
-        return self.store.submission(id_).state
+        return self.store.submissions.one(id_).state
 
     def values(self, id_: str) -> list[str]:
         """The models named in the evaluations of a submission."""
-        return [json.loads(one.card)["model"] for one in self.store.evaluations(id_)]
+        return [json.loads(one.card)["model"] for one in self.store.cards.of(id_)]
 
     def close(self) -> None:
         """End the workers that are left."""

@@ -135,14 +135,14 @@ def test_expired_and_revoked_tokens_are_nobody_s(site: Site) -> None:
     """Row 23; a session ends with the token that opened it."""
     parts = Parts(site.db, site.folder)
     team, soon = parts.team("Ephemeral"), now() + timedelta(seconds=2)
-    token = parts.store.new_token(team, "", "tests", now(), soon)
+    token = parts.store.tokens.new(team, "", "tests", now(), soon)
     browser = site.browser(token)
     with site.api(token) as api:
         assert api.get("/submissions").status_code == 200
         until(lambda: now() > soon)
         assert api.get("/submissions").status_code == 401
     assert browser.get("/team").status_code == 401
-    fresh = parts.store.new_token(team, "", "tests", now())
+    fresh = parts.store.tokens.new(team, "", "tests", now())
     signed = site.browser(fresh)
     answer = site.browser(site.organiser).send("/logout", f"/organiser/teams/{team}/token")
     assert answer.status_code == 200

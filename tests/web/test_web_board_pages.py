@@ -126,10 +126,10 @@ def test_an_entry_that_did_not_change_is_not_made_again(parts: Parts, monkeypatc
     second = score(parts, "Second", 2)
     assert [one.entry.team for one in desk.scored(OPEN)] == ["First", "Second"]
     assert made == [first, second]
-    OrganiserDesk(desk).change_team(parts.store.submission(first).team.id, _organiser(), name="Renamed")
+    OrganiserDesk(desk).change_team(parts.store.submissions.one(first).team.id, _organiser(), name="Renamed")
     assert [one.entry.team for one in desk.scored(OPEN)] == ["Renamed", "Second"]
     assert made == [first, second, first]
-    parts.store.erase(second, "tests", now())
+    parts.store.submissions.erase(second, "tests", now())
     assert [one.entry.team for one in desk.scored(OPEN)] == ["Renamed"]
     assert len(desk._entries._parsed) == 1
 

@@ -18,7 +18,6 @@ from arena_parts import Parts, now, until
 from arena_site import Site, running
 from latentarena.arena.client import pack
 from latentarena.arena.site import build_site, read_folder
-from latentarena.arena.store import Rejudging
 from latentarena.card.catalogue import METRICS
 from latentarena.card.score_card import Score, read_card
 from latentarena.contest.contest import load_contest
@@ -234,7 +233,7 @@ def rejudge(page: Any, site: Site, parts: Parts, run: Path) -> None:
     worker = parts.worker()
     until(lambda: len(parts.starts()) == 3)
     judge_with(parts, run, 3.0, judge.judge)
-    until(lambda: parts.store.counts()["waiting"] + parts.store.counts()["leased"] == 0)
+    until(lambda: parts.store.submissions.by_state()["waiting"] + parts.store.submissions.by_state()["leased"] == 0)
     worker.terminate()
     page.get_by_role("link", name="Look again").click()
     assert page.locator("table.both tbody tr").count() == 2
@@ -259,7 +258,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Itera
             judge_with(parts, tiny_run, factor)
             id_ = parts.team(team)
             bundle = pack(tiny_run / "bundle")
-            parts.store.submit(
+            parts.store.submissions.add(
                 id_, parts.objects.put(bundle), len(bundle), "official", load_contest("open").quotas, now()
             )
             if team == "Night Shift":
@@ -268,9 +267,9 @@ def furnished(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Itera
                 parts.hand_in(id_, "die")
             assert parts.worker(once=True).wait(60) == 0
         judge_with(parts, tiny_run, 0.8, OFFICIAL)
-        Rejudging(parts.database).begin("official", "tests", now())
+        parts.store.rejudging.begin("official", "tests", now())
         worker = parts.worker()
-        until(lambda: parts.store.counts()["waiting"] < 3)
+        until(lambda: parts.store.submissions.by_state()["waiting"] < 3)
         worker.kill()
         parts.hand_in(parts.team("Night Shift"), "sleep 1")
         yield site, parts
@@ -284,7 +283,7 @@ def test_pages_fit_are_labelled_and_reachable_by_keyboard(
     site, parts = furnished
     context = chromium.new_context(viewport=SIZES[size])
     page = context.new_page()
-    first, second = [one.id for one, _ in parts.store.scored()][:2]
+    first, second = [one.id for one, _ in parts.store.cards.scored()][:2]
     page.goto(f"{site.url}/entries/{first}/play")
     page.locator("#samples").wait_for(timeout=90_000)
     public = {
@@ -301,8 +300,8 @@ def test_pages_fit_are_labelled_and_reachable_by_keyboard(
     for name, path in public.items():
         look(page, f"{site.url}{path}", f"{name}-{size}")
     own = parts.team("Night Shift")
-    sign_in(page, site, parts.store.new_token(own, "", "tests", now()))
-    handed = {one.state: one.id for one in parts.store.submissions(own)}
+    sign_in(page, site, parts.store.tokens.new(own, "", "tests", now()))
+    handed = {one.state: one.id for one in parts.store.submissions.latest(own)}
     signed_in = {"team": "/team", "submit": "/submit", "logout": "/logout", "forbidden": "/organiser"}
     signed_in |= {f"submission-{state}": f"/submissions/{id_}" for state, id_ in handed.items()}
     for name, path in signed_in.items():

@@ -40,14 +40,14 @@ def files(site: Site) -> set[str]:
 
 
 def audited(store: Store) -> set[tuple[str, str]]:
-    return {(line.action, line.subject) for line in store.audit()}
+    return {(line.action, line.subject) for line in store.audit.lines()}
 
 
 def test_an_erased_entry_is_nowhere_but_in_the_audit_log(site: Site) -> None:
     parts = Parts(site.db, site.folder)
     tokens = site.add_teams("One", "Two")
     entry, other = (scored(site, parts, tokens[name], b"PK score same") for name in tokens)
-    digest = parts.store.submission(entry).digest
+    digest = parts.store.submissions.one(entry).digest
     until(lambda: len(httpx.get(f"{site.url}/api/v1/entries").json()["entries"]) == 2)
     with site.api(tokens["One"]) as api:
         assert api.delete(f"/submissions/{entry}").status_code == 403
@@ -75,22 +75,22 @@ def test_what_is_evaluated_while_it_is_erased_comes_to_nothing(site: Site) -> No
         entry = api.post("/submissions", content=b"PK sleep 1").json()["id"]
     worker = parts.worker()
     until(lambda: parts.state(entry) == "running")
-    parts.store.erase(entry, "tests", now())
+    parts.store.submissions.erase(entry, "tests", now())
     with pytest.raises(NotThere):
-        parts.store.submission(entry)
+        parts.store.submissions.one(entry)
     with site.api(token) as api:
         after = api.post("/submissions", content=b"PK score").json()["id"]
     until(lambda: parts.state(after) == "scored")
     worker.terminate()
     assert worker.wait(30) == 0
-    assert [one.id for one, _ in parts.store.scored()] == [after]
+    assert [one.id for one, _ in parts.store.cards.scored()] == [after]
     parts.close()
 
 
 def test_tokens_are_revoked_by_api_page_and_shell(site: Site) -> None:
     parts = Parts(site.db, site.folder)
     tokens = site.add_teams("One", "Two", "Three")
-    ids = {team.name: team.id for team in parts.store.teams()}
+    ids = {team.name: team.id for team in parts.store.teams.all()}
     browser = site.browser(tokens["One"])
     with site.api(site.organiser) as api:
         assert api.delete(f"/teams/{ids['One']}/tokens").json() == {"revoked": 2}
@@ -131,9 +131,9 @@ def test_the_shell_erases_too(tmp_path: Path) -> None:
 def test_an_object_that_is_spoken_of_is_not_removed(tmp_path: Path) -> None:
     parts = Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)
     kept = parts.objects.put(b"bundle")
-    parts.store.submit(parts.team(), kept, 6, "official", Quotas(), now())
+    parts.store.submissions.add(parts.team(), kept, 6, "official", Quotas(), now())
     free = parts.objects.put(b"nobody's")
-    assert not parts.store.discard_object(kept, parts.objects.remove)
-    assert parts.store.discard_object(free, parts.objects.remove)
+    assert not parts.store.references.discard(kept, parts.objects.remove)
+    assert parts.store.references.discard(free, parts.objects.remove)
     assert set(parts.objects.list()) == {kept}
     parts.close()

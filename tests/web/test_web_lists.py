@@ -51,7 +51,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]
     with parts.database.writing() as session:
         for table, made in rows.items():
             session.execute(insert(table), made)
-    token = parts.store.new_token(team, "", "tests", now())
+    token = parts.store.tokens.new(team, "", "tests", now())
     parts.close()
     with running(folder) as site:
         yield site, token
@@ -110,8 +110,8 @@ def test_places_in_the_queue_are_told_of_a_page_at_once(full: tuple[Site, str]) 
     site, _ = full
     parts = Parts(site.db, site.folder)
     began = time.monotonic()
-    shown = parts.store.submissions(limit=100, offset=5000)
+    shown = parts.store.submissions.latest(limit=100, offset=5000)
     assert time.monotonic() - began < SECONDS
     assert [one.ahead for one in shown] == [MANY - 5001 - i for i in range(100)]
-    assert shown[0].ahead == parts.store.submission(shown[0].id).ahead
+    assert shown[0].ahead == parts.store.submissions.one(shown[0].id).ahead
     parts.close()

@@ -97,7 +97,7 @@ def test_a_token_that_is_revoked_while_its_bundle_is_on_its_way_hands_nothing_in
         sent = pool.submit(send_slowly, site, token, now() + timedelta(seconds=1.5))
         time.sleep(0.5)
         parts = Parts(site.db, site.folder)
-        parts.store.revoke_tokens(parts.team("Gone"), "tests", now())
+        parts.store.tokens.revoke(parts.team("Gone"), "tests", now())
         parts.close()
         assert sent.result().startswith(b"HTTP/1.1 401 ")
         assert objects(site) == []

@@ -158,7 +158,7 @@ def _needed(copy: Database, objects: Objects) -> list[str]:
     """The files that the rows speak of, and the judges that were asked for by hash where they are there."""
     with copy.reading() as session:
         judges = set(session.scalars(select(JobRow.judge).where(JobRow.judge != "official").distinct()))
-    return sorted(Store(copy).objects() | {judge for judge in judges if objects.has(judge)})
+    return sorted(Store(copy).references.all() | {judge for judge in judges if objects.has(judge)})
 
 
 def _copy_objects(source: Objects, target: Objects, digests: Iterable[str]) -> None:

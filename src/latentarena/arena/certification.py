@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from latentarena.arena.store import Certification, Certifying, Store
+from latentarena.arena.store import Certification, Store
 from latentarena.card.certificate import Certificate
 from latentarena.config import validate
 from latentarena.contest.contest import Contest
@@ -40,11 +40,11 @@ def nominate(store: Store, entries: ScoredEntries, contest: Contest, now: dateti
     certify = contest.certify
     if certify is None or not certify.training or not certify.top:
         return 0
-    judge, certifying = store.judge(), Certifying(store.database)
+    judge = store.rules.judge()
     rules = contest if judge is None else contest.model_copy(update={"judge": judge})
-    scored, known = entries.all(rules), certifying.found()
+    scored, known = entries.all(rules), store.certifying.found()
     board = make_board([one.entry for one in scored], rules, rounds=1)
     native = {one.entry.id for one in scored if one.entry.facts["form"] == "native"}
     top = [line.id for line in board.lines if line.place is not None and line.place <= certify.top]
     wanted = [id_ for id_ in top if id_ in native and id_ not in known]
-    return certifying.order(wanted, ACTOR, now) if wanted else 0
+    return store.certifying.order(wanted, ACTOR, now) if wanted else 0

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.objects import Objects
 from latentarena.arena.roster import Roster, TeamPlan, plan_teams
-from latentarena.arena.store import Enrolment, Store
+from latentarena.arena.store import Store
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def plan_roster(store: Store, roster: Roster) -> Enrolled:
     Raises:
         ConfigError: a name of a new team looks like another one.
     """
-    there = {team.name: team.members for team in store.teams()}
+    there = {team.name: team.members for team in store.teams.all()}
     return Enrolled(roster, tuple(plan_teams(roster.teams, there, roster.lines)), {})
 
 
@@ -63,7 +63,7 @@ def add_roster(store: Store, roster: Roster, actor: str) -> Enrolled:
         ConfigError: a name of a new team looks like another one.
     """
     planned = plan_roster(store, roster)
-    tokens = store.add_teams(roster.teams.items(), actor, datetime.now(UTC))
+    tokens = store.teams.add(roster.teams.items(), actor, datetime.now(UTC))
     return Enrolled(roster, planned.plans, tokens)
 
 
@@ -79,11 +79,11 @@ def remove_team(store: Store, objects: Objects, team: str, actor: str, entries: 
     """
     gone = []
     if entries:
-        store.revoke_tokens(team, actor, datetime.now(UTC))
-        while found := store.submissions(team):
+        store.tokens.revoke(team, actor, datetime.now(UTC))
+        while found := store.submissions.latest(team):
             for one in found:
                 gone += erase_entry(store, objects, one.id, actor)
-    Enrolment(store.database).remove(team, actor, datetime.now(UTC))
+    store.teams.remove(team, actor, datetime.now(UTC))
     return gone
 
 

@@ -14,5 +14,5 @@ def erase_entry(store: Store, objects: Objects, submission: str, actor: str) -> 
     Raises:
         NotThere: there is none.
     """
-    files = store.erase(submission, actor, datetime.now(UTC))
-    return [one for one in files if store.discard_object(one, objects.remove)]
+    files = store.submissions.erase(submission, actor, datetime.now(UTC))
+    return [one for one in files if store.references.discard(one, objects.remove)]

@@ -16,7 +16,7 @@ from latentarena.arena.evaluation import EVALUATE, RETRAIN
 from latentarena.arena.logs import log_as_json
 from latentarena.arena.objects import Objects
 from latentarena.arena.roster import LARGEST, read_roster, roster_text
-from latentarena.arena.store import Certification, Certifying, Database, Enrolment, Queue, Store, TeamDetails
+from latentarena.arena.store import Certification, Database, Queue, Store, TeamDetails
 from latentarena.arena.worker import PATIENCE, Worker
 from latentarena.documents import read_at_most
 from latentarena.errors import ConfigError, NotThere
@@ -103,10 +103,10 @@ def _read_roster_file(path: Path) -> str:
 def change_team(
     url: str, team: str, name: str | None = None, add: Sequence[str] = (), remove: Sequence[str] = ()
 ) -> TeamDetails:
-    """Rename a team, by its name, or change who is in it; the team as it is then. See `Enrolment.change`."""
+    """Rename a team, by its name, or change who is in it; the team as it is then. See `Teams.change`."""
     with closing(_existing(url)) as database:
-        id_ = _team_named(Store(database), team)
-        return Enrolment(database).change(id_, ACTOR, datetime.now(UTC), name, add, remove)
+        store = Store(database)
+        return store.teams.change(_team_named(store, team), ACTOR, datetime.now(UTC), name, add, remove)
 
 
 def remove_team(url: str, objects: str, team: str, entries: bool) -> int:
@@ -119,7 +119,7 @@ def remove_team(url: str, objects: str, team: str, entries: bool) -> int:
 def teams(url: str) -> list[TeamDetails]:
     """All teams with their private members, by name."""
     with closing(_existing(url)) as database:
-        return Store(database).teams()
+        return Store(database).teams.all()
 
 
 def new_token(url: str, team: str | None) -> str:
@@ -131,16 +131,16 @@ def new_token(url: str, team: str | None) -> str:
     with closing(_existing(url)) as database:
         store, now = Store(database), datetime.now(UTC)
         if team is None:
-            return store.new_token(None, ACTOR, ACTOR, now)
+            return store.tokens.new(None, ACTOR, ACTOR, now)
         id_ = _team_named(store, team)
-        store.revoke_tokens(id_, ACTOR, now)
-        return store.new_token(id_, team, ACTOR, now)
+        store.tokens.revoke(id_, ACTOR, now)
+        return store.tokens.new(id_, team, ACTOR, now)
 
 
 def trainings(url: str) -> dict[str, Certification]:
     """How far the repeated trainings of entries are, by submission."""
     with closing(_existing(url)) as database:
-        return Certifying(database).found()
+        return Store(database).certifying.found()
 
 
 def train_anew(url: str, submissions: Sequence[str]) -> int:
@@ -150,7 +150,7 @@ def train_anew(url: str, submissions: Sequence[str]) -> int:
         NotThere, ConfigError: there is no such entry, or it has no recipe.
     """
     with closing(_existing(url)) as database:
-        return Certifying(database).order(submissions, ACTOR, datetime.now(UTC))
+        return Store(database).certifying.order(submissions, ACTOR, datetime.now(UTC))
 
 
 def revoke(url: str, team: str | None) -> int:
@@ -161,7 +161,7 @@ def revoke(url: str, team: str | None) -> int:
     """
     with closing(_existing(url)) as database:
         store = Store(database)
-        return store.revoke_tokens(None if team is None else _team_named(store, team), ACTOR, datetime.now(UTC))
+        return store.tokens.revoke(None if team is None else _team_named(store, team), ACTOR, datetime.now(UTC))
 
 
 def erase(url: str, objects: str, submission: str) -> int:
@@ -175,7 +175,7 @@ def erase(url: str, objects: str, submission: str) -> int:
 
 
 def _team_named(store: Store, name: str) -> str:
-    id_ = next((one.id for one in store.teams() if one.name == name), None)
+    id_ = next((one.id for one in store.teams.all() if one.name == name), None)
     if id_ is None:
         raise NotThere(f"there is no team {name!r}; arena team list shows them")
     return id_

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.entry import PICTURES, ScoredEntry
-from latentarena.arena.store import Certification, Certifying, Evaluation, Listed, Store, Submission
+from latentarena.arena.store import Certification, Evaluation, Listed, Store, Submission
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.contest import Contest
 from latentarena.errors import NotThere
@@ -40,7 +40,7 @@ class ScoredEntries:
 
         An entry whose card cannot be read, such as one of an older version, is left out: the others stand.
         """
-        listed, trained, before = self._store.listed(), Certifying(self._store.database).found(), self._kept
+        listed, trained, before = self._store.cards.listed(), self._store.certifying.found(), self._kept
         self._read(listed)
         kept: dict[str, tuple[Origin, ScoredEntry[str]]] = {}
         for one in listed:
@@ -56,7 +56,7 @@ class ScoredEntries:
         """Parse the cards that are new, and forget those that are gone."""
         current = {one.evaluation for one in listed}
         self._parsed = {id_: judged for id_, judged in self._parsed.items() if id_ in current}
-        for id_, texts in self._store.cards([one for one in current if one not in self._parsed]).items():
+        for id_, texts in self._store.cards.texts([one for one in current if one not in self._parsed]).items():
             try:
                 self._parsed[id_] = _parse(*texts)
             except ValueError as error:

@@ -184,17 +184,17 @@ class Worker:
         bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
         bundle.write_bytes(content)
         if job.kind == "retrain":
-            return bundle, training_options(contest, workshop(job.id)), self._store.key(contest.name, _now())
+            return bundle, training_options(contest, workshop(job.id)), self._store.rules.key(contest.name, _now())
         options = options_of(contest)
         options += ["--threads", str(self._threads)] if self._threads else []
         if job.judge != "official":
             judge = folder / f"judge-{job.judge[:12]}.safetensors"  # a judge's file is named by its hash
             judge.write_bytes(self._objects.read(job.judge))
             options += ["--judge", str(judge)]
-        return bundle, options, self._store.key(contest.name, _now())
+        return bundle, options, self._store.rules.key(contest.name, _now())
 
     def _contest(self) -> Contest:
-        content = self._store.contest()
+        content = self._store.rules.contest()
         if content is None:
             raise ConfigError("the database holds no contest; start arena serve CONTEST on it first")
         return validate(Contest, parse_json(content.encode()), "the contest in the database")
@@ -272,7 +272,7 @@ class Worker:
         """Take away the files of an evaluation that nobody wants, unless they are another one's too."""
         for digest in kept.values():
             with suppress(StoreError):
-                self._store.discard_object(digest, self._objects.remove)
+                self._store.references.discard(digest, self._objects.remove)
 
 
 def _now() -> datetime:

@@ -51,7 +51,7 @@ async def logout_page(request: Request, caller: Asking) -> Response:
 async def logout(request: Request, site: Shared, caller: Asking) -> Response:
     session = request.cookies.get(COOKIE)
     if session and caller.role > Role.PUBLIC:
-        await run_in_threadpool(site.desk.store.close_session, session)
+        await run_in_threadpool(site.desk.store.tokens.close_session, session)
     response = redirect("/")
     forget_session(response)
     return response

@@ -11,7 +11,6 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.scored import ScoredEntries
 from latentarena.arena.store import (
     Certification,
-    Certifying,
     Evaluation,
     Store,
     Submission,
@@ -33,7 +32,7 @@ class Desk:
 
     def identify(self, secret: str, session: bool = False) -> Caller | None:
         """The caller of a token or of a session; None if it is nobody's, revoked or expired, or of the other kind."""
-        found = self.store.identify(secret, now())
+        found = self.store.tokens.identify(secret, now())
         if found is None or found.session != session:
             return None
         if found.team is None:
@@ -42,7 +41,7 @@ class Desk:
 
     def sign_in(self, token: str, seconds: int) -> tuple[Caller, str] | None:
         """The caller of a token, and a new session for them; None if it is nobody's."""
-        session = self.store.open_session(token, now(), timedelta(seconds=seconds))
+        session = self.store.tokens.open_session(token, now(), timedelta(seconds=seconds))
         caller = self.identify(session, session=True) if session else None
         return (caller, session) if caller and session else None
 
@@ -52,13 +51,13 @@ class Desk:
 
     def rules(self) -> Contest:
         """The contest with the judge in force: the one that an organiser has adopted, else the contest file's."""
-        judge = self.store.judge()
+        judge = self.store.rules.judge()
         return self.contest if judge is None else self.contest.model_copy(update={"judge": judge})
 
     def commitment(self) -> Commitment:
         """The commitment to the contest's key, with the key itself once the contest has closed."""
         moment = now()
-        return commitment_of(self.store.key(self.contest.name, moment), self.contest, moment)
+        return commitment_of(self.store.rules.key(self.contest.name, moment), self.contest, moment)
 
     def scored(self, rules: Contest) -> list[ScoredEntry[str]]:
         """Every scored entry in the contest's terms, in the order they were received; see `ScoredEntries`."""
@@ -66,7 +65,7 @@ class Desk:
 
     def trained(self) -> dict[str, Certification]:
         """The repeated trainings of entries, queued or done, by entry."""
-        return Certifying(self.store.database).found()
+        return self.store.certifying.found()
 
     def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> ScoredEntry[str]:
         """Any evaluation of an entry in a contest's terms; see `ScoredEntries`."""
@@ -82,8 +81,8 @@ class Desk:
         return replace(self.in_terms(one, found, self.rules()), bundle_open=_may_have(caller, one))
 
     def _current(self, entry: str) -> tuple[Submission, Evaluation]:
-        one = self.store.submission(entry)
-        found = next((found for found in self.store.evaluations(one.id) if found.current), None)
+        one = self.store.submissions.one(entry)
+        found = next((found for found in self.store.cards.of(one.id) if found.current), None)
         if found is None:
             raise NotThere(f"there is no entry {entry!r}")
         return one, found

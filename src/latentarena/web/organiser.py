@@ -37,7 +37,7 @@ def organiser_page(request: Request, template: str, here: str, status: int = HTT
 async def entries(request: Request, site: Shared, caller: Asking, number: Number = 1, group: str = "") -> Response:
     if group not in GROUPS:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no group {group[:40]!r} of entries")
-    counts = await run_in_threadpool(site.desk.store.counts)
+    counts = await run_in_threadpool(site.desk.store.submissions.by_state)
     groups = [(name, title, sum(counts.get(state, 0) for state in states)) for name, (title, states) in GROUPS.items()]
     found = await run_in_threadpool(site.teams.statuses, caller, number, GROUPS[group][1])
     trained = await run_in_threadpool(site.desk.trained)

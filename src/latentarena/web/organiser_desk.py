@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster, remove_team
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.roster import read_roster
-from latentarena.arena.store import Audited, Certifying, Enrolment, TeamDetails
+from latentarena.arena.store import Audited, TeamDetails
 from latentarena.errors import NotThere
 from latentarena.web.desk import Desk, now
 from latentarena.web.routing import Caller
@@ -22,11 +22,11 @@ class OrganiserDesk:
 
     def teams(self, number: int = 1) -> Page[TeamDetails]:
         """A page of the teams, by name."""
-        return Page.of(number, self._store.team_count(), self._store.teams)
+        return Page.of(number, self._store.teams.count(), self._store.teams.all)
 
     def audit(self, number: int = 1) -> Page[Audited]:
         """A page of the audit log, the latest first."""
-        return Page.of(number, self._store.audit_count(), self._store.audit)
+        return Page.of(number, self._store.audit.count(), self._store.audit.lines)
 
     def plan_teams(self, roster: str) -> Enrolled:
         """The changes that a roster would make.
@@ -50,7 +50,7 @@ class OrganiserDesk:
         Raises:
             NotThere: there is no such team.
         """
-        found = next((one for one in self._store.teams() if one.id == team), None)
+        found = next((one for one in self._store.teams.all() if one.id == team), None)
         if found is None:
             raise NotThere(f"there is no team {team[:80]!r}")
         return found
@@ -58,8 +58,8 @@ class OrganiserDesk:
     def change_team(
         self, team: str, caller: Caller, name: str | None = None, add: Sequence[str] = (), remove: Sequence[str] = ()
     ) -> TeamDetails:
-        """Rename a team, or change who is in it; see `Enrolment.change`."""
-        return Enrolment(self._store.database).change(team, caller.name, now(), name, add, remove)
+        """Rename a team, or change who is in it; see `Teams.change`."""
+        return self._store.teams.change(team, caller.name, now(), name, add, remove)
 
     def remove_team(self, team: str, caller: Caller, entries: bool) -> list[str]:
         """Delete a team, and its entries if they are to go; returns the hashes of deleted files. See `remove_team`."""
@@ -72,8 +72,8 @@ class OrganiserDesk:
             NotThere: there is no such team.
         """
         name = self.team(team).name
-        self._store.revoke_tokens(team, caller.name, now())
-        return name, self._store.new_token(team, name, caller.name, now())
+        self._store.tokens.revoke(team, caller.name, now())
+        return name, self._store.tokens.new(team, name, caller.name, now())
 
     def revoke(self, team: str, caller: Caller) -> int:
         """End all tokens and sessions of a team; returns how many.
@@ -81,7 +81,7 @@ class OrganiserDesk:
         Raises:
             NotThere: there is no such team.
         """
-        return self._store.revoke_tokens(team, caller.name, now())
+        return self._store.tokens.revoke(team, caller.name, now())
 
     def erase(self, submission: str, caller: Caller) -> list[str]:
         """Delete a submission and the files that no other one has; returns their hashes.
@@ -97,7 +97,7 @@ class OrganiserDesk:
         Raises:
             NotThere, ConfigError: there is none, or it did not.
         """
-        self._store.requeue(submission, self._desk.rules().judge, caller.name, now())
+        self._store.submissions.requeue(submission, self._desk.rules().judge, caller.name, now())
 
     def train_anew(self, submission: str, caller: Caller) -> None:
         """Queue the recipe of an entry to be trained anew.
@@ -105,4 +105,4 @@ class OrganiserDesk:
         Raises:
             NotThere, ConfigError: there is no such entry, or it has no recipe.
         """
-        Certifying(self._store.database).order([submission], caller.name, now())
+        self._store.certifying.order([submission], caller.name, now())

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from latentarena.arena.entry import ScoredEntry
-from latentarena.arena.store import Rejudging
 from latentarena.contest.board import Board, Line, make_board
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere
@@ -72,7 +71,7 @@ class Comparison:
 
 def comparison(desk: Desk) -> Comparison:
     """Where every entry stands by the judge in force, and where it would by the new one."""
-    state, rules = Rejudging(desk.store.database).state(), desk.rules()
+    state, rules = desk.store.rejudging.state(), desk.rules()
     new_rules = rules if state.judge is None else rules.model_copy(update={"judge": state.judge})
     old, new = [], []
     for one, found, proposed in state.entries:
@@ -90,7 +89,7 @@ def by_both(desk: Desk, entry: str) -> list[ScoredEntry[str]]:
     Raises:
         NotThere: there is no new card of such an entry, or one of the two cannot be read.
     """
-    for one, old, new in Rejudging(desk.store.database).state().entries:
+    for one, old, new in desk.store.rejudging.state().entries:
         if one.id == entry and new is not None:
             return [desk.in_terms(one, found, desk.contest) for found in (old, new)]
     raise NotThere(f"there is no new card of entry {entry[:40]!r}")
@@ -125,7 +124,7 @@ def begin(desk: Desk, judge: str, actor: str) -> str:
             raise ConfigError("a judge is `official`, or the SHA-256 of its file: 64 hexadecimal digits")
         if not desk.objects.has(judge):
             raise ConfigError(f"there is no judge {judge[:12]} here; hand in its file, so that the workers have it")
-    many = Rejudging(desk.store.database).begin(judge, actor, now())
+    many = desk.store.rejudging.begin(judge, actor, now())
     return f"{many} {'entry waits' if many == 1 else 'entries wait'} to be evaluated again; the board stays as it is."
 
 
@@ -173,7 +172,7 @@ async def hand_in_judge(request: Request, site: Shared, caller: Asking) -> Respo
 @for_role(Role.ORGANISER)
 async def adopt(request: Request, site: Shared, caller: Asking) -> Response:
     """Put the new cards in force, all at once."""
-    rejudging, actor = Rejudging(site.desk.store.database), caller.name
+    rejudging, actor = site.desk.store.rejudging, caller.name
     return await _done(request, lambda: f"The board now stands by {rejudging.adopt(actor, now())} new cards.")
 
 
@@ -181,7 +180,7 @@ async def adopt(request: Request, site: Shared, caller: Asking) -> Response:
 @for_role(Role.ORGANISER)
 async def discard(request: Request, site: Shared, caller: Asking) -> Response:
     """Forget the new cards; nothing changes on the board."""
-    rejudging, actor = Rejudging(site.desk.store.database), caller.name
+    rejudging, actor = site.desk.store.rejudging, caller.name
     return await _done(request, lambda: f"{rejudging.discard(actor, now())} new cards were discarded.")
 
 

@@ -26,7 +26,7 @@ async def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, 
     said = {"tokens": {}, "roster": ""} | context
     found, counts = (
         await run_in_threadpool(site.organisers.teams, number),
-        await run_in_threadpool(site.desk.store.counts),
+        await run_in_threadpool(site.desk.store.submissions.by_state),
     )
     return organiser_page(request, "organiser_teams.html", "/organiser", status, found=found, counts=counts, **said)
 

@@ -127,12 +127,12 @@ def _closed(content: str, now: datetime) -> bool:
 
 def _refuse_another(contest: Contest, store: Store) -> None:
     """Raise where the database belongs to another contest, one of another name or dataset, that has teams already."""
-    content = store.contest()
-    if content is None or store.team_count() == 0:
+    content = store.rules.contest()
+    if content is None or store.teams.count() == 0:
         return
     before = validate(Contest, parse_json(content.encode()), "the contest in the database")
     if (before.name, before.dataset) != (contest.name, contest.dataset):
-        teams, entries = store.team_count(), store.submission_count()
+        teams, entries = store.teams.count(), store.submissions.count()
         held = f"{teams} team{'' if teams == 1 else 's'} and {entries} entr{'y' if entries == 1 else 'ies'}"
         raise ConfigError(
             f"the database holds the contest {before.name!r} on {before.dataset} with {held}, not {contest.name!r} on "
@@ -149,17 +149,17 @@ def _prepare(site: Site) -> None:
         store, now = Store(database), datetime.now(UTC)
         if not site.take_over:
             _refuse_another(contest, store)
-        before = store.contest()
-        store.put_contest(contest.name, contest.model_dump_json(), now)
-        store.key(contest.name, now)
+        before = store.rules.contest()
+        store.rules.put(contest.name, contest.model_dump_json(), now)
+        store.rules.key(contest.name, now)
         if before is not None and not contest.closed(now) and _closed(before, now):
-            store.new_key(contest.name, now)  # for the one before was published when the contest had closed
+            store.rules.new_key(contest.name, now)  # for the one before was published when the contest had closed
         Objects(site.objects).sweep()
-        if not store.has_organiser():
+        if not store.tokens.has_organiser():
             file = (database.file.parent if database.file else Path.cwd()) / "organiser-token"
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
                 file.chmod(0o600)  # it may have been there
-                opened.write(store.new_token(None, "organiser", "site", now) + "\n")
+                opened.write(store.tokens.new(None, "organiser", "site", now) + "\n")
             print(f"the organiser's token is in {file}: sign in with it, then delete the file", flush=True)
     finally:
         database.close()

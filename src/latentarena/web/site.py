@@ -45,7 +45,7 @@ async def metrics(request: Request, site: Shared, caller: Asking) -> Response:
     """Metrics, for a scraper on this machine, or one that carries an organiser's token."""
     if caller.role < Role.ORGANISER and not _local(request):
         raise Problem(HTTPStatus.NOT_FOUND, "there is nothing here")
-    counts = await run_in_threadpool(site.desk.store.counts)
+    counts = await run_in_threadpool(site.desk.store.submissions.by_state)
     return PlainTextResponse(site.meters.text(counts), media_type=EXPOSITION)
 
 

@@ -34,7 +34,7 @@ class TeamDesk:
         late = out_of_time(self._contest, now())
         if late:
             raise OutOfTime(late)
-        self._store.refuse_over_quota(team, self._contest.quotas, now())
+        self._store.submissions.refuse_over_quota(team, self._contest.quotas, now())
         return self._objects.incoming()
 
     def submit(self, team: str, incoming: Incoming) -> tuple[Submission, bool]:
@@ -53,12 +53,12 @@ class TeamDesk:
         with incoming.look() as content:
             refuse_junk(content, rules)
         try:
-            one, new = self._store.submit(
+            one, new = self._store.submissions.add(
                 team, digest, incoming.size, rules.judge, rules.quotas, received, keep=incoming.keep
             )
         except StoreError:
             with suppress(StoreError):  # it may have been put away before it could not be noted
-                self._store.discard_object(digest, self._objects.remove)
+                self._store.references.discard(digest, self._objects.remove)
             raise
         return one, new
 
@@ -68,20 +68,20 @@ class TeamDesk:
         Raises:
             NotThere: there is none, or it is another team's.
         """
-        return self._store.submission(submission, _owner(caller))
+        return self._store.submissions.one(submission, _owner(caller))
 
     def statuses(self, caller: Caller, number: int = 1, states: Sequence[str] = ()) -> Page[Submission]:
         """A page of the caller's own submissions (an organiser's: all), the latest first, in any of the states."""
         owner = _owner(caller)
         return Page.of(
             number,
-            self._store.submission_count(owner, states),
-            lambda limit, offset: self._store.submissions(owner, limit, offset, states),
+            self._store.submissions.count(owner, states),
+            lambda limit, offset: self._store.submissions.latest(owner, limit, offset, states),
         )
 
     def left(self, team: str) -> str:
         """How many more bundles a team may hand in, in a sentence; empty where there is no limit."""
-        left = self._store.left(team, self._contest.quotas, now())
+        left = self._store.submissions.left(team, self._contest.quotas, now())
         return "" if left is None else f"Your team may hand in {left} more now."
 
     def choose(self, submission: str, caller: Caller) -> None:
@@ -90,7 +90,7 @@ class TeamDesk:
         Raises:
             NotThere: it is not the caller's.
         """
-        self._store.choose(submission, _team(caller), now())
+        self._store.submissions.choose(submission, _team(caller), now())
 
     def publish(self, submission: str, caller: Caller, public: bool) -> None:
         """Let everyone download a bundle, or nobody else.
@@ -98,7 +98,7 @@ class TeamDesk:
         Raises:
             NotThere: it is not the caller's.
         """
-        self._store.publish(submission, _team(caller), public, now())
+        self._store.submissions.publish(submission, _team(caller), public, now())
 
 
 def refuse_junk(content: bytes | mmap, contest: Contest) -> None:

@@ -1,8 +1,7 @@
 """The store of a contest: a database that forgets nothing it has acknowledged."""
 
-from latentarena.arena.store.certifying import Certification, Certifying
+from latentarena.arena.store.certifying import Certification
 from latentarena.arena.store.database import Database
-from latentarena.arena.store.enrolment import Enrolment
 from latentarena.arena.store.queue import DEATHS, LEASE, Queue
 from latentarena.arena.store.records import (
     Audited,
@@ -17,7 +16,7 @@ from latentarena.arena.store.records import (
     TeamDetails,
     Trained,
 )
-from latentarena.arena.store.rejudging import Rejudged, Rejudging
+from latentarena.arena.store.rejudging import Rejudged
 from latentarena.arena.store.store import Store
 
 __all__ = [
@@ -25,9 +24,7 @@ __all__ = [
     "LEASE",
     "Audited",
     "Certification",
-    "Certifying",
     "Database",
-    "Enrolment",
     "Evaluation",
     "Identity",
     "Job",
@@ -36,7 +33,6 @@ __all__ = [
     "Queue",
     "Refusal",
     "Rejudged",
-    "Rejudging",
     "Store",
     "Submission",
     "Team",

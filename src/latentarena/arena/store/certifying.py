@@ -9,9 +9,9 @@ from typing import Literal, cast
 
 from sqlalchemy import select
 
-from latentarena.arena.store.database import Database
+from latentarena.arena.store.database import Part
 from latentarena.arena.store.models import CertificateRow, JobRow, SubmissionRow
-from latentarena.arena.store.store import bump, new_job, note
+from latentarena.arena.store.rows import bump, new_job, note
 from latentarena.errors import ConfigError, NotThere
 
 MICROSECOND = timedelta(microseconds=1)
@@ -47,12 +47,8 @@ class Certification:
         }[self.state]
 
 
-class Certifying:
+class Certifying(Part):
     """Repeated trainings in a database; their jobs are those of the queue, behind all evaluations."""
-
-    def __init__(self, database: Database) -> None:
-        """Keep the database."""
-        self._database = database
 
     def order(self, submissions: Sequence[str], actor: str, now: datetime) -> int:
         """Queue the recipes of scored entries, the first ones first; returns how many do not wait already.

@@ -118,6 +118,14 @@ class Database:
                 yield session
 
 
+class Part:
+    """A part of a contest's store: each of its public methods is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database; `Database.upgrade` has made its tables."""
+        self._database = database
+
+
 def _migrate(connection: Any, direction: Literal["upgrade", "downgrade"], revision: str) -> None:
     from alembic import command  # loaded here, for it takes long and only a start needs it
     from alembic.config import Config

@@ -13,10 +13,10 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from latentarena.arena.store.database import Database
+from latentarena.arena.store.database import Part
 from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
 from latentarena.arena.store.records import Evaluation, Submission
-from latentarena.arena.store.store import bump, evaluation_of, latest_contest, new_job, note, submission_of
+from latentarena.arena.store.rows import bump, evaluation_of, latest_contest, new_job, note, submission_of
 from latentarena.errors import ConfigError
 
 MICROSECOND = timedelta(microseconds=1)
@@ -42,12 +42,8 @@ class Rejudged:
         return sum(new is not None for _, _, new in self.entries)
 
 
-class Rejudging:
+class Rejudging(Part):
     """Evaluation of all entries by a new judge, in a database."""
-
-    def __init__(self, database: Database) -> None:
-        """Keep the database."""
-        self._database = database
 
     def state(self) -> Rejudged:
         """Old and new, in the order the entries were received."""

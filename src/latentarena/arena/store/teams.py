@@ -1,32 +1,77 @@
-"""Changes to teams that are there: their names, their members, and their end. Every method is one transaction.
+"""Teams and their members: added by rosters, changed, removed.
 
 The audit log says how many members came and went, and not who: it is kept for good, and names of people may not be.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from latentarena.arena.names import Names, clean_name
-from latentarena.arena.roster import LONGEST_ENTRY, is_same_member
-from latentarena.arena.store.database import Database
+from latentarena.arena.names import Names, clean_name, skeleton
+from latentarena.arena.roster import LONGEST_ENTRY, is_same_member, plan_teams
+from latentarena.arena.store.database import Part
 from latentarena.arena.store.models import SubmissionRow, TeamRow, TokenRow
 from latentarena.arena.store.records import TeamDetails
-from latentarena.arena.store.store import alone_with_names, bump, looks, note
+from latentarena.arena.store.rows import alone_with_object, bump, new_id, note, team_row
+from latentarena.arena.store.tokens import new_token
 from latentarena.errors import ConfigError, NotThere
 from latentarena.text import plain_line
 
 
-class Enrolment:
-    """Changes and removes teams."""
+class Teams(Part):
+    """Teams, with the private names of their members."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def add(self, roster: Iterable[tuple[str, Sequence[str]]], actor: str, now: datetime) -> dict[str, str]:
+        """Add teams with their members, or members to teams that are there; all or none.
+
+        Args:
+            roster: names with members; private.
+            actor: who does it.
+
+        Returns:
+            Tokens of the new teams by name; they are nowhere else.
+
+        Raises:
+            ConfigError: a name that is refused, or looks like another team's.
+        """
+        wanted: dict[str, list[str]] = {}
+        for raw, members in roster:
+            own = wanted.setdefault(clean_name(raw, "team"), [])
+            own += [plain_line(member, LONGEST_ENTRY) for member in members]
+        made = {}
+        with self._database.writing() as session:
+            alone_with_object(session, "names of teams")
+            rows = {row.name: row for row in session.scalars(select(TeamRow))}
+            for plan in plan_teams(wanted, {name: json.loads(row.members) for name, row in rows.items()}):
+                if plan.new:
+                    made[plan.name] = _new_team(session, plan.name, plan.added, actor, now)
+                elif plan.added:
+                    row = rows[plan.name]
+                    row.members = json.dumps([*json.loads(row.members), *plan.added])
+                    note(session, now, actor, "add members", plan.name, str(len(plan.added)))
+            bump(session)
+        return made
+
+    def all(self, limit: int | None = None, offset: int = 0) -> list[TeamDetails]:
+        """All teams, or so many after so many, with their private members, by name."""
+        count = select(SubmissionRow.team, func.count().label("n")).group_by(SubmissionRow.team).subquery()
+        query = select(TeamRow, count.c.n).outerjoin(count, count.c.team == TeamRow.id).order_by(TeamRow.name)
+        with self._database.reading() as session:
+            return [
+                TeamDetails(row.id, row.name, tuple(json.loads(row.members)), row.created, n or 0)
+                for row, n in session.execute(query.limit(limit).offset(offset))
+            ]
+
+    def count(self) -> int:
+        """How many teams there are."""
+        with self._database.reading() as session:
+            return session.scalar(select(func.count()).select_from(TeamRow)) or 0
 
     def change(
         self,
@@ -49,9 +94,9 @@ class Enrolment:
             ConfigError: the name is refused or looks like another team's; a member is no text that can be shown, or
                 two are called what is to be removed.
         """
-        with self.database.writing() as session:
-            alone_with_names(session)
-            row = _team(session, team)
+        with self._database.writing() as session:
+            alone_with_object(session, "names of teams")
+            row = team_row(session, team, for_update=True)
             if name is not None:
                 _rename(session, row, name, actor, now)
             if add or remove:
@@ -66,8 +111,8 @@ class Enrolment:
             NotThere: no such team.
             ConfigError: it has handed something in, which must be erased first.
         """
-        with self.database.writing() as session:
-            row = _team(session, team)
+        with self._database.writing() as session:
+            row = team_row(session, team, for_update=True)
             many = session.scalar(select(func.count()).where(SubmissionRow.team == team)) or 0
             if many:
                 raise ConfigError(
@@ -80,11 +125,13 @@ class Enrolment:
             session.delete(row)
 
 
-def _team(session: Session, id_: str) -> TeamRow:
-    row = session.get(TeamRow, id_, with_for_update=True)
-    if row is None:
-        raise NotThere(f"there is no team {id_!r}")
-    return row
+def _new_team(session: Session, name: str, members: Sequence[str], actor: str, now: datetime) -> str:
+    """Add a team; returns its token."""
+    row = TeamRow(id=new_id(), name=name, skeleton=_looks(name), members=json.dumps(members), created=now)
+    session.add(row)
+    session.flush()
+    note(session, now, actor, "add team", name)
+    return new_token(session, "team", row.id, name, now)
 
 
 def _rename(session: Session, row: TeamRow, name: str, actor: str, now: datetime) -> None:
@@ -93,7 +140,7 @@ def _rename(session: Session, row: TeamRow, name: str, actor: str, now: datetime
     if like is not None:
         raise ConfigError(f"team {name!r} looks like {like!r}, which is there already; choose another name")
     note(session, now, actor, "rename team", name, f"was {row.name}")
-    row.name, row.skeleton = name, looks(name)
+    row.name, row.skeleton = name, _looks(name)
     bump(session)
 
 
@@ -124,3 +171,8 @@ def _member(members: Sequence[str], wanted: str, team: str) -> str:
     if not found:
         raise NotThere(f"{plain_line(wanted, 80)!r} is no member of {team!r}")
     return found[0]
+
+
+def _looks(name: str) -> str:
+    """What the table keeps of a team's looks, so that two transactions cannot make one name twice: a hash."""
+    return hashlib.sha256("\n".join(skeleton(name)).encode()).hexdigest()
