@@ -13,7 +13,7 @@ from latentarena.progress import counted
 
 CHUNK = 500  # images at a time
 PAIRS = 4096  # of images whose distance is taken at a time
-DIRECTIONS, LEARNED_FROM = 192, 1000  # of the search's projection, and images that it is fitted to
+DIRECTIONS, LEARNED_FROM = 128, 1000  # of the search's projection, and images that it is fitted to
 PARTS, CANDIDATES = 240, 8  # of the others whose best are looked at first, and how many of these are measured
 MANY = 100  # of candidates of an image, above which a closer bound costs less
 ROUNDING = 1e-5  # of squared lengths, for what float32 loses in a bound
@@ -93,8 +93,10 @@ class _Bound:
         self.mean, self.others = some.mean(0), others
         centred = (some - self.mean).double()
         wanted = min(DIRECTIONS, *centred.shape)
-        _, vectors = torch.linalg.eigh(centred @ centred.T)  # of as many rows as there are images, not pixels
-        self.directions = torch.linalg.qr(centred.T @ vectors[:, -wanted:]).Q.float()  # (D, wanted)
+        few = centred.shape[0] < centred.shape[1]  # images, and pixels: the smaller square says the same of both
+        _, vectors = torch.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
+        leading = vectors[:, -wanted:]
+        self.directions = (torch.linalg.qr(centred.T @ leading).Q if few else leading).float()  # (D, wanted)
         parts = [self._projected(_numbers(chunk)) for chunk in torch.split(others, CHUNK)]
         self.projected = torch.cat(parts)  # (M, wanted + 1)
 
@@ -140,10 +142,14 @@ def _two_nearest(rows: Tensor, others: Tensor, bound: _Bound, own: Tensor | None
 def _smallest(bounds: Tensor) -> tuple[Tensor, Tensor]:
     """The smallest bound (n, M) of each part of a row, (n, parts), and the columns of a few of these, (n, few)."""
     width = math.ceil(bounds.shape[1] / PARTS)
-    found = [part.min(1) for part in torch.split(bounds, width, 1)]
-    columns = torch.stack([part.indices + i * width for i, part in enumerate(found)], 1)
-    values = torch.stack([part.values for part in found], 1)
-    return values, columns.gather(1, values.topk(min(CANDIDATES, values.shape[1]), largest=False).indices)
+    whole = bounds.shape[1] // width * width
+    values = bounds[:, :whole].unflatten(1, (-1, width)).amin(2)
+    if whole < bounds.shape[1]:
+        values = torch.cat([values, bounds[:, whole:].amin(1, keepdim=True)], 1)
+    best = values.topk(min(CANDIDATES, values.shape[1]), largest=False).indices  # (n, few) parts
+    columns = (best[:, :, None] * width + torch.arange(width)).clamp(max=bounds.shape[1] - 1)  # (n, few, width)
+    within = bounds.gather(1, columns.flatten(1)).view_as(columns).argmin(2, keepdim=True)
+    return values, columns.gather(2, within).squeeze(2)
 
 
 def _within(bounds: Tensor, smallest: Tensor, limits: Tensor) -> Tensor:
