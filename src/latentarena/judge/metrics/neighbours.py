@@ -143,7 +143,7 @@ def _smallest(bounds: Tensor) -> tuple[Tensor, Tensor]:
     """The smallest bound (n, M) of each part of a row, (n, parts), and the columns of a few of these, (n, few)."""
     width = math.ceil(bounds.shape[1] / PARTS)
     whole = bounds.shape[1] // width * width
-    values = bounds[:, :whole].unflatten(1, (-1, width)).amin(2)
+    values = bounds[:, :whole].view(len(bounds), -1, width).amin(2)
     if whole < bounds.shape[1]:
         values = torch.cat([values, bounds[:, whole:].amin(1, keepdim=True)], 1)
     best = values.topk(min(CANDIDATES, values.shape[1]), largest=False).indices  # (n, few) parts
