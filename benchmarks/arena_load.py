@@ -30,9 +30,10 @@ from typing import Any
 import httpx
 
 from arena_pages import replace_section
+from latentarena.arena.contest_files import CONTESTS
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Outcome, Queue, Store
-from latentarena.contest.contest import CONTESTS, Quotas
+from latentarena.contest.contest import Quotas
 from latentarena.facts import machine
 
 HERE = Path(__file__).resolve().parent

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.entry import Addresses
 from latentarena.arena.objects import Objects
 from latentarena.arena.pages import templates
 from latentarena.arena.store import Database, Store
 from latentarena.card.figure import Figure
 from latentarena.contest.board import make_board
-from latentarena.contest.contest import load_contest
 from latentarena.contest.entries import Entry
 from latentarena.contest.ranking import Row, dependences, rank, stability
 from latentarena.facts import machine

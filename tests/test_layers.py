@@ -131,6 +131,26 @@ def test_every_exported_name_exists(module: str) -> None:
     assert len(set(exported)) == len(exported)
 
 
+OUTSIDE = {"torch", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "urllib", "importlib"}
+READERS = {"latentarena.documents", "latentarena.files"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("contest.")])
+def test_a_contest_is_pure(module: str) -> None:
+    """Rules, ranking and boards are functions of values: no torch, and nothing is read or written."""
+    source = MODULES[module].read_text()
+    found = {name for name, _ in imports(source)}
+    assert {name.split(".")[0] for name in found}.isdisjoint(OUTSIDE)
+    assert found.isdisjoint(READERS)
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+    assert called.isdisjoint({"open", "print", "input", "datetime.now"})
+
+
+def test_a_contest_loads_no_torch() -> None:
+    loaded = loaded_by("latentarena.contest.board", "latentarena.contest.prediction", "latentarena.contest.spreadsheet")
+    assert "torch" not in loaded
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_of_a_package_are_exported(package: str) -> None:
     source = MODULES[package].read_text()
@@ -168,11 +188,11 @@ def test_only_packages_export_by_a_list(module: str) -> None:
     assert "__all__" not in MODULES[module].read_text()
 
 
-def loaded_by(module: str) -> list[str]:
-    """All modules in a new process that imports this one."""
-    code = f"import sys, {module}; print(*sorted(sys.modules))"
+def loaded_by(*modules: str) -> list[str]:
+    """All modules in a new process that imports these."""
+    code = f"import sys, {', '.join(modules)}; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert module in loaded
+    assert set(modules) <= set(loaded)
     return loaded
 
 

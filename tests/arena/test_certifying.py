@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from arena_parts import Parts, alive, now, until
 from latentarena.arena.certification import certificate_in, nominate
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.scored import ScoredEntries
 from latentarena.arena.store import Outcome
 from latentarena.arena.store.models import EvaluationRow
 from latentarena.cli.app import app
-from latentarena.contest.contest import Contest, load_contest
+from latentarena.contest.contest import Contest
 from latentarena.errors import ConfigError, NotThere
 from score_cards import certificate, made_card
 

@@ -16,10 +16,10 @@ import yaml
 from typer.testing import CliRunner
 
 import latentarena
+from latentarena.arena.contest_files import CONTESTS, load_contest
 from latentarena.arena.intake import TEMPLATE, changed_since, evaluate_entries, find_bundles
 from latentarena.bundle import NativeBundle
 from latentarena.cli.app import app
-from latentarena.contest.contest import CONTESTS, load_contest
 from latentarena.errors import ConfigError
 
 WORKFLOWS = sorted((TEMPLATE / "workflows").glob("*.yml"))

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from arena_parts import Parts, now
 from arena_site import running
 from latentarena.arena.backup import back_up, restore
+from latentarena.arena.contest_files import CONTESTS, load_contest
 from latentarena.arena.evaluation import EvaluationProcess
 from latentarena.arena.keys import VARIABLE, find_key, write_key
 from latentarena.arena.objects import Objects
@@ -29,7 +30,7 @@ from latentarena.bundle import NativeBundle
 from latentarena.cli.app import app
 from latentarena.contest.board import make_board
 from latentarena.contest.commitment import commitment_of
-from latentarena.contest.contest import CONTESTS, Contest, load_contest
+from latentarena.contest.contest import Contest
 from latentarena.contest.entries import entry_of
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError

@@ -19,11 +19,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.pages import STATIC, heat, percent
 from latentarena.arena.site import build_site, read_folder
 from latentarena.card.score_card import Advice
 from latentarena.cli.app import app
-from latentarena.contest.contest import load_contest
 from latentarena.errors import ConfigError, OutputError
 from latentarena.files import write_json
 from pages import Page
@@ -231,7 +231,7 @@ def test_shades_and_percentages() -> None:
 
 def test_a_site_is_built_without_torch(folder: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from latentarena.contest.contest import load_contest\n"
+        "import sys; from pathlib import Path; from latentarena.arena.contest_files import load_contest\n"
         "from latentarena.arena.site import build_site, read_folder\n"
         "rules = load_contest('open'); build_site(read_folder(Path(sys.argv[1]), rules), rules, Path(sys.argv[2]))\n"
         "print(*sorted(sys.modules))"

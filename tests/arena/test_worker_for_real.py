@@ -8,10 +8,11 @@ from pathlib import Path
 
 from arena_parts import Parts, now
 from latentarena.arena.client import pack
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.evaluation import EVALUATE
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.board import make_board
-from latentarena.contest.contest import Contest, Quotas, load_contest
+from latentarena.contest.contest import Contest, Quotas
 from latentarena.contest.entries import entry_of
 
 

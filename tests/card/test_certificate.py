@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.site import build_site, read_folder
 from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import Certificate, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.config import validate
 from latentarena.contest.board import Board, make_board
-from latentarena.contest.contest import Contest, load_contest
+from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, entry_of
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import ConfigError

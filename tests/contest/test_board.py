@@ -14,15 +14,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from latentarena.arena.board_files import rank_file, read_board
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.names import clean_name, looks_like
 from latentarena.card.catalogue import COLUMNS
 from latentarena.card.figure import Figure
 from latentarena.cli.app import app
 from latentarena.contest.board import Board, make_board
-from latentarena.contest.contest import Contest, load_contest
+from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, counting, entry_of
-from latentarena.contest.prediction import predict, read_board
-from latentarena.contest.spreadsheet import board_csv, inert, rank_table, write_csv
+from latentarena.contest.prediction import predict
+from latentarena.contest.spreadsheet import board_csv, inert, write_csv
 from latentarena.errors import ConfigError
 from latentarena.text import plain_line, slug
 from score_cards import made_card
@@ -254,7 +256,7 @@ def places_in_table(folder: Path, cells: dict[str, float]) -> dict[str, tuple[in
         writer = csv.DictWriter(file, ["team", *COLUMNS], extrasaction="ignore")
         writer.writeheader()
         writer.writerows([*rows, {"team": "new", **cells}])
-    return {one.name: (one.place, one.total) for one in rank_table(path, OLD).placed}
+    return {one.name: (one.place, one.total) for one in rank_file(path, OLD).placed}
 
 
 @pytest.mark.parametrize("missing", [(), ("time_per_sample",), ("mse", "ssim")])
@@ -499,7 +501,7 @@ def test_the_input_s_columns_stay_and_missing_cells_stand_last(tmp_path: Path) -
     rows = ["=evil,x,1,1,,1,1,inf,1", "b,y,2,2,5,2,2,3,2", "c,-z,1,1,nan,1,1,-1,1"]
     text = HEADER.replace("team,", "team,remark,") + "\n" + "\n".join(rows) + "\n"
     (tmp_path / "raw.csv").write_text("\ufeff" + text)
-    ranked = rank_table(tmp_path / "raw.csv", OLD)
+    ranked = rank_file(tmp_path / "raw.csv", OLD)
     found = {row[0]: dict(zip(ranked.header, row, strict=True)) for row in ranked.rows}
     assert ranked.header[:9] == HEADER.replace("team,", "team,remark,").split(",")
     assert [found[name]["mse_rank"] for name in ("=evil", "b", "c")] == ["2.0", "1.0", "2.0"]
@@ -513,7 +515,7 @@ def test_intervals_beside_a_column_make_statistical_ties(tmp_path: Path) -> None
     rules = contest(categories=[{"name": "one", "metrics": ["mse", "recall"]}], awards=[], thresholds=[])
     text = "name,mse,mse_low,mse_high,recall\na,1,0.5,2,0.5\nb,1.5,1,2,0.5\nc,9,8,10,0.5\n"
     (tmp_path / "raw.csv").write_text(text)
-    ranked = rank_table(tmp_path / "raw.csv", rules)
+    ranked = rank_file(tmp_path / "raw.csv", rules)
     found = {row[0]: dict(zip(ranked.header, row, strict=True)) for row in ranked.rows}
     assert [found[name]["mse_rank"] for name in "abc"] == ["1.0", "1.0", "3.0"]
     assert [found[name]["one_rank"] for name in "abc"] == ["1.0", "1.0", "3.0"]

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from latentarena.arena.contest_files import CONTESTS, contest_names, load_contest
 from latentarena.card.catalogue import COLUMNS, METRICS
 from latentarena.config import validate
-from latentarena.contest.contest import CONTESTS, Contest, Rule, contest_names, load_contest
+from latentarena.contest.contest import Contest, Rule
 from latentarena.errors import ConfigError
 
 RAW = yaml.safe_load((CONTESTS / "open.yaml").read_text())

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from typer.testing import CliRunner
 
+from latentarena.arena.contest_files import load_contest
 from latentarena.card.figure import Figure
 from latentarena.cli.app import app
-from latentarena.contest.contest import Contest, load_contest
+from latentarena.contest.contest import Contest
 from latentarena.contest.ranking import Row, dependences, rank, stability
 
 BOARDS = ["leaderboard.csv", "open_leaderboard.csv"]

@@ -17,11 +17,12 @@ import torch
 import yaml
 
 from command import Arena
+from latentarena.arena.board_files import read_board
+from latentarena.arena.contest_files import contest_file, load_contest
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.score_card import read_card
-from latentarena.contest.contest import contest_file, load_contest
 from latentarena.contest.entries import entry_of
-from latentarena.contest.prediction import predict, read_board
+from latentarena.contest.prediction import predict
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import GateError
 from latentarena.evaluate.evaluate import FAST, Step, Terms, evaluate, main, refusal_of

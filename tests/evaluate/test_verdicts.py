@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from latentarena.arena import intake
+from latentarena.arena.contest_files import CONTESTS, load_contest
 from latentarena.arena.intake import evaluate_entries
 from latentarena.bundle import BundleCard, NativeBundle
 from latentarena.bundle.native import read_native
@@ -26,7 +27,6 @@ from latentarena.bundle.portable import PortableCard
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.cli.app import app
 from latentarena.config import validate
-from latentarena.contest.contest import CONTESTS, load_contest
 from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ModelError
 from latentarena.evaluate import evaluate as evaluation

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from boxes import BOXED
+from latentarena.arena.contest_files import load_contest
 from latentarena.bundle import export_modules
 from latentarena.card.finding import Finding
 from latentarena.card.words import check_words
-from latentarena.contest.contest import load_contest
 from latentarena.contest.entries import entry_of, refusal, row_of
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import GateError

@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.evaluation import verdict_in
 from latentarena.arena.store import Outcome
 from latentarena.bundle import OWN, open_bundle
@@ -23,7 +24,6 @@ from latentarena.card.catalogue import COLUMNS
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import contest_cells, row_of, timing_words
 from latentarena.contest.board import make_board
-from latentarena.contest.contest import load_contest
 from latentarena.contest.entries import entry_of
 from latentarena.errors import BundleError, GateError, SandboxError
 from latentarena.evaluate.evaluate import Terms, evaluate, main

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from copied import Copied
-from latentarena.contest.contest import contest_file
+from latentarena.arena.contest_files import contest_file
 
 
 @pytest.fixture(scope="module")

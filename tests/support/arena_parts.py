@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Queue, Store
 from latentarena.card.score_card import ScoreCard
-from latentarena.contest.contest import Quotas, load_contest
+from latentarena.contest.contest import Quotas
 from score_cards import FIGURES, made_card
 
 FAKE = Path(__file__).with_name("fake_evaluation.py")

@@ -11,7 +11,7 @@ import pytest
 
 from arena_parts import Parts, a_card
 from arena_site import running
-from latentarena.contest.contest import load_contest
+from latentarena.arena.contest_files import load_contest
 from latentarena.errors import StoreBusy
 from latentarena.web import board
 from latentarena.web.board import BoardPages

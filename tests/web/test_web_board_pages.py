@@ -15,10 +15,10 @@ import pytest
 
 from arena_parts import Parts, now
 from arena_site import Site, running
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.store import Outcome
 from latentarena.contest import entries as contest_entries
 from latentarena.contest.board import Board
-from latentarena.contest.contest import load_contest
 from latentarena.errors import NotThere
 from latentarena.web.board import KEPT, BoardPages
 from latentarena.web.desk import Desk

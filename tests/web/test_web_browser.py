@@ -17,10 +17,10 @@ import latentarena.judge
 from arena_parts import Parts, now, until
 from arena_site import Site, running
 from latentarena.arena.client import pack
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.site import build_site, read_folder
 from latentarena.card.catalogue import METRICS
 from latentarena.card.score_card import Score, read_card
-from latentarena.contest.contest import load_contest
 from score_cards import OFFICIAL
 from untrained import native
 

@@ -11,7 +11,7 @@ import pytest
 
 from arena_site import running
 from latentarena.arena.client import fetch_contest, pack
-from latentarena.contest.contest import load_contest
+from latentarena.arena.contest_files import load_contest
 from latentarena.errors import ConfigError, GateError
 from latentarena.web.serve import Site, _prepare
 from latentarena.web.team_desk import refuse_junk

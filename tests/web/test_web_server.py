@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from arena_site import Site, running
-from latentarena.contest.contest import load_contest
+from latentarena.arena.contest_files import load_contest
 
 LIMIT = load_contest("open").quotas.bytes
 SLOW = 200

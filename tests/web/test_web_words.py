@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentarena.arena.client import pack
-from latentarena.contest.contest import contest_names, load_contest
+from latentarena.arena.contest_files import contest_names, load_contest
 from latentarena.errors import BundleError
 from latentarena.web.limits import Limiter, Rate
 from latentarena.web.problems import Problem

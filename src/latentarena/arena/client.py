@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 
 from latentarena.arena.address import is_loopback
+from latentarena.arena.contest_files import LARGEST
 from latentarena.config import validate
-from latentarena.contest.contest import LARGEST, Contest
+from latentarena.contest.contest import Contest
 from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.gates import bundle_in

@@ -32,12 +32,13 @@ def check(
     out: Annotated[Path | None, typer.Option(help="Folder for score card, page and pictures.")] = None,
 ) -> None:
     """Do with anybody's bundle what a server would: gates, sandbox, score card; and predict its ranks on a board."""
+    from latentarena.arena.board_files import read_board
     from latentarena.arena.client import fetch_contest, names_a_site
+    from latentarena.arena.contest_files import load_contest
     from latentarena.cli.boards import print_prediction
     from latentarena.cli.console import console, print_card, print_step, quiet_logs, show_training
-    from latentarena.contest.contest import load_contest
     from latentarena.contest.entries import entry_of
-    from latentarena.contest.prediction import predict, read_board
+    from latentarena.contest.prediction import predict
     from latentarena.evaluate.evaluate import FAST, Terms, evaluate, write_evaluated
     from latentarena.judge.score import SAMPLES
     from latentarena.key import PRACTICE, Key

@@ -31,13 +31,14 @@ def board_rank(
     out: Annotated[Path | None, typer.Option(help="Write the table with its ranks, best first, as CSV.")] = None,
 ) -> None:
     """Rank a table of raw figures by a contest's rules."""
+    from latentarena.arena.board_files import rank_file
+    from latentarena.arena.contest_files import load_contest
     from latentarena.cli.boards import print_ranked
-    from latentarena.contest.contest import load_contest
-    from latentarena.contest.spreadsheet import rank_table, write_csv
+    from latentarena.contest.spreadsheet import write_csv
     from latentarena.files import make_folder, write_text
 
     rules = load_contest(contest)
-    ranked = rank_table(raw, rules)
+    ranked = rank_file(raw, rules)
     print_ranked(ranked, rules)
     if out is not None:
         make_folder(out.parent)
@@ -59,11 +60,11 @@ def board_build(
     """Rank a folder of evaluated bundles into a static site, with CSV and JSON."""
     from datetime import UTC, datetime
 
+    from latentarena.arena.contest_files import load_contest
     from latentarena.arena.keys import find_key
     from latentarena.arena.site import build_site, read_folder
     from latentarena.cli.boards import print_board
     from latentarena.contest.commitment import commitment_of
-    from latentarena.contest.contest import load_contest
 
     rules, key = load_contest(contest), find_key(key_file, out)
     commitment = None if key is None else commitment_of(key, rules, datetime.now(UTC))
@@ -95,10 +96,10 @@ def board_check(
     key_file: KeyFileOption = None,
 ) -> None:
     """Evaluate the bundles of a repository, each in a process of its own; the exit status is 1 where one is refused."""
+    from latentarena.arena.contest_files import load_contest
     from latentarena.arena.intake import changed_since, evaluate_entries, find_bundles
     from latentarena.arena.keys import find_key
     from latentarena.cli.boards import print_outcomes
-    from latentarena.contest.contest import load_contest
 
     rules, key = load_contest(contest), find_key(key_file, entries)
     homes = find_bundles(entries) if since is None else sorted(changed_since(entries, since))
@@ -115,8 +116,8 @@ def board_init(
 ) -> None:
     """Start a repository in which pull requests carry bundles and the board is published from main."""
     from latentarena import __version__
+    from latentarena.arena.contest_files import contest_file
     from latentarena.arena.intake import start_repository
-    from latentarena.contest.contest import contest_file
 
     for path in start_repository(folder, contest_file(contest), __version__):
         typer.echo(f"wrote {path}")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
@@ -15,13 +14,9 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.card.certificate import QUALITY
 from latentarena.card.figure import Better
-from latentarena.config import Config, validate
-from latentarena.documents import read_yaml
-from latentarena.errors import ConfigError
+from latentarena.config import Config
 from latentarena.precision import Precision
 
-CONTESTS = Path(__file__).parent / "contests"
-LARGEST = 1 << 20  # bytes of a contest file
 DECLARED = ("bundle.provenance.seconds.", "bundle.provenance.losses.")
 """A bundle's own figures of its training: no rule can rest on them."""
 OneWay = Literal[Better.LOWER, Better.HIGHER]
@@ -346,35 +341,3 @@ def _refuse_twice(what: str, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{what} {twice[0]!r} is there twice")
-
-
-def contest_names() -> list[str]:
-    """The contests that are shipped."""
-    return sorted(path.stem for path in CONTESTS.glob("*.yaml"))
-
-
-def contest_file(name_or_path: str | Path) -> Path:
-    """Where a shipped contest, or one of somebody's own, is written down.
-
-    Raises:
-        ConfigError: there is none of this name, or it is too large to be one.
-    """
-    if str(name_or_path) in contest_names():
-        return CONTESTS / f"{name_or_path}.yaml"
-    path = Path(name_or_path)
-    if not path.is_file():
-        shipped = ", ".join(contest_names())
-        raise ConfigError(f"contest {str(name_or_path)!r} is unknown; choose from {shipped}, or name a YAML file")
-    if path.stat().st_size > LARGEST:
-        raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no contest file")
-    return path
-
-
-def load_contest(name_or_path: str | Path) -> Contest:
-    """Read a shipped contest by its name, or a contest file.
-
-    Raises:
-        ConfigError: one line that names the file, the key, the value and the choices.
-    """
-    path = contest_file(name_or_path)
-    return validate(Contest, read_yaml(path), str(path))

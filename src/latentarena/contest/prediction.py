@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from latentarena.card.figure import Figure
-from latentarena.config import validate
-from latentarena.contest.board import Board, Line, make_board
+from latentarena.contest.board import Board, Line
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, refusal, row_of
 from latentarena.contest.ranking import Placed, Row, rank
-from latentarena.contest.spreadsheet import read_rows
-from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
 
 OWN = "\0"  # a name that no team can have
@@ -55,24 +51,6 @@ class Prediction:
             return 0
         pairs = ((self.standing.best, self.there.best), (self.standing.worst, self.there.worst))
         return max(now.place - then.place for now, then in pairs)
-
-
-def read_board(path: Path, contest: Contest) -> Board:
-    """A board from the `board.json` that `arena board build` writes, or from a CSV of the figures that are ranked.
-
-    Raises:
-        ConfigError: one line that names the file and what is wrong with it.
-    """
-    if path.suffix == ".csv":
-        rows = read_rows(path, contest)
-        entries = [Entry(row.name, row.name, row.name, row.figures, verified=True) for row in rows]
-        return make_board(entries, contest.model_copy(update={"thresholds": ()}), rounds=1)
-    try:
-        return validate(Board, parse_json(path.read_bytes()), str(path))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; give a board.json or a CSV") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not JSON: {error}; give a board.json or a CSV") from None
 
 
 def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from latentarena.card.figure import Figure
@@ -14,7 +13,6 @@ from latentarena.contest.board import Board, Line
 from latentarena.contest.contest import Contest
 from latentarena.contest.ranking import Placed, Row, rank
 from latentarena.errors import ConfigError
-from latentarena.files import csv_text
 
 NAMES = ("team", "name", "entry", "model")  # the column that names a row: the first of these that is there
 ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -55,95 +53,96 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
-def rank_table(path: Path, contest: Contest) -> Ranked:
+def rank_table(where: str, text: str, contest: Contest) -> Ranked:
     """Rank a CSV of raw columns; `METRIC_low` and `METRIC_high` beside a column are its 95 % interval.
 
     Adds `METRIC_rank` for each ranked column, `CATEGORY_rank` where a category has several, and `overall_rank`, the
     contest's total. Rank columns that the table has already are computed anew in their place. Empty cells and `nan`
     stand last in their column.
 
+    Args:
+        where: the text's file, for messages.
+
     Raises:
         ConfigError: one line that names the file, the line and the column.
     """
-    header, named = _named(path, contest)
-    placed = rank(_rows(path, named, contest), contest)
+    header, named = _named(where, text, contest)
+    placed = rank(_rows(where, named, contest), contest)
     ranks = {one.name: _ranks(one, contest) for one in placed}
     whole = header + [name for name in (ranks[placed[0].name] if placed else {}) if name not in header]
     made = [[(named[one.name][1] | ranks[one.name])[name] for name in whole] for one in placed]
     return Ranked(whole, made, placed)
 
 
-def read_rows(path: Path, contest: Contest) -> list[Row]:
+def table_rows(where: str, text: str, contest: Contest) -> list[Row]:
     """The rows of a CSV of raw columns, as `rank_table` ranks them.
 
     Raises:
         ConfigError: as `rank_table` does.
     """
-    return _rows(path, _named(path, contest)[1], contest)
+    return _rows(where, _named(where, text, contest)[1], contest)
 
 
-def _named(path: Path, contest: Contest) -> tuple[list[str], dict[str, tuple[int, dict[str, str]]]]:
+def _named(where: str, text: str, contest: Contest) -> tuple[list[str], dict[str, tuple[int, dict[str, str]]]]:
     """The header, and (line number, cells by column) by the name of each row."""
-    header, records = _read(path)
+    try:
+        header, records = _table(where, csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise ConfigError(f"{where} is not CSV: {error}") from None
     missing = [measure.metric for measure in contest.measures if measure.metric not in header]
     if missing:
         wanted = ", ".join(measure.metric for measure in contest.measures)
-        raise ConfigError(f"{path}: no column {missing[0]!r}; contest {contest.name} ranks {wanted}")
+        raise ConfigError(f"{where}: no column {missing[0]!r}; contest {contest.name} ranks {wanted}")
     key = next((name for name in NAMES if name in header), None)
     if key is None:
-        raise ConfigError(f"{path}: no column that names the rows; call one of them {', '.join(NAMES[:-1])} or model")
-    return header, _by_name(path, key, records)
+        raise ConfigError(f"{where}: no column that names the rows; call one of them {', '.join(NAMES[:-1])} or model")
+    return header, _by_name(where, key, records)
 
 
-def _rows(path: Path, named: dict[str, tuple[int, dict[str, str]]], contest: Contest) -> list[Row]:
-    return [Row(name, _figures(path, line, cells, contest)) for name, (line, cells) in named.items()]
+def _rows(where: str, named: dict[str, tuple[int, dict[str, str]]], contest: Contest) -> list[Row]:
+    return [Row(name, _figures(where, line, cells, contest)) for name, (line, cells) in named.items()]
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def _table(where: str, reader: Any) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The header, and (line number, cells by column) of each row."""
-    try:
-        return _table(path, csv.reader(io.StringIO(csv_text(path), newline=""), strict=True))
-    except csv.Error as error:
-        raise ConfigError(f"{path} is not CSV: {error}") from None
-
-
-def _table(path: Path, reader: Any) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     header = [name.strip() for name in next(reader, [])]
     if not any(header):
-        raise ConfigError(f"{path} is empty; the first line names the columns")
+        raise ConfigError(f"{where} is empty; the first line names the columns")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise ConfigError(f"{path}: column {twice[0]!r} is there twice")
+        raise ConfigError(f"{where}: column {twice[0]!r} is there twice")
     records = []
     for cells in reader:
         if not any(cells):
             continue
         if len(cells) != len(header):
-            raise ConfigError(f"{path} line {reader.line_num}: {len(cells)} cells, but {len(header)} columns are named")
+            raise ConfigError(
+                f"{where} line {reader.line_num}: {len(cells)} cells, but {len(header)} columns are named"
+            )
         records.append((reader.line_num, dict(zip(header, cells, strict=True))))
     if not records:
-        raise ConfigError(f"{path} has a header and no rows")
+        raise ConfigError(f"{where} has a header and no rows")
     return header, records
 
 
-def _by_name(path: Path, key: str, records: list[tuple[int, dict[str, str]]]) -> dict[str, tuple[int, dict[str, str]]]:
+def _by_name(where: str, key: str, records: list[tuple[int, dict[str, str]]]) -> dict[str, tuple[int, dict[str, str]]]:
     named: dict[str, tuple[int, dict[str, str]]] = {}
     for line, cells in records:
         name = cells[key].strip()
         if not name:
-            raise ConfigError(f"{path} line {line}: {key} is empty; name every row")
+            raise ConfigError(f"{where} line {line}: {key} is empty; name every row")
         if name in named:
-            raise ConfigError(f"{path} line {line}: {key} {name!r} is on line {named[name][0]} too; keep one of them")
+            raise ConfigError(f"{where} line {line}: {key} {name!r} is on line {named[name][0]} too; keep one of them")
         named[name] = (line, cells)
     return named
 
 
-def _figures(path: Path, line: int, cells: Mapping[str, str], contest: Contest) -> dict[str, Figure]:
+def _figures(where: str, line: int, cells: Mapping[str, str], contest: Contest) -> dict[str, Figure]:
     def number(column: str) -> float | None:
         text = cells.get(column, "").strip()
         value = _number(text)
         if text and value is None:
-            raise ConfigError(f"{path} line {line}: {column} = {text!r} is no number")
+            raise ConfigError(f"{where} line {line}: {column} = {text!r} is no number")
         return value
 
     figures = {}

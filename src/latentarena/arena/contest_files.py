@@ -1,0 +1,45 @@
+"""Contest files: those that are shipped, and anybody's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latentarena.config import validate
+from latentarena.contest.contest import Contest
+from latentarena.documents import read_yaml
+from latentarena.errors import ConfigError
+
+CONTESTS = Path(__file__).parents[1] / "contest" / "contests"
+LARGEST = 1 << 20  # bytes of a contest file
+
+
+def contest_names() -> list[str]:
+    """The contests that are shipped."""
+    return sorted(path.stem for path in CONTESTS.glob("*.yaml"))
+
+
+def contest_file(name_or_path: str | Path) -> Path:
+    """Where a shipped contest, or one of somebody's own, is written down.
+
+    Raises:
+        ConfigError: there is none of this name, or it is too large to be one.
+    """
+    if str(name_or_path) in contest_names():
+        return CONTESTS / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if not path.is_file():
+        shipped = ", ".join(contest_names())
+        raise ConfigError(f"contest {str(name_or_path)!r} is unknown; choose from {shipped}, or name a YAML file")
+    if path.stat().st_size > LARGEST:
+        raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no contest file")
+    return path
+
+
+def load_contest(name_or_path: str | Path) -> Contest:
+    """Read a shipped contest by its name, or a contest file.
+
+    Raises:
+        ConfigError: one line that names the file, the key, the value and the choices.
+    """
+    path = contest_file(name_or_path)
+    return validate(Contest, read_yaml(path), str(path))
