@@ -1,14 +1,13 @@
-"""Every metric of the score set `arena-1`: category, direction, range and source, and what it is worth in points."""
+"""The catalogue: every metric of the score set `arena-1`, the categories, and points."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 
 from latentarena.card.figure import Better, Figure
-
-Worth = Callable[[float, Figure | None], float]
+from latentarena.card.metric import Margin, Metric, around_one, as_share, linear, log_scale, near_real, share_of_real
 
 CATEGORIES = {
     "reconstruction": "Reconstruction",
@@ -23,527 +22,289 @@ CATEGORIES = {
 COLUMNS = ("total_params", "time_per_sample", "mse", "ssim", "entropy", "kl_div_classes", "gen_confidence")
 """The columns of the board of 2025, in its order."""
 
-
-@dataclass(frozen=True)
-class Margin:
-    """How far a figure may lie from that of real images and still count as equivalent to it.
-
-    Attributes:
-        absolute: in the metric's unit.
-        share: of the figure of real images, added to it.
-    """
-
-    absolute: float = 0.0
-    share: float = 0.0
-
-    def of(self, real: float) -> float:
-        """In the metric's unit, beside this figure of real images."""
-        return self.absolute + self.share * abs(real)
-
-    @property
-    def words(self) -> str:
-        """Such as `5 % of the figure of real images`."""
-        return f"{100 * self.share:g} % of the figure of real images" if self.share else f"{self.absolute:g}"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of the card.
-
-    Attributes:
-        title: with the unit, as people read it.
-        category: of `CATEGORIES`.
-        better: which way; `like real data` figures are shown, and their distance to real data is what counts.
-        decimals: shown.
-        smallest, largest: the range.
-        what: in a sentence, with the source.
-        worth: 0 to 1 for a value beside its real floor; None where the figure does not count on its own.
-        margin: within which it is equivalent to that of real images; None where there is no such comparison.
-        certified: counts only once the recipe has been trained anew (`arena retrain`): a bundle's own word on its
-            training is shown, but neither ranked nor worth anything.
-    """
-
-    title: str
-    category: str
-    better: Better
-    decimals: int
-    smallest: float
-    largest: float
-    what: str
-    worth: Worth | None = None
-    margin: Margin | None = None
-    certified: bool = False
-
-    def like_real(self, own: Figure, real: Figure) -> bool:
-        """Whether a figure is equivalent to that of as many real images: no worse by as much as the margin.
-
-        An equivalence test: the 95 % interval of the difference has to lie within the margin, so that figures too
-        uncertain to tell are not called alike (Schuirmann, 1987).
-        """
-        if self.margin is None:
-            return False
-        apart, margin = own.minus(real), self.margin.of(real.value)
-        not_above, not_below = apart.high < margin, apart.low > -margin
-        return {Better.LOWER: not_above, Better.HIGHER: not_below}.get(self.better, not_above and not_below)
-
-
-def between(none: float, full: float) -> Worth:
-    """On a logarithmic scale from `none` to `full`, whichever is larger."""
-    return lambda value, _: _cut(math.log(max(value, 1e-12) / none) / math.log(full / none))
-
-
-def above_floor(decades: float, margin: Margin) -> Worth:
-    """Full within the margin above the figure of real images, nothing at so many powers of ten above that."""
-
-    def worth(value: float, real: Figure | None) -> float:
-        floor = max(real.value + margin.of(real.value) if real else 0.0, 1e-9)
-        return _cut(1 - math.log10(max(value, floor) / floor) / decades)
-
-    return worth
-
-
-def of_real(value: float, real: Figure | None) -> float:
-    """The share of what real images get."""
-    return _cut(value / real.value) if real and real.value > 0 else 0.0
-
-
-def near_one(width: float) -> Worth:
-    """Full at 1, nothing at `width` to either side."""
-    return lambda value, _: _cut(1 - abs(value - 1) / width)
-
-
-def falling(width: float) -> Worth:
-    """Full at 0, nothing at `width`."""
-    return lambda value, _: _cut(1 - value / width)
-
-
-def itself(value: float, _: Figure | None) -> float:
-    """A share counts as what it is."""
-    return _cut(value)
-
-
-def _cut(worth: float) -> float:
-    return min(1.0, max(0.0, worth))
-
-
 INF = math.inf
+LOWER, HIGHER, NEAR_ONE, LIKE_REAL = Better
+reconstruction, consistency, quality, diversity, efficiency, training = (partial(Metric, name) for name in CATEGORIES)
 AS_FAR = Margin(share=1.0)  # at most twice the distance that as many real images have
 NEARLY = Margin(share=0.05)
 KERNEL, CLASSES = Margin(0.003), Margin(0.005)  # a perfect sampler of 2,048 images has a class KL of 0.0044
 METRICS = {
     # reconstruction, on the test split
-    "mse": Metric(
-        "MSE", "reconstruction", Better.LOWER, 5, 0, 1, "mean squared error of a pixel in [0, 1]", between(0.1, 0.0001)
+    "mse": reconstruction(
+        "MSE",
+        LOWER,
+        "mean squared error of a pixel in [0, 1]",
+        decimals=5,
+        largest=1,
+        worth=log_scale(zero_at=0.1, full_at=0.0001),
     ),
-    "ssim": Metric(
+    "ssim": reconstruction(
         "SSIM",
-        "reconstruction",
-        Better.HIGHER,
-        4,
-        -1,
-        1,
+        HIGHER,
         "structural similarity, 7x7 uniform window, as scikit-image's default (Wang et al., 2004)",
-        itself,
+        smallest=-1,
+        largest=1,
+        worth=as_share,
     ),
-    "psnr": Metric("PSNR (dB)", "reconstruction", Better.HIGHER, 2, -INF, 100, "mean over images of -10 log10 MSE"),
-    "l1": Metric("L1", "reconstruction", Better.LOWER, 5, 0, 1, "mean absolute error of a pixel", between(0.1, 0.001)),
-    "sharpness": Metric(
+    "psnr": reconstruction(
+        "PSNR (dB)", HIGHER, "mean over images of -10 log10 MSE", decimals=2, smallest=-INF, largest=100
+    ),
+    "l1": reconstruction(
+        "L1",
+        LOWER,
+        "mean absolute error of a pixel",
+        decimals=5,
+        largest=1,
+        worth=log_scale(zero_at=0.1, full_at=0.001),
+    ),
+    "sharpness": reconstruction(
         "edge sharpness ratio",
-        "reconstruction",
-        Better.NEAR_ONE,
-        4,
-        0,
-        INF,
+        NEAR_ONE,
         "squared differences of neighbouring pixels, over those of the originals; below 1 is blurred",
-        near_one(1),
+        worth=around_one(zero_at=1),
     ),
     # the decoder under its prior, and the latents
-    "prior_confidence": Metric(
-        "prior: confidence",
-        "consistency",
-        Better.LIKE_REAL,
-        4,
-        0,
-        1,
-        "of images decoded from N(0, I)",
-        margin=Margin(0.01),
+    "prior_confidence": consistency(
+        "prior: confidence", LIKE_REAL, "of images decoded from N(0, I)", largest=1, margin=Margin(0.01)
     ),
-    "prior_entropy": Metric(
-        "prior: entropy (nats)",
-        "consistency",
-        Better.LIKE_REAL,
-        4,
-        0,
-        INF,
-        "of images decoded from N(0, I)",
-        margin=Margin(0.02),
+    "prior_entropy": consistency(
+        "prior: entropy (nats)", LIKE_REAL, "of images decoded from N(0, I)", margin=Margin(0.02)
     ),
-    "prior_frechet": Metric(
+    "prior_frechet": consistency(
         "prior: Frechet distance",
-        "consistency",
-        Better.LOWER,
-        4,
-        0,
-        INF,
+        LOWER,
         "of images decoded from N(0, I), in the judge's features (Heusel et al., 2017)",
-        above_floor(4, AS_FAR),
+        worth=near_real(decades=4, margin=AS_FAR),
         margin=AS_FAR,
     ),
-    "latent_dimension": Metric(
-        "latent dimensions", "consistency", Better.LOWER, 0, 1, INF, "numbers between encoder and decoder"
+    "latent_dimension": consistency(
+        "latent dimensions", LOWER, "numbers between encoder and decoder", decimals=0, smallest=1
     ),
-    "latent_gap": Metric(
+    "latent_gap": consistency(
         "latents: gap to N(0, I) (nats/dim)",
-        "consistency",
-        Better.LOWER,
-        4,
-        0,
-        INF,
+        LOWER,
         "KL divergence of the test latents' mean and covariance from the standard normal",
-        between(10, 0.01),
+        worth=log_scale(zero_at=10, full_at=0.01),
     ),
-    "probe": Metric(
+    "probe": consistency(
         "latents: linear probe accuracy",
-        "consistency",
-        Better.HIGHER,
-        4,
-        0,
-        1,
+        HIGHER,
         "of a logistic regression on train latents, on test latents (Alain & Bengio, 2016)",
-        itself,
+        largest=1,
+        worth=as_share,
     ),
-    "straightness": Metric(
+    "straightness": consistency(
         "flow: straightness (0 is straight)",
-        "consistency",
-        Better.LOWER,
-        4,
-        0,
-        INF,
+        LOWER,
         "mean squared difference of velocity and displacement, 0 for straight trajectories (Liu et al., 2023)",
     ),
     # what is generated
-    "confidence": Metric(
-        "confidence",
-        "quality",
-        Better.LIKE_REAL,
-        4,
-        0,
-        1,
-        "mean largest probability that the judge gives a class",
-        margin=Margin(0.01),
+    "confidence": quality(
+        "confidence", LIKE_REAL, "mean largest probability that the judge gives a class", largest=1, margin=Margin(0.01)
     ),
-    "entropy": Metric(
-        "entropy (nats)",
-        "quality",
-        Better.LIKE_REAL,
-        4,
-        0,
-        INF,
-        "mean entropy of the judge's classes",
-        margin=Margin(0.02),
-    ),
-    "confidence_gap": Metric(
+    "entropy": quality("entropy (nats)", LIKE_REAL, "mean entropy of the judge's classes", margin=Margin(0.02)),
+    "confidence_gap": quality(
         "confidence: outside the real band",
-        "quality",
-        Better.LOWER,
-        4,
-        0,
-        1,
+        LOWER,
         "distance to the 95 % band of as many real test images; too sure costs as much as unsure",
-        falling(0.2),
+        largest=1,
+        worth=linear(zero_at=0.2),
         margin=Margin(0.01),
     ),
-    "entropy_gap": Metric(
+    "entropy_gap": quality(
         "entropy: outside the real band",
-        "quality",
-        Better.LOWER,
-        4,
-        0,
-        INF,
+        LOWER,
         "the same for the entropy",
-        falling(0.5),
+        worth=linear(zero_at=0.5),
         margin=Margin(0.02),
     ),
-    "frechet": Metric(
+    "frechet": quality(
         "Frechet distance",
-        "quality",
-        Better.LOWER,
-        4,
-        0,
-        INF,
+        LOWER,
         "from the train split in the judge's features (Heusel et al., 2017)",
-        above_floor(3, AS_FAR),
+        worth=near_real(decades=3, margin=AS_FAR),
         margin=AS_FAR,
     ),
-    "kernel_distance": Metric(
+    "kernel_distance": quality(
         "kernel distance",
-        "quality",
-        Better.LOWER,
-        5,
-        -INF,
-        INF,
+        LOWER,
         "squared maximum mean discrepancy, cubic kernel, unbiased (Binkowski et al., 2018)",
-        above_floor(3, KERNEL),
+        decimals=5,
+        smallest=-INF,
+        worth=near_real(decades=3, margin=KERNEL),
         margin=KERNEL,
     ),
-    "precision": Metric(
+    "precision": quality(
         "precision",
-        "quality",
-        Better.HIGHER,
-        4,
-        0,
-        1,
+        HIGHER,
         "samples within a real neighbourhood, k = 5 (Kynkaanniemi et al., 2019)",
-        of_real,
+        largest=1,
+        worth=share_of_real,
         margin=NEARLY,
     ),
-    "density": Metric(
+    "density": quality(
         "density",
-        "quality",
-        Better.HIGHER,
-        4,
-        0,
-        INF,
+        HIGHER,
         "real neighbourhoods around a sample, over k (Naeem et al., 2020)",
-        of_real,
+        worth=share_of_real,
         margin=NEARLY,
     ),
-    "sample_sharpness": Metric(
+    "sample_sharpness": quality(
         "edge sharpness of samples",
-        "quality",
-        Better.NEAR_ONE,
-        4,
-        0,
-        INF,
+        NEAR_ONE,
         "squared differences of neighbouring pixels, over those of real test images",
-        near_one(1),
+        worth=around_one(zero_at=1),
         margin=NEARLY,
     ),
-    "accuracy": Metric(
-        "class asked for",
-        "quality",
-        Better.HIGHER,
-        4,
-        0,
-        1,
-        "samples in which the judge sees the class asked for",
-        itself,
+    "accuracy": quality(
+        "class asked for", HIGHER, "samples in which the judge sees the class asked for", largest=1, worth=as_share
     ),
-    "worst_accuracy": Metric(
-        "class asked for, worst class",
-        "quality",
-        Better.HIGHER,
-        4,
-        0,
-        1,
-        "the same for the class that does worst",
-        itself,
+    "worst_accuracy": quality(
+        "class asked for, worst class", HIGHER, "the same for the class that does worst", largest=1, worth=as_share
     ),
     # how varied, and how honest
-    "class_kl": Metric(
+    "class_kl": diversity(
         "class KL (nats)",
-        "diversity",
-        Better.LOWER,
-        5,
-        0,
-        INF,
+        LOWER,
         "of known class frequencies from those of the samples, counts smoothed by one",
-        above_floor(3, CLASSES),
+        decimals=5,
+        worth=near_real(decades=3, margin=CLASSES),
         margin=CLASSES,
     ),
-    "classes_missing": Metric(
+    "classes_missing": diversity(
         "classes missing",
-        "diversity",
-        Better.LOWER,
-        0,
-        0,
-        INF,
+        LOWER,
         "classes with less than a tenth of their known share",
-        falling(1),
+        decimals=0,
+        worth=linear(zero_at=1),
         margin=Margin(0.5),
     ),
-    "recall": Metric(
+    "recall": diversity(
         "recall",
-        "diversity",
-        Better.HIGHER,
-        4,
-        0,
-        1,
+        HIGHER,
         "real images within a sample's neighbourhood, k = 5 (Kynkaanniemi et al., 2019)",
-        of_real,
+        largest=1,
+        worth=share_of_real,
         margin=NEARLY,
     ),
-    "coverage": Metric(
+    "coverage": diversity(
         "coverage",
-        "diversity",
-        Better.HIGHER,
-        4,
-        0,
-        1,
+        HIGHER,
         "real images with a sample in their neighbourhood (Naeem et al., 2020)",
-        of_real,
+        largest=1,
+        worth=share_of_real,
         margin=NEARLY,
     ),
-    "spread": Metric(
+    "spread": diversity(
         "spread within a class",
-        "diversity",
-        Better.NEAR_ONE,
-        4,
-        0,
-        INF,
+        NEAR_ONE,
         "root mean squared distance to the class mean in the judge's features, over that of real images",
-        near_one(1),
+        worth=around_one(zero_at=1),
         margin=NEARLY,
     ),
-    "vendi": Metric(
+    "vendi": diversity(
         "Vendi score",
-        "diversity",
-        Better.HIGHER,
-        3,
-        1,
-        INF,
+        HIGHER,
         "effective number of different images in the judge's features (Friedman & Dieng, 2023)",
-        of_real,
+        decimals=3,
+        smallest=1,
+        worth=share_of_real,
         margin=Margin(share=0.02),
     ),
-    "nearest_ratio": Metric(
+    "nearest_ratio": diversity(
         "distance to the nearest train image",
-        "diversity",
-        Better.NEAR_ONE,
-        4,
-        0,
-        INF,
+        NEAR_ONE,
         "in pixels, over that of real test images; far below 1 is memorised, far above is off the data",
-        near_one(1),
+        worth=around_one(zero_at=1),
         margin=NEARLY,
     ),
-    "copies": Metric(
+    "copies": diversity(
         "copies of train images",
-        "diversity",
-        Better.LOWER,
-        4,
-        0,
-        1,
+        LOWER,
         "samples three times as near to one train image as to any other (Yoon et al., 2023)",
-        falling(0.1),
+        largest=1,
+        worth=linear(zero_at=0.1),
         margin=Margin(0.005),
     ),
-    "reconstruction_gap": Metric(
+    "reconstruction_gap": diversity(
         "reconstruction error, test over train",
-        "diversity",
-        Better.NEAR_ONE,
-        4,
-        0,
-        INF,
+        NEAR_ONE,
         "far below what principal components have: test images were trained on",
         margin=NEARLY,
     ),
     # what it costs
-    "parameters": Metric(
+    "parameters": efficiency(
         "parameters",
-        "efficiency",
-        Better.LOWER,
-        0,
-        0,
-        INF,
+        LOWER,
         "numbers that encoding, decoding and sampling use, packed ones as what they unpack to",
+        decimals=0,
     ),
-    "information": Metric(
+    "information": efficiency(
         "information (bits)",
-        "efficiency",
-        Better.LOWER,
-        0,
-        0,
-        INF,
+        LOWER,
         "code length of the weights, each tensor by the shortest of four codes",
-        between(3.2e9, 3.2e5),
+        decimals=0,
+        worth=log_scale(zero_at=3.2e9, full_at=3.2e5),
     ),
-    "bytes": Metric("bytes", "efficiency", Better.LOWER, 0, 0, INF, "of the files that hold weights"),
-    "macs": Metric(
-        "multiply-adds a sample",
-        "efficiency",
-        Better.LOWER,
-        0,
-        0,
-        INF,
-        "of noise to image, all steps: matrix products alone",
+    "bytes": efficiency("bytes", LOWER, "of the files that hold weights", decimals=0),
+    "macs": efficiency(
+        "multiply-adds a sample", LOWER, "of noise to image, all steps: matrix products alone", decimals=0
     ),
-    "operations": Metric(
+    "operations": efficiency(
         "operations a sample",
-        "efficiency",
-        Better.LOWER,
-        0,
-        0,
-        INF,
+        LOWER,
         "multiply-adds, and the numbers that all other operators touch, from noise to image, all steps",
-        between(1e11, 1e6),
+        decimals=0,
+        worth=log_scale(zero_at=1e11, full_at=1e6),
     ),
     # how it was trained: the first two by the judge, the rest by the bundle's own word until it is trained anew
-    "held_out_loss": Metric(
+    "held_out_loss": training(
         "held-out loss, autoencoder",
-        "training",
-        Better.LOWER,
-        5,
-        0,
-        INF,
+        LOWER,
         "squared error of a pixel on test images, from latents drawn from the posterior",
+        decimals=5,
     ),
-    "held_out_flow_loss": Metric(
+    "held_out_flow_loss": training(
         "held-out loss, generator",
-        "training",
-        Better.LOWER,
-        5,
-        0,
-        INF,
+        LOWER,
         "the generator's own training loss on the latents of test images; comparable between equal targets only",
+        decimals=5,
     ),
-    "quality_macs": Metric(
+    "quality_macs": training(
         "multiply-adds to the common quality",
-        "training",
-        Better.LOWER,
-        0,
-        0,
-        INF,
+        LOWER,
         "of training, forward and backward, until the Frechet distance that is the same for all is reached",
-        between(1e16, 1e11),
+        decimals=0,
+        worth=log_scale(zero_at=1e16, full_at=1e11),
         certified=True,
     ),
-    "train_macs": Metric(
+    "train_macs": training(
         "multiply-adds of training",
-        "training",
-        Better.LOWER,
-        0,
-        0,
-        INF,
+        LOWER,
         "of all stages, forward and backward, by recipe and architecture",
+        decimals=0,
         certified=True,
     ),
-    "train_seconds": Metric("training (s)", "training", Better.LOWER, 1, 0, INF, "all stages", certified=True),
-    "converge_seconds": Metric(
-        "to within 5 % (s)",
-        "training",
-        Better.LOWER,
-        1,
-        0,
-        INF,
-        "until the loss stays within 5 % of its last",
-        certified=True,
+    "train_seconds": training("training (s)", LOWER, "all stages", decimals=1, certified=True),
+    "converge_seconds": training(
+        "to within 5 % (s)", LOWER, "until the loss stays within 5 % of its last", decimals=1, certified=True
     ),
-    "converge_steps": Metric(
-        "to within 5 % (steps)", "training", Better.LOWER, 0, 0, INF, "the same in steps", certified=True
+    "converge_steps": training("to within 5 % (steps)", LOWER, "the same in steps", decimals=0, certified=True),
+    "final_loss": training(
+        "final loss, autoencoder", LOWER, "of its last stage", decimals=5, smallest=-INF, certified=True
     ),
-    "final_loss": Metric(
-        "final loss, autoencoder", "training", Better.LOWER, 5, -INF, INF, "of its last stage", certified=True
-    ),
-    "final_flow_loss": Metric(
-        "final loss, generator", "training", Better.LOWER, 5, -INF, INF, "as trained", certified=True
+    "final_flow_loss": training(
+        "final loss, generator", LOWER, "as trained", decimals=5, smallest=-INF, certified=True
     ),
 }
-"""By name, in the order of the card."""
+"""By name, in the order of the card. Where a metric is measured its name stands again: see `judge/metrics`."""
 
 
-def points(figures: dict[str, float], floors: dict[str, Figure]) -> dict[str, float]:
-    """What figures are worth, 0 to 100 by category: the mean of their metrics, whatever other models do.
+def points(figures: Mapping[str, float], floors: Mapping[str, Figure]) -> dict[str, float]:
+    """Points of 100 by category: the mean of what its metrics are worth, whatever other models do.
+
+    Args:
+        figures: by metric; floors: of real images.
 
     Returns:
         Only categories of which a figure that counts is there.

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from latentarena.bounds import Count, Label, Real, Side, Words
-from latentarena.card.catalogue import COLUMNS, METRICS, Metric, points
+from latentarena.card.catalogue import COLUMNS, METRICS, points
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
+from latentarena.card.metric import Metric
 from latentarena.config import Config, validate
 from latentarena.documents import read_json
 from latentarena.errors import ConfigError
