@@ -15,7 +15,7 @@ from torch import Tensor
 from latentarena.bundle import NativeBundle
 from latentarena.data import Dataset
 from latentarena.evaluate.scoring import subject_of
-from latentarena.judge.score import Subject
+from latentarena.judge.subject import Subject
 from latentarena.latents import quantised
 from latentarena.randomness import stream
 from latentarena.sample import last

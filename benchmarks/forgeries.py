@@ -31,10 +31,22 @@ from latentarena.facts import machine, source_digest
 from latentarena.files import write_text
 from latentarena.judge import score as scoring
 from latentarena.judge.classifier import Judge
-from latentarena.judge.known import Known, known_of
-from latentarena.judge.metrics import draws, exactly, independent_ratio, squared_errors
+from latentarena.judge.known import known_of
+from latentarena.judge.material import Errors, Known
+from latentarena.judge.measure import measured
+from latentarena.judge.metrics import draws, exactly, squared_errors
 from latentarena.judge.randomness import Randomness
-from latentarena.judge.score import SAMPLES, SEEDS, Subject, hand_out
+from latentarena.judge.score import SAMPLES, SEEDS
+from latentarena.judge.subject import (
+    Coded,
+    Sampled,
+    Subject,
+    chosen_train,
+    code,
+    generate_samples,
+    generator_of,
+    hand_out,
+)
 from latentarena.judge.training import judge_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,24 +86,22 @@ class Bench:
         )
         noise = torch.cat([one for one, _ in parts])
         labels = torch.cat([one for _, one in parts if one is not None]) if subject.conditional else None
-        images = scoring._generated(subject, noise, labels, data.shape, randomness)
-        seen, passed = self.judge.look(images), None
+        images = generate_samples(subject, noise, labels, data.shape, randomness)
+        seen, chosen = self.judge.look(images), chosen_train(data, randomness)
         found = {"frechet": exactly(self.judge.distance(seen))}
-        if subject.encode is not None:
-            passed = scoring._pass(subject, data, images, randomness)
-            found |= self._reconstructed(passed)
-        sampled = scoring.Sampled(scoring._generator(subject, randomness), noise, labels, images, seen.features)
-        chosen = scoring._chosen(data, randomness)
-        coded = scoring._coded(subject, passed)
+        coded = code(subject, data, images, chosen, randomness)
+        if coded is not None:
+            found |= self._reconstructed(coded, chosen)
+        sampled = Sampled(generator_of(subject, randomness), noise, labels, images, seen.features)
         return found, scoring.examine(data, self.known, sampled, coded, chosen, found, randomness)
 
-    def _reconstructed(self, passed: scoring._Passed) -> dict[str, Figure]:
-        test, train = self.data.test.batch(slice(None)), self.data.train.batch(passed.chosen)
-        errors, train_errors = squared_errors(passed.test, test), squared_errors(passed.train, train)
+    def _reconstructed(self, coded: Coded, chosen: torch.Tensor) -> dict[str, Figure]:
+        test, train = self.data.test.batch(slice(None)), self.data.train.batch(chosen)
+        errors, train_errors = squared_errors(coded.test_images, test), squared_errors(coded.train_images, train)
         return {
-            "prior_frechet": exactly(self.judge.distance(self.judge.look(passed.prior))),
+            "prior_frechet": exactly(self.judge.distance(self.judge.look(coded.prior_images))),
             "mse": exactly(float(errors.mean())),
-            "reconstruction_gap": independent_ratio(errors, train_errors, draws(len(test)), draws(len(train))),
+            **measured({"errors": Errors(draws(len(test)), errors, train_errors, draws(len(train)))}),
         }
 
 

@@ -35,10 +35,13 @@ from latentarena.facts import machine, source_digest, versions
 from latentarena.files import make_folder, write_json, write_text
 from latentarena.judge.classifier import Judge
 from latentarena.judge.diagnosis import disagreement
-from latentarena.judge.known import known_of, measure_images
+from latentarena.judge.known import known_of
+from latentarena.judge.material import Samples
+from latentarena.judge.measure import measured
 from latentarena.judge.metrics import draws, nearest, ssims
 from latentarena.judge.randomness import WITHOUT_BUNDLE
-from latentarena.judge.score import SAMPLES, Subject, score
+from latentarena.judge.score import SAMPLES, score
+from latentarena.judge.subject import Subject
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_names
@@ -58,7 +61,7 @@ def faults(data: Dataset, judge: Judge, quick: NativeBundle) -> dict[str, object
         print("fault:", name, flush=True)
         images = makers[name](data, FAULTY_SAMPLES)
         seen, near = judge.look(images), nearest(images, data.train.pixels)
-        scores = scored(measure_images(images, seen, near, known, draws(len(images))), known.floors)
+        scores = scored(measured({"samples": Samples(draws(len(images)), images, seen, near, known)}), known.floors)
         saw = moved(scores)
         found[name] = {
             "scores": {metric: one.model_dump() for metric, one in scores.items()},

@@ -18,9 +18,10 @@ from latentarena.data import Dataset
 from latentarena.distill import straightness
 from latentarena.evaluate.scoring import LEAPS, Panel, judge_bundle
 from latentarena.facts import machine, versions
-from latentarena.judge.classifier import Judge, Verdict
+from latentarena.judge.classifier import Judge
+from latentarena.judge.material import Seen
 from latentarena.judge.metrics import class_kl, confidence
-from latentarena.judge.score import hand_out
+from latentarena.judge.subject import hand_out
 from latentarena.model.config import GeneratorConfig, SamplingConfig
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.pictures import grid, png
@@ -265,7 +266,7 @@ def earlier(model: LatentModel, checkpoint: Checkpoint) -> LatentModel:
 def sweep(
     model: LatentModel,
     judge: Judge,
-    real: Verdict,
+    real: Seen,
     n: int,
     sampling: SamplingConfig,
     steps: Iterable[int] = STEPS,
@@ -305,7 +306,7 @@ def drawn(
     return images, torch.cat([labels for _, labels in batches if labels is not None]) if model.conditional else None
 
 
-def point(judge: Judge, real: Verdict, seen: Verdict, asked: Tensor | None, seconds: float) -> Point:
+def point(judge: Judge, real: Seen, seen: Seen, asked: Tensor | None, seconds: float) -> Point:
     """The figures of one set of samples."""
     return Point(
         frechet=judge.distance(seen),
@@ -316,7 +317,7 @@ def point(judge: Judge, real: Verdict, seen: Verdict, asked: Tensor | None, seco
     )
 
 
-def guided(model: LatentModel, judge: Judge, real: Verdict, n: int, sampling: SamplingConfig) -> Guided:
+def guided(model: LatentModel, judge: Judge, real: Seen, n: int, sampling: SamplingConfig) -> Guided:
     """The figures at one scale of guidance."""
     images, asked = drawn(model, judge, n, sampling, SEEDS)
     seen = judge.look(images)
@@ -334,7 +335,7 @@ def accuracy(seen: Tensor, asked: Tensor) -> float:
     return float((seen == asked).double().mean())
 
 
-def diversity(seen: Verdict, real: Verdict) -> float:
+def diversity(seen: Seen, real: Seen) -> float:
     """How far apart samples of a class lie in the judge's features, real images of that class being 1.
 
     The mean over the judged classes of the ratio of mean pairwise distances; 0 where all samples of a class are one.
@@ -349,7 +350,7 @@ def spread(features: Tensor) -> float:
     return float(torch.pdist(features[:PAIRED].double()).mean()) if len(features) > 1 else 0.0
 
 
-def floor(judge: Judge, real: Verdict, n: int) -> tuple[int, float]:
+def floor(judge: Judge, real: Seen, n: int) -> tuple[int, float]:
     """How many real test images, n or all there are, and their own Frechet distance from the train split."""
     chosen = torch.randperm(len(real.features), generator=stream("floor", n))[:n]
     return len(chosen), judge.distance(real.rows(chosen))

@@ -15,7 +15,8 @@ from latentarena.bundle import NativeBundle
 from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
 from latentarena.evaluate.scoring import Panel, judge_bundle, subject_of
-from latentarena.judge.classifier import Judge, Verdict
+from latentarena.judge.classifier import Judge
+from latentarena.judge.material import Seen
 from latentarena.judge.metrics import confidence, frechet_distance
 from latentarena.judge.score import score
 from latentarena.model.config import SamplingConfig
@@ -56,12 +57,12 @@ def data() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def real(data: Dataset, digits_judge: Judge) -> Verdict:
+def real(data: Dataset, digits_judge: Judge) -> Seen:
     return digits_judge.look(data.test.batch(slice(None)))
 
 
 @pytest.fixture(scope="module")
-def entry(tiny_bundle: NativeBundle, data: Dataset, digits_judge: Judge, real: Verdict) -> Entry:
+def entry(tiny_bundle: NativeBundle, data: Dataset, digits_judge: Judge, real: Seen) -> Entry:
     """The tiny model's figures; machines and times are made up."""
     card = judge_bundle(tiny_bundle, Panel(data, digits_judge), samples=SAMPLES, seeds=SEEDS, timed=False).card
     model = tiny_bundle.model
@@ -93,7 +94,7 @@ def flat(frechet: float) -> Sweep:
 
 
 def test_sweep_at_the_own_steps_is_the_judge_s_score(
-    entry: Entry, tiny_bundle: NativeBundle, data: Dataset, digits_judge: Judge, real: Verdict
+    entry: Entry, tiny_bundle: NativeBundle, data: Dataset, digits_judge: Judge, real: Seen
 ) -> None:
     """A sweep asks by the noise that is the same for every model, a card by that of its bundle."""
     scores = score(subject_of(tiny_bundle), data, digits_judge, samples=SAMPLES, seeds=SEEDS).scores
@@ -140,7 +141,7 @@ def test_guidance_costs_a_second_evaluation() -> None:
     ],
 )
 def test_what_follows_a_straight_flow_has_a_straightness(
-    extra: list[str], titles: list[str], leaps: list[bool], digits_judge: Judge, real: Verdict, tmp_path: Path
+    extra: list[str], titles: list[str], leaps: list[bool], digits_judge: Judge, real: Seen, tmp_path: Path
 ) -> None:
     recipe = load_recipe("quickstart-digits", extra)
     model = LatentModel(recipe.architecture((1, 28, 28), tuple("0123456789")))
@@ -166,20 +167,20 @@ def test_teacher_and_flow_1_are_the_generator_stage(tiny_run: Path, tiny_bundle:
         assert found[title][1].solver == solver
 
 
-def test_floor_of_all_test_images_is_their_own_distance(digits_judge: Judge, real: Verdict) -> None:
+def test_floor_of_all_test_images_is_their_own_distance(digits_judge: Judge, real: Seen) -> None:
     everything, distance = len(real.features), frechet_distance(*real.statistics(), *digits_judge.reference)
     for n in (everything, everything + 1):
         assert floor(digits_judge, real, n) == (everything, pytest.approx(distance))
     assert floor(digits_judge, real, 30)[1] > floor(digits_judge, real, everything)[1]
 
 
-def test_diversity_is_one_for_real_images_and_falls_as_a_class_collapses(real: Verdict) -> None:
+def test_diversity_is_one_for_real_images_and_falls_as_a_class_collapses(real: Seen) -> None:
     assert diversity(real, real) == pytest.approx(1)
-    assert diversity(Verdict(real.features / 2, real.probabilities), real) == pytest.approx(0.5)
+    assert diversity(Seen(real.features / 2, real.probabilities), real) == pytest.approx(0.5)
     one = torch.zeros_like(real.features)
-    assert diversity(Verdict(one, real.probabilities), real) == 0
+    assert diversity(Seen(one, real.probabilities), real) == 0
     lost = real.labels != 3
-    assert diversity(Verdict(real.features[lost], real.probabilities[lost]), real) == pytest.approx(0.9)
+    assert diversity(Seen(real.features[lost], real.probabilities[lost]), real) == pytest.approx(0.9)
 
 
 def test_earlier_weights_come_from_the_generator_stage(tiny_run: Path, tiny_bundle: NativeBundle) -> None:

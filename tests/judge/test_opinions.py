@@ -15,7 +15,8 @@ from latentarena.errors import DataMissing
 from latentarena.judge.classifier import Judge
 from latentarena.judge.diagnosis import DISPUTED, diagnose, disagreement
 from latentarena.judge.metrics import Figure
-from latentarena.judge.score import Findings, Subject, score
+from latentarena.judge.score import Findings, score
+from latentarena.judge.subject import Subject
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.randomness import stream
 

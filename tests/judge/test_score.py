@@ -19,7 +19,8 @@ from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
 from latentarena.judge.metrics import Figure
 from latentarena.judge.randomness import WITHOUT_BUNDLE
-from latentarena.judge.score import Findings, Subject, hand_out, judge_labels, score
+from latentarena.judge.score import Findings, score
+from latentarena.judge.subject import Subject, hand_out, judge_labels
 from latentarena.latents import quantised
 from latentarena.precision import coarser
 from latentarena.randomness import RowNoise, stream

@@ -19,9 +19,11 @@ from latentarena.card.words import CLEAN, contest_cells, contest_line, reference
 from latentarena.cli.console import print_card, print_contest
 from latentarena.data.digits import embedded_digits
 from latentarena.evaluate.scoring import Panel, judge_bundle
-from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.metrics import Figure
-from latentarena.judge.score import Findings, _asked
+from latentarena.judge.classifier import Judge
+from latentarena.judge.material import Labels
+from latentarena.judge.metrics import Figure, draws
+from latentarena.judge.metrics.classes import of_labels
+from latentarena.judge.score import Findings
 from latentarena.model.latent_model import LatentModel
 from latentarena.report.poster import WIDTH, write_poster
 from latentarena.report.scorecard import (
@@ -275,6 +277,6 @@ def test_printed_card_fits_a_hundred_columns(judged: Judged, capsys: pytest.Capt
 
 
 def test_a_class_that_was_not_asked_for_is_never_the_worst() -> None:
-    seen = Verdict(torch.zeros(4, 2), torch.eye(3)[[1, 1, 2, 2]])
-    found = _asked(seen, torch.tensor([1, 1, 2, 2]), 3)
+    asked = torch.tensor([1, 1, 2, 2])
+    found = of_labels(Labels(draws(4), asked, torch.tensor([1, 1, 2, 2]), 3))
     assert found["worst_accuracy"].value == 1

@@ -19,7 +19,7 @@ from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
 from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge
-from latentarena.judge.score import judge_labels
+from latentarena.judge.subject import judge_labels
 from latentarena.model import latent_model as model_module
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.pictures import grid

@@ -26,7 +26,8 @@ from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
 from latentarena.judge.metrics import exactly
 from latentarena.judge.randomness import Randomness
-from latentarena.judge.score import SAMPLES, SWEPT, Findings, Subject, judge_labels, score
+from latentarena.judge.score import SAMPLES, SWEPT, Findings, score
+from latentarena.judge.subject import Subject, judge_labels
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.key import PRACTICE, Key
 from latentarena.model.config import JUMP, MOST_STEPS

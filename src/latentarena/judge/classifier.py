@@ -7,7 +7,6 @@ correct load gives on a fixed pattern.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from latentarena.config import Config
 from latentarena.data import Dataset
 from latentarena.errors import JudgeError
 from latentarena.files import digest
+from latentarena.judge.material import Seen
 from latentarena.judge.metrics import confidence, entropy, expected_calibration_error, frechet_distance
 from latentarena.judge.networks import Kind, feature_width, freeze, network, pattern
 
@@ -53,28 +53,6 @@ class JudgeFacts(Config):
     calibration_error: float
     confidence: float
     entropy: float
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the judge sees in N images: `features` (N, D), `probabilities` (N, K), both float32 on the CPU."""
-
-    features: Tensor
-    probabilities: Tensor
-
-    @property
-    def labels(self) -> Tensor:
-        """Arg-max classes, int64 (N,)."""
-        return self.probabilities.argmax(1)
-
-    def rows(self, index: Tensor | slice) -> Verdict:
-        """What it sees in some of the images."""
-        return Verdict(self.features[index], self.probabilities[index])
-
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean (D,) and covariance (D, D) of the features, float64."""
-        features = self.features.double()
-        return features.mean(0), features.T.cov(correction=min(1, len(features) - 1))
 
 
 def _refuse_malformed(facts: JudgeFacts, tensors: dict[str, Tensor]) -> None:
@@ -118,7 +96,7 @@ class Judge:
         self.reference = tensors["reference.mean"], tensors["reference.covariance"]
         self.frequencies = tensors["reference.frequencies"]
         self._temperature = float(tensors["temperature"])
-        self._verified: dict[str, Verdict] = {}  # on the test split of which data
+        self._verified: dict[str, Seen] = {}  # on the test split of which data
 
     @property
     def name(self) -> str:
@@ -160,7 +138,7 @@ class Judge:
         return self._network["head"](self._features(images))  # type: ignore[no-any-return]
 
     @torch.inference_mode()
-    def look(self, images: Tensor) -> Verdict:
+    def look(self, images: Tensor) -> Seen:
         """Features and calibrated probabilities of float images (N, C, H, W) in [0, 1].
 
         Raises:
@@ -169,19 +147,19 @@ class Judge:
         if tuple(images.shape[1:]) != self.facts.shape:
             raise JudgeError(f"judge {self.name} looks at images {self.facts.shape}, not {tuple(images.shape[1:])}")
         features = self._features(images)
-        return Verdict(features, (self._network["head"](features) / self._temperature).softmax(1))
+        return Seen(features, (self._network["head"](features) / self._temperature).softmax(1))
 
-    def distance(self, seen: Verdict) -> float:
+    def distance(self, seen: Seen) -> float:
         """Frechet distance of what it sees in some images from what it saw in the train split."""
         return frechet_distance(*seen.statistics(), *self.reference)
 
-    def verify(self, dataset: Dataset) -> Verdict:
+    def verify(self, dataset: Dataset) -> Seen:
         """Look at the full test split and hold accuracy, calibration error and band against the recorded ones.
 
         Once for a loaded judge, which cannot change.
 
         Returns:
-            The verdict on the test split, for use as the real data's score.
+            What it sees in the test split, for use as the real data's score.
 
         Raises:
             JudgeError: other data than the judge's, or a figure that drifted.
@@ -199,7 +177,7 @@ class Judge:
         return seen
 
 
-def measure(seen: Verdict, labels: Tensor) -> dict[str, float]:
+def measure(seen: Seen, labels: Tensor) -> dict[str, float]:
     """The figures of `Facts` that describe a judge's work on labelled real images."""
     return {
         "accuracy": float((seen.labels == labels).double().mean()),

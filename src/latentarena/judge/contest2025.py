@@ -12,14 +12,14 @@ import math
 import torch
 from torch import Tensor
 
-from latentarena.judge.classifier import Verdict
+from latentarena.judge.material import Seen
 from latentarena.judge.metrics import confidence, mse, ssim
 
 ORIGINALS, SAMPLES = 256, 2048
 
 
 def contest_2025(
-    parameters: int, test: Tensor, reconstructed: Tensor | None, real: Verdict, seen: Verdict
+    parameters: int, test: Tensor, reconstructed: Tensor | None, real: Seen, seen: Seen
 ) -> dict[str, float | None]:
     """All columns but `time_per_sample`, which a card's timing holds.
 
@@ -27,7 +27,7 @@ def contest_2025(
         parameters: of the whole model.
         test, reconstructed: the test split and what the autoencoder makes of it, (N, C, H, W); None in pixel space,
             where reconstructions are the images.
-        real, seen: the judge's verdict on the test split and on the samples.
+        real, seen: what the judge sees in the test split and in the samples.
 
     Returns:
         By column name; None stands for infinity.

@@ -28,7 +28,7 @@ Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Walk:
+class WalkChanges:
     """What images did on M walks, each halved again and again towards the half in which they change more.
 
     Attributes:
@@ -45,12 +45,12 @@ class Probe:
     """What a generator did on walks through its noise.
 
     Attributes:
-        walk: see `Walk`.
+        walk: see `WalkChanges`.
         nudged, turned: change of the first image after a nudge and after a turn of its noise, (M,).
         typical: change between any two samples; grain: the most that a model of discrete latents can help to change.
     """
 
-    walk: Walk
+    walk: WalkChanges
     nudged: Tensor
     turned: Tensor
     typical: float
@@ -79,7 +79,7 @@ def along_line(start: Tensor, end: Tensor, at: Tensor) -> Tensor:
     return torch.lerp(start, end, at.view(-1, *[1] * (start.ndim - 1)).to(start))
 
 
-def walk(image_of: Map, start: Tensor, end: Tensor, way: Way, depth: int) -> Walk:
+def walk(image_of: Map, start: Tensor, end: Tensor, way: Way, depth: int) -> WalkChanges:
     """Walk from M starts (M, ...) to as many ends and follow the largest change down to 2^-depth of the way.
 
     It takes (2 + depth) M evaluations.
@@ -97,7 +97,7 @@ def walk(image_of: Map, start: Tensor, end: Tensor, way: Way, depth: int) -> Wal
         wide = earlier.view(-1, *[1] * (before.ndim - 1))
         left, right = torch.where(earlier, left, middle), torch.where(earlier, middle, right)
         before, after = torch.where(wide, before, between), torch.where(wide, between, after)
-    return Walk(ends, last)
+    return WalkChanges(ends, last)
 
 
 def probe(

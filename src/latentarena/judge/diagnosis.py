@@ -66,7 +66,7 @@ def _images(found: Findings) -> Iterator[Advice]:
 
 
 def _classes(found: Findings, scores: Mapping[str, Score], classes: Sequence[str]) -> Iterator[Advice]:
-    known = found.known.judge.frequencies
+    known = found.known.frequencies
     shares = torch.bincount(found.seen.labels, minlength=len(known)) / len(found.seen.labels)
     missing = [name for name, share, usual in zip(classes, shares, known, strict=True) if share < 0.1 * usual]
     if missing:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -12,52 +11,15 @@ from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
 from latentarena.data import Dataset
 from latentarena.judge import checks
-from latentarena.judge.continuity import Generate, grain, probe
-from latentarena.judge.known import Known
+from latentarena.judge.continuity import grain, probe
+from latentarena.judge.material import Known
 from latentarena.judge.randomness import Randomness
+from latentarena.judge.subject import Coded, Sampled
 
 COMPARED = 4000  # samples that are compared with the splits
 RETURNED = 1000  # latents and samples that go through decoder and encoder again
-ROWS_A_WALK, FEWEST = (
-    200,
-    8,
-)  # samples for each walk, so that few samples are not checked at more cost than drawn; walks
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """Samples as they were judged.
-
-    Attributes:
-        generate: makes images of further noise, see `Generate`; None for a program that draws noise of its own.
-        noise: (N, *noise); labels: int64 (N,), or None.
-        images: (N, C, H, W); features: what the judge sees in them, (N, D).
-    """
-
-    generate: Generate | None
-    noise: Tensor
-    labels: Tensor | None
-    images: Tensor
-    features: Tensor
-
-
-@dataclass(frozen=True)
-class Coded:
-    """Latents as judged, and what was decoded from them.
-
-    Attributes:
-        encode, decode: with latents rounded as they are judged.
-        test, train: latents of the test split and of train images; samples: of the generated images.
-        test_images, train_images: decoded from them.
-    """
-
-    encode: Callable[[Tensor], Tensor]
-    decode: Callable[[Tensor], Tensor]
-    test: Tensor
-    train: Tensor
-    samples: Tensor
-    test_images: Tensor
-    train_images: Tensor
+FEWEST = 8  # walks
+ROWS_A_WALK = 200  # samples for each walk, so that few samples are not checked at more cost than drawn
 
 
 def examine(

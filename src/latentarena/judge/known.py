@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,37 +13,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from latentarena.card.catalogue import METRICS
+from latentarena.card.figure import Figure
 from latentarena.data import Dataset, Images
 from latentarena.errors import OutputError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
-from latentarena.judge.classifier import Judge, Verdict
-from latentarena.judge.metrics import (
-    Figure,
-    Neighbours,
-    Statistic,
-    class_kl_of,
-    classes_missing_of,
-    confidences,
-    draws,
-    edge_energies,
-    entropies,
-    estimate,
-    frechet_of,
-    gap_to_band,
-    independent_ratio,
-    kernel_distance_of,
-    mean_of,
-    memberships,
-    nearest,
-    radii,
-    spread_of,
-    spreads,
-    vendi_of,
-    wilson,
-)
-from latentarena.progress import counted, within
+from latentarena.judge.classifier import Judge
+from latentarena.judge.material import Errors, Known, Samples, Seen
+from latentarena.judge.measure import measured
+from latentarena.judge.metrics import draws, edge_energies, nearest, radii, spreads
+from latentarena.progress import within
 from latentarena.randomness import stream
 
 log = logging.getLogger(__name__)
@@ -54,86 +32,7 @@ COMPONENTS = 32
 MOST_VALUES = 1 << 27  # pixels of images that components are fitted on: 1 GiB
 DENSE = 2000  # a side of a matrix all of whose eigenvectors take seconds
 CHUNK = 1000  # images at a time
-TINY = 1e-12  # beside which nothing is 0 / 0: images of one colour have no edges, copies no distance
-
-
-def estimates(statistics: Mapping[str, Statistic], counts: Tensor) -> dict[str, Figure]:
-    """The metrics of these names with their intervals, each cut to its range.
-
-    Args:
-        statistics: by metric.
-        counts: of `draws`, (1 + B, N).
-    """
-    return {
-        name: estimate(statistic, counts, METRICS[name].smallest, METRICS[name].largest)
-        for name, statistic in counted(list(statistics.items()), "intervals")
-    }
-
-
-@dataclass(frozen=True)
-class Known:
-    """Real images in a judge's eyes.
-
-    Attributes:
-        judge: who looks.
-        test: what it sees in the test split.
-        train: features of `REFERENCE` train images, (M, D).
-        radii: squared distance of each to its fifth neighbour, (M,).
-        spreads: of the classes of these images, (K,).
-        edges: mean edge energy of the test split.
-        apart: mean distance of a test image to the nearest train image.
-        floors: what as many real test images as there are samples score, by metric.
-    """
-
-    judge: Judge
-    test: Verdict
-    train: Tensor
-    radii: Tensor
-    spreads: Tensor
-    edges: float
-    apart: float
-    floors: dict[str, Figure]
-
-
-def measure_seen(seen: Verdict, judge: Judge, counts: Tensor, prefix: str = "") -> dict[str, Figure]:
-    """Confidence, entropy and Frechet distance of what a judge saw, their names prefixed."""
-    statistics = {
-        "confidence": mean_of(confidences(seen.probabilities)),
-        "entropy": mean_of(entropies(seen.probabilities)),
-        "frechet": frechet_of(seen.features, *judge.reference),
-    }
-    return estimates({f"{prefix}{name}": statistic for name, statistic in statistics.items()}, counts)
-
-
-def measure_images(images: Tensor, seen: Verdict, near: Neighbours, known: Known, counts: Tensor) -> dict[str, Figure]:
-    """Every metric of a set of images that needs no originals.
-
-    Args:
-        images: float (N, C, H, W) in [0, 1].
-        seen: what the judge sees in them.
-        near: their nearest train images.
-        known: what they are held against.
-        counts: of `draws`, (1 + B, N).
-    """
-    features, probabilities, real = seen.features, seen.probabilities, known.test.probabilities
-    frequencies, balls = known.judge.frequencies, memberships(features, known.train, known.radii)
-    statistics = {
-        "confidence_gap": gap_to_band(confidences(probabilities), confidences(real)),
-        "entropy_gap": gap_to_band(entropies(probabilities), entropies(real)),
-        "kernel_distance": kernel_distance_of(features, known.train),
-        "precision": balls.precision,
-        "density": balls.density,
-        "sample_sharpness": mean_of((edge_energies(images) + TINY) / (known.edges + TINY)),
-        "class_kl": class_kl_of(seen.labels, frequencies),
-        "classes_missing": classes_missing_of(seen.labels, frequencies),
-        "recall": balls.recall,
-        "coverage": balls.coverage,
-        "spread": spread_of(features, seen.labels, known.spreads),
-        "vendi": vendi_of(features),
-        "nearest_ratio": mean_of((near.first + TINY) / (known.apart + TINY)),
-    }
-    copies = {"copies": wilson(int(near.copies.sum()), len(images))}
-    return measure_seen(seen, known.judge, counts) | estimates(statistics, counts) | copies
+PRIOR = ("confidence", "entropy", "frechet")  # that images decoded from the prior have too, and the same floors
 
 
 def known_of(judge: Judge, data: Dataset, samples: int) -> Known:
@@ -164,7 +63,7 @@ def real_index(data: Dataset, samples: int) -> Tensor:
     return torch.randperm(n, generator=stream("floor", samples))[:samples].sort().values
 
 
-def _look(judge: Judge, data: Dataset, test: Verdict, samples: int) -> Known:
+def _look(judge: Judge, data: Dataset, test: Seen, samples: int) -> Known:
     order = torch.randperm(len(data.train), generator=stream("reference"))[:REFERENCE]
     seen = judge.look(data.train.batch(order))
     classes = len(judge.frequencies)
@@ -172,8 +71,9 @@ def _look(judge: Judge, data: Dataset, test: Verdict, samples: int) -> Known:
     index = real_index(data, samples)
     images = data.test.batch(index)
     near = nearest(images, data.train.pixels)
-    base = Known(
-        judge=judge,
+    real = Known(
+        reference=judge.reference,
+        frequencies=judge.frequencies,
         test=test,
         train=seen.features,
         radii=radii(seen.features),
@@ -182,13 +82,13 @@ def _look(judge: Judge, data: Dataset, test: Verdict, samples: int) -> Known:
         apart=float(near.first.mean()),
         floors={},
     )
-    chosen = test.rows(index)
-    floors = measure_images(images, chosen, near, base, draws(len(index))) | {"reconstruction_gap": _linear_gap(data)}
-    return replace(base, floors=floors)
+    as_samples = Samples(draws(len(index)), images, test.rows(index), near, real)
+    floors = measured({"samples": as_samples, "errors": _linear_errors(data)})
+    return replace(real, floors=floors | {f"prior_{name}": floors[name] for name in PRIOR})
 
 
-def _linear_gap(data: Dataset) -> Figure:
-    """Test over train reconstruction error of the train split's principal components: how unlike the splits are.
+def _linear_errors(data: Dataset) -> Errors:
+    """Reconstruction errors of the train split's principal components: they tell how unlike the splits are.
 
     A linear map of so few dimensions cannot learn single images by heart, whichever it is fitted on.
     """
@@ -205,8 +105,8 @@ def _linear_gap(data: Dataset) -> Figure:
             found.append((centred - centred @ directions @ directions.T).square().mean(1))
         return torch.cat(found)
 
-    found, held_out = errors(data.test, torch.arange(len(data.test))), errors(data.train, chosen[1::2])
-    return independent_ratio(found, held_out, draws(len(found)), draws(len(held_out)))
+    test, train = errors(data.test, torch.arange(len(data.test))), errors(data.train, chosen[1::2])
+    return Errors(draws(len(test)), test, train, draws(len(train)))
 
 
 def principal_directions(centred: Tensor, k: int) -> Tensor:
@@ -235,14 +135,13 @@ def principal_directions(centred: Tensor, k: int) -> Tensor:
     return centred.T @ found / values[kept].sqrt() if by_sample else found
 
 
-def _read(path: Path, judge: Judge, test: Verdict) -> Known:
+def _read(path: Path, judge: Judge, test: Seen) -> Known:
     tensors = load_file(path)
     with safe_open(path, "pt") as file:
         words = json.loads(file.metadata()["known"])
-    floors = {name: Figure.model_validate(floor) for name, floor in words.pop("floors").items()}
-    return Known(
-        judge, test, tensors["train"], tensors["radii"], tensors["spreads"], words["edges"], words["apart"], floors
-    )
+    floors = {name: Figure.model_validate(floor) for name, floor in words["floors"].items()}
+    arrays = (tensors["train"], tensors["radii"], tensors["spreads"])
+    return Known(judge.reference, judge.frequencies, test, *arrays, words["edges"], words["apart"], floors)
 
 
 def _keep(path: Path, known: Known) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentarena.card.figure import Figure
 from latentarena.judge.continuity import STEP
 from latentarena.judge.metrics.estimate import wilson
 from latentarena.judge.metrics.neighbours import two_nearest
@@ -65,18 +66,14 @@ def leaning(samples: Tensor, test: Tensor, train: Tensor) -> Leaning:
     )
 
 
-@dataclass(frozen=True)
-class Support:
-    """How many different images a sampler draws from, with a 95 % interval; infinity where it cannot be told from it.
+class Support(Figure):
+    """How many different images a sampler draws from; its interval reaches to infinity where that cannot be ruled out.
 
     Attributes:
         met: share of the samples that have an equal among the others.
     """
 
     met: float
-    value: float
-    low: float
-    high: float
 
 
 def support(images: Tensor) -> Support:
@@ -93,7 +90,8 @@ def support(images: Tensor) -> Support:
     _, first, _ = two_nearest(images, images, but_itself=True)
     met = int((first <= math.sqrt(images[0].numel()) * STEP).sum())
     pairs = wilson(met // 2, n // 2)  # the two of a pair are one event
-    return Support(met / n, _drawn_from(n, met / n), _drawn_from(n, pairs.high), _drawn_from(n, pairs.low))
+    value, low, high = (_drawn_from(n, share) for share in (met / n, pairs.high, pairs.low))
+    return Support.model_construct(met=met / n, value=value, low=low, high=high)  # infinite: no figure of a file
 
 
 def _drawn_from(n: int, share: float) -> float:

@@ -117,7 +117,7 @@ def _charts(figure: Figure, top: float, card: ScoreCard, findings: Findings, dat
     radar = cast("PolarAxes", _place(figure, 1.2, top + 0.5, 3.1, 3.1, polar=True))
     draw_radar(radar, card.model, card.points, references(card.dataset))
     classes = _place(figure, 6.0, top + 0.3, 4.4, 3.7)
-    draw_classes(classes, findings.seen.labels, findings.known.judge.frequencies, data.classes)
+    draw_classes(classes, findings.seen.labels, findings.known.frequencies, data.classes)
     _title(classes, "classes of the samples")
     if card.by_steps:  # a graph has its steps inside
         steps = _place(figure, 11.3, top + 0.3, 4.3, 3.7)

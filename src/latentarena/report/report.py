@@ -16,7 +16,8 @@ from latentarena.documents import yaml_text
 from latentarena.files import write_text
 from latentarena.judge.classifier import Judge
 from latentarena.judge.randomness import WITHOUT_BUNDLE
-from latentarena.judge.score import Findings, judge_labels
+from latentarena.judge.score import Findings
+from latentarena.judge.subject import judge_labels
 from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import Picture, blank, embed_figure, plain
 from latentarena.report.charts import ACCENT

@@ -15,7 +15,7 @@ from latentarena.card.words import contest_cells, references
 from latentarena.data import Dataset
 from latentarena.files import write_text
 from latentarena.judge.known import real_index
-from latentarena.judge.metrics import confidences, squared_errors
+from latentarena.judge.metrics import confidences, frechet_distance, squared_errors
 from latentarena.judge.score import SWEPT, Findings
 from latentarena.pictures import Picture, blank, embed_figure, embed_images
 from latentarena.report.charts import draw_classes, draw_radar, draw_steps
@@ -63,7 +63,7 @@ def steps_floor(findings: Findings, data: Dataset) -> float:
     """The Frechet distance of as many real test images as there are samples in a card's `by_steps`."""
     known = findings.known
     index = real_index(data, min(len(findings.generated), SWEPT))
-    return known.judge.distance(known.test.rows(index))
+    return frechet_distance(*known.test.rows(index).statistics(), *known.reference)
 
 
 def environment() -> Environment:
@@ -106,7 +106,7 @@ def _radar(card: ScoreCard) -> Picture:
 
 def _classes(findings: Findings, data: Dataset) -> Picture:
     figure, labels = blank(6, 3.4), findings.seen.labels
-    draw_classes(figure.add_subplot(), labels, findings.known.judge.frequencies, data.classes)
+    draw_classes(figure.add_subplot(), labels, findings.known.frequencies, data.classes)
     return embed_figure(figure, "bar chart of generated class shares", f"Classes among {len(labels):,} samples.")
 
 

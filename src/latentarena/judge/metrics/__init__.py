@@ -1,4 +1,7 @@
-"""Metrics: pure functions of arrays, float64 inside, defined for every input."""
+"""Metrics: pure functions of arrays, float64 inside, defined for every input.
+
+Each module has a function for every material that it measures, such as `of_samples`; see `judge/measure.py`.
+"""
 
 from latentarena.card.figure import Figure
 from latentarena.judge.metrics.classes import (
@@ -17,7 +20,6 @@ from latentarena.judge.metrics.estimate import (
     draws,
     estimate,
     exactly,
-    independent_ratio,
     mean_of,
     ratio_of,
     wilson,
@@ -34,7 +36,7 @@ from latentarena.judge.metrics.features import (
     vendi_of,
 )
 from latentarena.judge.metrics.latents import gaussian_gap_of, probe
-from latentarena.judge.metrics.neighbours import Neighbours, nearest, two_nearest
+from latentarena.judge.metrics.neighbours import nearest, two_nearest
 from latentarena.judge.metrics.pictures import (
     absolute_errors,
     edge_energies,
@@ -48,7 +50,6 @@ from latentarena.judge.metrics.structure import ssim, ssims
 __all__ = [
     "Figure",
     "Memberships",
-    "Neighbours",
     "Statistic",
     "absolute_errors",
     "class_kl",
@@ -67,7 +68,6 @@ __all__ = [
     "frechet_of",
     "gap_to_band",
     "gaussian_gap_of",
-    "independent_ratio",
     "kernel_distance_of",
     "mean_of",
     "memberships",

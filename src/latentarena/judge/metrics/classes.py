@@ -6,9 +6,42 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from latentarena.judge.metrics.estimate import Statistic
+from latentarena.judge.material import Labels, Prior, Samples
+from latentarena.judge.metrics.estimate import Measures, Statistic, mean_of, wilson
 
 RARE = 0.1  # a class with less than this share of its known frequency is missing
+
+
+def of_samples(samples: Samples) -> Measures:
+    """How sure the judge is of the samples, and which classes it sees in them."""
+    seen, frequencies = samples.seen, samples.real.frequencies
+    sure, unsure = confidences(seen.probabilities), entropies(seen.probabilities)
+    real = samples.real.test.probabilities
+    return {
+        "confidence": mean_of(sure),
+        "entropy": mean_of(unsure),
+        "confidence_gap": gap_to_band(sure, confidences(real)),
+        "entropy_gap": gap_to_band(unsure, entropies(real)),
+        "class_kl": class_kl_of(seen.labels, frequencies),
+        "classes_missing": classes_missing_of(seen.labels, frequencies),
+    }
+
+
+def of_prior(prior: Prior) -> Measures:
+    """How sure the judge is of images decoded from the prior."""
+    probabilities = prior.seen.probabilities
+    return {"prior_confidence": mean_of(confidences(probabilities)), "prior_entropy": mean_of(entropies(probabilities))}
+
+
+def of_labels(labels: Labels) -> Measures:
+    """How often the judge sees the class that was asked for, over all and in the class where it does least."""
+    right = labels.seen == labels.asked
+    worst = int(labels.obeyed.nan_to_num(2).argmin())  # never one not asked for
+    of_worst = right[labels.asked == worst]
+    return {
+        "accuracy": wilson(int(right.sum()), len(right)),
+        "worst_accuracy": wilson(int(of_worst.sum()), len(of_worst)),
+    }
 
 
 def confidences(probabilities: Tensor) -> Tensor:

@@ -17,9 +17,12 @@ from latentarena.randomness import stream
 
 Statistic = Callable[[Tensor], Tensor]
 """How often each of N images counts, float64 (B, N) -> the figure each time, float64 (B,)."""
+Measures = dict[str, Statistic | Figure]
+"""By metric: a statistic whose interval is to be drawn, or a figure that has one."""
 
 ROUNDS = 200
 SURE = 0.95
+TINY = 1e-12  # beside which nothing is 0 / 0: images of one colour have no edges, copies no distance
 
 
 def draws(n: int, rounds: int = ROUNDS, generator: torch.Generator | None = None) -> Tensor:
@@ -74,15 +77,20 @@ def ratio_of(values: Tensor, others: Tensor) -> Statistic:
     return ratio
 
 
-def independent_ratio(values: Tensor, others: Tensor, counts: Tensor, other_counts: Tensor) -> Figure:
+def over_real(values: Tensor, real: float) -> Statistic:
+    """The mean of one number >= 0 for each image, (N,), over that of real images; 0 / 0 counts as 1."""
+    return mean_of((values + TINY) / (real + TINY))
+
+
+def over_independent(values: Tensor, others: Tensor, other_counts: Tensor) -> Statistic:
     """The ratio of the means of two independent sets of numbers >= 0; 0 / 0 counts as 1.
 
     Args:
         values, others: (N,) and (M,).
-        counts, other_counts: of `draws`, (1 + B, N) and (1 + B, M).
+        other_counts: of `draws`, (1 + B, M), as many as there will be of the values.
     """
-    below = mean_of(others)(other_counts).clamp(min=1e-12)
-    return estimate(lambda counts: mean_of(values + 1e-12)(counts) / below, counts, 0)
+    below = mean_of(others)(other_counts).clamp(min=TINY)
+    return lambda counts: mean_of(values + TINY)(counts) / below
 
 
 def exactly(value: float) -> Figure:

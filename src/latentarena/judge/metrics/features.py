@@ -8,12 +8,34 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latentarena.judge.metrics.estimate import Statistic
+from latentarena.judge.material import Prior, Samples
+from latentarena.judge.metrics.estimate import Measures, Statistic
 
 CHUNK = 125  # rows of a matrix of pairs at a time: what stays in a processor's cache
 COLUMNS, IMAGES = 16, 500  # of features whose products are made at a time
 SQUARES = 2**24  # numbers in the sums of products that are kept at a time
 LISTED = 8  # members kept of a ball: that a draw misses all of them has a chance of exp(-8)
+
+
+def of_samples(samples: Samples) -> Measures:
+    """How near the samples are to real images in the judge's features, and how varied."""
+    features, real = samples.seen.features, samples.real
+    balls = memberships(features, real.train, real.radii)
+    return {
+        "frechet": frechet_of(features, *real.reference),
+        "kernel_distance": kernel_distance_of(features, real.train),
+        "precision": balls.precision,
+        "density": balls.density,
+        "recall": balls.recall,
+        "coverage": balls.coverage,
+        "spread": spread_of(features, samples.seen.labels, real.spreads),
+        "vendi": vendi_of(features),
+    }
+
+
+def of_prior(prior: Prior) -> Measures:
+    """How near images decoded from the prior are to real images."""
+    return {"prior_frechet": frechet_of(prior.seen.features, *prior.real.reference)}
 
 
 def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> float:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from math import prod
 
 import torch
 from torch import Tensor
 
-from latentarena.judge.metrics.estimate import Statistic
+from latentarena.judge.material import Latents
+from latentarena.judge.metrics.estimate import Measures, Statistic, exactly, mean_of
 from latentarena.judge.metrics.features import moments
 
 ITERATIONS = 200
+
+
+def of_latents(latents: Latents) -> Measures:
+    """How many numbers a latent has, how Gaussian they are, and what can be read off them."""
+    right = probe(latents.train, latents.train_labels, latents.test, latents.test_labels)
+    return {
+        "latent_dimension": exactly(prod(latents.test.shape[1:])),
+        "latent_gap": gaussian_gap_of(latents.test),
+        "probe": mean_of(right),
+    }
 
 
 def gaussian_gap_of(latents: Tensor) -> Statistic:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from latentarena.judge.material import Neighbours, Samples
+from latentarena.judge.metrics.estimate import Measures, over_real, wilson
 from latentarena.progress import counted
 
 CHUNK = 500  # images at a time
@@ -20,25 +21,12 @@ ROUNDING = 1e-5  # of squared lengths, for what float32 loses in a bound
 COPIED = 1 / 3
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """The nearest train image of each of N images.
-
-    Attributes:
-        index: its number, int64 (N,).
-        first, second: Euclidean distance of the pixels to it and to the next one, float64 (N,).
-        copies: whether an image is a copy, bool (N,): three times as near to one train image as to any other (Yoon et
-            al., 2023), or the same to within one of 255 steps in a pixel.
-    """
-
-    index: Tensor
-    first: Tensor
-    second: Tensor
-    copies: Tensor
-
-    def rows(self, index: Tensor) -> Neighbours:
-        """Those of some of the images."""
-        return Neighbours(self.index[index], self.first[index], self.second[index], self.copies[index])
+def of_samples(samples: Samples) -> Measures:
+    """How far samples are from train images, over what real test images are, and how many are copies."""
+    return {
+        "nearest_ratio": over_real(samples.near.first, samples.real.apart),
+        "copies": wilson(int(samples.near.copies.sum()), len(samples.images)),
+    }
 
 
 def nearest(images: Tensor, train: Tensor) -> Neighbours:

@@ -5,6 +5,30 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latentarena.judge.material import Errors, Reconstructions, Samples
+from latentarena.judge.metrics.estimate import Measures, mean_of, over_independent, over_real, ratio_of
+
+
+def of_samples(samples: Samples) -> Measures:
+    """How sharp samples are beside real images."""
+    return {"sample_sharpness": over_real(edge_energies(samples.images), samples.real.edges)}
+
+
+def of_reconstructions(made: Reconstructions) -> Measures:
+    """How far reconstructions are from the images, and how sharp."""
+    errors = squared_errors(made.again, made.images)
+    return {
+        "mse": mean_of(errors),
+        "psnr": mean_of(psnr_of(errors)),
+        "l1": mean_of(absolute_errors(made.again, made.images)),
+        "sharpness": ratio_of(edge_energies(made.again), edge_energies(made.images)),
+    }
+
+
+def of_errors(errors: Errors) -> Measures:
+    """How much better images are reconstructed that may have been trained on."""
+    return {"reconstruction_gap": over_independent(errors.test, errors.train, errors.train_counts)}
+
 
 def squared_errors(images: Tensor, others: Tensor) -> Tensor:
     """Mean squared error of each image, in [0, 1], (N,); lower is better."""

@@ -11,6 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentarena.judge.material import Reconstructions
+from latentarena.judge.metrics.estimate import Measures, mean_of
+
 WINDOW = 7
 AREA = WINDOW * WINDOW
 SCALE = AREA * (AREA - 1)  # sample covariance times this = AREA x sum of products - product of sums
@@ -18,6 +21,11 @@ C1, C2 = 0.01**2 * AREA**2, 0.03**2 * SCALE
 
 Pixels = NDArray[np.floating]
 Kernel = Callable[[Pixels, Pixels, NDArray[np.float64]], None]
+
+
+def of_reconstructions(made: Reconstructions) -> Measures:
+    """How alike reconstructions and images are in structure."""
+    return {"ssim": mean_of(ssims(made.again, made.images))}
 
 
 def ssim(images: Tensor, others: Tensor) -> float:
