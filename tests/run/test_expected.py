@@ -61,6 +61,16 @@ def test_a_saved_recipe_of_a_short_run_is_still_short(tmp_path: Path) -> None:
     assert load_recipe(str(path), ["seed=1"]).length == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("change", ["seed=3", "training.generator.epochs=2", "name=mine"])
+def test_a_recipe_of_another_seed_or_length_is_held_against_what_it_came_to(change: str) -> None:
+    assert load_recipe("quickstart", [change]).expected == load_recipe("quickstart").expected != {}
+
+
+@pytest.mark.parametrize("change", ["data.name=kmnist", "autoencoder.latent=[16]", "training.generator.lr=0.01"])
+def test_nothing_is_expected_of_a_changed_recipe(change: str) -> None:
+    assert load_recipe("quickstart", [change]).expected == {}
+
+
 def card() -> ScoreCard:
     return made_card("mine")
 

@@ -160,7 +160,8 @@ class Recipe(Config):
         about: one line for people.
         otherwise: the recipe to use where this one's data can be neither found nor downloaded.
         expected: what a run of it came to, by metric, and its minutes of training: each with how far another run, of
-            other seed or machine, may be from it; changes nothing.
+            other seed or machine, may be from it; changes nothing. Nothing is expected of a recipe changed in more than
+            its seed and its epochs.
         length: epochs of this run as a share of those that the recipe was written with; set by what changes them.
         seed: of everything random.
     """
@@ -250,7 +251,18 @@ def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:
     stem = Path(name).stem
     written = read_yaml(recipe_source(name))
     recipe = validate(Recipe, {"name": stem} | override(written, assignments, Recipe), stem)
-    return recipe.model_copy(update={"length": recipe.length * _share(recipe, written.get("training"))})
+    length = recipe.length * _share(recipe, written.get("training"))
+    same = _design(recipe) == _design(validate(Recipe, {"name": stem} | written, stem))
+    return recipe.model_copy(update={"length": length, "expected": recipe.expected if same else {}})
+
+
+def _design(recipe: Recipe) -> dict[str, Any]:
+    """What is trained on what, and how: all but words, the seed and how long."""
+    raw = recipe.model_dump(exclude={"name", "about", "otherwise", "expected", "length", "seed"})
+    for stage in raw["training"].values():
+        if stage is not None:
+            stage.pop("epochs")
+    return raw
 
 
 def _share(recipe: Recipe, written: Any) -> float:
