@@ -266,7 +266,7 @@ def test_a_signal_to_stop_saves_at_once_and_gives_the_handler_back(
         if tick.step == 4:
             signal.raise_signal(number)
             break
-    with pytest.raises(Interrupted, match=rf"stopped at step 4 of {STEPS}, saved; go on with --resume") as stop:
+    with pytest.raises(Interrupted, match=rf"stopped at step 4 of {STEPS}, saved; the same command goes on") as stop:
         next(ticks)
     assert stop.value.exit_code == 128 + number
     assert signal.getsignal(number) is handler

@@ -19,7 +19,7 @@ from latentarena.arena.store import Refusal
 from latentarena.contest.contest import Contest
 from latentarena.errors import BundleError, ConfigError, OutputError
 from latentarena.files import make_folder, write_json, write_text
-from latentarena.gates.layout import NAMES
+from latentarena.gates.file_set import NAMES
 from latentarena.key import Key
 from latentarena.text import plain_line
 

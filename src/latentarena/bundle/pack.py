@@ -21,7 +21,7 @@ from latentarena.bundle.reading import read_files
 from latentarena.config import validate
 from latentarena.errors import BundleError
 from latentarena.gates import check_graph
-from latentarena.gates.layout import MOST_BYTES
+from latentarena.gates.file_set import MOST_BYTES
 from latentarena.gates.operators import DOMAINS
 
 if TYPE_CHECKING:

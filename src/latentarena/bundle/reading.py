@@ -8,7 +8,7 @@ from typing import Any
 from latentarena.errors import BundleError
 from latentarena.gates import Files, bundle_in, check_card, open_archive
 from latentarena.gates.card import LARGEST_CARD
-from latentarena.gates.layout import NAMES
+from latentarena.gates.file_set import NAMES
 
 CARD = "card.json"
 NATIVE = f"a bundle is a folder of {CARD} and weights.safetensors, or a zip file of them"

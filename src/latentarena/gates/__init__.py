@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from latentarena.gates.archive import glance, open_archive
+from latentarena.gates.file_set import BUNDLE, SUBMISSION, Files, FileSet
 from latentarena.gates.folder import bundle_in, names_in, open_beside, open_files, open_folder
-from latentarena.gates.layout import BUNDLE, SUBMISSION, Files, Layout
 
 if TYPE_CHECKING:
     from latentarena.gates.card import check_card
@@ -19,10 +19,10 @@ __all__ = [
     "NUMBERS",
     "SUBMISSION",
     "Cost",
+    "FileSet",
     "Files",
     "GraphFacts",
     "Held",
-    "Layout",
     "Port",
     "Size",
     "StoredTensor",

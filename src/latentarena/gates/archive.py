@@ -16,19 +16,19 @@ from mmap import mmap
 from pathlib import Path
 
 from latentarena.errors import GateError
-from latentarena.gates.kinds import LOOK, added_by_system, no_archive, wrong_kind
-from latentarena.gates.layout import (
+from latentarena.gates.file_set import (
     BUNDLE,
     MOST_BYTES,
     MOST_ENTRIES,
     SUBMISSION,
     Files,
-    Layout,
+    FileSet,
     known_name,
     no_part,
     read_plain,
     too_large,
 )
+from latentarena.gates.kinds import LOOK, added_by_system, no_archive, wrong_kind
 
 PLAIN = "make it anew with `zip -r bundle.zip FOLDER`"
 END, ENTRY, LOCAL, DESCRIPTOR = b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
@@ -65,12 +65,12 @@ class Member:
         return ascii(self.name.decode("utf-8", "backslashreplace"))[:100]
 
 
-def open_archive(source: Path | bytes, layout: Layout = BUNDLE) -> Files:
+def open_archive(source: Path | bytes, allowed: FileSet = BUNDLE) -> Files:
     """The files of a zipped bundle, by name; they may lie in one folder, whose name does not matter.
 
     Args:
         source: the zip file, or its content.
-        layout: what it may hold; a bundle unless given.
+        allowed: what it may hold; a bundle unless given.
 
     Raises:
         GateError: it is no zip file of a bundle and nothing else, or is larger than MOST_BYTES.
@@ -82,42 +82,42 @@ def open_archive(source: Path | bytes, layout: Layout = BUNDLE) -> Files:
     content = source if isinstance(source, bytes) else read_plain(source, MOST_BYTES, follow=True)
     if len(content) > MOST_BYTES:
         raise too_large(what, len(content), MOST_BYTES)
-    entries, start = directory(content, what, layout)
-    kept = _named(entries, what, layout)
+    entries, start = directory(content, what, allowed)
+    kept = _named(entries, what, allowed)
     total = sum(entry.size for entry in kept.values())
     if total > MOST_BYTES:
         raise GateError("zip-bomb", f"{what} unpacks to {total:,} bytes; at most {MOST_BYTES:,} are read")
     _refuse_gaps([_extent(content, entry, what) for entry in entries], start, what)
     files = {name: _unpacked(content, entry, f"{what}: {name}") for name, entry in kept.items()}
-    return layout.complete(files, what)
+    return allowed.complete(files, what)
 
 
-def glance(content: bytes | mmap, layouts: Sequence[Layout], what: str = "the file") -> None:
-    """Refuse at once what no closer look would let through: no zip file, or one of other files than those of a layout.
+def glance(content: bytes | mmap, allowed: Sequence[FileSet], what: str = "the file") -> None:
+    """Refuse at once what no closer look would let through: no zip file, or one of other files.
 
     Only the directory of a zip file is read, so that this takes no time worth speaking of, whatever the file's size.
 
     Args:
-        content: of the file; layouts: what it may hold.
+        content: of the file; allowed: what it may hold.
 
     Raises:
-        GateError: with the first layout's reason, or with that of the one which the files are closer to.
+        GateError: with the reason of the first set, or with that of the one which the files are closer to.
     """
     refused: dict[bool, GateError] = {}
-    for layout in layouts:
+    for one in allowed:
         coded = False
         try:
-            entries, _ = directory(content, what, layout)
+            entries, _ = directory(content, what, one)
             coded = any(entry.name.endswith((b".py", b".ipynb")) for entry in entries)
-            layout.complete(dict.fromkeys(_named(entries, what, layout), b""), what)
+            one.complete(dict.fromkeys(_named(entries, what, one), b""), what)
         except GateError as error:
-            refused.setdefault(coded and layout is SUBMISSION, error)
+            refused.setdefault(coded and one is SUBMISSION, error)
         else:
             return
     raise refused.get(True) or refused[False]
 
 
-def directory(content: bytes | mmap, what: str, layout: Layout) -> tuple[list[Member], int]:
+def directory(content: bytes | mmap, what: str, allowed: FileSet) -> tuple[list[Member], int]:
     """The entries in the directory at the archive's end, and where it starts."""
     if content[:4] not in (LOCAL, END):
         wrong = wrong_kind(content=content[:LOOK])
@@ -137,7 +137,7 @@ def directory(content: bytes | mmap, what: str, layout: Layout) -> tuple[list[Me
     if (disk, first, comment) != (0, 0, 0) or here != count or start + size != len(content) - 22:
         raise GateError("zip-format", f"{what} has an end that does not fit its directory; {PLAIN}")
     if count > MOST_ENTRIES:
-        raise GateError("zip-entries", f"{what} has {count:,} entries; {layout.hint}")
+        raise GateError("zip-entries", f"{what} has {count:,} entries; {allowed.hint}")
     entries, at = [], start
     for _ in range(count):
         entry, at = _entry(content, at, len(content) - 22, what)
@@ -200,8 +200,8 @@ def _refuse_extra(extra: bytes, entry: Member, what: str) -> None:
         extra = extra[4 + size :]
 
 
-def _named(entries: list[Member], what: str, layout: Layout) -> dict[str, Member]:
-    """The entries that are files of the layout, by name."""
+def _named(entries: list[Member], what: str, allowed: FileSet) -> dict[str, Member]:
+    """The entries that are files of the set, by name."""
     kept: dict[str, Member] = {}
     folders: set[bytes] = set()
     for entry in entries:
@@ -210,14 +210,14 @@ def _named(entries: list[Member], what: str, layout: Layout) -> dict[str, Member
             continue  # not even unpacked
         if entry.folder:
             if len(parts) > 1 or entry.size or entry.packed:
-                raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {layout.hint}")
+                raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {allowed.hint}")
             folders.add(parts[0])
             continue
         folders.add(parts[0] if len(parts) == 2 else b"")
         named = parts[-1].decode("utf-8", "backslashreplace")
-        name = known_name(named, what, kept, "zip", layout) if len(parts) < 3 else ""
+        name = known_name(named, what, kept, "zip", allowed) if len(parts) < 3 else ""
         if not name:
-            raise no_part("zip-name", what, entry.name.decode("utf-8", "backslashreplace"), layout)
+            raise no_part("zip-name", what, entry.name.decode("utf-8", "backslashreplace"), allowed)
         kept[name] = entry
     if len(folders) > 1:
         raise GateError("zip-name", f"{what} holds several folders; put the files of one bundle into one, or into none")

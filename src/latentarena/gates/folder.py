@@ -7,8 +7,7 @@ from pathlib import Path
 
 from latentarena.errors import GateError
 from latentarena.gates.archive import directory, open_archive
-from latentarena.gates.kinds import added_by_system, wrong_kind
-from latentarena.gates.layout import (
+from latentarena.gates.file_set import (
     BUNDLE,
     MOST_BYTES,
     MOST_ENTRIES,
@@ -16,21 +15,22 @@ from latentarena.gates.layout import (
     SUBMISSION,
     WEIGHTS,
     Files,
-    Layout,
+    FileSet,
     known_name,
     no_part,
     read_plain,
 )
+from latentarena.gates.kinds import added_by_system, wrong_kind
 
 
-def open_files(path: Path, layout: Layout = BUNDLE) -> Files:
-    """The files of a bundle, or of what `layout` says, be it a folder or a zip file.
+def open_files(path: Path, allowed: FileSet = BUNDLE) -> Files:
+    """The files of a bundle, or of what `allowed` says, be it a folder or a zip file.
 
     Raises:
         GateError: it is neither, or `open_folder` or `open_archive` refuses it.
     """
     path = bundle_in(path)
-    return open_folder(path, layout) if path.is_dir() else open_archive(path, layout)
+    return open_folder(path, allowed) if path.is_dir() else open_archive(path, allowed)
 
 
 def bundle_in(path: Path) -> Path:
@@ -54,7 +54,7 @@ def names_in(path: Path) -> list[str]:
     return [entry.name.decode("utf-8", "backslashreplace") for entry in entries]
 
 
-def open_folder(folder: Path, layout: Layout = BUNDLE) -> Files:
+def open_folder(folder: Path, allowed: FileSet = BUNDLE) -> Files:
     """The files of a bundle's folder, by name; links are not followed.
 
     Raises:
@@ -62,12 +62,12 @@ def open_folder(folder: Path, layout: Layout = BUNDLE) -> Files:
             no plain file, or all are larger than MOST_BYTES.
     """
     files: Files = {}
-    for name in _listed(folder, layout):
-        if not known_name(name, str(folder), files, "folder", layout):
-            raise no_part("folder-name", str(folder), name, layout)
+    for name in _listed(folder, allowed):
+        if not known_name(name, str(folder), files, "folder", allowed):
+            raise no_part("folder-name", str(folder), name, allowed)
         left = MOST_BYTES - sum(map(len, files.values()))
         files[name] = read_plain(folder / name, left, follow=False)
-    return layout.complete(files, str(folder))
+    return allowed.complete(files, str(folder))
 
 
 def open_beside(path: Path) -> Files:
@@ -85,12 +85,12 @@ def open_beside(path: Path) -> Files:
     return files
 
 
-def _listed(folder: Path, layout: Layout) -> list[str]:
-    """Names in a folder, those of the layout first; no more than a bundle can have."""
+def _listed(folder: Path, allowed: FileSet) -> list[str]:
+    """Names in a folder, those of the set first; no more than a bundle can have."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False)]
     except OSError as error:
-        raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {layout.hint}") from None
+        raise GateError("unreadable", f"cannot read {folder}: {error.strerror}; {allowed.hint}") from None
     own = [name for name in names if not added_by_system(name)]
-    return sorted(own, key=lambda name: (not layout.named.fullmatch(name), name))
+    return sorted(own, key=lambda name: (not allowed.named.fullmatch(name), name))

@@ -25,7 +25,7 @@ from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS
 from latentarena.gates.shapes import Shape, Told, computed, inferred, measured
 from latentarena.gates.size import Held, held
 from latentarena.gates.unpacked import constants, unpacked
-from latentarena.gates.walk import Walk, spoken
+from latentarena.gates.walk import Inventory, spoken
 
 LARGEST_FILE = 64 << 20  # bytes
 MOST_METADATA = 64  # entries
@@ -50,7 +50,7 @@ class GraphFacts:
     Attributes:
         opset: version of the operators.
         nodes, operators: how many nodes, in all and by operator.
-        stored: the numbers held, by content and size, and how often each: see `Walk.stored`.
+        stored: the numbers held, by content and size, and how often each: see `Inventory.stored`.
         cost, held: what one row takes and what the graph holds; None where it was not run.
     """
 
@@ -127,7 +127,7 @@ def _say_rank(model: ModelProto, ports: Iterable[Port]) -> None:
 
 
 def _measured(
-    model: ModelProto, walk: Walk, flow: Dataflow, told: Told, inputs: Sequence[Port], output: Port
+    model: ModelProto, walk: Inventory, flow: Dataflow, told: Told, inputs: Sequence[Port], output: Port
 ) -> tuple[Cost, int]:
     """What one row costs by the true shapes of its values, and how many parameters are unpacked on the way."""
     what = walk.what
@@ -147,7 +147,7 @@ def _measured(
     return cost, unpacked(found, walk.known, shapes, contents)
 
 
-def _run(model: ModelProto, walk: Walk, flow: Dataflow, inputs: Sequence[Port], output: Port) -> dict[str, Shape]:
+def _run(model: ModelProto, walk: Inventory, flow: Dataflow, inputs: Sequence[Port], output: Port) -> dict[str, Shape]:
     """Shapes by a run of the whole, where inference leaves any open or is wrong."""
     given = {name for node in flow.live for name in node.output}
     names = sorted((given | {output.name}) - walk.known.keys() - flow.sequences - {""})
@@ -164,9 +164,9 @@ def _refuse_large(shapes: Mapping[str, tuple[int, ...]], what: str) -> None:
             raise GateError("onnx-absurd", f"{what}: {fault}; make it smaller")
 
 
-def _walked(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> tuple[ModelProto, Walk]:
+def _walked(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> tuple[ModelProto, Inventory]:
     model = parse(content, what)
-    walk = Walk(what)
+    walk = Inventory(what)
     _refuse_model(model, len(content), what)
     refuse_ports(model, inputs, output, what)
     walk.tensors(model.graph)
@@ -174,7 +174,7 @@ def _walked(content: bytes, inputs: Sequence[Port], output: Port, what: str) -> 
     return model, walk
 
 
-def _facts(model: ModelProto, walk: Walk) -> GraphFacts:
+def _facts(model: ModelProto, walk: Inventory) -> GraphFacts:
     (opset,) = _versions(model)
     return GraphFacts(opset, walk.operators.total(), dict(walk.operators), walk.stored)
 

@@ -51,8 +51,8 @@ SHORT: dict[int, str] = {
 VALUES: dict[int, str] = SHORT | {AttributeProto.TENSOR: "t", AttributeProto.FLOATS: "floats"}
 
 
-class Walk:
-    """What is found on the way.
+class Inventory:
+    """What a graph holds, as it is found node by node.
 
     Attributes:
         known: constants by name; empty arrays for the graph's inputs.

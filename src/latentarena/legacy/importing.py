@@ -14,7 +14,7 @@ from latentarena.bundle.reading import CARD
 from latentarena.errors import BundleError
 from latentarena.files import make_folder, write_atomically
 from latentarena.gates import Files
-from latentarena.gates.layout import MOST_BYTES
+from latentarena.gates.file_set import MOST_BYTES
 from latentarena.legacy.form import LEAST, LIMITS, PROGRAM, LegacyBundle, submission_in_boxes
 from latentarena.randomness import stream
 from latentarena.sandbox import Box, SandboxError

@@ -165,7 +165,8 @@ def fit(
             if stop and not fabric.is_global_zero:
                 raise SystemExit(Interrupted.exit_code)  # the first process speaks for all
             if stop:
-                line = f"{key[1]}: stopped at step {done} of {run.steps}, saved; go on with --resume"
+                kept = f"stopped at step {done} of {run.steps}, saved"
+                line = f"{key[1]}: {kept}; the same command goes on (arena train: with --resume)"
                 raise Interrupted(line, *interrupted[:1])
     run.finish()
 

@@ -58,7 +58,7 @@ class Samples(_Drawn):
     seed: Seed = 0
 
 
-class Walk(_Drawn):
+class NoiseWalk(_Drawn):
     """A strip of pictures on the way from one noise to another."""
 
     verb: Literal["walk"]
@@ -86,7 +86,7 @@ class ModelFacts(Config):
     verb: Literal["facts"]
 
 
-Asked = Annotated[Samples | Walk | Becoming | Redraw | ModelFacts, Field(discriminator="verb")]
+Asked = Annotated[Samples | NoiseWalk | Becoming | Redraw | ModelFacts, Field(discriminator="verb")]
 ASKED: TypeAdapter[Asked] = TypeAdapter(Asked)
 Answer = dict[str, Any]
 
@@ -122,7 +122,7 @@ class Studio:
         if isinstance(asked, Samples):
             labels = _labels(model, SHOWN, asked.label)
             return _picture(grid(drawn(model, model.noise(SHOWN, asked.seed), labels, how, asked.seed), zoom=3))
-        return walk(model, asked, how) if isinstance(asked, Walk) else becoming(model, asked, how)
+        return walk(model, asked, how) if isinstance(asked, NoiseWalk) else becoming(model, asked, how)
 
     def model(self, path: Path) -> Model:
         """A model, loaded unless it is; the one that was not asked for the longest makes room."""
@@ -156,7 +156,7 @@ def facts_of(model: Model) -> Answer:
     }
 
 
-def walk(model: Model, asked: Walk, how: SamplingConfig | None) -> Answer:
+def walk(model: Model, asked: NoiseWalk, how: SamplingConfig | None) -> Answer:
     """Images along the arc between two noises, in a row."""
     ends = [model.noise(1, seed) for seed in (asked.start, asked.end)]
     noise = slerp(ends[0], ends[1], torch.linspace(0, 1, FRAMES))[0]

@@ -1,4 +1,4 @@
-"""What an archive or a folder may hold: the files of a bundle, or of a submission of the 2025 layout."""
+"""What an archive or a folder may hold: the files of a bundle, or of a submission of the 2025 form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_ENTRIES = 64
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileSet:
     """What an archive or folder may hold.
 
     Attributes:
@@ -40,11 +40,11 @@ class Layout:
     hint: str
 
 
-def known_name(name: str, what: str, taken: Collection[str], kind: str, layout: Layout) -> str:
-    """The name of a file of the layout, or none; what only looks like one, or comes twice, is refused."""
+def known_name(name: str, what: str, taken: Collection[str], kind: str, allowed: FileSet) -> str:
+    """The name of a file of the set, or none; what only looks like one, or comes twice, is refused."""
     alike = unicodedata.normalize("NFKC", name)
-    alike = alike.casefold() if layout.folded else alike
-    if not layout.named.fullmatch(alike):
+    alike = alike.casefold() if allowed.folded else alike
+    if not allowed.named.fullmatch(alike):
         return ""
     if alike.casefold() in {one.casefold() for one in taken}:
         raise GateError(
@@ -75,11 +75,11 @@ def read_plain(path: Path, most: int, follow: bool, hint: str = HINT) -> bytes:
     return content
 
 
-def no_part(reason: str, what: str, name: str, layout: Layout) -> GateError:
+def no_part(reason: str, what: str, name: str, allowed: FileSet) -> GateError:
     wrong = out_of_place(name.removesuffix("/").rpartition("/")[2])
     if wrong:
         return GateError(wrong[0], f"{what}: {ascii(name)[:100]} is {wrong[1]}")
-    return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {layout.hint}; take it away")
+    return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {allowed.hint}; take it away")
 
 
 def too_large(what: str, size: int, most: int) -> GateError:
@@ -87,7 +87,7 @@ def too_large(what: str, size: int, most: int) -> GateError:
 
 
 def _complete(files: Files, what: str) -> Files:
-    """The files in the order of NAMES, once they are those of one layout."""
+    """The files in the order of NAMES, once they are those of one form."""
     card, weights, *graphs = NAMES
     native = weights in files
     wanted = [card, weights] if native else [card, *graphs]
@@ -107,8 +107,8 @@ def _complete_submission(files: Files, what: str) -> Files:
     return {name: files[name] for name in [*code, *sorted(set(files) - set(code))]}
 
 
-BUNDLE = Layout(re.compile("|".join(map(re.escape, NAMES))), True, _complete, HINT)
-SUBMISSION = Layout(
+BUNDLE = FileSet(re.compile("|".join(map(re.escape, NAMES))), True, _complete, HINT)
+SUBMISSION = FileSet(
     re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .()+=-]{0,99}\.(py|ipynb|safetensors)"),
     False,
     _complete_submission,
