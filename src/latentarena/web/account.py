@@ -48,10 +48,10 @@ async def logout_page(request: Request, caller: Asking) -> Response:
 
 @router.post("/logout")
 @for_role(Role.PUBLIC)
-async def logout(request: Request, site: Shared, caller: Asking) -> Response:
+def logout(request: Request, site: Shared, caller: Asking) -> Response:
     session = request.cookies.get(COOKIE)
     if session and caller.role > Role.PUBLIC:
-        await run_in_threadpool(site.desk.store.tokens.close_session, session)
+        site.desk.store.tokens.close_session(session)
     response = redirect("/")
     forget_session(response)
     return response

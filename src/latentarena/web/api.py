@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import Response
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -133,31 +132,28 @@ router = Part(prefix=PREFIX, include_in_schema=True)
 
 @router.get("/openapi.json", include_in_schema=False)
 @for_role(Role.PUBLIC)
-async def openapi(request: Request, site: Shared) -> Response:
+async def openapi(request: Request) -> Response:
     return JSONResponse(request.app.openapi())
 
 
 @router.get("/contest", tags=["board"], responses=problems(*ANYWHERE))
 @for_role(Role.PUBLIC)
-async def contest(site: Shared) -> Contest:
+def contest(site: Shared) -> Contest:
     """The rules, as data."""
-    found: Contest = await run_in_threadpool(site.desk.rules)
-    return found
+    return site.desk.rules()
 
 
 @router.get("/key", tags=["board"], responses=problems(*ANYWHERE))
 @for_role(Role.PUBLIC)
-async def key(site: Shared) -> Commitment:
+def key(site: Shared) -> Commitment:
     """The SHA-256 of the contest's key; the key too once the contest has closed."""
-    found: Commitment = await run_in_threadpool(site.desk.commitment)
-    return found
+    return site.desk.commitment()
 
 
 @router.get("/me", tags=["account"], responses=problems(*ANYWHERE))
 @for_role(Role.PUBLIC)
 async def me(caller: Asking) -> CallerBody:
     """Who the token says one is."""
-    caller = caller
     return CallerBody(role=caller.role.name.lower(), name=caller.name)
 
 
@@ -174,10 +170,10 @@ async def entries(request: Request, site: Shared, response: Response, number: Nu
 
 @router.get("/entries/{entry}", tags=["entries"], responses=problems(*ANYWHERE, HTTPStatus.NOT_FOUND))
 @for_role(Role.PUBLIC)
-async def entry(site: Shared, caller: Asking, entry: str) -> EntryBody:
+def entry(site: Shared, caller: Asking, entry: str) -> EntryBody:
     """One scored entry with its score card."""
-    found = await run_in_threadpool(site.desk.shown, entry, caller)
-    trained = (await run_in_threadpool(site.desk.trained)).get(entry)
+    found = site.desk.shown(entry, caller)
+    trained = site.desk.trained().get(entry)
     assert found.card is not None
     assert found.entry.received is not None
     return EntryBody(
@@ -196,10 +192,10 @@ async def entry(site: Shared, caller: Asking, entry: str) -> EntryBody:
     responses=problems(*SIGNED_IN, HTTPStatus.NOT_FOUND),
 )  # fmt: skip
 @for_role(Role.ORGANISER)
-async def retrain(site: Shared, caller: Asking, submission: str) -> SubmissionBody:
+def retrain(site: Shared, caller: Asking, submission: str) -> SubmissionBody:
     """Have the recipe of a scored entry trained anew, while nothing waits to be evaluated."""
-    await run_in_threadpool(site.organisers.train_anew, submission, caller)
-    return _body(await run_in_threadpool(site.teams.status, submission, caller))
+    site.organisers.train_anew(submission, caller)
+    return _body(site.teams.status(submission, caller))
 
 
 @router.post(
@@ -220,11 +216,11 @@ async def submit(request: Request, response: Response) -> SubmissionBody:
 
 @router.get("/submissions", tags=["submissions"], responses=problems(*SIGNED_IN))
 @for_role(Role.TEAM)
-async def submissions(
+def submissions(
     request: Request, site: Shared, caller: Asking, response: Response, number: Number = 1
 ) -> SubmissionsBody:
     """One's own submissions (an organiser's: all), the latest first, a hundred to a page."""
-    found = await run_in_threadpool(site.teams.statuses, caller, number)
+    found = site.teams.statuses(caller, number)
     listed = [_body(one) for one in found.items]
     response.headers.update(found.links(request.url.path))
     return SubmissionsBody(submissions=listed)
@@ -232,9 +228,9 @@ async def submissions(
 
 @router.get("/submissions/{submission}", tags=["submissions"], responses=problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
 @for_role(Role.TEAM)
-async def submission(site: Shared, caller: Asking, submission: str) -> SubmissionBody:
+def submission(site: Shared, caller: Asking, submission: str) -> SubmissionBody:
     """What became of a submission of one's own."""
-    return _body(await run_in_threadpool(site.teams.status, submission, caller))
+    return _body(site.teams.status(submission, caller))
 
 
 @router.delete(
@@ -244,9 +240,9 @@ async def submission(site: Shared, caller: Asking, submission: str) -> Submissio
     responses=problems(*SIGNED_IN, HTTPStatus.NOT_FOUND),
 )
 @for_role(Role.ORGANISER)
-async def erase(site: Shared, caller: Asking, submission: str) -> None:
+def erase(site: Shared, caller: Asking, submission: str) -> None:
     """Forget a submission with its score cards and files; only the audit log says that it was there."""
-    site.playground.forget(await run_in_threadpool(site.organisers.erase, submission, caller))
+    site.playground.forget(site.organisers.erase(submission, caller))
 
 
 def _body(one: Submission) -> SubmissionBody:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from latentarena.arena.roster import LARGEST
@@ -99,16 +98,16 @@ router = Part(prefix=PREFIX, include_in_schema=True)
 
 @router.delete("/teams/{team}/tokens", tags=["organiser"], responses=problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
 @for_role(Role.ORGANISER)
-async def revoke(site: Shared, caller: Asking, team: str) -> RevokedBody:
+def revoke(site: Shared, caller: Asking, team: str) -> RevokedBody:
     """End all tokens and sessions of a team."""
-    return RevokedBody(revoked=await run_in_threadpool(site.organisers.revoke, team, caller))
+    return RevokedBody(revoked=site.organisers.revoke(team, caller))
 
 
 @router.get("/teams", tags=["organiser"], responses=problems(*SIGNED_IN))
 @for_role(Role.ORGANISER)
-async def teams(request: Request, site: Shared, response: Response, number: Number = 1) -> TeamsBody:
+def teams(request: Request, site: Shared, response: Response, number: Number = 1) -> TeamsBody:
     """The teams with their private members, by name, a hundred to a page."""
-    found = await run_in_threadpool(site.organisers.teams, number)
+    found = site.organisers.teams(number)
     listed = [_team_body(one) for one in found.items]
     response.headers.update(found.links(request.url.path))
     return TeamsBody(teams=listed)
@@ -116,17 +115,17 @@ async def teams(request: Request, site: Shared, response: Response, number: Numb
 
 @router.post("/teams", tags=["organiser"], status_code=HTTPStatus.CREATED, responses=problems(*SIGNED_IN))
 @for_role(Role.ORGANISER)
-async def add_teams(site: Shared, caller: Asking, body: RosterBody) -> TokensBody:
+def add_teams(site: Shared, caller: Asking, body: RosterBody) -> TokensBody:
     """Add teams and members that are not there yet; tokens of new teams are in this answer and nowhere else."""
-    added = await run_in_threadpool(site.organisers.add_teams, body.roster, caller)
+    added = site.organisers.add_teams(body.roster, caller)
     return TokensBody(tokens=added.tokens)
 
 
 @router.post("/teams/preview", tags=["organiser"], responses=problems(*SIGNED_IN))
 @for_role(Role.ORGANISER)
-async def preview(site: Shared, body: RosterBody) -> PreviewBody:
+def preview(site: Shared, body: RosterBody) -> PreviewBody:
     """What a roster would change; nothing is changed."""
-    found = await run_in_threadpool(site.organisers.plan_teams, body.roster)
+    found = site.organisers.plan_teams(body.roster)
     plans = [PlanBody(team=one.name, new=one.new, added=list(one.added), known=one.known) for one in found.plans]
     columns = found.roster.columns
     return PreviewBody(
@@ -140,11 +139,9 @@ async def preview(site: Shared, body: RosterBody) -> PreviewBody:
 
 @router.patch("/teams/{team}", tags=["organiser"], responses=problems(*SIGNED_IN, HTTPStatus.NOT_FOUND))
 @for_role(Role.ORGANISER)
-async def change_team(site: Shared, caller: Asking, team: str, body: ChangeBody) -> TeamBody:
+def change_team(site: Shared, caller: Asking, team: str, body: ChangeBody) -> TeamBody:
     """Rename a team, or change who is in it."""
-    return _team_body(
-        await run_in_threadpool(site.organisers.change_team, team, caller, body.name, body.add, body.remove)
-    )
+    return _team_body(site.organisers.change_team(team, caller, body.name, body.add, body.remove))
 
 
 @router.delete(
@@ -154,9 +151,9 @@ async def change_team(site: Shared, caller: Asking, team: str, body: ChangeBody)
     responses=problems(*SIGNED_IN, HTTPStatus.NOT_FOUND),
 )
 @for_role(Role.ORGANISER)
-async def remove_team(site: Shared, caller: Asking, team: str, entries: bool = False) -> None:
+def remove_team(site: Shared, caller: Asking, team: str, entries: bool = False) -> None:
     """Forget a team with its members and tokens; with `entries` all that it has handed in too, else only if none is."""
-    site.playground.forget(await run_in_threadpool(site.organisers.remove_team, team, caller, entries))
+    site.playground.forget(site.organisers.remove_team(team, caller, entries))
 
 
 def _team_body(one: TeamDetails) -> TeamBody:

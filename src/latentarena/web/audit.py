@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +15,6 @@ router = Part(MenuLink("/organiser/audit", "Audit log", tab=True))
 
 @router.get("/organiser/audit")
 @for_role(Role.ORGANISER)
-async def audit(request: Request, site: Shared, number: Number = 1) -> Response:
-    found = await run_in_threadpool(site.organisers.audit, number)
+def audit(request: Request, site: Shared, number: Number = 1) -> Response:
+    found = site.organisers.audit(number)
     return organiser_page(request, "organiser_audit.html", "/organiser/audit", found=found)

@@ -36,19 +36,19 @@ async def entry_page(request: Request, site: Shared, caller: Asking, entry: str)
 
 @router.get("/entries/{entry}/pictures/{name}")
 @for_role(Role.PUBLIC)
-async def picture(request: Request, site: Shared, entry: str, name: str) -> Response:
-    digest = await run_in_threadpool(site.desk.picture, entry, name)
+def picture(request: Request, site: Shared, entry: str, name: str) -> Response:
+    digest = site.desk.picture(entry, name)
     headers = {"Cache-Control": "no-cache", "Content-Disposition": "inline", "ETag": f'"{digest}"'}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(await run_in_threadpool(site.desk.objects.read, digest), headers=headers, media_type="image/png")
+    return Response(site.desk.objects.read(digest), headers=headers, media_type="image/png")
 
 
 @router.get("/entries/{entry}/bundle")
 @for_role(Role.PUBLIC)
-async def bundle(site: Shared, caller: Asking, entry: str) -> Response:
+def bundle(site: Shared, caller: Asking, entry: str) -> Response:
     """The zip, where its owner published it; to others it does not exist."""
-    size, pieces = await run_in_threadpool(site.desk.bundle, entry, caller)
+    size, pieces = site.desk.bundle(entry, caller)
     headers = {
         "Content-Length": str(size),
         "Content-Disposition": f'attachment; filename="entry-{entry}.zip"',

@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -34,35 +33,35 @@ def organiser_page(request: Request, template: str, here: str, status: int = HTT
 
 @router.get("/entries")
 @for_role(Role.ORGANISER)
-async def entries(request: Request, site: Shared, caller: Asking, number: Number = 1, group: str = "") -> Response:
+def entries(request: Request, site: Shared, caller: Asking, number: Number = 1, group: str = "") -> Response:
     if group not in GROUPS:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no group {group[:40]!r} of entries")
-    counts = await run_in_threadpool(site.desk.store.submissions.by_state)
+    counts = site.desk.store.submissions.by_state()
     groups = [(name, title, sum(counts.get(state, 0) for state in states)) for name, (title, states) in GROUPS.items()]
-    found = await run_in_threadpool(site.teams.statuses, caller, number, GROUPS[group][1])
-    trained = await run_in_threadpool(site.desk.trained)
+    found = site.teams.statuses(caller, number, GROUPS[group][1])
+    trained = site.desk.trained()
     shown: dict[str, Any] = {"groups": groups, "group": group, "found": found, "trained": trained}
     return organiser_page(request, "organiser_entries.html", "/organiser/entries", **shown)
 
 
 @router.post("/submissions/{submission}/retrain")
 @for_role(Role.ORGANISER)
-async def retrain(site: Shared, caller: Asking, submission: str) -> Response:
+def retrain(site: Shared, caller: Asking, submission: str) -> Response:
     """Have the recipe of an entry trained anew, while nothing waits to be evaluated."""
-    await run_in_threadpool(site.organisers.train_anew, submission, caller)
+    site.organisers.train_anew(submission, caller)
     return redirect("/organiser/entries")
 
 
 @router.post("/submissions/{submission}/requeue")
 @for_role(Role.ORGANISER)
-async def requeue(site: Shared, caller: Asking, submission: str) -> Response:
-    await run_in_threadpool(site.organisers.requeue, submission, caller)
+def requeue(site: Shared, caller: Asking, submission: str) -> Response:
+    site.organisers.requeue(submission, caller)
     return redirect("/organiser/entries")
 
 
 @router.post("/submissions/{submission}/erase")
 @for_role(Role.ORGANISER)
-async def erase(site: Shared, caller: Asking, submission: str) -> Response:
+def erase(site: Shared, caller: Asking, submission: str) -> Response:
     """Forget an entry and its files; the audit log says so."""
-    site.playground.forget(await run_in_threadpool(site.organisers.erase, submission, caller))
+    site.playground.forget(site.organisers.erase(submission, caller))
     return redirect("/organiser/entries")

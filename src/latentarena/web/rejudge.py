@@ -128,34 +128,34 @@ def begin(desk: Desk, judge: str, actor: str) -> str:
     return f"{many} {'entry waits' if many == 1 else 'entries wait'} to be evaluated again; the board stays as it is."
 
 
-async def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **said: Any) -> Response:
-    found = await run_in_threadpool(comparison, services_of(request).desk)
+def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **said: Any) -> Response:
+    found = comparison(services_of(request).desk)
     said["shown"] = Page.of_list(number, found.entries)
     return organiser_page(request, "organiser_rejudge.html", HOME, status, found=found, judges=JUDGES, **said)
 
 
-async def _done(request: Request, work: Callable[[], str]) -> Response:
+def _done(request: Request, work: Callable[[], str]) -> Response:
     """The page after something was done, or refused."""
     try:
-        done = await run_in_threadpool(work)
+        done = work()
     except ConfigError as error:
-        return await _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
-    return await _page(request, done=done)
+        return _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
+    return _page(request, done=done)
 
 
 @router.get(HOME)
 @for_role(Role.ORGANISER)
-async def rejudge_page(request: Request, number: Number = 1) -> Response:
-    return await _page(request, number=number)
+def rejudge_page(request: Request, number: Number = 1) -> Response:
+    return _page(request, number=number)
 
 
 @router.post(HOME)
 @for_role(Role.ORGANISER)
-async def rejudge(
+def rejudge(
     request: Request, site: Shared, caller: Asking, judge: Annotated[str, Form(max_length=64)] = OFFICIAL
 ) -> Response:
     """Queue all scored entries for another judge; their scores stand."""
-    return await _done(request, lambda: begin(site.desk, judge, caller.name))
+    return _done(request, lambda: begin(site.desk, judge, caller.name))
 
 
 @router.post(JUDGES)
@@ -165,28 +165,30 @@ async def hand_in_judge(request: Request, site: Shared, caller: Asking) -> Respo
     content = BytesIO()
     _, fields = await receive_file(request, content)
     check_form(request, fields.get(FORM_FIELD, ""))
-    return await _done(request, lambda: begin(site.desk, keep_judge(site.desk, content.getvalue()), caller.name))
+    return await run_in_threadpool(
+        _done, request, lambda: begin(site.desk, keep_judge(site.desk, content.getvalue()), caller.name)
+    )
 
 
 @router.post(f"{HOME}/adopt")
 @for_role(Role.ORGANISER)
-async def adopt(request: Request, site: Shared, caller: Asking) -> Response:
+def adopt(request: Request, site: Shared, caller: Asking) -> Response:
     """Put the new cards in force, all at once."""
     rejudging, actor = site.desk.store.rejudging, caller.name
-    return await _done(request, lambda: f"The board now stands by {rejudging.adopt(actor, now())} new cards.")
+    return _done(request, lambda: f"The board now stands by {rejudging.adopt(actor, now())} new cards.")
 
 
 @router.post(f"{HOME}/discard")
 @for_role(Role.ORGANISER)
-async def discard(request: Request, site: Shared, caller: Asking) -> Response:
+def discard(request: Request, site: Shared, caller: Asking) -> Response:
     """Forget the new cards; nothing changes on the board."""
     rejudging, actor = site.desk.store.rejudging, caller.name
-    return await _done(request, lambda: f"{rejudging.discard(actor, now())} new cards were discarded.")
+    return _done(request, lambda: f"{rejudging.discard(actor, now())} new cards were discarded.")
 
 
 @router.get(f"{HOME}/{{entry}}")
 @for_role(Role.ORGANISER)
-async def entry_by_both(request: Request, site: Shared, entry: str) -> Response:
+def entry_by_both(request: Request, site: Shared, entry: str) -> Response:
     """All figures of an entry, by the judge in force and by the new one."""
-    both = await run_in_threadpool(by_both, site.desk, entry)
+    both = by_both(site.desk, entry)
     return organiser_page(request, "organiser_both.html", HOME, entry=both[0].entry, cards=[one.card for one in both])

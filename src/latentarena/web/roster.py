@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import File, Form, UploadFile
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,25 +20,22 @@ from latentarena.web.services import Shared, services_of
 router = Part(MenuLink("/organiser", "Organiser", (Role.ORGANISER,)), MenuLink("/organiser", "Teams", tab=True))
 
 
-async def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **context: Any) -> Response:
+def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **context: Any) -> Response:
     site = services_of(request)
     said = {"tokens": {}, "roster": ""} | context
-    found, counts = (
-        await run_in_threadpool(site.organisers.teams, number),
-        await run_in_threadpool(site.desk.store.submissions.by_state),
-    )
+    found, counts = site.organisers.teams(number), site.desk.store.submissions.by_state()
     return organiser_page(request, "organiser_teams.html", "/organiser", status, found=found, counts=counts, **said)
 
 
 @router.get("/organiser")
 @for_role(Role.ORGANISER)
-async def teams(request: Request, number: Number = 1) -> Response:
-    return await _page(request, number=number)
+def teams(request: Request, number: Number = 1) -> Response:
+    return _page(request, number=number)
 
 
 @router.post("/organiser/roster/preview")
 @for_role(Role.ORGANISER)
-async def preview(
+def preview(
     request: Request,
     site: Shared,
     roster: Annotated[str, Form(max_length=LARGEST)] = "",
@@ -47,41 +43,41 @@ async def preview(
 ) -> Response:
     """What a roster, pasted or as a file, would change; nothing is changed."""
     try:
-        text = roster_text(await file.read()) if file is not None and file.size else roster
-        found = await run_in_threadpool(site.organisers.plan_teams, text)
+        text = roster_text(file.file.read()) if file is not None and file.size else roster
+        found = site.organisers.plan_teams(text)
     except ConfigError as error:
-        return await _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
+        return _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
     return organiser_page(request, "organiser_roster.html", "/organiser", found=found, roster=text)
 
 
 @router.post("/organiser/roster")
 @for_role(Role.ORGANISER)
-async def add_teams(
+def add_teams(
     request: Request, site: Shared, caller: Asking, roster: Annotated[str, Form(max_length=LARGEST)] = ""
 ) -> Response:
     """Add the teams and members of a roster; tokens of new teams are in this answer and nowhere else."""
     try:
-        added = await run_in_threadpool(site.organisers.add_teams, roster, caller)
+        added = site.organisers.add_teams(roster, caller)
     except ConfigError as error:
-        return await _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
-    return await _page(request, tokens=added.tokens, done=f"Added: {added.summary}.")
+        return _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
+    return _page(request, tokens=added.tokens, done=f"Added: {added.summary}.")
 
 
-async def _team_page(request: Request, team: str, status: int = HTTPStatus.OK, **context: Any) -> Response:
-    found = await run_in_threadpool(services_of(request).organisers.team, team)
+def _team_page(request: Request, team: str, status: int = HTTPStatus.OK, **context: Any) -> Response:
+    found = services_of(request).organisers.team(team)
     return organiser_page(request, "organiser_team.html", "/organiser", status, team=found, **context)
 
 
 @router.get("/organiser/teams/{team}")
 @for_role(Role.ORGANISER)
-async def team_page(request: Request, team: str) -> Response:
+def team_page(request: Request, team: str) -> Response:
     """A team's name and members, to be changed."""
-    return await _team_page(request, team)
+    return _team_page(request, team)
 
 
 @router.post("/organiser/teams/{team}/change")
 @for_role(Role.ORGANISER)
-async def change(
+def change(
     request: Request,
     site: Shared,
     caller: Asking,
@@ -93,37 +89,37 @@ async def change(
     """Rename a team, or put a member in, take one out, or have the one take the other's place."""
     added, removed = ([one] if one.strip() else [] for one in (add, remove))
     try:
-        await run_in_threadpool(site.organisers.change_team, team, caller, name, added, removed)
+        site.organisers.change_team(team, caller, name, added, removed)
     except ConfigError as error:
-        return await _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
-    return await _team_page(request, team, done="Changed.")
+        return _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
+    return _team_page(request, team, done="Changed.")
 
 
 @router.post("/organiser/teams/{team}/remove")
 @for_role(Role.ORGANISER)
-async def remove(
+def remove(
     request: Request, site: Shared, caller: Asking, team: str, entries: Annotated[bool, Form()] = False
 ) -> Response:
     """Forget a team; its entries too where that box was ticked."""
-    name = (await run_in_threadpool(site.organisers.team, team)).name
+    name = site.organisers.team(team).name
     try:
-        gone = await run_in_threadpool(site.organisers.remove_team, team, caller, entries)
+        gone = site.organisers.remove_team(team, caller, entries)
     except ConfigError as error:
-        return await _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
+        return _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
     site.playground.forget(gone)
-    return await _page(request, done=f"{name} was removed.")
+    return _page(request, done=f"{name} was removed.")
 
 
 @router.post("/organiser/teams/{team}/revoke")
 @for_role(Role.ORGANISER)
-async def revoke(request: Request, site: Shared, caller: Asking, team: str) -> Response:
+def revoke(request: Request, site: Shared, caller: Asking, team: str) -> Response:
     """End a team's tokens and sessions, without new ones."""
-    many = await run_in_threadpool(site.organisers.revoke, team, caller)
-    return await _page(request, done=f"{many} tokens and sessions no longer work.")
+    many = site.organisers.revoke(team, caller)
+    return _page(request, done=f"{many} tokens and sessions no longer work.")
 
 
 @router.post("/organiser/teams/{team}/token")
 @for_role(Role.ORGANISER)
-async def new_token(request: Request, site: Shared, caller: Asking, team: str) -> Response:
-    name, token = await run_in_threadpool(site.organisers.new_token, team, caller)
-    return await _page(request, tokens={name: token}, done=f"The old token of {name} no longer works.")
+def new_token(request: Request, site: Shared, caller: Asking, team: str) -> Response:
+    name, token = site.organisers.new_token(team, caller)
+    return _page(request, tokens={name: token}, done=f"The old token of {name} no longer works.")

@@ -5,16 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from ipaddress import ip_address
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from latentarena.web.access import Asking
-from latentarena.web.desk import Desk
 from latentarena.web.problems import Problem
 from latentarena.web.rendering import page
 from latentarena.web.routing import MenuLink, Part, Role, for_role
-from latentarena.web.rules import Rules, rules_of
+from latentarena.web.rules import rules_of
 from latentarena.web.services import Shared
 
 router = Part(MenuLink("/rules", "Rules"))
@@ -23,29 +21,27 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 @router.get("/rules")
 @for_role(Role.PUBLIC)
-async def rules(request: Request, site: Shared) -> Response:
-    return page(request, "rules.html", rules=await run_in_threadpool(_rules, site.desk), site=site.settings.address)
-
-
-def _rules(desk: Desk) -> Rules:
-    return rules_of(desk.rules(), desk.commitment())
+def rules(request: Request, site: Shared) -> Response:
+    return page(
+        request, "rules.html", rules=rules_of(site.desk.rules(), site.desk.commitment()), site=site.settings.address
+    )
 
 
 @router.get("/healthz")
 @for_role(Role.PUBLIC)
-async def healthz(site: Shared) -> Response:
+def healthz(site: Shared) -> Response:
     """Health: 200 where the database answers; errors of the store become 503 by themselves."""
-    await run_in_threadpool(site.desk.version)
+    site.desk.version()
     return JSONResponse({"status": "ok", "contest": site.contest.name}, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/metrics")
 @for_role(Role.PUBLIC)
-async def metrics(request: Request, site: Shared, caller: Asking) -> Response:
+def metrics(request: Request, site: Shared, caller: Asking) -> Response:
     """Metrics, for a scraper on this machine, or one that carries an organiser's token."""
     if caller.role < Role.ORGANISER and not _local(request):
         raise Problem(HTTPStatus.NOT_FOUND, "there is nothing here")
-    counts = await run_in_threadpool(site.desk.store.submissions.by_state)
+    counts = site.desk.store.submissions.by_state()
     return PlainTextResponse(site.meters.text(counts), media_type=EXPOSITION)
 
 

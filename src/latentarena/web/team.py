@@ -23,14 +23,14 @@ router = Part(
 
 @router.get("/submit")
 @for_role(Role.TEAM)
-async def submit_page(request: Request, site: Shared, caller: Asking) -> Response:
+def submit_page(request: Request, site: Shared, caller: Asking) -> Response:
     return page(
         request,
         "submit.html",
         limit=site.contest.quotas.bytes,
         forms=" or ".join(site.contest.forms),
         closed=out_of_time(site.contest, now()),
-        left=await run_in_threadpool(site.teams.left, caller.team or ""),
+        left=site.teams.left(caller.team or ""),
         site=site.settings.address,
     )
 
@@ -45,16 +45,16 @@ async def submit(request: Request) -> Response:
 
 @router.get("/submissions/{submission}")
 @for_role(Role.TEAM)
-async def submission_page(request: Request, site: Shared, caller: Asking, submission: str) -> Response:
-    found = await run_in_threadpool(site.teams.status, submission, caller)
+def submission_page(request: Request, site: Shared, caller: Asking, submission: str) -> Response:
+    found = site.teams.status(submission, caller)
     return page(request, "submission.html", submission=found)
 
 
 @router.get("/submissions/{submission}/status")
 @for_role(Role.TEAM)
-async def status(request: Request, site: Shared, caller: Asking, submission: str) -> Response:
+def status(request: Request, site: Shared, caller: Asking, submission: str) -> Response:
     """The part of the page that changes, asked for again and again until the entry is settled."""
-    found = await run_in_threadpool(site.teams.status, submission, caller)
+    found = site.teams.status(submission, caller)
     return page(request, "status.html", submission=found)
 
 
@@ -78,20 +78,20 @@ async def team_page(request: Request, site: Shared, caller: Asking, number: Numb
 
 @router.post("/submissions/{submission}/choose")
 @for_role(Role.TEAM)
-async def choose(site: Shared, caller: Asking, submission: str) -> Response:
-    await run_in_threadpool(site.teams.choose, submission, caller)
+def choose(site: Shared, caller: Asking, submission: str) -> Response:
+    site.teams.choose(submission, caller)
     return redirect("/team")
 
 
 @router.post("/submissions/{submission}/publish")
 @for_role(Role.TEAM)
-async def publish(site: Shared, caller: Asking, submission: str) -> Response:
-    await run_in_threadpool(site.teams.publish, submission, caller, True)
+def publish(site: Shared, caller: Asking, submission: str) -> Response:
+    site.teams.publish(submission, caller, True)
     return redirect("/team")
 
 
 @router.post("/submissions/{submission}/withhold")
 @for_role(Role.TEAM)
-async def withhold(site: Shared, caller: Asking, submission: str) -> Response:
-    await run_in_threadpool(site.teams.publish, submission, caller, False)
+def withhold(site: Shared, caller: Asking, submission: str) -> Response:
+    site.teams.publish(submission, caller, False)
     return redirect("/team")
