@@ -36,7 +36,7 @@ class IdentityConfig(Config):
 
     @property
     def deterministic(self) -> bool:
-        """Whether the posterior has no width."""
+        """Whether the encoder gives one latent, not a distribution."""
         return True
 
     def build(self, shape: tuple[int, int, int]) -> Identity:

@@ -22,7 +22,7 @@ class Posterior:
 
     @classmethod
     def certain(cls, mean: Tensor) -> Posterior:
-        """A posterior of no width: what a deterministic encoder says."""
+        """A deterministic encoder's posterior: all mass at one latent."""
         return cls(mean, torch.full_like(mean[:1], -torch.inf))
 
     def sample(self, noise: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class Autoencoder(nn.Module):
 
     @property
     def learned(self) -> bool:
-        """Whether there is anything in it to be trained: not so in pixel space."""
+        """Whether it has parameters to train; pixel space has none."""
         return any(True for _ in self.parameters())
 
     def encode(self, images: Tensor) -> Posterior:

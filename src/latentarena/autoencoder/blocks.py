@@ -27,7 +27,7 @@ def margins(shape: Shape, levels: int) -> Sides:
 
 
 def check_widths(widths: Sequence[int]) -> None:
-    """Raise ValueError for widths that are no pyramid."""
+    """Raise ValueError for widths that are not one positive number for each level."""
     if not 1 <= len(widths) <= 6 or not all(1 <= width <= 4096 for width in widths):
         raise ValueError(f"widths = {list(widths)}: give 1 to 6 levels of 1 to 4096 channels")
 

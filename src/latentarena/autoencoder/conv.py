@@ -62,7 +62,7 @@ class ConvVAEConfig(Config):
 
     @property
     def deterministic(self) -> bool:
-        """Whether the posterior has no width."""
+        """Whether the encoder gives one latent, not a distribution."""
         return self.fsq_levels is not None
 
     def build(self, shape: tuple[int, int, int]) -> ConvVAE:

@@ -58,7 +58,7 @@ class DCAEConfig(Config):
 
     @property
     def deterministic(self) -> bool:
-        """Whether the posterior has no width."""
+        """Whether the encoder gives one latent, not a distribution."""
         return True
 
     def blocks(self, part: Literal["encoder", "decoder"]) -> tuple[int, ...]:
@@ -87,7 +87,7 @@ def repeat(h: Tensor, channels: int) -> Tensor:
 
 
 class Narrow(nn.Module):
-    """To fewer channels: a convolution beside the mean of channel groups."""
+    """Block with fewer channels: a convolution beside the mean of channel groups."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Narrow(nn.Module):
 
 
 class Widen(nn.Module):
-    """To more channels: a convolution beside the repeated channels."""
+    """Block with more channels: a convolution beside the repeated channels."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class Widen(nn.Module):
 
 
 class Down(nn.Module):
-    """To half the height and width: (B, before, H, W) to (B, after, H / 2, W / 2)."""
+    """Downsampling to half the height and width: (B, before, H, W) to (B, after, H / 2, W / 2)."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """To double the height and width: (B, before, H, W) to (B, after, 2 H, 2 W)."""
+    """Upsampling to double the height and width: (B, before, H, W) to (B, after, 2 H, 2 W)."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class FSQ(nn.Module):
-    """Bound by tanh, then round to one of L levels from -1 to 1 (Mentzer et al., 2024); it has no weights.
+    """Finite scalar quantisation (Mentzer et al., 2024): tanh, then one of L levels from -1 to 1; it has no weights.
 
     The levels are (k + offset) / reach with k = round(reach * value - offset) and reach = (L - 1) / 2. An even number
     has no level at zero, hence the offset of one half; the shift inside the tanh makes an input of zero a level all
@@ -22,7 +22,7 @@ class FSQ(nn.Module):
         self.shift = atanh(self.offset / self.reach) if levels > 2 else 0.0
 
     def bound(self, code: Tensor) -> Tensor:
-        """Any numbers to (-1, 1), not yet rounded."""
+        """Numbers bounded to (-1, 1), before rounding."""
         return (code + self.shift).tanh()
 
     def snap(self, latents: Tensor) -> Tensor:

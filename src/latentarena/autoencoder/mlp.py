@@ -27,7 +27,7 @@ class MLPVAEConfig(Config):
 
     @property
     def deterministic(self) -> bool:
-        """Whether the posterior has no width."""
+        """Whether the encoder gives one latent, not a distribution."""
         return False
 
     def build(self, shape: tuple[int, int, int]) -> MLPVAE:

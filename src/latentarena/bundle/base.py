@@ -43,7 +43,7 @@ class Curve(Config):
 
 
 class Provenance(Config):
-    """How a model came to be; self-reported.
+    """A model's provenance: recipe, data, training; self-reported, not verified.
 
     Attributes:
         recipe: the recipe in full, as it was run.
@@ -69,7 +69,7 @@ class Provenance(Config):
 
 
 class Sampler(Config):
-    """How samples come about, in words; nothing of it can be changed.
+    """The sampler of a portable bundle, in words; it is fixed in the graph.
 
     Attributes:
         solver, steps: the method, and how many steps it takes from noise to data.
@@ -82,7 +82,7 @@ class Sampler(Config):
 
 
 class Card(Config):
-    """What a bundle says of itself, whatever its form.
+    """`card.json`: the metadata that bundles of every form declare.
 
     Attributes:
         format: version of this schema; form: kind of it; name: what to call the model.
@@ -117,12 +117,12 @@ class Card(Config):
 
     @property
     def caveat(self) -> str:
-        """What a reader must know first; empty where there is nothing."""
+        """A warning that readers must see first; empty if there is none."""
         return self.provenance.notice if self.provenance is not None else ""
 
     @property
     def unverified(self) -> tuple[str, ...]:
-        """Figures of a score card that are the model's own word."""
+        """Figures of a score card that rest on self-reported provenance."""
         return ()
 
 

@@ -102,7 +102,7 @@ class _Boxes:
             self._explain(graph, error)
 
     def run(self, graph: str, inputs: Mapping[str, Array], threads: int) -> Array:
-        """See `Graphs`.
+        """See `Graphs` in portable.py.
 
         Raises:
             SandboxError: it breaks a limit, or cannot be run.
@@ -117,7 +117,7 @@ class _Boxes:
         return arrays[output.name]
 
     def measured(self) -> Mapping[str, GraphFacts]:
-        """See `Graphs`."""
+        """See `Graphs` in portable.py."""
         return self.facts
 
     def _explain(self, graph: str, error: SandboxError) -> NoReturn:

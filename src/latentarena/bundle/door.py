@@ -24,7 +24,7 @@ BROUGHT = ("latentarena.legacy",)  # packages with a form of their own in their 
 
 
 class Trust(Enum):
-    """How far a bundle is trusted."""
+    """Trust in a bundle: one's own, or a stranger's to be boxed."""
 
     OWN = "of one's own: read as it is, its graphs run in this process"
     BOXED = "a stranger's: its files pass the gates, its graphs and programs run in boxes"

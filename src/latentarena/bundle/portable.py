@@ -95,18 +95,18 @@ class PortableCard(Card):
         return ([images], latents) if graph == "encode" else ([latents], images)
 
     def called(self, graph: str) -> str:
-        """What messages call a graph."""
+        """A graph's name in messages."""
         return f"{graph}.onnx of {self.name!r}"
 
 
 class Graphs(Protocol):
-    """What runs the three graphs, wherever that is."""
+    """The three graphs as something to run: in this process or in boxes."""
 
     def run(self, graph: str, inputs: Mapping[str, Array], threads: int) -> Array:
         """The output of a graph, float32, for inputs of some rows each."""
 
     def measured(self) -> Mapping[str, GraphFacts]:
-        """What each graph holds and what a row of it costs."""
+        """Stored numbers of each graph and the operations of one row."""
 
 
 class Sessions:

@@ -73,13 +73,13 @@ def pack(
     generate: Annotated[Path, typer.Argument(metavar="GENERATE.onnx", help="Noise, and labels if any, to images.")],
     name: Annotated[str, typer.Option(help="What to call the model.")],
     out: Annotated[Path, typer.Option(help="Folder for card.json and the three graphs.")] = Path("bundle"),
-    dataset: Annotated[str, typer.Option(help="That it was trained on.")] = "mnist",
+    dataset: Annotated[str, typer.Option(help="Dataset that it was trained on.")] = "mnist",
     classes: Annotated[
         str, typer.Option(metavar="A,B,...", help="Names of the labels that GENERATE takes; the digits unless given.")
     ] = "0,1,2,3,4,5,6,7,8,9",
-    precision: Annotated[str, typer.Option(help="To which the judge rounds latents: float32, float16 or float8.")] = (
-        "float16"
-    ),
+    precision: Annotated[
+        str, typer.Option(help="Precision that the judge rounds latents to: float32, float16 or float8.")
+    ] = ("float16"),
     pixels: Annotated[bool, typer.Option("--pixels", help="The latent is the image itself.")] = False,
 ) -> None:
     """Make a bundle of three ONNX graphs from any framework: card.json written, weights taken in, each graph tried."""
@@ -120,7 +120,7 @@ def import_legacy(
         typer.Argument(help="Zip or folder of a 2025 submission; or its .py or .ipynb, with the weights beside it."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for card.json and the three ONNX files.")] = Path("portable"),
-    dataset: Annotated[str, typer.Option(help="That it was trained on.")] = "mnist",
+    dataset: Annotated[str, typer.Option(help="Dataset that it was trained on.")] = "mnist",
 ) -> None:
     """Trace a Python submission of the 2025 contest into a portable bundle; its code runs in sandboxes only."""
     from latentarena.cli.console import console, quiet_logs

@@ -129,7 +129,7 @@ def worker(
     objects: ObjectsOption = "objects",
     once: Annotated[bool, typer.Option("--once", help="End when nothing waits.")] = False,
     threads: Annotated[
-        int, typer.Option(min=0, max=256, help="Of an evaluation; as many as there are cores if 0.")
+        int, typer.Option(min=0, max=256, help="Threads of an evaluation; as many as there are cores if 0.")
     ] = 0,
 ) -> None:
     """Evaluate what was handed in, until told to stop; any number of workers may share a database."""
@@ -155,7 +155,9 @@ def certify(
     print_trainings(trainings(db))
 
 
-UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="Of the arena, such as https://arena.example.org.")]
+UrlArgument = Annotated[
+    str, typer.Argument(metavar="URL", help="Address of the arena, such as https://arena.example.org.")
+]
 
 
 @app.command()
@@ -173,7 +175,7 @@ def backup(
 
 @app.command()
 def restore(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="That arena backup made.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that arena backup made.")],
     db: DatabaseOption = "sqlite:///arena.db",
     objects: ObjectsOption = "objects",
 ) -> None:
@@ -186,7 +188,7 @@ def restore(
 
 @app.command()
 def erase(
-    submission: Annotated[str, typer.Argument(metavar="ID", help="Of an entry, as its address ends.")],
+    submission: Annotated[str, typer.Argument(metavar="ID", help="Number of an entry, as its address ends.")],
     db: DatabaseOption = "sqlite:///arena.db",
     objects: ObjectsOption = "objects",
 ) -> None:
@@ -231,7 +233,7 @@ def submit(
 @app.command()
 def status(
     to: UrlOption,
-    submission: Annotated[str, typer.Argument(metavar="[ID]", help="Of one submission; all unless given.")] = "",
+    submission: Annotated[str, typer.Argument(metavar="[ID]", help="Number of one submission; all unless given.")] = "",
     token_file: TokenFileOption = None,
 ) -> None:
     """Ask what became of a submission."""
@@ -253,12 +255,16 @@ def serve(
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that evaluate; 0 if they run elsewhere.")] = 1,
     url: Annotated[
         str,
-        typer.Option("--url", metavar="URL", help="Under which people reach it, such as https://arena.example.org."),
+        typer.Option(
+            "--url", metavar="URL", help="Address under which people reach it, such as https://arena.example.org."
+        ),
     ] = "",
     https: Annotated[
         bool, typer.Option("--https", help="Without --url: browsers reach it by https, cookies go over nothing else.")
     ] = False,
-    uploads_per_minute: Annotated[int, typer.Option(min=1, help="By one team; quotas come on top.")] = 10,
+    uploads_per_minute: Annotated[
+        int, typer.Option(min=1, help="Most uploads of one team in a minute; quotas come on top.")
+    ] = 10,
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Believe the last address in X-Forwarded-For, for rate limits.")
     ] = False,

@@ -47,6 +47,6 @@ ObjectsOption = Annotated[
         "--objects",
         metavar="FOLDER|URL",
         envvar="ARENA_OBJECTS",
-        help="Where files are, such as s3://BUCKET; else ARENA_OBJECTS.",
+        help="Folder or bucket of the files, such as s3://BUCKET; else ARENA_OBJECTS.",
     ),
 ]

@@ -37,7 +37,7 @@ def team_add(
     print_tokens(found.tokens)
 
 
-TeamArgument = Annotated[str, typer.Argument(metavar="TEAM", help="By name.")]
+TeamArgument = Annotated[str, typer.Argument(metavar="TEAM", help="Name of the team.")]
 
 
 @team_app.command("rename")
@@ -70,9 +70,11 @@ def team_remove(
 @team_app.command("members")
 def team_members(
     team: TeamArgument,
-    add: Annotated[list[str] | None, typer.Option("--add", metavar="MEMBER", help="As `name <address>`.")] = None,
+    add: Annotated[
+        list[str] | None, typer.Option("--add", metavar="MEMBER", help="Member to add, as `name <address>`.")
+    ] = None,
     remove: Annotated[
-        list[str] | None, typer.Option("--remove", metavar="MEMBER", help="By name, address or both.")
+        list[str] | None, typer.Option("--remove", metavar="MEMBER", help="Member to remove, by name, address or both.")
     ] = None,
     db: DatabaseOption = "sqlite:///arena.db",
 ) -> None:
@@ -97,7 +99,9 @@ def team_list(db: DatabaseOption = "sqlite:///arena.db") -> None:
 
 @team_app.command("token")
 def team_token(
-    team: Annotated[str, typer.Argument(metavar="[TEAM]", help="By name; for an organiser unless given.")] = "",
+    team: Annotated[
+        str, typer.Argument(metavar="[TEAM]", help="Name of the team; for an organiser unless given.")
+    ] = "",
     db: DatabaseOption = "sqlite:///arena.db",
 ) -> None:
     """Make a token: for a team in place of all it had, or one more for an organiser. It is printed this once."""
@@ -108,7 +112,7 @@ def team_token(
 
 @team_app.command("revoke")
 def team_revoke(
-    team: Annotated[str, typer.Argument(metavar="[TEAM]", help="By name.")] = "",
+    team: Annotated[str, typer.Argument(metavar="[TEAM]", help="Name of the team.")] = "",
     organisers: Annotated[bool, typer.Option("--organisers", help="All organisers' instead.")] = False,
     db: DatabaseOption = "sqlite:///arena.db",
 ) -> None:

@@ -22,12 +22,12 @@ def sample(
     solver: Annotated[
         str | None, typer.Option(help="Such as euler, heun, ddim; the bundle's own unless given.")
     ] = None,
-    guidance: Annotated[float | None, typer.Option(help="For conditional models: scale; 1 is none.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance scale of a conditional model; 1 is none.")] = None,
     grid: Annotated[str | None, typer.Option(help="How steps are spread over time, such as uniform or karras.")] = None,
     eta: Annotated[
-        float | None, typer.Option(min=0, max=1, help="For ddim and sde: share of fresh noise in a step.")
+        float | None, typer.Option(min=0, max=1, help="Share of fresh noise in a step of ddim and sde.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     labels: Annotated[
         str | None, typer.Option(help="For conditional models: classes in turn, such as 3 or 0,1,2.")
     ] = None,
@@ -46,21 +46,24 @@ def sample(
     console.print(f"{shown} -> {out}")
 
 
-StepsOption = Annotated[int, typer.Option(min=1, max=10_000, help="Of Heun's method along the ODE.")]
-GuidanceOption = Annotated[
-    float | None, typer.Option(help="For conditional models: scale; 1 is none; the bundle's own unless given.")
+StepsOption = Annotated[
+    int, typer.Option(min=1, max=10_000, help="Number of Heun steps; each costs two network evaluations.")
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of the noise.")]
-IndexOption = Annotated[str, typer.Option(help="Numbers of test images, such as 0,5,17.")]
+GuidanceOption = Annotated[
+    float | None, typer.Option(help="Guidance scale of a conditional model; 1 is none; the bundle's own unless given.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the noise.")]
+IndexOption = Annotated[str, typer.Option(help="Test-image indices, such as 0,5,17.")]
 
 
 @app.command()
 def interpolate(
     bundle: BundleArgument,
     start: Annotated[
-        str | None, typer.Option("--from", help="Numbers of test images, such as 0,5; random noise unless given.")
+        str | None,
+        typer.Option("--from", help="Test-image indices to start from, such as 0,5; random noise unless given."),
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="As many numbers of test images.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Test-image indices to end at, as many as --from.")] = None,
     rows: Annotated[int, typer.Option(min=1, max=100, help="How many pairs of random noise.")] = 8,
     frames: Annotated[int, typer.Option(min=2, max=1000, help="Images from one end to the other.")] = 10,
     labels: Annotated[
@@ -142,8 +145,10 @@ def edit(
 def likelihood(
     bundle: BundleArgument,
     n: Annotated[int, typer.Option("-n", "--number", min=2, help="How many test images.")] = 100,
-    steps: Annotated[int, typer.Option(min=1, max=10_000, help="Of Heun's method along the ODE.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Of dequantisation and probes.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Number of Heun steps; each costs two network evaluations.")
+    ] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of dequantisation and probes.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also draw a histogram, .png.")] = None,
     data: DataOption = None,

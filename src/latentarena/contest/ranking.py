@@ -94,7 +94,7 @@ class Stability:
 
 @dataclass(frozen=True)
 class Dependence:
-    """The order of two rows hangs on a third: an irrelevant alternative.
+    """A rank reversal: the order of two rows depends on a third (irrelevant alternatives).
 
     Attributes:
         without: the row that is taken away.

@@ -38,7 +38,7 @@ def time_sampling(model: Model) -> Timing:
 
 
 def milliseconds(model: Model, n: int) -> float:
-    """For one of n samples that are drawn together."""
+    """Milliseconds for one of n samples that are drawn together."""
     noise, labels = model.noise(n, 0), labels_for(model, n)
     start = time.perf_counter()
     model.generate(noise, labels)

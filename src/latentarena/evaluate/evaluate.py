@@ -46,7 +46,7 @@ FAST = 1000  # samples for a first look
 
 @dataclass(frozen=True)
 class Terms:
-    """What a bundle must be to be evaluated.
+    """The terms of an evaluation: forms, dataset and latents that are accepted.
 
     Attributes:
         forms: those accepted, of `native`, `portable` and `python-2025`.
@@ -73,7 +73,7 @@ class Step:
 
     @property
     def line(self) -> str:
-        """As it is shown."""
+        """The step as one line for people."""
         return f"{self.name:>11}  {self.text}  ({self.seconds:.2f} s)"
 
 

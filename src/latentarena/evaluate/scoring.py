@@ -212,7 +212,7 @@ def _cut_short(made: Provenance | None) -> tuple[Advice, ...]:
 
 
 def platform() -> str:
-    """What decides about the last bits of a score: machine, threads and libraries."""
+    """The platform of a score, which decides about its last bits: machine, threads and libraries."""
     libraries = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "latentarena")
     return f"{machine()}; {torch.get_num_threads()} threads; {libraries}"
 
@@ -238,7 +238,7 @@ def _cost(bundle: AnyBundle) -> dict[str, Score]:
 
 
 def training_figures(made: Provenance) -> dict[str, Score]:
-    """What the bundle says of its training; nobody has checked it before the recipe is trained anew."""
+    """Self-reported training figures of a bundle; unverified until its recipe is trained anew."""
     figures = {"train_seconds": sum(made.seconds.values())}
     if made.curves:
         found = [(curve, curve.converged()) for curve in made.curves.values()]

@@ -74,7 +74,7 @@ def recompute(
     watch: Watch = lambda ticks, stage: ticks,
     key: Key = PRACTICE,
 ) -> ScoreCard:
-    """The card again, untimed, from the bundle and its data.
+    """A score card recomputed from the bundle and its data, untimed.
 
     Args:
         card: says how many samples, which judges, and to what latents were rounded.

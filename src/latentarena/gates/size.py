@@ -31,7 +31,7 @@ UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 @dataclass(frozen=True)
 class Held:
-    """What a graph holds.
+    """The numbers and bits that a graph stores.
 
     Attributes:
         weights: bits of each stored tensor of numbers that are not all the same, but for a few whole ones, by content
@@ -47,7 +47,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Size:
-    """What a model holds.
+    """The numbers and bits that a model stores.
 
     Attributes:
         parameters: numbers.

@@ -26,7 +26,7 @@ SETTINGS = 4 * FEW  # numbers of all such tensors of which more are made
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a constant comes from.
+    """The stored tensors that a constant is computed from.
 
     Attributes:
         leaves: what it began with: stored tensors, or outcomes of products and reductions.
@@ -42,7 +42,7 @@ class Origin:
 def constants(
     flow: Dataflow, known: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Origin]:
-    """Constants that meet the data, by name.
+    """Constants that an operator combines with the data, by name.
 
     Of several inputs of arithmetic the largest one, by `shapes`, is what its outcome comes from.
     """

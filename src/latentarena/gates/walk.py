@@ -76,7 +76,7 @@ class Inventory:
         self._seen: set[tuple[str, bytes]] = set()  # attributes, by operator: steps repeat themselves
 
     def tensors(self, graph: GraphProto) -> None:
-        """Refuse what may not be stored, and absurd shapes that a graph tells of its values."""
+        """Reject forbidden or damaged initialisers, and declared shapes that are absurd."""
         most = max(len(graph.initializer), len(graph.value_info) // 10)
         if most > MOST_TENSORS:
             raise GateError("onnx-nodes", f"{self.what} has {most:,} tensors or tells of ten times as many values")
@@ -94,7 +94,7 @@ class Inventory:
                 raise GateError("onnx-dims", f"{self.what}: {fault}; clear value_info")
 
     def nodes(self, graph: GraphProto) -> None:
-        """Refuse a node that is no plain function, or not one of what stands before it."""
+        """Reject nodes that are not allowed operators or that read values not yet computed."""
         if len(graph.node) > MOST_NODES:
             raise GateError("onnx-nodes", f"{self.what} has {len(graph.node):,} nodes; at most {MOST_NODES:,} are run")
         defined, edges = {"", *self.known}, 0  # "" is an input that is left out

@@ -13,12 +13,14 @@ Coupling = Callable[[Tensor, Tensor], Tensor]  # (data, noise), both (B, ...) ->
 
 
 def independent(data: Tensor, noise: Tensor) -> Tensor:
-    """As drawn."""
+    """Noise and data paired as they were drawn."""
     return noise
 
 
 def optimal_transport(data: Tensor, noise: Tensor) -> Tensor:
-    """The permutation of the noise with the least total squared distance (Pooladian et al., 2023; Tong et al., 2024).
+    """Minibatch optimal transport (Pooladian et al., 2023; Tong et al., 2024).
+
+    It permutes the noise so that the total squared distance to the data is least.
 
     Exact, by the Hungarian method on the CPU: cubic in the batch.
     """

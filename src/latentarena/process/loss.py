@@ -28,7 +28,7 @@ CAP = 5.0  # largest weight of min-SNR
 
 
 def unweighted(at: Point, row: Row) -> Tensor:
-    """1: the error of what is predicted."""
+    """Unweighted: mean squared error of the network's own target."""
     return torch.ones_like(at.alpha)
 
 

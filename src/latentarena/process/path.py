@@ -67,11 +67,11 @@ class Straight(Path):
     """The straight line of rectified flow and flow matching (Liu et al., 2023; Lipman et al., 2023)."""
 
     def alpha(self, t: Tensor) -> Tensor:
-        """1 - t."""
+        """Share of the data, 1 - t."""
         return 1 - t
 
     def sigma(self, t: Tensor) -> Tensor:
-        """t."""
+        """Share of the noise, t."""
         return t
 
 

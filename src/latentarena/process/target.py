@@ -27,7 +27,7 @@ Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (x (B, ...), t (B
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a denoiser believes x_t is made of; both (B, ...)."""
+    """A denoiser's estimates of the data and the noise in x_t; both (B, ...)."""
 
     data: Tensor
     noise: Tensor
@@ -76,7 +76,7 @@ def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
 
 
 def refuse_singular(path: Path, target: Target) -> None:
-    """Raise a ConfigError where det vanishes on the path's span."""
+    """Refuse a path and a target whose equations have no solution (ConfigError): det vanishes on the span."""
     t = torch.linspace(*path.span, 101, dtype=torch.float64, device="cpu")
     at = path.at(t, t)
     p, q = target(at)

@@ -16,7 +16,7 @@ LOSSES = 0.05  # share of a loss by which a card's may differ from that of its r
 
 
 def disagreements(card: BundleCard, declared: ScoreCard, trainings: Sequence[RepeatedTraining]) -> Iterator[str]:
-    """What the bundle has and its recipe does not give: beyond what another seed and the judge's error bars explain.
+    """Scores of a bundle that its recipe does not reach, beyond what other seeds and the judge's error bars explain.
 
     Weights that are equal bit for bit settle it. Else each figure is held against the prediction interval of one more
     training, at a level at which all of them together raise a false alarm in 5 % of the cases.
@@ -41,7 +41,7 @@ def _predicted(values: Sequence[float], confidence: float) -> tuple[float, float
 
 
 def misdeclared(card: BundleCard, trainings: Sequence[RepeatedTraining]) -> Iterator[str]:
-    """What the card says of its training and the recipe does not bear out; nothing rests on it."""
+    """Self-reported training figures that retraining contradicts; nothing ranks by them."""
     losses = card.provenance.losses
     for stage in trainings[0].losses:
         if stage not in losses:

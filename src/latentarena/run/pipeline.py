@@ -52,7 +52,7 @@ RECIPE, DATA, BUNDLE, SCORE, REPORT, PICTURE, POSTER = (
 
 @dataclass(frozen=True)
 class Results:
-    """What a run leaves behind in the folder of its bundle.
+    """The results of a run: its bundle, score card and files.
 
     Attributes:
         recipe: as it was run.

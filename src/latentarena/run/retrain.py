@@ -66,7 +66,7 @@ MOST = 1e15  # multiply-adds of one training
 
 @dataclass(frozen=True)
 class Order:
-    """What a certificate is to be made of.
+    """The request for a certificate: a bundle, its data, the judge, how many seeds.
 
     Attributes:
         bundle: whose recipe is trained anew; data: what it was trained on.
@@ -86,7 +86,7 @@ class Order:
     key: Key = PRACTICE
 
     def identity(self) -> dict[str, Any]:
-        """What a working folder must have been begun for; the number of seeds may grow."""
+        """The facts that a begun folder must share with this request; the number of seeds may grow."""
         return {
             "bundle": self.bundle.digest,
             "data": self.data.digest,

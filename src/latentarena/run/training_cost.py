@@ -40,12 +40,12 @@ class StageCost:
     prepared: float = 0.0
 
     def after(self, step: int) -> float:
-        """Up to this step: three forward passes for each example, of which the backward pass is two."""
+        """Multiply-adds up to this step: three forward passes for each example, of which the backward pass is two."""
         return self.prepared + TRAINED * self.forward * self.batch * step
 
     @property
     def total(self) -> float:
-        """Of the whole stage."""
+        """Multiply-adds of the whole stage."""
         return self.after(self.steps)
 
 

@@ -12,7 +12,7 @@ from torch.func import jvp, vjp
 from latentarena.backbone.attention import forward_mode
 from latentarena.process import Denoiser, Estimate, Path
 
-FAINT = 0.02  # alpha
+MIN_ALPHA = 0.02  # guidance divides by alpha, which is 0 at pure noise: no smaller one is divided by
 FAR = 2.0  # standard deviations of standardised data given x_t
 Guide = Callable[[Denoiser], Denoiser]
 Measure = Callable[[Tensor], Tensor]  # data (B, ...) -> what can be seen of them (B, M), differentiable
@@ -64,7 +64,7 @@ def classifier_guidance(
                 chances = classifier(watched, t.expand(x.shape[0])).log_softmax(1)
                 (slope,) = torch.autograd.grad(chances.gather(1, labels[:, None]).sum(), variable)
             shift = scale * at.sigma * slope
-            floor = at.alpha.clamp(min=FAINT)
+            floor = at.alpha.clamp(min=MIN_ALPHA)
             return Estimate(estimate.data + at.sigma / floor * shift, estimate.noise - at.alpha / floor * shift)
 
         return guided
@@ -73,7 +73,7 @@ def classifier_guidance(
 
 
 def measurement_guidance(path: Path, measure: Measure, seen: Tensor, deviation: float, rounds: int = 3) -> Guide:
-    """Guidance to data of which something is known: seen = measure(data) + deviation * noise (inpainting and the like).
+    """Guidance by a measurement of the data, as for inpainting: seen = measure(data) + deviation * noise.
 
     Bayes: the score gains grad log p(seen | x_t), where p(data | x_t) is taken as the Gaussian of the denoiser's mean
     and of the covariance V = sigma / alpha * sigma * d mean / d x_t (Tweedie), and the measure as linear around the
@@ -100,17 +100,17 @@ def measurement_guidance(path: Path, measure: Measure, seen: Tensor, deviation: 
                     return at.sigma * jvp(lambda y: denoise(y, t, labels).data, (x,), (direction,))[1]  # type: ignore[no-any-return]
 
             def spread(weights: Tensor) -> Tensor:  # (A V A' + deviation^2) weights
-                moved = at.sigma / at.alpha.clamp(min=FAINT) * slope(pull(weights)[0])
+                moved = at.sigma / at.alpha.clamp(min=MIN_ALPHA) * slope(pull(weights)[0])
                 return jvp(measure, (estimate.data,), (moved,))[1] + deviation**2 * weights  # type: ignore[no-any-return]
 
             weights = _conjugate_gradients(spread, seen - measured, rounds)
             shift = slope(pull(weights)[0])  # in units of noise
-            bound = FAR * math.sqrt(x[0].numel()) * at.alpha.clamp(min=FAINT) / (at.alpha**2 + at.sigma**2).sqrt()
+            bound = FAR * math.sqrt(x[0].numel()) * at.alpha.clamp(min=MIN_ALPHA) / (at.alpha**2 + at.sigma**2).sqrt()
             size = torch.linalg.vector_norm(shift, dim=tuple(range(1, x.ndim)), keepdim=True)
             shift = shift * (bound / size).clamp(max=1)
             return Estimate(
-                estimate.data + at.sigma / at.alpha.clamp(min=FAINT) * shift,
-                estimate.noise - at.alpha / at.alpha.clamp(min=FAINT) * shift,
+                estimate.data + at.sigma / at.alpha.clamp(min=MIN_ALPHA) * shift,
+                estimate.noise - at.alpha / at.alpha.clamp(min=MIN_ALPHA) * shift,
             )
 
         return guided

@@ -32,7 +32,7 @@ def _velocity(path: Path, denoise: Denoiser, labels: Tensor | None) -> Callable[
 
 
 def euler(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
-    """First order, one evaluation a step."""
+    """Euler's method: first order, one evaluation a step."""
     velocity = _velocity(path, denoise, labels)
 
     def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def euler(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
 
 
 def heun(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
-    """Second order, two evaluations a step: Euler, then the mean of the slopes at both ends."""
+    """Heun's method: second order, two evaluations a step, Euler and then the mean of the slopes at both ends."""
     velocity = _velocity(path, denoise, labels)
 
     def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def heun(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
 
 
 def midpoint(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
-    """Second order, two evaluations a step: the slope half-way."""
+    """The midpoint method: second order, two evaluations a step, the slope half-way."""
     velocity = _velocity(path, denoise, labels)
 
     def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ def consistency(fresh: Fresh = torch.randn_like) -> Solver:
 
 @dataclass(frozen=True)
 class Method:
-    """A solver and what is known of it, so that no list of names has to say it.
+    """A solver with its properties: order, cost of a step, randomness.
 
     Attributes:
         make: the solver, from the share of fresh noise in each step and a source of it.

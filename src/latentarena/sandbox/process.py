@@ -142,7 +142,7 @@ class Process:
 
 
 def _gather(group: ControlGroup, init: int) -> None:
-    """Put a process into a group and what it has started before; what it starts afterwards is there by birth."""
+    """Move a process and its descendants into a control group; later children inherit it."""
     with suppress(ProcessLookupError):  # it has ended, and the first call will say so
         group.add(init)
         for pid in family(init) - group.processes():

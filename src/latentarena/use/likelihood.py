@@ -62,7 +62,7 @@ class Likelihood:
         return self.mean - half, self.mean + half
 
     def sentence(self) -> str:
-        """The result in words."""
+        """The likelihood in words."""
         low, high = self.interval
         whose = "given their class, " if self.given_class else ""
         scale = "8-bit pixels" if self.unit == PIXEL_UNIT else "a density of standardised latents, not of images"
@@ -72,7 +72,7 @@ class Likelihood:
         )
 
     def facts(self) -> dict[str, Any]:
-        """All of it as a JSON value."""
+        """The likelihoods and how they were measured, as a JSON value."""
         return asdict(self) | {"images": len(self.bits), "mean": self.mean, "interval": list(self.interval)}
 
 

@@ -81,7 +81,7 @@ class Redraw(Config):
 
 
 class ModelFacts(Config):
-    """What can be asked of a model."""
+    """The answer to a page's question for a model's capabilities."""
 
     verb: Literal["facts"]
 
@@ -229,7 +229,7 @@ def _animation(frames: Sequence[Image.Image]) -> Answer:
 
 
 def answers(lines: Iterator[str]) -> Iterator[str]:
-    """An answer to every request."""
+    """Answers to requests, one for each."""
     studio = Studio()
     try:
         for line in lines:
