@@ -51,7 +51,7 @@ class _Drawn(Config):
     guidance: float | None = Field(default=None, ge=0, le=20)
 
 
-class Samples(_Drawn):
+class SampleSheet(_Drawn):
     """A sheet of samples."""
 
     verb: Literal["samples"]
@@ -86,7 +86,7 @@ class ModelFacts(Config):
     verb: Literal["facts"]
 
 
-Asked = Annotated[Samples | NoiseWalk | Becoming | Redraw | ModelFacts, Field(discriminator="verb")]
+Asked = Annotated[SampleSheet | NoiseWalk | Becoming | Redraw | ModelFacts, Field(discriminator="verb")]
 ASKED: TypeAdapter[Asked] = TypeAdapter(Asked)
 Answer = dict[str, Any]
 
@@ -119,7 +119,7 @@ class Studio:
         if isinstance(asked, Redraw):
             return redraw(model, asked)
         how = _sampling(model, asked)
-        if isinstance(asked, Samples):
+        if isinstance(asked, SampleSheet):
             labels = _labels(model, SHOWN, asked.label)
             return _picture(grid(drawn(model, model.noise(SHOWN, asked.seed), labels, how, asked.seed), zoom=3))
         return walk(model, asked, how) if isinstance(asked, NoiseWalk) else becoming(model, asked, how)
