@@ -100,7 +100,7 @@ def test_the_evaluating_program_reads_the_key_from_its_standard_input(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(SECRET.text + "\n"))
     out, bundle = tmp_path / "out", str(tiny_run / "bundle")
-    assert main([bundle, "--out", str(out), "--samples", "100", "--dataset", "digits", "--keyed"]) == 0
+    assert main([bundle, "--out", str(out), "--samples", "100", "--rules", '{"dataset": "digits"}', "--keyed"]) == 0
     assert json.loads((out / "card.json").read_text())["noise"] == SECRET.name
     assert not [path for path in out.rglob("*") if SECRET.text.encode() in path.read_bytes()]
 

@@ -19,9 +19,10 @@ from boxes import BOXED, tried
 from corpus.case import Case, cases
 from latentarena.bundle import OWN, PortableBundle, Trust, export_modules, open_bundle
 from latentarena.bundle.boxed import LIMITS, read_boxed
+from latentarena.contest.eligibility import Eligibility, LatentLimits
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, GateError
-from latentarena.evaluate.evaluate import Step, Terms, evaluate
+from latentarena.evaluate.evaluate import Step, evaluate
 from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences, recompute
 from latentarena.files import digest
@@ -131,9 +132,8 @@ def test_an_evaluation_passes_gates_and_boxes_and_comes_to_the_card_of_one_s_own
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(folder.iterdir()):
             archive.write(file, file.name)
-    found = evaluate(
-        path, Terms(("portable",), "digits", precision="float8"), samples=100, timed=False, tell=steps.append
-    )
+    rules = Eligibility(forms=("portable",), dataset="digits", latent=LatentLimits(precision="float8"))
+    found = evaluate(path, rules, samples=100, timed=False, tell=steps.append)
     assert found.card.precision == "float8"  # the contest's, not the card's own
     assert differences(found.card, recompute(found.card, open_bundle(folder, trust=OWN))) == []
     assert found.card.sandbox == f"tier {standing().tier}"

@@ -21,11 +21,12 @@ from latentarena.arena.board_files import read_board
 from latentarena.arena.contest_files import contest_file, load_contest
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.score_card import read_card
+from latentarena.contest.eligibility import Eligibility
 from latentarena.contest.entries import entry_of
 from latentarena.contest.prediction import predict
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import GateError
-from latentarena.evaluate.evaluate import FAST, Step, Terms, evaluate, main, refusal_of
+from latentarena.evaluate.evaluate import FAST, Step, evaluate, main, refusal_of
 from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences
 from latentarena.judge.classifier import Judge
@@ -48,7 +49,7 @@ def test_a_zip_file_gets_the_card_that_its_folder_gets(
 ) -> None:
     assert native_of(open_bundle(zipped, trust=OWN)).digest == tiny_bundle.digest
     out = tmp_path / "out"
-    assert main([str(zipped), "--out", str(out), "--samples", "100", "--dataset", "digits"]) == 0
+    assert main([str(zipped), "--out", str(out), "--samples", "100", "--rules", '{"dataset": "digits"}']) == 0
     card = judge_bundle(tiny_bundle, Panel(embedded_digits(), digits_judge), samples=100, timed=False).card
     written = read_card(out / "card.json")
     assert differences(written, card) == []
@@ -61,7 +62,7 @@ def test_a_zip_file_gets_the_card_that_its_folder_gets(
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "form": ({"forms": ["portable"]}, "is of the form native; accepted here: portable"),
-    "latent": ({"latent": (7, 49)}, "has a latent of 6 numbers; 7 to 49 are accepted"),
+    "latent": ({"latent": {"smallest": 7, "largest": 49}}, "has a latent of 6 numbers; 7 to 49 are accepted"),
     "dataset": ({"dataset": "mnist"}, "is a model of digits, not of mnist"),
 }
 
@@ -71,7 +72,7 @@ def test_what_a_contest_does_not_take_is_refused_before_it_is_scored(zipped: Pat
     terms, words = REFUSED[reason]
     steps: list[Step] = []
     with pytest.raises(GateError, match=words) as refusal:
-        evaluate(zipped, Terms(**terms), tell=steps.append)
+        evaluate(zipped, Eligibility.model_validate(terms), tell=steps.append)
     assert refusal.value.reason == reason
     assert "scored" not in [step.name for step in steps]
     assert refusal_of(refusal.value) == ("refused", reason)

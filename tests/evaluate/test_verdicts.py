@@ -31,7 +31,7 @@ from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ModelError
 from latentarena.evaluate import evaluate as evaluation
 from latentarena.evaluate import scoring
-from latentarena.evaluate.evaluate import Terms, evaluate, main, refusal_of
+from latentarena.evaluate.evaluate import evaluate, main, refusal_of
 from latentarena.evaluate.scoring import training_figures
 from latentarena.gates import check_card, open_files
 from latentarena.judge.classifier import Judge
@@ -175,7 +175,7 @@ FORGED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", FORGED)
 def test_forged_provenance_is_refused_before_anything_is_judged(kind: str, tiny_run: Path, tmp_path: Path) -> None:
     bundle = with_card(tiny_run / "bundle", tmp_path / "forged", **FORGED[kind])
-    assert main([str(bundle), "--out", str(tmp_path / "out"), "--dataset", "digits"]) == 0
+    assert main([str(bundle), "--out", str(tmp_path / "out"), "--rules", '{"dataset": "digits"}']) == 0
     said = json.loads((tmp_path / "out" / "refusal.json").read_text())
     assert said["state"] == "refused"
     assert "judge" not in said["log"]
@@ -194,7 +194,7 @@ def test_the_evaluating_program_ends_in_a_verdict_whatever_field_of_a_card_is_ch
     with TemporaryDirectory(dir=tmp_path) as folder, redirect_stderr(io.StringIO()) as said:
         bundle = carrying(changed(raw, place, value), tiny_run / "bundle", Path(folder, "bundle"))
         out = Path(folder, "out")
-        assert main([str(bundle), "--out", str(out), "--dataset", "digits", "--samples", "100"]) == 0
+        assert main([str(bundle), "--out", str(out), "--rules", '{"dataset": "digits"}', "--samples", "100"]) == 0
         if (out / "card.json").is_file():
             assert read_card(out / "card.json").samples == 100
             return
@@ -226,7 +226,7 @@ def test_what_nobody_foresaw_is_a_refusal_too(
 
     monkeypatch.setattr(evaluation, where, fail)
     with pytest.raises((BundleError, ModelError), match="OverflowError: int too large to convert") as caught:
-        evaluate(tiny_run / "bundle", Terms())
+        evaluate(tiny_run / "bundle")
     assert refusal_of(caught.value) == (state, reason)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from latentarena.card.words import contest_cells, row_of, timing_words
 from latentarena.contest.board import make_board
 from latentarena.contest.entries import entry_of
 from latentarena.errors import BundleError, GateError, SandboxError
-from latentarena.evaluate.evaluate import Terms, evaluate, main
+from latentarena.evaluate.evaluate import evaluate, main
 from latentarena.evaluate.scoring import subject_of
 from latentarena.judge.classifier import Judge
 from latentarena.latents import quantised
@@ -204,7 +205,8 @@ def test_a_submission_is_scored_and_stands_on_the_board_with_its_own_word_marked
     """All of it but the network: the worker's program, its verdict, the card, and the line on a board of 2025."""
     source = SOURCE.replace("n_steps=100", "n_steps=3").replace("        super().__init__()\n        self.info", LOUD)
     folder, out = submission(tmp_path / "in", source).parent, tmp_path / "out"
-    options = ["--forms", "python-2025", "--dataset", "digits", "--latent", "3:49", "--samples", "100"]
+    rules = {"forms": ["python-2025"], "dataset": "digits", "latent": {"smallest": 3, "largest": 49}}
+    options = ["--rules", json.dumps(rules), "--samples", "100"]
     assert main([str(folder), "--out", str(out), *options]) == 0
     verdict = verdict_in(out)
     assert verdict is not None
@@ -228,7 +230,7 @@ def test_a_submission_is_scored_and_stands_on_the_board_with_its_own_word_marked
 
 def test_a_contest_that_takes_no_python_refuses_it_unread(folder: Path) -> None:
     with pytest.raises(GateError, match="python-2025; accepted here: native, portable"):
-        evaluate(folder, Terms())
+        evaluate(folder)
 
 
 @boxed

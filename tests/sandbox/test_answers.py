@@ -22,8 +22,9 @@ from torch import nn
 
 from boxes import BOXED, tried
 from latentarena.bundle import boxed, door, export_modules
+from latentarena.contest.eligibility import Eligibility
 from latentarena.errors import ArenaError, GateError, SandboxError
-from latentarena.evaluate.evaluate import Terms, evaluate, refusal_of
+from latentarena.evaluate.evaluate import evaluate, refusal_of
 from latentarena.gates import Files, Port, check_in_box, open_files
 from latentarena.judge.classifier import Judge
 from latentarena.legacy import form as legacy
@@ -239,7 +240,7 @@ def test_an_import_writes_nothing_and_refuses_in_a_line(content: bytes, submissi
 def test_an_evaluation_refuses_in_a_line(content: bytes, portable: Path, submission: Path) -> None:
     for path in (portable, submission):
         with saying(content), pytest.raises(ArenaError) as caught:
-            evaluate(path, Terms(forms=("portable", "python-2025"), dataset=None))
+            evaluate(path, Eligibility(forms=("portable", "python-2025"), dataset=None))
         assert plain(str(caught.value)), str(caught.value)
 
 

@@ -28,6 +28,7 @@ from latentarena.card.certificate import read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.config import Config, validate
 from latentarena.contest.contest import Certify, Contest
+from latentarena.contest.eligibility import Eligibility
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
 from latentarena.key import Key
@@ -117,12 +118,9 @@ class EvaluationProcess:
             return errors.read().decode("utf-8", "replace")
 
 
-def options_of(contest: Contest) -> list[str]:
-    """What the program is told of a contest's rules."""
-    latent = contest.latent
-    options = ["--forms", ",".join(contest.forms), "--dataset", contest.dataset]
-    options += ["--latent", f"{latent.smallest}:{latent.largest}"]
-    return options + (["--precision", latent.precision] if latent.precision else [])
+def options_of(rules: Eligibility) -> list[str]:
+    """What the program is told of a contest's rules: these, as data."""
+    return ["--rules", rules.model_dump_json()]
 
 
 def training_options(contest: Contest, work: Path) -> list[str]:

@@ -149,9 +149,8 @@ def _look_at(entries: Path, home: Path, largest: int) -> None:
 def _evaluate(bundle: Path, made: Path, contest: Contest, key: Key | None, minutes: float) -> None:
     """What a server's worker would make of it, by the same program; a refusal is raised."""
     data_only = tuple(form for form in contest.forms if form != "python-2025")
-    evaluation = EvaluationProcess(
-        EVALUATE, bundle, made, options_of(contest.model_copy(update={"forms": data_only})), key
-    )
+    rules = contest.eligibility.model_copy(update={"forms": data_only})
+    evaluation = EvaluationProcess(EVALUATE, bundle, made, options_of(rules), key)
     try:
         status = evaluation.wait(60 * minutes)
     finally:

@@ -185,7 +185,7 @@ class Worker:
         bundle.write_bytes(content)
         if job.kind == "retrain":
             return bundle, training_options(contest, workshop(job.id)), self._store.rules.key(contest.name, _now())
-        options = options_of(contest)
+        options = options_of(contest.eligibility)
         options += ["--threads", str(self._threads)] if self._threads else []
         if job.judge != "official":
             judge = folder / f"judge-{job.judge[:12]}.safetensors"  # a judge's file is named by its hash

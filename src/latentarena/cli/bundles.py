@@ -39,7 +39,7 @@ def check(
     from latentarena.cli.console import console, print_card, print_step, quiet_logs, show_training
     from latentarena.contest.entries import entry_of
     from latentarena.contest.prediction import predict
-    from latentarena.evaluate.evaluate import FAST, Terms, evaluate, write_evaluated
+    from latentarena.evaluate.evaluate import FAST, evaluate, write_evaluated
     from latentarena.judge.score import SAMPLES
     from latentarena.key import PRACTICE, Key
 
@@ -47,10 +47,19 @@ def check(
     rules = fetch_contest(contest) if names_a_site(contest) else load_contest(contest)
     secret = PRACTICE if key is None else Key.parse(key)
     standing = read_board(board, rules) if board is not None else None
-    latent = (rules.latent.smallest, rules.latent.largest)
-    terms = Terms(rules.forms, rules.dataset, latent, rules.latent.precision, allow_python)
     samples = FAST if fast else SAMPLES
-    found = evaluate(bundle, terms, data, judge_file, samples, not fast, print_step, show_training, secret)
+    found = evaluate(
+        bundle,
+        rules.eligibility,
+        data,
+        judge_file,
+        samples,
+        not fast,
+        print_step,
+        show_training,
+        secret,
+        allow_python,
+    )
     print_card(found.card)
     if out is not None:
         write_evaluated(found, out)

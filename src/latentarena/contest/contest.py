@@ -15,13 +15,12 @@ from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.card.certificate import QUALITY
 from latentarena.card.figure import Better
 from latentarena.config import Config
-from latentarena.precision import Precision
+from latentarena.contest.eligibility import Eligibility, Form, LatentLimits
 
 DECLARED = ("bundle.provenance.seconds.", "bundle.provenance.losses.")
 """A bundle's own figures of its training: no rule can rest on them."""
 OneWay = Literal[Better.LOWER, Better.HIGHER]
 Ranked = Literal[Better.LOWER, Better.HIGHER, Better.NEAR_ONE]
-Form = Literal["native", "portable", "python-2025"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Value = bool | int | float | str
 Op = Literal["<=", ">=", "<", ">", "==", "!=", "in", "not in"]
@@ -41,25 +40,6 @@ FACTS = (
 )  # fmt: skip
 """Fields of rules beside the metrics; `points.CATEGORY` and `bundle.KEY.KEY`, and for awards the ranks `place` and
 `CATEGORY_rank`, are fields too."""
-
-
-class LatentLimits(Config):
-    """What may pass between encoder and decoder.
-
-    Attributes:
-        smallest, largest: how many numbers, ends included.
-        precision: to which they are rounded; as the bundle's card says unless given, and never finer.
-    """
-
-    smallest: int = Field(default=3, ge=1)
-    largest: int = Field(default=49, ge=1)
-    precision: Precision | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> LatentLimits:
-        if self.smallest > self.largest:
-            raise ValueError(f"smallest = {self.smallest} is above largest = {self.largest}")
-        return self
 
 
 class Measure(Config):
@@ -316,6 +296,11 @@ class Contest(Config):
     def measures(self) -> tuple[Measure, ...]:
         """The ranked columns, in order."""
         return tuple(measure for category in self.categories for measure in category.metrics)
+
+    @property
+    def eligibility(self) -> Eligibility:
+        """Its conditions for a bundle."""
+        return Eligibility(forms=self.forms, dataset=self.dataset, latent=self.latent)
 
     def better(self, measure: Measure) -> Better:
         """Which way a column is ranked."""

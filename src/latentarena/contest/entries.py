@@ -211,16 +211,17 @@ def _figures(card: ScoreCard, contest: Contest, certificate: Certificate | None)
 def _unfit(card: ScoreCard, contest: Contest, form: str, verified: bool) -> str:
     """Why a card cannot stand on the contest's board; empty if it can."""
     numbers, limits = math.prod(card.latent), contest.latent
-    if form not in contest.forms:
+    unmet = contest.eligibility.unmet(form, card.dataset, numbers)
+    if "form" in unmet:
         return f"a bundle of the form {form}; this contest takes {', '.join(contest.forms)}"
-    if card.dataset != contest.dataset:
+    if "dataset" in unmet:
         return f"judged on {card.dataset}, not on {contest.dataset}"
     if contest.judge != "official":
         if card.judge_hash != contest.judge:
             return f"judged by {card.judge}, not by this contest's judge {contest.judge[:12]}"
     elif not official(contest.dataset, card.judge_hash):
         return f"judged by {card.judge}, which is not the official judge of {contest.dataset}"
-    if not limits.smallest <= numbers <= limits.largest:
+    if "latent" in unmet:
         return f"a latent of {numbers} numbers; this contest takes {limits.smallest} to {limits.largest}"
     if verified and coarser(card.precision, limits.precision) != card.precision:  # others are marked self-reported
         return f"judged with latents in {card.precision}, before this contest rounded them to {limits.precision}"

@@ -8,7 +8,6 @@ bundle is at fault. With neither, something is wrong with the machine, and stder
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 import traceback
@@ -17,21 +16,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import get_args
 
 import torch
 
-from latentarena.bundle import BOXED, DATA_ONLY, AnyBundle, open_bundle
+from latentarena.bundle import BOXED, AnyBundle, open_bundle
 from latentarena.card.finding import gravest
 from latentarena.card.score_card import FEWEST, ScoreCard
+from latentarena.config import validate
+from latentarena.contest.eligibility import Eligibility
 from latentarena.data import FOLDER
+from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ConfigError, GateError, ModelError
 from latentarena.evaluate.scoring import Judged, data_of, judge_bundle, panel_for
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.score import SAMPLES
 from latentarena.key import PRACTICE, Key
 from latentarena.pictures import grid, png, save_images
-from latentarena.precision import Precision
 from latentarena.report.poster import write_poster
 from latentarena.report.scorecard import nearest_pairs, write_page
 from latentarena.sandbox import SandboxError, standing
@@ -42,25 +42,7 @@ SHOWN, ROW = 64, 16  # images in a picture; in a row of one
 MEMORY = 8 << 10  # MiB, where the machine has as much
 OURS = ("start", "machine")  # why a box failed before a stranger's code ran, or through no fault of it
 FAST = 1000  # samples for a first look
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The terms of an evaluation: forms, dataset and latents that are accepted.
-
-    Attributes:
-        forms: those accepted, of `native`, `portable` and `python-2025`.
-        dataset: what it must have been trained on; what its card says unless given.
-        latent: fewest and most numbers of a latent.
-        precision: to which latents are rounded, if it is coarser than the card's own.
-        allow_python: whether Python may run at tier 1 of the sandbox too, which the score card then says.
-    """
-
-    forms: Sequence[str] = DATA_ONLY
-    dataset: str | None = None
-    latent: tuple[int, int] = (1, sys.maxsize)
-    precision: Precision | None = None
-    allow_python: bool = False
+ANYTHING = Eligibility()
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,7 @@ class Step:
 
 def evaluate(
     path: Path,
-    terms: Terms | None = None,
+    rules: Eligibility = ANYTHING,
     root: Path | None = None,
     judge_file: Path | None = None,
     samples: int = SAMPLES,
@@ -87,18 +69,20 @@ def evaluate(
     tell: Callable[[Step], None] = lambda step: None,
     watch: Watch = lambda ticks, stage: ticks,
     key: Key = PRACTICE,
+    allow_python: bool = False,
 ) -> Judged:
     """Evaluate a bundle that may be anybody's.
 
     Args:
         path: its folder or zip file.
-        terms: what it must be; anything that can be judged unless given.
+        rules: what it must be; anything that can be judged unless given.
         root: where to look for data.
         judge_file: the judge; the data's own unless given.
         samples: how many to generate; timed: whether sampling is timed.
         tell: hears of each step once it is done.
         watch: shows the training of a judge, where there is none yet.
         key: of all that is random; a contest has one of its own.
+        allow_python: whether Python may run at tier 1 of the sandbox too, which the score card then says.
 
     Raises:
         GateError: the bundle is refused, with a reason.
@@ -106,18 +90,18 @@ def evaluate(
         BundleError, ModelError: it is no bundle, or what its model gives cannot be judged.
         ArenaError: something is wrong here, such as missing data.
     """
-    clock, terms = _Clock(tell), terms or Terms()
+    clock = _Clock(tell)
     with ExitStack() as stack:
         with _blamed(path, BundleError):
             opened = open_bundle(
-                path, trust=BOXED, forms=terms.forms, dataset=terms.dataset, loose=terms.allow_python, tell=clock.done
+                path, trust=BOXED, forms=rules.forms, dataset=rules.dataset, loose=allow_python, tell=clock.done
             )
             bundle = stack.enter_context(opened)
-            refuse_terms(bundle, terms, root)
+            refuse_ineligible(bundle, rules, root)
         panel = panel_for(data_of(bundle, root), judge_file, watch)
         clock.done("judge", f"{panel.judge.name} on {panel.data.name}")
         with _blamed(path, ModelError):
-            found = judge_bundle(bundle, panel, samples, timed=timed, precision=terms.precision, key=key)
+            found = judge_bundle(bundle, panel, samples, timed=timed, precision=rules.latent.precision, key=key)
         card = found.card
         _refuse_forged(card)
         clock.done("scored", f"{len(card.scores)} figures of {samples:,} samples and {card.images:,} test images")
@@ -156,13 +140,15 @@ def _blamed(path: Path, fault: type[BundleError] | type[ModelError]) -> Iterator
         raise fault(f"{path} cannot be evaluated: {type(error).__name__}: {words}") from error
 
 
-def refuse_terms(bundle: AnyBundle, terms: Terms, root: Path | None) -> None:
+def refuse_ineligible(bundle: AnyBundle, rules: Eligibility, root: Path | None) -> None:
     """Raise a GateError where the card does not say what it must; a stranger's card is not to choose files of ours."""
-    card, numbers, (fewest, most) = bundle.card, prod(bundle.card.latent), terms.latent
-    if not fewest <= numbers <= most:
-        raise GateError("latent", f"{card.name!r} has a latent of {numbers:,} numbers; {fewest} to {most} are accepted")
-    if terms.dataset is not None and card.data.name != terms.dataset:
-        raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}, not of {terms.dataset}")
+    card, numbers, limits = bundle.card, prod(bundle.card.latent), rules.latent
+    unmet = rules.unmet(card.form, card.data.name, numbers)
+    if "latent" in unmet:
+        ends = f"{limits.smallest} to {limits.largest}"
+        raise GateError("latent", f"{card.name!r} has a latent of {numbers:,} numbers; {ends} are accepted")
+    if "dataset" in unmet:
+        raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}, not of {rules.dataset}")
     if card.data.name.startswith(FOLDER) and root is None:
         raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}; name that folder with --data")
 
@@ -224,17 +210,12 @@ def main(arguments: Sequence[str]) -> int:
     limit_memory(memory)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    terms = Terms(
-        tuple(chosen.forms.split(",")),
-        chosen.dataset,
-        chosen.latent,
-        chosen.precision,
-        chosen.allow_python,
-    )
     key = Key.parse(sys.stdin.readline()) if chosen.keyed else PRACTICE
     steps: list[Step] = []
     try:
-        found = evaluate(chosen.bundle, terms, chosen.data, chosen.judge, chosen.samples, tell=steps.append, key=key)
+        found = evaluate(
+            chosen.bundle, chosen.rules, chosen.data, chosen.judge, chosen.samples, tell=steps.append, key=key
+        )
         write_text(make_folder(chosen.out) / "log.txt", _log(steps, found.printed))
         with _blamed(chosen.bundle, ModelError):  # a card and pictures hold names and numbers of the bundle
             write_evaluated(found, chosen.out)
@@ -261,13 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("latentarena.evaluate", description="Evaluate a bundle; see `arena check`.")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="an empty folder")
-    parser.add_argument("--forms", default=",".join(DATA_ONLY), help="accepted forms, with commas between")
-    parser.add_argument("--dataset", help="what the model must be of")
-    parser.add_argument("--latent", type=_ends, default=Terms.latent, help="fewest and most numbers, such as 3:49")
-    parser.add_argument(
-        "--precision", choices=get_args(Precision), help="latents are rounded to it, or to the card's own"
-    )
-    parser.add_argument("--allow-python", action="store_true", help="run Python at tier 1 of the sandbox too")
+    parser.add_argument("--rules", type=_eligibility, default=ANYTHING, help="a contest's `Eligibility` as JSON")
     parser.add_argument("--judge", type=Path, help="the judge's file; the dataset's own unless given")
     parser.add_argument("--data", type=Path, help="where the dataset's files are")
     parser.add_argument("--keyed", action="store_true", help="read the contest's key from standard input")
@@ -277,11 +252,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _ends(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 3:49")
-    return int(found[1]), int(found[2])
+def _eligibility(text: str) -> Eligibility:
+    return validate(Eligibility, parse_json(text.encode()), "--rules")
 
 
 if __name__ == "__main__":

@@ -24,10 +24,11 @@ from latentarena.card.certificate import COMPARED, QUALITY, Certificate, ProbedL
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.trainings import common, over_trainings
 from latentarena.config import validate
+from latentarena.contest.eligibility import Eligibility
 from latentarena.data import Dataset
 from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ConfigError
-from latentarena.evaluate.evaluate import Terms, refusal_of, refuse_terms, sentence_of
+from latentarena.evaluate.evaluate import refusal_of, refuse_ineligible, sentence_of
 from latentarena.evaluate.scoring import Panel, data_of, judge_bundle
 from latentarena.facts import machine, source_digest
 from latentarena.files import digest_json, make_folder, write_json
@@ -315,7 +316,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _order(chosen: argparse.Namespace) -> Order:
     bundle = native_of(open_bundle(chosen.bundle, trust=BOXED, forms=("native",)))
-    refuse_terms(bundle, Terms(dataset=chosen.dataset), chosen.data)
+    refuse_ineligible(bundle, Eligibility(dataset=chosen.dataset), chosen.data)
     data = data_of(bundle, chosen.data)
     judge = judge_for(data, file=chosen.judge)
     key = Key.parse(sys.stdin.readline()) if chosen.keyed else PRACTICE
