@@ -19,8 +19,8 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.pages import templates
 from latentarena.arena.store import Database, Store
 from latentarena.card.figure import Figure
-from latentarena.contest.board import make_board
 from latentarena.contest.entries import Entry
+from latentarena.contest.making import make_board
 from latentarena.contest.ranking import Row, dependences, rank, stability
 from latentarena.facts import machine
 from latentarena.files import write_json

@@ -147,7 +147,9 @@ def test_a_contest_is_pure(module: str) -> None:
 
 
 def test_a_contest_loads_no_torch() -> None:
-    loaded = loaded_by("latentarena.contest.board", "latentarena.contest.prediction", "latentarena.contest.spreadsheet")
+    loaded = loaded_by(
+        "latentarena.contest.making", "latentarena.contest.prediction", "latentarena.contest.spreadsheet"
+    )
     assert "torch" not in loaded
 
 

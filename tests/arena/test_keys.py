@@ -28,10 +28,10 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
 from latentarena.bundle import NativeBundle
 from latentarena.cli.app import app
-from latentarena.contest.board import make_board
 from latentarena.contest.commitment import commitment_of
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import entry_of
+from latentarena.contest.making import make_board
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
 from latentarena.evaluate.evaluate import main

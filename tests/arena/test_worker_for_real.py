@@ -11,9 +11,9 @@ from latentarena.arena.client import pack
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.evaluation import EVALUATE
 from latentarena.card.score_card import ScoreCard
-from latentarena.contest.board import make_board
 from latentarena.contest.contest import Contest, Quotas
 from latentarena.contest.entries import entry_of
+from latentarena.contest.making import make_board
 
 
 def test_a_bundle_that_is_handed_in_comes_to_stand_on_the_board(tiny_run: Path, tmp_path: Path) -> None:

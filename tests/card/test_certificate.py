@@ -16,9 +16,10 @@ from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import Certificate, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.config import validate
-from latentarena.contest.board import Board, make_board
+from latentarena.contest.board import Board
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, entry_of
+from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import ConfigError
 from score_cards import certificate, made_card

@@ -20,9 +20,10 @@ from latentarena.arena.names import clean_name, looks_like
 from latentarena.card.catalogue import COLUMNS
 from latentarena.card.figure import Figure
 from latentarena.cli.app import app
-from latentarena.contest.board import Board, make_board
+from latentarena.contest.board import Board
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, counting, entry_of
+from latentarena.contest.making import make_board
 from latentarena.contest.prediction import predict
 from latentarena.contest.spreadsheet import board_csv, inert, write_csv
 from latentarena.errors import ConfigError

@@ -24,8 +24,8 @@ from latentarena.bundle import OWN, open_bundle
 from latentarena.card.catalogue import COLUMNS
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import contest_cells, row_of, timing_words
-from latentarena.contest.board import make_board
 from latentarena.contest.entries import entry_of
+from latentarena.contest.making import make_board
 from latentarena.errors import BundleError, GateError, SandboxError
 from latentarena.evaluate.evaluate import evaluate, main
 from latentarena.evaluate.scoring import subject_of
@@ -290,10 +290,10 @@ import sys
 from pathlib import Path
 from latentarena.legacy.tracing import trace
 from latentarena.errors import BundleError
-from latentarena.legacy.interface import Submission
+from latentarena.legacy.interface import Submission2025
 for folder in sys.argv[1:]:
     try:
-        trace(Submission(Path(folder)), Path("out"), (3,), True, "mnist")
+        trace(Submission2025(Path(folder)), Path("out"), (3,), True, "mnist")
     except BundleError as error:
         print(error)
 """

@@ -21,9 +21,9 @@ from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.certificate import Certificate, RepeatedTraining, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import over_trainings
-from latentarena.contest.board import make_board
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import entry_of
+from latentarena.contest.making import make_board
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError
 from latentarena.evaluate.held_out import held_out_losses

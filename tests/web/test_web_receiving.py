@@ -17,6 +17,7 @@ import pytest
 
 from arena_parts import Parts, now
 from arena_site import Site, running
+from latentarena.contest.contest import Quotas
 from receiving import a_contest, objects
 
 PATH = "/api/v1/submissions"
@@ -118,6 +119,17 @@ def test_what_is_over_the_quota_leaves_nothing_behind(tmp_path: Path) -> None:
         assert statuses == [201] * 2 + [429] * 6
         assert len(objects(site)) == 2
         assert "may hand in 0 more now" in site.browser(token).get("/submit").text
+
+
+def test_a_team_of_many_entries_reads_what_its_quota_leaves(tmp_path: Path) -> None:
+    """Beyond the length at which the list of its entries is cut off."""
+    with running(tmp_path, a_contest(tmp_path, quotas="{total: 300}")) as site:
+        token, parts = site.add_teams("Busy")["Busy"], Parts(site.db, site.folder)
+        team = parts.team("Busy")
+        for i in range(250):
+            parts.store.submissions.add(team, f"{i:064x}", 9, "official", Quotas(total=300), now())
+        parts.close()
+        assert "may hand in 50 more now" in site.browser(token).get("/submit").text
 
 
 def test_a_form_of_many_parts_is_refused_before_it_costs_time(site: Site) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentarena.config import validate
-from latentarena.contest.board import Board, make_board
+from latentarena.contest.board import Board
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry
+from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import Ranked, rank_table, table_rows
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError

@@ -35,7 +35,7 @@ def nominate(store: Store, entries: ScoredEntries, contest: Contest, now: dateti
         entries: those of the store.
         contest: as the site has it; the judge that an organiser has adopted is looked up.
     """
-    from latentarena.contest.board import make_board  # which imports NumPy
+    from latentarena.contest.making import make_board  # which imports NumPy
 
     certify = contest.certify
     if certify is None or not certify.training or not certify.top:

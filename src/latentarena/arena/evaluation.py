@@ -64,7 +64,7 @@ class _Said(Config):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EvaluationEnd:
     """What an evaluation came to, and the files that belong to it by name."""
 
     end: Outcome | Refusal | Trained
@@ -160,25 +160,25 @@ def workshop(job: str) -> Path:
     return made
 
 
-def certificate_left_in(out: Path) -> Verdict | None:
+def certificate_left_in(out: Path) -> EvaluationEnd | None:
     """What a repeated training left in its folder; None if it left nothing that can be read: then it died."""
     files = dict(_plain_files(out))
     try:
         if "refusal.json" in files:
             return _refusal_in(files["refusal.json"])
         if "certificate.json" in files:
-            return Verdict(Trained(read_certificate(files["certificate.json"]).model_dump_json()), {})
+            return EvaluationEnd(Trained(read_certificate(files["certificate.json"]).model_dump_json()), {})
     except (ConfigError, ValueError, OSError, RecursionError) as error:
         LOGGER.error("a repeated training left what cannot be read: %s", error)
     return None
 
 
-def _refusal_in(path: Path) -> Verdict:
+def _refusal_in(path: Path) -> EvaluationEnd:
     said = validate(_Said, parse_json(path.read_bytes()), "refusal.json")
-    return Verdict(Refusal(**said.model_dump()), {})
+    return EvaluationEnd(Refusal(**said.model_dump()), {})
 
 
-def verdict_in(out: Path) -> Verdict | None:
+def verdict_in(out: Path) -> EvaluationEnd | None:
     """What an evaluation left in its folder; None if it left no verdict: then it died.
 
     Files that are no plain files, of other names or too large are ignored. A card that cannot be read is no verdict.
@@ -193,13 +193,13 @@ def verdict_in(out: Path) -> Verdict | None:
         card = read_card(files.pop("card.json"))
         bundle = parse_json(files.pop("bundle.json").read_bytes()) if "bundle.json" in files else {}
         words = log.read_bytes()[-LONGEST:].decode(errors="replace") if log else ""
-        return Verdict(_outcome(card, bundle, words), files)
+        return EvaluationEnd(_outcome(card, bundle, words), files)
     except (ConfigError, ValueError, OSError, RecursionError) as error:
         LOGGER.error("an evaluation left what cannot be read: %s", error)
         return None
 
 
-def crash_of(status: int) -> Verdict | None:
+def crash_of(status: int) -> EvaluationEnd | None:
     """The verdict on an evaluation that left none: a bundle that crashes the program would crash it again.
 
     Args:
@@ -211,9 +211,11 @@ def crash_of(status: int) -> Verdict | None:
     """
     if -status in CRASHES:
         said = f"its evaluation crashed ({signal.Signals(-status).name}); export the model anew, or with plainer parts"
-        return Verdict(Refusal("failed", "crashed", said), {})
+        return EvaluationEnd(Refusal("failed", "crashed", said), {})
     if status == 0:
-        return Verdict(Refusal("failed", "unreadable", "its evaluation left a score card that cannot be read"), {})
+        return EvaluationEnd(
+            Refusal("failed", "unreadable", "its evaluation left a score card that cannot be read"), {}
+        )
     return None
 
 

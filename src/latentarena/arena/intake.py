@@ -29,7 +29,7 @@ MINUTES = 30.0  # for one bundle
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TriedBundle:
     """What became of a bundle.
 
     Attributes:
@@ -85,7 +85,7 @@ def changed_since(entries: Path, commit: str) -> set[Path]:
 
 def evaluate_entries(
     entries: Path, homes: list[Path], contest: Contest, out: Path, key: Key | None = None, minutes: float = MINUTES
-) -> Iterator[Outcome]:
+) -> Iterator[TriedBundle]:
     """Evaluate bundles in turn; `out` then holds what `arena board build` takes.
 
     Args:
@@ -114,7 +114,7 @@ def evaluate_entries(
         yield found
 
 
-def _tried(entries: Path, home: Path, contest: Contest, made: Path, key: Key | None, minutes: float) -> Outcome:
+def _tried(entries: Path, home: Path, contest: Contest, made: Path, key: Key | None, minutes: float) -> TriedBundle:
     """One attempt at a bundle, in an empty folder."""
     shutil.rmtree(made, ignore_errors=True)
     make_folder(made)
@@ -122,10 +122,10 @@ def _tried(entries: Path, home: Path, contest: Contest, made: Path, key: Key | N
         _look_at(entries, home, contest.quotas.bytes)
         _evaluate(entries / home, made, contest, key, minutes)
     except (BundleError, ConfigError) as error:
-        return Outcome(str(home), plain_line(str(error), 400))
+        return TriedBundle(str(home), plain_line(str(error), 400))
     except (OutputError, OSError) as error:
-        return Outcome(str(home), plain_line(str(error), 400), fault=True)
-    return Outcome(str(home))
+        return TriedBundle(str(home), plain_line(str(error), 400), fault=True)
+    return TriedBundle(str(home))
 
 
 def _look_at(entries: Path, home: Path, largest: int) -> None:

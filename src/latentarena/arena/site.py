@@ -21,10 +21,11 @@ from latentarena.arena.names import clean_name, looks_like
 from latentarena.arena.pages import STATIC, templates
 from latentarena.card.certificate import Certificate, read_certificate
 from latentarena.card.score_card import read_card
-from latentarena.contest.board import Board, make_board
+from latentarena.contest.board import Board
 from latentarena.contest.commitment import Commitment
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import Entry, entry_of
+from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, OutputError

@@ -26,8 +26,8 @@ from latentarena.arena.certification import nominate
 from latentarena.arena.evaluation import (
     EVALUATE,
     RETRAIN,
+    EvaluationEnd,
     EvaluationProcess,
-    Verdict,
     certificate_left_in,
     crash_of,
     options_of,
@@ -162,7 +162,7 @@ class Worker:
                 return
             except StoreError as error:
                 sentence = f"the server cannot read what it needs for this: {error}"
-                self._settle(job, Verdict(Refusal("failed", "lost", sentence), {}))
+                self._settle(job, EvaluationEnd(Refusal("failed", "lost", sentence), {}))
                 return
             out = folder / "out"
             out.mkdir()
@@ -199,7 +199,7 @@ class Worker:
             raise ConfigError("the database holds no contest; start arena serve CONTEST on it first")
         return validate(Contest, parse_json(content.encode()), "the contest in the database")
 
-    def _watch(self, job: Job, evaluation: EvaluationProcess, out: Path) -> Verdict | None:
+    def _watch(self, job: Job, evaluation: EvaluationProcess, out: Path) -> EvaluationEnd | None:
         """What a running evaluation came to; None where it was given back, lost or died, which the queue then knows."""
         every = self._queue.lease.total_seconds() / 3
         renewed = looked = time.monotonic()
@@ -214,7 +214,7 @@ class Worker:
                 return None
             if time.monotonic() - evaluation.began > patience:
                 sentence = f"its evaluation took more than {patience:g} seconds; make the model or its steps fewer"
-                return Verdict(Refusal("failed", "timeout", sentence), {})
+                return EvaluationEnd(Refusal("failed", "timeout", sentence), {})
             if time.monotonic() - renewed > every:
                 if not self._renew(job):
                     LOGGER.warning("the lease on %s is lost; its evaluation is ended", job.submission.id)
@@ -241,7 +241,7 @@ class Worker:
             LOGGER.warning("the lease on %s was not renewed: %s", job.submission.id, error)
             return True
 
-    def _settle(self, job: Job, verdict: Verdict) -> None:
+    def _settle(self, job: Job, verdict: EvaluationEnd) -> None:
         """Write a verdict down; a database or disk that cannot take it now is asked again."""
         until, pause = time.monotonic() + PERSISTENCE, 0.25
         while True:
@@ -262,7 +262,7 @@ class Worker:
                     return  # its lease runs out, and it is evaluated again
                 pause = min(2 * pause, 30.0)
 
-    def _put_again(self, verdict: Verdict, kept: Mapping[str, str]) -> None:
+    def _put_again(self, verdict: EvaluationEnd, kept: Mapping[str, str]) -> None:
         """Files that were another entry's too, which was erased before these were noted."""
         for name, digest in kept.items():
             if not self._objects.has(digest):

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from latentarena.arena.certification import certificate_in
 from latentarena.arena.enrolment import Enrolled
-from latentarena.arena.intake import Outcome
+from latentarena.arena.intake import TriedBundle
 from latentarena.arena.store import Certification, TeamDetails
 from latentarena.cli.page import line_page, wide_page
 from latentarena.contest.board import Board
@@ -136,7 +136,7 @@ def print_trainings(found: Mapping[str, Certification]) -> None:
         page.print("no recipe was or is to be trained anew")
 
 
-def print_outcomes(outcomes: Iterable[Outcome], many: int) -> list[Outcome]:
+def print_outcomes(outcomes: Iterable[TriedBundle], many: int) -> list[TriedBundle]:
     """What became of each bundle, as it becomes known."""
     page = line_page()
     seen = []

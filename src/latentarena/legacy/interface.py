@@ -28,7 +28,7 @@ LONGEST = 200  # characters of what it says of itself
 SIZE = 28  # rows and columns of an image
 
 
-class Submission:
+class Submission2025:
     """The submission of a folder: one `.py` or `.ipynb`, and the safetensors files that it asks `gdown` for."""
 
     def __init__(self, folder: Path) -> None:

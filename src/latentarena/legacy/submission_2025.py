@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from latentarena.errors import BundleError
-from latentarena.legacy.interface import Submission
+from latentarena.legacy.interface import Submission2025
 from latentarena.sandbox.programs import INPUTS, Answer, Answers
 from latentarena.sandbox.wire import Array
 
@@ -33,7 +33,7 @@ def prepare(arguments: Sequence[str]) -> Answers:
         BundleError: it cannot be loaded, with its line and the reason.
     """
     os.environ.update(ENVIRONMENT)
-    submission = Submission(INPUTS)
+    submission = Submission2025(INPUTS)
 
     def threaded(answer: Answer) -> Answer:
         def run(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Reply:

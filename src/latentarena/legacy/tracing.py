@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from latentarena.bundle import Sampler, export_modules
 from latentarena.errors import BundleError
-from latentarena.legacy.interface import SIZE, Submission
+from latentarena.legacy.interface import SIZE, Submission2025
 
 DRAWS = {"normal", "normal_", "randn", "randn_like"}  # of normal numbers: the first is the graph's input
 OTHERS = {  # whatever else depends on chance
@@ -23,7 +23,7 @@ OTHERS = {  # whatever else depends on chance
 WAY_OUT = "draw one tensor of standard normal noise at the start of generate_samples and compute all else from it"
 
 
-def trace(submission: Submission, folder: Path, latent: tuple[int, ...], logits: bool, dataset: str) -> None:
+def trace(submission: Submission2025, folder: Path, latent: tuple[int, ...], logits: bool, dataset: str) -> None:
     """Write a submission as a portable bundle.
 
     Args:
@@ -54,7 +54,7 @@ def trace(submission: Submission, folder: Path, latent: tuple[int, ...], logits:
 class _Part(nn.Module):
     """A function of the submission, with the submission's weights as its own."""
 
-    def __init__(self, submission: Submission, function: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, submission: Submission2025, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         interface = submission.interface
         owners = [interface] if isinstance(interface, nn.Module) else [interface.vae, interface.flow_model]
@@ -97,12 +97,12 @@ def _normal(name: str, args: Sequence[Any], kwargs: dict[str, Any], noise: Tenso
     return drawn
 
 
-def _generate(submission: Submission, noise: Tensor) -> Tensor:
+def _generate(submission: Submission2025, noise: Tensor) -> Tensor:
     with _Draws(noise):
         return submission.generate(noise.shape[0])
 
 
-def _noise_shape(submission: Submission) -> tuple[int, ...]:
+def _noise_shape(submission: Submission2025) -> tuple[int, ...]:
     """Of the noise of one sample, once generation has shown that it is a function of one normal draw.
 
     Raises:

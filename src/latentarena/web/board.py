@@ -16,7 +16,8 @@ from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from latentarena.arena.entry import Addresses
-from latentarena.contest.board import Board, Line, make_board
+from latentarena.contest.board import Board, Line
+from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import StoreError
 from latentarena.web.desk import Desk

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from latentarena.arena.entry import ScoredEntry
-from latentarena.contest.board import Board, Line, make_board
+from latentarena.contest.board import Board, Line
+from latentarena.contest.making import make_board
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere
 from latentarena.web.access import FORM_FIELD, Asking, check_form

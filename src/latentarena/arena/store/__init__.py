@@ -6,7 +6,6 @@ from latentarena.arena.store.queue import DEATHS, LEASE, Queue
 from latentarena.arena.store.records import (
     Audited,
     Evaluation,
-    Identity,
     Job,
     Listed,
     Outcome,
@@ -14,6 +13,7 @@ from latentarena.arena.store.records import (
     Submission,
     Team,
     TeamDetails,
+    TokenHolder,
     Trained,
 )
 from latentarena.arena.store.rejudging import Rejudged
@@ -26,7 +26,6 @@ __all__ = [
     "Certification",
     "Database",
     "Evaluation",
-    "Identity",
     "Job",
     "Listed",
     "Outcome",
@@ -37,5 +36,6 @@ __all__ = [
     "Submission",
     "Team",
     "TeamDetails",
+    "TokenHolder",
     "Trained",
 ]

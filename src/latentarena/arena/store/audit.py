@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import AuditRow
 from latentarena.arena.store.records import Audited
 
 PLENTY = 200  # lines that are listed at once
 
 
-class AuditLog(Part):
+class AuditLog(StorePart):
     """Lines of the log; every part of the store adds to it, and nobody takes away."""
 
     def lines(self, limit: int = PLENTY, offset: int = 0) -> list[Audited]:

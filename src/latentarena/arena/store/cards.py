@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import EvaluationRow, SubmissionRow, TeamRow
 from latentarena.arena.store.records import Evaluation, Listed, Submission
 from latentarena.arena.store.rows import evaluation_of, submission_of
@@ -14,7 +14,7 @@ from latentarena.arena.store.rows import evaluation_of, submission_of
 AT_ONCE = 500  # ids in one question to the database
 
 
-class ScoreCards(Part):
+class ScoreCards(StorePart):
     """Evaluations with their score cards."""
 
     def scored(self) -> list[tuple[Submission, Evaluation]]:

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from sqlalchemy import select
 
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import CertificateRow, JobRow, SubmissionRow
 from latentarena.arena.store.rows import bump, new_job, note
 from latentarena.errors import ConfigError, NotThere
@@ -47,7 +47,7 @@ class Certification:
         }[self.state]
 
 
-class Certifying(Part):
+class Certifying(StorePart):
     """Repeated trainings in a database; their jobs are those of the queue, behind all evaluations."""
 
     def order(self, submissions: Sequence[str], actor: str, now: datetime) -> int:

@@ -118,7 +118,7 @@ class Database:
                 yield session
 
 
-class Part:
+class StorePart:
     """A part of a contest's store: each of its public methods is one transaction."""
 
     def __init__(self, database: Database) -> None:

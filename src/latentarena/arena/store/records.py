@@ -30,7 +30,7 @@ class TeamDetails:
 
 
 @dataclass(frozen=True)
-class Identity:
+class TokenHolder:
     """Who a secret belongs to; `token` is its hash, and `session` says that it was opened by a token."""
 
     role: Role

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import ContestRow, EvaluationRow, JobRow, SubmissionRow
 from latentarena.arena.store.rows import alone_with_object
 
 
-class References(Part):
+class References(StorePart):
     """References to objects, by their hashes."""
 
     def all(self) -> set[str]:

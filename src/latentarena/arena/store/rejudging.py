@@ -13,7 +13,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
 from latentarena.arena.store.records import Evaluation, Submission
 from latentarena.arena.store.rows import bump, evaluation_of, latest_contest, new_job, note, submission_of
@@ -42,7 +42,7 @@ class Rejudged:
         return sum(new is not None for _, _, new in self.entries)
 
 
-class Rejudging(Part):
+class Rejudging(StorePart):
     """Evaluation of all entries by a new judge, in a database."""
 
     def state(self) -> Rejudged:

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import ContestRow, KeyRow
 from latentarena.arena.store.rows import bump, latest_contest, note
 from latentarena.key import Key
 
 
-class Rules(Part):
+class Rules(StorePart):
     """Contest files, judges and keys; of each the latest is in force."""
 
     def put(self, name: str, content: str, now: datetime) -> None:

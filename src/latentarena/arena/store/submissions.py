@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import Base, EvaluationRow, JobRow, SubmissionRow, TeamRow
 from latentarena.arena.store.records import Submission
 from latentarena.arena.store.rows import (
@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 PLENTY = 200  # submissions that are listed at once
 
 
-class Submissions(Part):
+class Submissions(StorePart):
     """Submissions of all teams."""
 
     def add(

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from latentarena.arena.names import Names, clean_name, skeleton
 from latentarena.arena.roster import LONGEST_ENTRY, is_same_member, plan_teams
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import SubmissionRow, TeamRow, TokenRow
 from latentarena.arena.store.records import TeamDetails
 from latentarena.arena.store.rows import alone_with_object, bump, new_id, note, team_row
@@ -24,7 +24,7 @@ from latentarena.errors import ConfigError, NotThere
 from latentarena.text import plain_line
 
 
-class Teams(Part):
+class Teams(StorePart):
     """Teams, with the private names of their members."""
 
     def add(self, roster: Iterable[tuple[str, Sequence[str]]], actor: str, now: datetime) -> dict[str, str]:

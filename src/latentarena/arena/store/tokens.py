@@ -10,15 +10,15 @@ from typing import Any, cast
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from latentarena.arena.store.database import Part
+from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import TeamRow, TokenRow
-from latentarena.arena.store.records import Identity, Role, Team
+from latentarena.arena.store.records import Role, Team, TokenHolder
 from latentarena.arena.store.rows import note, team_row
 
 BYTES = 32  # of a secret: 256 bits
 
 
-class Tokens(Part):
+class Tokens(StorePart):
     """Tokens and sessions; only their hashes are kept."""
 
     def new(self, team: str | None, label: str, actor: str, now: datetime, expires: datetime | None = None) -> str:
@@ -54,7 +54,7 @@ class Tokens(Part):
         with self._database.reading() as session:
             return session.scalar(query) is not None
 
-    def identify(self, secret: str, now: datetime) -> Identity | None:
+    def identify(self, secret: str, now: datetime) -> TokenHolder | None:
         """Whose token or session this is; None if nobody's, expired or revoked."""
         with self._database.reading() as session:
             return _identity(session, secret, now)
@@ -109,7 +109,7 @@ def new_token(
     return secret
 
 
-def _identity(session: Session, secret: str, now: datetime) -> Identity | None:
+def _identity(session: Session, secret: str, now: datetime) -> TokenHolder | None:
     row = one = session.get(TokenRow, _hash(secret))
     while one is not None:  # a secret lives no longer than any that it descends from
         if one.revoked or (one.expires is not None and one.expires <= now):
@@ -119,7 +119,7 @@ def _identity(session: Session, secret: str, now: datetime) -> Identity | None:
         return None
     team = session.get(TeamRow, row.team) if row.team else None
     owner = Team(team.id, team.name) if team else None
-    return Identity(cast(Role, row.role), owner, row.digest, row.label, session=row.parent is not None)
+    return TokenHolder(cast(Role, row.role), owner, row.digest, row.label, session=row.parent is not None)
 
 
 def _hash(secret: str) -> str:
