@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from latentarena.card.figure import Figure
 from latentarena.judge.material import Prior, Samples
 from latentarena.judge.metrics.estimate import Measures, Statistic
 
@@ -27,7 +28,7 @@ def of_samples(samples: Samples) -> Measures:
         "precision": balls.precision,
         "density": balls.density,
         "recall": balls.recall,
-        "coverage": balls.coverage,
+        "coverage": balls.covered(),
         "spread": spread_of(features, samples.seen.labels, real.spreads),
         "vendi": vendi_of(features),
     }
@@ -174,6 +175,18 @@ class Memberships:
 
     def coverage(self, counts: Tensor) -> Tensor:
         return _any_drawn(self._guests, counts)
+
+    def covered(self) -> Figure:
+        """Coverage and its 95 % interval by the jackknife, which is not too narrow on average (Efron & Stein, 1981).
+
+        A bootstrap draw holds two thirds of the images and covers less, more evenly: its intervals come out at two
+        thirds of the length that fresh samples give.
+        """
+        n, found = len(self._within), self._guests >= 0
+        only = self._guests.amax(1)[found.sum(1) == 1]  # the sole image in a ball
+        lost = torch.bincount(only, minlength=n).double() / len(found)
+        value, half = float(found.any(1).double().mean()), 1.96 * float((lost.var(correction=0) * (n - 1)).sqrt())
+        return Figure(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
 
 
 def _any_drawn(lists: Tensor, counts: Tensor) -> Tensor:
