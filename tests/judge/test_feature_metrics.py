@@ -144,6 +144,25 @@ def test_a_replicate_of_precision_density_and_coverage_is_that_of_the_images_dra
         assert float(getattr(found, name)(counts)) == pytest.approx(expected[name], abs=0.01), name
 
 
+def test_the_interval_of_coverage_is_the_jackknifes() -> None:
+    """Every generated image left out in turn; the real ones' balls stay as they are."""
+    real, fake = normal(150, 5), normal(60, 5, key="fake") + 0.7
+    found = memberships(fake, real, radii(real)).covered()
+    rest = [torch.cat([fake[:i], fake[i + 1 :]]) for i in range(60)]
+    without = np.array([brute_force(real.numpy(), one.numpy(), 5)["coverage"] for one in rest])
+    half = 1.96 * np.sqrt(59 / 60 * ((without - without.mean()) ** 2).sum())
+    assert found.value == pytest.approx(brute_force(real.numpy(), fake.numpy(), 5)["coverage"], abs=1e-12)
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half), abs=1e-12)
+
+
+def test_the_interval_of_coverage_holds_what_fresh_samples_give() -> None:
+    real = normal(1500, 6)
+    reach = radii(real)
+    found = [memberships(normal(150, 6, key=f"draw {i}"), real, reach).covered() for i in range(80)]
+    truth = np.mean([one.value for one in found])
+    assert sum(one.low <= truth <= one.high for one in found) >= 74  # of 80 at 95 %: 76; a bootstrap's held 65
+
+
 def test_vendi_counts_equally_frequent_orthogonal_images() -> None:
     for different in (1, 3, 8):
         x = torch.eye(8).double()[torch.arange(240) % different]
