@@ -56,8 +56,9 @@ def _metrics() -> Iterator[str]:
     yield "## The score set `arena-1`"
     yield ""
     yield (
-        "Every figure has a 95 % interval, by bootstrap over the images, and stands beside what as many real test "
-        "images score: its floor. Samples come from five draws of noise that follow from a key, which a contest keeps "
+        "Every figure has a 95 % interval, by bootstrap over the images (of coverage by the jackknife), and "
+        "stands beside what as many real test images score: its floor. Samples come from five draws of noise that "
+        "follow from a key, which a contest keeps "
         "secret until it has closed. Figures that are best where real images are count by "
         "their distance to the band of real images. A figure is called like real once it is shown to be equivalent to "
         "that of real images: compared at equal numbers of images, the 95 % interval of the difference lies within the "

@@ -423,6 +423,11 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "other latent": (card_with(latent=[7]), r"encode.onnx gives latents float32 \[n, 6\], expected .*\[n, 7\]"),
     "conditional": (card_with(conditional=True), rf"generate.onnx takes {NOISE}, expected .*labels int64 \[n\]"),
     "pixels": (card_with(pixels=True), r"pixels = true, but latent = \[6\] and shape = \[1, 28, 28\] differ"),
+    "a million numbers": (
+        card_with(noise=[1 << 20]),
+        r"noise = \[1048576\] is 1,048,576 numbers a sample; at most 65,5",
+    ),
+    "a latent of millions": (card_with(latent=[2048, 64]), r"latent = \[2048, 64\] is 131,072 numbers a sample"),
     "a lie about parameters": (card_with(parameters={"encoder": 1}), "parameters = .*but the files hold .*'decoder'"),
     "not JSON": (lambda folder: (folder / "card.json").write_text("{"), "card.json is not JSON"),
     "extra file": (lambda folder: (folder / "notes").write_text(""), "notes is no part of a bundle.*take it"),

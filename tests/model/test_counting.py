@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -119,7 +120,7 @@ def test_shapes_by_kinds_of_nodes_are_those_of_a_run_of_the_whole(kind: str, mon
     shapes: list[dict[str, tuple[int, ...]]] = []
     for way in (confirmed, lambda *_: None):
         monkeypatch.setattr("latentarena.gates.graph.confirmed", way)
-        monkeypatch.setattr("latentarena.gates.graph.cost_of", lambda _, found, __: shapes.append(found))
+        monkeypatch.setattr("latentarena.gates.graph.cost_of", lambda _, found, *__: shapes.append(found))
         facts_of(nodes, row, outcome, **weights)
     told, true = shapes
     assert told.items() >= true.items()
@@ -405,6 +406,44 @@ def packed_weights() -> np.ndarray:
     return (levels(400, 3) @ DIGITS)[:, None]
 
 
+@pytest.mark.parametrize("spread", ["MatMul", "Gemm", "Einsum"])
+def test_packed_weights_that_a_product_spreads_count_as_what_they_become(spread: str) -> None:
+    equation = {"equation": "ij,jk->ik"} if spread == "Einsum" else {}
+    steps = [
+        node(spread, ["p", "parts"], ["q"], **equation),
+        node("Floor", ["q"], ["f"]),
+        node("Mod", ["f", "base"], ["m"], fmod=1),
+        node("Reshape", ["m", "shape"], ["w"]),
+    ]
+    held = {"p": packed_weights(), "parts": (1 / DIGITS)[None].astype(np.float32), **SHAPED}
+    assert 1195 <= size(facts_of([*steps, *PRODUCT], (30,), (40,), **held)).parameters <= 1210
+
+
+@pytest.mark.parametrize("joined", ["Add", "Sum", "Concat and MatMul"])
+def test_one_product_with_several_weights_at_several_scales_costs_as_many(joined: str) -> None:
+    """Whole numbers of six bits, three to a constant: the three products come apart by rounding."""
+    weights = {f"w{i}": drawn(30, 40).round() for i in range(3)}
+    scales = [node("Mul", [f"w{i}", f"s{i}"], [f"v{i}"]) for i in range(3)]
+    more = {f"s{i}": np.float32(4.0 ** (6 * i)) for i in range(3)}
+    if joined == "Add":
+        scales += [node("Add", ["v0", "v1"], ["v"]), node("Add", ["v", "v2"], ["w"])]
+    elif joined == "Sum":
+        scales += [node("Sum", ["v0", "v1", "v2"], ["w"])]
+    else:
+        columns = [node("Unsqueeze", [f"w{i}", "last"], [f"c{i}"]) for i in range(3)]
+        together = node("Concat", ["c0", "c1", "c2"], ["c"], axis=2)
+        scales = [*columns, together, node("MatMul", ["c", "scale"], ["u"]), node("Squeeze", ["u", "last"], ["w"])]
+        more = {"last": ints(2), "scale": np.float32([[1], [4096], [1 << 24]])}
+    assert cost([*scales, *PRODUCT], (30,), (40,), **weights, **more).multiply_adds == 3 * 1200
+
+
+def test_regions_of_adaptive_sampling_cost_what_they_read() -> None:
+    region = {"boxes": np.float32([[0, 0, 28, 28]]), "which": ints(0)}
+    told = {"output_height": 1, "output_width": 1, "spatial_scale": 1.0}
+    averaged = node("RoiAlign", ["x", "boxes", "which"], ["y"], sampling_ratio=0, **told)
+    assert cost([averaged], (3, 28, 28), (3, 1, 1), **region).operations >= 3 * 28 * 28
+
+
 @pytest.mark.parametrize("way", COPYING)
 def test_packed_weights_that_are_copied_before_they_are_unpacked_count_as_what_they_become(way: str) -> None:
     copy, more = COPYING[way]
@@ -599,9 +638,13 @@ HONEST: dict[str, tuple[list[NodeProto], dict[str, np.ndarray], tuple[int, ...],
 
 
 @pytest.mark.parametrize("kind", HONEST)
-def test_honest_arithmetic_on_weights_adds_no_parameters(kind: str) -> None:
+def test_honest_arithmetic_on_weights_adds_no_parameters_and_no_work(kind: str) -> None:
     nodes, weights, row, expected = HONEST[kind]
-    assert size(facts_of(nodes, row, row, **weights)).parameters == expected
+    facts = facts_of(nodes, row, row, **weights)
+    assert size(facts).parameters == expected
+    products = [one for one in nodes if one.op_type == "MatMul" and one.input[0] in ("x", "h")]
+    width = 20 if kind.startswith("tied") else 32
+    assert facts.multiply_adds == len(products) * math.prod(row) * width
 
 
 @settings(max_examples=50, deadline=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -46,6 +47,7 @@ GRAPHS = ("encode", "decode", "generate")
 HINT = f"a portable bundle is a folder of {CARD}, encode.onnx, decode.onnx and generate.onnx"
 CHUNK = 500  # rows at a time
 MOST_CLASSES = 10_000
+MOST_NUMBERS = 1 << 16  # of one sample's noise or latent, unless an image has more: the judge holds those of 10,000
 Sha = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -84,6 +86,10 @@ class PortableCard(Card):
             raise ValueError("conditional = true, but there are no classes")
         if self.pixels and self.latent != self.shape:
             raise ValueError(f"pixels = true, but latent = {list(self.latent)} and shape = {list(self.shape)} differ")
+        most = max(MOST_NUMBERS, prod(self.shape))
+        for name, shape in (("noise", self.noise), ("latent", self.latent)):
+            if prod(shape) > most:
+                raise ValueError(f"{name} = {list(shape)} is {prod(shape):,} numbers a sample; at most {most:,}")
         return self
 
     def ports(self, graph: str) -> tuple[list[Port], Port]:

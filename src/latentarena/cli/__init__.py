@@ -67,11 +67,13 @@ def _run() -> None:
 
 def _unexpected(error: Exception) -> str:
     """A fault that no part of the program has words for: the system's own words about a file, or the fault's name."""
+    from latentarena.system import starved
+
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         name = str(error.filename)
         shown = name if len(name) <= 200 else f"{name[:100]}... ({len(name)} characters)"
         return f"cannot use {shown}: {error.strerror}"
-    if isinstance(error, MemoryError):
+    if starved(error):
         return "there is not enough memory for this"
     return f"unexpected fault, {type(error).__name__}: {error}; the same command with --debug shows where"
 

@@ -56,25 +56,28 @@ class Cost:
         return Cost(self.multiply_adds + other.multiply_adds, self.operations + other.operations)
 
 
-def cost_of(nodes: Iterable[Node], shapes: Shapes, uniform: Mapping[str, float]) -> Cost:
+def cost_of(nodes: Iterable[Node], shapes: Shapes, uniform: Mapping[str, float], several: Mapping[str, int]) -> Cost:
     """What nodes cost together, by the shapes of what they read and give; a sequence has no shape and costs nothing.
 
     Args:
         nodes: of a graph.
         shapes: by name.
         uniform: constants whose numbers are all the same; to multiply by 1 or to add 0 costs nothing.
+        several: constants that hold more than one stored number in each of theirs, and how many: one operation with
+            them is as many.
 
     Raises:
         ValueError: a node whose shapes no runtime would take.
     """
     multiply_adds = touched = 0
     for node in nodes:
+        many = max((several.get(name, 1) for name in node.input), default=1)
         try:
             if node.op_type in PRODUCTS:
                 products, others = PRODUCTS[node.op_type](node, shapes)
-                multiply_adds, touched = multiply_adds + products, touched + others
+                multiply_adds, touched = multiply_adds + many * products, touched + many * others
             elif node.op_type not in FREE and not _unchanging(node, uniform):
-                touched += _touched(node, shapes, uniform)
+                touched += many * _touched(node, shapes, uniform)
         except (KeyError, IndexError, ZeroDivisionError):
             raise ValueError(f"a {node.op_type} of shapes that it cannot have") from None
     return Cost(multiply_adds, multiply_adds + touched)
@@ -121,7 +124,8 @@ def _touched(node: Node, shapes: Shapes, uniform: Mapping[str, float]) -> int:
     if operator == "LRN":
         return given * (int(_setting(node, "size", 1)) + 3)
     if operator == "RoiAlign":
-        return given * 4 * max(1, int(_setting(node, "sampling_ratio", 1))) ** 2
+        samples = int(_setting(node, "sampling_ratio", 0))  # 0: as many as the region has, which is at most the map
+        return max(given * 4 * max(1, samples) ** 2, 0 if samples else 4 * _size(node.input[0], shapes))
     return given * PASSES.get(operator, 1)
 
 

@@ -18,6 +18,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from latentarena.errors import GateError
 from latentarena.files import digest
+from latentarena.gates.combined import combined
 from latentarena.gates.confirm import confirmed
 from latentarena.gates.cost import Cost, cost_of
 from latentarena.gates.dataflow import Dataflow, dataflow, refuse_varying_sizes
@@ -136,7 +137,7 @@ def _measured(
         given = f"{output.name} {list(shapes[output.name])} for one row"
         raise GateError("onnx-ports", f"{what} gives {given}, expected {[1, *output.row]}")
     try:
-        cost = cost_of(flow.work, shapes, flow.uniform)
+        cost = cost_of(flow.work, shapes, flow.uniform, combined(flow, walk.known, shapes))
     except ValueError as error:
         raise GateError("onnx-checker", f"{what} holds {error}; export it anew") from None
     found = constants(flow, walk.known, shapes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -20,6 +20,11 @@ MOVING = {
     *("Scatter", "ScatterElements", "ScatterND", "SequenceAt", "SequenceConstruct", "Slice", "SpaceToDepth", "Split"),
     *("SplitToSequence", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where"),
 }
+SPLITTING = {
+    *("BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Cast", "CastLike", "Ceil", "Equal", "Floor", "Greater"),
+    *("GreaterOrEqual", "Less", "LessOrEqual", "Mod", "QuantizeLinear", "Round", "Sign"),
+}
+"""Take a number apart: of a product of constants, that is no low rank any more, but several in one."""
 FEW = 64  # numbers of a tensor that is a setting, such as the frequencies of a sinusoid
 SETTINGS = 4 * FEW  # numbers of all such tensors of which more are made
 
@@ -47,6 +52,7 @@ def constants(
     Of several inputs of arithmetic the largest one, by `shapes`, is what its outcome comes from.
     """
     found = {name: Origin(frozenset([name]), False, numbers.size > FEW) for name, numbers in known.items()}
+    factors: dict[str, frozenset[str]] = {}  # of products and reductions, what they were made of
     for node in flow.live:
         if node.op_type == "Constant" or not flow.varying.isdisjoint(node.output):
             continue
@@ -55,7 +61,13 @@ def constants(
         if node.op_type in ELEMENTWISE and sources:
             main = max(sources, key=lambda source: _importance(source, known, shapes))
             outcome = Origin(main.leaves, True, main.stored)
+        if node.op_type in SPLITTING and sources:
+            leaves = frozenset[str]().union(*(factors.get(leaf, {leaf}) for one in sources for leaf in one.leaves))
+            outcome = replace(outcome, leaves=leaves) if outcome and outcome.leaves & factors.keys() else outcome
         stored = any(source.stored for source in sources)
+        if outcome is None:
+            behind = frozenset[str]().union(*(one.leaves for one in sources))
+            factors.update((name, behind) for name in node.output if sources)
         found.update((name, outcome or Origin(frozenset([name]), False, stored)) for name in node.output)
     used = dict.fromkeys(name for node in flow.work for name in node.input)
     return {name: found[name] for name in used if name in found and name not in flow.varying}
