@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
@@ -14,6 +15,8 @@ from arena_parts import Parts
 from arena_site import running
 from command import TINY
 from copied import Copied, files_of
+from latentarena.data.digits import embedded_digits
+from latentarena.judge.known import real_index
 from score_cards import made_card
 from stored_entries import add_entry
 
@@ -80,6 +83,29 @@ class Pooled(Autoencoder):
     def decode(self, latents: Tensor) -> Tensor:
         return self.out(latents).sigmoid().unflatten(1, self.shape)
 '''
+
+INK = '''"""How bright images are."""
+
+from __future__ import annotations
+
+from latentarena.judge.material import Samples
+from latentarena.judge.metrics.estimate import Measures, mean_of
+
+
+def of_samples(samples: Samples) -> Measures:
+    """Mean of all pixels."""
+    return {"ink": mean_of(samples.images.double().flatten(1).mean(1))}
+'''
+
+INK_BOARD = """
+name: thrift
+title: Least ink
+dataset: digits
+self_reported: true
+categories:
+  - {name: ink, title: Frugality, metrics: [ink]}
+  - {name: quality, title: Quality, metrics: [frechet]}
+"""
 
 
 LEAN = '''"""Entries by how little they compute."""
@@ -162,6 +188,39 @@ def test_an_autoencoder(copied: Copied, tmp_path: Path) -> None:
     card = json.loads((tmp_path / "run" / "score.json").read_text())
     assert card["parameters"]["encoder"] == 2
     assert card["scores"]["mse"]["value"] < 0.3
+
+
+def test_a_metric(copied: Copied, tiny_run: Path, tmp_path: Path) -> None:
+    """Mean brightness: measured on samples and on real images, said on the card, ranked as a category of a contest."""
+    catalogue = "card/catalogue.py"
+    copied.write("judge/metrics/ink.py", INK)
+    line = '    "ink": quality("ink on paper", LOWER, "mean brightness of a pixel", largest=1, margin=NEARLY),\n'
+    known = '    "sample_sharpness": quality('
+    copied.change(catalogue, known, f"{line}{known}")
+    assert copied.touched == files_of("A metric")
+    assert len(copied.touched) <= 2
+
+    entry = tmp_path / "in" / "tiny"
+    how = ["--samples", 100, "--untimed", "--json", entry / "score.json", "--html", tmp_path / "card.html"]
+    printed = copied.arena("judge", "bundle", tiny_run / "bundle", *how)
+    card = json.loads((entry / "score.json").read_text())
+    found, data = card["scores"]["ink"], embedded_digits()
+    assert found["low"] < found["value"] < found["high"]
+    real = data.test.batch(real_index(data, 100)).double().mean()
+    assert found["real"]["value"] == pytest.approx(float(real), rel=1e-6)
+    for text in (printed, (tmp_path / "card.html").read_text()):
+        assert "ink on paper" in text
+    assert "mean brightness of a pixel" in (tmp_path / "card.html").read_text()
+
+    paler = copy.deepcopy(card) | {"model": "paler"}
+    paler["scores"]["ink"] |= {name: found[name] / 4 for name in ("value", "low", "high")}
+    (tmp_path / "in" / "paler").mkdir()
+    (tmp_path / "in" / "paler" / "score.json").write_text(json.dumps(paler))
+    (tmp_path / "thrift.yaml").write_text(INK_BOARD)
+    copied.arena("board", "build", tmp_path / "in", "--contest", tmp_path / "thrift.yaml", "--out", tmp_path / "site")
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    assert {line["team"]: line["categories"]["ink"] for line in board["lines"]} == {"paler": 1, "tiny": 2}
+    assert "Frugality" in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_a_page(copied: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
