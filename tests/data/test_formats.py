@@ -17,6 +17,7 @@ from PIL import Image
 
 from albums import encoded, noise, store, zipped
 from latentarena.data import DataConfig, Dataset, load_dataset, overview
+from latentarena.data.arrays import split_in_name
 from latentarena.data.catalog import FILES, CatalogEntry
 from latentarena.data.find import load_idx
 from latentarena.errors import DataError, DataMissing
@@ -313,6 +314,74 @@ def test_a_table_that_can_be_read_in_two_ways_is_refused(tmp_path: Path) -> None
     assert "two labels of 0.png, x and y" in refusal(store(tmp_path / "b", files | {"t.csv": table}))
     store(tmp_path / "c", files | {"one.csv": table[:-8], "two.csv": table[:-8]})
     assert "one.csv, two.csv all name images" in refusal(tmp_path / "c")
+
+
+def table(head: str, row: str, n: int = 20) -> bytes:
+    """Rows of `{i}`, `{k}` (another order of the same numbers) and `{c}` (the class)."""
+    order = np.random.default_rng(0).permutation(n)
+    return "\n".join([head, *(row.format(i=i, k=order[i], c=f"class{i % 2}") for i in range(n))]).encode()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        table(",filename,label", "{k},{i}.png,{c}"),  # with the index of pandas
+        table("label,file", "{c},{i}.png"),
+        table("index,file,label", "{k},{i}.png,{c}"),
+        table("file;label", "{i}.png;{c}").decode().encode("utf-16"),
+        table("id,label", "{i},{c}").replace(b"class", b""),  # digits that name images as well
+    ],
+    ids=["index", "label first", "index called so", "UTF-16", "digits"],
+)
+def test_the_column_of_file_names_is_told_from_numbers(tmp_path: Path, rows: bytes) -> None:
+    files = pictures(*(f"{i}.png" for i in range(20)))
+    found = labelled(load(store(tmp_path / "set", files | {"labels.csv": rows})))
+    truth = expected(files, {f"{i}.png": f"class{i % 2}" for i in range(20)})
+    assert {image: f"class{label[-1]}" for image, label in found.items()} == truth
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (table("row,id,label", "{k},{i},{c}"), "its column row as the names of the images, or its column id"),
+        (table("file,mask,label", "{i}.png,{k}.png,{c}"), "its column file as the names"),
+        (table("label,file", "{c},images/{i}.png").replace(b"class", b""), "names images/0.png and others, which are"),
+        (table("file,label", "{i}.jpg,{k}"), "write the names as they are in the folder, such as 0.png"),
+        (table("file,label", "{i}.png,{c}") + b"\n5.png,a,b", "its row 22 (5.png) has 3 cells where others have 2"),
+        (table("file,label", "{i}.png,B\u00e4r{c}").decode().encode("latin-1"), "not text in UTF-8; save it as UTF-8"),
+        (table("file,label", '{i}.png,"{c}') + b"x" * 140_000, "cannot be read as a table"),
+    ],
+    ids=["two of numbers", "two of files", "folder", "suffix", "ragged", "latin-1", "open quote"],
+)
+def test_a_table_that_is_not_understood_is_never_dropped(tmp_path: Path, rows: bytes, words: str) -> None:
+    files = pictures(*(f"{i}.png" for i in range(20)))
+    assert words in refusal(store(tmp_path / "set", files | {"labels.csv": rows}))
+
+
+def test_a_table_of_images_that_are_not_there_stands_beside_another(tmp_path: Path) -> None:
+    files = pictures(*(f"{i}.png" for i in range(20)))
+    more = {"train.csv": table("file,label", "{i}.png,{c}"), "sample.csv": table("file,label", "9{i}{i}.png,{c}")}
+    assert load(store(tmp_path / "set", files | more)).classes == ("class0", "class1")
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("values.csv", ""),
+        ("trainer.csv", ""),
+        ("contest.csv", ""),
+        ("latest_2.csv", ""),
+        ("mnist_train.csv", "train"),
+        ("train2.csv", "train"),
+        ("Testing-1.csv", "test"),
+        ("valid.csv", "validation"),
+        ("t10k.csv", "test"),
+        ("validation-00000-of-00001.parquet", "validation"),
+        ("trainset.csv", "train"),
+    ],
+)
+def test_a_split_is_a_word_of_its_own(name: str, split: str) -> None:
+    assert split_in_name(name) == split
 
 
 def test_a_table_that_says_splits_names_the_command_that_sorts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,6 +254,7 @@ def test_splits_are_found_by_their_names(tmp_path: Path, pack: object, folders: 
         (["cat/tabby", "cat/siam", "dog/x"], ("cat", "dog")),
         (["train/cat", "train/dog"], ("cat", "dog")),
         ([str(i) for i in range(12)], tuple(map(str, range(12)))),
+        (["test tube", "train station", "steam train"], ("steam train", "test tube", "train station")),
         (["class10", "class9", "Zebra", "ant"], ("Zebra", "ant", "class9", "class10")),
     ],
 )
@@ -284,6 +285,9 @@ def test_classes_are_found_and_in_natural_order(tmp_path: Path, folders: list[st
         (["train/cat/1", "test/cat/1", "test/eel/1"], ["eel has images in the test split and none in the train split"]),
         (["train/cat/1", "Train/cat/2"], ["Train, train are all the train split"]),
         (["test/cat/1"], ["no train split"]),
+        (["mnist_train/1", "mnist_test/1"], ["mnist_test, mnist_train can be read in two ways: as classes, or as"]),
+        (["trainA/1", "testA/1", "trainB/1", "testB/1"], ["testA, testB, trainA, trainB can be read in two ways"]),
+        (["x-train/a/1", "x-val/a/1", "masks/1"], ["x-train, x-val can be read in two ways"]),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(names: list[str], readings: list[str]) -> None:

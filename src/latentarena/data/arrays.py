@@ -26,6 +26,7 @@ LARGEST = 4 << 30  # bytes of one array
 IDX = re.compile(
     r"(?P<set>.*?)(?P<split>train|t10k|test)[-_.]?(?P<what>images|labels)[-.](?:idx\d[-.])?ubyte(?:\.gz)?", re.I
 )
+WORD = re.compile(r"(?<![a-z])(train(?:ing)?|test(?:ing)?|t10k|val(?:id|idation)?)(?:set|data|images)?(?![a-z])")
 UPPER, LOWER = string.ascii_uppercase, string.ascii_lowercase
 EMNIST = {  # the labels of its parts, in order
     "digits": string.digits,
@@ -49,9 +50,9 @@ class Split:
 
 
 def split_in_name(name: str) -> str:
-    """The split that a file's name speaks of, or nothing."""
-    found = re.search(r"(?<![a-z])(train|test|t10k|val)", name.lower())
-    return {"train": TRAIN, "val": VALIDATION}.get(found[1], TEST) if found else ""
+    """The split that a file's name speaks of in a word of its own, or nothing."""
+    found = WORD.search(name.lower())
+    return {"tr": TRAIN, "va": VALIDATION}.get(found[1][:2], TEST) if found else ""
 
 
 def array_files(source: Path) -> list[Path]:

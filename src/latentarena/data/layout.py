@@ -11,6 +11,7 @@ from latentarena.errors import DataError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT = re.compile(r"(train(?:ing)?|val(?:id|idation)?|test(?:ing)?)(?:[-_ ]?(?:set|data|images|imgs|split))?")
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")  # of a name such as `trainA`
 SHOWN = 5  # names in a sentence
 
 Paths = list[tuple[str, ...]]  # their parts
@@ -67,6 +68,7 @@ def layout_of(
         )
     if not roles:
         words, labels = _classes(inner)
+        _refuse_hints(tops)
         return Layout(f"{words}{_inside(wrapper)}", tuple("" for _ in inner), labels)
     splits, labels, words = _split_layout(inner, roles)
     return Layout(f"{words}{_inside(wrapper)}", splits, labels)
@@ -80,6 +82,23 @@ def _role(name: str) -> str:
     """The split that a folder's name stands for, or nothing."""
     found = SPLIT.fullmatch(name.casefold())
     return {"tr": TRAIN, "va": VALIDATION, "te": TEST}[found[1][:2]] if found else ""
+
+
+def _refuse_hints(tops: list[str]) -> None:
+    """Refuse folders that are called like splits of a name, as `mnist_train` and `mnist_test`."""
+    hints: dict[str, set[str]] = {}
+    for top in tops:
+        words = WORDS.findall(top)
+        roles = {role for word in words if (role := _role(word))}
+        if len(roles) == 1:
+            rest = " ".join(word for word in words if not _role(word))
+            hints.setdefault(rest, set()).update(roles)
+    if any(len(roles) > 1 for roles in hints.values()):
+        named = _listed([top for top in tops if any(map(_role, WORDS.findall(top)))])
+        raise DataError(
+            f"{named} can be read in two ways: as classes, or as splits; call the splits {TRAIN} and {TEST} and name "
+            "the folder around them, or rename the classes"
+        )
 
 
 def _unwrapped(paths: Paths) -> tuple[PurePosixPath, Paths]:

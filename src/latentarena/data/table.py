@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -13,17 +15,19 @@ from latentarena.data.arrays import LABEL_COLUMNS, split_in_name
 from latentarena.data.layout import Layout, layout_of
 from latentarena.data.listing import File, LeftOut, Listing
 from latentarena.data.picture import is_named_image
+from latentarena.documents import decode_text
 from latentarena.errors import DataError
 
 SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t"
 LABELS = (*LABEL_COLUMNS, "category", "class_name", "label_name")
+WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SPLITS = ("split", "set", "subset", "partition", "usage", "fold")
 PASTED = re.compile(r"[\w ./-]*")  # what stands in a line for a shell
 SORT = (
     """python -c "import csv, os, shutil; [(os.makedirs(d := os.path.join('sorted', r['{split}'], r['{label}']), """
     """exist_ok=True), shutil.copy(os.path.join('{folder}', r['{name}'] + '{suffix}'), d)) for r in """
-    """csv.DictReader(open('{table}', encoding='utf-8-sig'), delimiter='{delimiter}')]" """
+    """csv.DictReader(open('{table}', encoding='{encoding}'), delimiter='{delimiter}')]" """
 )
 
 
@@ -38,6 +42,7 @@ class _Table:
         name: the column of file names.
         images: the image of each row, None where there is no such image.
         delimiter: between cells.
+        wide: whether it is in UTF-16.
     """
 
     file: File
@@ -46,6 +51,12 @@ class _Table:
     name: int
     images: list[PurePosixPath | None]
     delimiter: str
+    wide: bool
+
+    @property
+    def found(self) -> bool:
+        """Whether at least half of its images are there."""
+        return 2 * sum(image is not None for image in self.images) >= len(self.rows)
 
 
 def with_labels(source: Path, listing: Listing) -> Listing:
@@ -61,8 +72,11 @@ def with_labels(source: Path, listing: Listing) -> Listing:
     layout = _layout(images) if files else None
     if layout is None or len(set(layout.labels)) > 1:
         return listing
-    tables = [table for file in files if (table := _table(file, images, layout))]
     try:
+        read = [table for file in files if (table := _table(file, images, layout))]
+        tables = [table for table in read if table.found]
+        if read and not tables:
+            _refuse_absent(read[0], images)
         named = [_labels(source, table) for table in tables]
         _refuse_several(tables, layout)
     except DataError as error:
@@ -76,6 +90,14 @@ def _layout(images: Sequence[PurePosixPath]) -> Layout | None:
         return layout_of(images) if images else None
     except DataError:  # which is said where the images are read
         return None
+
+
+def _refuse_absent(table: _Table, images: Sequence[PurePosixPath]) -> None:
+    missing = next(row[table.name] for row, image in zip(table.rows, table.images, strict=True) if image is None)
+    raise DataError(
+        f"{table.file.path} names {missing} and others, which are not there; write the names as they are in the "
+        f"folder, such as {images[0]}, or take the table away to have images without classes"
+    )
 
 
 def _labelled(listing: Listing, tables: Sequence[_Table], classes: Mapping[PurePosixPath, str]) -> Listing:
@@ -93,23 +115,73 @@ def _labelled(listing: Listing, tables: Sequence[_Table], classes: Mapping[PureP
 
 
 def _table(file: File, images: Sequence[PurePosixPath], layout: Layout) -> _Table | None:
-    """A table whose rows name images, or None."""
-    text = file.read().decode("utf-8-sig", "replace")
+    """A table with a column of names of images, some of which may not be there; None if it has no such column.
+
+    Raises:
+        DataError: it names images and cannot be read whole, or two of its columns name them.
+    """
+    content = file.read()
+    text, fault = _text(content)
     delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)]
-    width = len(rows[0]) if rows else 0
-    if width < 2 or any(len(row) != width for row in rows):
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)]
+    except csv.Error as error:
+        raise DataError(f"{file.path} cannot be read as a table: {error}; mend it or take it away") from None
+    width = max(map(len, rows), default=0)
+    if width < 2:
         return None
     split = split_in_name(file.path.name)
-    inside = [p for p, s in zip(images, layout.splits, strict=True) if s == split] or images
-    known = _names(inside)
-    found = [[known.get(_plain(row[column])) for row in rows] for column in range(width)]
-    name = max(range(width), key=lambda column: sum(image is not None for image in found[column]))
-    if 2 * sum(image is not None for image in found[name]) < len(rows):
+    known = _names([p for p, s in zip(images, layout.splits, strict=True) if s == split] or images)
+    columns = [[row[i] if i < len(row) else "" for row in rows] for i in range(width)]
+    found = [[known.get(_plain(cell)) for cell in column] for column in columns]
+    names = _name_columns(columns, found)
+    if not names:
         return None
-    head = int(found[name][0] is None)
+    if fault := fault or _ragged(rows):
+        raise DataError(f"{file.path} names the images, but {fault}")
+    name = names[0]
+    head = int(found[name][0] is None and not is_named_image(PurePosixPath(columns[name][0])))
     header = [cell.strip() for cell in rows[0]] if head else [str(i + 1) for i in range(width)]
-    return _Table(file, header, rows[head:], name, found[name][head:], delimiter)
+    if len(names) > 1:
+        first, second = (header[i] or f"number {i + 1}" for i in names[:2])
+        raise DataError(
+            f"{file.path} can be read in two ways: its column {first} as the names of the images, or its column "
+            f"{second}; take one of them out, or write the names with their suffix, as {images[0].name}"
+        )
+    return _Table(file, header, rows[head:], name, found[name][head:], delimiter, content[:2] in WIDE)
+
+
+def _text(content: bytes) -> tuple[str, str]:
+    """What a table says, and why that is not sure; the latter is empty where it is."""
+    try:
+        return decode_text(content), ""
+    except ValueError as error:
+        return content.decode("utf-8", "replace"), f"it is {error}"
+
+
+def _ragged(rows: Sequence[Sequence[str]]) -> str:
+    """The first row that has more or fewer cells than most, in words; nothing if there is none."""
+    usual = Counter(map(len, rows)).most_common(1)[0][0]
+    odd = next((i for i, row in enumerate(rows) if len(row) != usual), None)
+    if odd is None:
+        return ""
+    return f"its row {odd + 1} ({rows[odd][0]}) has {len(rows[odd])} cells where others have {usual}; mend it"
+
+
+def _name_columns(columns: Sequence[Sequence[str]], found: Sequence[Sequence[PurePosixPath | None]]) -> list[int]:
+    """The columns that may be the names of the images: those of file names with suffix, else of names without.
+
+    Numbers are found as `7` for `7.png` as well, which may be the rows' index, or digits as labels: a column called a
+    label, or one of much fewer images than another, is no name.
+    """
+    half = len(columns[0]) / 2
+    filled = [sum(image is not None for image in column) >= half for column in found]
+    written = [i for i, cells in enumerate(columns) if sum(is_named_image(PurePosixPath(c)) for c in cells) >= half]
+    if written:
+        return [i for i in written if filled[i]] or written[:1]
+    distinct = [len({*column} - {None}) for column in found]
+    names = [i for i, enough in enumerate(filled) if enough and 2 * distinct[i] >= max(distinct)]
+    return [i for i in names if columns[i][0].strip().lower() not in LABELS] or names
 
 
 def _plain(cell: str) -> str:
@@ -176,6 +248,7 @@ def _command(source: Path, table: _Table, split: int, label: int) -> str:
         "name": table.header[table.name],
         "suffix": suffix,
         "folder": str(root / (f"{image}".removesuffix(cell + suffix) or ".")),
+        "encoding": "utf-16" if table.wide else "utf-8-sig",
         "table": str(root / table.file.path),
     }
     if not all(PASTED.fullmatch(text) for text in told.values()):  # a stranger's file must not write a command
