@@ -17,6 +17,8 @@ HOT ⲎⲞⲦ | hot ⲏⲟⲧ | Mock ⲙock | nice ⲛice | ivy ⲓvy | yoyo ⲩ
 bold bołd | oslo øslø | data đata | hat ħat | tram ŧram | ubu ʉbʉ | beta ƀeta | alpha ⱥlphⱥ | jam ɉam | zebra ƶebra
 goat ɠoat | kiwi ƙiwi | TEAM ᴛᴇᴀᴍ | see ꜱee | hello ℎello | file ﬁle | Team Ｔｅａｍ
 paypal PayPaI | PayPal paypa1 | Chris CHR1S | Inside 1nside | stars 5tars | stars $tars | zebra 2ebra | Orange 0range
+Paypal Paypaӏ | Alpha Λlpha | alpha alƿha | One Oᥒe | Boole 8oole | Boole ßoole | Rocket Яocket | Rocket Roςket
+Alpha ∀lpha | Alpha 🅰lpha | Team-A Team—A
 """
 PAIRS = [pair.split() for line in ALIKE.strip().splitlines() for pair in line.split("|")]
 

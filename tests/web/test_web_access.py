@@ -226,10 +226,10 @@ def test_strangers_text_is_inert_everywhere(site: Site) -> None:
     """Rows 25, 26: markup in members and team names is text; names that mislead are refused."""
     with site.api(site.organiser) as api:
         roster = f'"{SCRIPT[:40]}","{SCRIPT}"'.replace('""', "'")
-        answer = api.post("/teams", json={"roster": "Hostile,<script>alert(1)</script>\n<b>Bold</b>,x"})
+        answer = api.post("/teams", json={"roster": "team,member\nHostile,<script>alert(1)</script>\n<b>Bold</b>,x"})
         assert answer.status_code == 201, roster
-        for name in ("Blue\u202eHerons", "Blue\u200bHerons", "Bluе Herons", "BLUE HERONS"):
-            refused = api.post("/teams", json={"roster": f"{name},x"})
+        for name in ("Blue\u202eHerons", "Blue\u200bHerons", "Bluе Herons", "BLUE HER0NS"):
+            refused = api.post("/teams", json={"roster": f"team,member\n{name},x"})
             assert refused.status_code == 422
             assert "\n" not in refused.json()["detail"]
     text = site.browser(site.organiser).get("/organiser").text
@@ -255,7 +255,7 @@ def test_addresses_with_sql_or_paths_in_them_find_nothing(site: Site, tokens: di
 def test_private_names_stay_with_the_organisers(site: Site, tokens: dict[str, str]) -> None:
     """Row 32."""
     with site.api(site.organiser) as api:
-        api.post("/teams", json={"roster": "Discreet,Ada Secret,ada.secret@example.org"})
+        api.post("/teams", json={"roster": "team,member,email\nDiscreet,Ada Secret,ada.secret@example.org"})
     public, team = site.browser(), site.browser(tokens["Blue Herons"])
     assert "Ada Secret" in site.browser(site.organiser).get("/organiser").text
     pages = [

@@ -13,13 +13,16 @@ from latentarena.text import hidden, without_marks
 LONGEST = 60  # letters of a name
 MARKS = 2  # combining marks on one letter
 
-MORE = str.maketrans({"п": "n", "є": "e", "э": "3", "ω": "w", "ĸ": "k", "$": "s"})
+MORE = str.maketrans("пєэωĸ$ӏΛƿᥒЯяς∀", "ne3wksl" + "ApnRrcA")
 """Letters that Unicode's list of confusables does not take for the Latin ones that they look like."""
-OF_LATIN = re.compile(r"LATIN (?:LETTER SMALL CAPITAL|(?:SMALL|CAPITAL) LETTER) ([A-Z])(?: WITH .*)?")
+OF_LATIN = re.compile(
+    r"(?:NEGATIVE (?:SQUARED|CIRCLED) )?LATIN (?:LETTER SMALL CAPITAL|(?:SMALL|CAPITAL) LETTER) ([A-Z])(?: WITH .*)?"
+)
 """Unicode's names of Latin letters with strokes, hooks and the like."""
 EUROPEAN = 0x530  # Latin, Greek and Cyrillic lie below: marks on their letters are accents, elsewhere they spell
 INNER_I = re.compile(r"(?<![A-Za-z])i(?=[A-Za-z]{2})|(?<=[A-Za-z])i(?=[A-Za-z])")
-LEET = ((re.compile(r"5(?=[25]*[A-Za-z])"), "s"), (re.compile(r"2(?=[25]*[A-Za-z])"), "z"))
+LEET = tuple((re.compile(rf"{digit}(?=[258]*[A-Za-z])"), letter) for digit, letter in ("5s", "2z", "8b"))
+SHARP_S = re.compile(r"\bß")  # begins no word, unless it stands for a B
 BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[\W_]+(?=[0-9])")
 
 
@@ -57,7 +60,7 @@ def skeleton(name: str) -> tuple[str, str]:
     UTS 39), and case, accents, spaces and punctuation go; between two digits a hyphen stays: 1-12 is not 11-2.
     The first reading also takes 1, | and capital I for a small l, and so cannot tell that L is the same letter: one
     reading for both would make teams I and L look alike. It further reads 0 as o, m as rn, w as vv, i before other
-    letters as l, and 5 and 2 before letters as s and z.
+    letters as l, and 5, 2 and 8 before letters as s, z and b.
     """
     shown = _faces(name)
     seen = re.sub("[I1|]", "l", INNER_I.sub("l", shown))
@@ -68,6 +71,15 @@ def skeleton(name: str) -> tuple[str, str]:
     return seen, _joined(shown).casefold()
 
 
+def spelling(name: str) -> str:
+    """What a name has in common with itself in other case, with other spaces and other dashes: 1 1 is not 11."""
+    return re.sub(r"(?<![0-9]) | (?![0-9])", "", _plain_dashes(name).casefold())
+
+
+def _plain_dashes(text: str) -> str:
+    return "".join("-" if unicodedata.category(letter) == "Pd" or letter in "−⁃" else letter for letter in text)
+
+
 def _joined(text: str) -> str:
     return "".join(letter for letter in text if unicodedata.category(letter)[0] in "LMN" or letter == "-")
 
@@ -75,7 +87,7 @@ def _joined(text: str) -> str:
 def _faces(name: str) -> str:
     """A name in the Latin letters that its letters are taken for; other letters, digits and spaces stay."""
     base, shown = "", []
-    for letter in unicodedata.normalize("NFKD", name).translate(MORE):
+    for letter in unicodedata.normalize("NFKD", _plain_dashes(SHARP_S.sub("B", name))).translate(MORE):
         if unicodedata.category(letter) in ("Mn", "Me"):
             shown.append("" if base < chr(EUROPEAN) else letter)
         else:

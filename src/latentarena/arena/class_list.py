@@ -1,0 +1,186 @@
+"""The table of a class list: its lines taken apart, and which of its columns says what."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from latentarena.errors import ConfigError
+from latentarena.text import plain_line, without_marks
+
+MOST = 2000  # lines
+DELIMITERS = (",", ";", "\t", "|")
+SAY = "write a first line that names the columns, such as team,member,email"
+TEAM = """team; team name; teamname; teams; group name; groupname; group; groups; project group; gruppenname; gruppe;
+gruppen; mannschaft; nom du groupe; groupe; groupes; equipe; nombre del grupo; grupo; equipo; nome do grupo; gruppo;
+squadra; nome del gruppo; groepsnaam; groep; lag; grupp; zespol; grupa; komanda; gruppa; команда; группа; група; takım;
+grup; ομαδα; tym; skupina; csapat; joukkue; ryhma; hold; 组; 小组; 组别; 团队; 队伍; 組; グループ; チーム; 班; 팀; 조;
+그룹"""
+MEMBER = """member; member name; members; student; student name; participant; full name; fullname; display name; name;
+mitglied; teilnehmer; teilnehmerin; studierende; vollstandiger name; etudiant; membre; estudiante; alumno; miembro;
+aluno; membro; studente; naam; namn; imie i nazwisko; фио; студент; участник; ad soyad; öğrenci; ονοματεπωνυμο; jméno a
+příjmení; 姓名; 学生; 成员; 氏名; 名前; 이름; 성명; 학생"""
+FIRST = """first name; firstname; given name; given names; forename; vorname; prenom; nombre; nombres; primeiro nome;
+nome; voornaam; имя; ім'я; adı; ad; ονομα; jméno; imię; fornavn; förnamn; etunimi; 名"""
+LAST = """last name; lastname; surname; family name; familyname; nachname; familienname; zuname; nom; nom de famille;
+apellido; apellidos; apellido s; sobrenome; cognome; achternaam; фамилия; прізвище; soyadı; soyad;
+επωνυμο; příjmení; nazwisko; etternavn; efternamn; sukunimi; 姓"""
+EMAIL = """email; e mail; email address; e mail address; mail; mail address; e mail adresse; emailadresse; mailadresse;
+adresse de courriel; adresse e mail; courriel; correo; correo electronico; direccion de correo; endereco de email;
+indirizzo email; indirizzo e mail; e mailadres; login id; sis login id; login; username; user name; user id;
+benutzername; anmeldename; почта; электронная почта; эл почта; пошта; e posta; eposta;
+邮箱; 电子邮件; メール; メールアドレス; 이메일"""
+TITLES = 4  # lines that may stand above the one that names the columns
+NOT_TABLE = re.compile(
+    r"%PDF-|\{\\rtf|\s*<(?:!|\?|html|head|body|table|div|meta|style)\b|\s*[\[{]\s*[\[{\"]", re.IGNORECASE
+)
+"""How PDF, RTF, HTML, XML and JSON begin."""
+
+
+def _plain(name: str) -> str:
+    flat = without_marks(unicodedata.normalize("NFKD", name).casefold())
+    return " ".join(re.sub(r"[\W_]+", " ", flat).split())
+
+
+KNOWN = {
+    role: tuple(map(_plain, names.split(";")))
+    for role, names in {"team": TEAM, "member": MEMBER, "first": FIRST, "last": LAST, "email": EMAIL}.items()
+}
+"""What course systems and people call the columns, without accents and signs, the most telling names first."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a roster say what, by their place from 0; None where no column does.
+
+    Attributes:
+        names: the columns' names as the first line has them; empty where it has none.
+        first, last: parts of a member's name, where no column has it whole.
+    """
+
+    names: tuple[str, ...]
+    team: int
+    member: int | None = None
+    first: int | None = None
+    last: int | None = None
+    email: int | None = None
+
+    @property
+    def used(self) -> dict[str, str]:
+        """By role, what the column is called."""
+        roles = {"team": self.team, "member": self.member, "first": self.first, "last": self.last, "email": self.email}
+        named = {role: index for role, index in roles.items() if index is not None}
+        return {role: self.names[at] if self.names else f"column {at + 1}" for role, at in named.items()}
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """What the columns are called that say nothing here."""
+        return tuple(name for name in self.names if name and name not in self.used.values())
+
+
+def table_rows(text: str) -> list[tuple[int, list[str]]]:
+    """The lines that hold something, by their number, taken apart at the delimiter that fits best.
+
+    Raises:
+        ConfigError: it is no table of so few lines.
+    """
+    text = text.lstrip("\ufeff")
+    if NOT_TABLE.match(text):
+        raise ConfigError("the roster is a document (PDF, RTF, HTML or JSON), not a table; save the table as CSV")
+    told = re.match(r"sep=(.)\r?\n", text)  # Excel's own word for it
+    best: list[tuple[int, list[str]]] | None = None
+    score, fault = (False, 0), ""
+    for delimiter in (told[1],) if told else DELIMITERS:
+        try:
+            rows = list(_parsed(text[told.end() :] if told else text, delimiter, 1 if told else 0))
+        except csv.Error as error:
+            fault = fault or str(error)
+            continue
+        first = rows[header_at(rows) or 0][1] if rows else []
+        found = (len(first) > 1 and _named(first, "team") is not None, len(first))
+        if best is None or found > score:
+            best, score = rows, found
+    if best is None:
+        raise ConfigError(f"the roster is not CSV ({fault}); write team,member,email on each line")
+    return best
+
+
+def _parsed(text: str, delimiter: str, before: int) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    for many, cells in enumerate(reader):
+        if many > MOST:  # beside one that may name the columns
+            raise ConfigError(f"the roster has more than {MOST} lines; hand it in in parts")
+        cells = [" ".join(cell.split()) for cell in cells]
+        if any(cells):
+            yield before + reader.line_num, cells
+
+
+def header_at(rows: Sequence[tuple[int, list[str]]]) -> int | None:
+    """Which of the rows names the columns: of the first few the one with most known names; None where none does.
+
+    Below the first it has two or more: what a title holds, or a team is called, may be a column's name too.
+    """
+    many = [sum(_named(names, role) is not None for role in KNOWN) for _, names in rows[: TITLES + 1]]
+    at = many.index(max(many))
+    return at if many[at] > (at > 0) else None
+
+
+def find_columns(rows: Sequence[tuple[int, list[str]]], header: int | None) -> Columns:
+    """Which column says what: by the names in the row that has them, or by their order where none does.
+
+    Raises:
+        ConfigError: no column of teams is named, or the order may be another one.
+    """
+    if header is None:
+        _refuse_order(rows)
+        return Columns((), 0, 1, None, None, 2)
+    number, names = rows[header]
+    found = {role: _named(names, role) for role in KNOWN}
+    if found["team"] is None:
+        shown = ", ".join(repr(plain_line(name, 40)) for name in names[:12] if name)
+        raise ConfigError(f"line {number} of the roster names no column of teams among {shown}; call one `team`")
+    parts = found["first"] is not None and (found["last"] is not None or found["member"] is not None)
+    if parts:  # `Name` beside a first name is the last name
+        last = found["last"] if found["last"] is not None else found["member"]
+        return Columns(tuple(names), found["team"], None, found["first"], last, found["email"])
+    member = next((found[role] for role in ("member", "last", "first") if found[role] is not None), None)
+    return Columns(tuple(names), found["team"], member, None, None, found["email"])
+
+
+def _named(names: Sequence[str], role: str) -> int | None:
+    """The column of the most telling of a role's names."""
+    plain = [_plain(name) for name in names]
+    return next((plain.index(name) for name in KNOWN[role] if name in plain), None)
+
+
+def _refuse_order(rows: Sequence[tuple[int, list[str]]]) -> None:
+    """Raise where columns without names cannot be team,member,email: people's names would become public."""
+    number, first = rows[0]
+    width = max(len(cells) for _, cells in rows)
+    holds = [[cell_of(cells, at).count("@") == 1 for _, cells in rows] for at in range(width)]
+    if width > 3:
+        raise ConfigError(f"line {number} of the roster names none of its {width} columns; {SAY}")
+    if any(len(one) > 1 and not one[0] and all(one[1:]) for one in holds):
+        shown = ", ".join(repr(plain_line(name, 40)) for name in first if name)
+        raise ConfigError(f"line {number} of the roster seems to name columns, {shown}, of which none is known; {SAY}")
+    many = [sum(one) for one in holds]
+    if many[0] or (width == 3 and many[1] > many[2]):
+        raise ConfigError(f"the roster does not say which of its {width} columns names the team; {SAY}")
+    firsts = [_plain(cell_of(cells, 0)) for _, cells in rows]
+    times, words = Counter(firsts), set(KNOWN["team"])
+    alone = [times[name] == 1 and any(cells[1:]) for name, (_, cells) in zip(firsts, rows, strict=True)]
+    if 2 * sum(one and words.isdisjoint(name.split()) for name, one in zip(firsts, alone, strict=True)) > len(rows):
+        raise ConfigError(
+            f"the roster does not say which of its {width} columns names the team, as line {number} names no columns, "
+            f"and the first may hold people's names, for most are there once; {SAY}"
+        )
+
+
+def cell_of(cells: Sequence[str], at: int | None) -> str:
+    """What a row holds in a column; nothing where it is too short, or there is no such column."""
+    return cells[at] if at is not None and at < len(cells) else ""
