@@ -118,6 +118,43 @@ def test_npz_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     assert "broken.npz cannot be read" in refusal(tmp_path / "broken.npz")
 
 
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"labels_train": TRAIN_LABELS}, "holds x_train, labels_train: there is no y_train beside x_train"),
+        ({"Y_TRAIN": TRAIN_LABELS[:, None]}, "holds x_train, Y_TRAIN: there is no y_train beside x_train"),
+        ({"y_train": TRAIN_LABELS, "x_test": TEST}, "there is no y_test beside x_test"),
+        ({"x_train": TRAIN // 128}, "values up to 1, which would be read as nearly black"),
+        ({"x_train": TRAIN // 16 * 1.0}, "such as images * (255 / 15) if 15 is white"),
+        ({"x_train": TRAIN / 255, "x_test": TEST * 1.0}, "of the train split have values of 0 to 1 and those of the"),
+    ],
+)
+def test_arrays_of_two_readings_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], words: str) -> None:
+    np.savez(tmp_path / "a.npz", **({"x_train": TRAIN} | arrays))
+    assert words in refusal(tmp_path / "a.npz")
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x_train=TRAIN, y_train=TRAIN_LABELS, masks=TRAIN)
+    assert any("masks left out" in line for line in load(tmp_path / "a.npz").about)
+    np.savez(tmp_path / "b.npz", x_train=TRAIN)
+    assert load(tmp_path / "b.npz").classes == ("0",)
+
+
+def test_what_lies_beside_arrays_is_accounted_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = store(tmp_path / "set", idx_files() | {"notes.txt": b"x", "more/a.txt": b"x", ".hidden": b"x"})
+    assert any("left out beside them: more, notes.txt" in line for line in load(source).about)
+    assert "left out: more, notes.txt beside the arrays" in caplog.text
+    store(source, pictures("cat/1.png", "dog/1.png"))
+    assert "can be read in two ways: as IDX files, or as images in folders" in refusal(source)
+
+
+def test_a_csv_without_header_whose_label_may_be_last_is_refused(tmp_path: Path) -> None:
+    rows = [",".join(map(str, [*image.ravel() // 15, y])) for image, y in zip(TRAIN, TRAIN_LABELS, strict=True)]
+    (tmp_path / "optdigits.csv").write_text("\n".join(rows))
+    assert "its first column as the label, or its last; write a first line" in refusal(tmp_path / "optdigits.csv")
+
+
 def csv(images: np.ndarray, labels: np.ndarray, header: bool = True) -> bytes:
     """Kaggle's table."""
     head = ",".join(["label", *(f"pixel{i}" for i in range(64))]) if header else ""

@@ -204,6 +204,13 @@ def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         )
 
 
+@pytest.mark.parametrize("pack", [store, zipped])
+def test_a_hidden_folder_of_images_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, pack: object) -> None:
+    load(pack(tmp_path / "some", tree("ant", ".bee") | {"__MACOSX/.a/1.png": b"x"}))  # type: ignore[operator]
+    assert "(in a hidden folder: rename it, without the dot, if it is a class)" in caplog.text
+    assert "MACOSX" not in caplog.text
+
+
 def test_grey_is_found_in_palettes_and_transparency(tmp_path: Path) -> None:
     grey = noise(8, 8) // 64 * 64
     palette = Image.fromarray(grey).convert("P")
@@ -222,8 +229,8 @@ def test_what_is_strange_is_said(tmp_path: Path) -> None:
     about = load(store(tmp_path / "animated", copies(animated))).about
     assert "4 of 4 images: the first frame of several" in about
     assert any(line.startswith("4 of 4 images have one colour only") for line in about)
-    dark = load(store(tmp_path / "dark", copies(encoded(noise(8, 8) // 128)))).about
-    assert any(line.startswith("all images are nearly black: their values are 0 to 1") for line in dark)
+    dark = refusal(store(tmp_path / "dark", copies(encoded(noise(8, 8) // 128))))
+    assert "all images are nearly black: their values are 0 to 1 of 0 to 255; save them anew" in dark
     grey = np.repeat(noise(8, 8)[..., None], 3, 2)
     assert any("three equal channels" in line for line in load(store(tmp_path / "grey", copies(encoded(grey)))).about)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import string
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -18,10 +19,12 @@ from PIL import Image
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, VALIDATION
-from latentarena.data.picture import LARGEST_SIDE, Fit
+from latentarena.data.picture import DIM, LARGEST_SIDE, Fit
 from latentarena.errors import DataError
 from latentarena.files import digest
 
+log = logging.getLogger(__name__)
+MOST_CLASSES = 100  # of a CSV without header
 LARGEST = 4 << 30  # bytes of one array
 IDX = re.compile(
     r"(?P<set>.*?)(?P<split>train|t10k|test)[-_.]?(?P<what>images|labels)[-.](?:idx\d[-.])?ubyte(?:\.gz)?", re.I
@@ -38,6 +41,7 @@ EMNIST = {  # the labels of its parts, in order
 }
 IMAGE_KEYS = ("x_{}", "X_{}", "{}_images", "{}_x", "x{}", "X{}")
 LABEL_KEYS = ("y_{}", "Y_{}", "{}_labels", "{}_y", "y{}", "Y{}")
+NAMED_LABELS = re.compile(r"label|target|class|^y(?![a-z])", re.I)
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 
 
@@ -88,9 +92,22 @@ def array_images(source: Path, fit: Fit) -> Dataset:
             splits, about, names = _idx(source, idx)
         else:
             splits, about, names = _tables(files)
+        beside = [str(path.relative_to(source)) for path in _beside(source, idx or files)] if source.is_dir() else []
+        if beside:
+            log.warning("folder:%s: left out: %s beside the arrays", source, ", ".join(beside))
+            about += f"; left out beside them: {', '.join(beside)}"
         return _dataset(source, splits, about, names, fit)
     except DataError as error:
         raise DataError(f"folder:{source}: {error}") from None
+
+
+def _beside(folder: Path, used: Sequence[Path]) -> Iterator[Path]:
+    """Files and whole folders in a folder that are not used; hidden ones are passed over."""
+    for path in sorted(folder.iterdir()):
+        if any(path in one.parents for one in used):
+            yield from _beside(path, used)
+        elif path not in used and not path.name.startswith("."):
+            yield path
 
 
 Found = tuple[dict[str, Split], str, Mapping[int, str]]
@@ -170,17 +187,33 @@ def _npz(path: Path) -> tuple[dict[str, Split], str]:
         way = "; save arrays of numbers" if "pickle" in str(error).lower() else ""
         raise DataError(f"{path.name} cannot be read: {str(error).splitlines()[0]}{way}") from None
     splits = {}
+    missing, left = {}, dict(held)
     for split, title in ((TRAIN, "train"), (VALIDATION, "val"), (TEST, "test")):
-        images, labels = (
-            next((held[key.format(title)] for key in keys if key.format(title) in held), None)
+        image_key, label_key = (
+            next((key.format(title) for key in keys if key.format(title) in held), "")
             for keys in (IMAGE_KEYS, LABEL_KEYS)
         )
-        if images is not None:
-            splits[split] = Split(images, np.zeros(len(images), int) if labels is None else labels)
+        if image_key:
+            images = left.pop(image_key)
+            if not label_key:
+                missing[image_key] = f"y_{title}"
+            splits[split] = Split(images, left.pop(label_key) if label_key else np.zeros(images.shape[:1] or 1, int))
     if not splits:
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in held.items())
         raise DataError(f"{path.name} holds {shapes}; images are expected as x_train, y_train, x_test, y_test")
-    return splits, "arrays of an .npz file"
+    if missing and (len(missing) < len(splits) or any(_may_be_labels(*one, splits) for one in left.items())):
+        image_key, label_key = next(iter(missing.items()))
+        raise DataError(
+            f"{path.name} holds {', '.join(held)}: there is no {label_key} beside {image_key}; save its labels under "
+            "that name, or save the images alone to have them without classes"
+        )
+    return splits, "arrays of an .npz file" + (f"; {', '.join(left)} left out" if left else "")
+
+
+def _may_be_labels(name: str, array: np.ndarray, splits: Mapping[str, Split]) -> bool:
+    """Whether an array under a name that is not known may be the labels of images."""
+    lengths = {len(one.labels) for one in splits.values()}
+    return bool(NAMED_LABELS.search(name)) or (0 < array.ndim <= 2 and len(array) in lengths)
 
 
 def _csv(path: Path) -> Split | None:
@@ -195,6 +228,11 @@ def _csv(path: Path) -> Split | None:
         table = np.loadtxt(path, np.int64, delimiter=",", skiprows=int(named), ndmin=2, encoding="utf-8-sig")
     except (ValueError, OSError) as error:
         raise DataError(f"{path.name} is no table of whole numbers, a label and pixels: {error}") from None
+    if not named and table.shape[1] > 1 and not (_like_labels(table[:, 0]) and not _like_labels(table[:, -1])):
+        raise DataError(
+            f"{path.name} has no header and can be read in two ways: its first column as the label, or its last; write "
+            "a first line that names the columns, with `label` for the one that is"
+        )
     pixels = np.delete(table, label, axis=1)
     side = isqrt(pixels.shape[1])
     if side * side != pixels.shape[1] or not pixels.shape[1]:
@@ -202,7 +240,24 @@ def _csv(path: Path) -> Split | None:
     return Split(pixels.reshape(-1, side, side), table[:, label])
 
 
+def _like_labels(column: np.ndarray) -> bool:
+    """Whether numbers may be labels: few different ones, none of them much rarer than others."""
+    values, counts = np.unique(column, return_counts=True)
+    return 2 <= len(values) <= min(MOST_CLASSES, len(column) / 2) and bool(20 * counts.min() >= counts.mean())
+
+
 def _dataset(source: Path, splits: dict[str, Split], about: str, names: Mapping[int, str], fit: Fit) -> Dataset:
+    floats = {
+        split: one.pixels.max() <= 1
+        for split, one in splits.items()
+        if one.pixels.size and one.pixels.dtype.kind == "f"
+    }
+    if len(set(floats.values())) > 1:
+        unit = ", ".join(split for split in floats if floats[split])
+        raise DataError(
+            f"images of the {unit} split have values of 0 to 1 and those of the others values beyond; save all of them "
+            "as uint8, 0 to 255"
+        )
     read = {split: (_pixels(one.pixels, split), _labels(one, split)) for split, one in splits.items()}
     notes = [about]
     if VALIDATION in read and TEST in read:
@@ -243,19 +298,25 @@ def _labels(split: Split, title: str) -> np.ndarray:
 
 def _pixels(pixels: np.ndarray, title: str) -> np.ndarray:
     """Images as uint8 (N, C, H, W); values of 0..1 are scaled, others must be whole numbers of 0..255."""
-    what = f"images of the {title} split are {pixels.dtype} {list(pixels.shape)}"
+    what = f"images{f' of the {title} split' if title else ''} are {pixels.dtype} {list(pixels.shape)}"
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     elif pixels.ndim == 4 and pixels.shape[-1] in (1, 3):
         pixels = np.moveaxis(pixels, -1, 1)
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or not len(pixels) or pixels.dtype.kind not in "iufb":
         raise DataError(f"{what}; expected are N x height x width, or that x 1 or 3 channels")
-    if pixels.dtype == np.uint8:
-        return np.ascontiguousarray(pixels)
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= 0 and high <= 255):
         raise DataError(f"{what} with values of {low:g} to {high:g}; save them as uint8, 0 to 255")
     unit = pixels.dtype.kind in "fb" and high <= 1
+    white = 1 if unit else 255
+    if high * 255 < DIM * white:
+        raise DataError(
+            f"{what} with values up to {high:g}, which would be read as nearly black; save them as uint8, 0 to 255"
+            + (f", such as images * (255 / {high:g}) if {high:g} is white" if high else "")
+        )
+    if pixels.dtype == np.uint8:
+        return np.ascontiguousarray(pixels)
     return np.ascontiguousarray((pixels * (255.0 if unit else 1.0)).round().astype(np.uint8))
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, layout_of
 from latentarena.data.listing import HIDDEN, LeftOut, Listing
-from latentarena.data.picture import Fit, pixels
+from latentarena.data.picture import DIM, Fit, pixels
 from latentarena.data.survey import Survey, broken_line, hold_out, survey_of
 from latentarena.errors import DataError, OutputError
 from latentarena.facts import source_digest
@@ -29,7 +29,7 @@ from latentarena.files import cache_folder, digest, digest_json, make_folder, pr
 log = logging.getLogger(__name__)
 KEPT = 4  # decoded folders in the cache
 DECODERS = ("jpg", "libjpeg_turbo", "webp", "avif", "jpg_2000", "libtiff")
-DARK, BRIGHT = 32, 223  # values that all pixels of a dataset stay below or above only by mistake
+BRIGHT = 223  # a value that all pixels of a dataset stay above only by mistake
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,12 @@ def _decoded(source: Path, survey: Survey, fit: Fit, listed: int) -> _Decoded:
     if broken:
         raise DataError(f"folder:{source}: {broken_line(broken)}")
     tensor = _stacked(arrays)
+    if int(tensor.max()) < DIM:
+        raise DataError(
+            f"folder:{source}: all images are nearly black: their values are {int(tensor.min())} to "
+            f"{int(tensor.max())} of 0 to 255; save them anew with white as 255, such as image.point(lambda v: v * "
+            f"{255 // max(1, int(tensor.max()))}) in Pillow"
+        )
     return _Decoded(tensor, survey.left_out[listed:], (*survey.notes, *_oddities(tensor)))
 
 
@@ -159,11 +165,8 @@ def _oddities(images: Tensor) -> list[str]:
     blank = int((low == high).sum())
     if blank:
         found.append(f"{blank} of {len(images)} images have one colour only, such as white where all is transparent")
-    if int(high.max()) < DARK or int(low.min()) > BRIGHT:
-        found.append(
-            f"all images are nearly {'black' if int(high.max()) < DARK else 'white'}: their values are "
-            f"{int(low.min())} to {int(high.max())} of 0 to 255"
-        )
+    if int(low.min()) > BRIGHT:
+        found.append(f"all images are nearly white: their values are {int(low.min())} to {int(high.max())} of 0 to 255")
     if images.shape[1] == 3 and bool((images == images[:, :1]).all()):
         found.append("all images are grey, though stored in colour: they have three equal channels")
     return found

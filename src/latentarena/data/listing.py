@@ -8,7 +8,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ MOST_FILES = 2_000_000
 DEEPEST = 64  # folders inside each other
 HELD = 1 << 30  # bytes of files that are kept in memory between two readings
 HIDDEN = "hidden, or made by the operating system"
+HIDDEN_IMAGES = "in a hidden folder: rename it, without the dot, if it is a class"
 NO_IMAGES = "a folder without images"
 BROKEN_LINK = "a link that leads nowhere"
 LITTER = ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "$recycle.bin")
@@ -117,6 +118,18 @@ def _litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in LITTER
 
 
+def _made(parts: Sequence[str]) -> bool:
+    """Whether one of these folders is made by the operating system."""
+    return any(part.lower() in LITTER for part in parts)
+
+
+def _hides_images(folder: Path) -> bool:
+    """Whether a hidden folder, which nobody's system made, holds images."""
+    return not _made([folder.name]) and any(
+        is_named_image(PurePosixPath(path)) and not _litter(path.name) for path in folder.rglob("*")
+    )
+
+
 def _walk(source: Path, folder: Path, inside: PurePosixPath, above: tuple[str, ...]) -> Iterator[Found]:
     here = os.path.realpath(folder)
     if here in above:
@@ -133,7 +146,7 @@ def _walk(source: Path, folder: Path, inside: PurePosixPath, above: tuple[str, .
     for entry in entries:
         path = inside / _plain(entry.name)
         if _litter(entry.name):
-            yield LeftOut(str(path), HIDDEN)
+            yield LeftOut(str(path), HIDDEN_IMAGES if _hides_images(Path(entry.path)) else HIDDEN)
         elif entry.is_dir():
             yield from _walk(source, Path(entry.path), path, (*above, here))
         elif entry.is_file():
@@ -165,7 +178,8 @@ def _in_zip(source: Path) -> Iterator[Found]:
         if names[info.filename] > 1:
             raise DataError(f"folder:{source} holds {path} twice; pack it anew")
         if any(map(_litter, path.parts)):
-            yield LeftOut(str(path), HIDDEN)
+            hides = is_named_image(path) and not _litter(path.name) and not _made(path.parts)
+            yield LeftOut(str(path), HIDDEN_IMAGES if hides else HIDDEN)
             continue
         if path.parts[:-1] not in told:
             told.add(path.parts[:-1])

@@ -17,6 +17,7 @@ from latentarena.errors import DataError
 
 Image.init()
 LARGEST_SIDE = 512  # pixels of what is learnt; as DataConfig.size
+DIM = 32  # of 255: a dataset whose values all stay below it would look black
 RUNNING = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")  # Pillow needs another program for these, or reads no pixels
 # what begins with a mark of its own, and is therefore known under any name
 MARKED = tuple(f for f in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "QOI") if f in Image.OPEN)

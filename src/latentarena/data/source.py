@@ -55,7 +55,16 @@ def _listed(source: Path, kind: str) -> Listing:
 def _kind(source: Path) -> str:
     """`arrays`, `parquet` or `images`; in a folder that holds images as well, tables are not the dataset."""
     arrays = array_files(source)
-    if not any(map(is_idx, arrays)) and _holds_images(source):
+    folders = {path.parent for path in arrays if is_idx(path)}
+    if folders and source.is_dir():
+        inside = (path for path in source.rglob("*/*") if is_named_image(PurePosixPath(path)))
+        other = next((path for path in inside if path.parent not in folders), None)
+        if other is not None:
+            raise DataError(
+                f"folder:{source} can be read in two ways: as IDX files, or as images in folders such as "
+                f"{other.relative_to(source)}; put one of them into a folder of its own and name that"
+            )
+    if not folders and _holds_images(source):
         return "images"
     return "arrays" if arrays else "parquet" if parquet_files(source) else "images"
 

@@ -12,11 +12,10 @@ from natsort import natsorted
 
 from latentarena.data.layout import TEST, TRAIN, VALIDATION, Layout, layout_of
 from latentarena.data.listing import BROKEN_LINK, File, LeftOut, Listing
-from latentarena.data.picture import LARGEST_SIDE, SUFFIXES_SHOWN, Fit, PictureFacts, Scale, examine
+from latentarena.data.picture import DIM, LARGEST_SIDE, SUFFIXES_SHOWN, Fit, PictureFacts, Scale, examine
 from latentarena.errors import DataError
 
 HELD_OUT = 10  # one image in this many is test data where no split is given
-DIM = 32  # of 255: values that stay below it would look black
 MODEST = 64  # pixels: the largest size that is suggested
 FEWEST_TEST = 2  # images without which nothing is judged
 NOT_AN_IMAGE = "not an image"
