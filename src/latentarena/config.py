@@ -35,7 +35,7 @@ class Config(BaseModel):
     @classmethod
     def _known_keys(cls, raw: Any) -> Any:
         if isinstance(raw, Mapping):
-            fields, numeric = cls.model_fields, _numeric(cls)
+            fields, numeric, switches = cls.model_fields, _numeric(cls), _switches(cls)
             for key, value in raw.items():
                 if key not in fields:
                     near = difflib.get_close_matches(str(key), fields, n=1)
@@ -43,6 +43,10 @@ class Config(BaseModel):
                     raise ValueError(f"unknown key {shown(key)}; {hint}the keys here are {', '.join(fields)}")
                 if key in numeric and _holds_bool(value):
                     raise ValueError(f"{key} = {shown(value)}: a number is wanted, not true or false")
+                if key in numeric and _holds_number_as_text(value):
+                    raise ValueError(f"{key} = {shown(value)}: a number is wanted, in digits alone and without quotes")
+                if key in switches and isinstance(value, str | int | float) and not isinstance(value, bool):
+                    raise ValueError(f"{key} = {shown(value)}: write true or false")
         return raw
 
 
@@ -51,6 +55,13 @@ def _numeric(model: type[BaseModel]) -> frozenset[str]:
     """Fields made of numbers alone, where Python would take true for 1."""
     kinds = {name: set(_kinds(field.annotation)) for name, field in model.model_fields.items()}
     return frozenset(name for name, leaves in kinds.items() if leaves & {int, float} and bool not in leaves)
+
+
+@cache
+def _switches(model: type[BaseModel]) -> frozenset[str]:
+    """Fields that are true or false, for which Python would take 1 and yes too."""
+    kinds = {name: set(_kinds(field.annotation)) for name, field in model.model_fields.items()}
+    return frozenset(name for name, leaves in kinds.items() if bool in leaves and leaves <= {bool, NoneType})
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
@@ -69,6 +80,16 @@ def _holds_bool(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(map(_holds_bool, value.values()))
     return any(map(_holds_bool, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
+
+
+def _holds_number_as_text(value: Any, inside: bool = False) -> bool:
+    """Whether it is a text that Python would read as a number, such as 1_000, or `inside` of a list '28'."""
+    if isinstance(value, list | tuple):
+        return any(_holds_number_as_text(part, inside=True) for part in value)
+    try:
+        return isinstance(value, str) and (inside or "_" in value) and float(value) is not None
+    except ValueError:
+        return False
 
 
 def validate(model: type[Model], raw: Any, source: str) -> Model:
@@ -96,6 +117,8 @@ def _reason(fault: str, value: Any) -> str:
     if fault in LISTS:
         inside = str(value).strip("[]() ") if isinstance(value, str | int | float) else ""
         return f"a list is wanted: write [{inside if len(inside) < SHOWN else '...'}]"
+    if fault == "union_tag_not_found":
+        return "its kind is missing: write {kind: NAME}, or set its key kind"
     return "a mapping is wanted: give its keys one by one, or {key: value}" if fault in MAPPINGS else ""
 
 

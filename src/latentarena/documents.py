@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from latentarena.errors import ConfigError
-from latentarena.text import shown
+from latentarena.text import SHOWN, shown
 
 DEEPEST = 64  # levels of JSON, YAML and dotted keys
 LARGEST = 1 << 18  # bytes of a YAML file; recipes and contests have a few thousand
@@ -45,6 +45,8 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             raise _NotPlain("aliases (*name) are not read here", event)
+        if getattr(event, "tag", None):
+            raise _NotPlain("tags (!!name) are not read here", event)
         self.depth += 1
         if self.depth > DEEPEST:
             raise _NotPlain(f"nested more than {DEEPEST} levels deep", event)
@@ -76,7 +78,17 @@ for _class, _tag, _pattern, _first in (
     (_Dumper, "float", FLOAT, list("-+.0123456789")),
 ):
     _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern.pattern})$"), _first)
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))  # 010 is ten
+
+
+def _integer(_: _Loader, node: yaml.ScalarNode) -> int:
+    """A decimal number: 010 is ten."""
+    if len(node.value) > SHOWN:
+        problem = f"a number of {len(node.value)} digits is over the limit of {SHOWN}"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return int(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 def yaml_text(value: Any) -> str:
@@ -174,6 +186,8 @@ def parse_json(content: bytes) -> Any:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("it is not text in UTF-8; save it as UTF-8") from None
+    if "\0" in text:  # UTF-16 without a mark
+        raise ValueError("it is not text in UTF-8; save it as UTF-8")
     value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys)
     if "\\ud" in text or "\\uD" in text:  # escapes of surrogates, which are text in pairs only
         json.dumps(value, ensure_ascii=False).encode()

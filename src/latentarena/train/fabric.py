@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # weights stay in float32, so that bundles are alike
 
+ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+
 
 def make_fabric(
     accelerator: str = "auto",
@@ -40,6 +42,8 @@ def make_fabric(
     warnings.filterwarnings("ignore", module="lightning_fabric")
     if precision not in PRECISIONS:
         raise ConfigError(f"precision = {precision}: choose from {', '.join(PRECISIONS)}")
+    if accelerator not in ACCELERATORS:
+        raise ConfigError(f"accelerator = {accelerator}: choose from {', '.join(ACCELERATORS)}")
     count: int | str = int(devices) if devices.lstrip("-").isdigit() else devices
     try:
         return Fabric(

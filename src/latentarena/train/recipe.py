@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config, override, validate
 from latentarena.data import DataConfig
 from latentarena.documents import read_yaml, yaml_text
+from latentarena.errors import ConfigError
 from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig, one_of
 from latentarena.model.latent_model import Architecture
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS
@@ -253,7 +255,19 @@ def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:
     recipe = validate(Recipe, {"name": stem} | override(written, assignments, Recipe), stem)
     length = recipe.length * _share(recipe, written.get("training"))
     same = _design(recipe) == _design(validate(Recipe, {"name": stem} | written, stem))
+    _refuse_hidden(recipe.model_dump(mode="python"), stem)
     return recipe.model_copy(update={"length": length, "expected": recipe.expected if same else {}})
+
+
+def _refuse_hidden(value: Any, where: str) -> None:
+    """Raise where a text holds a character that no file can, or that a terminal would act on."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _refuse_hidden(part, f"{where}: {key}" if ":" not in where else f"{where}.{key}")
+    elif isinstance(value, str):
+        bad = next((letter for letter in value if unicodedata.category(letter) in ("Cc", "Cs") and letter != "\n"), "")
+        if bad:
+            raise ConfigError(f"{where} holds the character U+{ord(bad):04X}, which is no text; leave it out")
 
 
 def _design(recipe: Recipe) -> dict[str, Any]:
