@@ -115,7 +115,7 @@ LATENTS = [
 ]
 
 FABRICS = [
-    (["--accelerator", "tpu"], ["accelerator=tpu", "torch_xla"]),
+    (["--accelerator", "tpu"], ["accelerator=tpu", "choose from auto, cpu, cuda, mps"]),
     (["--accelerator", "abacus"], ["accelerator=abacus", "auto", "cuda", "cpu"]),
     (["--precision", "7"], ["precision = 7", "32-true", "bf16-mixed"]),
     (["--devices", "0"], ["devices=0"]),

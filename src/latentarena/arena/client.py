@@ -107,10 +107,9 @@ class Client:
     def __init__(self, url: str, token: str = "") -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = url.rstrip("/")
-        if not names_a_site(url):
-            raise ConfigError(
-                f"address {url!r} is not one of a server (http:// or https:// is missing); write https://NAME"
-            )
+        if not names_a_site(url.lower()):
+            missing = "http:// or https:// is missing in front"
+            raise ConfigError(f"address {url!r}: {missing}; write https://NAME, for no token goes in clear text")
         try:
             parts = httpx.URL(self._url)
             here = is_loopback(parts.host)

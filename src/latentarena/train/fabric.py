@@ -43,7 +43,7 @@ def make_fabric(
     if precision not in PRECISIONS:
         raise ConfigError(f"precision = {precision}: choose from {', '.join(PRECISIONS)}")
     if accelerator not in ACCELERATORS:
-        raise ConfigError(f"accelerator = {accelerator}: choose from {', '.join(ACCELERATORS)}")
+        raise ConfigError(f"accelerator={accelerator}: choose from {', '.join(ACCELERATORS)}")
     count: int | str = int(devices) if devices.lstrip("-").isdigit() else devices
     try:
         return Fabric(
