@@ -281,8 +281,10 @@ CUT = nn.Hardtanh(0, 1)
             {"encode": nn.Linear(7, 7)},
             "encode of 'alien' fails: RuntimeError: mat1 and mat2 shapes",
         ),
+        ({"encode": nn.Conv2d(1, 1, 1).half()}, r"'alien' fails: its weights are float16, its .*call .float\(\) on it"),
+        ({"decode": nn.Conv2d(1, 1, 1).double()}, "'alien' fails: its weights are float64, its inputs float32"),
     ],
-    ids=["random", "undecided", "rows together", "wrong shape", "wrong input"],
+    ids=["random", "undecided", "rows together", "wrong shape", "wrong input", "half", "double"],
 )
 def test_modules_that_are_no_function_are_refused(changes: dict[str, nn.Module], words: str, tmp_path: Path) -> None:
     parts = {"encode": CUT, "decode": CUT, "generate": CUT} | changes

@@ -309,7 +309,8 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
     try:
         given = [module(*examples), module(*examples), module(*(rows[:1] for rows in examples))]
     except Exception as error:  # it is anybody's code
-        raise BundleError(f"{what} fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise BundleError(f"{what} fails: {_way_out(module)}{said}") from error
     for rows, output in zip((ROWS, ROWS, 1), given, strict=True):
         shape = (rows, *card.ports(graph)[1].row)
         if not isinstance(output, Tensor) or output.shape != shape:
@@ -319,6 +320,13 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
     compare(card, graph, again, first, "the next time; noise is an input, draw none inside")
     compare(card, graph, alone, first[:1], "for a row alone than for the same row among others")
     return first
+
+
+def _way_out(module: nn.Module) -> str:
+    """What is likely to be at fault where a module fails: weights of another type than its inputs."""
+    kinds = {str(one.dtype).removeprefix("torch.") for one in module.parameters() if one.is_floating_point()}
+    other = sorted(kinds - {"float32"})
+    return f"its weights are {' and '.join(other)}, its inputs float32; call .float() on it first: " if other else ""
 
 
 def compare(card: PortableCard, graph: str, found: Tensor, expected: Tensor, when: str) -> None:

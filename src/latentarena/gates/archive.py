@@ -229,8 +229,12 @@ def _parts(entry: Member, what: str) -> list[bytes]:
     if entry.flags & UTF8 and "\ufffd" in entry.name.decode("utf-8", "replace"):
         raise GateError("zip-name", f"{what}: the name {entry.shown} is no UTF-8 text as it says; use plain names")
     parts = entry.name.removesuffix(b"/").split(b"/")
+    if b"\\" in entry.name:
+        raise GateError(
+            "zip-slip", f"{what}: the name {entry.shown} holds backslashes, which may lead anywhere; {PLAIN}"
+        )
     unsafe = any(part in (b"", b".", b"..") for part in parts)
-    if unsafe or any(sign in entry.name for sign in (b"\\", b":", b"\0")):
+    if unsafe or any(sign in entry.name for sign in (b":", b"\0")):
         raise GateError("zip-slip", f"{what}: the name {entry.shown} leads out of the folder; use plain names")
     return parts
 

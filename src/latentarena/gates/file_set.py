@@ -79,6 +79,8 @@ def no_part(reason: str, what: str, name: str, allowed: FileSet) -> GateError:
     wrong = out_of_place(name.removesuffix("/").rpartition("/")[2])
     if wrong:
         return GateError(wrong[0], f"{what}: {ascii(name)[:100]} is {wrong[1]}")
+    if allowed.named.fullmatch(name.rpartition("/")[2]):
+        return GateError(reason, f"{what}: {ascii(name)[:100]} lies too deep; pack the folder that holds it itself")
     return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {allowed.hint}; take it away")
 
 
