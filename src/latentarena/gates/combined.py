@@ -12,9 +12,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from latentarena.gates.dataflow import Dataflow
-from latentarena.gates.unpacked import MOVING
+from latentarena.gates.unpacked import ELEMENTWISE, MOVING
 
-FEW = 8  # numbers of a constant that is a setting, such as an axis
+FEW = 1024  # numbers of a constant that may be what a layer makes of a time or a class, and no weights
+MOST = 12  # numbers that one number can hold so that products of them come apart: 53 bits, at least four for each
 Behind = dict[str, float]  # how many numbers of each stored tensor are behind a constant
 
 
@@ -36,7 +37,10 @@ def combined(
         sources = {name: found[name] for name in node.input if name in found}
         for name in node.output:
             if sources and name in shapes:
-                found[name] = _together(sources, prod(shapes[name]), node.op_type in MOVING, shapes, known)
+                size = prod(shapes[name])
+                behind = _together(sources, size, node.op_type in MOVING, shapes, known)
+                mixed = node.op_type not in ELEMENTWISE and sum(behind.values()) > MOST * size
+                found[name] = {name: float(size)} if mixed else behind  # a layer's outcome, such as the time embedded
     sizes = {name: _size(name, shapes, known) for name in found}
     each = {name: int(sum(behind.values()) // sizes[name]) for name, behind in found.items() if sizes[name] > FEW}
     return {name: many for name, many in each.items() if many > 1}
