@@ -189,8 +189,8 @@ def _value(text: str, wanted: set[Any]) -> Any:
         return parse_yaml(text)
     if text == "null" and NoneType in wanted:
         return None
-    if text in ("true", "false") and bool in wanted:
-        return text == "true"
+    if text in ("true", "True", "TRUE", "false", "False", "FALSE") and bool in wanted:
+        return text.lower() == "true"
     if nested or str in wanted:
         return text
     if int in wanted and INTEGER.fullmatch(text) and len(text) < SHOWN:

@@ -82,7 +82,12 @@ def make_folder(path: Path) -> Path:
 
     Raises:
         OutputError: naming the folder and the reason.
+        ConfigError: it begins with `~`, which a shell left as it is, or holds bytes that are no text.
     """
+    if str(path).startswith("~"):
+        raise ConfigError(f"{path}: ~ stands for no folder here; write the folder's path in full")
+    if not str(path).isascii() and any(0xD800 <= ord(letter) <= 0xDFFF for letter in str(path)):
+        raise ConfigError(f"{str(path)!a}: a folder's name holds bytes that are no UTF-8; choose another one")
     with explained(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe-{os.getpid()}"

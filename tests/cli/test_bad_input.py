@@ -307,6 +307,18 @@ def test_unwritable_folder_stops_a_run_before_it_starts(
     assert "choose another folder" in line
 
 
+@pytest.mark.parametrize(
+    ("out", "fragment"),
+    [("~nobody-of-that-name/x", "~ stands for no folder here"), ("runs/\udcff", "bytes that are no UTF-8")],
+)
+def test_a_folder_that_cannot_be_meant_stops_a_run_before_it_starts(
+    refuse: Refuse, tmp_path: Path, out: str, fragment: str
+) -> None:
+    _, said = refuse("train", "quickstart-digits", *TINY, "--out", out)
+    assert fragment in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_disk_that_fills_up_during_a_run(refuse: Refuse, tmp_path: Path) -> None:
     with mounted(tmp_path / "small", "size=48k") as folder:
         code, line = refuse(
