@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from latentarena.documents import DEEPEST, FLOAT, INTEGER, parse_yaml
+from latentarena.documents import BOOL, DEEPEST, FLOAT, INTEGER, parse_yaml
 from latentarena.errors import ConfigError
 from latentarena.text import SHOWN, printable, shown
 
@@ -189,7 +189,7 @@ def _value(text: str, wanted: set[Any]) -> Any:
         return parse_yaml(text)
     if text == "null" and NoneType in wanted:
         return None
-    if text in ("true", "True", "TRUE", "false", "False", "FALSE") and bool in wanted:
+    if bool in wanted and BOOL.fullmatch(text):
         return text.lower() == "true"
     if nested or str in wanted:
         return text

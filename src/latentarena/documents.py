@@ -21,6 +21,7 @@ from latentarena.text import SHOWN, shown
 
 DEEPEST = 64  # levels of JSON, YAML and dotted keys
 LARGEST = 1 << 18  # bytes of a YAML file; recipes and contests have a few thousand
+BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 INTEGER = re.compile(r"[-+]?[0-9]+")
 FLOAT = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
@@ -72,7 +73,7 @@ class _Dumper(yaml.SafeDumper):
 
 for _class, _tag, _pattern, _first in (
     (_Loader, "null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""]),
-    (_Loader, "bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF")),
+    (_Loader, "bool", BOOL, list("tTfF")),
     (_Loader, "int", INTEGER, list("-+0123456789")),
     (_Loader, "float", FLOAT, list("-+.0123456789")),
     (_Dumper, "float", FLOAT, list("-+.0123456789")),

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -86,7 +87,7 @@ def make_folder(path: Path) -> Path:
     """
     if str(path).startswith("~"):
         raise ConfigError(f"{path}: ~ stands for no folder here; write the folder's path in full")
-    if not str(path).isascii() and any(0xD800 <= ord(letter) <= 0xDFFF for letter in str(path)):
+    if re.search("[\ud800-\udfff]", str(path)):
         raise ConfigError(f"{str(path)!a}: a folder's name holds bytes that are no UTF-8; choose another one")
     with explained(path):
         path.mkdir(parents=True, exist_ok=True)

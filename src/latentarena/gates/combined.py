@@ -5,7 +5,7 @@ One product with such a constant does the work of several, which rounding takes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any
 
@@ -30,40 +30,34 @@ def combined(
         flow, known: of the graph.
         shapes: of values by name.
     """
-    found: dict[str, Behind] = {name: {name: float(numbers.size)} for name, numbers in known.items()}
+    sizes = {name: numbers.size for name, numbers in known.items()}
+    found: dict[str, Behind] = {name: {name: float(size)} for name, size in sizes.items()}
     for node in flow.live:
         if node.op_type == "Constant" or not flow.varying.isdisjoint(node.output):
             continue
         sources = {name: found[name] for name in node.input if name in found}
         for name in node.output:
             if sources and name in shapes:
-                size = prod(shapes[name])
-                behind = _together(sources, size, node.op_type in MOVING, shapes, known)
+                size = sizes[name] = prod(shapes[name])
+                behind = _together(sources.values())
+                if node.op_type in MOVING:
+                    each = (sum(one.values()) / max(1, sizes[source]) for source, one in sources.items())
+                    behind = _taken(behind, size * max(1.0, *each))
                 mixed = node.op_type not in ELEMENTWISE and sum(behind.values()) > MOST * size
                 found[name] = {name: float(size)} if mixed else behind  # a layer's outcome, such as the time embedded
-    sizes = {name: _size(name, shapes, known) for name in found}
-    each = {name: int(sum(behind.values()) // sizes[name]) for name, behind in found.items() if sizes[name] > FEW}
-    return {name: many for name, many in each.items() if many > 1}
+    several = {name: int(sum(behind.values()) // sizes[name]) for name, behind in found.items() if sizes[name] > FEW}
+    return {name: many for name, many in several.items() if many > 1}
 
 
-def _together(
-    sources: Mapping[str, Behind],
-    size: int,
-    moved: bool,
-    shapes: Mapping[str, tuple[int, ...]],
-    known: Mapping[str, NDArray[Any]],
-) -> Behind:
-    """What is behind numbers made of sources: all that was, or of numbers that are only moved, as many as are taken."""
+def _together(sources: Iterable[Behind]) -> Behind:
+    """What is behind numbers that are computed from several constants."""
     behind: Behind = {}
-    for one in sources.values():
-        for leaf, count in one.items():
-            behind[leaf] = max(count, behind.get(leaf, 0.0))
-    if not moved:
-        return behind
-    most = size * max(1.0, *(sum(one.values()) / max(1, _size(name, shapes, known)) for name, one in sources.items()))
+    for one in sources:
+        behind |= {leaf: max(count, behind.get(leaf, 0.0)) for leaf, count in one.items()}
+    return behind
+
+
+def _taken(behind: Behind, most: float) -> Behind:
+    """What is behind numbers of which some are taken, no more than `most` in all."""
     share = min(1.0, most / max(1.0, sum(behind.values())))
     return {leaf: count * share for leaf, count in behind.items()}
-
-
-def _size(name: str, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, NDArray[Any]]) -> int:
-    return known[name].size if name in known else prod(shapes.get(name, ()))

@@ -17,6 +17,7 @@ from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
 from latentarena.judge.continuity import STEP, Probe, along_line, apart, typical, walk
 from latentarena.judge.memory import Leaning, Support, leaning, support
+from latentarena.judge.metrics.latents import gaussian_gap_of
 from latentarena.judge.metrics.neighbours import two_nearest
 
 PRIOR = ("prior_confidence", "prior_entropy", "prior_frechet")
@@ -217,8 +218,8 @@ def _returned(
         one, other = (codes.flatten(1)[:, live] / spread[live] for codes in (handed, back))
         known.append(two_nearest(other, one)[0] == torch.arange(len(one)))
     share = float(torch.cat(known).double().mean())
-    moved = _moved(again.flatten(1)[:, live], latents.flatten(1)[:, live])
-    lost = near_real and (share < RETURNED or moved)
+    moved = near_real and _moved(again.flatten(1)[:, live], latents.flatten(1)[:, live])
+    lost = moved or (near_real and share < RETURNED)
     told = "; they come back as latents of test images do, which lie elsewhere" if moved else ""
     return Finding(
         name="latents that come back",
@@ -237,15 +238,15 @@ def _moved(again: Tensor, latents: Tensor) -> bool:
     Args:
         again: encoded from images of normal latents, (N, D); latents: of test images, (M, D).
     """
-    from torch.distributions import MultivariateNormal, kl_divergence
+    own, d = latents.double(), latents.shape[1]
+    values, vectors = torch.linalg.eigh(own.T.cov().view(d, d))
+    beside = (again.double() - own.mean(0)) @ vectors / values.clamp(min=1e-6).sqrt()  # where own ones are N(0, I)
+    return _gap(beside) < _gap(again) and _gap(latents) * d > ELSEWHERE
 
-    eye = torch.eye(again.shape[1], dtype=torch.float64)
-    returned, own = (
-        MultivariateNormal(one.double().mean(0), one.double().T.cov() + 1e-6 * eye) for one in (again, latents)
-    )
-    normal = MultivariateNormal(torch.zeros(len(eye), dtype=torch.float64), eye)
-    nearer = kl_divergence(returned, own) < kl_divergence(returned, normal)
-    return bool(nearer) and float(kl_divergence(own, normal)) > ELSEWHERE
+
+def _gap(latents: Tensor) -> float:
+    """Nats per dimension between latents (N, D) and N(0, I)."""
+    return float(gaussian_gap_of(latents)(torch.ones(1, len(latents), dtype=torch.float64)))
 
 
 def samples_of_decoder(samples: Tensor, again: Tensor, error: float) -> Finding:

@@ -40,9 +40,9 @@ class Leaning:
     @property
     def chance(self) -> float:
         """Of so many copies in the test set, or more, among all copies, if the sets were alike to the model."""
-        n = self.test + self.train
-        logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(self.test, n + 1)]
-        return min(1.0, math.fsum(math.exp(one - n * math.log(2)) for one in logs))
+        from scipy.stats import binom
+
+        return float(binom.sf(self.test - 1, self.test + self.train, 0.5))
 
 
 def leaning(samples: Tensor, test: Tensor, train: Tensor) -> Leaning:
