@@ -126,7 +126,7 @@ router = Part(MenuLink("/lean", "Leanest"))
 @for_role(Role.PUBLIC)
 async def lean(request: Request, site: Shared) -> Response:
     board = (await site.boards.get()).board
-    return page(request, "lean.html", lines=sorted(board.lines, key=lambda line: line.cells["operations"].value))
+    return page(request, "lean.html", lines=sorted(board.lines, key=lambda line: line.cells["operations"].figure.value))
 '''
 
 LEAN_PAGE = """{% extends "frame.html" %}
@@ -241,7 +241,7 @@ def test_a_page(copied: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with running(tmp_path) as site:
         public, organiser = site.browser(), site.browser(site.organiser)
         board = httpx.get(f"{site.url}/api/v1/board").json()
-        lean = sorted(board["lines"], key=lambda line: line["cells"]["operations"]["value"])
+        lean = sorted(board["lines"], key=lambda line: line["cells"]["operations"]["figure"]["value"])
         text = public.get("/lean").text
         assert re.findall("<li>(.*?)</li>", text) == [line["team"] for line in lean]
         assert len(lean) == 5

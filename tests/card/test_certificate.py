@@ -60,7 +60,7 @@ def test_a_certificate_makes_them_rank_and_its_own_figures_count() -> None:
     )
     lines = {line.team: line for line in board.lines}
     assert [lines[name].categories["training"] for name in ("fast", "slow", "plain")] == [1, 2, 3]
-    assert lines["fast"].cells["quality_macs"].value == 1e12  # not what its card says
+    assert lines["fast"].cells["quality_macs"].figure.value == 1e12  # not what its card says
     assert lines["fast"].points["training"] > lines["slow"].points["training"] > 0
     assert (lines["fast"].trained, lines["plain"].trained) == (3, 0)
     assert board.lines[0].team == "fast"

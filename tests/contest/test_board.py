@@ -280,7 +280,9 @@ def test_a_prediction_is_the_place_in_the_table_with_one_row_more(missing: tuple
     assert found.costliest is not None
     assert found.costliest not in missing
     bests = {
-        name: (max if name in higher else min)(line.cells[name].value or 0.0 for line in board.lines)
+        name: (max if name in higher else min)(
+            figure.value for line in board.lines if (figure := line.cells[name].figure) is not None
+        )
         for name in COLUMNS
         if name not in missing
     }

@@ -437,6 +437,18 @@ def test_one_product_with_several_weights_at_several_scales_costs_as_many(joined
     assert cost([*scales, *PRODUCT], (30,), (40,), **weights, **more).multiply_adds == 3 * 1200
 
 
+def test_several_weights_at_several_scales_count_in_small_pieces_too() -> None:
+    """Two pieces of 600 numbers: each could be what a layer makes of a time, both together are weights."""
+    nodes = [node("Split", ["x", "halves"], ["x0", "x1"], axis=1)]
+    held = {"halves": ints(15, 15)}
+    for i in "01":
+        held |= {f"u{i}": drawn(15, 40).round(), f"v{i}": drawn(15, 40).round()}
+        nodes += [node("Mul", [f"v{i}", "s"], [f"m{i}"]), node("Add", [f"u{i}", f"m{i}"], [f"w{i}"])]
+        nodes += [node("MatMul", [f"x{i}", f"w{i}"], [f"y{i}"])]
+    nodes += [node("Add", ["y0", "y1"], ["y"])]
+    assert cost(nodes, (30,), (40,), **held, s=np.float32(4096)).multiply_adds == 2 * 1200
+
+
 def test_regions_of_adaptive_sampling_cost_what_they_read() -> None:
     region = {"boxes": np.float32([[0, 0, 28, 28]]), "which": ints(0)}
     told = {"output_height": 1, "output_width": 1, "spatial_scale": 1.0}

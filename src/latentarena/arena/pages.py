@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment
 
 from latentarena.card.pages import environment
-from latentarena.contest.board import Board, Cell, Column, Line
+from latentarena.contest.board import Board, Column, Line
 from latentarena.text import visible
 
 HERE = Path(__file__).parent
@@ -70,15 +70,17 @@ def percent(share: float) -> str:
 
 def strip(board: Board, line: Line, column: Column) -> Strip:
     """Where a line stands among all ranked ones in a column."""
-    own, cells = line.cells[column.metric], (one.cells[column.metric] for one in board.lines if one.id != line.id)
-    values = sorted(_away(cell.value, column) for cell in cells if cell.value is not None)
-    low, high = _ends(own, column)
-    scale = _Scale.of([*values[:1], *values[-1:], low, high, _away(own.value, column)])
-    others = tuple(map(scale.at, values[:: 1 + len(values) // DRAWN]))
-    if own.value is None:
+    figures = [one.cells[column.metric].figure for one in board.lines if one.id != line.id]
+    cost = column.better.cost
+    costs = sorted(cost(figure.value) for figure in figures if figure is not None)
+    own = line.cells[column.metric].figure
+    drawn = [] if own is None else [cost(own.value), cost(own.low), cost(own.high)]
+    scale = _Scale.of([*costs[:1], *costs[-1:], *drawn])
+    others = tuple(map(scale.at, costs[:: 1 + len(costs) // DRAWN]))
+    if own is None:
         return Strip(others, None, 0.0, 0.0)
-    ends = sorted((scale.at(low), scale.at(high)))
-    return Strip(others, scale.at(_away(own.value, column)), *ends)
+    at, *ends = map(scale.at, drawn)
+    return Strip(others, at, *sorted(ends))
 
 
 @dataclass(frozen=True)
@@ -98,15 +100,3 @@ class _Scale:
     def at(self, value: float) -> float:
         place = math.log(value) if self.logarithmic else value
         return 50.0 if self.high == self.low else 100 * (self.high - place) / (self.high - self.low)
-
-
-def _away(value: float | None, column: Column) -> float:
-    """The cost of a value in a column: lower is better."""
-    if value is None:
-        return 0.0
-    return float(column.better.cost(value))
-
-
-def _ends(cell: Cell, column: Column) -> tuple[float, float]:
-    low, high = (cell.value if end is None else end for end in (cell.low, cell.high))
-    return _away(low, column), _away(high, column)

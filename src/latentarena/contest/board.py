@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from latentarena.card.figure import Better
+from latentarena.card.figure import Better, Figure
 from latentarena.config import Config
 from latentarena.contest.commitment import Commitment
 
@@ -31,9 +31,10 @@ class Group(Config):
 
 
 class Cell(Config):
-    """A figure of a line: None stands for missing or infinite, which `text` tells apart.
+    """A figure of a line as it is shown.
 
     Attributes:
+        figure: with its ends where they are known; None stands for missing or infinite, which `text` tells apart.
         text, interval: as people read them; the interval is empty for figures that are exact, and a word of doubt for
             those that are not verified.
         rank: in its column; None where the line is not ranked.
@@ -42,9 +43,7 @@ class Cell(Config):
         withheld: it is shown and does not rank, for what a check has found.
     """
 
-    value: float | None
-    low: float | None
-    high: float | None
+    figure: Figure | None
     text: str
     interval: str
     rank: int | None

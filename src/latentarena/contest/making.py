@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 from latentarena.card.catalogue import METRICS
-from latentarena.card.figure import Better
+from latentarena.card.figure import Better, Figure
 from latentarena.card.words import UNCERTIFIED, UNVERIFIED, WITHHELD
 from latentarena.contest.board import Board, Cell, Column, Group, Line, Prize
 from latentarena.contest.commitment import Commitment
@@ -178,15 +178,13 @@ def _cell(entry: Entry, column: Column, place: int | None) -> Cell:
     uncertified = column.metric in entry.uncertified
     if figure is None or math.isnan(figure.value):
         word, place = (UNCERTIFIED, None) if uncertified else ("", place)
-        return Cell(value=None, low=None, high=None, text="–", interval=word, rank=place, uncertified=uncertified)
-    low, high = (_finite(end) for end in (figure.low, figure.high))
+        return Cell(figure=None, text="–", interval=word, rank=place, uncertified=uncertified)
+    low, value, high = (_finite(end) for end in (figure.low, figure.value, figure.high))
     exact = low is None or high is None or low == high
     withheld = column.metric in entry.withheld
     between = "" if exact else f"{_text(low or 0.0, column.decimals)} to {_text(high or 0.0, column.decimals)}"
     return Cell.model_construct(  # not validated, as everything else here is: a board has tens of thousands of them
-        value=_finite(figure.value),
-        low=low,
-        high=high,
+        figure=None if value is None else Figure.of(value, low, high),
         text=_text(figure.value, column.decimals),
         interval=WITHHELD if withheld else UNCERTIFIED if uncertified else UNVERIFIED if unverified else between,
         rank=None if withheld or uncertified else place,
@@ -196,8 +194,8 @@ def _cell(entry: Entry, column: Column, place: int | None) -> Cell:
     )
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 @lru_cache(maxsize=1 << 17)  # most figures of a board are those of the one before

@@ -108,7 +108,7 @@ def _best(others: list[Row], contest: Contest) -> Iterator[tuple[str, Figure]]:
 def _row(line: Line) -> Row:
     figures = {}
     for metric, cell in line.cells.items():
-        infinite = cell.value is None and cell.text == "∞"
-        if (infinite or cell.value is not None) and not cell.uncertified:
-            figures[metric] = Figure.of(math.inf if cell.value is None else cell.value, cell.low, cell.high)
+        figure = Figure.of(math.inf) if cell.text == "∞" else cell.figure
+        if figure is not None and not cell.uncertified:
+            figures[metric] = figure
     return Row(line.team, figures)

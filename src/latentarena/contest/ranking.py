@@ -35,7 +35,7 @@ FEWEST, CELLS = 100, 200_000  # on large boards draws are fewer, so that a board
 THIRDS = 200  # places from the top that are looked at for rows on which the order of others hangs
 SMALL = 16  # values up to so many times their number are counted where they are ranked
 EVERY = slice(None)
-NOTHING = (math.nan,) * 3
+NOTHING = Figure.of(math.nan)
 THOUSAND = 1000  # weights are whole thousandths
 SURE = 0.95
 DEVIATIONS = 1.959964  # of a normal distribution, on either side of 95 %
@@ -126,7 +126,7 @@ def rank(rows: Sequence[Row], contest: Contest) -> tuple[Placed, ...]:
         ValueError: two rows have one name.
     """
     rows = _by_name(rows)
-    sums = _sums(_column_ranks(*_Figures.of(rows, contest).ends(contest)), contest)
+    sums = _sums(_column_ranks(*_ends(_figures(rows, contest), contest)), contest)
     whole = int(_weights(contest).sum()) if contest.total == "mean" else THOUSAND
     placed: list[Placed] = []
     for group in _groups(sums.total):
@@ -158,14 +158,15 @@ def stability(rows: Sequence[Row], contest: Contest, rounds: int = ROUNDS, seed:
         By name; empty where no figure has an error bar, for then nothing is known.
     """
     rows = _by_name(rows)
-    figures = _Figures.of(rows, contest)
-    if not (figures.low < figures.high).any():
+    figures = _figures(rows, contest)
+    low, _, high = figures
+    if not (low < high).any():
         return {}
     generator, rounds = np.random.default_rng(seed), min(rounds, max(FEWEST, CELLS // len(rows)))
     places = np.empty((rounds, len(rows)), np.int64)
     for i in range(rounds):
-        drawn = figures.drawn(generator)
-        places[i] = _min_ranks(_sums(_column_ranks(*drawn.ends(contest)), contest).total)
+        drawn = _drawn(figures, generator)
+        places[i] = _min_ranks(_sums(_column_ranks(*_ends(drawn, contest)), contest).total)
     first = places == 1
     share = (first / first.sum(1, keepdims=True)).mean(0)
     low, high = np.quantile(places, [(1 - SURE) / 2, (1 + SURE) / 2], axis=0, method="closest_observation")
@@ -179,7 +180,7 @@ def dependences(rows: Sequence[Row], contest: Contest, among: int = 50) -> list[
         among: pairs are looked for among so many rows from the top; any of the first `THIRDS` may be taken away.
     """
     rows = _by_name(rows)
-    least, most = _Figures.of(rows, contest).ends(contest)
+    least, most = _ends(_figures(rows, contest), contest)
     columns, starts = _column_ranks(least, most), _starts(contest)
     sums, total = np.add.reduceat(columns, starts), _sums(columns, contest).total
     order = np.argsort(total, kind="stable")  # best first; level rows by name
@@ -197,39 +198,32 @@ def dependences(rows: Sequence[Row], contest: Contest, among: int = 50) -> list[
     return [one for _, _, one in sorted(found, key=lambda found: (found[0], found[1], found[2].without))]
 
 
-@dataclass(frozen=True)
-class _Figures:
-    """The figures of all rows as they are written on the cards, (columns, rows) each; NaN where there is none."""
+def _figures(rows: Sequence[Row], contest: Contest) -> Floats:
+    """Lower ends, values and upper ends of all figures, (3, columns, rows); NaN where there is none.
 
-    value: Floats
-    low: Floats
-    high: Floats
+    Intervals are stretched to hold their value.
+    """
+    columns = [[row.figures.get(measure.metric, NOTHING) for row in rows] for measure in contest.measures]
+    ends = np.array([[(one.low, one.value, one.high) for one in column] for column in columns], np.float64)
+    low, value, high = np.moveaxis(ends.reshape(len(columns), len(rows), 3), 2, 0)
+    return np.stack([np.minimum(low, value), value, np.maximum(high, value)])
 
-    @classmethod
-    def of(cls, rows: Sequence[Row], contest: Contest) -> _Figures:
-        """Intervals are stretched to hold their value."""
-        metrics = [measure.metric for measure in contest.measures]
-        found = [[row.figures.get(metric) for row in rows] for metric in metrics]
-        cells = np.array([[(f.value, f.low, f.high) if f else NOTHING for f in column] for column in found], np.float64)
-        value, low, high = np.moveaxis(cells.reshape(len(metrics), len(rows), 3), 2, 0)
-        return cls(value, np.minimum(low, value), np.maximum(high, value))
 
-    def drawn(self, generator: np.random.Generator) -> _Figures:
-        """Every figure somewhere else within its error bar."""
-        z = generator.standard_normal(self.value.shape) / DEVIATIONS
-        with np.errstate(invalid="ignore"):
-            width = np.where(z > 0, self.high - self.value, self.value - self.low)
-            away = np.where(np.isfinite(width), z * width, 0.0)
-        return _Figures(self.value + away, self.low + away, self.high + away)
+def _drawn(figures: Floats, generator: np.random.Generator) -> Floats:
+    """Every figure somewhere else within its error bar, which moves along."""
+    low, value, high = figures
+    z = generator.standard_normal(value.shape) / DEVIATIONS
+    with np.errstate(invalid="ignore"):
+        width = np.where(z > 0, high - value, value - low)
+        return figures + np.where(np.isfinite(width), z * width, 0.0)
 
-    def ends(self, contest: Contest) -> tuple[Floats, Floats]:
-        """The better and the worse end of each interval (or twice the value, for `min` ties), lower being better."""
-        statistical = contest.ties == "statistical"
-        low, high = (self.low, self.high) if statistical else (self.value, self.value)
-        least, most = low.copy(), high.copy()
-        for i, measure in enumerate(contest.measures):
-            least[i], most[i] = contest.better(measure).costs(low[i], high[i], np.maximum)
-        return least, most
+
+def _ends(figures: Floats, contest: Contest) -> tuple[Floats, Floats]:
+    """The better and the worse end of each interval (or twice the value, for `min` ties), lower being better."""
+    low, high = figures[[0, 2]] if contest.ties == "statistical" else figures[[1, 1]]
+    for i, measure in enumerate(contest.measures):
+        low[i], high[i] = contest.better(measure).costs(low[i], high[i], np.maximum)
+    return low, high
 
 
 @dataclass(frozen=True)

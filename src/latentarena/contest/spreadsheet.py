@@ -193,4 +193,6 @@ def _cells(line: Line, several: Sequence[str], metrics: Sequence[str]) -> Iterat
     yield from ("; ".join(line.awards), line.refused)
     for metric in metrics:
         cell = line.cells[metric]
-        yield from (cell.value if cell.text != "∞" else "inf", cell.low, cell.high, cell.rank)
+        infinite, figure = "inf" if cell.text == "∞" else None, cell.figure
+        yield from (infinite, None, None) if figure is None else (figure.value, figure.low, figure.high)
+        yield cell.rank

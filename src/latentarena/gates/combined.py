@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from latentarena.gates.dataflow import Dataflow
 from latentarena.gates.unpacked import ELEMENTWISE, MOVING
 
-FEW = 1024  # numbers of a constant that may be what a layer makes of a time or a class, and no weights
+FEW = 1024  # numbers of all small constants that may be what layers make of a time or a class, and no weights
 MOST = 12  # numbers that one number can hold so that products of them come apart: 53 bits, at least four for each
 Behind = dict[str, float]  # how many numbers of each stored tensor are behind a constant
 
@@ -41,12 +41,16 @@ def combined(
                 size = sizes[name] = prod(shapes[name])
                 behind = _together(sources.values())
                 if node.op_type in MOVING:
-                    each = (sum(one.values()) / max(1, sizes[source]) for source, one in sources.items())
-                    behind = _taken(behind, size * max(1.0, *each))
+                    parts = (sum(one.values()) / max(1, sizes[source]) for source, one in sources.items())
+                    behind = _taken(behind, size * max(1.0, *parts))
                 mixed = node.op_type not in ELEMENTWISE and sum(behind.values()) > MOST * size
                 found[name] = {name: float(size)} if mixed else behind  # a layer's outcome, such as the time embedded
-    several = {name: int(sum(behind.values()) // sizes[name]) for name, behind in found.items() if sizes[name] > FEW}
-    return {name: many for name, many in several.items() if many > 1}
+    used = {name for node in flow.work for name in node.input}
+    each = {name: int(sum(behind.values()) // max(1, sizes[name])) for name, behind in found.items() if name in used}
+    several = {name: many for name, many in each.items() if many > 1}
+    small = [name for name in several if sizes[name] <= FEW]
+    few = small if sum(sizes[name] for name in small) <= FEW else []
+    return {name: many for name, many in several.items() if name not in few}
 
 
 def _together(sources: Iterable[Behind]) -> Behind:
