@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field
 
 from latentarena.config import Config, override, validate
-from latentarena.documents import parse_json, read_yaml, yaml_text
+from latentarena.documents import parse_json, parse_yaml, read_yaml, yaml_text
 from latentarena.errors import ConfigError
 from latentarena.model.latent_model import LatentModel
 from latentarena.train.recipe import Recipe, load_recipe, to_yaml
@@ -122,7 +122,11 @@ def test_an_override_is_a_value_of_its_keys_type(assignment: str, value: Any) ->
         ("shape=[1", "a.shape = .1: not a list or mapping that can be read"),
         ("shape=[&x 1, *x]", "aliases .* are not read"),
         ("shape=" + 3000 * "[", "nested more than 64 levels deep"),
-        ("whole=" + 6000 * "9", "a.whole = '9+...: .*integer"),
+        ("whole=" + 6000 * "9", "a.whole = 9{100}: a number of 6000 digits is over the limit of 100$"),
+        ("whole.x=1", "a.whole.x = 1: 'whole' holds a value, not keys"),
+        ("text.x.y=1", "a.text.x.y = 1: 'text' holds a value, not keys"),
+        ("shape.x=1", "a.shape.x = 1: 'shape' holds a value, not keys"),
+        ("whole=1.0", "whole = '1.0': a number is wanted, in digits alone"),
         (3000 * "a.", "has 3002 parts"),
     ],
 )
@@ -137,6 +141,14 @@ def test_true_is_no_number_in_plain_data_either() -> None:
     with pytest.raises(ConfigError, match=r"here: .*real = True: a number is wanted"):
         validate(Outer, {"a": {"real": True}}, "here")
     assert validate(Outer, {"a": {"switch": True}}, "here").a.switch
+
+
+@pytest.mark.parametrize(
+    "text", ["whole: '0'", "whole: '1.0'", "real: '1e-3'", "shape: [1, '28']", "by_name: {mse: '1'}", "either: ['1']"]
+)
+def test_a_number_in_quotes_is_refused_in_plain_data_too(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"here: a: \w+ = .*: a number is wanted, in digits alone and without quotes"):
+        validate(Outer, {"a": parse_yaml(text)}, "here")
 
 
 def test_overrides_reach_into_the_tree_and_the_last_one_wins() -> None:
@@ -385,7 +397,7 @@ def test_recipe_survives_being_written_and_read(name: str, assignments: list[str
     assert yaml.safe_load(to_yaml(recipe)) == recipe.model_dump(mode="json")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
 def test_json_in_other_encodings_names_the_way_out(encoding: str) -> None:
     with pytest.raises(ValueError, match="save it as UTF-8") as refused:
         parse_json('{"name": "ü"}'.encode(encoding))

@@ -10,13 +10,14 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from math import isfinite
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from latentarena.documents import BOOL, DEEPEST, FLOAT, INTEGER, parse_yaml
+from latentarena.documents import BOOL, DEEPEST, FLOAT, INTEGER, bounded_integer, parse_yaml
 from latentarena.errors import ConfigError
 from latentarena.text import SHOWN, printable, shown
 
@@ -43,7 +44,7 @@ class Config(BaseModel):
                     raise ValueError(f"unknown key {shown(key)}; {hint}the keys here are {', '.join(fields)}")
                 if key in numeric and _holds_bool(value):
                     raise ValueError(f"{key} = {shown(value)}: a number is wanted, not true or false")
-                if key in numeric and _holds_number_as_text(value):
+                if key in numeric and _holds_number_as_text(value, numeric[key]):
                     raise ValueError(f"{key} = {shown(value)}: a number is wanted, in digits alone and without quotes")
                 if key in switches and isinstance(value, str | int | float) and not isinstance(value, bool):
                     raise ValueError(f"{key} = {shown(value)}: write true or false")
@@ -51,10 +52,10 @@ class Config(BaseModel):
 
 
 @cache
-def _numeric(model: type[BaseModel]) -> frozenset[str]:
-    """Fields made of numbers alone, where Python would take true for 1."""
-    kinds = {name: set(_kinds(field.annotation)) for name, field in model.model_fields.items()}
-    return frozenset(name for name, leaves in kinds.items() if leaves & {int, float} and bool not in leaves)
+def _numeric(model: type[BaseModel]) -> dict[str, frozenset[Any]]:
+    """Fields made of numbers alone, where Python would take true for 1, with the classes that they are made of."""
+    kinds = {name: frozenset(_kinds(field.annotation)) for name, field in model.model_fields.items()}
+    return {name: leaves for name, leaves in kinds.items() if leaves & {int, float} and bool not in leaves}
 
 
 @cache
@@ -82,14 +83,22 @@ def _holds_bool(value: Any) -> bool:
     return any(map(_holds_bool, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
 
 
-def _holds_number_as_text(value: Any, inside: bool = False) -> bool:
-    """Whether it is a text that Python would read as a number, such as 1_000, or `inside` of a list '28'."""
-    if isinstance(value, list | tuple):
-        return any(_holds_number_as_text(part, inside=True) for part in value)
+def _holds_number_as_text(value: Any, kinds: frozenset[Any]) -> bool:
+    """Whether it is, or holds, a text that pydantic would read as a number of these kinds: 1_000, or '28' in quotes."""
+    if isinstance(value, Mapping | list | tuple):
+        parts = value.values() if isinstance(value, Mapping) else value
+        return any(_holds_number_as_text(part, kinds & {int, float}) for part in parts)
+    if not isinstance(value, str) or any(map(_has_parts, kinds)):
+        return False
     try:
-        return isinstance(value, str) and (inside or "_" in value) and float(value) is not None
+        number = float(value)
     except ValueError:
         return False
+    return float in kinds or not isfinite(number) or number.is_integer()
+
+
+def _has_parts(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, tuple | list | dict | BaseModel)
 
 
 def validate(model: type[Model], raw: Any, source: str) -> Model:
@@ -156,15 +165,16 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[Bas
         if len(keys) > DEEPEST:
             raise ConfigError(f"{key[:SHOWN]}... has {len(keys)} parts; no key has so many")
         node = changed
-        for parent in parents:
-            node = node.setdefault(parent, {})
-            if not isinstance(node, dict):
+        for depth, parent in enumerate(parents, 1):
+            node, kinds = node.setdefault(parent, {}), set(_wanted(model, keys[:depth]))
+            if not isinstance(node, dict) or (kinds and not any(map(_has_parts, kinds - {tuple, list}))):
                 raise ConfigError(f"{key} = {text[:SHOWN]}: {parent!r} holds a value, not keys")
         try:
             node[last] = _value(text, set(_wanted(model, keys)))
         except (yaml.YAMLError, ValueError) as error:
             reason = getattr(error, "problem", None) or error
-            raise ConfigError(f"{key} = {text[:SHOWN]}: not a list or mapping that can be read: {reason}") from None
+            unread = "" if INTEGER.fullmatch(text) else "not a list or mapping that can be read: "
+            raise ConfigError(f"{key} = {text[:SHOWN]}: {unread}{reason}") from None
     return changed
 
 
@@ -184,7 +194,7 @@ def _wanted(annotation: Any, keys: Sequence[str]) -> Iterator[Any]:
 
 def _value(text: str, wanted: set[Any]) -> Any:
     """A text as a value of one of the classes, or the text where it is of none."""
-    nested = any(isinstance(kind, type) and issubclass(kind, tuple | list | dict | BaseModel) for kind in wanted)
+    nested = any(map(_has_parts, wanted))
     if nested and text.lstrip().startswith(("[", "{")):
         return parse_yaml(text)
     if text == "null" and NoneType in wanted:
@@ -193,8 +203,8 @@ def _value(text: str, wanted: set[Any]) -> Any:
         return text.lower() == "true"
     if nested or str in wanted:
         return text
-    if int in wanted and INTEGER.fullmatch(text) and len(text) < SHOWN:
-        return int(text)
+    if int in wanted and INTEGER.fullmatch(text):
+        return bounded_integer(text)
     if float in wanted and re.fullmatch(rf"{FLOAT.pattern}|[-+]?inf|nan", text):
         return float(re.sub(r"\.(?=[a-zA-Z])", "", text))
     return text

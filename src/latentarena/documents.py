@@ -81,12 +81,22 @@ for _class, _tag, _pattern, _first in (
     _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern.pattern})$"), _first)
 
 
+def bounded_integer(text: str) -> int:
+    """A decimal number, of which 010 is ten.
+
+    Raises:
+        ValueError: it has more than `SHOWN` digits.
+    """
+    if len(text) > SHOWN:
+        raise ValueError(f"a number of {len(text)} digits is over the limit of {SHOWN}")
+    return int(text)
+
+
 def _integer(_: _Loader, node: yaml.ScalarNode) -> int:
-    """A decimal number: 010 is ten."""
-    if len(node.value) > SHOWN:
-        problem = f"a number of {len(node.value)} digits is over the limit of {SHOWN}"
-        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-    return int(node.value)
+    try:
+        return bounded_integer(node.value)
+    except ValueError as error:
+        raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
@@ -176,7 +186,8 @@ def parse_yaml(text: str) -> Any:
 
 
 def parse_json(content: bytes) -> Any:
-    """Strict JSON as plain data: UTF-8, no key twice, no NaN or infinity, whole surrogate pairs, `DEEPEST` levels.
+    """Strict JSON as plain data: UTF-8, no key twice, no NaN or infinity, whole surrogate pairs, numbers of at most
+    `SHOWN` digits, `DEEPEST` levels.
 
     Raises:
         ValueError, RecursionError: it is not; the message says why.
@@ -189,7 +200,13 @@ def parse_json(content: bytes) -> Any:
         raise ValueError("it is not text in UTF-8; save it as UTF-8") from None
     if "\0" in text:  # UTF-16 without a mark
         raise ValueError("it is not text in UTF-8; save it as UTF-8")
-    value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys)
+    value = json.loads(
+        text,
+        parse_int=bounded_integer,
+        parse_float=_finite_float,
+        parse_constant=_refuse_constant,
+        object_pairs_hook=_unique_keys,
+    )
     if "\\ud" in text or "\\uD" in text:  # escapes of surrogates, which are text in pairs only
         json.dumps(value, ensure_ascii=False).encode()
     level, depth = [value], 0

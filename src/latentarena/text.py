@@ -63,9 +63,9 @@ def slug(name: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: not longer than a line."""
+    """A value as a message shows it: not longer than a line, a tuple as the list that people write."""
     try:
-        text = repr(value)
+        text = repr(list(value) if isinstance(value, tuple) else value)
     except RecursionError:
         return f"a {type(value).__name__} of very many levels"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

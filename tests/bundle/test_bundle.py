@@ -216,7 +216,19 @@ WRONG_CARDS: dict[str, tuple[Callable[[str], str], str]] = {
     "no name": (changed("name", ""), "name"),
     "other format": (changed("format", 2), "format = 2"),
     "no hash": (changed("weights", "abc"), "weights = 'abc'"),
-    "infinite seconds": (changed("provenance.seconds", {"autoencoder": 10**400}), "provenance.seconds"),
+    "infinite seconds": (changed("provenance.seconds", {"autoencoder": 10**400}), "a number of 401 digits"),
+    "digits": (
+        lambda t: t.replace('"format": 1', '"format": ' + 5000 * "9"),
+        "a number of 5000 digits is over the limit",
+    ),
+    "long latent": (
+        changed("architecture.autoencoder.latent", [10**90] * 3),
+        r"latent = \[10+, 10*\.\.\. has 10+\.\.\. ",
+    ),
+    "long widths": (
+        changed("architecture.autoencoder.widths", [10**90] * 9),
+        r"widths = \[10+, 10*\.\.\.: give 1 to 6 ",
+    ),
     "negative images": (changed("architecture.shape", [1, -28, 28]), "shape"),
     "no channels": (changed("architecture.shape", [0, 28, 28]), "shape"),
 }

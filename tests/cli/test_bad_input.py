@@ -69,6 +69,7 @@ RECIPES = [
     (["quickstart-digits", "zzz.y=1"], ["unknown key 'zzz'", "autoencoder"]),
     (["quickstart-digits", "seed"], ["'seed'", "key=value"]),
     (["quickstart-digits", "=1"], ["'=1'", "key=value"]),
+    (["quickstart-digits", "seed.x=1"], ["seed.x = 1", "'seed' holds a value"]),
     (["quickstart-digits", "about.x=1"], ["about.x = 1", "'about' holds a value"]),
     (["quickstart-digits", "seed=[["], ["seed = '[['", "integer"]),
     (["quickstart-digits", "seed=2024-13-45"], ["seed = '2024-13-45'", "integer"]),
@@ -114,14 +115,20 @@ LATENTS = [
     ),
 ]
 
+ABSENT = "cuda" if sys.platform == "darwin" else "mps"
 FABRICS = [
-    (["--accelerator", "tpu"], ["accelerator=tpu", "choose from auto, cpu, cuda, mps"]),
-    (["--accelerator", "abacus"], ["accelerator=abacus", "auto", "cuda", "cpu"]),
-    (["--precision", "7"], ["precision = 7", "32-true", "bf16-mixed"]),
-    (["--devices", "0"], ["devices=0"]),
-    (["--devices", "some"], ["devices=some", "int > 0"]),
-    (["--nodes", "0"], ["nodes=0", "positive"]),
-    (["--strategy", "luck"], ["strategy='luck'", "ddp"]),
+    (["--accelerator", "tpu"], ["accelerator = 'tpu'", "choose from auto, cpu, cuda, mps"]),
+    (["--accelerator", "abacus"], ["accelerator = 'abacus'", "auto", "cuda", "cpu"]),
+    (["--accelerator", ABSENT], [f"accelerator = {ABSENT}", "none on this machine; choose auto or cpu"]),
+    (["--precision", "7"], ["precision = '7'", "32-true", "bf16-mixed"]),
+    (["--devices", "0"], ["devices = '0'", "how many, such as 2, or auto"]),
+    (["--devices", "some"], ["devices = 'some'", "how many, such as 2, or auto"]),
+    (["--devices", "1.5"], ["devices = '1.5'", "how many, such as 2, or auto"]),
+    (["--nodes", "0"], ["nodes = 0", "1 or more"]),
+    *[
+        (["--strategy", name], [f"strategy = '{name}'", "choose from auto, ddp"])
+        for name in ("luck", "ddp_spawn", "deepspeed", "fsdp", "")
+    ],
 ]
 
 

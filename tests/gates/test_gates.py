@@ -20,6 +20,8 @@ from corpus.tensor_cases import TensorCase
 from corpus.watch import watched
 from latentarena.errors import GateError
 from latentarena.gates import (
+    BUNDLE,
+    SUBMISSION,
     check_card,
     check_graph,
     check_in_box,
@@ -61,6 +63,13 @@ def test_graphs_are_refused_in_the_box(case: GraphCase) -> None:
 @cases([*archive_cases.REFUSED, *archive_cases.BOMBS])
 def test_archives_are_refused(case: ArchiveCase) -> None:
     refused(case.reason, open_archive, case.make())
+
+
+@pytest.mark.parametrize("content", [b"", archive_cases.zipped([])], ids=["no bytes", "no entries"])
+def test_an_empty_archive_is_called_empty_with_what_belongs_in_it(content: bytes) -> None:
+    for allowed in (BUNDLE, SUBMISSION):
+        with pytest.raises(GateError, match=f"is empty; {allowed.hint}"):
+            open_archive(content, allowed)
 
 
 @cases(tensor_cases.REFUSED)

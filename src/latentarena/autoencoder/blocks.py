@@ -8,6 +8,7 @@ from math import prod
 from torch import Tensor, nn
 
 from latentarena.errors import ConfigError
+from latentarena.text import shown
 
 Shape = tuple[int, int, int]  # channels, height, width
 Sides = tuple[int, int, int, int]  # left, right, top, bottom
@@ -29,7 +30,7 @@ def margins(shape: Shape, levels: int) -> Sides:
 def check_widths(widths: Sequence[int]) -> None:
     """Raise ValueError for widths that are not one positive number for each level."""
     if not 1 <= len(widths) <= 6 or not all(1 <= width <= 4096 for width in widths):
-        raise ValueError(f"widths = {list(widths)}: give 1 to 6 levels of 1 to 4096 channels")
+        raise ValueError(f"widths = {shown(widths)}: give 1 to 6 levels of 1 to 4096 channels")
 
 
 def check_blocks(name: str, blocks: Sequence[int], levels: int) -> None:
@@ -43,14 +44,14 @@ def check_latent(latent: tuple[int, ...], shape: Shape, levels: int) -> None:
     pixels, numbers = prod(shape), prod(latent)
     if numbers > pixels:
         raise ConfigError(
-            f"autoencoder.latent = {list(latent)} has {numbers} numbers, more than the {pixels} of an image "
+            f"autoencoder.latent = {shown(latent)} has {shown(numbers)} numbers, more than the {pixels} of an image "
             f"{list(shape)}; choose a smaller latent, or the recipe of a pixel model"
         )
     if len(latent) == 3 and latent[1:] != grid(shape, levels):
         fits = {n: grid(shape, n) for n in range(1, 7)}
         choices = ", ".join(f"[C, {h}, {w}] with {n} widths" for n, (h, w) in fits.items())
         raise ConfigError(
-            f"autoencoder.latent = {list(latent)} with {levels} widths is impossible for images "
+            f"autoencoder.latent = {shown(latent)} with {levels} widths is impossible for images "
             f"{list(shape)}; choose {choices}"
         )
 

@@ -27,6 +27,7 @@ from latentarena.autoencoder.blocks import (
 )
 from latentarena.autoencoder.fsq import FSQ
 from latentarena.config import Config
+from latentarena.text import shown
 
 
 class ConvVAEConfig(Config):
@@ -54,7 +55,7 @@ class ConvVAEConfig(Config):
     @model_validator(mode="after")
     def _possible(self) -> ConvVAEConfig:
         if len(self.latent) not in (1, 3) or min(self.latent) < 1:
-            raise ValueError(f"latent = {list(self.latent)}: give [d] or [channels, height, width], each at least 1")
+            raise ValueError(f"latent = {shown(self.latent)}: give [d] or [channels, height, width], each at least 1")
         check_widths(self.widths)
         for name in ("encoder", "decoder"):
             check_blocks(name, getattr(self, name) or [1] * len(self.widths), len(self.widths))

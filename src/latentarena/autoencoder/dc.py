@@ -19,6 +19,7 @@ from latentarena.autoencoder.base import Autoencoder, Posterior
 from latentarena.autoencoder.blocks import check_blocks, check_latent, check_widths, initialise, margins, stack
 from latentarena.autoencoder.fsq import FSQ
 from latentarena.config import Config
+from latentarena.text import shown
 
 
 class DCAEConfig(Config):
@@ -42,15 +43,15 @@ class DCAEConfig(Config):
     @model_validator(mode="after")
     def _possible(self) -> DCAEConfig:
         if min(self.latent) < 1:
-            raise ValueError(f"latent = {list(self.latent)}: give [channels, height, width], each at least 1")
+            raise ValueError(f"latent = {shown(self.latent)}: give [channels, height, width], each at least 1")
         check_widths(self.widths)
         if any(width % 4 for width in self.widths):
-            raise ValueError(f"widths = {list(self.widths)}: give multiples of 4")
+            raise ValueError(f"widths = {shown(self.widths)}: give multiples of 4")
         if any(4 * wide % narrow for wide, narrow in zip(self.widths, self.widths[1:], strict=False)):
-            raise ValueError(f"widths = {list(self.widths)}: give widths that each divide 4 times the one before")
+            raise ValueError(f"widths = {shown(self.widths)}: give widths that each divide 4 times the one before")
         if self.widths[-1] % self.latent[0]:
             raise ValueError(
-                f"latent = {list(self.latent)}: give channels that divide the last width {self.widths[-1]}"
+                f"latent = {shown(self.latent)}: give channels that divide the last width {self.widths[-1]}"
             )
         for name in ("encoder", "decoder"):
             check_blocks(name, self.blocks(name), len(self.widths))

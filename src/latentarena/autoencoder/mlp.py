@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latentarena.autoencoder.base import Autoencoder, Posterior
 from latentarena.config import Config
 from latentarena.errors import ConfigError
+from latentarena.text import shown
 
 
 class MLPVAEConfig(Config):
@@ -37,9 +38,9 @@ class MLPVAEConfig(Config):
             ConfigError: a latent that is larger than the images, or widths that are not positive.
         """
         if not 1 <= self.latent[0] <= prod(shape):
-            raise ConfigError(f"autoencoder.latent = {list(self.latent)}: give [d] with d from 1 to {prod(shape)}")
+            raise ConfigError(f"autoencoder.latent = {shown(self.latent)}: give [d] with d from 1 to {prod(shape)}")
         if not all(1 <= width <= 16384 for width in self.widths):
-            raise ConfigError(f"autoencoder.widths = {list(self.widths)}: give widths from 1 to 16384")
+            raise ConfigError(f"autoencoder.widths = {shown(self.widths)}: give widths from 1 to 16384")
         return MLPVAE(shape, self)
 
 

@@ -25,6 +25,7 @@ from latentarena.gates import Files, check_tensors
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import Architecture, LatentModel
 from latentarena.system import starved
+from latentarena.text import shown
 from latentarena.train.checkpoint import mismatch
 
 WEIGHTS = "weights.safetensors"
@@ -160,7 +161,7 @@ def read_native(files: Files, folder: Path) -> NativeBundle:
         with torch.device("meta"):  # shapes alone: a card cannot make us allocate what its weights do not hold
             blueprint = LatentModel(card.architecture)
         if card.latent != blueprint.latent_shape:
-            raise BundleError(f"latent = {list(card.latent)}, but the architecture has {list(blueprint.latent_shape)}")
+            raise BundleError(f"latent = {shown(card.latent)}, but the architecture has {list(blueprint.latent_shape)}")
         if card.parameters != blueprint.parts():
             raise BundleError(f"parameters = {card.parameters}, but the architecture has {blueprint.parts()}")
     except ArenaError as error:

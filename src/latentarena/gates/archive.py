@@ -127,8 +127,8 @@ def directory(content: bytes | mmap, what: str, allowed: FileSet) -> tuple[list[
         wrong = None if zipped else no_archive(content[:LOOK])
         if wrong:
             raise GateError(wrong[0], f"{what} is {wrong[1]}")
-        kind = "has something before its first entry" if zipped else "is no zip file"
-        raise GateError("zip-format", f"{what} {kind}; {PLAIN}")
+        no_zip = "is no zip file" if content else f"is no zip file, for it is empty; {allowed.hint}"
+        raise GateError("zip-format", f"{what} {'has something before its first entry' if zipped else no_zip}; {PLAIN}")
     if len(content) < 22 or content[-22:-18] != END:
         raise GateError("zip-format", f"{what} does not end as a zip file does: cut off, or something follows; {PLAIN}")
     disk, first, here, count, size, start, comment = struct.unpack("<4H2IH", content[-18:])

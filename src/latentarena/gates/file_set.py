@@ -95,7 +95,8 @@ def _complete(files: Files, what: str) -> Files:
     wanted = [card, weights] if native else [card, *graphs]
     missing = [name for name in wanted if name not in files]
     if missing or len(files) != len(wanted):
-        fault = f"lacks {' and '.join(missing)}" if missing else "holds both forms of a bundle"
+        lacks = f"lacks {' and '.join(missing)}" if files else "is empty"
+        fault = lacks if missing else "holds both forms of a bundle"
         raise GateError("incomplete" if missing else "mixed", f"{what} {fault}; {HINT}")
     return {name: files[name] for name in wanted}
 
@@ -104,7 +105,7 @@ def _complete_submission(files: Files, what: str) -> Files:
     """The files, code first, once just one of them is code."""
     code = sorted(name for name in files if name.endswith(CODE))
     if len(code) != 1:
-        fault = f"holds {' and '.join(code)}" if code else "holds no code"
+        fault = f"holds {' and '.join(code)}" if code else "holds no code" if files else "is empty"
         raise GateError("mixed" if code else "incomplete", f"{what} {fault}; {PYTHON_HINT}")
     return {name: files[name] for name in [*code, *sorted(set(files) - set(code))]}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from typing import TYPE_CHECKING
 
 from latentarena.errors import ConfigError
+from latentarena.text import shown
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # weights stay in float32, so that bundles are alike
 
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+STRATEGIES = ("auto", "ddp")  # others divide weights, or start processes that do not return from `launch`
+DEVICES = re.compile(r"auto|-1|[1-9]\d{0,3}|\d+(,\d+)+,?|\d+,")
 
 
 def make_fabric(
@@ -27,23 +31,30 @@ def make_fabric(
 
     Args:
         accelerator: `auto`, `cpu`, `cuda`, `mps`.
-        devices: how many (on the CPU: processes), or `auto`.
+        devices: how many (on the CPU: processes), `auto` or -1 for all, or which, such as `0,1`.
         nodes: machines taking part; start the same command on each.
         precision: `32-true`, `bf16-mixed`, `16-mixed`.
-        strategy: `auto`, `ddp`, ...
+        strategy: `auto`, `ddp`.
 
     Raises:
-        ConfigError: Fabric refuses the combination.
+        ConfigError: a choice that there is not, a device that this machine lacks, or a combination that Fabric refuses.
     """
+    import torch
     from lightning_fabric import Fabric  # two seconds to load, which nothing but training needs
 
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning_fabric")
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision = {precision}: choose from {', '.join(PRECISIONS)}")
-    if accelerator not in ACCELERATORS:
-        raise ConfigError(f"accelerator={accelerator}: choose from {', '.join(ACCELERATORS)}")
+    accelerators, precisions = ("accelerator", accelerator, ACCELERATORS), ("precision", precision, PRECISIONS)
+    for name, value, choices in (accelerators, precisions, ("strategy", strategy, STRATEGIES)):
+        if value not in choices:
+            raise ConfigError(f"{name} = {shown(value)}: choose from {', '.join(choices)}")
+    if not DEVICES.fullmatch(devices):
+        raise ConfigError(f"devices = {shown(devices)}: give how many, such as 2, or auto")
+    if nodes < 1:
+        raise ConfigError(f"nodes = {nodes}: give how many machines take part, 1 or more")
+    if not {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.get(accelerator, True):
+        raise ConfigError(f"accelerator = {accelerator}: PyTorch finds none on this machine; choose auto or cpu")
     count: int | str = int(devices) if devices.lstrip("-").isdigit() else devices
     try:
         return Fabric(
@@ -54,7 +65,7 @@ def make_fabric(
             strategy=strategy,
         )
     except (ValueError, TypeError, RuntimeError, ImportError) as error:  # the last for a TPU without its library
-        choice = f"accelerator={accelerator} devices={devices} nodes={nodes} precision={precision}"
+        choice = f"accelerator={accelerator} devices={devices} nodes={nodes} precision={precision} strategy={strategy}"
         raise ConfigError(f"{choice}: {str(error).splitlines()[0]}") from None
 
 
