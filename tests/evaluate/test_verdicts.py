@@ -24,10 +24,9 @@ from latentarena.arena.intake import evaluate_entries
 from latentarena.bundle import BundleCard, NativeBundle
 from latentarena.bundle.native import read_native
 from latentarena.bundle.portable import PortableCard
-from latentarena.card.score_card import ScoreCard, read_card
+from latentarena.card.score_card import read_card
 from latentarena.cli.app import app
 from latentarena.config import validate
-from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ModelError
 from latentarena.evaluate import evaluate as evaluation
 from latentarena.evaluate import scoring
@@ -134,12 +133,12 @@ def test_a_portable_card_mutated_at_every_field_is_read_or_refused(tiny_bundle: 
     assert verdicts["parameters", "encoder", "-1"]
 
 
-def test_a_score_card_mutated_at_every_field_is_read_or_refused() -> None:
+def test_a_score_card_mutated_at_every_field_is_read_or_refused(tmp_path: Path) -> None:
     raw = made_card("m").model_dump(mode="json")
 
     def read(content: bytes) -> None:
-        card = validate(ScoreCard, parse_json(content), "card.json")
-        assert len(card.fingerprint) == 64
+        (tmp_path / "card.json").write_bytes(content)
+        assert len(read_card(tmp_path / "card.json").fingerprint) == 64
 
     verdicts = {(*place, value): refused(lambda c=c: read(c)) for place, value, c in mutations(raw)}
     for value in (1e308, -1e308, 10**400):
@@ -164,7 +163,7 @@ def carrying(card: Any, bundle: Path, folder: Path) -> Path:
 
 FORGED: dict[str, dict[str, Any]] = {
     "huge": {"provenance__seconds": {"a": 1e308, "b": 1e308}},
-    "hugestep": {"provenance__curves": {"a": {"steps": [10**400], "seconds": [1.0], "losses": [1.0]}}},
+    "hugestep": {"provenance__curves": {"a": {"steps": [10**90], "seconds": [1.0], "losses": [1.0]}}},
     "negative": {"provenance__seconds": {"autoencoder": -1e300}},
     "endless notice": {"provenance__notice": "x" * 20_000},
     "no data": {"provenance__recipe__data": {"name": 5}},
