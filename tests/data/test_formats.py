@@ -47,6 +47,11 @@ def refusal(source: Path) -> str:
     return str(error.value)
 
 
+def left_out(source: Path) -> dict[str, str]:
+    """The reason of each file or array that is left out."""
+    return {one.path: one.reason for one in overview(DataConfig(name=f"folder:{source}")).left_out}
+
+
 def holds(data: Dataset, turned: bool = False) -> bool:
     """Whether it is the images and labels above."""
     axes = (0, 2, 1) if turned else (0, 1, 2)
@@ -97,11 +102,12 @@ def test_emnist_is_turned_upright_and_its_labels_have_names(tmp_path: Path) -> N
     assert load(tmp_path / "data" / "emnist-digits-train-images-idx3-ubyte.gz").classes == ("0", "1", "2", "3")
 
 
-@pytest.mark.parametrize("form", ["x_{}", "{}_images"])
-def test_npz_of_keras_and_others_is_read(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize(("form", "white"), [("x_{}", np.uint8(1)), ("{}_images", 255)])
+def test_npz_of_keras_and_others_is_read(tmp_path: Path, form: str, white: np.uint8 | int) -> None:
     labels = form.replace("x_", "y_").replace("images", "labels")
-    arrays = {form.format("train"): TRAIN, labels.format("train"): TRAIN_LABELS[:, None].astype(np.uint8)}
-    arrays |= {form.format("test"): TEST / 255, labels.format("test"): TEST_LABELS}
+    train, test = (TRAIN, TEST) if white == 1 else (TRAIN / white, TEST / white)
+    arrays = {form.format("train"): train, labels.format("train"): TRAIN_LABELS[:, None].astype(np.uint8)}
+    arrays |= {form.format("test"): test, labels.format("test"): TEST_LABELS}
     np.savez(tmp_path / "mnist.npz", **arrays)
     assert holds(load(tmp_path / "mnist.npz"))
     assert load(tmp_path / "mnist.npz", size=16).shape == (1, 16, 16)
@@ -126,6 +132,8 @@ def test_npz_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
         ({"y_train": TRAIN_LABELS, "x_test": TEST}, "there is no y_test beside x_test"),
         ({"x_train": TRAIN // 128}, "values up to 1, which would be read as nearly black"),
         ({"x_train": TRAIN // 16 * 1.0}, "such as images * (255 / 15) if 15 is white"),
+        ({"x_test": TEST / 255}, "those of the train split uint8, those of the test split float64; save all of them"),
+        ({"x_test": TEST > 127}, "those of the train split uint8, those of the test split bool; save all of them"),
         ({"x_train": TRAIN / 255, "x_test": TEST * 1.0}, "of the train split have values of 0 to 1 and those of the"),
     ],
 )
@@ -136,15 +144,18 @@ def test_arrays_of_two_readings_are_refused(tmp_path: Path, arrays: dict[str, np
 
 def test_arrays_that_are_not_read_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=TRAIN, y_train=TRAIN_LABELS, masks=TRAIN)
-    assert any("masks left out" in line for line in load(tmp_path / "a.npz").about)
+    assert left_out(tmp_path / "a.npz") == {"a.npz: masks": "an array that is neither images nor labels by its name"}
+    np.savez(tmp_path / "c.npz", x_train=TRAIN, x_val=TEST, x_test=TEST)
+    assert left_out(tmp_path / "c.npz") == {"the validation split's 10 images": "not used, for there is a test split"}
     np.savez(tmp_path / "b.npz", x_train=TRAIN)
     assert load(tmp_path / "b.npz").classes == ("0",)
 
 
 def test_what_lies_beside_arrays_is_accounted_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = store(tmp_path / "set", idx_files() | {"notes.txt": b"x", "more/a.txt": b"x", ".hidden": b"x"})
-    assert any("left out beside them: more, notes.txt" in line for line in load(source).about)
-    assert "left out: more, notes.txt beside the arrays" in caplog.text
+    assert left_out(source) == dict.fromkeys(("more", "notes.txt"), "beside the arrays")
+    load(source)
+    assert "left out: more and 1 more (beside the arrays)" in caplog.text
     store(source, pictures("cat/1.png", "dog/1.png"))
     assert "can be read in two ways: as IDX files, or as images in folders" in refusal(source)
 
@@ -173,7 +184,7 @@ def test_csv_of_kaggle_is_read(tmp_path: Path, header: bool) -> None:
     assert len(alone.train) + len(alone.test) == 40
     unlabelled = b"\n".join(line.split(b",", 1)[1] for line in csv(TEST, TEST_LABELS).splitlines())
     digits = store(tmp_path / "digits", {"train.csv": csv(TRAIN, TRAIN_LABELS), "test.csv": unlabelled})
-    assert any("test.csv is left out, for it has no labels" in line for line in load(digits).about)
+    assert left_out(digits) == {"test.csv": "no column is called label, labels, class, target, y"}
 
 
 def test_csv_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
@@ -209,9 +220,40 @@ def test_parquet_of_hugging_face_is_read(tmp_path: Path) -> None:
     found = zip(data.train.pixels, data.train.labels, strict=True)
     assert all(truth[image.numpy().tobytes()] == data.classes[label] for image, label in found)
     assert overview(DataConfig(name=f"folder:{tmp_path / 'set'}")).classes["bee"] == (10, 3)
+    store(tmp_path / "set", {"README.md": b"x", ".cache/a": b"x"})
+    assert left_out(tmp_path / "set")["README.md"] == "beside the parquet files"
+    assert "hidden" in left_out(tmp_path / "set")[".cache/a"]
     two = tmp_path / "two.parquet"
     parquet(two, TRAIN, TRAIN_LABELS, ("fine_label", "coarse_label"))
     assert "2 columns of labels: its columns are image, fine_label, coarse_label" in refusal(two)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (("cropped/train-0", "full/train-0"), "files in cropped, full, which may be several datasets"),
+        (("a/train/0", "a/test/0", "b/train/0"), "files in a, b, which may be several datasets"),
+        (("data/train-0", "data/backup"), "backup.parquet says no split in its name"),
+    ],
+)
+def test_parquet_files_of_several_readings_are_refused(tmp_path: Path, files: tuple[str, ...], words: str) -> None:
+    for name in files:
+        parquet(tmp_path / "set" / f"{name}.parquet", TRAIN, TRAIN_LABELS)
+    assert words in refusal(tmp_path / "set")
+
+
+def test_parquet_beside_a_table_of_pixels_is_refused(tmp_path: Path) -> None:
+    parquet(tmp_path / "set/train.parquet", TRAIN, TRAIN_LABELS)
+    store(tmp_path / "set", {"train.csv": csv(TRAIN, TRAIN_LABELS)})
+    assert "in two ways: as train.csv, or as train.parquet" in refusal(tmp_path / "set")
+
+
+@pytest.mark.parametrize("name", ["in/data.npz", "raw/train-images-idx3-ubyte", "train.csv", "train.parquet", "a.zip"])
+def test_arrays_in_a_zip_are_refused_with_the_command(tmp_path: Path, name: str) -> None:
+    inside = f"/{name}".rpartition("/")[0] if name != "a.zip" else "/a.zip"
+    line = refusal(zipped(tmp_path / "my set.zip", {name: b"x"}))
+    assert f"`unzip '{tmp_path}/my set.zip' -d 'my set-unpacked'` and name folder:my set-unpacked{inside}" in line
+    assert "unpack" not in refusal(zipped(tmp_path / "other.zip", {"a.pt": b"x"}))
 
 
 def test_parquet_without_pyarrow_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,12 +425,16 @@ def test_the_column_of_file_names_is_told_from_numbers(tmp_path: Path, rows: byt
         (table("row,id,label", "{k},{i},{c}"), "its column row as the names of the images, or its column id"),
         (table("file,mask,label", "{i}.png,{k}.png,{c}"), "its column file as the names"),
         (table("label,file", "{c},images/{i}.png").replace(b"class", b""), "names images/0.png and others, which are"),
+        (
+            table("file_name,text", "{i}.png,no {i} of all"),
+            "column text what it says of no other, such as",
+        ),
         (table("file,label", "{i}.jpg,{k}"), "write the names as they are in the folder, such as 0.png"),
         (table("file,label", "{i}.png,{c}") + b"\n5.png,a,b", "its row 22 (5.png) has 3 cells where others have 2"),
         (table("file,label", "{i}.png,B\u00e4r{c}").decode().encode("latin-1"), "not text in UTF-8; save it as UTF-8"),
         (table("file,label", '{i}.png,"{c}') + b"x" * 140_000, "cannot be read as a table"),
     ],
-    ids=["two of numbers", "two of files", "folder", "suffix", "ragged", "latin-1", "open quote"],
+    ids=["two of numbers", "two of files", "folder", "captions", "suffix", "ragged", "latin-1", "open quote"],
 )
 def test_a_table_that_is_not_understood_is_never_dropped(tmp_path: Path, rows: bytes, words: str) -> None:
     files = pictures(*(f"{i}.png" for i in range(20)))

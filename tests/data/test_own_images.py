@@ -204,6 +204,13 @@ def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         )
 
 
+def test_texts_that_may_say_labels_or_captions_are_left_out_with_the_way_out(tmp_path: Path) -> None:
+    texts = dict.fromkeys(("labels.txt", "cat/01.txt", "annotations.json", "class_names.txt", "readme.txt"), b"x")
+    left = look_at_source(store(tmp_path / "some", album(3) | texts), Fit()).left_out
+    told = {one.path for one in left if "labels are read only from a folder for each class" in one.reason}
+    assert told == set(texts) - {"readme.txt"}
+
+
 @pytest.mark.parametrize("pack", [store, zipped])
 def test_a_hidden_folder_of_images_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, pack: object) -> None:
     load(pack(tmp_path / "some", tree("ant", ".bee") | {"__MACOSX/.a/1.png": b"x"}))  # type: ignore[operator]
@@ -294,6 +301,10 @@ def test_classes_are_found_and_in_natural_order(tmp_path: Path, folders: list[st
         (["test/cat/1"], ["no train split"]),
         (["mnist_train/1", "mnist_test/1"], ["mnist_test, mnist_train can be read in two ways: as classes, or as"]),
         (["trainA/1", "testA/1", "trainB/1", "testB/1"], ["testA, testB, trainA, trainB can be read in two ways"]),
+        (["train_1/1", "train_2/1"], ["train_1, train_2 can be read in two ways: as classes, or as splits"]),
+        (["cat/1", "val1/1"], ["val1 can be read in two ways: as classes, or as splits"]),
+        (["images/1", "masks/1"], ["images, masks can be read in two ways", "(masks)", "name the folder images"]),
+        (["train/Images/1", "train/labels/1"], ["Images, labels can be read in two ways: as classes, or as images"]),
         (["x-train/a/1", "x-val/a/1", "masks/1"], ["x-train, x-val can be read in two ways"]),
     ],
 )

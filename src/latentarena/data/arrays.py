@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import string
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
 
@@ -19,11 +18,15 @@ from PIL import Image
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, VALIDATION
+from latentarena.data.listing import LeftOut, warn_left_out
 from latentarena.data.picture import DIM, LARGEST_SIDE, Fit
 from latentarena.errors import DataError
 from latentarena.files import digest
 
-log = logging.getLogger(__name__)
+LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
+BESIDE = "beside the arrays"
+UNREAD = "an array that is neither images nor labels by its name"
+UNLABELLED = f"no column is called {', '.join(LABEL_COLUMNS)}"
 MOST_CLASSES = 100  # of a CSV without header
 LARGEST = 4 << 30  # bytes of one array
 IDX = re.compile(
@@ -42,7 +45,6 @@ EMNIST = {  # the labels of its parts, in order
 IMAGE_KEYS = ("x_{}", "X_{}", "{}_images", "{}_x", "x{}", "X{}")
 LABEL_KEYS = ("y_{}", "Y_{}", "{}_labels", "{}_y", "y{}", "Y{}")
 NAMED_LABELS = re.compile(r"label|target|class|^y(?![a-z])", re.I)
-LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,12 @@ def array_images(source: Path, fit: Fit) -> Dataset:
     files = array_files(source)
     idx = [path for path in files if is_idx(path)]
     try:
-        if idx:
-            splits, about, names = _idx(source, idx)
-        else:
-            splits, about, names = _tables(files)
-        beside = [str(path.relative_to(source)) for path in _beside(source, idx or files)] if source.is_dir() else []
-        if beside:
-            log.warning("folder:%s: left out: %s beside the arrays", source, ", ".join(beside))
-            about += f"; left out beside them: {', '.join(beside)}"
-        return _dataset(source, splits, about, names, fit)
+        splits, about, names, left = _idx(source, idx) if idx else _tables(files)
+        if source.is_dir():
+            left += [LeftOut(str(path.relative_to(source)), BESIDE) for path in _beside(source, idx or files)]
+        data = _dataset(source, splits, about, names, fit, left)
+        warn_left_out(source, left)
+        return replace(data, left_out=tuple(left))
     except DataError as error:
         raise DataError(f"folder:{source}: {error}") from None
 
@@ -110,7 +109,7 @@ def _beside(folder: Path, used: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-Found = tuple[dict[str, Split], str, Mapping[int, str]]
+Found = tuple[dict[str, Split], str, Mapping[int, str], list[LeftOut]]
 
 
 def _idx(source: Path, files: Sequence[Path]) -> Found:
@@ -141,7 +140,7 @@ def _idx(source: Path, files: Sequence[Path]) -> Found:
             splits[split] = Split(pixels.swapaxes(1, 2) if turned and pixels.ndim == 3 else pixels, labels)
     names = EMNIST.get(prefix.strip("-_ ").lower().rpartition("emnist")[2].strip("-_ "), "") if turned else ""
     words = "IDX files" + (" of EMNIST, whose rows and columns are exchanged: turned upright" if turned else "")
-    return splits, words, dict(enumerate(names))
+    return splits, words, dict(enumerate(names)), []
 
 
 def _prefix(path: Path) -> str | None:
@@ -153,8 +152,8 @@ def _tables(files: Sequence[Path]) -> Found:
     """One `.npz`, or CSV files of the splits."""
     archives = [path for path in files if path.suffix.lower() == ".npz"]
     if len(archives) == 1 and len(files) == 1:
-        splits, words = _npz(archives[0])
-        return splits, words, {}
+        splits, left = _npz(archives[0])
+        return splits, "arrays of an .npz file", {}, left
     if archives:
         raise DataError(f"holds {', '.join(path.name for path in files)}; name one of them")
     splits, left = {}, []
@@ -162,21 +161,21 @@ def _tables(files: Sequence[Path]) -> Found:
         split = (split_in_name(path.name) or TRAIN) if len(files) > 1 else ""
         read = _csv(path)
         if read is None:
-            left.append(path.name)
+            left.append(LeftOut(path.name, UNLABELLED))
         elif split in splits:
             raise DataError(f"{path.name} is another {split} split; name one of the files")
         else:
             splits[split] = read
     if not splits:
-        raise DataError(f"{', '.join(left)}: no column is called {', '.join(LABEL_COLUMNS)}, so there are no labels")
-    words = "CSV of a label and pixels" + (f"; {', '.join(left)} is left out, for it has no labels" if left else "")
+        raise DataError(f"{', '.join(one.path for one in left)}: {UNLABELLED}, so there are no labels")
+    words = "CSV of a label and pixels"
     if any("emnist" in path.name.lower() for path in files):
         splits = {s: Split(one.pixels.swapaxes(1, 2), one.labels) for s, one in splits.items()}
         words += "; rows and columns of EMNIST are exchanged: turned upright"
-    return splits, words, {}
+    return splits, words, {}, left
 
 
-def _npz(path: Path) -> tuple[dict[str, Split], str]:
+def _npz(path: Path) -> tuple[dict[str, Split], list[LeftOut]]:
     try:
         with zipfile.ZipFile(path) as archive:
             if any(info.file_size > LARGEST for info in archive.infolist()):
@@ -207,7 +206,7 @@ def _npz(path: Path) -> tuple[dict[str, Split], str]:
             f"{path.name} holds {', '.join(held)}: there is no {label_key} beside {image_key}; save its labels under "
             "that name, or save the images alone to have them without classes"
         )
-    return splits, "arrays of an .npz file" + (f"; {', '.join(left)} left out" if left else "")
+    return splits, [LeftOut(f"{path.name}: {name}", UNREAD) for name in left]
 
 
 def _may_be_labels(name: str, array: np.ndarray, splits: Mapping[str, Split]) -> bool:
@@ -246,7 +245,13 @@ def _like_labels(column: np.ndarray) -> bool:
     return 2 <= len(values) <= min(MOST_CLASSES, len(column) / 2) and bool(20 * counts.min() >= counts.mean())
 
 
-def _dataset(source: Path, splits: dict[str, Split], about: str, names: Mapping[int, str], fit: Fit) -> Dataset:
+def _dataset(
+    source: Path, splits: dict[str, Split], about: str, names: Mapping[int, str], fit: Fit, left: list[LeftOut]
+) -> Dataset:
+    kinds = {split: one.pixels.dtype for split, one in splits.items()}
+    if len({"i" if kind.kind == "u" else kind.kind for kind in kinds.values()}) > 1:
+        told = ", ".join(f"those of the {split} split {kind}" for split, kind in kinds.items())
+        raise DataError(f"images are numbers of different types, {told}; save all of them as uint8, 0 to 255")
     floats = {
         split: one.pixels.max() <= 1
         for split, one in splits.items()
@@ -261,7 +266,8 @@ def _dataset(source: Path, splits: dict[str, Split], about: str, names: Mapping[
     read = {split: (_pixels(one.pixels, split), _labels(one, split)) for split, one in splits.items()}
     notes = [about]
     if VALIDATION in read and TEST in read:
-        notes.append(f"the {VALIDATION} split of {len(read.pop(VALIDATION)[0])} images is not used")
+        unused = f"the {VALIDATION} split's {len(read.pop(VALIDATION)[0])} images"
+        left.append(LeftOut(unused, "not used, for there is a test split"))
     elif VALIDATION in read:
         read[TEST] = read.pop(VALIDATION)
     if TEST not in read:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, layout_of
-from latentarena.data.listing import HIDDEN, LeftOut, Listing
+from latentarena.data.listing import LeftOut, Listing, warn_left_out
 from latentarena.data.picture import DIM, Fit, pixels
 from latentarena.data.survey import Survey, broken_line, hold_out, survey_of
 from latentarena.errors import DataError, OutputError
@@ -66,7 +66,7 @@ def image_folder(source: Path, fit: Fit, listing: Listing) -> Dataset:
             raise DataError(survey.faults[0])
         decoded = _decoded(source, survey, fit, len(listing.left_out))
         _keep(cached, decoded)
-    _warn(source, (*listing.left_out, *decoded.left_out))
+    warn_left_out(source, (*listing.left_out, *decoded.left_out))
     left = {one.path for one in decoded.left_out}
     used = [(file.path, value) for file, (name, value) in zip(listing.files, names, strict=True) if name not in left]
     layout = layout_of([path for path, _ in used], listing.classes, listing.table)
@@ -112,20 +112,6 @@ def _keep(cached: Path, decoded: _Decoded) -> None:
         prune(cached.parent, KEPT)
     except OutputError as error:
         log.warning("the decoded images are not cached: %s", error)
-
-
-def _warn(source: Path, left_out: Sequence[LeftOut]) -> None:
-    """Say what is left out, but for what nobody put there."""
-    missed: dict[str, list[str]] = {}
-    for one in left_out:
-        if one.reason != HIDDEN:
-            missed.setdefault(one.reason, []).append(one.path)
-    if missed:
-        reasons = "; ".join(
-            f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({reason})"
-            for reason, paths in missed.items()
-        )
-        log.warning("folder:%s: left out: %s; `arena data %s` lists them", source, reasons, source)
 
 
 def _decoded(source: Path, survey: Survey, fit: Fit, listed: int) -> _Decoded:

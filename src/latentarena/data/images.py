@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from latentarena.data.listing import LeftOut
 from latentarena.errors import DataError
 from latentarena.files import digest, digest_json
 
@@ -48,6 +49,7 @@ class Dataset:
         digest: SHA-256 of all pixels, labels, their shapes and the class names: the identity of the content,
             however it was packed.
         about: how it was found and read, in sentences, for people; no part of its identity.
+        left_out: arrays and files beside them that are no part of it, where it is read from arrays.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Dataset:
     classes: tuple[str, ...]
     digest: str
     about: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @classmethod
     def of(

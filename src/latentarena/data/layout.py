@@ -12,6 +12,11 @@ from latentarena.errors import DataError
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT = re.compile(r"(train(?:ing)?|val(?:id|idation)?|test(?:ing)?)(?:[-_ ]?(?:set|data|images|imgs|split))?")
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")  # of a name such as `trainA`
+NUMBERS = re.compile(r"[\d ]+")
+PICTURES = re.compile(r"(?:jpeg|input|rgb)?[-_ ]?(?:images?|imgs?|inputs?|photos?|pictures?)")
+BELONGINGS = re.compile(
+    r".*(?:mask|label|annotation|annot|segmentation|segmentationclass|groundtruth|ground_truth|target|caption)s?|gts?|seg"
+)
 SHOWN = 5  # names in a sentence
 
 Paths = list[tuple[str, ...]]  # their parts
@@ -85,7 +90,7 @@ def _role(name: str) -> str:
 
 
 def _refuse_hints(tops: list[str]) -> None:
-    """Refuse folders that are called like splits of a name, as `mnist_train` and `mnist_test`."""
+    """Refuse folders that are called like splits of a name, as `mnist_train` and `mnist_test`, or like `val1`."""
     hints: dict[str, set[str]] = {}
     for top in tops:
         words = WORDS.findall(top)
@@ -93,7 +98,7 @@ def _refuse_hints(tops: list[str]) -> None:
         if len(roles) == 1:
             rest = " ".join(word for word in words if not _role(word))
             hints.setdefault(rest, set()).update(roles)
-    if any(len(roles) > 1 for roles in hints.values()):
+    if any(len(roles) > 1 or NUMBERS.fullmatch(rest) for rest, roles in hints.items()):
         named = _listed([top for top in tops if any(map(_role, WORDS.findall(top)))])
         raise DataError(
             f"{named} can be read in two ways: as classes, or as splits; call the splits {TRAIN} and {TEST} and name "
@@ -143,9 +148,21 @@ def _classes(paths: Paths) -> tuple[str, tuple[str, ...]]:
         return "images without classes", tuple("" for _ in paths)
     _refuse_loose(paths, tops, "the class folders")
     _refuse_inner(paths, tops)
+    _refuse_belongings(tops)
     deep = any(len(path) > 2 for path in paths)
     words = f"{len(tops)} class folder{'s' if len(tops) > 1 else ''}"
     return words + (" (folders inside them are passed over)" if deep else ""), tuple(path[0] for path in paths)
+
+
+def _refuse_belongings(tops: Sequence[str]) -> None:
+    """Refuse a folder of images beside one of what belongs to each of them, as `images` and `masks`."""
+    pictures = [top for top in tops if PICTURES.fullmatch(top.casefold())]
+    belongings = [top for top in tops if BELONGINGS.fullmatch(top.casefold())]
+    if pictures and belongings:
+        raise DataError(
+            f"{_listed(tops)} can be read in two ways: as classes, or as images and what belongs to each of them "
+            f"({_listed(belongings)}), which is not read; name the folder {pictures[0]} itself, or rename the classes"
+        )
 
 
 def _refuse_inner(paths: Paths, tops: list[str]) -> None:

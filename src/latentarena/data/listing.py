@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import unicodedata
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from latentarena.data.picture import is_named_image
 from latentarena.errors import DataError
 
+log = logging.getLogger(__name__)
 LARGEST_FILE = 64 << 20  # bytes
 MOST_FILES = 2_000_000
 DEEPEST = 64  # folders inside each other
@@ -213,3 +215,17 @@ def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: Path) -
 
 def _unreadable(source: Path, error: Exception) -> DataError:
     return DataError(f"folder:{source} is neither a directory nor a readable zip: {error}")
+
+
+def warn_left_out(source: Path, left_out: Sequence[LeftOut]) -> None:
+    """Say what is left out, but for what nobody put there."""
+    missed: dict[str, list[str]] = {}
+    for one in left_out:
+        if one.reason != HIDDEN:
+            missed.setdefault(one.reason, []).append(one.path)
+    if missed:
+        reasons = "; ".join(
+            f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({reason})"
+            for reason, paths in missed.items()
+        )
+        log.warning("folder:%s: left out: %s; `arena data %s` lists them", source, reasons, source)

@@ -113,7 +113,7 @@ def overview_of_dataset(data: Dataset) -> Overview:
         classes={name: (train[i], test[i]) for i, name in enumerate(data.classes)},
         sizes=Counter({f"{width}x{height}": n}),
         modes=Counter({"grey" if channels == 1 else "colour": n}),
-        left_out=(),
+        left_out=data.left_out,
         faults=(),
         sheet=contact_sheet({name: _first(data.train, label) for label, name in enumerate(data.classes[:ROWS])}),
     )

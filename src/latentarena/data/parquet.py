@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from latentarena.data.arrays import LABEL_COLUMNS, split_in_name
 from latentarena.data.layout import TRAIN
-from latentarena.data.listing import File, Listing
+from latentarena.data.listing import HIDDEN, File, LeftOut, Listing
 from latentarena.errors import DataError
 
+BESIDE = "beside the parquet files"
 IMAGE_COLUMNS = ("image", "img")
 
 
@@ -34,8 +35,10 @@ def list_parquet(source: Path, files: Sequence[Path]) -> Listing:
     except ImportError:
         raise DataError(f"folder:{source}: parquet files need pyarrow: pip install 'latentarena[parquet]'") from None
     found: list[File] = []
+    splits = {path: split_in_name(path.name) or split_in_name(path.parent.name) for path in files}
+    _refuse_several(source, splits)
     for path in files:
-        split = (split_in_name(path.name) or split_in_name(path.parent.name) or TRAIN) if len(files) > 1 else TRAIN
+        split = (splits[path] or TRAIN) if len(files) > 1 else TRAIN
         try:
             table = pq.read_table(path)
         except (OSError, ArrowException) as error:
@@ -43,7 +46,31 @@ def list_parquet(source: Path, files: Sequence[Path]) -> Listing:
         for content, label in _rows(source, path, table):
             inside = PurePosixPath(split, label, f"{len(found):07}.png")
             found.append(File(inside, len(content), lambda content=content: content))  # type: ignore[misc]
-    return Listing(tuple(sorted(found, key=lambda file: file.path)), (), ())
+    beside = (path for path in sorted(source.rglob("*")) if path.is_file() and path not in splits)
+    names = [str(path.relative_to(source)) for path in beside]
+    left = [LeftOut(name, HIDDEN if f"/{name}".count("/.") else BESIDE) for name in names]
+    return Listing(tuple(sorted(found, key=lambda file: file.path)), (), tuple(left))
+
+
+def _refuse_several(source: Path, splits: Mapping[Path, str]) -> None:
+    """Refuse files of several folders, which may be datasets or their configurations, and one of no split among some.
+
+    Args:
+        splits: by file, the split that its name or its folder's speaks of, or nothing.
+    """
+    homes = {path.parent.parent if split_in_name(path.parent.name) else path.parent: path for path in splits}
+    if len(homes) > 1:
+        named = ", ".join(str(home.relative_to(source)) for home in homes)
+        raise DataError(
+            f"folder:{source} holds parquet files in {named}, which may be several datasets; name the folder of one, "
+            f"such as folder:{next(iter(homes))}"
+        )
+    unsaid = next((path for path, split in splits.items() if not split), None)
+    if unsaid and any(splits.values()):
+        raise DataError(
+            f"folder:{source}: {unsaid.name} says no split in its name, as the others do; rename it, such as "
+            f"train-{unsaid.name}, or take it away"
+        )
 
 
 def _rows(source: Path, path: Path, table: Any) -> Iterator[tuple[bytes, str]]:

@@ -66,7 +66,12 @@ def _kind(source: Path) -> str:
             )
     if not folders and _holds_images(source):
         return "images"
-    return "arrays" if arrays else "parquet" if parquet_files(source) else "images"
+    tables = parquet_files(source)
+    if arrays and tables:
+        raise DataError(
+            f"folder:{source} can be read in two ways: as {arrays[0].name}, or as {tables[0].name}; name one of them"
+        )
+    return "arrays" if arrays else "parquet" if tables else "images"
 
 
 def _refuse_form(source: Path) -> None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import TypeVar
 
 from natsort import natsorted
 
+from latentarena.data.arrays import is_idx
 from latentarena.data.layout import TEST, TRAIN, VALIDATION, Layout, layout_of
 from latentarena.data.listing import BROKEN_LINK, File, LeftOut, Listing
 from latentarena.data.picture import DIM, LARGEST_SIDE, SUFFIXES_SHOWN, Fit, PictureFacts, Scale, examine
+from latentarena.data.table import PASTED
 from latentarena.errors import DataError
 
 HELD_OUT = 10  # one image in this many is test data where no split is given
 MODEST = 64  # pixels: the largest size that is suggested
 FEWEST_TEST = 2  # images without which nothing is judged
 NOT_AN_IMAGE = "not an image"
+NO_LABELS = f"{NOT_AN_IMAGE}: labels are read only from a folder for each class, or from a .csv of names and labels"
+TEXTS = (".txt", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".names")
+LABELS = re.compile(r".*(?:label|class|annotation|caption|name|metadata)\w*")
+PACKED = (".npz", ".csv", ".tsv", ".parquet", ".zip")
 SPELLED = 3  # names in a sentence
 T = TypeVar("T")
 
@@ -61,8 +69,9 @@ def survey_of(source: Path, listing: Listing, fit: Fit) -> Survey:
         faults.append(f"{lost[0]} is {BROKEN_LINK}{more}, {way_out}")
     paths = [file.path for file in images]
     if not images and not broken:
-        suffixes = Counter(PurePosixPath(one.path).suffix for one in left if one.reason == NOT_AN_IMAGE)
-        held = f"; it holds {_counted(suffixes)}" if suffixes else ""
+        others = [PurePosixPath(one.path) for one in left if one.reason.startswith(NOT_AN_IMAGE)]
+        held = f"; it holds {_counted(Counter(path.suffix for path in others))}" if others else ""
+        held += "" if source.is_dir() else _way_out(source, others)
         faults.append(f"holds no images ({SUFFIXES_SHOWN} or others that Pillow reads){held}")
     layout = _tried(lambda: layout_of(paths, listing.classes, listing.table), faults) if images else None
     scale = _tried(lambda: _scale(images, facts), faults) or Scale()
@@ -81,7 +90,7 @@ def _sorted(
     listing: Listing, fit: Fit
 ) -> tuple[list[File], list[PictureFacts], list[LeftOut], dict[PurePosixPath, str]]:
     """The images and their facts, what is none, and what should be one and cannot be read, with the reason."""
-    images, facts, left, broken = [], [], [], {}
+    images, facts, others, broken = [], [], [], {}
     for file in listing.files:
         try:
             found = examine(file.read(), file.path, fit)
@@ -89,11 +98,30 @@ def _sorted(
             broken[file.path] = str(error)
             continue
         if found is None:
-            left.append(LeftOut(str(file.path), NOT_AN_IMAGE))
+            others.append(file.path)
         else:
             images.append(file)
             facts.append(found)
-    return images, facts, left, broken
+    stems = {file.path.stem for file in images}
+    return images, facts, [LeftOut(str(path), _unread(path, stems)) for path in others], broken
+
+
+def _unread(path: PurePosixPath, stems: set[str]) -> str:
+    """Why a file that is no image is left out: one that may say labels or captions is told with the way out."""
+    told = path.suffix.lower() in TEXTS and (path.stem in stems or LABELS.fullmatch(path.stem.casefold()))
+    return NO_LABELS if told else NOT_AN_IMAGE
+
+
+def _way_out(source: Path, held: Sequence[PurePosixPath]) -> str:
+    """The command that unpacks a zip of arrays or tables, which are read as files only."""
+    first = next((path for path in held if path.suffix.lower() in PACKED or is_idx(Path(path))), None)
+    if first is None:
+        return ""
+    folder = Path(f"{source.stem}-unpacked")
+    command = f"unzip {quote(str(source))} -d {quote(str(folder))}"
+    inside = first if first.suffix.lower() == ".zip" else first.parent
+    named = folder / inside if PASTED.fullmatch(str(inside)) else folder
+    return f", which are not read inside a zip; unpack it with `{command}` and name folder:{named}"
 
 
 def broken_line(broken: dict[PurePosixPath, str]) -> str:

@@ -17,10 +17,12 @@ from latentarena.data.listing import File, LeftOut, Listing
 from latentarena.data.picture import is_named_image
 from latentarena.documents import decode_text
 from latentarena.errors import DataError
+from latentarena.text import shown
 
 SUFFIXES = (".csv", ".tsv")
 DELIMITERS = ",;\t"
 LABELS = (*LABEL_COLUMNS, "category", "class_name", "label_name")
+FEW = 10  # images of which each may have a class of its own
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SPLITS = ("split", "set", "subset", "partition", "usage", "fold")
 PASTED = re.compile(r"[\w ./-]*")  # what stands in a line for a shell
@@ -228,6 +230,13 @@ def _labels(source: Path, table: _Table) -> dict[PurePosixPath, str]:
             raise DataError(
                 f"{table.file.path} has two labels of {image}, {labels[image]} and {label}; keep one of them"
             )
+    alone = [label for label, n in Counter(labels.values()).items() if n == 1]
+    if len(labels) >= FEW and 2 * len(alone) > len(labels):
+        raise DataError(
+            f"{table.file.path} says of most images in its column {table.header[chosen[0]]} what it says of no other, "
+            f"such as {shown(alone[0])}, which are no classes; write a class there that others have too, or take the "
+            "table away to have images without classes"
+        )
     return labels
 
 
