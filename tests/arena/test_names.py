@@ -18,7 +18,7 @@ bold bołd | oslo øslø | data đata | hat ħat | tram ŧram | ubu ʉbʉ | beta
 goat ɠoat | kiwi ƙiwi | TEAM ᴛᴇᴀᴍ | see ꜱee | hello ℎello | file ﬁle | Team Ｔｅａｍ
 paypal PayPaI | PayPal paypa1 | Chris CHR1S | Inside 1nside | stars 5tars | stars $tars | zebra 2ebra | Orange 0range
 Paypal Paypaӏ | Alpha Λlpha | alpha alƿha | One Oᥒe | Boole 8oole | Boole ßoole | Rocket Яocket | Rocket Roςket
-Alpha ∀lpha | Alpha 🅰lpha | Team-A Team—A
+Viking5 VikingS | Wolve5 wolves | Team2 TeamZ | Lab8 LabB | Alpha ∀lpha | Alpha 🅰lpha | Team-A Team—A
 """
 PAIRS = [pair.split() for line in ALIKE.strip().splitlines() for pair in line.split("|")]
 

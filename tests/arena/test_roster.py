@@ -70,6 +70,8 @@ def test_what_is_no_text_is_refused(content: bytes) -> None:
         ("paypal,x\nрaypal", "line 2 of the roster: team 'рaypal' looks like 'paypal', which line 1 names"),
         ("ok\nNight Shift,x", "looks like 'Night Shlft', which is there already"),
         ('"open', "not CSV"),
+        ('Name,Groups\nAda,"Team A, Team B"', "line 2 of the roster: 'Team A, Team B' names 2 teams; leave the one"),
+        ("Ada,x\nTeam;Name\nRed;Ada\nBlue;Ben\nBlue,Red;Cy", "line 5 of the roster: 'Blue,Red' names 2 teams"),
         ("a,b\n" * 2002, "more than 2000"),
         ("Squad;Pupil;Mail\nRed;Ada;a@x.org", "names no column of teams among 'Squad', 'Pupil', 'Mail'"),
         ("Squad;Pupil;Post\nRed;Ada;a@x.org", "seems to name columns, 'Squad', 'Pupil', 'Post'"),
@@ -104,6 +106,20 @@ def test_columns_are_known_in_many_languages_and_under_a_title() -> None:
         found = read_roster(f"{title}Team,Name,Email\nOwls,Ada,ada@x.org\nCrows,Cy,\n")
         assert found.teams == {"Owls": ("Ada <ada@x.org>",), "Crows": ("Cy",)}
     assert teams("Team 1,Ada\nTeam 2,Cy\n") == {"Team 1": ("Ada",), "Team 2": ("Cy",)}  # nobody's name
+
+
+def test_numbered_columns_are_further_members_of_the_row_s_team() -> None:
+    text = "Team,Member 1,Email 1,Member2,Room 2,Name\nOwls,Ada,ada@x.org,Ben,7,Cy\nCrows,,,Dee,,\n"
+    found = read_roster(text)
+    assert found.teams == {"Owls": ("Cy", "Ada <ada@x.org>", "Ben"), "Crows": ("Dee",)}
+    assert found.columns.ignored == ("Room 2",)
+    assert found.columns.used == {"team": "Team", "member": "Name"} | {
+        "member 1": "Member 1",
+        "email 1": "Email 1",
+        "member 2": "Member2",
+    }
+    assert teams("Team 1,Student 1\nTeam 1,Student 2\n") == {"Team 1": ("Student 1", "Student 2")}
+    assert teams('team,member\n"Rock, Paper",Ada\n') == {"Rock, Paper": ("Ada",)}
 
 
 def test_a_team_spelled_with_other_case_spaces_or_dashes_is_the_same() -> None:

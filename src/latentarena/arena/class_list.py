@@ -35,6 +35,7 @@ adresse de courriel; adresse e mail; courriel; correo; correo electronico; direc
 indirizzo email; indirizzo e mail; e mailadres; login id; sis login id; login; username; user name; user id;
 benutzername; anmeldename; почта; электронная почта; эл почта; пошта; e posta; eposta;
 邮箱; 电子邮件; メール; メールアドレス; 이메일"""
+PLURAL = ("teams", "groups", "gruppen", "groupes")
 TITLES = 4  # lines that may stand above the one that names the columns
 NOT_TABLE = re.compile(
     r"%PDF-|\{\\rtf|\s*<(?:!|\?|html|head|body|table|div|meta|style)\b|\s*[\[{]\s*[\[{\"]", re.IGNORECASE
@@ -61,6 +62,7 @@ class Columns:
     Attributes:
         names: the columns' names as the first line has them; empty where it has none.
         first, last: parts of a member's name, where no column has it whole.
+        numbered: the columns of further members and their addresses, as `Member 1`, `Email 1`, `Member 2`, ...
     """
 
     names: tuple[str, ...]
@@ -69,13 +71,21 @@ class Columns:
     first: int | None = None
     last: int | None = None
     email: int | None = None
+    numbered: tuple[tuple[int, int | None], ...] = ()
 
     @property
     def used(self) -> dict[str, str]:
         """By role, what the column is called."""
         roles = {"team": self.team, "member": self.member, "first": self.first, "last": self.last, "email": self.email}
         named = {role: index for role, index in roles.items() if index is not None}
+        for i, (member, email) in enumerate(self.numbered, 1):
+            named |= {f"member {i}": member} | ({f"email {i}": email} if email is not None else {})
         return {role: self.names[at] if self.names else f"column {at + 1}" for role, at in named.items()}
+
+    @property
+    def plural(self) -> bool:
+        """Whether the column of teams is named as one that may hold several, such as `Groups`."""
+        return bool(self.names) and _plain(self.names[self.team]) in PLURAL
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -125,7 +135,11 @@ def header_at(rows: Sequence[tuple[int, list[str]]]) -> int | None:
 
     Below the first it has two or more: what a title holds, or a team is called, may be a column's name too.
     """
-    many = [sum(_named(names, role) is not None for role in KNOWN) for _, names in rows[: TITLES + 1]]
+    many = [
+        sum(_named(names, role) is not None for role in KNOWN)
+        + (_named(names, "team") is not None and bool(_numbered(names)))
+        for _, names in rows[: TITLES + 1]
+    ]
     at = many.index(max(many))
     return at if many[at] > (at > 0) else None
 
@@ -144,12 +158,23 @@ def find_columns(rows: Sequence[tuple[int, list[str]]], header: int | None) -> C
     if found["team"] is None:
         shown = ", ".join(repr(plain_line(name, 40)) for name in names[:12] if name)
         raise ConfigError(f"line {number} of the roster names no column of teams among {shown}; call one `team`")
+    numbered = _numbered(names)
     parts = found["first"] is not None and (found["last"] is not None or found["member"] is not None)
     if parts:  # `Name` beside a first name is the last name
         last = found["last"] if found["last"] is not None else found["member"]
-        return Columns(tuple(names), found["team"], None, found["first"], last, found["email"])
+        return Columns(tuple(names), found["team"], None, found["first"], last, found["email"], numbered)
     member = next((found[role] for role in ("member", "last", "first") if found[role] is not None), None)
-    return Columns(tuple(names), found["team"], member, None, None, found["email"])
+    return Columns(tuple(names), found["team"], member, None, None, found["email"], numbered)
+
+
+def _numbered(names: Sequence[str]) -> tuple[tuple[int, int | None], ...]:
+    """The columns of members that are told apart by numbers, each with that of an address of the same number."""
+    found: dict[str, dict[str, int]] = {}
+    for at, told in enumerate(re.fullmatch(r"(.*?) ?(\d+)", _plain(name)) for name in names):
+        role = next((role for role in ("member", "email") if told and told[1] in KNOWN[role]), None)
+        if told and role:
+            found.setdefault(told[2], {}).setdefault(role, at)
+    return tuple((one["member"], one.get("email")) for one in found.values() if "member" in one)
 
 
 def _named(names: Sequence[str], role: str) -> int | None:

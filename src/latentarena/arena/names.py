@@ -21,7 +21,10 @@ OF_LATIN = re.compile(
 """Unicode's names of Latin letters with strokes, hooks and the like."""
 EUROPEAN = 0x530  # Latin, Greek and Cyrillic lie below: marks on their letters are accents, elsewhere they spell
 INNER_I = re.compile(r"(?<![A-Za-z])i(?=[A-Za-z]{2})|(?<=[A-Za-z])i(?=[A-Za-z])")
-LEET = tuple((re.compile(rf"{digit}(?=[258]*[A-Za-z])"), letter) for digit, letter in ("5s", "2z", "8b"))
+LEET = tuple(
+    (re.compile(rf"{digit}(?=[258]*[A-Za-z])|(?<=[A-Za-z][a-z]){digit}(?![0-9A-Za-z])"), letter)
+    for digit, letter in ("5s", "2z", "8b")
+)
 SHARP_S = re.compile(r"\bß")  # begins no word, unless it stands for a B
 BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[\W_]+(?=[0-9])")
 
@@ -60,7 +63,7 @@ def skeleton(name: str) -> tuple[str, str]:
     UTS 39), and case, accents, spaces and punctuation go; between two digits a hyphen stays: 1-12 is not 11-2.
     The first reading also takes 1, | and capital I for a small l, and so cannot tell that L is the same letter: one
     reading for both would make teams I and L look alike. It further reads 0 as o, m as rn, w as vv, i before other
-    letters as l, and 5, 2 and 8 before letters as s, z and b.
+    letters as l, and 5, 2 and 8 as s, z and b before letters and alone at a word's end: `Viking5` is like `VikingS`.
     """
     shown = _faces(name)
     seen = re.sub("[I1|]", "l", INNER_I.sub("l", shown))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from latentarena.arena.class_list import SAY, Columns, cell_of, find_columns, header_at, table_rows
@@ -102,6 +102,7 @@ def read_roster(text: str) -> Roster:
         raise ConfigError(f"the roster names no team; {SAY}")
     header = header_at(rows)
     columns = find_columns(rows, header)
+    alone = {spelling(cell_of(cells, columns.team)) for _, cells in rows}
     spelled: dict[str, str] = {}
     teams: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
@@ -111,6 +112,7 @@ def read_roster(text: str) -> Roster:
         if not raw:
             teamless.append(number)
             continue
+        _refuse_several(number, raw, columns, alone)
         name = _name(number, raw)
         name = spelled.setdefault(spelling(name), name)
         lines.setdefault(name, number)
@@ -192,11 +194,19 @@ def _name(number: int, text: str) -> str:
         raise ConfigError(f"line {number} of the roster: {error}") from None
 
 
-def _members(cells: Sequence[str], columns: Columns) -> list[str]:
-    """The member that a line names, if it does."""
-    parts = [cell_of(cells, at) for at in (columns.first, columns.last, columns.member)]
-    member = plain_line(" ".join(part for part in parts if part), LONGEST_MEMBER)
-    address = plain_line(cell_of(cells, columns.email), LONGEST_MEMBER)
-    if not member and not address:
-        return []
-    return [f"{member} <{address}>" if member and address else member or address]
+def _refuse_several(number: int, text: str, columns: Columns, alone: Collection[str]) -> None:
+    """Raise where a cell lists teams, as Moodle's `Groups` does: the column's name says so, or parts are teams too."""
+    parts = [part for part in re.split(r"\s*[,;|]\s*", text) if part]
+    if len(parts) > 1 and (columns.plural or any(spelling(part) in alone for part in parts)):
+        shown = plain_line(text, 60)
+        raise ConfigError(f"line {number} of the roster: {shown!r} names {len(parts)} teams; leave the one that counts")
+
+
+def _members(cells: Sequence[str], columns: Columns) -> Iterator[str]:
+    """The members that a line names, if it does."""
+    name = " ".join(part for at in (columns.first, columns.last, columns.member) if (part := cell_of(cells, at)))
+    numbered = ((cell_of(cells, member), cell_of(cells, email)) for member, email in columns.numbered)
+    for one in ((name, cell_of(cells, columns.email)), *numbered):
+        member, address = (plain_line(text, LONGEST_MEMBER) for text in one)
+        if member or address:
+            yield f"{member} <{address}>" if member and address else member or address
