@@ -7,8 +7,10 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,54 @@ def make_folder(path: Path) -> Path:
         finally:
             probe.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A temporary folder for as long as this process lives; those that killed processes left are removed on the way.
+
+    Args:
+        prefix: of its name and theirs. Each is locked by the process that uses it, and the lock dies with that.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}{'?' * 8}"):
+        with suppress(OSError, ImportError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with ExitStack() as held:
+        made = _locked_folder(prefix, held)
+        held.callback(shutil.rmtree, made, ignore_errors=True)
+        yield made
+
+
+def _locked_folder(prefix: str, held: ExitStack) -> Path:
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=prefix))
+        try:
+            held.enter_context(_locked(made))
+        except (BlockingIOError, FileNotFoundError):  # another process took it for an abandoned one
+            continue
+        except (OSError, ImportError):  # a system without locks, where nobody removes it either
+            return made
+        if made.exists():
+            return made
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder of one's own.
+
+    Raises:
+        OSError, ImportError: another process has it, the folder is somebody else's, or there are no locks here.
+    """
+    import fcntl  # not on every system
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(f"{folder} belongs to somebody else")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -18,14 +18,13 @@ from sqlalchemy import ColumnElement, Table, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from latentarena import __version__
-from latentarena.arena.evaluation import scratch
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
 from latentarena.arena.store.models import AuditRow, Base, JobRow, SubmissionRow
 from latentarena.config import Config, validate
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere, StoreError
-from latentarena.files import explained, make_folder, write_json
+from latentarena.files import explained, make_folder, scratch, write_json
 
 DATABASE, OBJECTS, MANIFEST = "arena.db", "objects", "manifest.json"
 ROWS = 500  # copied at a time
@@ -102,7 +101,9 @@ def restore(folder: Path, database: Database, objects: Objects) -> Manifest:
         _refuse_rows(session)
     stored = Objects(str(folder / OBJECTS))
     _copy_objects(stored, objects, manifest.objects)
-    with scratch() as room:  # the backup itself stays as it is, its tables may be those of an older version
+    with scratch(
+        "arena-restore-"
+    ) as room:  # the backup itself stays as it is, its tables may be those of an older version
         copy = Database(f"sqlite:///{shutil.copy(folder / DATABASE, room / DATABASE)}")
         try:
             copy.upgrade()

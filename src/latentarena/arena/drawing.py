@@ -6,14 +6,12 @@ import base64
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from latentarena.arena.evaluation import PASSED_ON
 from latentarena.arena.objects import Objects
 from latentarena.errors import ConfigError, StoreBusy, StoreError
+from latentarena.files import scratch
 
 PROGRAM = (sys.executable, "-m", "latentarena.use.playground")
 SECONDS = 30.0  # that a drawing may take
@@ -48,7 +47,8 @@ class DrawingProcess:
             program: the command that draws; seconds: that a drawing may take.
         """
         self._objects, self._program, self._seconds = objects, program, seconds
-        self._folder = Path(tempfile.mkdtemp(prefix="arena-playground-"))
+        self._scratch = ExitStack()
+        self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def draw(self, digest: str, asked: Mapping[str, Any]) -> Drawing:
@@ -79,14 +79,18 @@ class DrawingProcess:
     def close(self) -> None:
         """End the process and forget the bundles."""
         self._kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.close()
+        self._folder = None
 
     def forget(self, digest: str) -> None:
         """Take a bundle's file away."""
-        (self._folder / f"{digest}.zip").unlink(missing_ok=True)
+        if self._folder is not None:
+            (self._folder / f"{digest}.zip").unlink(missing_ok=True)
 
     def _file(self, digest: str) -> Path:
         """The bundle as a file; the oldest makes room."""
+        if self._folder is None:
+            self._folder = self._scratch.enter_context(scratch("arena-playground-"))
         path = self._folder / f"{digest}.zip"
         if not path.exists():
             for old in sorted(self._folder.iterdir(), key=lambda one: one.stat().st_mtime)[: -KEPT + 1]:

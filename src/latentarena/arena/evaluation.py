@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,10 +35,8 @@ from latentarena.key import Key
 
 EVALUATE = (sys.executable, "-P", "-m", "latentarena.evaluate.evaluate")  # -P: nothing is imported from where it stands
 RETRAIN = (sys.executable, "-P", "-m", "latentarena.run.retrain")
-PREFIX = "arena-evaluation-"
 TRAINED = "arena-training-"  # of the folders that repeated trainings are resumed from
 LAID_BY = 14 * 24 * 3600.0  # seconds after which nobody will go on with a repeated training
-ABANDONED = 24 * 3600.0  # seconds after which a folder of a dead worker is nobody's any more
 LARGEST = 64 << 20  # bytes of a file that an evaluation leaves
 PLENTY = 40  # files that it may leave
 LOG, LONGEST = "log.txt", 64 << 10  # what an evaluation says of itself; bytes of it that are kept
@@ -128,21 +126,6 @@ def training_options(contest: Contest, work: Path) -> list[str]:
     certify = contest.certify or Certify()
     options = ["--work", str(work), "--dataset", contest.dataset, "--seeds", str(certify.seeds)]
     return [*options, "--quality", str(certify.quality), "--macs", str(certify.macs)]
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder for one evaluation; those that killed workers left are removed on the way."""
-    home = Path(tempfile.gettempdir())
-    for folder in home.glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > ABANDONED:
-                shutil.rmtree(folder, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(prefix=PREFIX))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def workshop(job: str) -> Path:

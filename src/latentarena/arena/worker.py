@@ -31,7 +31,6 @@ from latentarena.arena.evaluation import (
     certificate_left_in,
     crash_of,
     options_of,
-    scratch,
     training_options,
     verdict_in,
     workshop,
@@ -43,6 +42,7 @@ from latentarena.config import validate
 from latentarena.contest.contest import Certify, Contest
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
+from latentarena.files import scratch
 from latentarena.key import Key
 
 PATIENCE = 1800.0  # seconds that an evaluation may take
@@ -152,7 +152,7 @@ class Worker:
     def work(self, job: Job) -> None:
         """Evaluate a job that was claimed, and write down what came of it."""
         LOGGER.info("evaluating %s, attempt %d", job.submission.id, job.fence)
-        with scratch() as folder:
+        with scratch("arena-evaluation-") as folder:
             try:
                 bundle, options, key = self._fetch(job, folder)
             except (StoreBusy, StorageFull, OSError) as error:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.errors import SandboxError
+from latentarena.files import scratch
 from latentarena.sandbox import boot, landlock, seccomp
 from latentarena.sandbox.answers import AnswerError, Expected, Text
 from latentarena.sandbox.bubblewrap import LIBRARIES, PYTHON, import_folders, shown, walls
@@ -109,7 +109,7 @@ class Room:
         machine = seccomp.architecture()
         if machine is None or not landlock.version():
             raise SandboxError("no-sandbox", f"{self.program}: neither bubblewrap nor Landlock is here: no sandbox")
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="latentarena-"))
+        folder = str(self._stack.enter_context(scratch("arena-box-")))
         for name, content in files.items():
             path = Path(folder, _safe(name))
             path.parent.mkdir(parents=True, exist_ok=True)
