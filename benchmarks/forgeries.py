@@ -48,6 +48,7 @@ from latentarena.judge.subject import (
     hand_out,
 )
 from latentarena.judge.training import judge_for
+from latentarena.randomness import stream
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ("frechet", "prior_frechet", "mse")
@@ -67,9 +68,14 @@ class Bench:
     @classmethod
     def of(cls, whole: Dataset, images: int, samples: int) -> Bench:
         judge = judge_for(whole)
-        known, some = known_of(judge, whole, SAMPLES), slice(0, images)
-        test, train = (Images(split.pixels[some], split.labels[some]) for split in (whole.test, whole.train))
-        known = replace(known, test=known.test.rows(some), train=known.train[some])
+        known = known_of(judge, whole, SAMPLES)
+        # files may be in order of classes
+        picked = [torch.randperm(len(split), generator=stream("bench"))[:images] for split in (whole.test, whole.train)]
+        test, train = (
+            Images(split.pixels[some], split.labels[some])
+            for split, some in zip((whole.test, whole.train), picked, strict=True)
+        )
+        known = replace(known, test=known.test.rows(picked[0]), train=known.train[:images])
         return cls(replace(whole, test=test, train=train), judge, known, samples)
 
     def examine(self, subject: Subject, name: str) -> tuple[dict[str, Figure], tuple[Finding, ...]]:

@@ -13,11 +13,19 @@ from torch import Tensor
 
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding, gravest
+from latentarena.data import Images
+from latentarena.data.digits import embedded_digits
 from latentarena.judge.checks import PRIOR, belonging, continuity, memory, overfitted, samples_of_decoder, used, variety
+from latentarena.judge.classifier import Judge
 from latentarena.judge.continuity import Probe, along_arc, along_line, grain, probe, walk
+from latentarena.judge.examine import memories
+from latentarena.judge.known import known_of
 from latentarena.judge.memory import Leaning, leaning, support
+from latentarena.judge.randomness import WITHOUT_BUNDLE
+from latentarena.judge.subject import Sampled
 from latentarena.randomness import stream
 
+PARTS = ("pixels", "labels")
 SHAPE, NOISE, N = (1, 8, 8), 6, 2000
 Make = Callable[[Tensor], Tensor]
 
@@ -219,6 +227,21 @@ def test_blends_of_test_images_lean_to_the_test_split() -> None:
 def test_the_chance_of_copies_is_scipys_binomial_tail(test: int, train: int) -> None:
     tail = binomtest(test, test + train, 0.5, "greater").pvalue if test + train else 1.0
     assert Leaning(test, train, 0.5, 100).chance == pytest.approx(tail, rel=1e-6)
+
+
+def test_all_of_a_test_split_is_looked_at_though_it_is_larger_and_in_order_of_classes(digits_judge: Judge) -> None:
+    """A hundred images of its end are kept inside; only as many test images as train images are compared."""
+    digits = embedded_digits()
+    whole = Images(*(torch.cat([getattr(one, part) for one in (digits.test, digits.train)]) for part in PARTS))
+    order = whole.labels.argsort(stable=True)
+    test, train = (Images(whole.pixels[i], whole.labels[i]) for i in (order[::2], order[1::2][:: len(order) // 400]))
+    data = replace(digits, test=test, train=train)
+    images = test.batch(slice(-100, None)).repeat(5, 1, 1, 1)
+    sampled = Sampled(None, torch.zeros(500, 1), None, images, digits_judge.look(images).features)
+    real = known_of(digits_judge, digits, 1000)
+    known = replace(real, test=digits_judge.look(test.batch(slice(None))), train=real.train[: len(train)])
+    found = memories(data, known, sampled, None, torch.arange(len(train)), WITHOUT_BUNDLE)
+    assert found[0].verdict == "refused"
 
 
 def test_one_copied_image_is_not_counted_twice() -> None:

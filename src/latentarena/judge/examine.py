@@ -48,24 +48,30 @@ def examine(
         walks = min(checks.WALKS, max(FEWEST, len(sampled.images) // ROWS_A_WALK))
         walked = probe(sampled.generate, sampled.noise, sampled.labels, sampled.images, walks, checks.DEPTH, step)
     findings = [checks.variety(sampled.images, walked, None if coded is None else coded.test_images)]
-    findings += _memories(data, known, sampled, coded, chosen)
+    findings += memories(data, known, sampled, coded, chosen, randomness)
     findings += [] if walked is None else [checks.continuity(walked), checks.used(walked)]
     findings += [] if coded is None else _autoencoder(known, sampled, coded, found, randomness, step)
     return tuple(findings)
 
 
-def _memories(data: Dataset, known: Known, sampled: Sampled, coded: Coded | None, chosen: Tensor) -> list[Finding]:
-    """Whether samples are of the test split, in every space."""
+def memories(
+    data: Dataset, known: Known, sampled: Sampled, coded: Coded | None, chosen: Tensor, randomness: Randomness
+) -> list[Finding]:
+    """Whether samples are of the test split, in every space.
+
+    Of a test split larger than the chosen train images, as many are drawn at random: files may be in order of classes.
+    """
     some = slice(0, COMPARED)
+    test = torch.randperm(len(data.test), generator=randomness.stream("test images"))[: len(chosen)]
     images, train = sampled.images[some], data.train.pixels[chosen]
     spaces = [
-        ("pixels", images, data.test.pixels, train),
-        ("features", sampled.features[some], known.test.features, known.train),
+        ("pixels", images, data.test.pixels[test], train),
+        ("features", sampled.features[some], known.test.features[test], known.train),
     ]
     if coded is not None:
         spaces += [
-            ("latents", coded.samples[some], coded.test, coded.train),
-            ("reconstructions", images, coded.test_images, coded.train_images),
+            ("latents", coded.samples[some], coded.test[test], coded.train),
+            ("reconstructions", images, coded.test_images[test], coded.train_images),
         ]
     return [checks.memory(*space) for space in spaces]
 
