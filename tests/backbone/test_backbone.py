@@ -45,6 +45,11 @@ def cases() -> Iterator[Any]:
     """Each backbone on shapes it takes, each way of conditioning, each way up."""
     yield pytest.param(small("mlp"), (5,), id="mlp-5")
     yield pytest.param(small("mlp"), (49,), id="mlp-49")
+    yield pytest.param(small("mlp"), (1, 7, 7), id="mlp-7")
+    yield pytest.param(small("mlp"), (4, 2, 2), id="mlp-2")
+    for condition in CONDITIONS:
+        yield pytest.param(small("dit", condition=condition), (16,), id=f"dit-linear-{condition}")
+    yield pytest.param(small("dit", patch=7), (49,), id="dit-linear-of-sevens")
     for kind in SPATIAL:
         for latent in ((1, 7, 7), (4, 4, 4)):
             for condition in CONDITIONS if kind != "conv" else CONDITIONS[:1]:
@@ -221,10 +226,8 @@ def test_matching_loss_falls_by_a_third_in_thirty_steps(kind: str, condition: st
 @pytest.mark.parametrize(
     ("kind", "latent", "other"),
     [
-        ("mlp", (1, 7, 7), "conv, unet or dit"),
         ("conv", (16,), "mlp"),
         ("unet", (16,), "mlp"),
-        ("dit", (16,), "mlp"),
     ],
 )
 def test_latent_of_the_other_kind_is_refused_with_the_way_out(kind: str, latent: tuple[int, ...], other: str) -> None:

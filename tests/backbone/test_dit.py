@@ -41,7 +41,9 @@ def test_shape_is_kept_for_every_patch_that_fits(latent: tuple[int, int, int], p
         ((1, 28, 28), 28, "choose from 1, 2, 4, 7, 14$"),
         ((1, 28, 28), 56, "choose from 1, 2, 4, 7, 14$"),
         ((1, 6, 4), 4, "choose from 1, 2$"),
-        ((16, 1, 1), 1, "choose the backbone unet or conv$"),
+        ((12,), 12, "choose from 1, 2, 3, 4, 6$"),
+        ((1,), 1, "choose the backbone mlp, unet or conv$"),
+        ((16, 1, 1), 1, "choose the backbone mlp, unet or conv$"),
     ],
 )
 def test_patch_of_less_than_two_whole_tokens_is_refused(latent: tuple[int, int, int], patch: int, choices: str) -> None:

@@ -107,11 +107,10 @@ LATENTS = [
         ["autoencoder.latent=[1,6,6]", "generator.backbone={kind: conv}"],
         ["autoencoder.latent = [1, 6, 6]", "2 widths", "[1, 28, 28]", "[C, 14, 14] with 1 widths", "[C, 7, 7] with 2"],
     ),
-    (["autoencoder.latent=[1,7,7]"], ["generator.backbone.kind = mlp", "[1, 7, 7]", "choose conv"]),
     (["generator.backbone={kind: conv}"], ["generator.backbone.kind = conv", "not [16]", "choose mlp"]),
     (
-        ["autoencoder={kind: identity}", "training.autoencoder=null"],
-        ["generator.backbone.kind = mlp", "[1, 28, 28]", "choose conv"],
+        ["generator.backbone={kind: dit, patch: 3}"],
+        ["generator.backbone.patch = 3", "[16]", "choose from 1, 2, 4, 8"],
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Diffusion transformer (Peebles & Xie, 2023): patches of a spatial latent as tokens that attend to each other."""
+"""Diffusion transformer (Peebles & Xie, 2023): patches of a latent as tokens that attend to each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class DiTConfig(Config):
     latents, of 4 for 28 x 28 pixels.
 
     Attributes:
-        patch: height and width of the square that becomes one token; it divides those of the latent.
+        patch: height and width of the square that becomes one token; it divides those of the latent. Of a linear
+            latent, the numbers of one token, which divide it; these have no order, so their places are learned.
         width: of a token; divisible by 4, for the sine and cosine of two coordinates, and by `heads`.
         depth: blocks.
         heads: of every attention.
@@ -51,21 +52,18 @@ class DiTConfig(Config):
         """The network for latents of this shape, told one time or two.
 
         Raises:
-            ConfigError: the latent is linear, or the patch does not cut it into several whole tokens; the message
-                names the patches that do.
+            ConfigError: the patch does not cut the latent into several whole tokens; the message names those that do.
         """
-        if len(latent) != 3:
-            raise ConfigError(f"generator.backbone.kind = dit takes a spatial latent, not {list(latent)}; choose mlp")
-        channels, height, width = latent
-        whole = math.gcd(height, width)
-        fits = [n for n in range(1, whole + 1) if whole % n == 0 and height * width > n * n]
+        whole, tokens = math.gcd(*latent[-2:]), math.prod(latent[-2:])
+        area = 1 if len(latent) == 1 else 2  # of a patch, its power
+        fits = [n for n in range(1, whole + 1) if whole % n == 0 and tokens > n**area]
         if self.patch not in fits:
-            choices = "from " + ", ".join(map(str, fits)) if fits else "the backbone unet or conv"
+            choices = "from " + ", ".join(map(str, fits)) if fits else "the backbone mlp, unet or conv"
             raise ConfigError(
                 f"generator.backbone.patch = {self.patch} does not cut a latent {list(latent)} into two or more whole "
                 f"patches; choose {choices}"
             )
-        return DiT((channels, height, width), classes, self, times)
+        return DiT(latent, classes, self, times)
 
 
 def positions(height: int, width: int, features: int) -> Tensor:
@@ -119,15 +117,20 @@ class _Block(nn.Module):
 
 
 class DiT(nn.Module):
-    """`(x (B, C, H, W), t (B,), labels (B,) or None) -> (B, C, H, W)`."""
+    """`(x (B, C, H, W) or (B, D), t (B,), labels (B,) or None) -> x's shape`."""
 
-    def __init__(self, latent: tuple[int, int, int], classes: int | None, config: DiTConfig, times: int = 1) -> None:
+    def __init__(self, latent: tuple[int, ...], classes: int | None, config: DiTConfig, times: int = 1) -> None:
         super().__init__()
-        channels, self.patch = latent[0], config.patch
-        self.grid = (latent[1] // self.patch, latent[2] // self.patch)
+        linear = len(latent) == 1
+        self.map = (config.patch, latent[0] // config.patch, 1) if linear else latent  # as channels, height, width
+        channels, self.patch = self.map[0], 1 if linear else config.patch
+        self.grid = (self.map[1] // self.patch, self.map[2] // self.patch)
         self.inputs = Inputs(channels, config.conditioning, classes, config.condition, times)
         self.enter = nn.Linear(self.inputs.channels * self.patch**2, config.width)
-        self.register_buffer("positions", positions(*self.grid, config.width), persistent=False)
+        if linear:
+            self.positions = nn.Parameter(0.02 * torch.randn(self.grid[0], config.width))
+        else:
+            self.register_buffer("positions", positions(*self.grid, config.width), persistent=False)
         source = config.conditioning if self.inputs.tokens is not None else None
         self.blocks = nn.ModuleList(_Block(config, source) for _ in range(config.depth))
         self.modulation = nn.Linear(config.conditioning, 2 * config.width)
@@ -135,11 +138,11 @@ class DiT(nn.Module):
         _zeroed(self.modulation, self.leave)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-        x, condition, tokens = self.inputs(x, t, labels)
-        h = pixel_unshuffle(x, self.patch).flatten(2).mT  # (B, N, C patch^2)
-        h = self.enter(h) + self.get_buffer("positions")
+        maps, condition, tokens = self.inputs(x.reshape(-1, *self.map), t, labels)
+        h = pixel_unshuffle(maps, self.patch).flatten(2).mT  # (B, N, C patch^2)
+        h = self.enter(h) + self.positions
         for block in self.blocks:
             h = block(h, condition, tokens)
         scale, shift = self.modulation(condition)[:, None].chunk(2, 2)
         h = self.leave(_norm(h) * (1 + scale) + shift)
-        return pixel_shuffle(h.mT.unflatten(2, self.grid), self.patch)
+        return pixel_shuffle(h.mT.unflatten(2, self.grid), self.patch).reshape_as(x)

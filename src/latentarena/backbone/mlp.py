@@ -1,7 +1,8 @@
-"""Residual MLP with adaptive normalisation, for linear latents."""
+"""Residual MLP with adaptive normalisation, for linear latents and for maps laid out as one."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal
 
 from pydantic import Field
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 
 from latentarena.backbone.conditioning import Conditioning, modulate
 from latentarena.config import Config
-from latentarena.errors import ConfigError
 
 
 class MLPConfig(Config):
@@ -32,16 +32,8 @@ class MLPConfig(Config):
     conditioning: int = Field(default=32, ge=4, le=4096)
 
     def build(self, latent: tuple[int, ...], classes: int | None, times: int = 1) -> MLP:
-        """The network for latents of this shape, told one time or two.
-
-        Raises:
-            ConfigError: the latent is spatial.
-        """
-        if len(latent) != 1:
-            raise ConfigError(
-                f"generator.backbone.kind = mlp takes a linear latent, not {list(latent)}; choose conv, unet or dit"
-            )
-        return MLP(latent[0], classes, self, times)
+        """The network for latents of this shape, told one time or two."""
+        return MLP(prod(latent), classes, self, times)
 
 
 class _Block(nn.Module):
@@ -57,7 +49,7 @@ class _Block(nn.Module):
 
 
 class MLP(nn.Module):
-    """`(x (B, D), t (B,), labels (B,) or None) -> (B, D)`."""
+    """`(x (B, ...) of D numbers each, t (B,), labels (B,) or None) -> x's shape`."""
 
     def __init__(self, dimension: int, classes: int | None, config: MLPConfig, times: int = 1) -> None:
         super().__init__()
@@ -73,7 +65,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
         modulations = self.modulation(self.condition(t, labels)).chunk(self.passes, 1)
-        h = self.enter(x)
+        h = self.enter(x.flatten(1))
         for i, scale_shift in enumerate(modulations):
             h = self.blocks[i % len(self.blocks)](h, scale_shift)
-        return self.leave(self.norm(h))  # type: ignore[no-any-return]
+        return self.leave(self.norm(h)).view_as(x)  # type: ignore[no-any-return]
