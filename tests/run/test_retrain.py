@@ -281,7 +281,7 @@ def two(
         done = run(prepared, fabric)
         assert done is not None
         bundle = native_of(open_bundle(home / name / "bundle", trust=OWN))
-        found[name] = (bundle, done.card, bundle)
+        found[name] = (bundle, done[1], bundle)
     middle = (found["whole"][1].scores["frechet"].value + found["eight"][1].scores["frechet"].value) / 2
     return {
         name: (bundle, card, retrain(Order(bundle, embedded_digits(), digits_judge, 2, middle), home / f"{name}-again"))

@@ -88,9 +88,10 @@ def train(
             folders = ", ".join(one.folder.name for one in several)
             console.print(f"{seeds} trainings in {prepared.folder.parent}: {folders}", highlight=False)
     with stopping_as_ctrl_c(), show_judging():
-        results = run_seeds(several, fabric, show_training, samples if judged else None)
-    if results is not None:
-        print_results(results)
+        ran = run_seeds(several, fabric, show_training, samples if judged else None)
+    if ran is not None:
+        folder, card = ran
+        print_results(folder, prepared.recipe, card)
 
 
 @recipes_app.callback()

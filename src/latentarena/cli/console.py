@@ -44,9 +44,10 @@ from latentarena.evaluate.evaluate import Step
 from latentarena.evaluate.verify import differences
 from latentarena.judge.classifier import Judge
 from latentarena.progress import Progress, listening
-from latentarena.run.pipeline import Results
+from latentarena.run.pipeline import BUNDLE, FILES
 from latentarena.text import printable
 from latentarena.train.loop import Tick
+from latentarena.train.recipe import Recipe
 
 console = Console(soft_wrap=True, emoji=False)
 WIDTH = 100  # columns of a score card
@@ -309,18 +310,18 @@ def print_overview(title: str, found: Overview, every: bool) -> None:
             page.print(f"  and {len(paths) - MANY:,} more: --all")
 
 
-def print_results(results: Results) -> None:
+def print_results(folder: Path, recipe: Recipe, card: ScoreCard | None) -> None:
     """The score card, what the recipe was expected to come to, where everything is, and what to try next."""
-    if results.card is not None:
-        print_card(results.card)
-        for line in expected_lines(results.recipe.expected, results.recipe.length, results.card):
+    if card is not None:
+        print_card(card)
+        for line in expected_lines(recipe.expected, recipe.length, card):
             console.print(line, highlight=False)
-    for what, path in results.files.items():
-        console.print(f"{what:>11}  {path}", highlight=False)
+    for what, name in FILES.items():
+        if card is not None or name == BUNDLE:
+            console.print(f"{what:>11}  {folder / name}", highlight=False)
     console.print("try next:")
-    run = results.bundle.parent
-    commands = [f"arena sample {results.bundle} -n 64 --steps 20 --out {run / 'trajectory.gif'}"]
-    commands += [f"arena judge {results.bundle}"]
-    commands += [f"arena train {run / 'recipe.yaml'} seed=1 --out {run.with_name(run.name + '-seed1')}"]
+    commands = [f"arena sample {folder / BUNDLE} -n 64 --steps 20 --out {folder / 'trajectory.gif'}"]
+    commands += [f"arena judge {folder / BUNDLE}"]
+    commands += [f"arena train {folder / 'recipe.yaml'} seed=1 --out {folder.with_name(folder.name + '-seed1')}"]
     for command in commands:
         console.print(f"    {command}", highlight=False)

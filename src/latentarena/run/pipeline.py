@@ -50,26 +50,10 @@ RECIPE, DATA, BUNDLE, SCORE, REPORT, PICTURE, POSTER = (
 )
 
 
-@dataclass(frozen=True)
-class Results:
-    """The results of a run: its bundle, score card and files.
-
-    Attributes:
-        recipe: as it was run.
-        card: what it scored; None if it was not judged.
-    """
-
-    bundle: Path
-    recipe: Recipe
-    card: ScoreCard | None = None
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """What people look at, by what it is."""
-        names = {"bundle": BUNDLE}
-        if self.card is not None:
-            names |= {"score card": SCORE, "report": REPORT, "samples": PICTURE, "card": POSTER}
-        return {what: self.bundle.parent / name for what, name in names.items()}
+FILES = {"bundle": BUNDLE, "score card": SCORE, "report": REPORT, "samples": PICTURE, "card": POSTER}
+"""What people look at in the folder of a run, by what it is; of a run that was not judged, the bundle alone."""
+Ran = tuple[Path, ScoreCard | None]
+"""The folder of a run, and its score card; None if it was not judged."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +199,7 @@ def run_seeds(
     fabric: Fabric,
     watch: Watch = lambda ticks, stage: ticks,
     samples: int | None = SAMPLES,
-) -> Results | None:
+) -> Ran | None:
     """Run all of them; the card and the report of the first one then say what the others came to.
 
     Args:
@@ -228,8 +212,7 @@ def run_seeds(
     for prepared in several[1:]:
         card = _finished(prepared.folder) if fabric.is_global_zero else None
         if card is None:
-            results = run(prepared, fabric, watch, samples)
-            card = None if results is None else results.card
+            _, card = run(prepared, fabric, watch, samples) or (None, None)
         if card is not None:
             others[prepared.recipe.seed] = card
     return run(several[0], fabric, watch, samples, others)
@@ -250,7 +233,7 @@ def run(
     watch: Watch = lambda ticks, stage: ticks,
     samples: int | None = SAMPLES,
     others: Mapping[int, ScoreCard] | None = None,
-) -> Results | None:
+) -> Ran | None:
     """Train, bundle, judge and report.
 
     Args:
@@ -259,7 +242,7 @@ def run(
         others: score cards of other trainings of the recipe by seed, which card and report then speak of.
 
     Returns:
-        Where everything is; None in the helper processes of a distributed run.
+        The folder and the score card; None in the helper processes of a distributed run.
     """
     try:
         return _run(prepared, fabric, watch, samples, others)
@@ -270,7 +253,7 @@ def run(
 
 def _run(
     prepared: Prepared, fabric: Fabric, watch: Watch, samples: int | None, others: Mapping[int, ScoreCard] | None
-) -> Results | None:
+) -> Ran | None:
     recipe, data, shelter = prepared.recipe, prepared.data, Shelter(prepared.folder)
     if fabric.is_global_zero:
         shelter.remember(RECIPE, DATA)
@@ -283,19 +266,18 @@ def _run(
     made = provenance_of(prepared, fabric, latents, folder)
     bundle = shelter.reach(prepared.folder, lambda place: save_bundle(place / BUNDLE, recipe.name, model, made))
     if samples is None:
-        return Results(shelter.settle() / BUNDLE, recipe)
-    return judge_run(bundle, recipe, data, shelter, watch, samples, others)
+        return shelter.settle(), None
+    return judge_run(bundle, data, shelter, watch, samples, others)
 
 
 def judge_run(
     bundle: NativeBundle,
-    recipe: Recipe,
     data: Dataset,
     shelter: Shelter,
     watch: Watch,
     samples: int = SAMPLES,
     others: Mapping[int, ScoreCard] | None = None,
-) -> Results:
+) -> Ran:
     """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
     found = judge_bundle(bundle, panel_for(data, watch=watch), samples)
     findings, judge = found.findings, found.panel.judge
@@ -308,7 +290,7 @@ def judge_run(
         write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
 
     shelter.reach(shelter.home, write)
-    return Results(shelter.settle() / BUNDLE, recipe, card)
+    return shelter.settle(), card
 
 
 def _curve(columns: dict[str, list[float]]) -> Curve:
