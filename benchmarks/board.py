@@ -19,9 +19,9 @@ from latentarena.arena.objects import Objects
 from latentarena.arena.pages import templates
 from latentarena.arena.store import Database, Store
 from latentarena.card.figure import Figure
-from latentarena.contest.entries import Entry
+from latentarena.contest.entry import Entry
 from latentarena.contest.making import make_board
-from latentarena.contest.ranking import Row, dependences, rank, stability
+from latentarena.contest.ranking import dependences, rank, stability
 from latentarena.facts import machine
 from latentarena.files import write_json
 from latentarena.web.board import BoardPages
@@ -92,14 +92,13 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
     for many in (10, 100, 500, 2000):
         own = entries(many)
-        rows = [Row(one.team, one.figures, one.facts) for one in own]
         board = make_board(own, OPEN)
         page = templates().from_string('{% from "board_table.html" import board_table %}{{ board_table(board, at) }}')
         shown = {"board": board, "at": Addresses("{id}", "{id}.png", frozenset(one.id for one in own))}
         found[str(many)] = {
-            "rank": seconds(lambda rows=rows: rank(rows, OPEN)),
-            "stability": seconds(lambda rows=rows: stability(rows, OPEN)),
-            "dependences": seconds(lambda rows=rows: dependences(rows, OPEN)),
+            "rank": seconds(lambda own=own: rank(own, OPEN)),
+            "stability": seconds(lambda own=own: stability(own, OPEN)),
+            "dependences": seconds(lambda own=own: dependences(own, OPEN)),
             "whole board": seconds(lambda own=own: make_board(own, OPEN)),
             "table as HTML": seconds(lambda page=page, shown=shown: page.render(shown)),
             **site(many),

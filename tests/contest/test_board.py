@@ -22,7 +22,8 @@ from latentarena.card.figure import Figure
 from latentarena.cli.app import app
 from latentarena.contest.board import Board
 from latentarena.contest.contest import Contest
-from latentarena.contest.entries import Entry, counting, entry_of
+from latentarena.contest.entries import counting, entry_of
+from latentarena.contest.entry import Entry
 from latentarena.contest.making import make_board
 from latentarena.contest.prediction import predict
 from latentarena.contest.spreadsheet import board_csv, inert, write_csv

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from latentarena.arena.contest_files import load_contest
 from latentarena.card.figure import Figure
 from latentarena.cli.app import app
 from latentarena.contest.contest import Contest
-from latentarena.contest.ranking import Row, dependences, rank, stability
+from latentarena.contest.entry import Entry
+from latentarena.contest.ranking import dependences, rank, stability
 
 BOARDS = ["leaderboard.csv", "open_leaderboard.csv"]
 NAMELESS = [Path(__file__).parents[1] / "support" / "files" / f"contest-2025-{board}" for board in BOARDS]
@@ -32,20 +34,24 @@ FEW = st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, math.inf])  # so that ties are c
 ANY = st.one_of(FEW, st.floats(), st.none())
 
 
-def table(values: list[list[float | None]], metrics: list[str]) -> list[Row]:
+def entry(team: str, figures: Mapping[str, Figure], facts: Mapping[str, Any] = {}) -> Entry:
+    return Entry(team, team, team, figures, facts)
+
+
+def table(values: list[list[float | None]], metrics: list[str]) -> list[Entry]:
     return [
-        Row(f"r{i:02}", {m: Figure.of(v) for m, v in zip(metrics, cells, strict=True) if v is not None})
+        entry(f"r{i:02}", {m: Figure.of(v) for m, v in zip(metrics, cells, strict=True) if v is not None})
         for i, cells in enumerate(values)
     ]
 
 
-def tables(cell: st.SearchStrategy[Any] = ANY, least: int = 1) -> st.SearchStrategy[list[Row]]:
+def tables(cell: st.SearchStrategy[Any] = ANY, least: int = 1) -> st.SearchStrategy[list[Entry]]:
     cells = st.lists(cell, min_size=len(COLUMNS), max_size=len(COLUMNS))
     return st.lists(cells, min_size=least, max_size=7).map(lambda values: table(values, COLUMNS))
 
 
 @st.composite
-def with_bars(draw: st.DrawFn) -> list[Row]:
+def with_bars(draw: st.DrawFn) -> list[Entry]:
     metrics = [measure.metric for measure in OPEN.measures]
     rows = []
     for i in range(draw(st.integers(1, 6))):
@@ -53,11 +59,11 @@ def with_bars(draw: st.DrawFn) -> list[Row]:
         for metric in draw(st.sets(st.sampled_from(metrics))):
             low, value, high = sorted(draw(st.tuples(*[st.integers(0, 6)] * 3)))
             figures[metric] = Figure.of(float(value), float(low), float(high))
-        rows.append(Row(f"r{i}", figures))
+        rows.append(entry(f"r{i}", figures))
     return rows
 
 
-def raw(row: Row, column: str) -> float:
+def raw(row: Entry, column: str) -> float:
     figure = row.figures.get(column)
     return math.nan if figure is None else figure.value
 
@@ -81,7 +87,7 @@ def test_published_boards_of_2025_come_out_exactly(board: Path, tmp_path: Path) 
 
 @given(tables())
 @settings(max_examples=60, deadline=None)
-def test_columns_agree_with_scipy_and_the_total_is_their_mean(rows: list[Row]) -> None:
+def test_columns_agree_with_scipy_and_the_total_is_their_mean(rows: list[Entry]) -> None:
     placed = {one.name: one for one in rank(rows, OLD)}
     assert set(placed) == {row.name for row in rows}
     for column in COLUMNS:
@@ -98,10 +104,10 @@ def test_columns_agree_with_scipy_and_the_total_is_their_mean(rows: list[Row]) -
 
 @given(with_bars())
 @settings(max_examples=60, deadline=None)
-def test_open_contest_agrees_with_a_plain_reading_of_its_rule(rows: list[Row]) -> None:
+def test_open_contest_agrees_with_a_plain_reading_of_its_rule(rows: list[Entry]) -> None:
     placed = {one.name: one for one in rank(rows, OPEN)}
 
-    def beats(a: Row, b: Row, metric: str) -> bool:
+    def beats(a: Entry, b: Entry, metric: str) -> bool:
         if metric not in a.figures or metric not in b.figures:
             return metric in a.figures and metric not in b.figures
         one, other = a.figures[metric], b.figures[metric]
@@ -125,7 +131,7 @@ def test_open_contest_agrees_with_a_plain_reading_of_its_rule(rows: list[Row]) -
 @given(st.one_of(tables(), with_bars()), st.randoms(), st.sampled_from([OLD, OPEN]))
 @settings(max_examples=60, deadline=None)
 def test_the_order_of_the_rows_does_not_matter_and_every_row_has_a_place(
-    rows: list[Row], random: Any, contest: Contest
+    rows: list[Entry], random: Any, contest: Contest
 ) -> None:
     placed = rank(rows, contest)
     shuffled = random.sample(rows, len(rows))
@@ -141,10 +147,10 @@ def test_the_order_of_the_rows_does_not_matter_and_every_row_has_a_place(
 
 @given(tables(FEW, 2), st.sampled_from(COLUMNS), st.integers(0, 6), st.floats(0.01, 2))
 @settings(max_examples=60, deadline=None)
-def test_a_better_figure_never_worsens_a_rank(rows: list[Row], column: str, index: int, step: float) -> None:
+def test_a_better_figure_never_worsens_a_rank(rows: list[Entry], column: str, index: int, step: float) -> None:
     row = rows[index % len(rows)]
     value = row.figures[column].value + (step if column in HIGHER else -step)
-    better = Row(row.name, {**row.figures, column: Figure.of(value)})
+    better = entry(row.name, {**row.figures, column: Figure.of(value)})
     before, after = (
         next(one for one in rank(table, OLD) if one.name == row.name)
         for table in (rows, [better if one is row else one for one in rows])
@@ -156,8 +162,8 @@ def test_a_better_figure_never_worsens_a_rank(rows: list[Row], column: str, inde
 
 @given(tables(ANY, 1))
 @settings(max_examples=40, deadline=None)
-def test_equal_rows_share_everything(rows: list[Row]) -> None:
-    twin = Row("twin", rows[0].figures)
+def test_equal_rows_share_everything(rows: list[Entry]) -> None:
+    twin = entry("twin", rows[0].figures)
     placed = {one.name: one for one in rank([*rows, twin], OLD)}
     one, other = placed["twin"], placed[rows[0].name]
     assert (one.place, one.total, one.columns) == (other.place, other.total, other.columns)
@@ -167,8 +173,8 @@ def test_equal_rows_share_everything(rows: list[Row]) -> None:
 
 @given(tables(FEW, 2))
 @settings(max_examples=40, deadline=None)
-def test_a_row_that_is_last_everywhere_changes_nothing_for_the_others(rows: list[Row]) -> None:
-    last = Row("last", {})
+def test_a_row_that_is_last_everywhere_changes_nothing_for_the_others(rows: list[Entry]) -> None:
+    last = entry("last", {})
     with_it = [(one.name, one.place, one.total, one.columns) for one in rank([*rows, last], OLD) if one.name != "last"]
     assert with_it == [(one.name, one.place, one.total, one.columns) for one in rank(rows, OLD)]
     assert not [one for one in dependences([*rows, last], OLD) if one.without == "last"]
@@ -176,8 +182,8 @@ def test_a_row_that_is_last_everywhere_changes_nothing_for_the_others(rows: list
 
 @given(st.one_of(tables(FEW, 3), with_bars()), st.sampled_from([OLD, OPEN]))
 @settings(max_examples=40, deadline=None)
-def test_dependences_are_what_ranking_without_the_third_shows(rows: list[Row], contest: Contest) -> None:
-    def signs(kept: list[Row]) -> dict[tuple[str, str], int]:
+def test_dependences_are_what_ranking_without_the_third_shows(rows: list[Entry], contest: Contest) -> None:
+    def signs(kept: list[Entry]) -> dict[tuple[str, str], int]:
         totals = {one.name: one.total for one in rank(kept, contest)}
         return {(a, b): (totals[a] > totals[b]) - (totals[a] < totals[b]) for a in totals for b in totals}
 
@@ -198,14 +204,14 @@ def test_overlap_is_not_transitive_and_the_rule_says_what_then() -> None:
         "c": Figure.of(4, 3, 5),
         "d": Figure.of(4.5, 3.6, 6),
     }
-    rows = [Row(name, {"mse": figure, "ssim": Figure.of(0.5)}) for name, figure in bars.items()]
+    rows = [entry(name, {"mse": figure, "ssim": Figure.of(0.5)}) for name, figure in bars.items()]
     columns = {one.name: one.columns["mse"] for one in rank(rows, OPEN)}
     assert columns == {"a": 1, "b": 1, "c": 2, "d": 3}  # c overlaps b, but a beats it; d is beaten by a and b
 
 
 def test_missing_stands_behind_infinity_and_minus_infinity_before_all() -> None:
     values = {"a": -math.inf, "b": 0.0, "c": math.inf, "d": math.nan}
-    rows = [Row(name, {"mse": Figure.of(value)}) for name, value in values.items()] + [Row("e", {})]
+    rows = [entry(name, {"mse": Figure.of(value)}) for name, value in values.items()] + [entry("e", {})]
     columns = {one.name: one.columns["mse"] for one in rank(rows, OLD)}
     assert columns == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 4}
 
@@ -214,12 +220,12 @@ def test_near_one_counts_the_distance_to_either_side() -> None:
     raw = OPEN.model_dump() | {"categories": [{"name": "edges", "metrics": ["sharpness"]}], "awards": []}
     contest = Contest.model_validate(raw)
     bars = {"under": Figure.of(0.8, 0.7, 0.85), "on": Figure.of(1.01, 0.97, 1.05), "over": Figure.of(1.3, 1.2, 1.4)}
-    placed = rank([Row(name, {"sharpness": bar}) for name, bar in bars.items()], contest)
+    placed = rank([entry(name, {"sharpness": bar}) for name, bar in bars.items()], contest)
     assert {one.name: one.place for one in placed} == {"on": 1, "under": 2, "over": 2}
 
 
 def test_ties_are_broken_in_the_organiser_s_order_and_the_reason_is_said() -> None:
-    rows = [Row(name, {"mse": Figure.of(1.0)}, {"steps": steps}) for name, steps in {"a": 8, "b": 4, "c": 4}.items()]
+    rows = [entry(name, {"mse": Figure.of(1.0)}, {"steps": steps}) for name, steps in {"a": 8, "b": 4, "c": 4}.items()]
     breaks = [{"by": "quality of analysis", "order": ["c"]}, {"by": "fewer steps", "field": "steps"}]
     contest = Contest.model_validate(OLD.model_dump() | {"tie_breaks": breaks})
     placed = rank(rows, contest)
@@ -238,8 +244,8 @@ def test_weights_are_exact_and_scale_out() -> None:
         return Contest.model_validate(OPEN.model_dump() | {"categories": categories, "total": total, "awards": []})
 
     rows = [
-        Row("a", {"mse": Figure.of(1), "recall": Figure.of(0.1), "parameters": Figure.of(1)}),
-        Row("b", {"mse": Figure.of(2), "recall": Figure.of(0.9), "parameters": Figure.of(2)}),
+        entry("a", {"mse": Figure.of(1), "recall": Figure.of(0.1), "parameters": Figure.of(1)}),
+        entry("b", {"mse": Figure.of(2), "recall": Figure.of(0.9), "parameters": Figure.of(2)}),
     ]
     for one in (rank(rows, contest("sum", 0.1, 0.3, 0.2)), rank(rows, contest("mean", 1, 3, 2))):
         assert [placed.place for placed in one] == [1, 1]  # 0.1 + 0.2 is 0.3 here
@@ -250,15 +256,15 @@ def test_weights_are_exact_and_scale_out() -> None:
 
 def test_two_rows_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two rows are named 'a'"):
-        rank([Row("a", {}), Row("a", {})], OLD)
+        rank([entry("a", {}), entry("a", {})], OLD)
     assert rank([], OPEN) == ()
     assert stability([], OPEN) == {}
     assert dependences([], OPEN) == []
 
 
-def lone(**bars: Figure) -> tuple[list[Row], Contest]:
+def lone(**bars: Figure) -> tuple[list[Entry], Contest]:
     raw = OPEN.model_dump() | {"categories": [{"name": "one", "metrics": ["mse"]}], "ties": "min", "awards": []}
-    return [Row(name, {"mse": bar}) for name, bar in bars.items()], Contest.model_validate(raw)
+    return [entry(name, {"mse": bar}) for name, bar in bars.items()], Contest.model_validate(raw)
 
 
 def test_stability_agrees_with_the_normal_distribution() -> None:
@@ -285,7 +291,7 @@ def test_stability_of_clear_and_of_unknown_places() -> None:
 
 @given(with_bars())
 @settings(max_examples=20, deadline=None)
-def test_stability_is_total(rows: list[Row]) -> None:
+def test_stability_is_total(rows: list[Entry]) -> None:
     found = stability(rows, OPEN, rounds=20)
     assert not found or sum(one.first for one in found.values()) == pytest.approx(1)
     assert all(1 <= one.low <= one.high <= len(rows) for one in found.values())

@@ -14,7 +14,7 @@ from latentarena.arena.contest_files import load_contest
 from latentarena.bundle import export_modules
 from latentarena.card.finding import Finding
 from latentarena.card.words import check_words
-from latentarena.contest.entries import entry_of, refusal, row_of
+from latentarena.contest.entries import entry_of, refusal
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import GateError
 from latentarena.evaluate.evaluate import evaluate, main
@@ -110,9 +110,9 @@ def test_distances_of_the_prior_are_withheld_from_ranks_rules_and_points() -> No
     kept, card = made_card("kept", prior_frechet=0.1), made_card("withheld", prior_frechet=0.1, checks=(WITHHELD,))
     entry = entry_of(card, rules, "1", "Ada", verified=True)
     assert "prior_frechet" in entry.figures  # it is shown
-    assert "prior_frechet" not in row_of(entry, "Ada").figures
+    assert "prior_frechet" not in entry.counted
     assert "prior_frechet" not in entry.facts
-    assert "prior_frechet" in row_of(entry_of(kept, rules, "2", "Bob"), "Bob").figures
+    assert "prior_frechet" in entry_of(kept, rules, "2", "Bob").counted
     assert card.points["consistency"] == kept.points["consistency"]  # a figure without a floor is worth nothing either
 
 

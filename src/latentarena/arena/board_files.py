@@ -7,7 +7,6 @@ from pathlib import Path
 from latentarena.config import validate
 from latentarena.contest.board import Board
 from latentarena.contest.contest import Contest
-from latentarena.contest.entries import Entry
 from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import Ranked, rank_table, table_rows
 from latentarena.documents import parse_json
@@ -31,9 +30,9 @@ def read_board(path: Path, contest: Contest) -> Board:
         ConfigError: one line that names the file and what is wrong with it.
     """
     if path.suffix == ".csv":
-        rows = table_rows(str(path), csv_text(path), contest)
-        entries = [Entry(row.name, row.name, row.name, row.figures, verified=True) for row in rows]
-        return make_board(entries, contest.model_copy(update={"thresholds": ()}), rounds=1)
+        return make_board(
+            table_rows(str(path), csv_text(path), contest), contest.model_copy(update={"thresholds": ()}), rounds=1
+        )
     try:
         return validate(Board, parse_json(path.read_bytes()), str(path))
     except OSError as error:

@@ -10,7 +10,7 @@ from latentarena.card.score_card import ScoreCard
 
 if TYPE_CHECKING:
     from latentarena.contest.board import Board, Line
-    from latentarena.contest.entries import Entry
+    from latentarena.contest.entry import Entry
 
 File = TypeVar("File")
 

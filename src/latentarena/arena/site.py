@@ -24,7 +24,8 @@ from latentarena.card.score_card import read_card
 from latentarena.contest.board import Board
 from latentarena.contest.commitment import Commitment
 from latentarena.contest.contest import Contest
-from latentarena.contest.entries import Entry, entry_of
+from latentarena.contest.entries import entry_of
+from latentarena.contest.entry import Entry
 from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.documents import parse_json

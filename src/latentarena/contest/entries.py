@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,49 +15,12 @@ from latentarena.card.finding import gravest
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.shipped import official
 from latentarena.contest.contest import DECLARED, Contest
-from latentarena.contest.ranking import Row, rank
+from latentarena.contest.entry import Entry
+from latentarena.contest.ranking import rank
 from latentarena.precision import coarser
 
 RECIPE = "bundle.provenance.recipe."  # known to be true once it was trained anew
 EARLY = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One evaluated model of one team.
-
-    Attributes:
-        id: part of its address; no other entry has it.
-        name: of the entry; team: whose it is, the name on the board.
-        figures: by metric of the contest's score set; facts: fields of rules, see `contest.FACTS`.
-        points: absolute, 0 to 100 by category; empty where they are not known.
-        received: when it was handed in; None is before all others.
-        chosen: by its team, to stand on the board.
-        verified: its figures were computed by the contest, not reported by its team.
-        refused: why it cannot be ranked, found out before; empty if nothing was.
-        unverified: metrics that rest on the submission's own word.
-        uncertified: metrics of training that nobody has found by training anew: shown, but as good as missing to ranks,
-            rules and awards.
-        trained: how often its recipe was trained anew and agreed; 0 where it was not.
-        withheld: metrics that are shown but, for what a check has found, as good as missing to ranks, rules and awards.
-        model: hash of the bundle, by which copies are seen; empty if not known.
-    """
-
-    id: str
-    name: str
-    team: str
-    figures: Mapping[str, Figure] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    points: Mapping[str, float] = field(default_factory=dict)
-    received: datetime | None = None
-    chosen: bool = False
-    verified: bool = False
-    refused: str = ""
-    unverified: tuple[str, ...] = ()
-    uncertified: tuple[str, ...] = ()
-    trained: int = 0
-    withheld: tuple[str, ...] = ()
-    model: str = ""
 
 
 def entry_of(
@@ -162,9 +125,8 @@ def _candidates(own: list[Entry], contest: Contest) -> list[Entry]:
     if contest.counts == "chosen":
         return [entry for entry in own if entry.chosen] or own
     if contest.counts == "best" and len(own) > 1:
-        best = {
-            placed.name for placed in rank([row_of(entry, entry.id) for entry in own], contest) if placed.place == 1
-        }
+        apart = [replace(entry, team=entry.id) for entry in own]
+        best = {placed.name for placed in rank(apart, contest) if placed.place == 1}
         return [entry for entry in own if entry.id in best]
     return own
 
@@ -184,12 +146,6 @@ def refusal(entry: Entry, contest: Contest) -> str:
             found = entry.facts.get(rule.field)
             return f"below the threshold {rule.words}: it has {'none' if found is None else found}"
     return ""
-
-
-def row_of(entry: Entry, name: str) -> Row:
-    """What is ranked, under this name."""
-    hidden = {*entry.uncertified, *entry.withheld}
-    return Row(name, {metric: figure for metric, figure in entry.figures.items() if metric not in hidden}, entry.facts)
 
 
 def _figures(card: ScoreCard, contest: Contest, certificate: Certificate | None) -> dict[str, Figure]:

@@ -14,8 +14,9 @@ from latentarena.card.words import UNCERTIFIED, UNVERIFIED, WITHHELD
 from latentarena.contest.board import Board, Cell, Column, Group, Line, Prize
 from latentarena.contest.commitment import Commitment
 from latentarena.contest.contest import Award, Contest
-from latentarena.contest.entries import Entry, counting, mean_points, refusal, row_of
-from latentarena.contest.ranking import ROUNDS, Placed, Row, Stability, dependences, rank, stability
+from latentarena.contest.entries import counting, mean_points, refusal
+from latentarena.contest.entry import Entry
+from latentarena.contest.ranking import ROUNDS, Placed, Stability, dependences, rank, stability
 
 SAID = 8  # sentences on irrelevant alternatives
 NAMED = 20  # teams in a sentence
@@ -50,8 +51,8 @@ def make_board(
             refused[entry.id] = f"another entry of this team counts ({contest.counts})"
     ranked = {entry.team: entry for entry in entries if not refused[entry.id]}
     groups, reported = _groups(contest), sum(not entry.verified for entry in ranked.values())
-    standing = _Standing.of([one for one in ranked.items() if one[1].verified], contest, rounds)
-    claims = _Standing.of([one for one in ranked.items() if not one[1].verified], contest, rounds)
+    standing = _Standing.of([one for one in ranked.values() if one.verified], contest, rounds)
+    claims = _Standing.of([one for one in ranked.values() if not one.verified], contest, rounds)
     first = standing if standing.rows else claims  # who may win awards
     prizes = tuple(_prize(award, ranked, first.placed) for award in contest.awards)
     lines = [
@@ -86,16 +87,15 @@ def make_board(
 
 @dataclass(frozen=True)
 class _Standing:
-    """Entries that are ranked among themselves: their rows, where each stands, and how sure that is."""
+    """Entries that are ranked among themselves: these, where each stands, and how sure that is."""
 
-    rows: list[Row]
+    rows: list[Entry]
     placed: tuple[Placed, ...]
     sure: dict[str, Stability]
 
     @classmethod
-    def of(cls, ranked: Sequence[tuple[str, Entry]], contest: Contest, rounds: int) -> _Standing:
+    def of(cls, rows: list[Entry], contest: Contest, rounds: int) -> _Standing:
         """Rank entries by team."""
-        rows = [row_of(entry, team) for team, entry in ranked]
         return cls(rows, rank(rows, contest), stability(rows, contest, rounds))
 
 
@@ -244,7 +244,7 @@ def _noise(lines: Sequence[Line], commitment: Commitment | None) -> Iterable[str
         yield f"Judged by other random numbers than this contest's, and to be judged again: {_names(others)}."
 
 
-def _hanging(rows: Sequence[Row], contest: Contest) -> Iterable[str]:
+def _hanging(rows: Sequence[Entry], contest: Contest) -> Iterable[str]:
     found = dependences(rows, contest)
     yield from (one.words for one in found[:SAID])
     if len(found) > SAID:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from latentarena.card.figure import Figure
 from latentarena.contest.board import Board, Line
 from latentarena.contest.contest import Contest
-from latentarena.contest.entries import Entry, refusal, row_of
-from latentarena.contest.ranking import Placed, Row, rank
+from latentarena.contest.entries import refusal
+from latentarena.contest.entry import Entry
+from latentarena.contest.ranking import Placed, rank
 from latentarena.errors import ConfigError
 
 OWN = "\0"  # a name that no team can have
@@ -73,11 +74,10 @@ def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:
     refused = refusal(entry, contest.model_copy(update={"self_reported": True}))
     if refused:
         return Prediction(None, len(others), refused)
-    figures = row_of(entry, OWN).figures
-    unmeasured = tuple(metric for metric in wanted if metric not in figures)
-    own = _standing(figures, others, contest)
+    unmeasured = tuple(metric for metric in wanted if metric not in entry.counted)
+    own = _standing(entry.counted, others, contest)
     found = {
-        metric: _standing({**figures, metric: best}, others, contest)
+        metric: _standing({**entry.counted, metric: best}, others, contest)
         for metric, best in _best(others, contest)
         if metric not in unmeasured
     }
@@ -87,16 +87,16 @@ def predict(entry: Entry, board: Board, contest: Contest) -> Prediction:
     return Prediction(own, len(others) + 1, "", unmeasured, metric, found[metric])
 
 
-def _standing(figures: Mapping[str, Figure], others: list[Row], contest: Contest) -> PredictedPlace:
+def _standing(figures: Mapping[str, Figure], others: list[Entry], contest: Contest) -> PredictedPlace:
     perfect = {measure.metric: Figure.of(contest.better(measure).best) for measure in contest.measures}
     best, worst = (
-        next(one for one in rank([Row(OWN, row), *others], contest) if one.name == OWN)
+        next(one for one in rank([Entry(OWN, OWN, OWN, row), *others], contest) if one.name == OWN)
         for row in (perfect | dict(figures), figures)
     )
     return PredictedPlace(best, worst)
 
 
-def _best(others: list[Row], contest: Contest) -> Iterator[tuple[str, Figure]]:
+def _best(others: list[Entry], contest: Contest) -> Iterator[tuple[str, Figure]]:
     """Each ranked metric with the best figure that another entry has."""
     for measure in contest.measures:
         figures = [row.figures[measure.metric] for row in others if measure.metric in row.figures]
@@ -105,10 +105,10 @@ def _best(others: list[Row], contest: Contest) -> Iterator[tuple[str, Figure]]:
             yield measure.metric, min(figures, key=lambda one: better.cost(one.value))
 
 
-def _row(line: Line) -> Row:
+def _row(line: Line) -> Entry:
     figures = {}
     for metric, cell in line.cells.items():
         figure = Figure.of(math.inf) if cell.text == "∞" else cell.figure
         if figure is not None and not cell.uncertified:
             figures[metric] = figure
-    return Row(line.team, figures)
+    return Entry(line.id, line.name, line.team, figures)

@@ -1,4 +1,6 @@
-"""Ranking: rows in, ranks out. Pure, total and deterministic; the order of the rows handed in does not matter.
+"""Ranking: entries in, ranks out. Pure, total and deterministic; the order of the entries handed in does not matter.
+
+Entries are the rows of a table, named by their teams; hidden figures are as good as missing.
 
 A column is ranked first, then a category by the mean of its columns' ranks, then the whole by the weighted sum or mean
 of the categories' ranks; 1 is best, and what is equal shares the best of its ranks (`min`, "1224").
@@ -17,16 +19,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentarena.card.figure import Figure
 from latentarena.contest.contest import Contest, TieBreak
+from latentarena.contest.entry import Entry
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,26 +44,11 @@ DEVIATIONS = 1.959964  # of a normal distribution, on either side of 95 %
 
 
 @dataclass(frozen=True)
-class Row:
-    """What is ranked.
-
-    Attributes:
-        name: no other row has it.
-        figures: by metric; those that are missing stand last.
-        facts: further fields, for tie breaks.
-    """
-
-    name: str
-    figures: Mapping[str, Figure]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Placed:
     """Where a row stands.
 
     Attributes:
-        name: of the row.
+        name: of the team.
         place: from 1; rows that nothing tells apart share it.
         total: the weighted sum or mean of the categories' ranks.
         categories, columns: ranks by category and by metric.
@@ -119,7 +106,7 @@ class Dependence:
         return f"Without {self.without}, {ahead} would stand before {behind}; {now}."
 
 
-def rank(rows: Sequence[Row], contest: Contest) -> tuple[Placed, ...]:
+def rank(rows: Sequence[Entry], contest: Contest) -> tuple[Placed, ...]:
     """Every row with its place, best first; rows that share a place stand in the order of their names.
 
     Raises:
@@ -133,19 +120,19 @@ def rank(rows: Sequence[Row], contest: Contest) -> tuple[Placed, ...]:
         before = len(placed)
         for place, index, reason in _settled(group, rows, contest.tie_breaks):
             one = Placed(
-                name=rows[index].name,
+                name=rows[index].team,
                 place=before + place,
                 total=float(Fraction(int(sums.total[index]), whole)),
                 categories=_named([category.name for category in contest.categories], sums.categories[:, index]),
                 columns=_named([measure.metric for measure in contest.measures], sums.columns[:, index]),
-                level=tuple(rows[other].name for other in group if other != index),
+                level=tuple(rows[other].team for other in group if other != index),
                 reason=reason,
             )
             placed.append(one)
     return tuple(placed)
 
 
-def stability(rows: Sequence[Row], contest: Contest, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Stability]:
+def stability(rows: Sequence[Entry], contest: Contest, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Stability]:
     """How sure each place is: figures redrawn `rounds` times from their error bars, then ranked by the same rule.
 
     Where `rounds` times the rows are more than `CELLS`, there are fewer rounds, but at least `FEWEST`.
@@ -170,10 +157,10 @@ def stability(rows: Sequence[Row], contest: Contest, rounds: int = ROUNDS, seed:
     first = places == 1
     share = (first / first.sum(1, keepdims=True)).mean(0)
     low, high = np.quantile(places, [(1 - SURE) / 2, (1 + SURE) / 2], axis=0, method="closest_observation")
-    return {row.name: Stability(float(share[i]), int(low[i]), int(high[i])) for i, row in enumerate(rows)}
+    return {row.team: Stability(float(share[i]), int(low[i]), int(high[i])) for i, row in enumerate(rows)}
 
 
-def dependences(rows: Sequence[Row], contest: Contest, among: int = 50) -> list[Dependence]:
+def dependences(rows: Sequence[Entry], contest: Contest, among: int = 50) -> list[Dependence]:
     """Pairs whose order by total changes when one other row is taken away; the best placed pairs first.
 
     Args:
@@ -193,17 +180,17 @@ def dependences(rows: Sequence[Row], contest: Contest, among: int = 50) -> list[
         without = _weights(contest) @ np.array([_min_ranks(values, kept) for values in left])
         was, would = (np.sign(np.subtract.outer(one, one)) for one in (total[kept], without))
         for i, j in np.argwhere(np.triu(was != would)):
-            first, second = rows[kept[i]].name, rows[kept[j]].name
-            found.append((i, j, Dependence(rows[third].name, first, second, bool(was[i, j] == 0), int(would[i, j]))))
+            first, second = rows[kept[i]].team, rows[kept[j]].team
+            found.append((i, j, Dependence(rows[third].team, first, second, bool(was[i, j] == 0), int(would[i, j]))))
     return [one for _, _, one in sorted(found, key=lambda found: (found[0], found[1], found[2].without))]
 
 
-def _figures(rows: Sequence[Row], contest: Contest) -> Floats:
+def _figures(rows: Sequence[Entry], contest: Contest) -> Floats:
     """Lower ends, values and upper ends of all figures, (3, columns, rows); NaN where there is none.
 
     Intervals are stretched to hold their value.
     """
-    columns = [[row.figures.get(measure.metric, NOTHING) for row in rows] for measure in contest.measures]
+    columns = [[row.counted.get(measure.metric, NOTHING) for row in rows] for measure in contest.measures]
     ends = np.array([[(one.low, one.value, one.high) for one in column] for column in columns], np.float64)
     low, value, high = np.moveaxis(ends.reshape(len(columns), len(rows), 3), 2, 0)
     return np.stack([np.minimum(low, value), value, np.maximum(high, value)])
@@ -281,22 +268,22 @@ def _groups(total: Ints) -> Iterator[list[int]]:
         yield list(group)
 
 
-def _settled(group: list[int], rows: Sequence[Row], breaks: Sequence[TieBreak]) -> Iterator[tuple[int, int, str]]:
+def _settled(group: list[int], rows: Sequence[Entry], breaks: Sequence[TieBreak]) -> Iterator[tuple[int, int, str]]:
     """(place within the group, index, reason) of rows of equal total, best first."""
     if len(group) == 1:
         yield 1, group[0], ""
         return
     keys = {i: tuple(_key(rows[i], one) for one in breaks) for i in group}
-    order = sorted(group, key=lambda i: (keys[i], rows[i].name))
+    order = sorted(group, key=lambda i: (keys[i], rows[i].team))
     for i in order:
         place = 1 + sum(keys[other] < keys[i] for other in group)
         yield place, i, _reason(i, order, keys, rows, breaks)
 
 
-def _key(row: Row, one: TieBreak) -> float:
+def _key(row: Entry, one: TieBreak) -> float:
     """What a tie break sorts by, lower being better."""
     if one.order is not None:
-        return float(one.order.index(row.name) if row.name in one.order else len(one.order))
+        return float(one.order.index(row.team) if row.team in one.order else len(one.order))
     value = row.facts.get(one.field or "")
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return math.inf
@@ -304,7 +291,7 @@ def _key(row: Row, one: TieBreak) -> float:
 
 
 def _reason(
-    i: int, order: list[int], keys: dict[int, tuple[float, ...]], rows: Sequence[Row], breaks: Sequence[TieBreak]
+    i: int, order: list[int], keys: dict[int, tuple[float, ...]], rows: Sequence[Entry], breaks: Sequence[TieBreak]
 ) -> str:
     """Such as `level with B, C; before B by quality of analysis; C shares the place`, in the order of the rows."""
     said: dict[str, list[str]] = {}
@@ -317,15 +304,15 @@ def _reason(
         else:
             side = "before" if keys[i][decisive] < keys[other][decisive] else "behind"
             words = f"{side} {{}} by {breaks[decisive].by}"
-        said.setdefault(words, []).append(rows[other].name)
+        said.setdefault(words, []).append(rows[other].team)
     return "equal total: " + "; ".join(words.replace("{}", ", ".join(names)) for words, names in said.items())
 
 
-def _by_name(rows: Sequence[Row]) -> list[Row]:
-    names = [row.name for row in rows]
+def _by_name(rows: Sequence[Entry]) -> list[Entry]:
+    names = [row.team for row in rows]
     if len(set(names)) < len(names):
         raise ValueError(f"two rows are named {next(name for name in names if names.count(name) > 1)!r}")
-    return sorted(rows, key=lambda row: row.name)
+    return sorted(rows, key=lambda row: row.team)
 
 
 def _named(names: Sequence[str], ranks: Ints) -> dict[str, int]:

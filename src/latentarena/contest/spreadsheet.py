@@ -11,7 +11,8 @@ from typing import Any
 from latentarena.card.figure import Figure
 from latentarena.contest.board import Board, Line
 from latentarena.contest.contest import Contest
-from latentarena.contest.ranking import Placed, Row, rank
+from latentarena.contest.entry import Entry
+from latentarena.contest.ranking import Placed, rank
 from latentarena.errors import ConfigError
 
 NAMES = ("team", "name", "entry", "model")  # the column that names a row: the first of these that is there
@@ -74,8 +75,8 @@ def rank_table(where: str, text: str, contest: Contest) -> Ranked:
     return Ranked(whole, made, placed)
 
 
-def table_rows(where: str, text: str, contest: Contest) -> list[Row]:
-    """The rows of a CSV of raw columns, as `rank_table` ranks them.
+def table_rows(where: str, text: str, contest: Contest) -> list[Entry]:
+    """The rows of a CSV of raw columns, as `rank_table` ranks them; whoever has the table vouches for it.
 
     Raises:
         ConfigError: as `rank_table` does.
@@ -99,8 +100,11 @@ def _named(where: str, text: str, contest: Contest) -> tuple[list[str], dict[str
     return header, _by_name(where, key, records)
 
 
-def _rows(where: str, named: dict[str, tuple[int, dict[str, str]]], contest: Contest) -> list[Row]:
-    return [Row(name, _figures(where, line, cells, contest)) for name, (line, cells) in named.items()]
+def _rows(where: str, named: dict[str, tuple[int, dict[str, str]]], contest: Contest) -> list[Entry]:
+    return [
+        Entry(name, name, name, _figures(where, line, cells, contest), verified=True)
+        for name, (line, cells) in named.items()
+    ]
 
 
 def _table(where: str, reader: Any) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
