@@ -449,6 +449,18 @@ def test_several_weights_at_several_scales_count_in_small_pieces_too() -> None:
     assert cost(nodes, (30,), (40,), **held, s=np.float32(4096)).multiply_adds == 2 * 1200
 
 
+def test_what_a_layer_makes_of_a_time_scales_and_shifts_at_no_more_cost() -> None:
+    """Ten numbers of an embedded time become two thousand modulations, in pieces, as adaptive normalisation has them."""
+    pieces = [f"m{i}" for i in range(8)]
+    nodes = [node("MatMul", ["t", "w"], ["all"]), node("Split", ["all", "each"], pieces, axis=1)]
+    value = "x"
+    for i, piece in enumerate(pieces):
+        nodes += [node("Add" if i % 2 else "Mul", [value, piece], ["y" if i == 7 else f"h{i}"])]
+        value = f"h{i}"
+    found = cost(nodes, (256,), (256,), t=drawn(1, 10), w=drawn(10, 2048), each=ints(*[256] * 8))
+    assert found.operations == 8 * 256
+
+
 def test_regions_of_adaptive_sampling_cost_what_they_read() -> None:
     region = {"boxes": np.float32([[0, 0, 28, 28]]), "which": ints(0)}
     told = {"output_height": 1, "output_width": 1, "spatial_scale": 1.0}

@@ -11,10 +11,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from latentarena.gates.cost import PRODUCTS
 from latentarena.gates.dataflow import Dataflow
 from latentarena.gates.unpacked import ELEMENTWISE, MOVING
 
-FEW = 1024  # numbers of all small constants that may be what layers make of a time or a class, and no weights
+FEW = 1024  # numbers of a constant, or of all small ones of products, that a layer may make of a time or a class
 MOST = 12  # numbers that one number can hold so that products of them come apart: 53 bits, at least four for each
 Behind = dict[str, float]  # how many numbers of each stored tensor are behind a constant
 
@@ -45,12 +46,12 @@ def combined(
                     behind = _taken(behind, size * max(1.0, *parts))
                 mixed = node.op_type not in ELEMENTWISE and sum(behind.values()) > MOST * size
                 found[name] = {name: float(size)} if mixed else behind  # a layer's outcome, such as the time embedded
-    used = {name for node in flow.work for name in node.input}
-    each = {name: int(sum(behind.values()) // max(1, sizes[name])) for name, behind in found.items() if name in used}
+    each = {name: int(sum(behind.values()) // max(1, sizes[name])) for name, behind in found.items()}
     several = {name: many for name, many in each.items() if many > 1}
-    small = [name for name in several if sizes[name] <= FEW]
-    few = small if sum(sizes[name] for name in small) <= FEW else []
-    return {name: many for name, many in several.items() if name not in few}
+    small = {name for name in several if sizes[name] <= FEW}
+    matrices = small.intersection(name for node in flow.work if node.op_type in PRODUCTS for name in node.input)
+    counted = matrices if sum(sizes[name] for name in matrices) > FEW else set()
+    return {name: many for name, many in several.items() if name not in small - counted}
 
 
 def _together(sources: Iterable[Behind]) -> Behind:
