@@ -450,7 +450,7 @@ def test_several_weights_at_several_scales_count_in_small_pieces_too() -> None:
 
 
 def test_what_a_layer_makes_of_a_time_scales_and_shifts_at_no_more_cost() -> None:
-    """Ten numbers of an embedded time become two thousand modulations, in pieces, as adaptive normalisation has them."""
+    """Ten numbers of an embedded time become two thousand, in pieces, as adaptive normalisation has them."""
     pieces = [f"m{i}" for i in range(8)]
     nodes = [node("MatMul", ["t", "w"], ["all"]), node("Split", ["all", "each"], pieces, axis=1)]
     value = "x"
