@@ -401,3 +401,5 @@ def test_private_names_are_nowhere_but_in_the_organisers_list(store: Store, queu
     assert "Privatename" not in repr(public)
     assert "Privatename" not in repr(store.audit.lines())
     assert "Privatename" in repr(store.teams.all())
+    team_of(store, "Two")
+    assert store.teams.one(team) == next(one for one in store.teams.all() if one.id == team)

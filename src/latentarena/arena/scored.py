@@ -21,7 +21,7 @@ from latentarena.text import printable
 LOGGER = logging.getLogger(__name__)
 
 
-Judged = tuple[ScoreCard, dict[str, object]]
+Cards = tuple[ScoreCard, dict[str, object]]
 """A score card, and the bundle's own card as plain data."""
 Origin = tuple[Listed, Contest, Certification | None]
 """All that an entry in a contest's terms is made of."""
@@ -32,7 +32,7 @@ class ScoredEntries:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._parsed: dict[str, Judged | None] = {}  # by evaluation, which never changes; None cannot be read
+        self._parsed: dict[str, Cards | None] = {}  # by evaluation, which never changes; None cannot be read
         self._kept: dict[str, tuple[Origin, ScoredEntry[str]]] = {}  # by entry
 
     def all(self, rules: Contest) -> list[ScoredEntry[str]]:
@@ -44,18 +44,18 @@ class ScoredEntries:
         self._read(listed)
         kept: dict[str, tuple[Origin, ScoredEntry[str]]] = {}
         for one in listed:
-            judged, old = self._parsed.get(one.evaluation), before.get(one.id)
+            cards, old = self._parsed.get(one.evaluation), before.get(one.id)
             origin = (one, rules, trained.get(one.id))
-            if judged is not None:
+            if cards is not None:
                 same = old is not None and old[0] == origin
-                kept[one.id] = old if old and same else (origin, _in_terms(judged, *origin))
+                kept[one.id] = old if old and same else (origin, _in_terms(cards, *origin))
         self._kept = kept
         return [scored for _, scored in kept.values()]
 
     def _read(self, listed: Sequence[Listed]) -> None:
         """Parse the cards that are new, and forget those that are gone."""
         current = {one.evaluation for one in listed}
-        self._parsed = {id_: judged for id_, judged in self._parsed.items() if id_ in current}
+        self._parsed = {id_: cards for id_, cards in self._parsed.items() if id_ in current}
         for id_, texts in self._store.cards.texts([one for one in current if one not in self._parsed]).items():
             try:
                 self._parsed[id_] = _parse(*texts)
@@ -71,24 +71,24 @@ class ScoredEntries:
         """
         files = json.dumps(found.files)
         listed = Listed(one.id, one.team.name, one.name, one.form, one.received, one.chosen, found.id, files)
-        return replace(_in_terms(self._judged(found), listed, rules, None), bundle_public=one.public)
+        return replace(_in_terms(self._cards(found), listed, rules, None), bundle_public=one.public)
 
-    def _judged(self, found: Evaluation) -> Judged:
+    def _cards(self, found: Evaluation) -> Cards:
         try:
             return self._parsed.get(found.id) or _parse(found.card, found.bundle)
         except ValueError:
             raise NotThere("its score card cannot be read by this version; have it judged again") from None
 
 
-def _parse(card: str, bundle: str) -> Judged:
+def _parse(card: str, bundle: str) -> Cards:
     """Parse an evaluation's two texts; raises ValueError where the score card is none as this version knows them."""
     return ScoreCard.model_validate_json(card), json.loads(bundle) if bundle else {}
 
 
-def _in_terms(judged: Judged, one: Listed, rules: Contest, trained: Certification | None) -> ScoredEntry[str]:
+def _in_terms(cards: Cards, one: Listed, rules: Contest, trained: Certification | None) -> ScoredEntry[str]:
     from latentarena.contest.entries import entry_of, mean_points  # which import NumPy
 
-    card, bundle = judged
+    card, bundle = cards
     entry = entry_of(
         card,
         rules,

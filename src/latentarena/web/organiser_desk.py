@@ -8,7 +8,6 @@ from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster, remov
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.roster import read_roster
 from latentarena.arena.store import Audited, TeamDetails
-from latentarena.errors import NotThere
 from latentarena.web.desk import Desk, now
 from latentarena.web.routing import Caller
 from latentarena.web.views import Page
@@ -50,10 +49,7 @@ class OrganiserDesk:
         Raises:
             NotThere: there is no such team.
         """
-        found = next((one for one in self._store.teams.all() if one.id == team), None)
-        if found is None:
-            raise NotThere(f"there is no team {team[:80]!r}")
-        return found
+        return self._store.teams.one(team)
 
     def change_team(
         self, team: str, caller: Caller, name: str | None = None, add: Sequence[str] = (), remove: Sequence[str] = ()

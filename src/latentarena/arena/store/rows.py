@@ -93,7 +93,7 @@ def team_row(session: Session, id_: str, for_update: Any = None) -> TeamRow:
     """
     row = session.get(TeamRow, id_, with_for_update=for_update)
     if row is None:
-        raise NotThere(f"there is no team {id_!r}")
+        raise NotThere(f"there is no team {id_[:80]!r}")
     return row
 
 

@@ -63,10 +63,16 @@ class Teams(StorePart):
         count = select(SubmissionRow.team, func.count().label("n")).group_by(SubmissionRow.team).subquery()
         query = select(TeamRow, count.c.n).outerjoin(count, count.c.team == TeamRow.id).order_by(TeamRow.name)
         with self._database.reading() as session:
-            return [
-                TeamDetails(row.id, row.name, tuple(json.loads(row.members)), row.created, n or 0)
-                for row, n in session.execute(query.limit(limit).offset(offset))
-            ]
+            return [_details(row, n or 0) for row, n in session.execute(query.limit(limit).offset(offset))]
+
+    def one(self, team: str) -> TeamDetails:
+        """A team with its private members.
+
+        Raises:
+            NotThere: no such team.
+        """
+        with self._database.reading() as session:
+            return _details(team_row(session, team), _handed_in(session, team))
 
     def count(self) -> int:
         """How many teams there are."""
@@ -101,8 +107,7 @@ class Teams(StorePart):
                 _rename(session, row, name, actor, now)
             if add or remove:
                 _change_members(session, row, add, remove, actor, now)
-            many = session.scalar(select(func.count()).where(SubmissionRow.team == team)) or 0
-            return TeamDetails(row.id, row.name, tuple(json.loads(row.members)), row.created, many)
+            return _details(row, _handed_in(session, team))
 
     def remove(self, team: str, actor: str, now: datetime) -> None:
         """Forget a team with its members and tokens.
@@ -113,7 +118,7 @@ class Teams(StorePart):
         """
         with self._database.writing() as session:
             row = team_row(session, team, for_update=True)
-            many = session.scalar(select(func.count()).where(SubmissionRow.team == team)) or 0
+            many = _handed_in(session, team)
             if many:
                 raise ConfigError(
                     f"team {row.name!r} has handed in {many} bundle{'s' if many > 1 else ''}; "
@@ -123,6 +128,15 @@ class Teams(StorePart):
             session.execute(delete(TokenRow).where(TokenRow.team == team))
             note(session, now, actor, "remove team", row.name)
             session.delete(row)
+
+
+def _details(row: TeamRow, many: int) -> TeamDetails:
+    return TeamDetails(row.id, row.name, tuple(json.loads(row.members)), row.created, many)
+
+
+def _handed_in(session: Session, team: str) -> int:
+    """How many bundles a team has handed in."""
+    return session.scalar(select(func.count()).where(SubmissionRow.team == team)) or 0
 
 
 def _new_team(session: Session, name: str, members: Sequence[str], actor: str, now: datetime) -> str:
