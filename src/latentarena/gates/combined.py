@@ -33,9 +33,7 @@ def combined(
     """
     sizes = {name: numbers.size for name, numbers in known.items()}
     found: dict[str, Behind] = {name: {name: float(size)} for name, size in sizes.items()}
-    for node in flow.live:
-        if node.op_type == "Constant" or not flow.varying.isdisjoint(node.output):
-            continue
+    for node in flow.constant:
         sources = {name: found[name] for name in node.input if name in found}
         for name in node.output:
             if sources and name in shapes:

@@ -33,6 +33,7 @@ class Dataflow:
         live: nodes that the output needs.
         varying: names of values that depend on the numbers of the inputs.
         work: live nodes that depend on them, each calculation once.
+        constant: live nodes that depend on none of them, but for plain constants.
         sequences: names of values that are sequences of tensors.
         uniform: constants whose numbers are all the same, with that number, by name.
     """
@@ -40,6 +41,7 @@ class Dataflow:
     live: tuple[Node, ...]
     varying: frozenset[str]
     work: tuple[Node, ...]
+    constant: tuple[Node, ...]
     sequences: frozenset[str]
     uniform: Mapping[str, float]
 
@@ -60,11 +62,11 @@ def dataflow(model: ModelProto, nodes: Sequence[Node], known: Mapping[str, NDArr
             sequences.update(node.output)
     varying.discard("")
     work = tuple(node for node in _distinct(live, known) if not varying.isdisjoint(node.output))
-    constant = [node for node in live if varying.isdisjoint(node.output)]
-    return Dataflow(tuple(live), frozenset(varying), work, frozenset(sequences), _uniform(constant, known))
+    constant = tuple(node for node in live if node.op_type != "Constant" and varying.isdisjoint(node.output))
+    return Dataflow(tuple(live), frozenset(varying), work, constant, frozenset(sequences), _uniform(constant, known))
 
 
-def _uniform(constant: list[Node], known: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+def _uniform(constant: Sequence[Node], known: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     """Constants that hold one number only, however often, and what that is."""
     found = {name: float(numbers.flat[0]) for name, numbers in known.items() if numbers.size and _alike(numbers)}
     for node in constant:

@@ -53,9 +53,7 @@ def constants(
     """
     found = {name: Origin(frozenset([name]), False, numbers.size > FEW) for name, numbers in known.items()}
     factors: dict[str, frozenset[str]] = {}  # of products and reductions, what they were made of
-    for node in flow.live:
-        if node.op_type == "Constant" or not flow.varying.isdisjoint(node.output):
-            continue
+    for node in flow.constant:
         sources = [found[name] for name in node.input if name in found]
         outcome = _moved(sources, known) if node.op_type in MOVING else None
         if node.op_type in ELEMENTWISE and sources:
