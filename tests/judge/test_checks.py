@@ -143,6 +143,39 @@ def test_a_curve_through_many_images_changes_too_much_in_a_nudge() -> None:
     assert found(lambda noise: curve(50 * noise))["small changes of the noise"].verdict == "unranked"
 
 
+def components(noise: Tensor) -> Tensor:
+    """A mixture's samples: one of eight far maps, by the signs of three numbers of the noise."""
+    piece = ((noise[:, :3] > 0) * torch.tensor([1, 2, 4])).sum(1)
+    return (2 * STORED[piece] + noise[:, 3:] @ WEIGHTS[3:] / math.sqrt(NOISE)).sigmoid().view(-1, *SHAPE)
+
+
+def best_of_four(noise: Tensor) -> Tensor:
+    """The first of four candidates that is accepted, as a rejection sampler has it."""
+    candidates = noise.view(-1, 4, NOISE // 2)
+    chosen = (candidates[..., 0] > 0.3).int().argmax(1)
+    return (candidates[torch.arange(len(noise)), chosen] @ WEIGHTS[3:]).sigmoid().view(-1, *SHAPE)
+
+
+@pytest.mark.parametrize(("make", "size"), [(components, NOISE), (best_of_four, 2 * NOISE)])
+def test_hard_choices_of_the_noise_are_noted_and_rank(make: Make, size: int) -> None:
+    noise = normal(N, size, key="choices")
+    images = make(noise)
+    walked = probe(lambda rows, labels, held: make(rows), noise, None, images, 32, 12)
+    assert continuity(walked).verdict == "noted"
+    assert gravest([variety(images, walked, images), continuity(walked), used(walked)]) is None
+
+
+def test_a_choice_by_a_hash_jumps_wherever_it_is_nudged() -> None:
+    """Also where no two images are alike."""
+
+    def make(noise: Tensor) -> Tensor:
+        return (0.9 * hashed(noise) + 0.1 * smooth(noise)).clamp(0, 1)
+
+    images, walked = probed(make)
+    assert variety(images, walked, images).verdict != "refused"
+    assert continuity(walked).verdict == "unranked"
+
+
 def test_coarse_latents_are_no_table() -> None:
     """A generator of quantised latents jumps as far as one level does, and has no more images than its autoencoder."""
     latents = (2 * normal(N, NOISE, key="latents")).round() / 2
@@ -152,6 +185,19 @@ def test_coarse_latents_are_no_table() -> None:
     assert continuity(walked).verdict == "clear"
     assert variety(images, walked, smooth(latents)).verdict in ("clear", "noted")
     assert grain(smooth, normal(N, NOISE)) == 0  # those that are not discrete have no smallest step
+
+
+def test_codes_that_hang_on_earlier_codes_are_noted_and_rank() -> None:
+    """An autoregressive sampler: where one code changes, so do those after it."""
+
+    def codes(noise: Tensor) -> Tensor:
+        first, rest = noise[:, :1].sign(), noise[:, 1:]
+        return torch.cat([first, (rest * first + first).mul(2).round() / 2], 1)
+
+    step = grain(smooth, codes(normal(N, NOISE, key="latents")))
+    assert step > 0
+    _, walked = probed(lambda noise: smooth(codes(noise)), step)
+    assert continuity(walked).verdict == "noted"
 
 
 def test_walks_stay_standard_normal_and_follow_the_largest_change() -> None:
