@@ -346,6 +346,19 @@ def test_distances_of_the_prior_rank_only_where_all_parts_are_one_function(kind:
     assert all((one.withheld == PRIOR) == (one.verdict != "clear") for one in findings)
 
 
+def test_a_decoder_of_hard_choices_ranks_without_its_prior() -> None:
+    """Two experts far from test images, of which the better one is asked."""
+
+    def experts(latents: Tensor) -> Tensor:
+        return torch.where((latents[:, :1] > 0.5).view(-1, 1, 1, 1), smooth(-latents), smooth(latents))
+
+    latents, prior = 0.1 * normal(400, NOISE, key="codes"), normal(1000, NOISE, key="prior")
+    found = belonging(encode, experts, latents, prior, True, 0.0)
+    assert found[0].verdict == "noted"
+    assert found[0].withheld == PRIOR
+    assert gravest(found) is None
+
+
 def test_samples_of_another_decoder_do_not_come_back() -> None:
     images = torch.rand(50, *SHAPE, generator=stream("images"))
     assert samples_of_decoder(images, images + 0.05, 0.01).verdict == "clear"

@@ -198,6 +198,10 @@ def belonging(
 
 
 def _one_decoder(decode: Callable[[Tensor], Tensor], latents: Tensor, prior: Tensor, grain: float) -> Finding:
+    """Whether no border lies between latents of test images and normal ones.
+
+    One may be a hard choice, such as which of a mixture's experts is asked: that costs the prior's figures, no more.
+    """
     m = min(WALKS, len(latents) // 2, len(prior) // 2)
     walked = walk(lambda rows, _: decode(rows), latents[:m], prior[:m], along_line, DEPTH)
     usual = max(typical(decode(latents[: 8 * m])), typical(decode(prior[: 8 * m])))
@@ -207,7 +211,7 @@ def _one_decoder(decode: Callable[[Tensor], Tensor], latents: Tensor, prior: Ten
         name="one decoder",
         value=share,
         limit=JUMPING,
-        verdict="clear" if share <= JUMPING else "unranked",
+        verdict="clear" if share <= JUMPING else "noted",
         sentence=f"on {int(jumps.sum())} of {m} straight ways from latents of test images to normal ones the decoded "
         "image jumps",
         withheld=PRIOR if share > JUMPING else (),
