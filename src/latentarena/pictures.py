@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from latentarena.errors import ConfigError
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".gif", ".npz")
 GAP = 1  # pixels between images
 ZOOM = 2
+SIZES = ((4, 40, 256), (4, 40, 16), (4, 20, 16), (2, 20, 16), (2, 10, 16), (1, 20, 16), (1, 8, 16), (1, 3, 16))
+"""Zoom, most frames and shades of an animation; the first with which it is small enough is taken."""
+LARGEST = 1_000_000  # bytes of an animation
+LASTING, REST = 3000, 1500  # milliseconds of an animation, and of its last frame
+BAR, MARGIN = 22, 8  # pixels: height of a caption, and width of a letter
 
 
 @dataclass(frozen=True)
@@ -100,18 +105,45 @@ def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def save_animation(path: Path, frames: Sequence[Tensor], seconds: float = 3.0) -> None:
-    """Write a GIF whose frames are grids of images (N, C, H, W); the last one rests.
+def save_animation(
+    path: Path, frames: Sequence[Tensor], captions: Sequence[str] = (), columns: int | None = None
+) -> None:
+    """Write a GIF that loops, of grids of images (N, C, H, W) with a caption each; the last frame rests.
+
+    Pixels are drawn four times as large and up to 40 frames are kept, fewer where the file would be larger than a
+    megabyte.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    pictures = [grid(frame) for frame in frames]
-    rest = 1500  # milliseconds
-    durations = [max(20, round(1000 * seconds / len(pictures)))] * (len(pictures) - 1) + [rest]
+    words = captions or [""] * len(frames)
+    for zoom, most, shades in SIZES:
+        chosen = sorted({round(i * (len(frames) - 1) / (most - 1)) for i in range(most)})
+        shown = [_captioned(grid(frames[i], columns, zoom), words[i], shades) for i in chosen]
+        content = _gif(shown)
+        if len(content) <= LARGEST:
+            break
+    write_atomically(path, content)
+
+
+def _captioned(picture: Image.Image, words: str, shades: int) -> Image.Image:
+    """The picture in so many greys or colours, below a line of text if there is one."""
+    step = 255 / (shades - 1)
+    even = [round(round(value / step) * step) for value in range(256)]
+    few = picture.point(even) if picture.mode == "L" else picture.quantize(shades).convert("RGB")
+    if not words:
+        return few
+    bar = Image.new(few.mode, (max(few.width, MARGIN * len(words)), few.height + BAR), "white")
+    ImageDraw.Draw(bar).text((4, 3), words, "black", ImageFont.load_default(BAR - 8))
+    bar.paste(few, (0, BAR))
+    return bar
+
+
+def _gif(pictures: Sequence[Image.Image]) -> bytes:
+    durations = [max(40, round(LASTING / len(pictures)))] * (len(pictures) - 1) + [REST]
     buffer = io.BytesIO()
     pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def blank(width: float, height: float, color: str | None = None) -> Figure:

@@ -412,7 +412,7 @@ def test_interpolation_as_a_film_goes_there_and_back(
         run(monkeypatch, "interpolate", bundles["latent"], "--rows", 4, "--frames", 5, "--steps", 1, "--out", path) == 0
     )
     with Image.open(path) as film:
-        assert (film.n_frames, film.size) == (9, cells(2, 2))
+        assert (film.n_frames, film.size) == (9, cells(4, 4))  # of 2 x 2 images, twice as large as in a picture
 
 
 @pytest.mark.parametrize(

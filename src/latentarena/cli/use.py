@@ -46,6 +46,30 @@ def sample(
     console.print(f"{shown} -> {out}")
 
 
+@app.command()
+def show(
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="latent, field, paths, traverse or denoise.")],
+    bundle: BundleArgument,
+    label: Annotated[str | None, typer.Option(help="For conditional models: the class that is drawn.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    data: DataOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help=".png, .svg or .pdf, and .gif of denoise; VIEW.png unless given.")
+    ] = None,
+) -> None:
+    """Look into a model: its latent space, its field, solvers' paths, traversals, denoising step by step."""
+    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.cli.console import console
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.report.show import VIEWS, show_to_file
+
+    if view not in VIEWS:
+        raise typer.BadParameter(f"{view!r} is no view; choose from {', '.join(VIEWS)}", param_hint="VIEW")
+    loaded, path = native_of(open_bundle(bundle, trust=OWN)), out or Path(f"{view}.png")
+    shown = show_to_file(loaded, data_of(loaded, data), view, path, label, seed)
+    console.print(f"{shown} -> {path}")
+
+
 StepsOption = Annotated[
     int, typer.Option(min=1, max=10_000, help="Number of Heun steps; each costs two network evaluations.")
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel, Model, labels_for
 from latentarena.pictures import FORMATS, refuse_suffix, save_animation, save_images
 
+ROUND = 36  # frames of a walk through noise that ends where it began
 MOST_SHOWN, MOST_MOVING = 10_000, 1_000  # images in a picture, and in an animation
 LARGEST_ARRAYS = 1 << 30  # bytes of images in a file
 
@@ -47,7 +49,7 @@ def chosen_sampling(
 def sample_to_file(
     bundle: AnyBundle, path: Path, n: int, seed: int, labels: str | None, sampling: SamplingConfig | None = None
 ) -> str:
-    """Draw n images and write them as PNG, GIF (the trajectory) or NPZ.
+    """Draw n images and write them as PNG, GIF (the trajectory, or of a portable bundle a walk through noise) or NPZ.
 
     Args:
         sampling: how, for a native bundle; its own unless given.
@@ -56,7 +58,7 @@ def sample_to_file(
         A line that says what was drawn.
 
     Raises:
-        ConfigError: unknown suffix or label, guidance without labels, or the trajectory of a portable bundle.
+        ConfigError: unknown suffix or label, or guidance without labels.
         OutputError: the file cannot be written.
     """
     refuse_suffix(path, *FORMATS)
@@ -65,13 +67,17 @@ def sample_to_file(
     animated = path.suffix.lower() == ".gif"
     if model.native is not None:
         refuse_unguided(model.native, how.guidance)
-    elif animated:
-        raise ConfigError(f"--out {path}: a portable bundle goes from noise to image at once; choose .png or .npz")
     classes, noise = chosen_labels(model, n, labels), model.noise(n, seed)
     make_folder(path.parent)
     if animated and model.native is not None:
-        frames = [model.decode(latents) for latents in model.native.trajectory(noise, classes, sampling, seed)]
-        save_animation(path, frames)
+        native = model.native
+        frames = [model.decode(latents) for latents in native.trajectory(noise, classes, sampling, seed)]
+        times = native.times(sampling or native.architecture.sampling)
+        save_animation(path, frames, [f"t = {t:.2f}" for t in times])
+    elif animated:  # from noise to image at once: what moves is the noise
+        rounds = turning(noise, model.noise(n, seed, "turned"), ROUND)
+        frames = [drawn(model, turned, classes, sampling, seed) for turned in rounds]
+        save_animation(path, frames, [f"noise turned by {360 * i // ROUND} degrees" for i in range(ROUND)])
     else:
         save_images(path, drawn(model, noise, classes, sampling, seed), classes)
     guided = f", guidance {how.guidance}" if how.guidance != 1 else ""
@@ -83,6 +89,13 @@ def drawn(model: Model, noise: Tensor, labels: Tensor | None, how: SamplingConfi
     if model.native is not None:
         return model.native.generate(noise, labels, how, seed)
     return model.generate(noise, labels, seed=seed)
+
+
+def turning(start: Tensor, across: Tensor, n: int) -> Iterator[Tensor]:
+    """n noises (N, ...) on a circle through `start`; each is standard normal where both ends are."""
+    for i in range(n):
+        angle = 2 * math.pi * i / n
+        yield math.cos(angle) * start + math.sin(angle) * across
 
 
 def refuse_many(path: Path, n: int, shape: tuple[int, int, int]) -> None:

@@ -1,0 +1,95 @@
+"""What a latent model looks like from inside, as tensors: planes of its latent space, its field, its way to an image.
+
+Latents here are on the standardised scale, where the generator works and noise is standard normal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentarena.model.config import SamplingConfig
+from latentarena.model.latent_model import LatentModel
+from latentarena.randomness import RowNoise
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane through the mean of some latents, along the two directions in which they vary most.
+
+    Latents of two numbers are the plane themselves, and their axes its own.
+
+    Attributes:
+        mean: (D,); directions: orthonormal rows, (k, D) with k <= 2, the first of largest variance.
+        spread: standard deviation along each, (k,).
+        shape: of a latent.
+    """
+
+    mean: Tensor
+    directions: Tensor
+    spread: Tensor
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, latents: Tensor, most: int = 2) -> Plane:
+        """The plane, or so many directions, of latents (N, *latent)."""
+        rows = latents.flatten(1).double()
+        mean = rows.mean(0)
+        if rows.shape[1] <= 2 >= most:
+            directions = torch.eye(rows.shape[1], dtype=torch.float64)
+        else:
+            directions = torch.linalg.svd(rows - mean, full_matrices=False).Vh[:most]
+            # the sign of a direction is chance: its largest number is made positive
+            directions = directions * directions.gather(1, directions.abs().argmax(1, keepdim=True)).sign()
+        spread = ((rows - mean) @ directions.T).std(0)
+        return cls(mean.float(), directions.float(), spread.float(), tuple(latents.shape[1:]))
+
+    def project(self, latents: Tensor) -> Tensor:
+        """Where latents (N, *latent) stand, (N, k)."""
+        return (latents.flatten(1) - self.mean) @ self.directions.T
+
+    def lift(self, places: Tensor) -> Tensor:
+        """The latents (N, *latent) at places (N, k); in every other direction they have the mean."""
+        return (self.mean + places @ self.directions).reshape(-1, *self.shape)
+
+    def lattice(self, n: int, deviations: float) -> Tensor:
+        """n x n places, row by row from the top, so many standard deviations to each side, (n * n, 2)."""
+        across, up = (torch.linspace(-deviations, deviations, n) * spread for spread in self.spread)
+        rows, columns = torch.meshgrid(up.flip(0), across, indexing="ij")
+        return torch.stack([columns.flatten(), rows.flatten()], 1)
+
+
+@torch.no_grad()
+def field(model: LatentModel, plane: Plane, places: Tensor, t: float, how: SamplingConfig, label: int | None) -> Tensor:
+    """The flow's velocity towards the data at places (N, 2) of a plane at time t, projected onto it, (N, 2).
+
+    Args:
+        label: a class, for a conditional model.
+    """
+    x = plane.lift(places)
+    labels = None if label is None else torch.full((len(x),), label)
+    when = torch.full((len(x),), t)
+    found = model.denoiser(how)(x, when, labels)
+    velocity = model.path.at(when, x).velocity(found.data, found.noise)
+    return -velocity.flatten(1) @ plane.directions.T
+
+
+@torch.no_grad()
+def states(model: LatentModel, noise: Tensor, labels: Tensor | None, how: SamplingConfig, seed: int) -> list[Tensor]:
+    """The sampler's states at its times from noise to data, each (N, *latent)."""
+    walked = model.walk(noise, labels, how, model.times(how), RowNoise(noise, seed))
+    return [model.scale(latents) for latents in walked]
+
+
+@torch.no_grad()
+def estimates(model: LatentModel, walked: Iterable[Tensor], labels: Tensor | None, how: SamplingConfig) -> list[Tensor]:
+    """The images (N, C, H, W) that the model expects to come out, seen from each of a sampler's states."""
+    first, last = model.path.span
+    found = []
+    for x, t in zip(walked, model.times(how), strict=True):
+        when = torch.full((len(x),), min(max(t, first), last))
+        found.append(model.decode(model.scale.invert(model.denoiser(how)(x, when, labels).data)))
+    return found

@@ -1,0 +1,140 @@
+"""Pictures of a model from inside: planes, fields and ways are what they say, and every file can be looked at."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from command import Arena
+from latentarena.bundle import NativeBundle
+from latentarena.data.digits import embedded_digits
+from latentarena.errors import ConfigError
+from latentarena.pictures import LARGEST, save_animation
+from latentarena.randomness import stream
+from latentarena.report.show import VIEWS, show_to_file
+from latentarena.use.sampling import turning
+from latentarena.use.views import Plane, estimates, field, states
+
+
+def latents(*shape: int) -> Tensor:
+    rows = torch.randn(500, *shape, generator=stream("views"))
+    return rows * torch.linspace(0.5, 2, rows[0].numel()).reshape(shape) + 1
+
+
+def test_a_plane_is_that_of_scikit_learns_principal_components() -> None:
+    rows = latents(7)
+    plane, known = Plane.of(rows), PCA(2).fit(rows.double().numpy())
+    assert (torch.tensor(known.components_).float() @ plane.directions.T).abs() == pytest.approx(torch.eye(2), abs=1e-4)
+    assert plane.spread.square().numpy() == pytest.approx(known.explained_variance_, rel=1e-4)
+    places = torch.randn(9, 2, generator=stream("places"))
+    torch.testing.assert_close(plane.project(plane.lift(places)), places, atol=1e-5, rtol=1e-5)
+    assert Plane.of(latents(2, 3, 3)).lift(places).shape == (9, 2, 3, 3)
+
+
+def test_latents_of_two_numbers_are_their_own_plane() -> None:
+    rows = latents(2)
+    plane = Plane.of(rows)
+    torch.testing.assert_close(plane.project(rows) + plane.mean, rows)
+
+
+def test_a_lattice_is_read_from_the_upper_left() -> None:
+    plane = Plane.of(latents(4))
+    places = plane.lattice(3, 2.0) / plane.spread
+    assert places.tolist()[:4] == [pytest.approx(one, abs=1e-6) for one in ([-2, 2], [0, 2], [2, 2], [-2, 0])]
+
+
+def test_the_field_is_the_direction_in_which_a_small_step_goes(tiny_bundle: NativeBundle) -> None:
+    model = tiny_bundle.model
+    plane = Plane.of(model.scale(model.encode(embedded_digits().test.batch(slice(None)))))
+    places, how = plane.lattice(4, 2.0), model.architecture.sampling
+    step = SmallStep(model, 0.5, 0.499)
+    moved = plane.project(step(plane.lift(places))) - places
+    torch.testing.assert_close(moved / 0.001, field(model, plane, places, 0.5, how, None), atol=1e-2, rtol=1e-2)
+
+
+class SmallStep:
+    """Euler's step between two times, by the model's own solver."""
+
+    def __init__(self, model: object, start: float, end: float) -> None:
+        self.model, self.times = model, [start, end]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        how = self.model.architecture.sampling.but("euler", 1)
+        *_, last = self.model.walk(x, None, how, self.times, None)
+        return self.model.scale(last)
+
+
+def test_what_is_expected_at_the_end_is_what_comes_out(tiny_bundle: NativeBundle) -> None:
+    """The states are those of the sampler, and from the last one nothing more is to come."""
+    model, how = tiny_bundle.model, tiny_bundle.model.architecture.sampling
+    noise = model.noise(5, 3)
+    walked = states(model, noise, None, how, 3)
+    torch.testing.assert_close(walked[0], noise, atol=1e-5, rtol=1e-5)
+    image = model.generate(noise, seed=3)
+    torch.testing.assert_close(model.decode(model.scale.invert(walked[-1])), image, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(estimates(model, walked, None, how)[-1], image, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_every_view_is_a_picture(view: str, suffix: str, tiny_bundle: NativeBundle, tmp_path: Path) -> None:
+    path = tmp_path / "made" / f"{view}{suffix}"
+    said = show_to_file(tiny_bundle, embedded_digits(), view, path, None, 0)
+    assert said == f"{view} of {tiny_bundle.card.name}, seed 0"
+    if suffix == ".svg":
+        assert ElementTree.parse(path).getroot().tag.endswith("svg")
+    else:
+        picture = Image.open(path).convert("L")
+        assert min(picture.size) > 400
+        assert len(set(picture.tobytes())) > 50
+
+
+def test_denoising_moves_forever_and_fits_a_message(tiny_bundle: NativeBundle, tmp_path: Path) -> None:
+    path = tmp_path / "denoise.gif"
+    show_to_file(tiny_bundle, embedded_digits(), "denoise", path, None, 0)
+    film = Image.open(path)
+    assert film.info["loop"] == 0
+    assert film.n_frames == len(tiny_bundle.model.times(tiny_bundle.model.architecture.sampling))
+    assert film.width >= 4 * 6 * 28  # four times as large
+    assert path.stat().st_size <= LARGEST
+
+
+def test_an_animation_of_pure_noise_still_fits_a_megabyte(tmp_path: Path) -> None:
+    frames = [torch.rand(36, 3, 14, 14, generator=stream("film", i)) for i in range(30)]
+    save_animation(tmp_path / "a.gif", frames, [f"t = {i}" for i in range(30)])
+    assert (tmp_path / "a.gif").stat().st_size <= LARGEST
+    assert Image.open(tmp_path / "a.gif").n_frames >= 3
+
+
+def test_turned_noise_is_standard_normal_and_comes_back() -> None:
+    start, across = (torch.randn(20_000, 3, generator=stream("turn", i)) for i in "ab")
+    rounds = list(turning(start, across, 8))
+    torch.testing.assert_close(rounds[0], start)
+    torch.testing.assert_close(rounds[4], -start)
+    assert all(abs(float(one.std()) - 1) < 0.02 for one in rounds)
+
+
+def test_impossible_pictures_are_refused_in_one_line(tiny_run: Path, arena_here: Arena) -> None:
+    for options, words in (
+        (["maze"], "choose from latent, field, paths, traverse, denoise"),
+        (["latent", "--out", "a.gif"], ".png or .svg or .pdf"),
+        (["field", "--label", "3"], "unconditional"),
+    ):
+        done = arena_here("show", options[0], tiny_run / "bundle", *options[1:])
+        assert done.returncode != 0
+        assert words in " ".join(done.stderr.split()).replace("│ ", "")
+        assert "Traceback" not in done.stderr
+
+
+def test_latents_of_one_number_have_no_plane(tiny_bundle: NativeBundle) -> None:
+    from latentarena.report.show import Subject
+
+    subject = Subject(tiny_bundle, embedded_digits(), torch.zeros(5, 1), torch.zeros(5), None, 0)
+    with pytest.raises(ConfigError, match="no plane; try traverse"):
+        subject.plane()
