@@ -133,8 +133,8 @@ def test_impossible_pictures_are_refused_in_one_line(tiny_run: Path, arena_here:
 
 
 def test_latents_of_one_number_have_no_plane(tiny_bundle: NativeBundle) -> None:
-    from latentarena.report.show import Subject
+    from latentarena.report.show import ShownModel
 
-    subject = Subject(tiny_bundle, embedded_digits(), torch.zeros(5, 1), torch.zeros(5), None, 0)
+    subject = ShownModel(tiny_bundle, embedded_digits(), torch.zeros(5, 1), torch.zeros(5), None, 0)
     with pytest.raises(ConfigError, match="no plane; try traverse"):
         subject.plane()

@@ -45,7 +45,7 @@ DRIFT = 3.0  # standardised numbers from black to white, to each side
 
 
 @dataclass(frozen=True)
-class Subject:
+class ShownModel:
     """A model that is looked at, with what its pictures are made for.
 
     Attributes:
@@ -61,7 +61,7 @@ class Subject:
     seed: int
 
     @classmethod
-    def of(cls, bundle: NativeBundle, data: Dataset, label: str | None, seed: int) -> Subject:
+    def of(cls, bundle: NativeBundle, data: Dataset, label: str | None, seed: int) -> ShownModel:
         """The model with the latents of up to `DOTS` test images.
 
         Raises:
@@ -99,7 +99,7 @@ class Subject:
         return plain(f"{self.bundle.card.name}{named}")
 
 
-def latent_map(subject: Subject) -> Figure:
+def latent_map(subject: ShownModel) -> Figure:
     """Test images where the encoder puts them, by class, and what the decoder makes of the same plane."""
     model, plane = subject.model, subject.plane()
     places = plane.project(subject.latents)
@@ -121,7 +121,7 @@ def latent_map(subject: Subject) -> Figure:
     return figure
 
 
-def field_slices(subject: Subject) -> Figure:
+def field_slices(subject: ShownModel) -> Figure:
     """The flow's velocity in the plane at four times, over the ways of some noises, from the same noise in each."""
     model, plane = subject.model, subject.plane()
     how, (first, last) = model.architecture.sampling, model.path.span
@@ -144,7 +144,7 @@ def field_slices(subject: Subject) -> Figure:
     return figure
 
 
-def solver_paths(subject: Subject) -> Figure:
+def solver_paths(subject: ShownModel) -> Figure:
     """Ways of the same noises by each solver, beside those in many small steps."""
     model, plane = subject.model, subject.plane()
     own, noise, labels = model.architecture.sampling, model.noise(WALKED, subject.seed), subject.asked(WALKED)
@@ -169,7 +169,7 @@ def solver_paths(subject: Subject) -> Figure:
     return figure
 
 
-def traverses(subject: Subject) -> Figure:
+def traverses(subject: ShownModel) -> Figure:
     """Images along principal directions of the latents, and between noises along lines and arcs."""
     model = subject.model
     lines = Plane.of(subject.latents, DIRECTIONS)
@@ -187,7 +187,7 @@ def traverses(subject: Subject) -> Figure:
     return _strip(torch.cat([rows, *between]), PLACES, names, [f"{share:+.1f}" for share in shares], title)
 
 
-def denoising(subject: Subject) -> Figure:
+def denoising(subject: ShownModel) -> Figure:
     """States from noise to data: their numbers, what is decoded from them, and what the model expects to come out."""
     frames, times = _moments(subject, SAMPLES // 2, MOMENTS)
     rows = torch.stack(frames, 1)  # (3 n, F, C, H, W)
@@ -197,7 +197,7 @@ def denoising(subject: Subject) -> Figure:
     return _strip(rows[order].flatten(0, 1), len(frames), names, [f"t = {t:.2f}" for t in times], title)
 
 
-VIEWS: Registry[Callable[[Subject], Figure]] = Registry(
+VIEWS: Registry[Callable[[ShownModel], Figure]] = Registry(
     "view", latent=latent_map, field=field_slices, paths=solver_paths, traverse=traverses, denoise=denoising
 )
 MOVING = "denoise"  # the one that is an animation too
@@ -212,7 +212,7 @@ def show_to_file(bundle: NativeBundle, data: Dataset, view: str, path: Path, lab
     """
     draw = VIEWS[view]
     refuse_suffix(path, *SUFFIXES, *([".gif"] if view == MOVING else []))
-    subject = Subject.of(bundle, data, label, seed)
+    subject = ShownModel.of(bundle, data, label, seed)
     make_folder(path.parent)
     if path.suffix.lower() == ".gif":
         frames, times = _moments(subject, SAMPLES, 25)
@@ -224,7 +224,7 @@ def show_to_file(bundle: NativeBundle, data: Dataset, view: str, path: Path, lab
     return f"{view} of {bundle.card.name}, seed {seed}"
 
 
-def _moments(subject: Subject, n: int, most: int) -> tuple[list[Tensor], list[float]]:
+def _moments(subject: ShownModel, n: int, most: int) -> tuple[list[Tensor], list[float]]:
     """At evenly chosen times: n states' numbers, decoded and expected images, (3 n, C, H, W); and these times."""
     model, how = subject.model, subject.model.architecture.sampling
     labels = subject.asked(n)
@@ -251,12 +251,12 @@ def _numbers(latents: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return torch.nn.functional.interpolate(tiles, (height, width)).expand(-1, channels, -1, -1).clamp(0, 1)
 
 
-def _way(subject: Subject, plane: Plane, how: SamplingConfig, noise: Tensor, labels: Tensor | None) -> Tensor:
+def _way(subject: ShownModel, plane: Plane, how: SamplingConfig, noise: Tensor, labels: Tensor | None) -> Tensor:
     """States (T, N, 2) of noises on the plane."""
     return torch.stack([plane.project(x) for x in states(subject.model, noise, labels, how, subject.seed)])
 
 
-def _dots(axes: Axes, places: Tensor, subject: Subject) -> None:
+def _dots(axes: Axes, places: Tensor, subject: ShownModel) -> None:
     names = subject.data.classes
     for k, name in enumerate(names):
         rows = subject.labels == k
