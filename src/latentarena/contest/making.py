@@ -53,11 +53,11 @@ def make_board(
     groups, reported = _groups(contest), sum(not entry.verified for entry in ranked.values())
     standing = _Standing.of([one for one in ranked.values() if one.verified], contest, rounds)
     claims = _Standing.of([one for one in ranked.values() if not one.verified], contest, rounds)
-    first = standing if standing.rows else claims  # who may win awards
+    first = standing if standing.placed else claims  # who may win awards
     prizes = tuple(_prize(award, ranked, first.placed) for award in contest.awards)
     lines = [
         _line(ranked[one.name], one, part.sure.get(one.name), prizes, groups, contest, before=before)
-        for part, before in ((standing, 0), (claims, len(standing.rows)))
+        for part, before in ((standing, 0), (claims, len(standing.placed)))
         for one in part.placed
     ]
     others = [
@@ -80,23 +80,22 @@ def make_board(
             *_noise(lines, commitment),
             *_copies(ranked.values()),
         ),
-        hanging=tuple(_hanging(first.rows, contest)),
+        hanging=tuple(_hanging([ranked[one.name] for one in first.placed], contest)),
         commitment=commitment,
     )
 
 
 @dataclass(frozen=True)
 class _Standing:
-    """Entries that are ranked among themselves: these, where each stands, and how sure that is."""
+    """Entries that are ranked among themselves: where each stands, and how sure that is."""
 
-    rows: list[Entry]
     placed: tuple[Placed, ...]
     sure: dict[str, Stability]
 
     @classmethod
     def of(cls, rows: list[Entry], contest: Contest, rounds: int) -> _Standing:
         """Rank entries by team."""
-        return cls(rows, rank(rows, contest), stability(rows, contest, rounds))
+        return cls(rank(rows, contest), stability(rows, contest, rounds))
 
 
 def _prize(award: Award, ranked: Mapping[str, Entry], placed: Sequence[Placed]) -> Prize:
