@@ -42,16 +42,16 @@ class Picture:
     kind: Literal["pixels", "plot"]
 
 
-def grid(images: Tensor, columns: int | None = None, zoom: int = ZOOM) -> Image.Image:
-    """Images (N, C, H, W) in [0, 1], C = 1 or 3, as one picture, row by row."""
+def grid(images: Tensor, columns: int | None = None, zoom: int = ZOOM, gap: int = GAP) -> Image.Image:
+    """Images (N, C, H, W) in [0, 1], C = 1 or 3, as one picture, row by row, with `gap` pixels between them."""
     n, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     values = images.clamp(0, 1).mul(255).round().byte()
-    values = torch.nn.functional.pad(values, (GAP, 0, GAP, 0), value=64)
+    values = torch.nn.functional.pad(values, (gap, 0, gap, 0), value=64)
     blank = torch.full((rows * columns - n, *values.shape[1:]), 64, dtype=torch.uint8)
-    cells = torch.cat([values, blank]).reshape(rows, columns, channels, height + GAP, width + GAP)
-    sheet = cells.permute(0, 3, 1, 4, 2).reshape(rows * (height + GAP), columns * (width + GAP), channels)
+    cells = torch.cat([values, blank]).reshape(rows, columns, channels, height + gap, width + gap)
+    sheet = cells.permute(0, 3, 1, 4, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
     picture = Image.fromarray(sheet.squeeze(-1).numpy() if channels == 1 else sheet.numpy())
     return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
 
@@ -118,12 +118,16 @@ def save_animation(
     """
     words = captions or [""] * len(frames)
     for zoom, most, shades in SIZES:
-        chosen = sorted({round(i * (len(frames) - 1) / (most - 1)) for i in range(most)})
-        shown = [_captioned(grid(frames[i], columns, zoom), words[i], shades) for i in chosen]
+        shown = [_captioned(grid(frames[i], columns, zoom), words[i], shades) for i in evenly(len(frames), most)]
         content = _gif(shown)
         if len(content) <= LARGEST:
             break
     write_atomically(path, content)
+
+
+def evenly(n: int, most: int) -> list[int]:
+    """Up to `most` of n indices, 0 and the last among them, as far apart as may be; `most` is at least 2."""
+    return sorted({round(i * (n - 1) / (most - 1)) for i in range(most)})
 
 
 def _captioned(picture: Image.Image, words: str, shades: int) -> Image.Image:

@@ -19,7 +19,7 @@ from latentarena.pictures import LARGEST, save_animation
 from latentarena.randomness import stream
 from latentarena.report.show import VIEWS, show_to_file
 from latentarena.use.sampling import turning
-from latentarena.use.views import Plane, estimates, field, states
+from latentarena.use.views import Plane, estimate, field, states
 
 
 def latents(*shape: int) -> Tensor:
@@ -78,7 +78,9 @@ def test_what_is_expected_at_the_end_is_what_comes_out(tiny_bundle: NativeBundle
     torch.testing.assert_close(walked[0], noise, atol=1e-5, rtol=1e-5)
     image = model.generate(noise, seed=3)
     torch.testing.assert_close(model.decode(model.scale.invert(walked[-1])), image, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(estimates(model, walked, None, how)[-1], image, atol=0.05, rtol=0.05)
+    torch.testing.assert_close(
+        estimate(model, walked[-1], model.times(how)[-1], None, how), image, atol=0.05, rtol=0.05
+    )
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])

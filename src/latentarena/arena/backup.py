@@ -101,9 +101,8 @@ def restore(folder: Path, database: Database, objects: Objects) -> Manifest:
         _refuse_rows(session)
     stored = Objects(str(folder / OBJECTS))
     _copy_objects(stored, objects, manifest.objects)
-    with scratch(
-        "arena-restore-"
-    ) as room:  # the backup itself stays as it is, its tables may be those of an older version
+    with scratch("arena-restore-") as room:
+        # the backup itself stays as it is, its tables may be those of an older version
         copy = Database(f"sqlite:///{shutil.copy(folder / DATABASE, room / DATABASE)}")
         try:
             copy.upgrade()

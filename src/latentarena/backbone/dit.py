@@ -54,9 +54,9 @@ class DiTConfig(Config):
         Raises:
             ConfigError: the patch does not cut the latent into several whole tokens; the message names those that do.
         """
-        whole, tokens = math.gcd(*latent[-2:]), math.prod(latent[-2:])
-        area = 1 if len(latent) == 1 else 2  # of a patch, its power
-        fits = [n for n in range(1, whole + 1) if whole % n == 0 and tokens > n**area]
+        whole, places = math.gcd(*latent[-2:]), math.prod(latent[-2:])
+        sides = min(len(latent), 2)  # of a patch
+        fits = [n for n in range(1, whole + 1) if whole % n == 0 and places > n**sides]
         if self.patch not in fits:
             choices = "from " + ", ".join(map(str, fits)) if fits else "the backbone mlp, unet or conv"
             raise ConfigError(

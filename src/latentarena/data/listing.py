@@ -116,7 +116,7 @@ def _plain(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
-def _litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in LITTER
 
 
@@ -128,7 +128,7 @@ def _made(parts: Sequence[str]) -> bool:
 def _hides_images(folder: Path) -> bool:
     """Whether a hidden folder, which nobody's system made, holds images."""
     return not _made([folder.name]) and any(
-        is_named_image(PurePosixPath(path)) and not _litter(path.name) for path in folder.rglob("*")
+        is_named_image(PurePosixPath(path)) and not is_litter(path.name) for path in folder.rglob("*")
     )
 
 
@@ -147,7 +147,7 @@ def _walk(source: Path, folder: Path, inside: PurePosixPath, above: tuple[str, .
         raise DataError(f"folder:{source}: cannot read {inside}: {error.strerror}") from None
     for entry in entries:
         path = inside / _plain(entry.name)
-        if _litter(entry.name):
+        if is_litter(entry.name):
             yield LeftOut(str(path), HIDDEN_IMAGES if _hides_images(Path(entry.path)) else HIDDEN)
         elif entry.is_dir():
             yield from _walk(source, Path(entry.path), path, (*above, here))
@@ -179,8 +179,8 @@ def _in_zip(source: Path) -> Iterator[Found]:
         path = _inside(info.filename, source)
         if names[info.filename] > 1:
             raise DataError(f"folder:{source} holds {path} twice; pack it anew")
-        if any(map(_litter, path.parts)):
-            hides = is_named_image(path) and not _litter(path.name) and not _made(path.parts)
+        if any(map(is_litter, path.parts)):
+            hides = is_named_image(path) and not is_litter(path.name) and not _made(path.parts)
             yield LeftOut(str(path), HIDDEN_IMAGES if hides else HIDDEN)
             continue
         if path.parts[:-1] not in told:

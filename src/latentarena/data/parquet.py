@@ -9,7 +9,7 @@ from typing import Any
 
 from latentarena.data.arrays import LABEL_COLUMNS, split_in_name
 from latentarena.data.layout import TRAIN
-from latentarena.data.listing import HIDDEN, File, LeftOut, Listing
+from latentarena.data.listing import HIDDEN, File, LeftOut, Listing, is_litter
 from latentarena.errors import DataError
 
 BESIDE = "beside the parquet files"
@@ -46,10 +46,9 @@ def list_parquet(source: Path, files: Sequence[Path]) -> Listing:
         for content, label in _rows(source, path, table):
             inside = PurePosixPath(split, label, f"{len(found):07}.png")
             found.append(File(inside, len(content), lambda content=content: content))  # type: ignore[misc]
-    beside = (path for path in sorted(source.rglob("*")) if path.is_file() and path not in splits)
-    names = [str(path.relative_to(source)) for path in beside]
-    left = [LeftOut(name, HIDDEN if f"/{name}".count("/.") else BESIDE) for name in names]
-    return Listing(tuple(sorted(found, key=lambda file: file.path)), (), tuple(left))
+    beside = (path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file() and path not in splits)
+    left = tuple(LeftOut(str(path), HIDDEN if any(map(is_litter, path.parts)) else BESIDE) for path in beside)
+    return Listing(tuple(sorted(found, key=lambda file: file.path)), (), left)
 
 
 def _refuse_several(source: Path, splits: Mapping[Path, str]) -> None:

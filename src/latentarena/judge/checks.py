@@ -46,7 +46,7 @@ def continuity(found: Probe) -> Finding:
     """
     jumps, nudged = _jumps(found), found.nudged > _jump(found.typical, found.grain)
     share, limit = float(nudged.double().mean()), _by_luck(len(nudged), JUMPING)
-    borders = float(jumps.double().mean()) > JUMPING
+    borders = _has_borders(jumps)
     stored = borders and found.grain == 0 and _stands_still(found)
     return Finding(
         name="small changes of the noise",
@@ -86,6 +86,11 @@ def used(found: Probe) -> Finding:
     )
 
 
+def _has_borders(jumps: Tensor) -> bool:
+    """Whether the image jumps on too many walks."""
+    return float(jumps.double().mean()) > JUMPING
+
+
 def _by_luck(n: int, share: float) -> float:
     """The share of n trials that a model of this share exceeds by luck alone, with the probability `BY_LUCK`."""
     from scipy.stats import binom
@@ -106,7 +111,7 @@ def variety(images: Tensor, found: Probe | None, reconstructions: Tensor | None)
     """
     drawn, n = support(images), len(images)
     few = drawn.high < SMALL
-    still = few and found is not None and (_stands_still(found) or float(_jumps(found).double().mean()) > JUMPING)
+    still = few and found is not None and (_stands_still(found) or _has_borders(_jumps(found)))
     table = still and not (reconstructions is not None and drawn.high > COARSE * support(reconstructions).low)
     said = "no two are alike" if drawn.met == 0 else f"{drawn.met:.2%} of {n:,} samples have an equal among the others"
     words = f"{said}, so the model draws from {_number(drawn)} different images"

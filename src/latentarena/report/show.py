@@ -19,13 +19,13 @@ from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
 from latentarena.model.config import JUMP, SamplingConfig
 from latentarena.model.latent_model import LatentModel, labels_for
-from latentarena.pictures import blank, grid, plain, refuse_suffix, save_animation
+from latentarena.pictures import blank, evenly, grid, plain, refuse_suffix, save_animation
 from latentarena.process import Straight
 from latentarena.registry import Registry
 from latentarena.report.charts import ACCENT, INK, SOFT
 from latentarena.use.sampling import chosen_labels
 from latentarena.use.uses import slerp
-from latentarena.use.views import Plane, estimates, field, states
+from latentarena.use.views import Plane, estimate, field, states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +109,8 @@ def latent_map(subject: ShownModel) -> Figure:
     left.set_title("posterior means of test images, by class", fontsize=10)
     images = model.decode(model.scale.invert(plane.lift(plane.lattice(LATTICE, REACH))))
     across, up = (float(REACH * spread) * (1 + 1 / (LATTICE - 1)) for spread in plane.spread)
-    right.imshow(_sheet(images, LATTICE), extent=(-across, across, -up, up), cmap="gray", aspect="auto")
+    sheet = grid(images, LATTICE, zoom=1, gap=0)
+    right.imshow(sheet, extent=(-across, across, -up, up), cmap="gray", vmin=0, vmax=255, aspect="auto")
     right.set_title("what is decoded from the same plane", fontsize=10)
     for axes in (left, right):
         _in_plane(axes)
@@ -125,14 +126,12 @@ def field_slices(subject: ShownModel) -> Figure:
     """The flow's velocity in the plane at four times, over the ways of some noises, from the same noise in each."""
     model, plane = subject.model, subject.plane()
     how, (first, last) = model.architecture.sampling, model.path.span
-    noise = model.noise(WALKED, subject.seed)
-    ways = torch.stack([plane.project(one) for one in states(model, noise, subject.asked(WALKED), how, subject.seed)])
+    ways = _way(subject, plane, how, model.noise(WALKED, subject.seed), subject.asked(WALKED))
     places = plane.lattice(ARROWS, REACH)
     figure = blank(14, 4.4)
     for axes, time in zip(figure.subplots(1, len(TIMES)), TIMES, strict=True):
         t = first + (last - first) * time
-        label = 0 if subject.label is None and model.architecture.generator.conditional else subject.label
-        arrows = field(model, plane, places, t, how, label)
+        arrows = field(model, plane, places, t, how, subject.label)
         axes.quiver(*places.T, *arrows.T, arrows.norm(dim=1), cmap="viridis", width=0.004)
         axes.plot(*ways.unbind(2), color=SOFT, linewidth=0.5, alpha=0.6)
         axes.scatter(*ways[-1].T, color=ACCENT, s=8, zorder=3)
@@ -174,9 +173,8 @@ def traverses(subject: ShownModel) -> Figure:
     model = subject.model
     lines = Plane.of(subject.latents, DIRECTIONS)
     shares = torch.linspace(-REACH, REACH, PLACES)
-    along = torch.stack([shares * spread for spread in lines.spread])  # (k, F)
-    moved = torch.stack([lines.mean + step[:, None] * d for step, d in zip(along, lines.directions, strict=True)])
-    rows = model.decode(model.scale.invert(moved.reshape(-1, *lines.shape)))
+    along = torch.diag(lines.spread)[:, None] * shares[:, None]  # (k, F, k)
+    rows = model.decode(model.scale.invert(lines.lift(along.flatten(0, 1))))
     ends = model.noise(2, subject.seed, "ends")
     weights = torch.linspace(0, 1, PLACES)
     straight = torch.lerp(ends[:1], ends[1:], weights.reshape(-1, *(1 for _ in ends.shape[1:])))
@@ -231,12 +229,11 @@ def _moments(subject: ShownModel, n: int, most: int) -> tuple[list[Tensor], list
     if how.solver == JUMP:
         how = how.but("euler", most - 1)
     walked, times = states(model, model.noise(n, subject.seed), labels, how, subject.seed), model.times(how)
-    expected = estimates(model, walked, labels, how)
-    chosen = sorted({round(i * (len(walked) - 1) / (most - 1)) for i in range(most)})
     frames = []
-    for i in chosen:
-        numbers = _numbers(walked[i], model.image_shape)
-        frames.append(torch.cat([numbers, model.decode(model.scale.invert(walked[i])), expected[i]]))
+    for i in (chosen := evenly(len(walked), most)):
+        decoded = model.decode(model.scale.invert(walked[i]))
+        expected = estimate(model, walked[i], times[i], labels, how)
+        frames.append(torch.cat([_numbers(walked[i], model.image_shape), decoded, expected]))
     return frames, [times[i] for i in chosen]
 
 
@@ -284,11 +281,3 @@ def _strip(images: Tensor, columns: int, rows: list[str], heads: list[str], titl
     axes.xaxis.tick_top()
     axes.set_title(title, fontsize=10, color=INK)
     return figure
-
-
-def _sheet(images: Tensor, columns: int) -> object:
-    """Images side by side without gaps, as an array for `imshow`."""
-    n, channels, height, width = images.shape
-    rows = images.reshape(n // columns, columns, channels, height, width).permute(0, 3, 1, 4, 2)
-    sheet = rows.reshape(n // columns * height, columns * width, channels).numpy()
-    return sheet[..., 0] if channels == 1 else sheet

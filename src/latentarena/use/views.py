@@ -5,7 +5,6 @@ Latents here are on the standardised scale, where the generator works and noise 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +17,12 @@ from latentarena.randomness import RowNoise
 
 @dataclass(frozen=True)
 class Plane:
-    """A plane through the mean of some latents, along the two directions in which they vary most.
+    """A plane through the mean of some latents, along the two (or more) directions in which they vary most.
 
     Latents of two numbers are the plane themselves, and their axes its own.
 
     Attributes:
-        mean: (D,); directions: orthonormal rows, (k, D) with k <= 2, the first of largest variance.
+        mean: (D,); directions: orthonormal rows, (k, D), the first of largest variance.
         spread: standard deviation along each, (k,).
         shape: of a latent.
     """
@@ -85,11 +84,7 @@ def states(model: LatentModel, noise: Tensor, labels: Tensor | None, how: Sampli
 
 
 @torch.no_grad()
-def estimates(model: LatentModel, walked: Iterable[Tensor], labels: Tensor | None, how: SamplingConfig) -> list[Tensor]:
-    """The images (N, C, H, W) that the model expects to come out, seen from each of a sampler's states."""
-    first, last = model.path.span
-    found = []
-    for x, t in zip(walked, model.times(how), strict=True):
-        when = torch.full((len(x),), min(max(t, first), last))
-        found.append(model.decode(model.scale.invert(model.denoiser(how)(x, when, labels).data)))
-    return found
+def estimate(model: LatentModel, x: Tensor, t: float, labels: Tensor | None, how: SamplingConfig) -> Tensor:
+    """The images (N, C, H, W) that the model expects to come out, seen from states x (N, *latent) at time t."""
+    found = model.denoiser(how)(x, torch.full((len(x),), t), labels)
+    return model.decode(model.scale.invert(found.data))
