@@ -21,6 +21,8 @@ from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle, save_b
 from latentarena.errors import BundleError
 from latentarena.files import digest
 from latentarena.gates import open_files
+from latentarena.model.latent_model import Architecture, LatentModel
+from untrained import native
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 Tensors = dict[str, Tensor]
@@ -313,3 +315,20 @@ def test_a_model_whose_method_was_exchanged_is_refused(tiny_run: Path, tmp_path:
     with pytest.raises(BundleError, match="'autoencoder' has a decode of its own"):
         save_bundle(tmp_path / "bundle", "mine", bundle.model, bundle.card.provenance)
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_bundle_without_a_correction_on_its_card_learned_a_correction_to_a_gaussian(tmp_path: Path) -> None:
+    """As all did before recipes could choose; and a network of zeros then samples what the noise is."""
+    made = native(tmp_path, "quickstart", "autoencoder={kind: identity}", "training.autoencoder=null")
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["architecture"]["generator"].pop("correction") == "gaussian"
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    old = native_of(open_bundle(tmp_path, trust=OWN)).model
+    assert torch.equal(old.generate(old.noise(4, 0)), made.model.generate(made.model.noise(4, 0)))
+    plain, x = made.model.architecture.model_copy(deep=True).model_dump(), old.noise(4, 0)
+    plain["generator"]["correction"] = "none"
+    for model, slope in ((LatentModel(Architecture.model_validate(plain)), 0.0), (LatentModel(old.architecture), 0.8)):
+        at = model.path.at(torch.tensor(0.9), x)  # backbones begin by giving zeros
+        estimate = model.denoise(x, torch.tensor(0.9), None)
+        velocity = at.velocity(estimate.data, estimate.noise)
+        torch.testing.assert_close(velocity, slope / 0.82 * x)

@@ -81,6 +81,18 @@ KINDS = {  # few and small: an export takes seconds
         "sampling={solver: heun, steps: 2, guidance: 2}",
     ],
     "one jump of a mean velocity": [*MEANFLOW, "sampling={solver: jump, steps: 1}"],
+    "one jump of a plain mean velocity": [
+        *MEANFLOW,
+        "sampling={solver: jump, steps: 1}",
+        "generator.correction=none",
+    ],
+    "a plain velocity": [
+        "quickstart",
+        "autoencoder={kind: mlp, latent: [3], widths: [16]}",
+        "generator.backbone={kind: mlp, width: 16, depth: 1}",
+        "generator.correction=none",
+        "sampling={solver: heun, steps: 2}",
+    ],
     **{
         solver: [
             "quickstart",

@@ -16,9 +16,17 @@ from backbones import CLASSES, perturbed
 from exact import DEVIATION, MEAN, exact_denoiser, exact_flow, normal, point
 from latentarena.backbone import BackboneConfig, ConvNetConfig, DiTConfig, MLPConfig, UNetConfig
 from latentarena.backbone.conditioning import Conditioning
-from latentarena.distill import average_velocity, consistency_loss, meanflow_jump, meanflow_loss, straightness
+from latentarena.distill import (
+    average_correction,
+    average_velocity,
+    consistency_loss,
+    meanflow_jump,
+    meanflow_loss,
+    straightness,
+)
 from latentarena.distill.batch import timewise
 from latentarena.process import (
+    CORRECTIONS,
     PATHS,
     TARGETS,
     TIMES,
@@ -28,6 +36,7 @@ from latentarena.process import (
     Path,
     Straight,
     denoiser,
+    gaussian_correction,
     matching_loss,
 )
 from latentarena.randomness import Draws, drawn_from, stream
@@ -74,6 +83,9 @@ def exact_correction(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
     return (x - (1 - t) * MEAN) * slope(DEVIATION) - MEAN - x * slope(1.0)
 
 
+exact_average = average_correction(exact_correction, STRAIGHT)
+
+
 # Two times
 
 
@@ -117,9 +129,10 @@ def test_weights_of_a_flow_make_an_average_velocity_of_no_duration(
     }
     student.load_state_dict(weights)
     x, t, labels = torch.randn(4, *latent, generator=stream("x")), torch.rand(4), torch.arange(4) % CLASSES
-    estimate = denoiser(flow, STRAIGHT, TARGETS["velocity"])(x, t, labels)
-    u = average_velocity(student, STRAIGHT)(x, t, t, labels)
-    torch.testing.assert_close(u, estimate.noise - estimate.data, atol=1e-4, rtol=1e-4)
+    for name, whole in (("none", student), ("gaussian", average_correction(student, STRAIGHT))):
+        estimate = denoiser(flow, STRAIGHT, CORRECTIONS[name](TARGETS["velocity"]))(x, t, labels)
+        u = average_velocity(whole)(x, t, t, labels)
+        torch.testing.assert_close(u, estimate.noise - estimate.data, atol=1e-4, rtol=1e-4)
 
 
 @each_backbone
@@ -127,7 +140,7 @@ def test_derivative_along_both_times_is_that_of_small_steps(config: BackboneConf
     network = perturbed(config.build(latent, None, times=2)).double()
     x, v = normal(2, *latent, key="x"), normal(2, *latent, key="v")
     t, s, one = torch.tensor([0.9, 0.5]).double(), torch.tensor([0.2, 0.5]).double(), torch.ones(2).double()
-    u = average_velocity(network, STRAIGHT)
+    u = average_velocity(average_correction(network, STRAIGHT))
     with sdpa_kernel(SDPBackend.MATH):
         derivative = jvp(lambda x, t, s: u(x, t, s, None), (x, t, s), (v, one, torch.zeros_like(s)))[1]
     ahead, behind = (u(x + h * v, t + h, s, None) for h in (1e-5, -1e-5))
@@ -147,13 +160,13 @@ def test_exact_average_velocity_is_the_flow_in_one_step(path: Path, share_t: flo
     of_unit_gaussian = x * spread(path, s, 1.0) / spread(path, t, 1.0)
     silent, exact = torch.zeros_like(x), (of_unit_gaussian - arrived) / (t - s)
     for correction, expected in ((silent, of_unit_gaussian), (exact, arrived)):
-        jump = meanflow_jump(lambda x, times, labels, out=correction: out, path, None)
+        jump = meanflow_jump(average_correction(lambda x, times, labels, out=correction: out, path), None)
         torch.testing.assert_close(jump(x, t, s), expected, atol=1e-10, rtol=0)
 
 
 def test_several_steps_arrive_where_one_does() -> None:
     noise = normal(16, 1)
-    jump = meanflow_jump(exact_correction, STRAIGHT, None)
+    jump = meanflow_jump(exact_average, None)
     for steps in (1, 2, 5):
         arrived = last(sample(jump, noise, GRIDS["uniform"](STRAIGHT, steps).double()))
         torch.testing.assert_close(arrived, MEAN + DEVIATION * noise, atol=1e-6, rtol=0)
@@ -166,9 +179,9 @@ def test_average_over_no_time_is_the_velocity(path: Path) -> None:
     def silent(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
         return torch.zeros_like(x)
 
-    estimate = denoiser(silent, path, TARGETS["v"])(x, t, None)
+    estimate = denoiser(silent, path, gaussian_correction(TARGETS["v"]))(x, t, None)
     velocity = path.at(t, x).velocity(estimate.data, estimate.noise)
-    torch.testing.assert_close(average_velocity(silent, path)(x, t, t, None), velocity)
+    torch.testing.assert_close(average_velocity(average_correction(silent, path))(x, t, t, None), velocity)
 
 
 def test_average_velocity_obeys_the_meanflow_identity() -> None:
@@ -177,7 +190,7 @@ def test_average_velocity_obeys_the_meanflow_identity() -> None:
     x = normal(64, 1)
     estimate = exact_denoiser(STRAIGHT)(x, t, None)
     v = estimate.noise - estimate.data
-    u = average_velocity(exact_correction, STRAIGHT)
+    u = average_velocity(exact_average)
     value, change = jvp(lambda x, t, s: u(x, t, s, None), (x, t, s), (v, torch.ones_like(t), torch.zeros_like(s)))[:2]
     torch.testing.assert_close(value, v - (t - s)[:, None] * change, atol=1e-10, rtol=0)
 
@@ -201,8 +214,8 @@ def test_exact_average_velocity_is_where_the_loss_has_no_slope(apart: float) -> 
     def instantaneous(x: Tensor, times: Tensor, labels: Tensor | None) -> Tensor:
         return exact_correction(x, times[:, :1].expand(-1, 2), labels)
 
-    assert float(slopes(exact_correction, apart, 0.0).abs().max()) < 0.02
-    wrong = float(slopes(instantaneous, apart, 0.0).abs().max())
+    assert float(slopes(exact_average, apart, 0.0).abs().max()) < 0.02
+    wrong = float(slopes(average_correction(instantaneous, STRAIGHT), apart, 0.0).abs().max())
     assert wrong < 0.02 if apart == 0 else wrong > 0.2 * apart
 
 
@@ -212,7 +225,7 @@ def test_adaptive_weight_is_a_power_of_each_error(power: float) -> None:
 
     def loss(power: float, number: int) -> float:
         draws, data = Draws(stream("draws", number)), torch.full((1, 2), 0.1)
-        return float(meanflow_loss(exact_correction, STRAIGHT, TIMES["uniform"], data, None, draws, 0.5, power))
+        return float(meanflow_loss(exact_average, STRAIGHT, TIMES["uniform"], data, None, draws, 0.5, power))
 
     for number in range(20):
         error = loss(0.0, number)
@@ -224,7 +237,9 @@ def test_every_weight_learns_from_the_meanflow_loss(config: BackboneConfig, late
     network = perturbed(config.build(latent, CLASSES, times=2)).requires_grad_(True)
     data, labels = torch.randn(8, *latent, generator=stream("data")), torch.arange(8) % (CLASSES + 1)
     draws = Draws(stream("draws"))
-    meanflow_loss(network, STRAIGHT, TIMES["uniform"], data, labels, draws, apart=0.5).backward()
+    meanflow_loss(
+        average_correction(network, STRAIGHT), STRAIGHT, TIMES["uniform"], data, labels, draws, apart=0.5
+    ).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not bool(p.grad.any())] == []
 
 
@@ -385,15 +400,18 @@ def mlp(times: int = 1) -> nn.Module:
 
 def test_one_step_students_come_much_closer_than_one_step_of_the_flow() -> None:
     uniform, times = TIMES["uniform"], GRIDS["uniform"](STRAIGHT, 8)
+    velocity = gaussian_correction(TARGETS["velocity"])
 
     def read(network: nn.Module) -> Denoiser:
-        return denoiser(network, STRAIGHT, TARGETS["velocity"])
+        return denoiser(network, STRAIGHT, velocity)
 
     def matching(network: nn.Module, data: Tensor, draws: Draws) -> Tensor:
-        return matching_loss(network, STRAIGHT, TARGETS["velocity"], uniform, data, None, draws)
+        return matching_loss(network, STRAIGHT, velocity, uniform, data, None, draws)
 
     def meanflow(network: nn.Module, data: Tensor, draws: Draws) -> Tensor:
-        return meanflow_loss(network, STRAIGHT, uniform, data, None, draws, apart=0.5, power=0.5)
+        return meanflow_loss(
+            average_correction(network, STRAIGHT), STRAIGHT, uniform, data, None, draws, apart=0.5, power=0.5
+        )
 
     def agreement(network: nn.Module, data: Tensor, draws: Draws) -> Tensor:
         student = read(network)
@@ -408,5 +426,5 @@ def test_one_step_students_come_much_closer_than_one_step_of_the_flow() -> None:
         return energy_distance(data, jump(noise, torch.tensor(1.0), torch.tensor(0.0)))
 
     one_step = distance(euler(STRAIGHT, read(flow), None))
-    assert distance(meanflow_jump(average, STRAIGHT, None)) < one_step / 5
+    assert distance(meanflow_jump(average_correction(average, STRAIGHT), None)) < one_step / 5
     assert distance(consistency()(STRAIGHT, read(consistent), None)) < one_step / 5

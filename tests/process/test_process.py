@@ -8,7 +8,19 @@ from scipy import stats
 from torch import Tensor
 
 from latentarena.errors import ConfigError
-from latentarena.process import PATHS, TARGETS, TIMES, Network, Path, Point, Row, denoiser, matching_loss
+from latentarena.process import (
+    CORRECTIONS,
+    PATHS,
+    TARGETS,
+    TIMES,
+    Network,
+    Path,
+    Point,
+    Row,
+    denoiser,
+    gaussian_correction,
+    matching_loss,
+)
 from latentarena.randomness import Draws, stream
 
 LATENTS = [(7,), (3, 5), (2, 3, 4)]
@@ -37,10 +49,10 @@ def normal(*shape: int, key: str = "x") -> Tensor:
     return torch.randn(*shape, generator=stream(key), dtype=torch.float64)
 
 
-def perfect(at: Point, row: Row, data: Tensor, noise: Tensor) -> Network:
-    """The network that completes the answer for unit Gaussian data to p data + q noise."""
+def perfect(at: Point, row: Row, data: Tensor, noise: Tensor, correction: str = "none") -> Network:
+    """The network that answers p data + q noise, or completes what a unit Gaussian's answer is to that."""
     p, q = row
-    gaussian = (p * at.alpha + q * at.sigma) / (at.alpha**2 + at.sigma**2)
+    gaussian = (p * at.alpha + q * at.sigma) / (at.alpha**2 + at.sigma**2) if correction == "gaussian" else 0
     return lambda x, t, labels: p * data + q * noise - gaussian * x
 
 
@@ -89,13 +101,16 @@ def test_times_broadcast_over_latents_of_any_rank(latent: tuple[int, ...]) -> No
 
 @pytest.mark.parametrize("latent", LATENTS, ids=str)
 @pytest.mark.parametrize(("path_name", "target_name"), REGULAR)
-def test_perfect_network_gives_back_data_and_noise(path_name: str, target_name: str, latent: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_perfect_network_gives_back_data_and_noise(
+    correction: str, path_name: str, target_name: str, latent: tuple[int, ...]
+) -> None:
     path, target = PATHS[path_name](), TARGETS[target_name]
     t = times(21, path)
     data, noise = normal(21, *latent, key="data"), normal(21, *latent, key="noise")
     at = path.at(t, data)
-    network = perfect(at, target(at), data, noise)
-    estimate = denoiser(network, path, target)(at.mix(data, noise), t, None)
+    network = perfect(at, target(at), data, noise, correction)
+    estimate = denoiser(network, path, CORRECTIONS[correction](target))(at.mix(data, noise), t, None)
     torch.testing.assert_close(estimate.data, data, atol=1e-11, rtol=0)
     torch.testing.assert_close(estimate.noise, noise, atol=1e-11, rtol=0)
 
@@ -104,7 +119,8 @@ def test_perfect_network_gives_back_data_and_noise(path_name: str, target_name: 
 @pytest.mark.parametrize("target_name", ["v", "velocity"])
 def test_silent_network_is_the_exact_denoiser_of_unit_gaussian_data(target_name: str, path: Path) -> None:
     x, t = normal(21, 4), times(21, path)
-    estimate = denoiser(lambda x, t, labels: torch.zeros_like(x), path, TARGETS[target_name])(x, t, None)
+    target = gaussian_correction(TARGETS[target_name])
+    estimate = denoiser(lambda x, t, labels: torch.zeros_like(x), path, target)(x, t, None)
     at = path.at(t, x)
     variance = at.alpha**2 + at.sigma**2  # of x_t; conditional expectations of a Gaussian are linear
     torch.testing.assert_close(estimate.data, at.alpha / variance * x, atol=1e-11, rtol=0)
@@ -120,9 +136,10 @@ def test_any_output_is_read_as_parts_that_make_up_x(target_name: str) -> None:
 
 
 @pytest.mark.parametrize(("path_name", "target_name"), SINGULAR)
-def test_singular_pair_is_refused_when_built(path_name: str, target_name: str) -> None:
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_singular_pair_is_refused_when_built(correction: str, path_name: str, target_name: str) -> None:
     with pytest.raises(ConfigError, match=rf"target '{target_name}' on path .* is singular at t = [01]\.00.*choose"):
-        denoiser(lambda x, t, labels: x, PATHS[path_name](), TARGETS[target_name])
+        denoiser(lambda x, t, labels: x, PATHS[path_name](), CORRECTIONS[correction](TARGETS[target_name]))
 
 
 def test_a_span_that_leaves_the_singular_end_out_is_accepted() -> None:
@@ -151,8 +168,9 @@ def test_denoiser_hands_labels_and_a_time_for_each_row_to_the_network() -> None:
 
 @pytest.mark.parametrize("latent", LATENTS, ids=str)
 @pytest.mark.parametrize(("path_name", "target_name"), [("straight", target) for target in TARGETS])
+@pytest.mark.parametrize("correction", CORRECTIONS)
 def test_matching_loss_is_the_mean_squared_error_of_the_row(
-    path_name: str, target_name: str, latent: tuple[int, ...]
+    correction: str, path_name: str, target_name: str, latent: tuple[int, ...]
 ) -> None:
     data, key = normal(12, *latent, key="data").float(), ("loss", 1)
 
@@ -161,7 +179,7 @@ def test_matching_loss_is_the_mean_squared_error_of_the_row(
         return torch.stack([row.cos() * moment + label for row, moment, label in zip(x, t, labels, strict=True)])
 
     labels = torch.arange(12)
-    path, target = PATHS[path_name](), TARGETS[target_name]
+    path, target = PATHS[path_name](), CORRECTIONS[correction](TARGETS[target_name])
     loss = matching_loss(network, path, target, TIMES["uniform"], data, labels, Draws(stream(*key)))
 
     draws = Draws(stream(*key))
@@ -171,7 +189,7 @@ def test_matching_loss_is_the_mean_squared_error_of_the_row(
         p, q = {"data": (1, 0), "noise": (0, 1), "v": (-s, 1 - s), "velocity": (-1, 1)}[target_name]
         x = (1 - s) * data[i] + s * noise[i]
         gaussian = (p * (1 - s) + q * s) / ((1 - s) ** 2 + s**2) * x
-        out = gaussian + network(x[None], t[i : i + 1], labels[i : i + 1])[0]
+        out = (gaussian if correction == "gaussian" else 0) + network(x[None], t[i : i + 1], labels[i : i + 1])[0]
         squares.append((out - (p * data[i] + q * noise[i])).square().mean())
     torch.testing.assert_close(loss, torch.stack(squares).mean(), atol=0, rtol=1e-5)
 

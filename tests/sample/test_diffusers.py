@@ -15,7 +15,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from latentarena.process import TARGETS, Denoiser, Estimate, LinearBeta, Path, Straight, denoiser, predict
+from latentarena.process import TARGETS, Denoiser, Estimate, LinearBeta, Path, Straight, denoiser
 from latentarena.randomness import drawn_from, stream
 from latentarena.sample import GRIDS, ddim, dpm_solver_pp, euler
 
@@ -46,13 +46,8 @@ def answer(x: Tensor) -> Tensor:
 
 
 def reading(target: str, path: Path = PATH) -> Denoiser:
-    """That prediction as a denoiser: the network is what is left after the Gaussian answer."""
-
-    def network(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-        at = path.at(t, x)
-        return answer(x) - predict(lambda y, s, _: torch.zeros_like(y), at, TARGETS[target](at), x, t, None)
-
-    return denoiser(network, path, TARGETS[target])
+    """That prediction as a denoiser."""
+    return denoiser(lambda x, t, labels: answer(x), path, TARGETS[target])
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])

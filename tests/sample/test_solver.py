@@ -13,7 +13,7 @@ from torch import Tensor
 from torchdiffeq import odeint
 
 from exact import MEAN, exact_denoiser, exact_flow, normal, point
-from latentarena.process import PATHS, TARGETS, Denoiser, Estimate, Path, Point, Straight, denoiser
+from latentarena.process import PATHS, TARGETS, Denoiser, Estimate, Path, Point, Straight, denoiser, gaussian_correction
 from latentarena.randomness import drawn_from, stream
 from latentarena.sample import GRIDS, SOLVERS, Solver, ddim, dpm_solver_pp, euler, sample
 
@@ -204,7 +204,7 @@ def test_many_steps_agree_with_torchdiffeqs_adaptive_ones(solver: str, path: str
 
 @pytest.mark.parametrize("target", ["v", "velocity"])
 def test_silent_network_leaves_the_noise_as_it_is(target: str) -> None:
-    denoise = denoiser(lambda x, t, labels: torch.zeros_like(x), PATH, TARGETS[target])
+    denoise = denoiser(lambda x, t, labels: torch.zeros_like(x), PATH, gaussian_correction(TARGETS[target]))
     noise = normal(16, 3)
     torch.testing.assert_close(solve("heun", denoise, noise, 256), noise, atol=1e-4, rtol=0)
 

@@ -1,7 +1,14 @@
 """Distillation: generators of one or a few steps, and how straight a flow is."""
 
 from latentarena.distill.consistency import consistency_loss
-from latentarena.distill.meanflow import average_velocity, meanflow_jump, meanflow_loss
+from latentarena.distill.meanflow import average_correction, average_velocity, meanflow_jump, meanflow_loss
 from latentarena.distill.straightness import straightness
 
-__all__ = ["average_velocity", "consistency_loss", "meanflow_jump", "meanflow_loss", "straightness"]
+__all__ = [
+    "average_correction",
+    "average_velocity",
+    "consistency_loss",
+    "meanflow_jump",
+    "meanflow_loss",
+    "straightness",
+]

@@ -25,18 +25,22 @@ NODES, WEIGHTS = (torch.from_numpy(each / 2) for each in np.polynomial.legendre.
 FLOOR = 1e-3  # of a sample's squared error where it weights itself
 
 
-def average_velocity(network: Network, path: Path) -> AverageVelocity:
-    """Read the output of a network of two times as average velocities (B, ...).
-
-    The output is added to what unit Gaussian data would have answered, as in `process.predict`: an untrained network
-    samples N(0, I).
-    """
+def average_velocity(network: Network) -> AverageVelocity:
+    """The output of a network that is told two times, (B, 2), as average velocities (B, ...)."""
 
     def velocity(x: Tensor, t: Tensor, s: Tensor, labels: Tensor | None) -> Tensor:
-        t, s = t.expand(x.shape[0]), s.expand(x.shape[0])
-        return column(_gaussian(path, t, s), x) * x + network(x, torch.stack([t, s], 1), labels)
+        return network(x, torch.stack([t.expand(x.shape[0]), s.expand(x.shape[0])], 1), labels)
 
     return velocity
+
+
+def average_correction(network: Network, path: Path) -> Network:
+    """A network of two times plus the average velocity of unit Gaussian data, as `gaussian_correction` is of one."""
+
+    def corrected(x: Tensor, times: Tensor, labels: Tensor | None) -> Tensor:
+        return column(_gaussian(path, times[:, 0], times[:, 1]), x) * x + network(x, times, labels)
+
+    return corrected
 
 
 def _gaussian(path: Path, t: Tensor, s: Tensor) -> Tensor:
@@ -51,9 +55,9 @@ def _gaussian(path: Path, t: Tensor, s: Tensor) -> Tensor:
     return WEIGHTS.to(t) @ slope.reshape(between.shape) / (end.alpha.square() + end.sigma.square()).sqrt()
 
 
-def meanflow_jump(network: Network, path: Path, labels: Tensor | None) -> Jump:
+def meanflow_jump(network: Network, labels: Tensor | None) -> Jump:
     """One evaluation for a step of any length."""
-    velocity = average_velocity(network, path)
+    velocity = average_velocity(network)
 
     def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
         return x - (t - s) * velocity(x, t, s, labels)
@@ -85,7 +89,7 @@ def meanflow_loss(
     noise = draws.normal(*data.shape)
     at = path.at(t, data)
     x, v = at.mix(data, noise), at.velocity(data, noise)
-    velocity = average_velocity(network, path)
+    velocity = average_velocity(network)
     with forward_mode():
         u, change = jvp(
             lambda x, t, s: velocity(x, t, s, labels), (x, t, s), (v, torch.ones_like(t), torch.zeros_like(s))

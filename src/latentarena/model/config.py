@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from latentarena.backbone import BackboneConfig
 from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config, validate
-from latentarena.process import PATHS, TARGETS
+from latentarena.process import CORRECTIONS, PATHS, TARGETS
 from latentarena.sample import GRIDS, SOLVERS
 
 MOST_STEPS = 10_000  # of a sampler
@@ -38,6 +38,8 @@ class GeneratorConfig(Config):
         backbone: the network.
         path: between data and noise.
         target: what is predicted.
+        correction: `gaussian` where the network learns a correction to what unit Gaussian data would answer, and with
+            zeros samples N(0, I); `none` where it predicts the target itself.
         conditional: whether it is told the class.
         average: it predicts the mean velocity between two times (MeanFlow) and can go from one to the other at once.
         classifier: of noisy latents, that guides an unconditional network to a class.
@@ -47,6 +49,7 @@ class GeneratorConfig(Config):
     backbone: BackboneConfig
     path: Annotated[str, one_of(PATHS)] = "straight"
     target: Annotated[str, one_of(TARGETS)] = "velocity"
+    correction: Annotated[str, one_of(CORRECTIONS)] = "gaussian"
     conditional: bool = False
     average: bool = False
     classifier: ClassifierConfig | None = None

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, AutoencoderConfig
 from latentarena.config import Config
-from latentarena.distill import meanflow_jump
+from latentarena.distill import average_correction, meanflow_jump
 from latentarena.errors import ConfigError
 from latentarena.gates import Cost, Size, size_of, stored
 from latentarena.latents import Standardiser
 from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig
 from latentarena.model.counting import constant_numbers, used
-from latentarena.process import PATHS, TARGETS, Denoiser, Network, denoiser
+from latentarena.process import CORRECTIONS, PATHS, TARGETS, Denoiser, Network, denoiser
 from latentarena.progress import counted
 from latentarena.randomness import Fresh, RowNoise, normal_rows, stream
 from latentarena.sample import (
@@ -111,7 +111,7 @@ class LatentModel(nn.Module):
         self.architecture, self.image_shape, self.classes = architecture, architecture.shape, architecture.classes
         config = architecture.generator
         self.conditional = config.conditional or config.classifier is not None  # whether `generate` takes labels
-        self.path, self.target = PATHS[config.path](), TARGETS[config.target]
+        self.path, self.target = PATHS[config.path](), CORRECTIONS[config.correction](TARGETS[config.target])
         with torch.random.fork_rng(devices=[]):  # module initialisers know only the global generator
             torch.manual_seed(stream(seed, "weights").initial_seed())
             self.autoencoder: Autoencoder = architecture.autoencoder.build(architecture.shape)
@@ -206,7 +206,14 @@ class LatentModel(nn.Module):
             return SOLVERS[how.solver](fresh, how.eta)(self.path, self.denoiser(how), labels)
         if not self.architecture.generator.average:
             raise ConfigError(f"solver = {JUMP}: only a mean-velocity network can; choose from {', '.join(SOLVERS)}")
-        return meanflow_jump(self.network, self.path, labels)
+        return meanflow_jump(self.mean_velocity, labels)
+
+    @property
+    def mean_velocity(self) -> Network:
+        """What a network of two times says of the mean velocity between them, its correction applied."""
+        if self.architecture.generator.correction == "none":
+            return self.network
+        return average_correction(self.network, self.path)
 
     @torch.no_grad()
     def generate(

@@ -3,9 +3,22 @@
 from latentarena.process.coupling import COUPLINGS, Coupling, independent, optimal_transport
 from latentarena.process.loss import TIMES, WEIGHTINGS, Times, Weighting, matching_loss
 from latentarena.process.path import PATHS, Cosine, LinearBeta, Path, Point, Straight, Trigonometric, VariancePreserving
-from latentarena.process.target import TARGETS, Denoiser, Estimate, Network, Row, Target, denoiser, predict
+from latentarena.process.target import (
+    CORRECTIONS,
+    TARGETS,
+    Denoiser,
+    Estimate,
+    Network,
+    Row,
+    Target,
+    denoiser,
+    determinant,
+    gaussian_correction,
+    refuse_singular,
+)
 
 __all__ = [
+    "CORRECTIONS",
     "COUPLINGS",
     "PATHS",
     "TARGETS",
@@ -27,8 +40,10 @@ __all__ = [
     "VariancePreserving",
     "Weighting",
     "denoiser",
+    "determinant",
+    "gaussian_correction",
     "independent",
     "matching_loss",
     "optimal_transport",
-    "predict",
+    "refuse_singular",
 ]

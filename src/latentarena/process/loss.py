@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentarena.process.coupling import Coupling, independent
 from latentarena.process.path import Path, Point
-from latentarena.process.target import Network, Row, Target, predict
+from latentarena.process.target import Network, Row, Target, determinant
 from latentarena.randomness import Draws
 from latentarena.registry import Registry
 
@@ -34,22 +34,17 @@ def unweighted(at: Point, row: Row) -> Tensor:
 
 def _as_data(at: Point, row: Row) -> Tensor:
     """Turns a row's squared error into that of the data estimate it implies: (sigma / det)^2."""
-    return (at.sigma / _det(at, row)).square()
+    return (at.sigma / determinant(at, row)).square()
 
 
 def _as_noise(at: Point, row: Row) -> Tensor:
     """Turns a row's squared error into that of the noise estimate it implies: (alpha / det)^2."""
-    return (at.alpha / _det(at, row)).square()
+    return (at.alpha / determinant(at, row)).square()
 
 
 def _min_snr(at: Point, row: Row) -> Tensor:
     """min(SNR, 5) times the data estimate's squared error (Hang et al., 2023)."""
     return (at.alpha / at.sigma).square().clamp(max=CAP) * _as_data(at, row)
-
-
-def _det(at: Point, row: Row) -> Tensor:
-    p, q = row
-    return at.alpha * q - at.sigma * p
 
 
 WEIGHTINGS: Registry[Weighting] = Registry(
@@ -90,5 +85,5 @@ def matching_loss(
     noise = coupling(data, draws.normal(*data.shape)) if noise is None else noise
     at = path.at(t, data)
     p, q = target(at)
-    out = predict(network, at, (p, q), at.mix(data, noise), t, labels)
+    out = network(at.mix(data, noise), t, labels)
     return (weighting(at, (p, q)) * (out - (p * data + q * noise)).square()).mean()

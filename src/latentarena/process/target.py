@@ -1,9 +1,5 @@
 """What the network predicts: a row (p, q), meaning p * data + q * noise.
 
-The network's output is added to what unit Gaussian data would have answered, E[p data + q noise | x_t] =
-(p alpha + q sigma) / (alpha^2 + sigma^2) x_t, so it learns only how the data differ from a Gaussian; an untrained
-network samples N(0, I). (The same idea as the skip connection of Karras et al., 2022.)
-
 One function converts every parametrisation into estimates of data and noise: with det = alpha q - sigma p,
 data = (q x - sigma out) / det and noise = (alpha out - p x) / det.
 """
@@ -12,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 
 import torch
 from torch import Tensor
@@ -44,21 +41,35 @@ TARGETS: Registry[Target] = Registry(
 )
 
 
-def predict(network: Network, at: Point, row: Row, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-    """The prediction of p * data + q * noise: the Gaussian answer plus the network's correction, (B, ...).
+def gaussian_correction(target: Target) -> Target:
+    """A target less its expectation for unit Gaussian data, so that the network learns a correction to a Gaussian.
 
-    Args:
-        at, row: the path at t and the target's row there.
-        x: x_t, (B, ...).
-        t: (B,).
+    That expectation is E[p data + q noise | x_t] = (p alpha + q sigma) / (alpha^2 + sigma^2) x_t, itself a row; what is
+    left is (-sigma, alpha) det / (alpha^2 + sigma^2). A network of zeros then samples N(0, I). (The same idea as the
+    skip connection of Karras et al., 2022.) Recipes have it as `generator.correction`.
     """
+
+    @wraps(target)
+    def corrected(at: Point) -> Row:
+        share = determinant(at, target(at)) / (at.alpha.square() + at.sigma.square())
+        return -at.sigma * share, at.alpha * share
+
+    return corrected
+
+
+CORRECTIONS: Registry[Callable[[Target], Target]] = Registry(
+    "correction", gaussian=gaussian_correction, none=lambda target: target
+)
+
+
+def determinant(at: Point, row: Row) -> Tensor:
+    """alpha q - sigma p of a row (p, q): where it is 0, a prediction does not determine data and noise."""
     p, q = row
-    gaussian = (p * at.alpha + q * at.sigma) / (at.alpha.square() + at.sigma.square())
-    return gaussian * x + network(x, t, labels)
+    return at.alpha * q - at.sigma * p
 
 
 def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
-    """Read a network's output as estimates of data and noise.
+    """Read the output of any function of (x, t, labels) as estimates of data and noise.
 
     Raises:
         ConfigError: the pair is singular: somewhere on the path the output does not determine them.
@@ -68,8 +79,7 @@ def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
     def estimate(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
         at = path.at(t, x)
         p, q = target(at)
-        out = predict(network, at, (p, q), x, t.expand(x.shape[0]), labels)
-        det = at.alpha * q - at.sigma * p
+        out, det = network(x, t.expand(x.shape[0]), labels), determinant(at, (p, q))
         return Estimate((q * x - at.sigma * out) / det, (at.alpha * out - p * x) / det)
 
     return estimate
@@ -79,10 +89,10 @@ def refuse_singular(path: Path, target: Target) -> None:
     """Refuse a path and a target whose equations have no solution (ConfigError): det vanishes on the span."""
     t = torch.linspace(*path.span, 101, dtype=torch.float64, device="cpu")
     at = path.at(t, t)
-    p, q = target(at)
-    det = (at.alpha * q - at.sigma * p).abs()
+    det = determinant(at, target(at)).abs()
     if det.min() < 1e-6:
-        name = next((n for n, known in TARGETS.items() if known is target), "this")
+        plain = getattr(target, "__wrapped__", target)  # of a corrected one
+        name = next((n for n, known in TARGETS.items() if known is plain), "this")
         raise ConfigError(
             f"target {name!r} on path {type(path).__name__} is singular at t = {t[det.argmin()]:.2f}: the prediction "
             "does not determine data and noise there; choose v or velocity"

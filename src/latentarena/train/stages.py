@@ -99,7 +99,7 @@ class GeneratorObjective(Objective):
         self.network, self.path, self.target = network, model.path, model.target
         self.means, self.config, self.size = model.scale(latents.mean), config, len(latents.mean)
         self.spread = spread(model, latents)
-        self.average = model.architecture.generator.average
+        self.mean_velocity = model.mean_velocity if model.architecture.generator.average else None
         self.labels = labels if model.architecture.generator.conditional else None
         self.none = len(model.architecture.classes)  # the class table's row for "no label"
 
@@ -110,8 +110,8 @@ class GeneratorObjective(Objective):
             labels = self.labels[index].masked_fill(hidden, self.none)
         data = draw(self.means, self.spread, index, draws)
         times = TIMES[config.times]
-        if self.average:
-            return {"loss": meanflow_loss(self.network, self.path, times, data, labels, draws)}
+        if self.mean_velocity is not None:
+            return {"loss": meanflow_loss(self.mean_velocity, self.path, times, data, labels, draws)}
         coupling, weighting = COUPLINGS[config.coupling], WEIGHTINGS[config.weighting]
         return {
             "loss": matching_loss(self.network, self.path, self.target, times, data, labels, draws, coupling, weighting)
