@@ -50,7 +50,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"run"},
     {"arena"},
     {"web"},
-    {"cli"},
+    {"cli", "lab"},
     {"__main__"},
 ]
 CORE = LAYERS[0]

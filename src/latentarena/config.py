@@ -178,6 +178,30 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[Bas
     return changed
 
 
+def merged(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested plain data with values put in: `{"a.b": 1}` and `{"a": {"b": 1}}` change one key and no other.
+
+    A mapping with a `kind` of its own replaces what was there, since the keys of another kind would not fit it.
+
+    Raises:
+        ConfigError: a key that reaches into something that is no mapping.
+    """
+    changed = _copied(raw)
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        node = changed
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{key} = {shown(value)}: {parent!r} holds a value, not keys")
+        old = node.get(last)
+        if isinstance(value, Mapping) and isinstance(old, Mapping) and "kind" not in value:
+            node[last] = merged(old, value)
+        else:
+            node[last] = value
+    return changed
+
+
 def _wanted(annotation: Any, keys: Sequence[str]) -> Iterator[Any]:
     """The classes that the value of a dotted key may have; nothing for a key that is not there."""
     if not keys:

@@ -16,9 +16,10 @@ from command import Arena
 from latentarena import __version__
 from latentarena.card.catalogue import COLUMNS, METRICS
 from latentarena.card.score_card import SEEDS, ScoreCard
-from latentarena.cli import _show_any_letter, console, doctor
+from latentarena.cli import _show_any_letter, doctor
 from latentarena.cli.app import _complete_recipe, app
 from latentarena.data import where
+from latentarena.run import watching
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
@@ -105,9 +106,9 @@ def test_bar_on_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
     _show_any_letter()
-    monkeypatch.setattr(console, "console", Console(force_terminal=True, width=30))
+    monkeypatch.setattr(watching, "console", Console(force_terminal=True, width=30))
     ticks = [Tick(i, 3, i, 0.1, {"loss": 0.5, "samples_per_second": 1e6}) for i in range(4)]
-    assert list(console.show_training(iter(ticks), "autoencoder")) == ticks
+    assert list(watching.show_training(iter(ticks), "autoencoder")) == ticks
     sys.stdout.flush()
     assert b"..." in shown.getvalue()  # what does not fit is cut off
 

@@ -9,10 +9,10 @@ import pytest
 
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import expected_lines
-from latentarena.cli import console
 from latentarena.evaluate.scoring import _cut_short
 from latentarena.model.latent_model import LatentModel
 from latentarena.progress import Progress, counted, listening, within
+from latentarena.run import watching
 from latentarena.train.recipe import load_recipe, to_yaml
 from latentarena.train.shelf import recipe_names
 from score_cards import made_card
@@ -117,8 +117,8 @@ def test_sampling_encoding_and_decoding_are_heard() -> None:
 def test_judging_is_shown_in_lines_with_the_time_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(console, "QUIET", -1.0)
-    with console.show_judging():
+    monkeypatch.setattr(watching, "QUIET", -1.0)
+    with watching.show_judging():
         for _ in counted(range(2), "samples"):
             pass
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]

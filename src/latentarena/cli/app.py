@@ -62,8 +62,9 @@ def train(
     ] = 1,
 ) -> None:
     """Train a recipe, judge it, and write bundle, score card, picture and report."""
-    from latentarena.cli.console import console, print_results, quiet_logs, show_judging, show_training
+    from latentarena.cli.console import console, print_results, quiet_logs
     from latentarena.run.pipeline import prepare, prepare_seeds, run_seeds
+    from latentarena.run.watching import show_judging, show_training
     from latentarena.system import stopping_as_ctrl_c
     from latentarena.text import printable
     from latentarena.train.fabric import make_fabric, processes

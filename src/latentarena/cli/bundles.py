@@ -36,12 +36,13 @@ def check(
     from latentarena.arena.client import fetch_contest, names_a_site
     from latentarena.arena.contest_files import load_contest
     from latentarena.cli.boards import print_prediction
-    from latentarena.cli.console import console, print_card, print_step, quiet_logs, show_training
+    from latentarena.cli.console import console, print_card, print_step, quiet_logs
     from latentarena.contest.entries import entry_of
     from latentarena.contest.prediction import predict
     from latentarena.evaluate.evaluate import FAST, evaluate, write_evaluated
     from latentarena.judge.score import SAMPLES
     from latentarena.key import PRACTICE, Key
+    from latentarena.run.watching import show_training
 
     quiet_logs()
     rules = fetch_contest(contest) if names_a_site(contest) else load_contest(contest)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,6 @@ from rich import box
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from latentarena.card.catalogue import CATEGORIES, METRICS
@@ -43,105 +32,23 @@ from latentarena.data import Overview
 from latentarena.evaluate.evaluate import Step
 from latentarena.evaluate.verify import differences
 from latentarena.judge.classifier import Judge
-from latentarena.progress import Progress, listening
 from latentarena.run.pipeline import BUNDLE, FILES
+from latentarena.run.watching import console as console
 from latentarena.text import printable
-from latentarena.train.loop import Tick
 from latentarena.train.recipe import Recipe
 
-console = Console(soft_wrap=True, emoji=False)
 WIDTH = 100  # columns of a score card
 LIKE_REAL = (
     "* like real: equivalent to {:,} real images (the 95 % interval of the difference, at equal numbers, lies within "
     "the margin of docs/judge.md)"
 )
 MANY = 12  # names of a kind
-QUIET = 5.0  # seconds between two lines about judging where there is no terminal
-LINES = 10  # progress lines of a stage where there is no terminal
 
 
 def quiet_logs() -> None:
     """Warnings of this package go to stderr in one line each."""
     handler = RichHandler(console=Console(stderr=True, soft_wrap=True, emoji=False), show_time=False, show_path=False)
     logging.getLogger("latentarena").handlers = [handler]
-
-
-def show_training(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
-    """Pass ticks on and show them: a bar with ETA, loss and samples/s, or a few lines where there is no terminal."""
-    return _bar(ticks, stage) if console.is_terminal else _lines(ticks, stage)
-
-
-def _status(tick: Tick) -> str:
-    return f"loss {tick.metrics['loss']:.5f}  {tick.metrics['samples_per_second']:,.0f} samples/s"
-
-
-def _bar(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
-    columns = (
-        TextColumn("{task.description:>11}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with RichProgress(*columns, console=console) as progress:
-        task = progress.add_task(stage, total=None, status="")
-        for tick in ticks:
-            progress.update(task, completed=tick.step, total=tick.steps)
-            if tick.metrics:
-                progress.update(task, status=_status(tick))
-            yield tick
-
-
-def _lines(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
-    shown = -1
-    for tick in ticks:
-        tenth = LINES * tick.step // tick.steps
-        if tick.metrics and tenth > shown:
-            shown = tenth
-            # at the speed of now: before a stop the machine may have been busier, or another
-            left = tick.samples / tick.step * (tick.steps - tick.step) / tick.metrics["samples_per_second"]
-            console.print(f"{stage:>11}  step {tick.step:,}/{tick.steps:,}  {_status(tick)}  {left:.0f} s left")
-        yield tick
-
-
-@contextmanager
-def show_judging() -> Iterator[None]:
-    """Show what the judge is at inside of a block, and how long that takes: a bar, or a line now and then."""
-    with _judging_bar() if console.is_terminal else listening(_judging_lines()):
-        yield
-
-
-@contextmanager
-def _judging_bar() -> Iterator[None]:
-    columns = (TextColumn("judging: {task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with RichProgress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def hear(progress: Progress) -> None:
-            if progress.done == 0:
-                bar.reset(task, total=progress.total, description=progress.what)
-            bar.update(task, completed=progress.done)
-
-        with listening(hear):
-            yield
-
-
-def _judging_lines() -> Callable[[Progress], None]:
-    began: dict[str, float] = {}
-    last = time.monotonic()
-
-    def hear(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        began[progress.what] = now if progress.done == 0 else began[progress.what]
-        if progress.done and now - last > QUIET:
-            last, left = now, (now - began[progress.what]) / progress.done * (progress.total - progress.done)
-            line = f"{progress.what} {progress.done:,}/{progress.total:,}  {left:.0f} s left of this"
-            console.print(f"{'judging':>11}  {line}", highlight=False)
-
-    return hear
 
 
 def _inert(text: str) -> str:

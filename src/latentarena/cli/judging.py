@@ -58,12 +58,13 @@ def judge(
 ) -> None:
     """Score a bundle of your own on the full test split, in this process; for anybody else's there is `arena check`."""
     from latentarena.bundle import OWN, open_bundle
-    from latentarena.cli.console import print_card, print_contest, quiet_logs, show_judging, show_training
+    from latentarena.cli.console import print_card, print_contest, quiet_logs
     from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
     from latentarena.files import make_folder, write_json
     from latentarena.pictures import refuse_suffix
     from latentarena.report.poster import write_poster
     from latentarena.report.scorecard import write_page
+    from latentarena.run.watching import show_judging, show_training
 
     quiet_logs()
     loaded = open_bundle(bundle, trust=OWN)
@@ -103,11 +104,12 @@ def retrain(
 ) -> None:
     """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
     from latentarena.bundle import OWN, native_of, open_bundle
-    from latentarena.cli.console import console, print_certificate, quiet_logs, show_training
+    from latentarena.cli.console import console, print_certificate, quiet_logs
     from latentarena.evaluate.scoring import data_of
     from latentarena.judge.training import judge_for
     from latentarena.key import PRACTICE, Key
     from latentarena.run.retrain import Order, retrain
+    from latentarena.run.watching import show_training
 
     quiet_logs()
     loaded = native_of(open_bundle(bundle, trust=OWN))
@@ -136,9 +138,10 @@ def verify(
     """Recompute a score card from its bundle, portable ones in a sandbox, and compare; exits with 1 if they differ."""
     from latentarena.bundle import BOXED, DATA_ONLY, OWN, open_bundle
     from latentarena.card.score_card import read_card
-    from latentarena.cli.console import print_check, quiet_logs, show_training
+    from latentarena.cli.console import print_check, quiet_logs
     from latentarena.evaluate.verify import recompute
     from latentarena.key import PRACTICE, Key
+    from latentarena.run.watching import show_training
     from latentarena.sandbox import standing
 
     quiet_logs()
@@ -163,12 +166,13 @@ def judge_train(
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
 ) -> None:
     """Train a judge on a train split; the defaults on MNIST made the shipped one."""
-    from latentarena.cli.console import console, print_facts, quiet_logs, show_training
+    from latentarena.cli.console import console, print_facts, quiet_logs
     from latentarena.config import override, validate
     from latentarena.data import DataConfig, load_dataset
     from latentarena.files import make_folder
     from latentarena.judge.classifier import Judge
     from latentarena.judge.training import JudgeConfig, train_judge
+    from latentarena.run.watching import show_training
     from latentarena.train.fabric import make_fabric
 
     quiet_logs()

@@ -30,6 +30,11 @@ class Images:
         _, channels, height, width = self.pixels.shape
         return channels, height, width
 
+    @property
+    def images(self) -> Tensor:
+        """All images as float32 (N, C, H, W) in [0, 1]: four times the memory."""
+        return self.batch(slice(None))
+
     def batch(self, index: Tensor | slice) -> Tensor:
         """The images at `index` as float32 (n, C, H, W) in [0, 1]."""
         return self.pixels[index].float().div_(255)

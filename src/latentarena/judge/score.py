@@ -33,6 +33,7 @@ from latentarena.judge.subject import (
     Coded,
     Sampled,
     Subject,
+    checked,
     chosen_train,
     code,
     generate_samples,
@@ -128,6 +129,21 @@ def score(
         known=known,
         checks=examine(data, known, sampled, coded, chosen, found, randomness),
     )
+
+
+def score_images(images: Tensor, data: Dataset, judge: Judge) -> dict[str, Score]:
+    """The sample half of a score card: figures of images (N, C, H, W) in [0, 1], whatever made them.
+
+    Raises:
+        JudgeError: the judge fails its self-test on this data.
+        ModelError: the images are not finite, of another shape than the data's, or outside [0, 1].
+    """
+    n = len(images)
+    images = checked(images, (n, *data.shape), "images")
+    known, counts = known_of(judge, data, n), draws(n, generator=WITHOUT_BUNDLE.stream("bootstrap", "samples"))
+    drawn = Samples(counts, images, judge.look(images), nearest(images, data.train.pixels), known)
+    equal = measured(_as_many_as_real(drawn, None, data, WITHOUT_BUNDLE))
+    return scored(measured({"samples": drawn}), known.floors, equal)
 
 
 def _of_autoencoder(coded: Coded, data: Dataset, chosen: Tensor, randomness: Randomness) -> dict[str, Material]:

@@ -30,7 +30,7 @@ from latentarena.report.report import write_report
 from latentarena.report.scorecard import SHOWN
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
-from latentarena.train.recipe import Recipe, load_recipe, to_yaml
+from latentarena.train.recipe import Overrides, Recipe, load_recipe, to_yaml
 from latentarena.train.shelter import Shelter, lock_folder, move_back, refuge_of
 from latentarena.train.stages import Watch, train_model
 
@@ -73,8 +73,8 @@ class Prepared:
 
 
 def prepare(
-    name: str,
-    assignments: Sequence[str] = (),
+    name: str | Recipe,
+    assignments: Overrides = (),
     folder: Path | None = None,
     root: Path | None = None,
     resume: bool = False,
@@ -84,8 +84,8 @@ def prepare(
     """Do everything that can fail before training starts.
 
     Args:
-        name: recipe name or YAML file.
-        assignments: `key=value` overrides.
+        name: recipe name, YAML file, or the recipe itself.
+        assignments: overrides; see `load_recipe`.
         folder: output, `runs/<recipe>` unless given; holds a run already only if `resume`.
         root: where to look for data.
         resume: go on with the run in `folder`, if there is one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
 from latentarena.backbone.classifier import ClassifierConfig
-from latentarena.config import Config, override, validate
+from latentarena.config import Config, merged, override, validate
 from latentarena.data import DataConfig
 from latentarena.documents import read_yaml, yaml_text
 from latentarena.errors import ConfigError
@@ -240,19 +240,26 @@ class Recipe(Config):
         )
 
 
-def load_recipe(name: str, assignments: Iterable[str] = ()) -> Recipe:
+Overrides = Iterable[str] | Mapping[str, Any]
+"""Changes to a recipe: `key=value` texts with dotted keys, or values by key, dotted or nested."""
+
+
+def load_recipe(source: str | Recipe, overrides: Overrides = ()) -> Recipe:
     """Read, override and validate a recipe.
 
     Args:
-        name: a shipped recipe's name or a YAML file.
-        assignments: `key=value` overrides with dotted keys.
+        source: a shipped recipe's name, a YAML file, or a recipe that was loaded before.
+        overrides: what is changed in it.
 
     Raises:
         ConfigError: one line naming key, value and choices.
     """
-    stem = Path(name).stem
-    written = read_yaml(recipe_source(name))
-    recipe = validate(Recipe, {"name": stem} | override(written, assignments, Recipe), stem)
+    if isinstance(source, Recipe):
+        stem, written = source.name, source.model_dump(mode="json")
+    else:
+        stem, written = Path(source).stem, read_yaml(recipe_source(source))
+    changed = merged(written, overrides) if isinstance(overrides, Mapping) else override(written, overrides, Recipe)
+    recipe = validate(Recipe, {"name": stem} | changed, stem)
     length = recipe.length * _share(recipe, written.get("training"))
     same = _design(recipe) == _design(validate(Recipe, {"name": stem} | written, stem))
     _refuse_hidden(recipe.model_dump(mode="python"), stem)
@@ -282,7 +289,7 @@ def _design(recipe: Recipe) -> dict[str, Any]:
 def _share(recipe: Recipe, written: Any) -> float:
     """The epochs of a recipe over those of the same stages as they were written before anything was overridden."""
     stages = {name: stage for name, stage in recipe.training if stage is not None}
-    pairs = [(stage.epochs, written[name]["epochs"]) for name, stage in stages.items() if name in written]
+    pairs = [(stage.epochs, written[name]["epochs"]) for name, stage in stages.items() if written.get(name)]
     before = sum(float(epochs) for _, epochs in pairs)
     return sum(epochs for epochs, _ in pairs) / before if before > 0 else 1.0
 

@@ -47,11 +47,17 @@ def chosen_sampling(
 
 
 def sample_to_file(
-    bundle: AnyBundle, path: Path, n: int, seed: int, labels: str | None, sampling: SamplingConfig | None = None
+    bundle: AnyBundle,
+    path: Path,
+    n: int,
+    seed: int,
+    labels: str | Tensor | None,
+    sampling: SamplingConfig | None = None,
 ) -> str:
     """Draw n images and write them as PNG, GIF (the trajectory, or of a portable bundle a walk through noise) or NPZ.
 
     Args:
+        labels: classes in turn, by name as `chosen_labels` takes them, or int64 (n,).
         sampling: how, for a native bundle; its own unless given.
 
     Returns:
@@ -67,7 +73,8 @@ def sample_to_file(
     animated = path.suffix.lower() == ".gif"
     if model.native is not None:
         refuse_unguided(model.native, how.guidance)
-    classes, noise = chosen_labels(model, n, labels), model.noise(n, seed)
+    classes = labels if isinstance(labels, Tensor) else chosen_labels(model, n, labels)
+    noise = model.noise(n, seed)
     make_folder(path.parent)
     if animated and model.native is not None:
         native = model.native

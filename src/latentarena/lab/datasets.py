@@ -1,0 +1,40 @@
+"""Datasets by name, as `data.name` of a recipe names them."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from latentarena.config import validate
+from latentarena.data import CATALOG, FOLDER, DataConfig, Dataset, load_dataset
+
+
+def names() -> list[str]:
+    """The datasets that have a name; folders and files of your own are `folder:PATH`."""
+    return [*CATALOG, "digits", f"{FOLDER}PATH"]
+
+
+def load(
+    name: str = "mnist",
+    *,
+    root: str | PathLike[str] | None = None,
+    size: int | None = None,
+    crop: Literal["center"] | None = None,
+    resize: Literal["stretch"] | None = None,
+) -> Dataset:
+    """Load a dataset, downloading it where it is not found.
+
+    `data.train.images` are float32 (N, C, H, W) in [0, 1], `data.train.labels` int64 (N,); so for `data.test`.
+
+    Args:
+        name: see `names`.
+        root: where files are looked for first.
+        size, crop, resize: of `folder:PATH`: height and width in pixels, and how images are made square.
+
+    Raises:
+        ConfigError: a name or a combination that there is not.
+        DataError: damaged, or neither found nor downloaded.
+    """
+    config = validate(DataConfig, {"name": name, "size": size, "crop": crop, "resize": resize}, "datasets.load")
+    return load_dataset(config, None if root is None else Path(root))

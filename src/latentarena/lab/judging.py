@@ -1,0 +1,94 @@
+"""Judging from Python: a bundle's score card, or the figures of images that anything made."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from os import PathLike
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentarena.card.score_card import Score, ScoreCard
+from latentarena.errors import ConfigError
+from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
+from latentarena.judge.score import score_images
+from latentarena.judge.training import judge_for
+from latentarena.lab.datasets import load as load_data
+from latentarena.lab.models import Model, load
+from latentarena.run.watching import quietly, show_judging, show_training
+
+Array = NDArray[Any]
+FEWEST = 100  # images whose figures say anything
+
+
+@overload
+def judge(
+    what: Model | str | PathLike[str],
+    *,
+    samples: int = ...,
+    dataset: None = ...,
+    root: str | PathLike[str] | None = ...,
+    judge_file: str | PathLike[str] | None = ...,
+    timed: bool = ...,
+    progress: bool = ...,
+) -> ScoreCard: ...
+@overload
+def judge(
+    what: Tensor | Array,
+    *,
+    dataset: str | None = ...,
+    root: str | PathLike[str] | None = ...,
+    judge_file: str | PathLike[str] | None = ...,
+    progress: bool = ...,
+) -> dict[str, Score]: ...
+def judge(
+    what: Model | str | PathLike[str] | Tensor | Array,
+    *,
+    samples: int = 10_000,
+    dataset: str | None = None,
+    root: str | PathLike[str] | None = None,
+    judge_file: str | PathLike[str] | None = None,
+    timed: bool = True,
+    progress: bool = True,
+) -> ScoreCard | dict[str, Score]:
+    """The score card of a model of your own, as `arena judge` makes it; or figures of images, whatever made them.
+
+    Args:
+        what: a model, a bundle's path, or images (N, C, H, W) or (N, H, W): float in [0, 1], or uint8.
+        samples: that a model is asked for.
+        dataset: that images are held against, mnist unless given; a bundle names its own.
+        root: where the dataset's files are looked for.
+        judge_file: the judge; the dataset's own unless given.
+        timed: whether a model's sampling is timed.
+        progress: whether it is shown.
+
+    Returns:
+        The card, whose `scores` are figures by metric with 95 % intervals and what real images score; of images these
+        figures alone: those of sample quality, diversity and copying.
+
+    Raises:
+        ArenaError: one line: a bundle that is none, images of another shape or range, data that is not found.
+    """
+    place, file = (None if path is None else Path(path) for path in (root, judge_file))
+    watch = show_training if progress else quietly
+    with show_judging() if progress else nullcontext():
+        if not isinstance(what, Model | str | PathLike):
+            data = load_data(dataset or "mnist", root=root)
+            return score_images(_images(what), data, judge_for(data, watch, file))
+        if dataset is not None:
+            raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave it out, or judge images")
+        bundle = (what if isinstance(what, Model) else load(what)).bundle
+        return judge_bundle(bundle, panel_for(data_of(bundle, place), file, watch), samples, timed=timed).card
+
+
+def _images(given: Tensor | Array) -> Tensor:
+    """Images as float (N, C, H, W) in [0, 1]."""
+    images = torch.as_tensor(given).detach().cpu()
+    images = images.float().div(255) if images.dtype == torch.uint8 else images.float()
+    images = images[:, None] if images.ndim == 3 else images
+    if images.ndim != 4 or len(images) < FEWEST:
+        raise ConfigError(f"images are {list(images.shape)}; give at least {FEWEST} as (N, C, H, W) or (N, H, W)")
+    return images

@@ -1,0 +1,161 @@
+"""A trained model as Python uses it: loaded, sampled, exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentarena.bundle import OWN, AnyBundle, export_bundle, native_of, open_bundle
+from latentarena.card.score_card import ScoreCard
+from latentarena.errors import ConfigError
+from latentarena.use.sampling import chosen_labels, chosen_sampling, drawn, refuse_unguided, sample_to_file
+
+Labels = str | int | Sequence[str | int] | Tensor
+"""Classes to draw, in turn: names as text (`"3,7"`), numbers, several of either, or int64 (n,)."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model, in memory and on disk.
+
+    Attributes:
+        bundle: the opened bundle; `bundle.model` is the model behind this one.
+        score_card: what the judge found, where it was judged as it was trained.
+    """
+
+    bundle: AnyBundle
+    score_card: ScoreCard | None = None
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return self.bundle.card.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return self.bundle.card.classes
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        return self.bundle.card.shape
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one latent."""
+        return self.bundle.card.latent
+
+    def sample(
+        self,
+        n: int = 64,
+        *,
+        labels: Labels | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        seed: int = 0,
+        solver: str | None = None,
+        grid: str | None = None,
+        eta: float | None = None,
+    ) -> Tensor:
+        """Images (n, C, H, W) in [0, 1]; the same for the same seed. What is not given is the bundle's own.
+
+        Args:
+            n: how many.
+            labels: classes in turn, of a conditional model; all in turn unless given.
+            steps, solver, grid, eta: of the sampler, as for `arena sample`; fixed in a portable bundle.
+            guidance: its scale; 1 is none.
+            seed: of the noise.
+
+        Raises:
+            ConfigError: an option that the model does not have, named as on the command line.
+        """
+        how = chosen_sampling(self.bundle, solver, steps, guidance, grid, eta)
+        model = self.bundle.model
+        if model.native is not None and how is not None:
+            refuse_unguided(model.native, how.guidance)
+        if n < 1:
+            raise ConfigError(f"n = {n}: take 1 or more")
+        return drawn(model, model.noise(n, seed), self._labels(n, labels), how, seed)
+
+    def draw(
+        self,
+        path: str | PathLike[str],
+        n: int = 64,
+        *,
+        labels: Labels | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        seed: int = 0,
+        solver: str | None = None,
+        grid: str | None = None,
+        eta: float | None = None,
+    ) -> str:
+        """Draw n images into a file, and say so in a line: a .png grid, a .gif of the trajectory, or .npz arrays.
+
+        Args:
+            path: of the file; for the others see `sample`.
+        """
+        how = chosen_sampling(self.bundle, solver, steps, guidance, grid, eta)
+        return sample_to_file(
+            self.bundle, Path(path), n, seed, None if labels is None else self._labels(n, labels), how
+        )
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents (N, *latent) of images (N, C, H, W) in [0, 1]."""
+        return self.bundle.model.encode(images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
+        return self.bundle.model.decode(latents)
+
+    def _labels(self, n: int, labels: Labels | None) -> Tensor | None:
+        """The classes to draw, int64 (n,)."""
+        model = self.bundle.model
+        if labels is None or isinstance(labels, str):
+            return chosen_labels(model, n, labels)
+        several = labels.reshape(-1).tolist() if isinstance(labels, Tensor) else labels
+        several = [several] if isinstance(several, int) else list(several)
+        for one in several:
+            chosen_labels(model, 1, self._named(one))  # refuses what there is not
+        numbers = torch.tensor([one if isinstance(one, int) else self.classes.index(one) for one in several])
+        if not len(numbers):
+            raise ConfigError("labels are empty; name a class, or leave them out")
+        return numbers.repeat(-(-n // len(numbers)))[:n]
+
+    def _named(self, label: str | int) -> str:
+        known = isinstance(label, int) and 0 <= label < len(self.classes)
+        return self.classes[int(label)] if known else str(label)
+
+
+def load(source: str | PathLike[str]) -> Model:
+    """A trained model of your own from its bundle: a folder or zip file, or the folder of a run.
+
+    Its files are trusted: for a stranger's there is `arena check`.
+
+    Raises:
+        BundleError: naming the file and what is wrong with it.
+    """
+    if str(source).startswith("zoo:"):
+        raise ConfigError(f"{source}: no models ship with this version; give the path of a bundle, or train one")
+    return Model(open_bundle(Path(source), trust=OWN))
+
+
+def export(model: Model | str | PathLike[str], folder: str | PathLike[str]) -> Model:
+    """A native bundle's portable form, as `arena export` writes it: three ONNX graphs with the sampler inside.
+
+    Args:
+        model: that was loaded, or its path.
+        folder: is made.
+
+    Raises:
+        BundleError: the sampler is no function of the noise alone, or it cannot be exported.
+        OutputError: the folder cannot be written to, or holds something else.
+    """
+    opened = model if isinstance(model, Model) else load(model)
+    return Model(export_bundle(native_of(opened.bundle), Path(folder)))
