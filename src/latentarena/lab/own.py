@@ -240,10 +240,11 @@ class _Sampling(nn.Module):
             )
         self.network, self.decode = parts["network"], parts["decode"]
         self.process, self.how, self.times = process, how, process.grid(grid, how.steps)
+        self.denoise = process.denoiser(self.network)
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         fresh = torch.randn_like  # is never called
-        jump = self.process.jump(self.network, labels, self.how.solver, self.how.guidance, None, fresh)
+        jump = self.process.jump(self.denoise, labels, self.how.solver, self.how.guidance, None, fresh)
         times = [torch.tensor(t, device=noise.device) for t in self.times]
         images: Tensor = self.decode(last(sample(jump, noise, times)))
         return images

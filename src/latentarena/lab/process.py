@@ -136,24 +136,23 @@ class Process:
         Raises:
             ConfigError: a name that there is not, or guidance without labels.
         """
-        jump = self.jump(network, labels, solver, guidance, eta, RowNoise(noise, seed))
+        jump = self.jump(self.denoiser(network), labels, solver, guidance, eta, RowNoise(noise, seed))
         yield from sample(jump, noise, [torch.tensor(t).to(noise) for t in self.grid(grid, steps)])
 
     def jump(
         self,
-        network: Network,
+        denoise: Denoiser,
         labels: Tensor | None,
         solver: str | Solver,
         guidance: float | Guide,
         eta: float | None,
         fresh: Fresh,
     ) -> Jump:
-        """A step of a solver on the guided network: (x at t, t, s) -> x at s; the arguments are those of `trajectory`.
+        """A solver on the guided denoiser, (x at t, t, s) -> x at s; for the other arguments see `trajectory`.
 
         Raises:
             ConfigError: guidance without labels, or a share of fresh noise of a solver that has none.
         """
-        denoise = self.denoiser(network)
         if callable(guidance):
             denoise = guidance(denoise)
         elif guidance != 1:

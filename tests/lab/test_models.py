@@ -1,0 +1,159 @@
+"""Models and judging from Python: what the command line does, by the same functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import latentarena as la
+from latentarena.data.digits import embedded_digits
+from latentarena.judge.classifier import Judge
+from untrained import native
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> la.Model:
+    folder = tmp_path_factory.mktemp("conditional")
+    native(
+        folder, "quickstart-digits", "generator.conditional=true", "autoencoder={kind: mlp, latent: [3], widths: [8]}"
+    )
+    return la.load(folder)
+
+
+def test_a_loaded_model_is_the_bundles(tiny_run: Path) -> None:
+    model = la.load(str(tiny_run))
+    inner = model.bundle.model
+    assert torch.equal(model.sample(5, seed=3), inner.generate(inner.noise(5, 3)))
+    few = inner.generate(inner.noise(5, 3), None, inner.architecture.sampling.but(solver="euler", steps=2))
+    assert torch.equal(model.sample(5, seed=3, solver="euler", steps=2), few)
+    latents = model.encode(model.sample(2))
+    assert latents.shape == (2, *model.latent_shape)
+    assert model.decode(latents).shape == (2, *model.image_shape)
+    assert (model.name, model.classes) == (model.bundle.card.name, inner.classes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "numbers"),
+    [
+        ("3,7", [3, 7, 3, 7, 3]),
+        (4, [4] * 5),
+        ([1, "2"], [1, 2, 1, 2, 1]),
+        (torch.tensor([9, 8, 7, 6, 5]), [9, 8, 7, 6, 5]),
+        (None, [0, 1, 2, 3, 4]),
+    ],
+)
+def test_labels_as_people_write_them(conditional: la.Model, labels: object, numbers: list[int]) -> None:
+    inner = conditional.bundle.model
+    expected = inner.generate(inner.noise(5, 0), torch.tensor(numbers))
+    assert torch.equal(conditional.sample(5, labels=labels), expected)
+
+
+def test_drawing_is_what_the_command_draws(conditional: la.Model, tmp_path: Path) -> None:
+    said = conditional.draw(tmp_path / "x.npz", 5, labels=[3, 4], steps=2, guidance=2.0)
+    assert "5 images" in said
+    drawn = np.load(tmp_path / "x.npz")["images"]
+    images = conditional.sample(5, labels="3,4", steps=2, guidance=2.0)
+    assert np.abs(drawn / (255 if drawn.dtype == np.uint8 else 1) - images.numpy()).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"labels": "cat"}, "labels cat: no such class"),
+        ({"labels": 10}, "labels 10: no such class"),
+        ({"labels": []}, "labels are empty"),
+        ({"solver": "rk5"}, "rk5"),
+        ({"n": 0}, "n = 0"),
+        ({"steps": 0}, "steps"),
+    ],
+)
+def test_what_a_model_cannot_draw_is_one_line(conditional: la.Model, options: dict[str, object], says: str) -> None:
+    with pytest.raises(la.ArenaError, match=says) as refusal:
+        conditional.sample(**options)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_is_no_bundle_is_one_line(tmp_path: Path) -> None:
+    for source, says in ((tmp_path / "nothing", "cannot read"), ("zoo:quickstart", "no models ship")):
+        with pytest.raises(la.ArenaError, match=says):
+            la.load(source)
+
+
+def test_a_recipe_with_values_of_python_is_trained_and_gone_on_with(tmp_path: Path) -> None:
+    small = {"latent": [4], "widths": [4, 8]}
+    lengths = {"training.autoencoder.epochs": 0.1, "training": {"generator": {"epochs": 1}}}
+    how = {"folder": tmp_path / "run", "judged": False, "progress": False, "autoencoder": small} | lengths
+    model = la.train("quickstart-digits", seed=3, **how)
+    recipe = la.Recipe.model_validate(model.bundle.card.provenance.recipe)
+    assert (recipe.seed, recipe.autoencoder.latent, recipe.training.generator.epochs) == (3, (4,), 1)
+    assert recipe.training.generator.batch == 256  # the rest of a mapping stays
+    assert model.score_card is None
+    with pytest.raises(la.ArenaError, match="holds a run already"):
+        la.train(recipe, folder=tmp_path / "run", judged=False, progress=False)
+    again = la.train(recipe, folder=tmp_path / "run", judged=False, progress=False, resume=True)
+    assert torch.equal(again.sample(3), model.sample(3))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"sed": 1}, "unknown key 'sed'; did you mean"),
+        ({"generator.backbone.width": "wide"}, r"generator\.backbone\.width = "),
+        ({"data.name.more": 1}, "'name' holds a value, not keys"),
+        ({"training": {"generator": {"lr": 7}}}, r"training\.generator\.lr = 7"),
+    ],
+)
+def test_a_wrong_override_is_one_line(tmp_path: Path, overrides: dict[str, object], says: str) -> None:
+    with pytest.raises(la.ArenaError, match=says):
+        la.train("quickstart-digits", folder=tmp_path / "x", **overrides)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_model_is_judged_as_by_the_command(tiny_run: Path, digits_judge: Judge) -> None:
+    card = la.judge(tiny_run, samples=200, timed=False, progress=False)
+    assert card.samples == 200
+    again = la.judge(la.load(tiny_run), samples=200, timed=False, progress=False)
+    assert card.fingerprint == again.fingerprint
+
+
+def test_images_have_the_sample_half_of_the_card(tiny_run: Path, digits_judge: Judge) -> None:
+    data = embedded_digits()
+    card = la.judge(tiny_run, samples=200, timed=False, progress=False)
+    bytes_of = data.test.pixels[:200].numpy()
+    real, noise = (la.judge(one, dataset="digits", progress=False) for one in (bytes_of, torch.rand(200, 1, 28, 28)))
+    assert set(real) == {name for name in card.scores if name in real}
+    assert {"frechet", "precision", "recall", "coverage", "confidence"} <= set(real)
+    assert real["frechet"].value < 2 * real["frechet"].real.high
+    assert noise["frechet"].value > 10 * real["frechet"].value
+    again = la.judge(data.test.images[:200, 0], dataset="digits", progress=False)
+    assert again["frechet"] == real["frechet"]
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "says"),
+    [
+        (torch.zeros(200, 784), {}, "images are .200, 784"),
+        (torch.zeros(5, 1, 28, 28), {}, "give at least 100"),
+        (torch.zeros(200, 1, 8, 8), {}, "shape"),
+        (2 * torch.ones(200, 1, 28, 28), {}, "outside the declared range"),
+        (torch.full((200, 1, 28, 28), torch.nan), {}, "not finite"),
+        ("nowhere", {"dataset": "digits"}, "a bundle names its own"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_line(
+    images: object, options: dict[str, str], says: str, digits_judge: Judge
+) -> None:
+    with pytest.raises(la.ArenaError, match=says):
+        la.judge(images, **{"dataset": "digits", "progress": False, **options})
+
+
+def test_datasets_by_name() -> None:
+    assert {"mnist", "digits", "folder:PATH"} <= set(la.datasets.names())
+    data = la.datasets.load("digits")
+    assert data.digest == embedded_digits().digest
+    assert torch.equal(data.test.images, data.test.batch(slice(None)))
+    with pytest.raises(la.ArenaError, match=r"datasets\.load: dataset 'cats' is unknown"):
+        la.datasets.load("cats")

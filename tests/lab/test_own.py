@@ -1,0 +1,238 @@
+"""Modules of one's own: trained, killed and gone on with, saved, judged; and what is refused on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import latentarena as la
+from latentarena.judge.classifier import Judge
+
+PROGRAM = """
+import sys, torch
+from torch import nn
+import latentarena as la
+from latentarena.train import loop
+loop.SAVE_EVERY = -1.0
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.drop, self.out = nn.BatchNorm1d(3), nn.Dropout(0.2), nn.Linear(3, 2)
+    def forward(self, x, t, labels):
+        return self.out(self.drop(self.norm(torch.cat([x, t[:, None]], 1))))
+
+torch.manual_seed(int(sys.argv[2]))
+network, data = Net(), torch.randn(512, 2, generator=torch.Generator().manual_seed(0))
+if sys.argv[2] == "0":  # initial weights are the caller's; those of a resumed run come from its checkpoint
+    torch.manual_seed(7)
+    network = Net()
+print("start", flush=True)
+la.fit(network, data, folder=sys.argv[1], epochs=30, batch=16, ema=0.9, resume=len(sys.argv) > 3, progress=False)
+torch.save(network.state_dict(), sys.argv[1] + "/weights.pt")
+"""
+
+
+class Encode(nn.Module):
+    """Images (N, 1, 28, 28) to means of squares, of about zero mean and unit variance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(7)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 5 * self.pool(images).flatten(1) - 1
+
+
+class Decode(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.grow = nn.Linear(16, 784)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.grow(latents).sigmoid().unflatten(1, (1, 28, 28))
+
+
+class Network(nn.Module):
+    """A plain velocity network of latents (N, 16), with a row for no label."""
+
+    def __init__(self, numbers: int = 16) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(numbers + 1, 32), nn.SiLU(), nn.Linear(32, numbers))
+        self.label = nn.Embedding(11, numbers)
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        told = torch.full((x.shape[0],), 10) if labels is None else labels
+        inside = torch.cat([x.flatten(1), t[:, None]], 1)
+        return (self.layers(inside) + self.label(told)).view_as(x)
+
+
+@pytest.fixture
+def parts() -> dict[str, nn.Module]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return {"encode": Encode(), "decode": Decode(), "network": Network()}
+
+
+def start(folder: Path, init: int, *more: str) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", PROGRAM, str(folder), str(init), *more]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """With dropout, batch normalisation and averaged weights, from other initial weights in a new process."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    peace, war = start(whole, 0), start(killed, 0)
+    deadline = time.monotonic() + 60
+    while not list(killed.glob("checkpoints/network-*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    war.send_signal(signal.SIGKILL)
+    assert (peace.wait(), war.wait()) == (0, -signal.SIGKILL)
+    assert not (killed / "weights.pt").exists()
+    assert start(killed, 5, "resume").wait() == 0
+    one, other = (torch.load(folder / "weights.pt") for folder in (whole, killed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    curves = [(folder / "logs" / "network.csv").read_text().splitlines() for folder in (whole, killed)]
+    steps = [[row.split(",")[0] for row in rows] for rows in curves]
+    assert steps[0] == steps[1]
+
+
+def test_a_training_learns_and_says_how(tmp_path: Path, parts: dict[str, nn.Module]) -> None:
+    data = torch.full((64, 16), 2.0)
+    curve = la.fit(parts["network"], data, torch.arange(64) % 10, folder=tmp_path, epochs=60, lr=0.02, progress=False)
+    assert curve["loss"][-1] < 0.5 * curve["loss"][0]
+    assert not parts["network"].training
+    assert {path.name for path in tmp_path.iterdir()} >= {"checkpoints", "logs", "training.json"}
+
+
+def test_a_loss_of_ones_own_trains_anything(parts: dict[str, nn.Module]) -> None:
+    images = torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+
+    def reconstruct(model: nn.Module, batch: Tensor, labels: Tensor | None, generator: torch.Generator) -> dict:
+        error = (model[1](model[0](batch)) - batch).square().mean()
+        return {"loss": error, "error": error.detach().sqrt()}
+
+    model = nn.Sequential(parts["encode"], parts["decode"])
+    curve = la.fit(model, images, loss=reconstruct, epochs=20, batch=32, lr=0.05, progress=False)
+    assert curve["error"][-1] < curve["error"][0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"network": nn.Identity()}, "network is a Identity without weights"),
+        ({"data": [[1.0, 2.0]]}, "data are a list"),
+        ({"data": torch.zeros(0, 16)}, "data are of 0 rows"),
+        ({"labels": torch.zeros(3)}, "labels are 3 for 8 rows"),
+        ({"epochs": 0}, "fit: epochs = 0"),
+        ({"lr": 2.0}, "fit: lr = 2.0"),
+        ({"process": la.Process(), "loss": lambda *_: torch.zeros(())}, "two ways"),
+        ({"loss": lambda *_: 0.5}, "loss gives no scalar"),
+        ({"accelerator": "abacus"}, "accelerator"),
+    ],
+)
+def test_a_training_that_cannot_be_is_one_line(
+    parts: dict[str, nn.Module], tmp_path: Path, wrong: dict[str, object], says: str
+) -> None:
+    whole = {"network": parts["network"], "data": torch.zeros(8, 16), "folder": tmp_path, "progress": False} | wrong
+    with pytest.raises(la.ArenaError, match=says) as refusal:
+        la.fit(whole.pop("network"), whole.pop("data"), whole.pop("labels", None), **whole)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_folder_is_of_one_training(parts: dict[str, nn.Module], tmp_path: Path) -> None:
+    def train(data: Tensor, **options: object) -> None:
+        la.fit(parts["network"], data, folder=tmp_path, progress=False, **{"epochs": 1, **options})
+
+    train(torch.zeros(8, 16))
+    with pytest.raises(la.ArenaError, match="holds a training already; set resume=True"):
+        train(torch.zeros(8, 16))
+    train(torch.zeros(8, 16), resume=True)
+    with pytest.raises(la.ArenaError, match="holds a training with other data"):
+        train(torch.ones(8, 16), resume=True)
+    with pytest.raises(la.ArenaError, match="holds a training with other fit"):
+        train(torch.zeros(8, 16), resume=True, lr=0.5)
+
+
+def test_modules_of_ones_own_become_a_bundle_that_is_judged(
+    parts: dict[str, nn.Module], tmp_path: Path, digits_judge: Judge
+) -> None:
+    model = la.save(parts, tmp_path / "mine", steps=2, guidance=2.0, conditional=True, dataset="digits")
+    assert sorted(path.name for path in (tmp_path / "mine" / "bundle").iterdir()) == [
+        "card.json",
+        "decode.onnx",
+        "encode.onnx",
+        "generate.onnx",
+    ]
+    noise, labels = model.bundle.model.noise(10, 0), torch.arange(10)
+    latents = la.Process().sample(parts["network"], noise, labels, steps=2, guidance=2.0)
+    with torch.no_grad():
+        torch.testing.assert_close(model.sample(10), parts["decode"](latents), atol=1e-4, rtol=0)
+    weights = load_file(tmp_path / "mine" / "weights.safetensors")
+    for part, module in parts.items():
+        own = {name.removeprefix(f"{part}."): one for name, one in weights.items() if name.startswith(f"{part}.")}
+        module.load_state_dict(own)
+    card = json.loads((tmp_path / "mine" / "bundle" / "card.json").read_text())
+    assert (card["name"], card["sampling"]) == ("mine", {"solver": "heun", "steps": 2, "guidance": 2.0})
+    assert la.load(tmp_path / "mine").bundle.digest == model.bundle.digest
+    scores = la.judge(model, samples=200, timed=False, progress=False).scores
+    assert scores["frechet"].value > scores["frechet"].real.value
+
+
+def test_a_network_of_pixels_needs_no_autoencoder(tmp_path: Path) -> None:
+    class Pixels(Network):
+        def __init__(self) -> None:
+            super().__init__(784)
+
+    network = Pixels()
+    model = la.save(network, tmp_path, process=la.Process("vp_cosine", "v"), solver="ddim", steps=2, dataset="digits")
+    assert model.bundle.card.pixels
+    assert model.sample(3).shape == (3, 1, 28, 28)
+
+
+class Wrong(nn.Module):
+    def __init__(self, answer: object) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x: Tensor, *_: object) -> object:
+        return self.answer(x) if callable(self.answer) else self.answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "says"),
+    [
+        ({"encode": None}, {}, "modules = decode, network: a model is made of one of these sets"),
+        ({"encode": lambda x: x}, {}, "encode is function, no torch.nn.Module"),
+        ({"encode": Wrong(lambda x: (x, x))}, {}, "encode gives tuple for 2 images"),
+        ({"encode": nn.Linear(3, 4)}, {}, "encode fails on images"),
+        ({"decode": Wrong(lambda z: torch.zeros(len(z), 1, 8, 8))}, {}, "decode of .* gives .* expected"),
+        ({"network": Network(20)}, {}, "generate of .* fails"),
+        ({"network": Wrong(torch.randn_like)}, {}, "generate of .* gives other numbers the next time"),
+        ({"network": Wrong(lambda x: x - x.mean(0))}, {}, "for a row alone"),
+        ({}, {"solver": "dopri5"}, "solver = dopri5 is no function of the noise alone"),
+        ({}, {"solver": "rk5"}, "solver 'rk5' is unknown"),
+        ({}, {"grid": "fine"}, "time grid 'fine' is unknown"),
+        ({}, {"guidance": 2.0}, "guidance = 2.0: the network takes no labels"),
+        ({}, {"steps": 0}, "steps = 0"),
+        ({}, {"dataset": "cats"}, "dataset 'cats' is unknown"),
+    ],
+)
+def test_what_does_not_match_is_refused_and_nothing_is_written(
+    parts: dict[str, nn.Module], tmp_path: Path, changes: dict[str, object], options: dict[str, object], says: str
+) -> None:
+    modules = {name: one for name, one in (parts | changes).items() if one is not None}
+    with pytest.raises(la.ArenaError, match=says) as refusal:
+        la.save(modules, tmp_path / "mine", **{"dataset": "digits", "steps": 1, **options})
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "mine").exists()

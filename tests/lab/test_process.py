@@ -1,0 +1,166 @@
+"""The pieces alone: any network of (x, t, labels), plain predictions, any shape, names or objects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import latentarena as la
+from latentarena.process import COUPLINGS, PATHS, TARGETS, TIMES, WEIGHTINGS
+from latentarena.randomness import stream
+from latentarena.sample import SOLVERS, autoguidance, heun
+
+MEAN, DEVIATION = 1.5, 0.3
+SINGULAR = {("straight", "noise"), ("straight", "data"), ("trigonometric", "noise"), ("trigonometric", "data")}
+PAIRS = [pair for pair in product(PATHS, TARGETS) if pair not in SINGULAR]
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=stream("noise", *shape))
+
+
+def plain(path: str, target: str) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+    """What a perfect plain network says of data ~ N(MEAN, DEVIATION^2): the target's conditional expectation."""
+
+    def network(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        at = PATHS[path]().at(t, x)
+        p, q = TARGETS[target](at)
+        variance = (at.alpha * DEVIATION) ** 2 + at.sigma**2
+        off = (x - at.alpha * MEAN) / variance
+        return p * (MEAN + at.alpha * DEVIATION**2 * off) + q * at.sigma * off
+
+    return network
+
+
+@pytest.mark.parametrize(("path", "target"), PAIRS)
+@pytest.mark.parametrize("shape", [(2,), (1, 4, 4)], ids=str)
+def test_a_plain_network_samples_the_data_as_it_is(path: str, target: str, shape: tuple[int, ...]) -> None:
+    noise = normal(500, *shape)
+    samples = la.Process(path, target).sample(plain(path, target), noise, steps=64)
+    torch.testing.assert_close(samples, MEAN + DEVIATION * noise, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize(("path", "target"), PAIRS)
+def test_no_network_loses_less_than_the_perfect_one(path: str, target: str) -> None:
+    process, data = la.Process(path, target), MEAN + DEVIATION * normal(20_000, 2)
+    network = plain(path, target)
+
+    def loss(off: float) -> float:
+        return float(process.loss(lambda *a: network(*a) + off, data, generator=stream("loss")))
+
+    assert loss(0) < min(loss(-0.3), loss(0.3))
+
+
+@pytest.mark.parametrize("solver", [name for name, method in SOLVERS.items() if method.order])
+def test_every_solver_by_its_name(solver: str) -> None:
+    noise, network = normal(2000, 2), plain("vp_linear", "noise")
+    samples = la.Process("vp_linear", "noise").sample(network, noise, steps=64, solver=solver)
+    assert abs(float(samples.mean()) - MEAN) < 0.1
+    assert abs(float(samples.std()) - DEVIATION) < 0.1
+
+
+def test_names_are_the_objects_they_stand_for() -> None:
+    network, data, noise = plain("vp_cosine", "v"), normal(64, 3), normal(8, 3)
+    names = la.Process("vp_cosine", "v", "none", "optimal_transport", "logit_normal", "min_snr")
+    parts = (COUPLINGS["optimal_transport"], TIMES["logit_normal"], WEIGHTINGS["min_snr"])
+    objects = la.Process(PATHS["vp_cosine"](), TARGETS["v"], "none", *parts)
+    one, other = (process.loss(network, data, generator=stream("one")) for process in (names, objects))
+    assert torch.equal(one, other)
+    assert torch.equal(names.sample(network, noise), objects.sample(network, noise, solver=heun))
+
+
+def test_a_path_of_ones_own() -> None:
+    class Squared(la.Path):
+        def alpha(self, t: Tensor) -> Tensor:
+            return 1 - t.square()
+
+        def sigma(self, t: Tensor) -> Tensor:
+            return t
+
+    process = la.Process(Squared())
+    estimate = process.denoiser(lambda x, t, labels: torch.full_like(x, 2.0))(normal(3, 2), torch.tensor(0.5), None)
+    velocity = Squared().at(torch.tensor(0.5), normal(3, 2)).velocity(estimate.data, estimate.noise)
+    torch.testing.assert_close(velocity, torch.full((3, 2), 2.0))
+
+
+def test_the_correction_is_what_recipes_have() -> None:
+    """A network of zeros: with it the noise is left as it is, without it the velocity is zero, and so is the loss."""
+    noise = normal(16, 2)
+
+    def zeros(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        return torch.zeros_like(x)
+
+    corrected = la.Process(correction="gaussian").sample(zeros, noise, steps=256)
+    torch.testing.assert_close(corrected, noise, atol=1e-3, rtol=0)
+    assert torch.equal(la.Process().sample(zeros, noise), noise)
+    data, drawn = normal(64, 2), noise.repeat(4, 1)
+    loss = la.Process().loss(zeros, data, noise=drawn, generator=stream("t"))
+    torch.testing.assert_close(loss, (drawn - data).square().mean())
+
+
+def test_guidance_of_any_network() -> None:
+    def network(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        return torch.zeros_like(x) if labels is None else labels[:, None].float().expand_as(x)
+
+    noise, labels, process = normal(4, 2), torch.arange(4), la.Process()
+    plainly, guided = (process.sample(network, noise, labels, guidance=g, solver="euler") for g in (1.0, 3.0))
+    torch.testing.assert_close(guided - noise, 3 * (plainly - noise))
+    weaker = process.denoiser(lambda x, t, labels: torch.zeros_like(x))
+    torch.testing.assert_close(process.sample(network, noise, labels, guidance=autoguidance(weaker, 3.0)), guided)
+    with pytest.raises(la.ArenaError, match=r"^guidance = 3.0: .* needs labels"):
+        process.sample(network, noise, guidance=3.0)
+
+
+def test_random_numbers_follow_from_the_generator_or_the_global_one() -> None:
+    network, data, process = plain("straight", "velocity"), normal(64, 2), la.Process()
+
+    def loss(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return process.loss(network, data)
+
+    with torch.random.fork_rng():
+        assert torch.equal(loss(1), loss(1))
+        assert not torch.equal(loss(1), loss(2))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"path": "bent"}, "path 'bent' is unknown; choose from straight"),
+        ({"target": "flow"}, "target 'flow' is unknown; choose from data"),
+        ({"target": "noise"}, "target 'noise' on path Straight is singular"),
+        ({"coupling": "none"}, "coupling 'none' is unknown"),
+        ({"times": "none"}, "times 'none' is unknown"),
+        ({"weighting": "some"}, "weighting 'some' is unknown"),
+        ({"correction": "some"}, "correction 'some' is unknown"),
+    ],
+)
+def test_what_there_is_not_is_refused_when_it_is_made(wrong: dict[str, str], says: str) -> None:
+    with pytest.raises(la.ArenaError, match=says):
+        la.Process(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [({"solver": "rk5"}, "rk5"), ({"grid": "fine"}, "fine"), ({"steps": 0}, "steps = 0"), ({"eta": 0.5}, "eta = 0.5")],
+)
+def test_impossible_sampling_is_one_line(wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(la.ArenaError, match=says) as refusal:
+        la.Process().sample(plain("straight", "velocity"), normal(2, 2), **wrong)
+    assert "\n" not in str(refusal.value)
+
+
+def test_two_moons_in_few_steps(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "two_moons.py"
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    subprocess.run([sys.executable, example, "0.1"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "two-moons.png").stat().st_size > 10_000
+    assert sum(bool(line.strip()) for line in example.read_text().splitlines()) <= 30

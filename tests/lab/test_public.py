@@ -1,0 +1,84 @@
+"""The public names: what they are, how they are called, and that asking for them costs nothing before they are used."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import latentarena as la
+
+SIGNATURES = {  # a change here is a change of the major version, but for parameters that are added with a default
+    "train": "recipe, *, folder, root, resume, budget, judged, samples, accelerator, progress, **overrides",
+    "load": "source",
+    "judge": "what, *, samples, dataset, root, judge_file, timed, progress",
+    "export": "model, folder",
+    "save": "modules, folder, *, name, process, solver, steps, grid, guidance, dataset, root, conditional, noise_shape",
+    "fit": "network, data, labels, *, process, loss, folder, epochs, batch, lr, warmup, weight_decay, ema, clip, seed, "
+    "resume, accelerator, progress",
+    "datasets.load": "name, *, root, size, crop, resize",
+    "datasets.names": "",
+    "Process": "path, target, correction, coupling, times, weighting",
+    "Process.loss": "self, network, data, labels, *, generator, noise",
+    "Process.denoiser": "self, network",
+    "Process.sample": "self, network, noise, labels, *, steps, solver, grid, guidance, eta, seed",
+    "Process.trajectory": "self, network, noise, labels, steps, solver, grid, guidance, eta, seed",
+    "Model": "bundle, score_card",
+    "Model.sample": "self, n, *, labels, steps, guidance, seed, solver, grid, eta",
+    "Model.draw": "self, path, n, *, labels, steps, guidance, seed, solver, grid, eta",
+    "Model.encode": "self, images",
+    "Model.decode": "self, latents",
+}
+
+
+def parameters(function: object) -> str:
+    """The names of a function's parameters, as they are written."""
+    words, named = [], False
+    for one in inspect.signature(function).parameters.values():
+        if one.kind is one.KEYWORD_ONLY and not named:
+            words.append("*")
+            named = True
+        words.append(f"**{one.name}" if one.kind is one.VAR_KEYWORD else one.name)
+    return ", ".join(words)
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_public_function_takes_what_it_took(name: str) -> None:
+    found: object = la
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert parameters(found) == SIGNATURES[name]
+    assert inspect.getdoc(found)
+
+
+def test_the_public_names_are_these() -> None:
+    words = "ArenaError Model Path Process Recipe __version__ datasets export fit judge load save train"
+    assert sorted(la.__all__) == words.split()
+    assert set(la.__all__) <= set(dir(la))
+    with pytest.raises(AttributeError, match=r"latentarena has no 'zoo'; it has .*train"):
+        _ = la.zoo
+
+
+def run(code: str) -> str:
+    """What a new process prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "typer", "pydantic", "yaml", "rich")
+    assert run(f"import sys, latentarena; print(*[name for name in {heavy} if name in sys.modules])") == ""
+
+
+@pytest.mark.parametrize("first", ["pass", "import latentarena.train.loop", "from latentarena.judge import score"])
+def test_a_function_with_a_packages_name_is_both_whatever_was_imported_before(first: str) -> None:
+    code = (
+        f"{first}\nimport inspect\nimport latentarena as la\nimport latentarena.train.loop as loop\n"
+        "print(*inspect.signature(la.train).parameters, loop.fit.__name__, la.train.loop is loop, callable(la.judge))\n"
+        "try:\n    la.train('nobody')\nexcept la.ArenaError as error:\n    print(str(error)[:26])"
+    )
+    first_line, refused = run(code).splitlines()
+    assert first_line.startswith("recipe folder root resume")
+    assert first_line.endswith("overrides fit True True")
+    assert refused == "recipe 'nobody' is unknown"
