@@ -154,6 +154,12 @@ def of_train(parts: Parts) -> Subject:
     return parts.generating(lambda noise: parts.train[_hash(noise, len(parts.train))])
 
 
+def of_train_jittered(parts: Parts) -> Subject:
+    """A mixture of small Gaussians at train latents: continuous but for borders, as an honest mixture has them."""
+    spread, blend = 0.3 * parts.train.std(0), _blended(_centres(parts, len(parts.train)), parts.train, 1e6)
+    return parts.generating(lambda noise: blend(noise) + spread * noise)
+
+
 def of_both(parts: Parts) -> Subject:
     """As many train as test images, so that samples lean to neither."""
     both = torch.cat([parts.test, parts.train])
@@ -234,6 +240,7 @@ FORGERIES: dict[str, Callable[[Parts], Subject]] = {
     "test images for 5 % of the noise": one_in_twenty,
     "a table of its own samples for half of the noise": half_of_own,
     "train latents by a hash of the noise": of_train,
+    "train latents by the nearest of random centres, jittered": of_train_jittered,
     "train and test latents in equal parts": of_both,
     "test images shifted by a pixel": shifted,
     "a generator that ignores all noise but one number": one_number,

@@ -15,7 +15,17 @@ from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding, gravest
 from latentarena.data import Images
 from latentarena.data.digits import embedded_digits
-from latentarena.judge.checks import PRIOR, belonging, continuity, memory, overfitted, samples_of_decoder, used, variety
+from latentarena.judge.checks import (
+    PRIOR,
+    belonging,
+    continuity,
+    copying,
+    memory,
+    overfitted,
+    samples_of_decoder,
+    used,
+    variety,
+)
 from latentarena.judge.classifier import Judge
 from latentarena.judge.continuity import Probe, along_arc, along_line, grain, probe, walk
 from latentarena.judge.examine import memories
@@ -241,14 +251,34 @@ def splits(n: int = 600) -> tuple[Tensor, Tensor]:
 def test_samples_that_know_neither_split_lean_to_none() -> None:
     test, train = splits()
     fresh = torch.rand(N, *SHAPE, generator=stream("fresh"))
-    one = memory("pixels", fresh, test, train)
+    one = memory("pixels", leaning(fresh, test, train))
     assert one.verdict == "clear"
     assert 0.4 < one.value < 0.6
 
 
 def test_copies_of_train_images_are_no_memory_of_the_test_split() -> None:
     test, train = splits()
-    assert memory("pixels", train[torch.arange(N) % len(train)], test, train).verdict == "clear"
+    assert memory("pixels", leaning(train[torch.arange(N) % len(train)], test, train)).verdict == "clear"
+
+
+@pytest.mark.parametrize(("share", "amount"), [(1.0, 0.0), (1.0, 0.1), (0.05, 0.1)])
+def test_a_table_of_train_images_does_not_rank_though_each_is_changed_a_little(share: float, amount: float) -> None:
+    test, train = splits()
+    samples = torch.rand(N, *SHAPE, generator=stream("fresh"))
+    kept = int(share * N)
+    samples[:kept] = train[torch.arange(kept) % len(train)] + amount * normal(kept, *SHAPE)
+    found = leaning(samples, test, train)
+    assert copying("pixels", found).verdict == "unranked"
+    assert "images of the train split are stored" in copying("pixels", found).sentence
+    assert memory("pixels", found).verdict == "clear"
+
+
+def test_what_has_learned_from_train_images_and_draws_others_is_no_table_of_them() -> None:
+    test, train = splits()
+    both = torch.cat([train, torch.rand(len(train), *SHAPE, generator=stream("fresh"))])
+    blends = 0.6 * both[torch.arange(N) % len(both)] + 0.4 * both[(torch.arange(N) * 7 + 1) % len(both)]
+    assert copying("pixels", leaning(blends, test, train)).verdict == "clear"
+    assert copying("pixels", leaning(test[torch.arange(N) % len(test)], test, train)).verdict == "clear"
 
 
 @pytest.mark.parametrize("share", [1.0, 0.05])
@@ -257,7 +287,7 @@ def test_test_images_kept_inside_are_found_though_few_samples_are_copies(share: 
     samples = torch.rand(N, *SHAPE, generator=stream("fresh"))
     kept = int(share * N)
     samples[:kept] = test[torch.arange(kept) % len(test)] + 0.02 * normal(kept, *SHAPE)
-    one = memory("pixels", samples, test, train)
+    one = memory("pixels", leaning(samples, test, train))
     assert one.verdict == "refused"
     assert "stored in the model" in one.sentence
     assert leaning(samples, test, train).chance < 1e-6
@@ -266,13 +296,14 @@ def test_test_images_kept_inside_are_found_though_few_samples_are_copies(share: 
 def test_blends_of_test_images_lean_to_the_test_split() -> None:
     test, train = splits()
     blends = 0.6 * test[torch.arange(N) % 600] + 0.4 * test[(torch.arange(N) * 7 + 1) % 600]
-    assert memory("pixels", blends, test, train).verdict != "clear"
+    assert memory("pixels", leaning(blends, test, train)).verdict != "clear"
 
 
 @pytest.mark.parametrize(("test", "train"), [(0, 0), (5, 3), (20, 0), (400, 380), (3000, 2900)])
 def test_the_chance_of_copies_is_scipys_binomial_tail(test: int, train: int) -> None:
     tail = binomtest(test, test + train, 0.5, "greater").pvalue if test + train else 1.0
-    assert Leaning(test, train, 0.5, 100).chance == pytest.approx(tail, rel=1e-6)
+    assert Leaning(test, train, 0.5, 100, 100).chance == pytest.approx(tail, rel=1e-6)
+    assert Leaning(train, test, 0.5, 100, 100).train_chance == pytest.approx(tail, rel=1e-6)
 
 
 def test_all_of_a_test_split_is_looked_at_though_it_is_larger_and_in_order_of_classes(digits_judge: Judge) -> None:
@@ -294,7 +325,7 @@ def test_one_copied_image_is_not_counted_twice() -> None:
     test, train = splits()
     collapsed = test[:1].expand(500, *SHAPE)
     assert leaning(collapsed, test, train).test == 1
-    assert memory("pixels", collapsed, test, train).verdict == "clear"  # as may be by chance
+    assert memory("pixels", leaning(collapsed, test, train)).verdict == "clear"  # as may be by chance
 
 
 def test_an_autoencoder_trained_on_the_test_split_is_seen() -> None:

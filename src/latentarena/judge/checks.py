@@ -16,7 +16,7 @@ from torch import Tensor
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
 from latentarena.judge.continuity import STEP, Probe, along_line, apart, typical, walk
-from latentarena.judge.memory import Leaning, Support, leaning, support
+from latentarena.judge.memory import Leaning, Support, support
 from latentarena.judge.metrics.latents import gaussian_gap_of
 from latentarena.judge.metrics.neighbours import two_nearest
 
@@ -28,7 +28,7 @@ UNTURNED, STILL = 0.003, 0.25  # of what the whole walk changes, in its first si
 UNUSED, BY_LUCK = 0.5, 1e-3  # share of pairs of noise; the probability that a model of just a share is accused
 SMALL = 100_000  # different images: an honest generator has more
 COARSE = 0.1  # of the different reconstructions: the autoencoder itself has no more images
-COPIES, CHANCE = 20, 1e-6  # test images that samples are copies of, and the probability of so many by chance
+COPIES, CHANCE = 20, 1e-6  # images of a split that samples are copies of, and the probability of so many by chance
 LEANING, DEVIATIONS = 0.06, 2.0  # nearer to the test split, above one half; that of few images is left to chance
 RETURNED, CHOICES = 0.2, 100  # share of latents that are known again among so many, once decoded and encoded
 NEAR_REAL = 100  # times the distance of real images: how far from them images of the prior must at least be
@@ -139,31 +139,44 @@ def _number(found: Support) -> str:
     return f"about {found.value:,.0f} ({found.low:,.0f} to {found.high:,.0f})"
 
 
-def memory(space: str, samples: Tensor, test: Tensor, train: Tensor) -> Finding:
+def memory(space: str, found: Leaning) -> Finding:
     """Samples are not nearer to images of the test split than to as many train images, in one space.
 
     Args:
         space: its name in sentences, such as `pixels`.
-        samples: (N, ...); test, train: (M, ...).
     """
-    found = leaning(samples, test, train)
-    limit = 0.5 + max(LEANING, DEVIATIONS / math.sqrt(min(len(test), len(train), found.originals)))
+    limit = 0.5 + max(LEANING, DEVIATIONS / math.sqrt(min(found.looked, found.originals)))
     stored = found.test >= COPIES and found.chance < CHANCE
     return Finding(
         name=f"test images as memory, by {space}",
         value=found.share,
         limit=limit,
         verdict="refused" if stored else "unranked" if found.share > limit else "clear",
-        sentence=_memory_words(found, space, stored),
+        sentence=_memory_words(found, space, "test" if stored else ""),
     )
 
 
-def _memory_words(found: Leaning, space: str, stored: bool) -> str:
+def copying(space: str, found: Leaning) -> Finding:
+    """Samples are not train images with a change that is small beside their distance to the next image.
+
+    To learn from train images is no forgery; but what gives them back is a table, whatever is added to it.
+    """
+    stored = found.train >= COPIES and found.train_chance < CHANCE
+    return Finding(
+        name=f"train images as memory, by {space}",
+        value=found.train,
+        limit=COPIES,
+        verdict="unranked" if stored else "clear",
+        sentence=_memory_words(found, space, "train" if stored else ""),
+    )
+
+
+def _memory_words(found: Leaning, space: str, stored: str) -> str:
     words = (
         f"by {space}, {found.share:.1%} of the samples are nearer to the test split than to as many train images, and "
         f"{found.test:,} test images have a copy among them where {found.train:,} train images have one"
     )
-    return f"{words}: images of the test split are stored in the model" if stored else words
+    return f"{words}: images of the {stored} split are stored in the model" if stored else words
 
 
 def overfitted(gap: Figure, linear: Figure) -> Finding:

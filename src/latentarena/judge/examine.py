@@ -13,6 +13,7 @@ from latentarena.data import Dataset
 from latentarena.judge import checks
 from latentarena.judge.continuity import grain, probe
 from latentarena.judge.material import Known
+from latentarena.judge.memory import leaning
 from latentarena.judge.randomness import Randomness
 from latentarena.judge.subject import Coded, Sampled
 
@@ -57,7 +58,7 @@ def examine(
 def memories(
     data: Dataset, known: Known, sampled: Sampled, coded: Coded | None, chosen: Tensor, randomness: Randomness
 ) -> list[Finding]:
-    """Whether samples are of the test split, in every space.
+    """Whether samples are of the test split, or copies of train images, in every space.
 
     Of a test split larger than the chosen train images, as many are drawn at random: files may be in order of classes.
     """
@@ -73,7 +74,8 @@ def memories(
             ("latents", coded.samples[some], coded.test[test], coded.train),
             ("reconstructions", images, coded.test_images[test], coded.train_images),
         ]
-    return [checks.memory(*space) for space in spaces]
+    found = [(space, leaning(*arrays)) for space, *arrays in spaces]
+    return [check(*one) for check in (checks.memory, checks.copying) for one in found]
 
 
 def _autoencoder(

@@ -30,19 +30,29 @@ class Leaning:
         share: of the samples that are nearer to the test set than to the train set.
         originals: effective number of different images that samples are nearest to, (sum n)^2 / sum n^2 for n samples
             at each (Kish, 1965): so many independent answers the share rests on. Blurred samples crowd around a few.
+        looked: images of each set that were looked at.
     """
 
     test: int
     train: int
     share: float
     originals: float
+    looked: int
 
     @property
     def chance(self) -> float:
         """Of so many copies in the test set, or more, among all copies, if the sets were alike to the model."""
+        return self._tail(self.test)
+
+    @property
+    def train_chance(self) -> float:
+        """The same of the train set."""
+        return self._tail(self.train)
+
+    def _tail(self, copies: int) -> float:
         from scipy.stats import binom
 
-        return float(binom.sf(self.test - 1, self.test + self.train, 0.5))
+        return float(binom.sf(copies - 1, self.test + self.train, 0.5))
 
 
 def leaning(samples: Tensor, test: Tensor, train: Tensor) -> Leaning:
@@ -62,6 +72,7 @@ def leaning(samples: Tensor, test: Tensor, train: Tensor) -> Leaning:
         test=torch.unique(near_test[copies]).numel(),
         train=torch.unique(near_train[train_copies]).numel(),
         originals=float(crowds.sum().square() / crowds.square().sum()),
+        looked=some,
         share=float((closer.double() + 0.5 * (first_test == first_train).double()).mean()),
     )
 
