@@ -280,7 +280,7 @@ def test_nothing_is_judged_without_figures() -> None:
 @pytest.mark.parametrize(
     ("promise", "name", "pairs"),
     [
-        ("Frechet distance of ddpm-pixel", "ddpm-pixel", [(0.29, True), (0.31, False)]),
+        ("Frechet distance of ddpm-pixel-guided", "ddpm-pixel-guided", [(0.29, True), (0.31, False)]),
         ("Frechet distance of rf-pixel", "rf-pixel", [(0.29, True), (0.31, False)]),
         ("Frechet distance of fm-large", "fm-large", [(0.19, True), (0.21, False)]),
     ],
