@@ -102,7 +102,10 @@ PROMISES: tuple[Promise, ...] = (
         Bar(f"share of digitdreamer's samples in the class asked for, guidance {ASKED_SCALE:g}", 0.99, at_least=True),
         _of("digitdreamer", _asked),
     ),
-    (Bar("Frechet distance of ddpm-pixel-guided over that of real test images", 3), _of("ddpm-pixel-guided", _over_real)),
+    (
+        Bar("Frechet distance of ddpm-pixel-guided over that of real test images", 3),
+        _of("ddpm-pixel-guided", _over_real),
+    ),
     (Bar("Frechet distance of rf-pixel over that of real test images", 3), _of("rf-pixel", _over_real)),
     (Bar("Frechet distance of fm-large over that of fm-small", 1), _of("fm-large", _over_small)),
     (Bar(f"Frechet distance of Flow-1 over that of Flow-2, {FEW} steps each", 2, at_least=True), _over_flow_2),
