@@ -70,7 +70,8 @@ def _over_small(entry: Entry, entries: Entries) -> float | None:
 
 def _over_flow_2(entry: Entry, _: Entries) -> float | None:
     before = entry.sweeps.get(f"{entry.name}, Flow-1")
-    return before.points[FEW].frechet / entry.sweeps[entry.name].points[FEW].frechet if before else None
+    after = entry.sweeps.get(f"{entry.name}, Flow-2", entry.sweeps[entry.name])
+    return before.points[FEW].frechet / after.points[FEW].frechet if before else None
 
 
 def _over_teacher(entry: Entry, _: Entries) -> float | None:

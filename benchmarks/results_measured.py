@@ -237,7 +237,7 @@ def variants(
 ) -> dict[str, tuple[LatentModel, SamplingConfig]]:
     """The recipe's own model, and by title what it has to be compared with.
 
-    Flow-1 is sampled as the reflowed flow is; the teacher of a model of few steps as well as it can be, by Heun.
+    The flows before the last reflow are sampled as it is; the teacher of a model of few steps as well as it can be, by Heun.
     """
     own, training = model.architecture.sampling, recipe.training
     found = {name: (model, own)}
@@ -245,8 +245,11 @@ def variants(
         found[f"{name}, as a flow"] = model, own.but(solver="heun")
     checkpoint = Checkpoints(folder / "checkpoints", "generator").latest()
     single = training.consistency is not None or (training.reflow is not None and training.reflow.times == "end")
-    if checkpoint is not None and training.reflow is not None and not single:
-        found[f"{name}, Flow-1"] = earlier(model, checkpoint), own
+    if training.reflow is not None and not single:
+        before = ["generator", *(f"reflow{number}" for number in range(1, training.reflow.rounds))]
+        for number, stage in enumerate(before, 1):
+            if (left := Checkpoints(folder / "checkpoints", stage).latest()) is not None:
+                found[f"{name}, Flow-{number}"] = earlier(model, left), own
     if checkpoint is not None and single:
         found[f"{name}, teacher"] = earlier(model, checkpoint), own.but(solver="heun")
     return found
