@@ -237,7 +237,7 @@ def variants(
 ) -> dict[str, tuple[LatentModel, SamplingConfig]]:
     """The recipe's own model, and by title what it has to be compared with.
 
-    The flows before the last reflow are sampled as it is; the teacher of a model of few steps as well as it can be, by Heun.
+    Flows before the last reflow are sampled as it is; the teacher of a few-step model as well as it can be, by Heun.
     """
     own, training = model.architecture.sampling, recipe.training
     found = {name: (model, own)}
