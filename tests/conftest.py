@@ -41,6 +41,7 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def private_cache(common: Path) -> None:
     """No test reads or fills the user's cache; subprocesses inherit this."""
     os.environ["LATENTARENA_CACHE"] = str(common / "cache")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of child processes compiles the package
     os.environ["OMP_NUM_THREADS"] = "1"  # the models are tiny: threads that wait for each other cost more than they do
     torch.set_num_threads(1)
 

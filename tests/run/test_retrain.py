@@ -33,7 +33,7 @@ from latentarena.key import Key
 from latentarena.model.latent_model import LatentModel
 from latentarena.run.agreement import disagreements
 from latentarena.run.pipeline import prepare, prepare_seeds, run, run_seeds
-from latentarena.run.retrain import Order, main, recipe_of, retrain
+from latentarena.run.retrain import SAMPLES, Order, main, recipe_of, retrain
 from latentarena.run.training_cost import training_cost
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
@@ -278,7 +278,7 @@ def two(
     home, fabric, found = tmp_path_factory.mktemp("two"), Fabric(accelerator="cpu", devices=1), {}
     for name, budget in (("whole", 1.0), ("eight", 0.08)):
         prepared = prepare("quickstart-digits", [*TINY, *LONG], home / name, budget=budget)
-        done = run(prepared, fabric)
+        done = run(prepared, fabric, samples=SAMPLES)  # as many as for a certificate
         assert done is not None
         bundle = native_of(open_bundle(home / name / "bundle", trust=OWN))
         found[name] = (bundle, done[1], bundle)
@@ -346,7 +346,7 @@ def test_falsified_words_about_training_gain_no_place_and_no_point(
 def test_several_seeds_give_the_card_an_interval_over_trainings(tmp_path: Path, digits_judge: Judge) -> None:
     fabric = Fabric(accelerator="cpu", devices=1)
     several = prepare_seeds(2, "quickstart-digits", [*TINY, "seed=7"], tmp_path / "runs")
-    done = run_seeds(several, fabric)
+    done = run_seeds(several, fabric, samples=200)
     assert done is not None
     cards = [read_card(tmp_path / "runs" / f"seed-{seed}" / "score.json") for seed in (7, 8)]
     made = cards[0].trainings
