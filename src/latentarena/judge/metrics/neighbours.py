@@ -13,7 +13,7 @@ from latentarena.judge.metrics.estimate import Measures, over_real, wilson
 from latentarena.progress import counted
 
 CHUNK = 500  # images at a time
-PAIRS = 4096  # of images whose distance is taken at a time
+PAIRS = 256  # of images whose distance is taken at a time: few enough for the processor's cache
 DIRECTIONS, LEARNED_FROM = 128, 1000  # of the search's projection, and images that it is fitted to
 PARTS, CANDIDATES = 240, 8  # of the others whose best are looked at first, and how many of these are measured
 MANY = 100  # of candidates of an image, above which a closer bound costs less
