@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +18,15 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, OutputError
 from latentarena.files import write_atomically
-from latentarena.text import printable
+from latentarena.text import plain_line, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS = (".png", ".gif", ".npz")
+MOVING = (".gif", ".mp4")
+FORMATS = (".png", *MOVING, ".npz")
 GAP = 1  # pixels between images
 ZOOM = 2
 SIZES = ((4, 40, 256), (4, 40, 16), (4, 20, 16), (2, 20, 16), (2, 10, 16), (1, 20, 16), (1, 8, 16), (1, 3, 16))
@@ -85,9 +89,23 @@ def plain(name: str) -> str:
 
 
 def refuse_suffix(path: Path, *known: str, option: str = "--out") -> None:
-    """Raise a ConfigError where an option's file does not end in one of the known suffixes."""
+    """Raise a ConfigError where an option's file does not end in one of the known suffixes, or cannot be made here."""
     if path.suffix.lower() not in known:
         raise ConfigError(f"{option} {path}: {path.suffix or 'no suffix'} is not {' or '.join(known)}")
+    if path.suffix.lower() == ".mp4" and ffmpeg() is None:
+        raise ConfigError(f"{option} {path}: no ffmpeg here; pip install 'latentarena[mp4]', or choose .gif")
+
+
+def ffmpeg() -> str | None:
+    """The program that makes MP4 of pictures: the system's, else that of the optional imageio-ffmpeg."""
+    if found := shutil.which("ffmpeg"):
+        return found
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        return str(get_ffmpeg_exe())
+    except (ImportError, RuntimeError):  # not installed, or without a program for this system
+        return None
 
 
 def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:
@@ -108,7 +126,7 @@ def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:
 def save_animation(
     path: Path, frames: Sequence[Tensor], captions: Sequence[str] = (), columns: int | None = None
 ) -> None:
-    """Write a GIF that loops, of grids of images (N, C, H, W) with a caption each; the last frame rests.
+    """Write a GIF that loops, or an MP4, of grids of images (N, C, H, W) with a caption each; the last frame rests.
 
     Pixels are drawn four times as large and up to 40 frames are kept, fewer where the file would be larger than a
     megabyte.
@@ -119,7 +137,7 @@ def save_animation(
     words = captions or [""] * len(frames)
     for zoom, most, shades in SIZES:
         shown = [_captioned(grid(frames[i], columns, zoom), words[i], shades) for i in evenly(len(frames), most)]
-        content = _gif(shown)
+        content = _mp4(shown) if path.suffix.lower() == ".mp4" else _gif(shown)
         if len(content) <= LARGEST:
             break
     write_atomically(path, content)
@@ -148,6 +166,23 @@ def _gif(pictures: Sequence[Image.Image]) -> bytes:
     buffer = io.BytesIO()
     pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
     return buffer.getvalue()
+
+
+def _mp4(pictures: Sequence[Image.Image]) -> bytes:
+    rate = 1000 * len(pictures) / LASTING
+    frames = [*pictures, *pictures[-1:] * round(rate * REST / 1000)]
+    raw = b"".join(picture.convert("RGB").tobytes() for picture in frames)
+    size = f"{frames[0].width}x{frames[0].height}"
+    pixels = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p"]  # what every player can read
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "film.mp4"
+        source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{rate}", "-i", "-"]
+        command = [ffmpeg() or "ffmpeg", "-loglevel", "error", *source, *pixels, "-movflags", "+faststart", str(made)]
+        done = subprocess.run(command, input=raw, capture_output=True, check=False)
+        if done.returncode != 0:
+            said = plain_line(done.stderr.decode(errors="replace"))
+            raise OutputError(f"ffmpeg cannot make an MP4: {said}; choose .gif")
+        return made.read_bytes()
 
 
 def blank(width: float, height: float, color: str | None = None) -> Figure:

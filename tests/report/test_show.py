@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -15,10 +17,10 @@ from command import Arena
 from latentarena.bundle import NativeBundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError
-from latentarena.pictures import LARGEST, save_animation
+from latentarena.pictures import LARGEST, ffmpeg, save_animation
 from latentarena.randomness import stream
 from latentarena.report.show import VIEWS, show_to_file
-from latentarena.use.sampling import turning
+from latentarena.use.sampling import sample_to_file, turning
 from latentarena.use.views import Plane, estimate, field, states
 
 
@@ -112,6 +114,32 @@ def test_an_animation_of_pure_noise_still_fits_a_megabyte(tmp_path: Path) -> Non
     save_animation(tmp_path / "a.gif", frames, [f"t = {i}" for i in range(30)])
     assert (tmp_path / "a.gif").stat().st_size <= LARGEST
     assert Image.open(tmp_path / "a.gif").n_frames >= 3
+
+
+@pytest.mark.skipif(ffmpeg() is None, reason="MP4 NOT CHECKED, no ffmpeg here: pip install imageio-ffmpeg")
+def test_an_mp4_holds_the_same_pictures(tiny_bundle: NativeBundle, tmp_path: Path) -> None:
+    path = tmp_path / "denoise.mp4"
+    show_to_file(tiny_bundle, embedded_digits(), "denoise", path, None, 0)
+    assert path.stat().st_size <= LARGEST
+    greys = [torch.full((3, 1, 9, 9), i / 4) for i in range(5)]
+    save_animation(tmp_path / "grey.mp4", greys)
+    command = [ffmpeg(), "-loglevel", "error", "-i", tmp_path / "grey.mp4", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    found = torch.frombuffer(
+        bytearray(subprocess.run(command, capture_output=True, check=True).stdout), dtype=torch.uint8
+    )
+    frames = found.reshape(-1, 80, 80)[:, 10:30, 10:30].float().mean((1, 2))
+    assert frames[:5].tolist() == pytest.approx([0, 64, 128, 191, 255], abs=4)
+    assert len(frames) > 5  # the last one rests
+    assert frames[5:].tolist() == pytest.approx([255] * (len(frames) - 5), abs=4)
+
+
+def test_an_mp4_without_ffmpeg_is_refused_with_the_way_out(
+    tiny_bundle: NativeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(ConfigError, match=r"a.mp4: no ffmpeg here; pip install 'latentarena\[mp4\]', or choose .gif"):
+        sample_to_file(tiny_bundle, tmp_path / "a.mp4", 4, 0, None)
 
 
 def test_turned_noise_is_standard_normal_and_comes_back() -> None:

@@ -31,7 +31,7 @@ def sample(
     labels: Annotated[
         str | None, typer.Option(help="For conditional models: classes in turn, such as 3 or 0,1,2.")
     ] = None,
-    out: Annotated[Path, typer.Option(help=".png grid, .gif of the trajectory, or .npz of arrays.")] = Path(
+    out: Annotated[Path, typer.Option(help=".png grid, .gif or .mp4 of the trajectory, or .npz of arrays.")] = Path(
         "samples.png"
     ),
 ) -> None:
@@ -54,7 +54,7 @@ def show(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     data: DataOption = None,
     out: Annotated[
-        Path | None, typer.Option(help=".png, .svg or .pdf, and .gif of denoise; VIEW.png unless given.")
+        Path | None, typer.Option(help=".png, .svg or .pdf, and .gif or .mp4 of denoise; VIEW.png unless given.")
     ] = None,
 ) -> None:
     """Look into a model: its latent space, its field, solvers' paths, traversals, denoising step by step."""
@@ -97,7 +97,7 @@ def interpolate(
     guidance: GuidanceOption = None,
     seed: SeedOption = 0,
     data: DataOption = None,
-    out: Annotated[Path, typer.Option(help=".png strips, or .gif there and back.")] = Path("strip.png"),
+    out: Annotated[Path, typer.Option(help=".png strips, or .gif or .mp4 there and back.")] = Path("strip.png"),
 ) -> None:
     """Interpolate between noises, or between the noises that test images come from."""
     from latentarena.bundle import OWN, native_of, open_bundle

@@ -19,7 +19,7 @@ from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
 from latentarena.model.config import JUMP, SamplingConfig
 from latentarena.model.latent_model import LatentModel, labels_for
-from latentarena.pictures import blank, evenly, grid, plain, refuse_suffix, save_animation
+from latentarena.pictures import MOVING, blank, evenly, grid, plain, refuse_suffix, save_animation
 from latentarena.process import Straight
 from latentarena.registry import Registry
 from latentarena.report.charts import ACCENT, INK, SOFT
@@ -198,7 +198,7 @@ def denoising(subject: ShownModel) -> Figure:
 VIEWS: Registry[Callable[[ShownModel], Figure]] = Registry(
     "view", latent=latent_map, field=field_slices, paths=solver_paths, traverse=traverses, denoise=denoising
 )
-MOVING = "denoise"  # the one that is an animation too
+ANIMATED = "denoise"  # the one that is an animation too
 
 
 def show_to_file(bundle: NativeBundle, data: Dataset, view: str, path: Path, label: str | None, seed: int) -> str:
@@ -209,10 +209,10 @@ def show_to_file(bundle: NativeBundle, data: Dataset, view: str, path: Path, lab
         OutputError: the file cannot be written.
     """
     draw = VIEWS[view]
-    refuse_suffix(path, *SUFFIXES, *([".gif"] if view == MOVING else []))
+    refuse_suffix(path, *SUFFIXES, *(MOVING if view == ANIMATED else []))
     subject = ShownModel.of(bundle, data, label, seed)
     make_folder(path.parent)
-    if path.suffix.lower() == ".gif":
+    if path.suffix.lower() in MOVING:
         frames, times = _moments(subject, SAMPLES, 25)
         save_animation(path, frames, [f"t = {t:.2f}" for t in times], columns=SAMPLES)
     else:

@@ -16,7 +16,7 @@ from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
-from latentarena.pictures import grid, png, refuse_suffix, save_animation
+from latentarena.pictures import MOVING, grid, png, refuse_suffix, save_animation
 from latentarena.use.sampling import chosen_labels, refuse_unguided
 from latentarena.use.uses import class_mean, edit, inpaint, interpolate, shift, to_noise
 
@@ -96,7 +96,7 @@ def interpolate_noise_to_file(
         ConfigError: unknown suffix or label.
         OutputError: the file cannot be written.
     """
-    refuse_suffix(path, ".png", ".gif")
+    refuse_suffix(path, ".png", *MOVING)
     model = bundle.model
     classes, ends = chosen_labels(model, rows, labels), model.noise(2 * rows, seed)
     _save_arcs(path, interpolate(model, ends[:rows], ends[rows:], frames, classes, how))
@@ -123,7 +123,7 @@ def interpolate_images_to_file(
         ConfigError: unknown suffix, image or label, or not as many ends as starts.
         OutputError: the file cannot be written.
     """
-    refuse_suffix(path, ".png", ".gif")
+    refuse_suffix(path, ".png", *MOVING)
     model = bundle.model
     (first, own), (second, _) = chosen_images(data, start, "--from"), chosen_images(data, end, "--to")
     if len(first) != len(second):

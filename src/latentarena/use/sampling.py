@@ -14,7 +14,7 @@ from latentarena.errors import ConfigError
 from latentarena.files import make_folder
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel, Model, labels_for
-from latentarena.pictures import FORMATS, refuse_suffix, save_animation, save_images
+from latentarena.pictures import FORMATS, MOVING, refuse_suffix, save_animation, save_images
 
 ROUND = 36  # frames of a walk through noise that ends where it began
 MOST_SHOWN, MOST_MOVING = 10_000, 1_000  # images in a picture, and in an animation
@@ -54,7 +54,7 @@ def sample_to_file(
     labels: str | Tensor | None,
     sampling: SamplingConfig | None = None,
 ) -> str:
-    """Draw n images and write them as PNG, GIF (the trajectory, or of a portable bundle a walk through noise) or NPZ.
+    """Draw n images into a PNG, NPZ, or a GIF or MP4: the trajectory, or of a portable bundle a walk through noise.
 
     Args:
         labels: classes in turn, by name as `chosen_labels` takes them, or int64 (n,).
@@ -70,7 +70,7 @@ def sample_to_file(
     refuse_suffix(path, *FORMATS)
     refuse_many(path, n, bundle.card.shape)
     model, how = bundle.model, sampling or bundle.card.sampling
-    animated = path.suffix.lower() == ".gif"
+    animated = path.suffix.lower() in MOVING
     if model.native is not None:
         refuse_unguided(model.native, how.guidance)
     classes = labels if isinstance(labels, Tensor) else chosen_labels(model, n, labels)
@@ -109,7 +109,7 @@ def refuse_many(path: Path, n: int, shape: tuple[int, int, int]) -> None:
     """Raise a ConfigError where n images (C, H, W) are more than a picture shows or a file of arrays should hold."""
     suffix = path.suffix.lower()
     arrays = LARGEST_ARRAYS // (4 * math.prod(shape))
-    most = {".png": MOST_SHOWN, ".gif": MOST_MOVING}.get(suffix, arrays)
+    most = {".png": MOST_SHOWN, **dict.fromkeys(MOVING, MOST_MOVING)}.get(suffix, arrays)
     if n > most:
         kind, way_out = (
             ("picture", "choose --out FILE.npz, or fewer") if suffix != ".npz" else ("file", "take several seeds")
