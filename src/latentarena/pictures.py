@@ -170,7 +170,7 @@ def _gif(pictures: Sequence[Image.Image]) -> bytes:
 
 def _mp4(pictures: Sequence[Image.Image]) -> bytes:
     rate = 1000 * len(pictures) / LASTING
-    frames = [*pictures, *pictures[-1:] * round(rate * REST / 1000)]
+    frames = [*pictures, *[pictures[-1]] * round(rate * REST / 1000)]
     raw = b"".join(picture.convert("RGB").tobytes() for picture in frames)
     size = f"{frames[0].width}x{frames[0].height}"
     pixels = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p"]  # what every player can read

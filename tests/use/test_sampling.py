@@ -223,7 +223,7 @@ def test_labels_that_a_model_does_not_know_are_refused(make: Make, tiny_bundle: 
 
 
 def test_what_cannot_be_written_or_drawn_is_refused(tiny_bundle: NativeBundle, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\.jpg is not \.png or \.gif or \.npz"):
+    with pytest.raises(ConfigError, match=r"\.jpg is not \.png or \.gif or \.mp4 or \.npz"):
         draw(tiny_bundle, tmp_path / "x.jpg")
     with pytest.raises(ConfigError, match=r"rk5.*euler.*heun"):
         tiny_bundle.card.architecture.sampling.but(solver="rk5")
