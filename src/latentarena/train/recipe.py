@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
+from latentarena.backbone import MLPConfig
 from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config, merged, override, validate
 from latentarena.data import DataConfig
@@ -98,6 +99,20 @@ class ReflowTraining(FitConfig):
     times: Annotated[str, one_of(TIMES)] = "uniform"
 
 
+class AdversarialTraining(FitConfig):
+    """How a reflowed model of a single step is refined against a discriminator of latents, on the pairs of reflow.
+
+    Attributes:
+        anchor: weight of the squared error of these pairs.
+        smoothness: weight of the penalties on the discriminator's gradients.
+        discriminator: on the latents as one vector.
+    """
+
+    anchor: float = Field(default=3.0, ge=0)
+    smoothness: float = Field(default=0.02, ge=0)
+    discriminator: MLPConfig = MLPConfig(width=128, depth=2, conditioning=16)
+
+
 class ConsistencyTraining(FitConfig):
     """How a flow is distilled into a consistency model (Song et al., 2023), that samples in one step or a few.
 
@@ -119,6 +134,7 @@ class Training(Config):
         weaker: the network that it is guided away from.
         classifier: the one that guides it.
         reflow: makes the flow straighter.
+        adversarial: refines what reflow made into a single step.
         consistency: makes it a consistency model.
     """
 
@@ -129,6 +145,7 @@ class Training(Config):
     weaker: GeneratorTraining | None = None
     classifier: ClassifierTraining | None = None
     reflow: ReflowTraining | None = None
+    adversarial: AdversarialTraining | None = None
     consistency: ConsistencyTraining | None = None
 
     def stages(self) -> dict[str, FitConfig]:
@@ -151,6 +168,8 @@ class Training(Config):
             raise ValueError(f"{missing}, but perceptual > 0 in autoencoder or finetune is what needs it")
         if self.reflow is not None and self.consistency is not None:
             raise ValueError("reflow and consistency are two ways to few steps; choose one")
+        if self.adversarial is not None and (self.reflow is None or self.reflow.times != "end"):
+            raise ValueError("adversarial refines a model of a single step; it needs reflow with times = end")
         return self
 
 

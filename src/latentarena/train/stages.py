@@ -18,15 +18,27 @@ from latentarena.latents import draw, encode_all
 from latentarena.model.latent_model import LatentModel
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, denoiser, matching_loss
 from latentarena.randomness import Draws, stream
-from latentarena.sample import GRIDS, heun, last
-from latentarena.train.adversary import PatchDiscriminator, adversarial_losses
+from latentarena.sample import GRIDS, euler, heun, last
+from latentarena.train.adversary import (
+    LatentDiscriminator,
+    PatchDiscriminator,
+    adversarial_losses,
+    relativistic_losses,
+)
 from latentarena.train.augment import augment
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.classifier import ClassifierObjective
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.perceptual import perceptual_distance
-from latentarena.train.recipe import AutoencoderTraining, ConsistencyTraining, GeneratorTraining, Recipe, ReflowTraining
+from latentarena.train.recipe import (
+    AdversarialTraining,
+    AutoencoderTraining,
+    ConsistencyTraining,
+    GeneratorTraining,
+    Recipe,
+    ReflowTraining,
+)
 from latentarena.train.reuse import Reuse
 from latentarena.train.shelter import Shelter
 
@@ -37,6 +49,7 @@ ROWS = 1000  # pairs drawn at a time
 WORSE = 1.5  # times the error of grey images, of an autoencoder that has diverged
 SAME = 1e-6  # of the largest latent: a spread that is rounding
 FAR, LARGEST = 30.0, 1e4  # latents that go with such an error, and that are out of all proportion by themselves
+Pairs = tuple[Tensor, Tensor, Tensor | None]  # noise, the latents that a flow makes of it, labels
 Watch = Callable[[Iterator[Tick], str], Iterator[Tick]]
 
 
@@ -133,6 +146,36 @@ class ReflowObjective(Objective):
         return {"loss": loss}
 
 
+class AdversarialObjective(Objective):
+    """The step from noise to sample: near the flow's own pairs, and like real latents to a discriminator."""
+
+    def __init__(
+        self, model: LatentModel, pairs: Pairs, latents: Posterior, labels: Tensor, config: AdversarialTraining
+    ) -> None:
+        super().__init__()
+        self.network, self.config, self.times = model.network, config, GRIDS["uniform"](model.path, 1).to(model.device)
+        self.path, self.student = model.path, denoiser(model.network, model.path, model.target)
+        classes = len(model.architecture.classes) if model.conditional else None
+        self.discriminator = LatentDiscriminator(config.discriminator, model.latent_shape, classes).to(model.device)
+        self.noise, self.data, self.labels = pairs
+        self.means, self.spread, self.real_labels = model.scale(latents.mean), spread(model, latents), labels
+        self.size = len(self.means)
+
+    def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
+        chosen = (draws.uniform(len(index)) * len(self.noise)).long()
+        labels = None if self.labels is None else self.labels[chosen]
+        made = euler(self.path, self.student, labels)(self.noise[chosen], *self.times)
+        real = draw(self.means, self.spread, index, draws)
+        real_labels = None if labels is None else self.real_labels[index]
+        nudges = draws.normal(*real.shape), draws.normal(*real.shape)
+        error = (made - self.data[chosen]).square().mean()
+        adversarial, discriminator = relativistic_losses(
+            self.discriminator, (real, real_labels), (made, labels), nudges, self.config.smoothness
+        )
+        loss = self.config.anchor * error + adversarial + discriminator
+        return {"loss": loss, "mse": error, "adversarial": adversarial, "discriminator": discriminator}
+
+
 class ConsistencyObjective(Objective):
     """Neighbours on the frozen flow's trajectories have to lead to the same data."""
 
@@ -182,7 +225,7 @@ def spread(model: LatentModel, latents: Posterior) -> Tensor:
     return (0.5 * latents.log_variance).exp() / model.scale.deviation
 
 
-def reflow_pairs(model: LatentModel, config: ReflowTraining, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
+def reflow_pairs(model: LatentModel, config: ReflowTraining, seed: int) -> Pairs:
     """Noise, the standardised latents that the flow turns it into, and labels; each (pairs, ...) on the device."""
     noise = model.noise(config.pairs, seed, "reflow").to(model.device)
     classes = len(model.architecture.classes)
@@ -228,6 +271,11 @@ def latent_stages(
         for number in range(1, training.reflow.rounds + 1):
             pairs = reflow_pairs(model.eval(), training.reflow, recipe.seed + number)
             yield f"reflow{number}", ReflowObjective(model, *pairs, training.reflow.times)
+        if training.adversarial is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(stream(recipe.seed, "adversary").initial_seed())
+                objective = AdversarialObjective(model, pairs, latents, labels, training.adversarial)
+            yield "adversarial", objective
     if training.consistency is not None:
         yield "consistency", ConsistencyObjective(model, latents, labels, training.consistency)
 
