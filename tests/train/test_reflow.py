@@ -98,7 +98,7 @@ def test_the_anchor_of_the_adversarial_stage_is_that_same_loss(flows: list[Laten
 
 @pytest.mark.parametrize("conditional", [False, True])
 def test_an_adversarial_step_is_that_of_its_weights_and_draws_alone(conditional: bool) -> None:
-    """What a checkpoint holds, network and discriminator, makes another objective the same: training resumes exactly."""
+    """A checkpoint holds network and discriminator, and nothing else decides: training resumes exactly."""
     words = [*SMALL, f"generator.conditional={str(conditional).lower()}", "sampling={solver: euler, steps: 1}"]
     recipe, data = load_recipe("quickstart-digits", words), embedded_digits()
     real, labels = Posterior(torch.randn(32, 6, generator=stream("real")), torch.zeros(1, 6)), torch.arange(32) % 10
