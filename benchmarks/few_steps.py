@@ -124,7 +124,7 @@ def main() -> int:
     """Train what is missing and write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundle", type=Path, nargs="?")
-    parser.add_argument("--recipes", nargs="+", default=["distilled-latent", "consistency-latent", "meanflow-latent"])
+    parser.add_argument("--recipes", nargs="+", default=["onestep-latent"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "few-steps")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")

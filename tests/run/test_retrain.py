@@ -93,7 +93,8 @@ def test_a_training_costs_what_its_layers_do_three_times_for_each_example() -> N
         ("digitdreamer", ["features", "autoencoder", "finetune", "generator"]),
         ("meanflow-latent", ["autoencoder", "generator"]),
         ("consistency-latent", ["autoencoder", "generator", "consistency"]),
-        ("distilled-latent", ["autoencoder", "generator", "reflow1", "adversarial"]),
+        ("distilled-latent", ["autoencoder", "generator", "reflow1"]),
+        ("onestep-latent", ["autoencoder", "generator", "reflow1", "adversarial"]),
         ("classifier-guidance-latent", ["autoencoder", "generator", "classifier"]),
     ],
 )

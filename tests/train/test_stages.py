@@ -188,7 +188,7 @@ class TestLatentStatistics:
         ("quickstart", "sampling.solver=jump", "generator.average"),
         ("quickstart", "generator.classifier={width: 8}", "go together"),
         ("meanflow-latent", "generator.target=noise", "cannot be averaged"),
-        ("distilled-latent", "training.reflow.times=uniform", "needs reflow with times = end"),
+        ("onestep-latent", "training.reflow.times=uniform", "needs reflow with times = end"),
         ("meanflow-latent", "training.consistency={epochs: 1}", "start from a flow"),
         ("rf-latent", "training.consistency={epochs: 1}", "choose one"),
         ("classifier-guidance-latent", "generator.conditional=true", "choose one way of guidance"),
