@@ -58,6 +58,10 @@ class Path:
             like: (B, ...), the latents that the result is to broadcast against.
         """
         t = t.reshape(-1, *(1 for _ in like.shape[1:])).contiguous()
+        return self._at(t)
+
+    def _at(self, t: Tensor) -> Point:
+        """The path at times of the shape of the result."""
         one = torch.ones_like(t)
         (alpha, sigma), (d_alpha, d_sigma) = jvp(lambda u: (self.alpha(u), self.sigma(u)), (t,), (one,))[:2]
         return Point(alpha, sigma, d_alpha, d_sigma)
@@ -73,6 +77,11 @@ class Straight(Path):
     def sigma(self, t: Tensor) -> Tensor:
         """Share of the noise, t."""
         return t
+
+    def _at(self, t: Tensor) -> Point:
+        """Derivatives written out: differentiating takes as long as a small network."""
+        one = torch.ones_like(t)
+        return Point(1 - t, t, -one, one)
 
 
 class VariancePreserving(Path):
