@@ -24,6 +24,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
         "randomness",
         "facts",
         "precision",
+        "compute",
         "text",
         "system",
         "progress",

@@ -4,6 +4,7 @@ from latentarena.bundle.base import AnyBundle, Bundle, Card, Curve, Provenance, 
 from latentarena.bundle.door import BOXED, DATA_ONLY, OWN, Form, Trust, open_bundle
 from latentarena.bundle.export import export_bundle, export_modules
 from latentarena.bundle.native import BundleCard, NativeBundle, native_of, save_bundle
+from latentarena.bundle.placing import placed
 from latentarena.bundle.portable import PortableBundle, PortableCard, PortableModel
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "export_modules",
     "native_of",
     "open_bundle",
+    "placed",
     "save_bundle",
 ]

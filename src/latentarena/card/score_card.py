@@ -139,6 +139,7 @@ class ScoreCard(Config):
         notice: what a reader must know first, such as stand-in data.
         trainings: what other seeds of the same recipe give, where they were trained.
         sandbox: what held the model while it ran, such as `tier 2`; empty where it ran in the judge's own process.
+        device, arithmetic: where the model ran and in what precision; others than the CPU in 32-true do not rank.
     """
 
     format: Literal[2] = 2
@@ -175,6 +176,8 @@ class ScoreCard(Config):
     unverified: tuple[Label, ...] = ()
     notice: Words = ""
     sandbox: Label = ""
+    device: Label = "cpu"
+    arithmetic: Label = "32-true"
     trainings: Trainings | None = None
 
     @model_validator(mode="after")
@@ -192,7 +195,13 @@ class ScoreCard(Config):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all but timing, sandbox and other trainings: equal cards of two runs have equal fingerprints."""
-        return digest_json(self.model_dump(mode="json", exclude={"timing", "sandbox", "trainings"}))
+        apart = {"timing", "sandbox", "trainings", *(("device", "arithmetic") if self.computed_officially else ())}
+        return digest_json(self.model_dump(mode="json", exclude=apart))
+
+    @property
+    def computed_officially(self) -> bool:
+        """Whether the model ran where every machine finds the same figures: on the CPU, in float32."""
+        return (self.device, self.arithmetic) == ("cpu", "32-true")
 
     @property
     def real_images(self) -> int:

@@ -209,6 +209,10 @@ def references(dataset: str) -> dict[str, dict[str, float]]:
     return cast(dict[str, dict[str, float]], json.loads(known[dataset].read_text(encoding="utf-8")))
 
 
+def _rankless(card: ScoreCard) -> str:
+    return "" if card.computed_officially else ", which does not rank"
+
+
 def _noise(card: ScoreCard) -> str:
     """What the judge's random numbers follow from."""
     if not card.noise:
@@ -235,5 +239,6 @@ def identity(card: ScoreCard) -> dict[str, str]:
         "judge (SHA-256)": card.judge_hash,
         "data (SHA-256)": card.data,
         "code (SHA-256)": card.source,
+        "computed on": f"{card.device} in {card.arithmetic}{_rankless(card)}",
         "platform": card.platform,
     }

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from latentarena.cli import bundles, contests, data, judging, teams, use
-from latentarena.cli.options import HELP, DataOption, SamplesOption
+from latentarena.cli.options import HELP, AcceleratorOption, DataOption, PrecisionOption, SamplesOption
 from latentarena.documents import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
@@ -47,10 +47,10 @@ def train(
     data: DataOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
     budget: Annotated[float, typer.Option(help="Factor on the epochs: 0.1 for a quick look, 3 for patience.")] = 1.0,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    accelerator: AcceleratorOption = "auto",
     devices: Annotated[str, typer.Option(help="How many devices (on the CPU: processes).")] = "1",
     nodes: Annotated[int, typer.Option(help="Machines taking part.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
+    precision: PrecisionOption = "32-true",
     strategy: Annotated[str, typer.Option(help="auto, ddp.")] = "auto",
     judged: Annotated[bool, typer.Option("--judge/--no-judge", help="Whether the model is judged afterwards.")] = True,
     samples: SamplesOption = 10_000,

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from latentarena.cli.options import BundleArgument, DataOption, JudgeOption, KeyOption
+from latentarena.cli.options import (
+    AcceleratorOption,
+    BundleArgument,
+    DataOption,
+    JudgeOption,
+    KeyOption,
+    PrecisionOption,
+)
 
 app = typer.Typer()
 
@@ -30,6 +37,8 @@ def check(
     data: DataOption = None,
     key: KeyOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for score card, page and pictures.")] = None,
+    accelerator: AcceleratorOption = "cpu",
+    precision: PrecisionOption = "32-true",
 ) -> None:
     """Do with anybody's bundle what a server would: gates, sandbox, score card; and predict its ranks on a board."""
     from latentarena.arena.board_files import read_board
@@ -60,6 +69,8 @@ def check(
         show_training,
         secret,
         allow_python,
+        accelerator,
+        arithmetic=precision,
     )
     print_card(found.card)
     if out is not None:

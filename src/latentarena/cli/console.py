@@ -87,6 +87,8 @@ def print_card(card: ScoreCard) -> None:
     if card.timing is not None:
         page.print(f"sampling: {timing_words(card)}")
     page.print(f"random numbers {identity(card)['random numbers']}")
+    if not card.computed_officially:
+        page.print(f"[bold yellow]computed on {_inert(identity(card)['computed on'])}[/]")
     page.print(f"fingerprint {card.fingerprint}")
 
 

@@ -11,12 +11,14 @@ from typer.core import TyperGroup
 
 from latentarena.cli.options import (
     HELP,
+    AcceleratorOption,
     AnyBundleArgument,
     BundleArgument,
     CropOption,
     DataOption,
     JudgeOption,
     KeyOption,
+    PrecisionOption,
     ResizeOption,
     SamplesOption,
     SizeOption,
@@ -55,9 +57,11 @@ def judge(
     score_set: Annotated[ScoreSet, typer.Option("--set", help="Which figures are printed.")] = ScoreSet.ARENA,
     judge_file: JudgeOption = None,
     data: DataOption = None,
+    accelerator: AcceleratorOption = "cpu",
+    precision: PrecisionOption = "32-true",
 ) -> None:
     """Score a bundle of your own on the full test split, in this process; for anybody else's there is `arena check`."""
-    from latentarena.bundle import OWN, open_bundle
+    from latentarena.bundle import OWN, open_bundle, placed
     from latentarena.cli.console import print_card, print_contest, quiet_logs
     from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
     from latentarena.files import make_folder, write_json
@@ -67,7 +71,7 @@ def judge(
     from latentarena.run.watching import show_judging, show_training
 
     quiet_logs()
-    loaded = open_bundle(bundle, trust=OWN)
+    loaded = placed(open_bundle(bundle, trust=OWN), accelerator, precision)
     for option, path in (("--json", json_file), ("--html", html), ("--png", picture)):
         if path is not None:
             refuse_suffix(path, option.replace("--", "."), option=option)
@@ -163,7 +167,7 @@ def judge_train(
     resize: ResizeOption = None,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the judge's file.")] = Path("judges"),
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Train a judge on a train split; the defaults on MNIST made the shipped one."""
     from latentarena.cli.console import console, print_facts, quiet_logs

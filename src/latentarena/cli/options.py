@@ -28,6 +28,12 @@ KeyOption = Annotated[
     str | None,
     typer.Option("--key", metavar="HEX", help="A contest's key, once it is published; the public one unless given."),
 ]
+AcceleratorOption = Annotated[
+    str, typer.Option("--accelerator", help="Where the model runs: auto (a GPU if there is one), cpu, cuda, mps.")
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="Of the networks' matrix products: 32-true, bf16-mixed, 16-mixed.")
+]
 SizeOption = Annotated[int | None, typer.Option(help="Resize folder images to this height and width.")]
 CropOption = Annotated[
     str | None, typer.Option(help="center: cut the largest square out of the middle of folder images first.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from latentarena.cli.options import AnyBundleArgument, BundleArgument, DataOption
+from latentarena.cli.options import AcceleratorOption, AnyBundleArgument, BundleArgument, DataOption, PrecisionOption
 
 app = typer.Typer()
 
@@ -34,13 +34,15 @@ def sample(
     out: Annotated[Path, typer.Option(help=".png grid, .gif or .mp4 of the trajectory, or .npz of arrays.")] = Path(
         "samples.png"
     ),
+    accelerator: AcceleratorOption = "auto",
+    precision: PrecisionOption = "32-true",
 ) -> None:
     """Draw images from a bundle."""
-    from latentarena.bundle import OWN, open_bundle
+    from latentarena.bundle import OWN, open_bundle, placed
     from latentarena.cli.console import console
     from latentarena.use.sampling import chosen_sampling, sample_to_file
 
-    loaded = open_bundle(bundle, trust=OWN)
+    loaded = placed(open_bundle(bundle, trust=OWN), accelerator, precision)
     sampling = chosen_sampling(loaded, solver, steps, guidance, grid, eta)
     shown = sample_to_file(loaded, out, n, seed, labels, sampling)
     console.print(f"{shown} -> {out}")
@@ -56,16 +58,18 @@ def show(
     out: Annotated[
         Path | None, typer.Option(help=".png, .svg or .pdf, and .gif or .mp4 of denoise; VIEW.png unless given.")
     ] = None,
+    accelerator: AcceleratorOption = "auto",
+    precision: PrecisionOption = "32-true",
 ) -> None:
     """Look into a model: its latent space, its field, solvers' paths, traversals, denoising step by step."""
-    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle, placed
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.show import VIEWS, show_to_file
 
     if view not in VIEWS:
         raise typer.BadParameter(f"{view!r} is no view; choose from {', '.join(VIEWS)}", param_hint="VIEW")
-    loaded, path = native_of(open_bundle(bundle, trust=OWN)), out or Path(f"{view}.png")
+    loaded, path = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision), out or Path(f"{view}.png")
     shown = show_to_file(loaded, data_of(loaded, data), view, path, label, seed)
     console.print(f"{shown} -> {path}")
 
@@ -98,16 +102,18 @@ def interpolate(
     seed: SeedOption = 0,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help=".png strips, or .gif or .mp4 there and back.")] = Path("strip.png"),
+    accelerator: AcceleratorOption = "auto",
+    precision: PrecisionOption = "32-true",
 ) -> None:
     """Interpolate between noises, or between the noises that test images come from."""
-    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle, placed
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.strips import interpolate_images_to_file, interpolate_noise_to_file, walk
 
     if (start is None) != (end is None):
         raise typer.BadParameter("--from and --to go together")
-    loaded = native_of(open_bundle(bundle, trust=OWN))
+    loaded = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision)
     how = walk(loaded, steps, guidance)
     if start is None or end is None:
         shown = interpolate_noise_to_file(loaded, out, rows, frames, labels, how, seed)
@@ -129,14 +135,16 @@ def inpaint(
     seed: SeedOption = 0,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help=".png: original, what is known of it, fills.")] = Path("inpainted.png"),
+    accelerator: AcceleratorOption = "auto",
+    precision: PrecisionOption = "32-true",
 ) -> None:
     """Complete test images of which a part is hidden."""
-    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle, placed
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.strips import hidden_region, inpaint_to_file
 
-    loaded = native_of(open_bundle(bundle, trust=OWN))
+    loaded = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision)
     hidden = hidden_region(hide, mask, loaded.card.architecture.shape[1:])
     shown = inpaint_to_file(loaded, data_of(loaded, data), out, index, hidden, fills, steps, seed)
     console.print(f"{shown} -> {out}")
@@ -152,14 +160,16 @@ def edit(
     guidance: GuidanceOption = None,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help=".png: original, reconstruction, edits.")] = Path("edited.png"),
+    accelerator: AcceleratorOption = "auto",
+    precision: PrecisionOption = "32-true",
 ) -> None:
     """Turn test images into other classes, in the manner they are drawn in."""
-    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle, placed
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.strips import edit_to_file, walk
 
-    loaded = native_of(open_bundle(bundle, trust=OWN))
+    loaded = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision)
     how = walk(loaded, steps, guidance)
     shown = edit_to_file(loaded, data_of(loaded, data), out, index, to, strength, how)
     console.print(f"{shown} -> {out}")
@@ -176,16 +186,18 @@ def likelihood(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also draw a histogram, .png.")] = None,
     data: DataOption = None,
+    accelerator: AcceleratorOption = "auto",
+    precision: PrecisionOption = "32-true",
 ) -> None:
     """Exact log-likelihood of test images: bits per pixel value in pixel space, else bits per latent dimension."""
-    from latentarena.bundle import OWN, native_of, open_bundle
+    from latentarena.bundle import OWN, native_of, open_bundle, placed
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.files import make_folder, write_json
     from latentarena.pictures import refuse_suffix
     from latentarena.use.likelihood import measure_likelihood, save_histogram
 
-    loaded = native_of(open_bundle(bundle, trust=OWN))
+    loaded = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision)
     if out is not None:
         refuse_suffix(out, ".png")
     if json_file is not None:

@@ -181,6 +181,8 @@ def _unfit(card: ScoreCard, contest: Contest, form: str, verified: bool) -> str:
         return f"a latent of {numbers} numbers; this contest takes {limits.smallest} to {limits.largest}"
     if verified and coarser(card.precision, limits.precision) != card.precision:  # others are marked self-reported
         return f"judged with latents in {card.precision}, before this contest rounded them to {limits.precision}"
+    if not card.computed_officially:
+        return f"computed on {card.device} in {card.arithmetic}; official figures come from the CPU in 32-true"
     found = gravest(card.checks)
     return "" if found is None else f"{found.name}: {found.sentence}"
 

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import torch
 
-from latentarena.bundle import BOXED, AnyBundle, open_bundle
+from latentarena.bundle import BOXED, AnyBundle, open_bundle, placed
 from latentarena.card.finding import gravest
 from latentarena.card.score_card import FEWEST, ScoreCard
+from latentarena.compute import CPU, chosen_compute
 from latentarena.config import validate
 from latentarena.contest.eligibility import Eligibility
 from latentarena.data import FOLDER
@@ -70,6 +71,8 @@ def evaluate(
     watch: Watch = lambda ticks, stage: ticks,
     key: Key = PRACTICE,
     allow_python: bool = False,
+    accelerator: str = CPU.device,
+    arithmetic: str = CPU.precision,
 ) -> Judged:
     """Evaluate a bundle that may be anybody's.
 
@@ -83,6 +86,7 @@ def evaluate(
         watch: shows the training of a judge, where there is none yet.
         key: of all that is random; a contest has one of its own.
         allow_python: whether Python may run at tier 1 of the sandbox too, which the score card then says.
+        accelerator, arithmetic: where, and in what precision, the model runs; see `placed`.
 
     Raises:
         GateError: the bundle is refused, with a reason.
@@ -90,6 +94,7 @@ def evaluate(
         BundleError, ModelError: it is no bundle, or what its model gives cannot be judged.
         ArenaError: something is wrong here, such as missing data.
     """
+    chosen_compute(accelerator, arithmetic)  # refused before anything is opened
     clock = _Clock(tell)
     with ExitStack() as stack:
         with _blamed(path, BundleError):
@@ -98,6 +103,7 @@ def evaluate(
             )
             bundle = stack.enter_context(opened)
             refuse_ineligible(bundle, rules, root)
+        placed(bundle, accelerator, arithmetic)
         panel = panel_for(data_of(bundle, root), judge_file, watch)
         clock.done("judge", f"{panel.judge.name} on {panel.data.name}")
         with _blamed(path, ModelError):

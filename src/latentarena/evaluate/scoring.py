@@ -14,6 +14,7 @@ from torch import Tensor
 from latentarena import __version__
 from latentarena.bundle import AnyBundle, Provenance
 from latentarena.card.score_card import SEEDS, Advice, Score, ScoreCard, scored
+from latentarena.compute import CPU
 from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
 from latentarena.errors import BundleError
@@ -32,6 +33,7 @@ from latentarena.judge.training import judge_for, opinions_for
 from latentarena.key import PRACTICE, Key
 from latentarena.model.config import JUMP, MOST_STEPS
 from latentarena.model.latent_model import LatentModel, labels_for
+from latentarena.model.placing import on_cpu
 from latentarena.precision import Precision, coarser
 from latentarena.train.stages import Watch
 
@@ -144,15 +146,17 @@ def judge_bundle(
     """
     data, judge = panel.data, panel.judge
     model, card = bundle.model, bundle.card
+    compute = CPU if model.native is None else model.native.compute
     subject = subject_of(bundle, precision)
     randomness = Randomness(key, bundle.digest)
     found = score(subject, data, judge, panel.opinions, samples, seeds, randomness)
     sampling, scores = card.sampling, found.scores | _cost(bundle)
     by_steps: dict[int, float] = {}
     if model.native is not None:  # whose sampler can be looked into
-        scores |= _flow(model.native, randomness)
+        plain = on_cpu(model.native)
+        scores |= _flow(plain, randomness)
         if card.provenance is not None:
-            scores |= scored(held_out_losses(model.native, card.provenance.recipe, data.test), {})
+            scores |= scored(held_out_losses(plain, card.provenance.recipe, data.test), {})
         by_steps = _by_steps(model.native, judge, min(samples, SWEPT), randomness)
     if card.provenance is not None:
         scores |= training_figures(card.provenance)
@@ -192,6 +196,8 @@ def judge_bundle(
         timing=time_sampling(model) if timed else None,
         unverified=card.unverified,
         notice=card.caveat,
+        device=compute.name,
+        arithmetic=compute.precision,
     )
     own = card.model_dump(mode="json") | {"form": card.form}
     return Judged(score_card, found, panel, own, model.log)
@@ -229,7 +235,8 @@ def _flow(model: LatentModel, randomness: Randomness) -> dict[str, Score]:
 
 def _cost(bundle: AnyBundle) -> dict[str, Score]:
     figures = {"parameters": sum(bundle.card.parameters.values()), "bytes": sum(bundle.files.values())}
-    found = bundle.model.measured()
+    native = bundle.model.native
+    found = (bundle.model if native is None else on_cpu(native)).measured()
     if found is not None:
         cost, size = found
         figures |= {"parameters": size.parameters, "information": size.information}

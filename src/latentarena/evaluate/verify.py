@@ -87,6 +87,11 @@ def recompute(
     Raises:
         JudgeError: one line where bundle, code, data or judges are not those of the card.
     """
+    if not card.computed_officially:
+        raise JudgeError(
+            f"the card cannot be verified: it was computed on {card.device} in {card.arithmetic}; judge the bundle on "
+            "the CPU, with arena judge BUNDLE"
+        )
     _refuse("bundle", card.bundle, bundle.digest, "name the bundle that the card was made of")
     _refuse("code", card.source, source_digest(), f"install latentarena {card.version} as it was then")
     if card.noise != key.name:

@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, AutoencoderConfig
+from latentarena.compute import CPU
 from latentarena.config import Config
 from latentarena.distill import average_correction, meanflow_jump
 from latentarena.errors import ConfigError
@@ -100,6 +101,7 @@ class LatentModel(nn.Module):
 
     repeatable = True
     log = ""
+    compute = CPU  # see `place`
 
     def __init__(self, architecture: Architecture, seed: int = 0) -> None:
         """Build with weights initialised from `seed`; nothing global is seeded.

@@ -25,7 +25,7 @@ from latentarena.registry import Registry
 from latentarena.report.charts import ACCENT, INK, SOFT
 from latentarena.use.sampling import chosen_labels
 from latentarena.use.uses import slerp
-from latentarena.use.views import Plane, estimate, field, states
+from latentarena.use.views import Plane, decoded, estimate, field, states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ class ShownModel:
         model = bundle.model
         chosen = None if label is None else chosen_labels(model, 1, label)
         some = torch.arange(0, len(data.test), max(1, len(data.test) // DOTS))[:DOTS]
-        latents = model.scale(model.encode(data.test.batch(some)))
+        latents = model.scale(model.encode(data.test.batch(some)).to(model.device)).cpu()
         return cls(bundle, data, latents, data.test.labels[some], None if chosen is None else int(chosen[0]), seed)
 
     @property
@@ -107,7 +107,7 @@ def latent_map(subject: ShownModel) -> Figure:
     left, right = figure.subplots(1, 2)
     _dots(left, places, subject)
     left.set_title("posterior means of test images, by class", fontsize=10)
-    images = model.decode(model.scale.invert(plane.lift(plane.lattice(LATTICE, REACH))))
+    images = decoded(model, plane.lift(plane.lattice(LATTICE, REACH)))
     across, up = (float(REACH * spread) * (1 + 1 / (LATTICE - 1)) for spread in plane.spread)
     sheet = grid(images, LATTICE, zoom=1, gap=0)
     right.imshow(sheet, extent=(-across, across, -up, up), cmap="gray", vmin=0, vmax=255, aspect="auto")
@@ -162,7 +162,8 @@ def solver_paths(subject: ShownModel) -> Figure:
         _in_plane(axes)
     bend = ""
     if isinstance(model.path, Straight):
-        found = straightness(model.path, model.denoiser(own), noise, labels, FINE)
+        asked = None if labels is None else labels.to(model.device)
+        found = straightness(model.path, model.denoiser(own), noise.to(model.device), asked, FINE)
         bend = f"; straightness {found:.3g}, 0 is straight"
     figure.suptitle(f"{subject.about}: {WALKED} noises by each solver; grey, by Heun in {FINE} steps{bend}", color=INK)
     return figure
@@ -174,7 +175,7 @@ def traverses(subject: ShownModel) -> Figure:
     lines = Plane.of(subject.latents, DIRECTIONS)
     shares = torch.linspace(-REACH, REACH, PLACES)
     along = torch.diag(lines.spread)[:, None] * shares[:, None]  # (k, F, k)
-    rows = model.decode(model.scale.invert(lines.lift(along.flatten(0, 1))))
+    rows = decoded(model, lines.lift(along.flatten(0, 1)))
     ends = model.noise(2, subject.seed, "ends")
     weights = torch.linspace(0, 1, PLACES)
     straight = torch.lerp(ends[:1], ends[1:], weights.reshape(-1, *(1 for _ in ends.shape[1:])))
@@ -231,9 +232,8 @@ def _moments(subject: ShownModel, n: int, most: int) -> tuple[list[Tensor], list
     walked, times = states(model, model.noise(n, subject.seed), labels, how, subject.seed), model.times(how)
     frames = []
     for i in (chosen := evenly(len(walked), most)):
-        decoded = model.decode(model.scale.invert(walked[i]))
         expected = estimate(model, walked[i], times[i], labels, how)
-        frames.append(torch.cat([_numbers(walked[i], model.image_shape), decoded, expected]))
+        frames.append(torch.cat([_numbers(walked[i], model.image_shape), decoded(model, walked[i]), expected]))
     return frames, [times[i] for i in chosen]
 
 

@@ -7,15 +7,13 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
+from latentarena.compute import chosen_compute, refuse_unknown
 from latentarena.errors import ConfigError
 from latentarena.text import shown
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # weights stay in float32, so that bundles are alike
-
-ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp")  # others divide weights, or start processes that do not return from `launch`
 DEVICES = re.compile(r"auto|-1|[1-9]\d{0,3}|\d+(,\d+)+,?|\d+,")
 
@@ -39,22 +37,17 @@ def make_fabric(
     Raises:
         ConfigError: a choice that there is not, a device that this machine lacks, or a combination that Fabric refuses.
     """
-    import torch
     from lightning_fabric import Fabric  # two seconds to load, which nothing but training needs
 
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning_fabric")
-    accelerators, precisions = ("accelerator", accelerator, ACCELERATORS), ("precision", precision, PRECISIONS)
-    for name, value, choices in (accelerators, precisions, ("strategy", strategy, STRATEGIES)):
-        if value not in choices:
-            raise ConfigError(f"{name} = {shown(value)}: choose from {', '.join(choices)}")
+    chosen_compute(accelerator, precision)
+    refuse_unknown("strategy", strategy, STRATEGIES)
     if not DEVICES.fullmatch(devices):
         raise ConfigError(f"devices = {shown(devices)}: give how many, such as 2, or auto")
     if nodes < 1:
         raise ConfigError(f"nodes = {nodes}: give how many machines take part, 1 or more")
-    if not {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.get(accelerator, True):
-        raise ConfigError(f"accelerator = {accelerator}: PyTorch finds none on this machine; choose auto or cpu")
     count: int | str = int(devices) if devices.lstrip("-").isdigit() else devices
     try:
         return Fabric(

@@ -1,6 +1,6 @@
 """What a latent model looks like from inside, as tensors: planes of its latent space, its field, its way to an image.
 
-Latents here are on the standardised scale, where the generator works and noise is standard normal.
+Latents here are on the standardised scale, where the generator works and noise is standard normal, and on the CPU.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
-from latentarena.randomness import RowNoise
 
 
 @dataclass(frozen=True)
@@ -68,23 +67,28 @@ def field(model: LatentModel, plane: Plane, places: Tensor, t: float, how: Sampl
     Args:
         label: a class, for a conditional model.
     """
-    x = plane.lift(places)
-    labels = None if label is None else torch.full((len(x),), label)
-    when = torch.full((len(x),), t)
+    x = plane.lift(places).to(model.device)
+    labels = None if label is None else torch.full((len(x),), label, device=model.device)
+    when = torch.full((len(x),), t, device=model.device)
     found = model.denoiser(how)(x, when, labels)
     velocity = model.path.at(when, x).velocity(found.data, found.noise)
-    return -velocity.flatten(1) @ plane.directions.T
+    return -velocity.flatten(1).cpu() @ plane.directions.T
 
 
 @torch.no_grad()
 def states(model: LatentModel, noise: Tensor, labels: Tensor | None, how: SamplingConfig, seed: int) -> list[Tensor]:
     """The sampler's states at its times from noise to data, each (N, *latent)."""
-    walked = model.walk(noise, labels, how, model.times(how), RowNoise(noise, seed))
-    return [model.scale(latents) for latents in walked]
+    return [model.scale(latents).cpu() for latents in model.trajectory(noise, labels, how, seed)]
+
+
+def decoded(model: LatentModel, x: Tensor) -> Tensor:
+    """The images (N, C, H, W) of latents (N, *latent)."""
+    return model.decode(model.scale.invert(x.to(model.device)))
 
 
 @torch.no_grad()
 def estimate(model: LatentModel, x: Tensor, t: float, labels: Tensor | None, how: SamplingConfig) -> Tensor:
     """The images (N, C, H, W) that the model expects to come out, seen from states x (N, *latent) at time t."""
-    found = model.denoiser(how)(x, torch.full((len(x),), t), labels)
-    return model.decode(model.scale.invert(found.data))
+    asked = None if labels is None else labels.to(model.device)
+    found = model.denoiser(how)(x.to(model.device), torch.full((len(x),), t, device=model.device), asked)
+    return decoded(model, found.data)
