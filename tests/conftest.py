@@ -85,9 +85,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     known = config.cache.get(SECONDS, {}) if getattr(config, "cache", None) else {}
     size = {item.path: item.path.stat().st_size for item in items}
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("cuda"):
+                item.add_marker(pytest.mark.skip(reason=NO_GPU))
     items.sort(key=lambda item: (-known.get(item.nodeid.partition("::")[0], math.inf), -size[item.path], item.path))
 
 
+NO_GPU = "NO CUDA DEVICE HERE: GPU figures and their agreement with the CPU's are untested"
 OUTCOMES = ("passed", "failed", "error", "skipped")
 
 
@@ -207,3 +212,11 @@ def tier2() -> None:
     found = standing()
     if found.tier < 2:
         pytest.skip(f"needs a sandbox of tier 2, here is tier {found.tier}: {found.reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped for want of a GPU; pytest itself says only that some were skipped."""
+    skipped = sum(NO_GPU in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    if skipped:
+        terminalreporter.write_line(f"{NO_GPU}: {skipped} tests skipped", yellow=True)

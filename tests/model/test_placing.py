@@ -136,3 +136,16 @@ def test_commands_take_accelerator_and_precision(arena_here: Arena, tiny_run: Pa
         assert done.returncode != 0
         assert done.stderr.count("\n") == 1
         assert "precision = 16-mixed: the CPU has no float16" in done.stderr
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_cards_of_gpu_and_cpu_agree_within_their_intervals(
+    tiny_bundle: NativeBundle, digits_judge: Judge, precision: str
+) -> None:
+    panel = Panel(embedded_digits(), digits_judge)
+    cards = [
+        judge_bundle(halved(tiny_bundle, compute), panel, 1000, timed=False).card
+        for compute in (CPU, Compute("cuda", precision))
+    ]
+    assert agree(*cards) == []
