@@ -42,7 +42,9 @@ HEAD = """# Few steps
 Made by `python benchmarks/few_steps.py BUNDLE`. One autoencoder, that of the quickstart; flow and student are trained
 anew for every seed. Frechet distances are of {samples:,} samples in the judge's features, teacher and student from the
 same noise. Minutes are processor time on one core, on top of the teacher: pairs included, judging excluded. `after`
-says how far the training had come. Mean over the seeds, and their standard deviation.
+says how far the training had come. Mean over the seeds, and their standard deviation. The flow of `onestep-latent`
+has six blocks with weights of their own where the quickstart passes three times through two: 173,398 numbers for
+72,150, at the same cost, and a better teacher to be held against.
 
 The goal: one network evaluation, at most {ratio:g} times the teacher's Frechet distance in {steps} Heun steps ({evals}
 evaluations), in at most {minutes:g} minutes.
