@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from command import Arena
 from latentarena.bundle import NativeBundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError
+from latentarena.model.latent_model import Architecture, LatentModel
 from latentarena.pictures import LARGEST, ffmpeg, save_animation
 from latentarena.randomness import stream
-from latentarena.report.show import VIEWS, show_to_file
+from latentarena.report.show import VIEWS, ShownModel, guidance_scales, show_to_file
 from latentarena.use.sampling import sample_to_file, turning
 from latentarena.use.views import Plane, estimate, field, states
 
@@ -86,7 +88,7 @@ def test_what_is_expected_at_the_end_is_what_comes_out(tiny_bundle: NativeBundle
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-@pytest.mark.parametrize("view", list(VIEWS))
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "guidance"])
 def test_every_view_is_a_picture(view: str, suffix: str, tiny_bundle: NativeBundle, tmp_path: Path) -> None:
     path = tmp_path / "made" / f"{view}{suffix}"
     said = show_to_file(tiny_bundle, embedded_digits(), view, path, None, 0)
@@ -152,9 +154,11 @@ def test_turned_noise_is_standard_normal_and_comes_back() -> None:
 
 def test_impossible_pictures_are_refused_in_one_line(tiny_run: Path, arena_here: Arena) -> None:
     for options, words in (
-        (["maze"], "choose from latent, field, paths, traverse, denoise"),
+        (["maze"], "choose from latent, field, paths, traverse, denoise, guidance"),
         (["latent", "--out", "a.gif"], ".png or .svg or .pdf"),
         (["field", "--label", "3"], "unconditional"),
+        (["guidance"], "nothing to be guided by"),
+        (["guidance", "--scales", "1,x"], "--scales 1,x: give numbers from 0 to 100, such as 0,1,2,4,7"),
     ):
         done = arena_here("show", options[0], tiny_run / "bundle", *options[1:])
         assert done.returncode != 0
@@ -163,8 +167,33 @@ def test_impossible_pictures_are_refused_in_one_line(tiny_run: Path, arena_here:
 
 
 def test_latents_of_one_number_have_no_plane(tiny_bundle: NativeBundle) -> None:
-    from latentarena.report.show import ShownModel
-
     subject = ShownModel(tiny_bundle, embedded_digits(), torch.zeros(5, 1), torch.zeros(5), None, 0)
     with pytest.raises(ConfigError, match="no plane; try traverse"):
         subject.plane()
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (
+            {"conditional": True},
+            "classifier-free guidance{}\nscale 0: no label; 1: the label",
+        ),
+        ({"classifier": {}}, "classifier guidance{}\nscale 0: no label; 1: the classifier"),
+        (
+            {"weaker": {"kind": "mlp"}},
+            "autoguidance{}\nscale 0: the weaker network alone; 1",
+        ),
+    ],
+)
+def test_each_kind_of_guidance_says_what_its_scales_mean(
+    parts: dict[str, object], words: str, tiny_bundle: NativeBundle
+) -> None:
+    known = tiny_bundle.model.architecture
+    model = LatentModel(
+        Architecture.model_validate(known.model_dump() | {"generator": known.generator.model_dump() | parts})
+    )
+    subject = ShownModel.of(replace(tiny_bundle, model=model), embedded_digits(), None, 0, (0.0, 1.0, 3.0))
+    (axes,) = guidance_scales(subject).axes
+    assert words.format(", the same noises in each row") in axes.get_title()
+    assert [name.get_text() for name in axes.get_yticklabels()] == ["scale 0", "scale 1", "scale 3"]

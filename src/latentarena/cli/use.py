@@ -50,9 +50,10 @@ def sample(
 
 @app.command()
 def show(
-    view: Annotated[str, typer.Argument(metavar="VIEW", help="latent, field, paths, traverse or denoise.")],
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="latent, field, paths, traverse, denoise or guidance.")],
     bundle: BundleArgument,
     label: Annotated[str | None, typer.Option(help="For conditional models: the class that is drawn.")] = None,
+    scales: Annotated[str, typer.Option(help="Of guidance, a row each.")] = "0,1,2,4,7",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     data: DataOption = None,
     out: Annotated[
@@ -65,12 +66,12 @@ def show(
     from latentarena.bundle import OWN, native_of, open_bundle, placed
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
-    from latentarena.report.show import VIEWS, show_to_file
+    from latentarena.report.show import VIEWS, chosen_scales, show_to_file
 
     if view not in VIEWS:
         raise typer.BadParameter(f"{view!r} is no view; choose from {', '.join(VIEWS)}", param_hint="VIEW")
     loaded, path = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision), out or Path(f"{view}.png")
-    shown = show_to_file(loaded, data_of(loaded, data), view, path, label, seed)
+    shown = show_to_file(loaded, data_of(loaded, data), view, path, label, seed, chosen_scales(scales))
     console.print(f"{shown} -> {path}")
 
 

@@ -39,6 +39,7 @@ DIRECTIONS, PLACES = 8, 11  # of a traverse, and images along each
 WALKED = 16  # noises whose ways are drawn
 FINE = 64  # steps of the way that solvers are held against
 TIMES = (0.95, 0.65, 0.35, 0.1)  # of the field
+SCALES, GUIDED = (0.0, 1.0, 2.0, 4.0, 7.0), 10  # of guidance, and noises of each
 SAMPLES, MOMENTS = 6, 9  # of a picture of denoising
 COMPARED = ("euler", "heun", "rk4", "ddim", "ddpm", "dpm_solver_pp")
 DRIFT = 3.0  # standardised numbers from black to white, to each side
@@ -51,6 +52,7 @@ class ShownModel:
     Attributes:
         latents: of test images, standardised, (N, *latent), and their labels int64 (N,).
         label: the class that is drawn, by number; None for all, and for unconditional models.
+        scales: of guidance, where that is drawn.
     """
 
     bundle: NativeBundle
@@ -59,9 +61,12 @@ class ShownModel:
     labels: Tensor
     label: int | None
     seed: int
+    scales: tuple[float, ...] = SCALES
 
     @classmethod
-    def of(cls, bundle: NativeBundle, data: Dataset, label: str | None, seed: int) -> ShownModel:
+    def of(
+        cls, bundle: NativeBundle, data: Dataset, label: str | None, seed: int, scales: tuple[float, ...] = SCALES
+    ) -> ShownModel:
         """The model with the latents of up to `DOTS` test images.
 
         Raises:
@@ -71,7 +76,8 @@ class ShownModel:
         chosen = None if label is None else chosen_labels(model, 1, label)
         some = torch.arange(0, len(data.test), max(1, len(data.test) // DOTS))[:DOTS]
         latents = model.scale(model.encode(data.test.batch(some)).to(model.device)).cpu()
-        return cls(bundle, data, latents, data.test.labels[some], None if chosen is None else int(chosen[0]), seed)
+        number = None if chosen is None else int(chosen[0])
+        return cls(bundle, data, latents, data.test.labels[some], number, seed, scales)
 
     @property
     def model(self) -> LatentModel:
@@ -196,13 +202,66 @@ def denoising(subject: ShownModel) -> Figure:
     return _strip(rows[order].flatten(0, 1), len(frames), names, [f"t = {t:.2f}" for t in times], title)
 
 
+def guidance_scales(subject: ShownModel) -> Figure:
+    """Samples of the same noises at several scales of guidance, a row each.
+
+    Raises:
+        ConfigError: the model has nothing to be guided by.
+    """
+    model, generator = subject.model, subject.model.architecture.generator
+    if not generator.guided:
+        raise ConfigError(
+            f"guidance: {subject.bundle.card.name!r} has nothing to be guided by; it takes a model of "
+            "generator.conditional, classifier or weaker, such as recipe digitdreamer"
+        )
+    if generator.classifier is not None:
+        kind, none, one = "classifier guidance", "no label", "the classifier's gradient as it is"
+    elif generator.weaker is not None:
+        kind, none, one = "autoguidance", "the weaker network alone", "no guidance"
+    else:
+        kind, none, one = "classifier-free guidance", "no label", "the label without guidance"
+    how, noise, labels = model.architecture.sampling, model.noise(GUIDED, subject.seed), subject.asked(GUIDED)
+    drawn = [model.generate(noise, labels, how.but(guidance=scale), subject.seed) for scale in subject.scales]
+    first, last = how.interval
+    when = "" if how.interval == (0, 1) else f", at t from {first:g} to {last:g} only"
+    title = f"{subject.about}: {kind}{when}, the same noises in each row\nscale 0: {none}; 1: {one}"
+    heads = [f"noise {i + 1}" for i in range(GUIDED)]
+    return _strip(torch.cat(drawn), GUIDED, [f"scale {scale:g}" for scale in subject.scales], heads, title)
+
+
 VIEWS: Registry[Callable[[ShownModel], Figure]] = Registry(
-    "view", latent=latent_map, field=field_slices, paths=solver_paths, traverse=traverses, denoise=denoising
+    "view",
+    latent=latent_map,
+    field=field_slices,
+    paths=solver_paths,
+    traverse=traverses,
+    denoise=denoising,
+    guidance=guidance_scales,
 )
 ANIMATED = "denoise"  # the one that is an animation too
 
 
-def show_to_file(bundle: NativeBundle, data: Dataset, view: str, path: Path, label: str | None, seed: int) -> str:
+def chosen_scales(text: str) -> tuple[float, ...]:
+    """Scales of guidance such as `0,1,2`.
+
+    Raises:
+        ConfigError: one is no number that can be a scale.
+    """
+    try:
+        return tuple(SamplingConfig().but(guidance=float(word)).guidance for word in text.split(","))
+    except (ValueError, ConfigError):
+        raise ConfigError(f"--scales {text}: give numbers from 0 to 100, such as 0,1,2,4,7") from None
+
+
+def show_to_file(
+    bundle: NativeBundle,
+    data: Dataset,
+    view: str,
+    path: Path,
+    label: str | None,
+    seed: int,
+    scales: tuple[float, ...] = SCALES,
+) -> str:
     """Draw a view of a model; returns a line that says what was drawn.
 
     Raises:
@@ -211,7 +270,7 @@ def show_to_file(bundle: NativeBundle, data: Dataset, view: str, path: Path, lab
     """
     draw = VIEWS[view]
     refuse_suffix(path, *SUFFIXES, *(MOVING if view == ANIMATED else []))
-    subject = ShownModel.of(bundle, data, label, seed)
+    subject = ShownModel.of(bundle, data, label, seed, scales)
     make_folder(path.parent)
     if path.suffix.lower() in MOVING:
         frames, times = _moments(subject, SAMPLES, 25)
