@@ -25,7 +25,7 @@ from latentarena.bundle import OWN, native_of, open_bundle
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding, gravest
 from latentarena.data import Dataset, Images
-from latentarena.errors import GateError
+from latentarena.errors import ConfigError, GateError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for, subject_of
 from latentarena.facts import machine, source_digest
 from latentarena.files import write_text
@@ -157,7 +157,9 @@ def honest(folder: Path, images: int, samples: int) -> Iterator[Result]:
     """Every run in a folder."""
     benches: dict[str, Bench] = {}
     for path in sorted(folder.glob("*/bundle")):
-        bundle = open_bundle(path, trust=OWN)
+        bundle = native_of(open_bundle(path, trust=OWN))
+        if bundle.card.provenance.notice:
+            raise ConfigError(f"{path}: {bundle.card.provenance.notice}")
         data = data_of(bundle, None)
         if data.digest not in benches:
             benches[data.digest] = Bench.of(data, images, samples)

@@ -15,21 +15,29 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from latentarena.errors import ConfigError
 from latentarena.run.pipeline import BUNDLE, prepare, run
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_names
 
 MINUTES = 0.4
+UNKNOWN = 30.0  # minutes of a recipe that does not say
 PAIRS = 8000  # of a flow's own noise and samples: drawing the recipes' 300,000 would take longer than all the rest
 
 
 def train(name: str, folder: Path, minutes: float, images: Path | None) -> None:
-    """Train a recipe for about so many minutes and save its bundle; nothing is judged."""
+    """Train a recipe for about so many minutes and save its bundle; nothing is judged.
+
+    Raises:
+        ConfigError: its data are not there: a model of the stand-in would go by another recipe's name.
+    """
     recipe = load_recipe(name)
     changes = [f"data.name=folder:{images}"] if name == "rgb-folder" else []
     changes += [f"training.reflow.pairs={PAIRS}"] if recipe.training.reflow else []
-    budget = min(1.0, minutes / recipe.expected["minutes"][0])
+    budget = min(1.0, minutes / recipe.expected.get("minutes", (UNKNOWN,))[0])
     prepared = prepare(name, changes, folder, resume=True, budget=budget)
+    if prepared.notice:
+        raise ConfigError(prepared.notice)
     run(prepared, Fabric(accelerator="cpu", devices=1), lambda ticks, stage: ticks, samples=None)
 
 
