@@ -1,4 +1,4 @@
-"""A training step reads no number back from the device: that would make the GPU wait for the host at every step."""
+"""A step of training or guided sampling reads no number back from the device, for which a GPU would have to wait."""
 
 from __future__ import annotations
 
@@ -51,3 +51,17 @@ def test_no_number_is_read_back_within_a_step(more: list[str]) -> None:
         with ReadBack() as seen:
             objective(torch.arange(8), Draws(stream(0, name)))["loss"].backward()
         assert seen.found == [], name
+
+
+def test_more_steps_of_guided_sampling_read_no_more_back() -> None:
+    model = LatentModel(
+        load_recipe("quickstart-digits", [*TINY, "generator.conditional=true"]).architecture((1, 28, 28), ("0", "1"))
+    ).eval()
+    found = []
+    for steps in (2, 6):
+        with torch.no_grad(), ReadBack() as seen:
+            model.generate(
+                model.noise(4, 0), torch.tensor([0, 1, 0, 1]), model.architecture.sampling.but(guidance=2, steps=steps)
+            )
+        found.append(seen.found)
+    assert found[0] == found[1]

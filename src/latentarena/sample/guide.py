@@ -14,12 +14,13 @@ from latentarena.process import Denoiser, Estimate, Path
 
 MIN_ALPHA = 0.02  # guidance divides by alpha, which is 0 at pure noise: no smaller one is divided by
 FAR = 2.0  # standard deviations of standardised data given x_t
+ALWAYS = (0.0, 1.0)  # all times
 Guide = Callable[[Denoiser], Denoiser]
 Measure = Callable[[Tensor], Tensor]  # data (B, ...) -> what can be seen of them (B, M), differentiable
 Classifier = Callable[[Tensor, Tensor], Tensor]  # (x_t (B, ...), t (B,)) -> logits (B, K), trained on noisy input
 
 
-def classifier_free(scale: float, interval: tuple[float, float] = (0.0, 1.0)) -> Guide:
+def classifier_free(scale: float, interval: tuple[float, float] = ALWAYS) -> Guide:
     """Classifier-free guidance (Ho & Salimans, 2022), limited to an interval of t (Kynkaanniemi et al., 2024).
 
     Args:
@@ -33,7 +34,7 @@ def classifier_free(scale: float, interval: tuple[float, float] = (0.0, 1.0)) ->
     return guide
 
 
-def autoguidance(weaker: Denoiser, scale: float, interval: tuple[float, float] = (0.0, 1.0)) -> Guide:
+def autoguidance(weaker: Denoiser, scale: float, interval: tuple[float, float] = ALWAYS) -> Guide:
     """Guidance away from a weaker version of the same model (Karras et al., 2024); `scale` 1 switches it off."""
 
     def guide(denoise: Denoiser) -> Denoiser:
@@ -43,7 +44,7 @@ def autoguidance(weaker: Denoiser, scale: float, interval: tuple[float, float] =
 
 
 def classifier_guidance(
-    path: Path, classifier: Classifier, scale: float, interval: tuple[float, float] = (0.0, 1.0)
+    path: Path, classifier: Classifier, scale: float, interval: tuple[float, float] = ALWAYS
 ) -> Guide:
     """Guidance by a classifier that was trained on noisy input (Dhariwal & Nichol, 2021), on any path.
 
@@ -133,7 +134,8 @@ def _conjugate_gradients(matrix: Callable[[Tensor], Tensor], right: Tensor, roun
 
 
 def _inside(t: Tensor, interval: tuple[float, float]) -> bool:
-    return interval[0] <= float(t.max()) <= interval[1]
+    """Whether the time lies in the interval; of the whole of time nothing is read back from the device."""
+    return interval == ALWAYS or interval[0] <= float(t.max()) <= interval[1]
 
 
 def _mixed(strong: Denoiser, weak: Denoiser, scale: float, interval: tuple[float, float]) -> Denoiser:
