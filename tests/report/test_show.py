@@ -156,7 +156,7 @@ def test_impossible_pictures_are_refused_in_one_line(tiny_run: Path, arena_here:
     for options, words in (
         (["maze"], "choose from latent, field, paths, traverse, denoise, guidance"),
         (["latent", "--out", "a.gif"], ".png or .svg or .pdf"),
-        (["field", "--label", "3"], "unconditional"),
+        (["field", "--label", "3"], "--label 3: this model is unconditional; leave --label out"),
         (["guidance"], "nothing to be guided by"),
         (["guidance", "--scales", "1,x"], "--scales 1,x: give numbers from 0 to 100, such as 0,1,2,4,7"),
     ):

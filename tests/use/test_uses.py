@@ -462,7 +462,7 @@ REFUSALS = [
     ("conditional", ["edit"], ["--to"]),
     ("latent", ["edit", "--to", "3", "--guidance", "2"], ["--guidance 2", "leave --guidance out"]),
     ("latent", ["edit", "--to", "3", "--out", "x.gif"], ["--out x.gif", ".png"]),
-    ("pixels", ["edit", "--to", "3"], ["unconditional", "pixel space"]),
+    ("pixels", ["edit", "--to", "3"], ["unconditional", "pixel space", "generator.conditional=true"]),
     ("latent", ["likelihood", "-n", "1"], ["--number"]),
     ("latent", ["likelihood", "-n", "356"], ["--number 356", "355"]),
     ("latent", ["likelihood", "--out", "x.gif"], ["--out x.gif", ".png"]),

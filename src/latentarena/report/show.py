@@ -73,7 +73,7 @@ class ShownModel:
             ConfigError: a label for an unconditional model, or one that it does not know.
         """
         model = bundle.model
-        chosen = None if label is None else chosen_labels(model, 1, label)
+        chosen = None if label is None else chosen_labels(model, 1, label, "--label")
         some = torch.arange(0, len(data.test), max(1, len(data.test) // DOTS))[:DOTS]
         latents = model.scale(model.encode(data.test.batch(some)).to(model.device)).cpu()
         number = None if chosen is None else int(chosen[0])

@@ -182,10 +182,16 @@ def edit_to_file(
         edited = [edit(model, images, own, torch.full_like(own, target), strength, how) for target in targets]
         manner = "by the ODE to noise and back"
     elif not model.learned:
-        raise ConfigError("edit: this model is unconditional and in pixel space; it takes classes or a learned latent")
+        raise ConfigError(
+            "edit: this model is unconditional and in pixel space, so it has neither classes nor latents to move; "
+            "train one with generator.conditional=true"
+        )
     else:
         edited = [shift(model, images, _differences(model, data, own, target), strength) for target in targets]
-        manner = "by the classes' mean latents"
+        manner = (
+            "by the difference of the classes' mean latents, which keeps less of the image: this model is "
+            "unconditional; one trained with generator.conditional=true edits by the ODE"
+        )
     cells = [images, model.decode(model.encode(images)), *edited]
     _save_rows(path, torch.stack(cells, 1))
     return f"{len(images)} images edited to {to} by {bundle.card.name}, strength {strength:g}, {manner}"

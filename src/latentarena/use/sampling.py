@@ -123,7 +123,7 @@ def refuse_unguided(model: LatentModel, guidance: float) -> None:
         raise ConfigError(f"--guidance {guidance}: this model has nothing to be guided by; leave --guidance out")
 
 
-def chosen_labels(model: Model, n: int, text: str | None) -> Tensor | None:
+def chosen_labels(model: Model, n: int, text: str | None, option: str = "--labels") -> Tensor | None:
     """The classes to draw, int64 (n,): those in `text` in turn, else all in turn; None if unconditional.
 
     Raises:
@@ -133,10 +133,13 @@ def chosen_labels(model: Model, n: int, text: str | None) -> Tensor | None:
         return labels_for(model, n)
     names = model.classes
     if not model.conditional:
-        raise ConfigError(f"--labels {text}: this model is unconditional; leave --labels out")
+        raise ConfigError(
+            f"{option} {text}: this model is unconditional; leave {option} out, or train one with "
+            "generator.conditional=true"
+        )
     words = [word.strip() for word in text.split(",")]
     unknown = [word for word in words if word not in names]
     if unknown:
-        raise ConfigError(f"--labels {unknown[0]}: no such class; choose from {', '.join(names)}")
+        raise ConfigError(f"{option} {unknown[0]}: no such class; choose from {', '.join(names)}")
     turn = torch.tensor([names.index(word) for word in words])
     return turn.repeat(-(-n // len(turn)))[:n]
