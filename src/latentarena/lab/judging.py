@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -75,12 +76,12 @@ def judge(
     place, file = (None if path is None else Path(path) for path in (root, judge_file))
     watch = show_training if progress else quietly
     with show_judging() if progress else nullcontext():
-        if not isinstance(what, Model | str | PathLike):
+        if isinstance(what, Tensor | np.ndarray):
             data = load_data(dataset or "mnist", root=root)
             return score_images(_images(what), data, judge_for(data, watch, file))
         if dataset is not None:
             raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave it out, or judge images")
-        bundle = (what if isinstance(what, Model) else load(what)).bundle
+        bundle = load(what).bundle
         return judge_bundle(bundle, panel_for(data_of(bundle, place), file, watch), samples, timed=timed).card
 
 

@@ -133,14 +133,16 @@ class Model:
         return self.classes[int(label)] if known else str(label)
 
 
-def load(source: str | PathLike[str]) -> Model:
+def load(source: Model | str | PathLike[str]) -> Model:
     """A trained model of your own from its bundle: a folder or zip file, or the folder of a run.
 
-    Its files are trusted: for a stranger's there is `arena check`.
+    Its files are trusted: for a stranger's there is `arena check`. A model that is loaded is given back.
 
     Raises:
         BundleError: naming the file and what is wrong with it.
     """
+    if isinstance(source, Model):
+        return source
     if str(source).startswith("zoo:"):
         raise ConfigError(f"{source}: no models ship with this version; give the path of a bundle, or train one")
     return Model(open_bundle(Path(source), trust=OWN))
@@ -157,5 +159,4 @@ def export(model: Model | str | PathLike[str], folder: str | PathLike[str]) -> M
         BundleError: the sampler is no function of the noise alone, or it cannot be exported.
         OutputError: the folder cannot be written to, or holds something else.
     """
-    opened = model if isinstance(model, Model) else load(model)
-    return Model(export_bundle(native_of(opened.bundle), Path(folder)))
+    return Model(export_bundle(native_of(load(model).bundle), Path(folder)))
