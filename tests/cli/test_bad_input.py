@@ -239,8 +239,8 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_bad_sampling_is_named(refuse: Refuse, bundle: Path, request: pytest.FixtureRequest) -> None:
     refusals = {
         ("--solver", "rk5"): ["solver = 'rk5'", "euler, heun"],
-        ("--out", "picture.bmp"): ["--out picture.bmp", ".png or .gif or .npz"],
-        ("--out", "picture"): ["--out picture", "no suffix", ".png or .gif or .npz"],
+        ("--out", "picture.bmp"): ["--out picture.bmp", ".png or .gif or .mp4 or .npz"],
+        ("--out", "picture"): ["--out picture", "no suffix", ".png or .gif or .mp4 or .npz"],
     }
     if "unconditional" in request.node.name:
         refusals[("--labels", "cat")] = ["--labels cat", "unconditional", "leave --labels out"]
