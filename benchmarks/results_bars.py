@@ -70,8 +70,10 @@ def _over_small(entry: Entry, entries: Entries) -> float | None:
 
 def _over_flow_2(entry: Entry, _: Entries) -> float | None:
     before = entry.sweeps.get(f"{entry.name}, Flow-1")
-    after = entry.sweeps.get(f"{entry.name}, Flow-2", entry.sweeps[entry.name])
-    return before.points[FEW].frechet / after.points[FEW].frechet if before else None
+    if before is None:
+        return None
+    after = entry.sweeps.get(f"{entry.name}, Flow-2") or entry.sweeps[entry.name]
+    return before.points[FEW].frechet / after.points[FEW].frechet
 
 
 def _over_teacher(entry: Entry, _: Entries) -> float | None:

@@ -16,7 +16,7 @@ from latentarena.backbone import SIZES, BackboneConfig, ConvNetConfig, DiTConfig
 from latentarena.config import Config, validate
 from latentarena.errors import ConfigError
 from latentarena.model.latent_model import LatentModel
-from latentarena.process import TARGETS, TIMES, Straight, matching_loss
+from latentarena.process import TARGETS, TIMES, Straight, gaussian_correction, matching_loss
 from latentarena.randomness import Draws, stream
 from latentarena.train.recipe import load_recipe
 
@@ -211,7 +211,9 @@ def test_matching_loss_falls_by_a_third_in_thirty_steps(kind: str, condition: st
 
     def loss(step: int | str, labels: Tensor = labels) -> Tensor:
         draws = Draws(stream("draws", step))
-        return matching_loss(network, Straight(), TARGETS["velocity"], TIMES["uniform"], data, labels, draws)
+        return matching_loss(
+            network, Straight(), gaussian_correction(TARGETS["velocity"]), TIMES["uniform"], data, labels, draws
+        )
 
     before = loss("test").item()
     for step in range(30):
