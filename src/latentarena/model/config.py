@@ -11,7 +11,7 @@ from latentarena.backbone import BackboneConfig
 from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config, validate
 from latentarena.process import CORRECTIONS, PATHS, TARGETS
-from latentarena.sample import GRIDS, SOLVERS
+from latentarena.sample import ALWAYS, GRIDS, SOLVERS
 
 MOST_STEPS = 10_000  # of a sampler
 
@@ -87,7 +87,7 @@ class SamplingConfig(Config):
     steps: int = Field(default=8, ge=1, le=MOST_STEPS)
     grid: Annotated[str, one_of(GRIDS)] = "uniform"
     guidance: float = Field(default=1.0, ge=0, le=100)
-    interval: tuple[float, float] = (0.0, 1.0)
+    interval: tuple[float, float] = ALWAYS
     eta: float | None = Field(default=None, ge=0, le=1)
 
     @field_validator("interval")

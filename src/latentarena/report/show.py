@@ -23,6 +23,7 @@ from latentarena.pictures import MOVING, blank, evenly, grid, plain, refuse_suff
 from latentarena.process import Straight
 from latentarena.registry import Registry
 from latentarena.report.charts import ACCENT, INK, SOFT
+from latentarena.sample import ALWAYS
 from latentarena.use.sampling import chosen_labels
 from latentarena.use.uses import slerp
 from latentarena.use.views import Plane, decoded, estimate, field, states
@@ -223,7 +224,7 @@ def guidance_scales(subject: ShownModel) -> Figure:
     how, noise, labels = model.architecture.sampling, model.noise(GUIDED, subject.seed), subject.asked(GUIDED)
     drawn = [model.generate(noise, labels, how.but(guidance=scale), subject.seed) for scale in subject.scales]
     first, last = how.interval
-    when = "" if how.interval == (0, 1) else f", at t from {first:g} to {last:g} only"
+    when = "" if how.interval == ALWAYS else f", at t from {first:g} to {last:g} only"
     title = f"{subject.about}: {kind}{when}, the same noises in each row\nscale 0: {none}; 1: {one}"
     heads = [f"noise {i + 1}" for i in range(GUIDED)]
     return _strip(torch.cat(drawn), GUIDED, [f"scale {scale:g}" for scale in subject.scales], heads, title)

@@ -1,6 +1,7 @@
 """Sampling: solvers as jumps, guidance as wrapped denoisers, and the generator that walks from noise to data."""
 
 from latentarena.sample.guide import (
+    ALWAYS,
     Classifier,
     Guide,
     Measure,
@@ -30,6 +31,7 @@ from latentarena.sample.solver import (
 )
 
 __all__ = [
+    "ALWAYS",
     "GRIDS",
     "SOLVERS",
     "Classifier",
