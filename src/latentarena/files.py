@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -89,8 +88,10 @@ def make_folder(path: Path) -> Path:
     """
     if str(path).startswith("~"):
         raise ConfigError(f"{path}: ~ stands for no folder here; write the folder's path in full")
-    if re.search("[\ud800-\udfff]", str(path)):
-        raise ConfigError(f"{str(path)!a}: a folder's name holds bytes that are no UTF-8; choose another one")
+    try:
+        str(path).encode()  # no pattern: compiling one takes memory, which may be what is to be told of in this folder
+    except UnicodeEncodeError:
+        raise ConfigError(f"{str(path)!a}: a folder's name holds bytes that are no UTF-8; choose another one") from None
     with explained(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe-{os.getpid()}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import linecache
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +44,17 @@ def test_an_evaluation_that_needs_more_than_its_limit_is_refused_at_once_and_tol
     said = json.loads((tmp_path / "out" / "refusal.json").read_text())
     assert (said["state"], said["reason"]) == ("failed", "memory")
     assert said["sentence"] == "its evaluation needed more than the 200 MiB of memory that it may take"
+
+
+def test_memory_that_ends_while_a_source_is_read_is_memory_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*arguments: object) -> list[str]:
+        raise MemoryError
+
+    monkeypatch.setattr(linecache, "updatecache", ended)
+    linecache.clearcache()
+    with pytest.raises(OSError, match="source") as found:
+        inspect.getsource(sentence_of)
+    assert refusal_of(found.value) == ("failed", "memory")
 
 
 @pytest.mark.parametrize("version", [1, 2])
