@@ -13,7 +13,11 @@ from types import FrameType
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, kill, a terminal that closes, the same on Windows
 STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 SHARE, LEAST = 0.75, 2 << 10  # of the machine's memory for one process, and MiB that it needs in any case
-WORDS = ("allocate memory", "failed to map segment")  # of torch and the linker without memory
+WORDS = (  # of torch, the linker and Python's own C code without memory
+    "allocate memory",
+    "failed to map segment",
+    "error return without exception set",
+)
 UNREAD = "could not get source code"  # of inspect, to which linecache gives no lines where memory has run out
 GROUPS = Path("/sys/fs/cgroup")
 Handler = Callable[[int, FrameType | None], None]
@@ -76,7 +80,7 @@ def starved(error: BaseException) -> bool:
     """Whether an error is how Python, a library or the system says that memory has run out."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM or str(error) == UNREAD
-    said = isinstance(error, RuntimeError | ImportError) and any(words in str(error) for words in WORDS)
+    said = isinstance(error, RuntimeError | ImportError | SystemError) and any(words in str(error) for words in WORDS)
     return said or isinstance(error, MemoryError)
 
 

@@ -57,6 +57,11 @@ def test_memory_that_ends_while_a_source_is_read_is_memory_that_ended(monkeypatc
     assert refusal_of(found.value) == ("failed", "memory")
 
 
+def test_what_python_says_where_memory_ended_in_its_own_code_is_memory_that_ended() -> None:
+    assert refusal_of(SystemError("error return without exception set")) == ("failed", "memory")
+    assert refusal_of(SystemError("bad argument to internal function")) is None
+
+
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("full", [True, False])
 def test_a_group_tells_its_own_limit_from_the_machines(version: int, full: bool, tmp_path: Path) -> None:
