@@ -13,9 +13,10 @@ from types import FrameType
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, kill, a terminal that closes, the same on Windows
 STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 SHARE, LEAST = 0.75, 2 << 10  # of the machine's memory for one process, and MiB that it needs in any case
-WORDS = (  # of torch, the linker and Python's own C code without memory
+WORDS = (  # of torch, the linker, C++ and Python's own C code without memory
     "allocate memory",
     "failed to map segment",
+    "std::bad_alloc",
     "error return without exception set",
 )
 UNREAD = "could not get source code"  # of inspect, to which linecache gives no lines where memory has run out

@@ -57,8 +57,9 @@ def test_memory_that_ends_while_a_source_is_read_is_memory_that_ended(monkeypatc
     assert refusal_of(found.value) == ("failed", "memory")
 
 
-def test_what_python_says_where_memory_ended_in_its_own_code_is_memory_that_ended() -> None:
+def test_what_is_said_where_memory_ended_in_code_of_c_is_memory_that_ended() -> None:
     assert refusal_of(SystemError("error return without exception set")) == ("failed", "memory")
+    assert refusal_of(RuntimeError("std::bad_alloc")) == ("failed", "memory")
     assert refusal_of(SystemError("bad argument to internal function")) is None
 
 
