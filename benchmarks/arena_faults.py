@@ -30,7 +30,7 @@ from typing import Any
 
 import httpx
 
-from arena_pages import replace_section
+from arena_pages import replace_section, zipped
 from latentarena.arena.evaluation import EVALUATE
 from latentarena.contest.contest import Quotas
 from latentarena.facts import machine
@@ -64,7 +64,7 @@ class Uploads:
         chance = random.Random(seed)
         with httpx.Client(base_url=url, timeout=20) as http:
             while not stop.is_set():
-                content = b"PK\x03\x04" + chance.randbytes(SIZE)
+                content = zipped(chance.randbytes(SIZE))
                 headers = {"Authorization": f"Bearer {chance.choice(tokens)}", "Content-Type": "application/zip"}
                 try:
                     answer = http.post("/api/v1/submissions", content=content, headers=headers)

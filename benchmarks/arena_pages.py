@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 from latentarena.files import write_text
 
@@ -20,3 +22,12 @@ def replace_section(page: Path, name: str, lines: list[str]) -> None:
     else:
         text = f"{text.rstrip()}\n\n{section}\n"
     write_text(page, text)
+
+
+def zipped(weights: bytes) -> bytes:
+    """A bundle at a glance, as the server takes it on receipt: of a native bundle's files, with anything as weights."""
+    archive = BytesIO()
+    with ZipFile(archive, "w") as out:
+        out.writestr("card.json", "{}")
+        out.writestr("weights.safetensors", weights)
+    return archive.getvalue()
