@@ -83,7 +83,7 @@ def serving(parts: Parts, contest: Path) -> Iterator[str]:
     """A server in a process group of its own, killed as a whole at the end."""
     port = free_port()
     command = [sys.executable, "-m", "latentarena", "serve", str(contest), "--port", str(port), "--workers", "0"]
-    command += ["--db", parts.url, "--objects", str(parts.folder / "objects")]
+    command += ["--db", parts.url, "--objects", str(parts.folder / "objects"), "--take-over"]
     with (parts.folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=parts.folder, stdout=log, stderr=log, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
