@@ -49,6 +49,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"report"},
     {"evaluate"},
     {"run"},
+    {"study"},
     {"arena"},
     {"web"},
     {"cli", "lab"},

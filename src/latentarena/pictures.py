@@ -72,6 +72,11 @@ def embed_images(images: Tensor, alt: str, caption: str, columns: int | None = N
     return Picture(_data(png(grid(images, columns, zoom=1))), alt, caption, "pixels")
 
 
+def embed_file(path: Path, alt: str, caption: str) -> Picture:
+    """A PNG file, for a page."""
+    return Picture(_data(path.read_bytes()), alt, caption, "pixels")
+
+
 def embed_figure(figure: Figure, alt: str, caption: str) -> Picture:
     """A figure, for a page."""
     buffer = io.BytesIO()

@@ -1,10 +1,12 @@
-"""What not every operating system has: signals that ask a program to stop, and limits of a process."""
+"""What not every operating system has: signals that ask a program to stop, children that end with it, limits."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +23,8 @@ WORDS = (  # of torch, the linker, C++ and Python's own C code without memory
 )
 UNREAD = "could not get source code"  # of inspect, to which linecache gives no lines where memory has run out
 GROUPS = Path("/sys/fs/cgroup")
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork
 Handler = Callable[[int, FrameType | None], None]
 
 
@@ -65,6 +69,12 @@ def _handled(handler: Handler, numbers: tuple[int, ...]) -> Iterator[None]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def end_with_parent(how: signal.Signals = signal.SIGTERM) -> None:
+    """On Linux: have this process get a signal when the thread that started it dies, however it dies."""
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, how)
 
 
 def affordable(mebibytes: int) -> int:

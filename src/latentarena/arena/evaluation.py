@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from latentarena.arena.parent import end_with_parent
 from latentarena.arena.store import Outcome, Refusal, Trained
 from latentarena.card.certificate import read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
@@ -32,6 +31,7 @@ from latentarena.contest.eligibility import Eligibility
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
 from latentarena.key import Key
+from latentarena.system import end_with_parent
 
 EVALUATE = (sys.executable, "-P", "-m", "latentarena.evaluate.evaluate")  # -P: nothing is imported from where it stands
 RETRAIN = (sys.executable, "-P", "-m", "latentarena.run.retrain")

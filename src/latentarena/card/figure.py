@@ -60,6 +60,10 @@ class Figure(Config):
         low, high = (value if end is None or math.isnan(end) else end for end in (low, high))
         return cls.model_construct(value=value, low=min(low, value), high=max(high, value))
 
+    def __format__(self, form: str) -> str:
+        """Value and ends, each in this form."""
+        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
+
     def meets(self, other: Figure) -> bool:
         """Whether the two intervals overlap."""
         return self.low <= other.high and other.low <= self.high

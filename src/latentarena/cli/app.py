@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from latentarena.cli import bundles, contests, data, judging, teams, use
+from latentarena.cli import bundles, contests, data, judging, studies, teams, use
 from latentarena.cli.options import HELP, AcceleratorOption, DataOption, PrecisionOption, SamplesOption
 from latentarena.documents import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 recipes_app = typer.Typer(invoke_without_command=True, context_settings=HELP, rich_markup_mode=None)
 app.add_typer(recipes_app, name="recipes", help="List the recipes, or show one.")
-for part in (use, judging, bundles, contests, teams, data):
+for part in (studies, use, judging, bundles, contests, teams, data):
     app.add_typer(part.app)
 
 

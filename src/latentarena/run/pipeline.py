@@ -210,7 +210,7 @@ def run_seeds(
     """
     others = {}
     for prepared in several[1:]:
-        card = _finished(prepared.folder) if fabric.is_global_zero else None
+        card = finished(prepared.folder) if fabric.is_global_zero else None
         if card is None:
             _, card = run(prepared, fabric, watch, samples) or (None, None)
         if card is not None:
@@ -218,8 +218,8 @@ def run_seeds(
     return run(several[0], fabric, watch, samples, others)
 
 
-def _finished(folder: Path) -> ScoreCard | None:
-    """The score card of a run that came to its end; None where it did not."""
+def finished(folder: Path) -> ScoreCard | None:
+    """The score card in the folder of a run that came to its end; None where it did not."""
     try:
         card = read_card(folder / SCORE)
         return card if open_bundle(folder / BUNDLE, trust=OWN).digest == card.bundle else None

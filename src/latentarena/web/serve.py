@@ -20,12 +20,12 @@ from latentarena.arena.address import is_loopback
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.logs import LOGGER, log_as_json
 from latentarena.arena.objects import Objects
-from latentarena.arena.parent import end_with_parent
 from latentarena.arena.store import Database, Store
 from latentarena.config import validate
 from latentarena.contest.contest import Contest
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
+from latentarena.system import end_with_parent
 from latentarena.web.server import serve_app
 from latentarena.web.settings import Settings
 

@@ -1,0 +1,216 @@
+"""The runs of a study: every arm with every seed, some at a time, each in a process and a folder of its own.
+
+A run is what `arena train` makes of the arm's recipe. Those that came to their end are not made again, those that were
+begun are gone on with, and one that fails is noted and costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from latentarena.card.score_card import ScoreCard
+from latentarena.files import make_folder, write_text
+from latentarena.run.pipeline import SCORE, finished
+from latentarena.study.claims import Figures, Verdict, Word, judge_claims
+from latentarena.study.plan import Study
+from latentarena.system import end_with_parent
+from latentarena.text import printable
+from latentarena.train.recipe import to_yaml
+
+TRAIN = (sys.executable, "-m", "latentarena", "train")
+LOOK = 0.2  # seconds between two looks at what is running
+END = 120.0  # seconds in which a run that is stopped must have saved
+TAIL = 4096  # bytes at the end of a log in which its last line is
+
+
+class State(StrEnum):
+    """How far a run is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass
+class Run:
+    """One arm with one seed.
+
+    Attributes:
+        card: what the judge found, once it is done.
+        fresh: whether it was made by this call, and not found.
+        seconds: that it took in this call.
+    """
+
+    arm: str
+    seed: int
+    folder: Path
+    state: State = State.WAITING
+    card: ScoreCard | None = None
+    fresh: bool = False
+    began: float = 0.0
+    seconds: float = 0.0
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """Where its words go."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    @property
+    def last_line(self) -> str:
+        """The last thing it said."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log.stat().st_size - TAIL))
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((printable(line.strip()) for line in reversed(lines) if line.strip()), "")
+
+
+@dataclass
+class Progress:
+    """All runs of a study so far, and what its claims have come to.
+
+    Attributes:
+        jobs: that run at a time.
+    """
+
+    study: Study
+    folder: Path
+    jobs: int
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def figures(self) -> Figures:
+        """Every figure of every run that is done."""
+        found: dict[str, dict[int, dict[str, float]]] = {arm: {} for arm in self.study.recipes}
+        for run in self.runs:
+            if run.card is not None:
+                found[run.arm][run.seed] = {name: score.value for name, score in run.card.scores.items()}
+        return found
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """On every claim, by the seeds that are done."""
+        return judge_claims(self.study.claims, self.figures, self.study.config.error)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all runs that are known of are done, if they take as long as those before; None if unknown."""
+        took = [run.seconds for run in self.runs if run.fresh and run.state is State.DONE]
+        waiting = [run for run in self.runs if run.state in (State.WAITING, State.RUNNING)]
+        if not took or not waiting:
+            return None
+        each, now = sum(took) / len(took), time.monotonic()
+        spent = sum(min(each, now - run.began) for run in waiting if run.state is State.RUNNING)
+        return (each * len(waiting) - spent) / min(self.jobs, len(waiting))
+
+
+def run_study(
+    study: Study, folder: Path, root: Path | None, jobs: int, watch: Callable[[Progress], None] = lambda progress: None
+) -> Progress:
+    """Make the runs that are wanted: the seeds asked for, then one more of each arm while its claims are undecided.
+
+    Args:
+        folder: holds a folder by arm, and in it one by seed.
+        root: where to look for data.
+        watch: called when a run starts or ends, and several times a second.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    progress = Progress(study, folder, jobs)
+    for arm, recipe in study.recipes.items():
+        write_text(make_folder(folder / arm) / "recipe.yaml", to_yaml(recipe))
+    while batch := list(_wanted(progress)):
+        progress.runs += batch
+        _make(progress, batch, root, watch)
+    return progress
+
+
+def _wanted(progress: Progress) -> Iterator[Run]:
+    """The runs to make next; none at the end."""
+    study, have = progress.study, max((run.seed + 1 for run in progress.runs), default=0)
+    seeds = range(study.config.seeds) if not have else range(have, min(have + 1, study.config.most))
+    for arm in (
+        study.recipes if not have else _open_arms(progress.verdicts)
+    ):  # seeds of an arm share no stage: side by side
+        for seed in seeds:
+            run = Run(arm, seed, progress.folder / arm / f"seed-{seed}")
+            run.card = finished(run.folder)
+            if run.card is not None and run.card.samples < study.config.samples:
+                run.card = None
+            run.state = State.DONE if run.card else State.WAITING
+            yield run
+
+
+def _open_arms(verdicts: Sequence[Verdict]) -> list[str]:
+    """The arms that claims speak of which are not decided yet."""
+    links = (link for one in verdicts if one.word is Word.UNDECIDED for link in one.claim.links)
+    return list(dict.fromkeys(term.arm for link in links for term in (link.smaller, link.larger) if term.arm))
+
+
+def _make(progress: Progress, batch: Sequence[Run], root: Path | None, watch: Callable[[Progress], None]) -> None:
+    waiting = [run for run in batch if run.state is State.WAITING]
+    running: list[Run] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < progress.jobs:
+                running.append(waiting.pop(0))
+                _start(running[-1], progress, root)
+            watch(progress)
+            time.sleep(LOOK)
+            for run in running:
+                _look(run)
+            running = [run for run in running if run.state is State.RUNNING]
+    finally:
+        for run in running:  # those that are left where this is interrupted: they save what they have
+            if run.process is not None:
+                run.process.terminate()
+        for run in running:
+            if run.process is not None:
+                run.process.wait(END)
+    watch(progress)
+
+
+def _start(run: Run, progress: Progress, root: Path | None) -> None:
+    """Start a process that dies with this one, on its share of the cores."""
+    recipe = run.folder.with_name("recipe.yaml")
+    command = [*TRAIN, str(recipe), f"seed={run.seed}", "--resume"]
+    command += ["--out", str(run.folder), "--samples", str(progress.study.config.samples)]
+    command += ["--data", str(root)] if root else []
+    threads = max(1, (os.cpu_count() or 1) // progress.jobs)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    dying = partial(end_with_parent) if os.name == "posix" else None
+    (run.folder / SCORE).unlink(missing_ok=True)
+    with run.log.open("ab") as log:
+        run.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches it through this process alone
+            preexec_fn=dying,
+        )
+    run.state, run.fresh, run.began = State.RUNNING, True, time.monotonic()
+
+
+def _look(run: Run) -> None:
+    """Note it where a run has ended."""
+    assert run.process is not None
+    if run.process.poll() is None:
+        return
+    run.seconds = time.monotonic() - run.began
+    run.card = finished(run.folder) if run.process.returncode == 0 else None
+    run.state = State.DONE if run.card else State.FAILED

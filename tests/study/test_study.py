@@ -1,0 +1,155 @@
+"""Studies: what is planned, made, gone on with, and said."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from latentarena.errors import ConfigError
+from latentarena.study import runs
+from latentarena.study.page import write_study
+from latentarena.study.plan import load_study, study_names
+from latentarena.study.runs import run_study
+
+FAKE = Path(__file__).parents[1] / "support" / "fake_run.py"
+STUDY = """
+title: Long and short
+arms:
+  short: {recipe: quickstart-digits, set: {training.generator.epochs: 4}}
+  long: {recipe: quickstart-digits, set: {training.generator.epochs: 8}}
+asks: [training.generator.epochs]
+claims: ["frechet[short] < frechet[long]"]
+samples: 100
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "lengths.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def record(tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs are quick ones, noted in this file."""
+    path = tmp_path / "record"
+    path.touch()
+    monkeypatch.setattr(runs, "TRAIN", (sys.executable, "-S", "-E", str(FAKE), str(tiny_run), str(path)))
+    return path
+
+
+def test_every_shipped_study_can_start_and_says_what_it_compares() -> None:
+    for name in study_names():
+        study = load_study(name)
+        assert study.claims
+        assert study.unasked == [], name
+        assert study.factors
+
+
+def test_a_factor_that_is_not_asked_about_is_named(file: Path) -> None:
+    assert load_study(str(file)).factors == {"training.generator.epochs": {"short": "4.0", "long": "8.0"}}
+    file.write_text(STUDY.replace("epochs: 8", "epochs: 8, training.generator.lr: 0.1"))
+    assert load_study(str(file)).unasked == ["training.generator.lr"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("recipe: quickstart-digits, set: {training.generator.epochs: 4}", "recipe: quickstrat", "arms.short: recipe"),
+        ("training.generator.epochs: 4", "training.generator.epoch: 4", "did you mean 'epochs'"),
+        ("[short]", "[shrot]", "arm 'shrot' is unknown"),
+        ("samples: 100", "samples: 100\nseeds: 9", "most = 3, but seeds = 9"),
+        ("title:", "titel:", "did you mean 'title'"),
+    ],
+)
+def test_what_cannot_start_is_refused_in_one_line(file: Path, old: str, new: str, said: str) -> None:
+    file.write_text(STUDY.replace(old, new))
+    with pytest.raises(ConfigError, match=r"lengths|claim") as refused:
+        load_study(str(file))
+    assert said in str(refused.value)
+
+
+def test_runs_that_are_done_are_not_made_again_and_those_that_are_missing_are(
+    file: Path, record: Path, tmp_path: Path
+) -> None:
+    study = load_study(str(file))
+    done = run_study(study, tmp_path / "out", None, 2)
+    assert Counter(record.read_text().split("\n")[:-1]) == {
+        f"{arm} {k}": 1 for arm in ("short", "long") for k in range(3)
+    }
+    assert [one.word for one in done.verdicts] == ["holds"]
+    (tmp_path / "out" / "long" / "seed-1" / "score.json").unlink()
+    again = run_study(study, tmp_path / "out", None, 1)
+    assert record.read_text().split("\n")[6:-1] == ["long 1"]
+    assert again.figures == done.figures
+
+
+def test_seeds_are_added_only_while_a_claim_is_undecided_and_only_to_its_arms(
+    file: Path, record: Path, tmp_path: Path
+) -> None:
+    more = STUDY.replace("samples: 100", "samples: 100\nmost: 5").replace(
+        "arms:", "arms:\n  other: {recipe: quickstart-digits, set: {training.generator.epochs: 2}}"
+    )
+    file.write_text(more.replace("frechet[long]", "1.0001 * frechet[short]"))  # of noise alone: never decided
+    run_study(load_study(str(file)), tmp_path / "out", None, 4)
+    assert Counter(line.split()[0] for line in record.read_text().splitlines()) == {"short": 3, "long": 3, "other": 3}
+
+
+def test_a_run_that_fails_costs_the_others_nothing_and_is_named(file: Path, record: Path, tmp_path: Path) -> None:
+    file.write_text(STUDY.replace("arms:", "arms:\n  broken: {recipe: quickstart-digits}"))
+    progress = run_study(load_study(str(file)), tmp_path / "out", None, 3)
+    write_study(progress, "arena study lengths.yaml")
+    states = {(run.arm, str(run.state)) for run in progress.runs}
+    assert states == {("broken", "failed"), ("short", "done"), ("long", "done")}
+    page = (tmp_path / "out" / "study.md").read_text()
+    assert "broken with seed 0 failed: it broke on purpose" in page
+    assert "**holds**" in page
+
+
+def test_pages_say_verdict_figures_factors_and_command(file: Path, record: Path, tmp_path: Path) -> None:
+    progress = run_study(load_study(str(file)), tmp_path / "out", None, 3)
+    write_study(progress, "arena study lengths.yaml")
+    found = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert [one["word"] for one in found["verdicts"]] == ["holds"]
+    assert found["arms"][0]["figures"]["frechet"]["values"] == pytest.approx([40.0, 40.015, 40.03])
+    rows = list(csv.DictReader((tmp_path / "out" / "study.csv").open()))
+    assert [(row["arm"], row["seed"], row["state"]) for row in rows][:2] == [
+        ("short", "0", "done"),
+        ("short", "1", "done"),
+    ]
+    assert float(rows[1]["frechet"]) == pytest.approx(40.015)
+    page = (tmp_path / "out" / "study.html").read_text()
+    for said in ("<strong>holds</strong>", "training.generator.epochs", "arena study lengths.yaml", "Controlled"):
+        assert said in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_study_that_is_killed_goes_on_where_it_was_and_leaves_no_run_behind(
+    file: Path, record: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    program = (
+        "from pathlib import Path; from latentarena.study import runs; from latentarena.study.plan import load_study;"
+        f"runs.TRAIN = {runs.TRAIN!r};"
+        f"runs.run_study(load_study({str(file)!r}), Path({str(tmp_path / 'out')!r}), None, 1)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program])
+    until = time.monotonic() + 60
+    while len(record.read_text().splitlines()) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = record.read_text().splitlines()
+    time.sleep(0.5)
+    assert record.read_text().splitlines() == before  # nothing goes on by itself
+    run_study(load_study(str(file)), tmp_path / "out", None, 2)
+    counts = Counter(record.read_text().splitlines())
+    assert len(counts) == 6
+    assert sum(counts.values()) <= 7  # the one that was running, and no other, is made again
