@@ -98,6 +98,7 @@ def test_weighting_measures_the_same_error_whatever_is_predicted(path_name: str,
         "none": off**2,
         "data": (estimate.data - data) ** 2,
         "noise": (estimate.noise - noise) ** 2,
+        "velocity": (at.velocity(estimate.data, estimate.noise) - at.velocity(data, noise)) ** 2,
         "min_snr": snr.clamp(max=5) * (estimate.data - data) ** 2,
     }
     assert set(expected) == set(WEIGHTINGS)

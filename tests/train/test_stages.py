@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -250,6 +251,27 @@ class TestReuse:
     def test_what_depends_on_a_change_is_trained_anew(self, tmp_path: Path, change: str, expected: set[str]) -> None:
         self.stages_trained(tmp_path / "a")
         assert self.stages_trained(tmp_path / "b", change)[0] == expected
+
+    def test_who_wants_a_stage_that_another_run_trains_waits_for_it(self, tmp_path: Path) -> None:
+        recipe, data = load_recipe("quickstart-digits"), embedded_digits()
+        one, same, other = (
+            reuse.Reuse(recipe.model_copy(update={"seed": seed}), data, make_fabric("cpu"), tmp_path / name)
+            for name, seed in (("a", 0), ("b", 0), ("c", 1))
+        )
+        inside: list[str] = []
+
+        def enter() -> None:
+            with same.shared("autoencoder"):
+                inside.append("same")
+
+        with one.shared("autoencoder"):
+            waiting = threading.Thread(target=enter)
+            waiting.start()
+            with other.shared("autoencoder"), same.shared("generator"):
+                waiting.join(0.3)
+            assert inside == []
+        waiting.join(30)
+        assert inside == ["same"]
 
     def test_a_damaged_stage_is_trained_anew(self, tmp_path: Path) -> None:
         self.stages_trained(tmp_path / "a")

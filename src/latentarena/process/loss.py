@@ -42,6 +42,11 @@ def _as_noise(at: Point, row: Row) -> Tensor:
     return (at.alpha / determinant(at, row)).square()
 
 
+def _as_velocity(at: Point, row: Row) -> Tensor:
+    """Turns a row's squared error into that of the velocity it implies (Li & He, 2025)."""
+    return ((at.alpha * at.d_sigma - at.sigma * at.d_alpha) / determinant(at, row)).square()
+
+
 def _min_snr(at: Point, row: Row) -> Tensor:
     """min(SNR, 5) times the data estimate's squared error (Hang et al., 2023)."""
     return (at.alpha / at.sigma).square().clamp(max=CAP) * _as_data(at, row)
@@ -52,6 +57,7 @@ WEIGHTINGS: Registry[Weighting] = Registry(
     none=unweighted,
     data=_as_data,
     noise=_as_noise,  # "simple" of Ho et al., 2020, whatever is predicted
+    velocity=_as_velocity,
     min_snr=_min_snr,
 )
 

@@ -7,9 +7,12 @@ from it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from latentarena.data import Dataset
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 WORTHWHILE = 60.0  # seconds: what is trained faster is not kept
 KEPT = 32  # stages
+PATIENCE = 5.0  # seconds of waiting of which nothing is said
 
 
 class Reuse:
@@ -37,7 +41,36 @@ class Reuse:
         computed = [fabric.world_size, fabric.device.type, fabric.strategy.precision.precision]
         self.common = [source_digest(), data.digest, recipe.seed, *computed]
 
-    def fetch(self, stage: str) -> None:
+    @contextmanager
+    def shared(self, stage: str) -> Iterator[None]:
+        """Train a stage inside of this: what another run has trained is taken from the cache, and the other way round.
+
+        While a run trains a stage, those that want the same one wait for it.
+        """
+        with self._alone(stage):
+            self._fetch(stage)
+            yield
+            self._keep(stage)
+
+    @contextmanager
+    def _alone(self, stage: str) -> Iterator[None]:
+        """Hold a stage's name in the cache, if it can be held; the lock dies with its process."""
+        if not self.first:
+            yield
+            return
+        with ExitStack() as held:
+            try:
+                lock = FileLock(make_folder(self.cache) / f".{self._key(stage)}.lock", thread_local=False)
+                try:
+                    held.enter_context(lock.acquire(timeout=PATIENCE))
+                except Timeout:
+                    log.warning("%s: another run trains it with the same settings; waiting for that", stage)
+                    held.enter_context(lock.acquire())
+            except (ArenaError, OSError, NotImplementedError) as error:  # a folder that holds no locks
+                log.debug("the stage %s is not locked: %s", stage, error)
+            yield
+
+    def _fetch(self, stage: str) -> None:
         """Put a finished stage from the cache into the run's folder, where the loop goes on from: at its end."""
         store = self._store(stage)
         if not self.first or store.begun():
@@ -53,7 +86,7 @@ class Reuse:
             store.save(Checkpoint(found.step, found.tensors, facts))
             log.warning("%s: trained before by this code with the same settings, taken from %s", stage, self.cache)
 
-    def keep(self, stage: str) -> None:
+    def _keep(self, stage: str) -> None:
         """Put a stage that took its time into the cache; where that cannot be written, go on without."""
         done = self._store(stage).latest() if self.first else None
         if done is None or done.facts["seconds"] < WORTHWHILE:

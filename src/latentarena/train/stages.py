@@ -317,13 +317,12 @@ def train_model(
     folder, reach = shelter.home, shelter.reach
     configs, reuse = recipe.training.stages(), Reuse(recipe, data, fabric, folder, reach)
     for stage, objective in stages(recipe, model, data, fabric.device):
-        reuse.fetch(stage)
-        ticks = fit(objective, configs[stage], fabric, folder / "checkpoints", (recipe.seed, stage), reach)
-        if fabric.is_global_zero:
-            ticks = watch(logged(ticks, folder / "logs", stage, reach), stage)
-        for _ in ticks:
-            pass
-        reuse.keep(stage)
+        with reuse.shared(stage):
+            ticks = fit(objective, configs[stage], fabric, folder / "checkpoints", (recipe.seed, stage), reach)
+            if fabric.is_global_zero:
+                ticks = watch(logged(ticks, folder / "logs", stage, reach), stage)
+            for _ in ticks:
+                pass
         if fabric.is_global_zero:
             made = Checkpoints(folder / "checkpoints", stage, reach).newest()
             shelter.remember(f"logs/{stage}.csv", *([f"checkpoints/{made.name}"] if made else []))
