@@ -12,6 +12,7 @@ cache). The exit status is the number of bars that were missed.
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -102,7 +103,8 @@ def state(entry: Entry) -> None:
 
 def render(docs: Path, entries: Entries) -> None:
     """Write the page and its pictures."""
-    write_text(docs / "results.md", page(entries))
+    gpu = docs / "gpu.json"
+    write_text(docs / "results.md", page(entries, json.loads(gpu.read_bytes()) if gpu.exists() else None))
     write_atomically(docs / "results.png", chart(entries))
     write_atomically(docs / "recipes.png", strips(entries))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -42,8 +43,12 @@ Diversity is the mean distance between samples of a class in the judge's feature
 being 1: guidance that collapses a class onto few pictures shows here."""
 
 
-def page(entries: Entries) -> str:
-    """The whole document as Markdown."""
+def page(entries: Entries, gpu: Mapping[str, Any] | None = None) -> str:
+    """The whole document as Markdown.
+
+    Args:
+        gpu: what `benchmarks/gpu.py` found, if it was run.
+    """
     lines = ["# The recipes, measured", "", "Made by `python benchmarks/results.py`; do not edit.", "", INTRO, ""]
     lines += ["![The first samples of every recipe](recipes.png)", ""]
     lines += ["*The first samples of every recipe, not picked; every class in turn where it can be asked for.*", ""]
@@ -52,6 +57,7 @@ def page(entries: Entries) -> str:
     lines += ["![Frechet distance over the floor against steps](results.png)", "", *_sweeps(entries), ""]
     lines += ["## Guidance", "", GUIDANCE, "", *_guidance(entries), ""]
     lines += ["## Promises", "", *_promises(entries), ""]
+    lines += ["## On a GPU", "", *_gpu(entries, gpu or {}), ""]
     lines += ["## Training time and machines", "", CLOCK, "", *_training(entries), "", *_machines(entries), ""]
     return "\n".join(lines)
 
@@ -150,6 +156,24 @@ def _longer(entry: Entry) -> str:
     twice, tenfold = (shown(over * factor**-slope) for factor in (2, 10))
     ahead = f"{twice} would be left of it after twice, {tenfold} after ten times as much"
     return f"More training of {entry.name}: Frechet distance {told}; {law}, and if that goes on, {ahead}."
+
+
+def _gpu(entries: Entries, gpu: Mapping[str, Any]) -> Iterator[str]:
+    """Raw data to judged bundle, and both devices' cards of one bundle; empty cells where nothing was measured."""
+    found = gpu.get("recipes", {})
+    yield (
+        f"Measured on {gpu['machine']}." if found else "Not measured yet: `python benchmarks/gpu.py` fills the columns."
+    )
+    yield ""
+    rows = []
+    for name in entries:
+        one = found.get(name)
+        distances = [one["frechet"][device]["value"] for device in one["frechet"]] if one else [None, None]
+        agreeing = f"{one['within']} of {one['figures']}" if one else "–"
+        rows.append([name, shown(one and one["seconds"]), *map(shown, distances), agreeing])
+    yield from _table(
+        ["recipe", "whole command (s)", "Frechet", "of that bundle on the CPU", "figures that agree"], rows
+    )
 
 
 def _training(entries: Entries) -> Iterator[str]:

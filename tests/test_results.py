@@ -277,6 +277,17 @@ def test_nothing_is_judged_without_figures() -> None:
     assert "not measured" in page({})
 
 
+def test_the_columns_of_a_gpu_are_empty_until_they_are_measured(entry: Entry) -> None:
+    row = next(line for line in page({"tiny": entry}).splitlines() if line.startswith("| tiny | – | – |"))
+    assert row == "| tiny | – | – | – | – |"
+    frechet = {"cuda": {"value": 0.331}, "cpu": {"value": 0.332}}
+    found = {
+        "machine": "a card",
+        "recipes": {"tiny": {"seconds": 29.5, "frechet": frechet, "within": 40, "figures": 41}},
+    }
+    assert "| tiny | 29.5 | 0.331 | 0.332 | 40 of 41 |" in page({"tiny": entry}, found)
+
+
 @pytest.mark.parametrize(
     ("promise", "name", "pairs"),
     [
