@@ -33,7 +33,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     },
     {"card"},
     {"contest"},
-    {"data", "gates"},
+    {"data", "gates", "zoo"},
     {"sandbox"},
     {"autoencoder"},
     {"latents"},

@@ -141,7 +141,7 @@ def save_animation(
     """
     words = captions or [""] * len(frames)
     for zoom, most, shades in SIZES:
-        shown = [_captioned(grid(frames[i], columns, zoom), words[i], shades) for i in evenly(len(frames), most)]
+        shown = [captioned(grid(frames[i], columns, zoom), words[i], shades) for i in evenly(len(frames), most)]
         content = _mp4(shown) if path.suffix.lower() == ".mp4" else _gif(shown)
         if len(content) <= LARGEST:
             break
@@ -153,7 +153,7 @@ def evenly(n: int, most: int) -> list[int]:
     return sorted({round(i * (n - 1) / (most - 1)) for i in range(most)})
 
 
-def _captioned(picture: Image.Image, words: str, shades: int) -> Image.Image:
+def captioned(picture: Image.Image, words: str, shades: int = 256) -> Image.Image:
     """The picture in so many greys or colours, below a line of text if there is one."""
     step = 255 / (shades - 1)
     even = [round(round(value / step) * step) for value in range(256)]

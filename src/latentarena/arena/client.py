@@ -20,6 +20,7 @@ from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ConfigError
 from latentarena.gates import bundle_in
 from latentarena.text import printable
+from latentarena.zoo import located
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the archive says nothing of when it was made
 PATIENCE = httpx.Timeout(30.0, write=300.0, read=120.0)
@@ -33,7 +34,7 @@ def pack(bundle: Path) -> bytes:
     Raises:
         BundleError: there is no such bundle, or the folder is empty.
     """
-    bundle = bundle_in(bundle)
+    bundle = bundle_in(located(bundle))
     if bundle.is_file():
         return bundle.read_bytes()
     if not bundle.is_dir():

@@ -18,6 +18,7 @@ from latentarena.bundle.reading import CARD, is_portable, read_card, read_files
 from latentarena.errors import GateError
 from latentarena.gates import open_files
 from latentarena.sandbox import standing
+from latentarena.zoo import located
 
 DATA_ONLY = ("native", "portable")  # the forms that hold no code
 BROUGHT = ("latentarena.legacy",)  # packages with a form of their own in their module `form`; each may be missing
@@ -66,7 +67,7 @@ def open_bundle(
     """Open a bundle; a stranger's has to be closed, as by `with`, in the thread that opened it.
 
     Args:
-        path: its folder or zip file.
+        path: its folder or zip file, or `zoo:NAME`.
         trust: what is done before and while it is used; see `Trust`.
         forms: those accepted of a stranger; all unless given.
         dataset: that a program is scored on, which cannot say so itself; mnist unless given.
@@ -77,7 +78,9 @@ def open_bundle(
         GateError: a gate refuses it, inside a box or outside, or it is of a form that is not accepted.
         SandboxError: there is no sandbox for it here, or it breaks its limits in one.
         BundleError: naming the file and what is wrong with it.
+        ConfigError: the zoo has no such model.
     """
+    path = located(path)
     if trust is OWN:
         files = read_files(path)
         return read_portable(files, path) if is_portable(read_card(files, path)) else read_native(files, path)

@@ -7,13 +7,14 @@ refused before a module is built from it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from latentarena.bundle.base import AnyBundle, Bundle, Card, Provenance
 from latentarena.bundle.reading import CARD, NATIVE, part, read_card, read_files
@@ -107,8 +108,7 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
 
 def _refuse_exchanged(model: LatentModel) -> None:
     """Raise a BundleError where a model is not made of what its architecture says."""
-    with torch.device("meta"):
-        blueprint = LatentModel(model.architecture)
+    blueprint = _blueprint(model.architecture)
     fault = mismatch(blueprint.state_dict(), model.state_dict())
     planned, there = (dict(one.named_modules()) for one in (blueprint, model))
     for name, module in planned.items():
@@ -158,8 +158,7 @@ def read_native(files: Files, folder: Path) -> NativeBundle:
         raise BundleError(str(error)) from None
     content = part(files, WEIGHTS, folder, NATIVE)
     try:
-        with torch.device("meta"):  # shapes alone: a card cannot make us allocate what its weights do not hold
-            blueprint = LatentModel(card.architecture)
+        blueprint = _blueprint(card.architecture)  # a card cannot make us allocate what its weights do not hold
         if card.latent != blueprint.latent_shape:
             raise BundleError(f"latent = {shown(card.latent)}, but the architecture has {list(blueprint.latent_shape)}")
         if card.parameters != blueprint.parts():
@@ -179,6 +178,22 @@ def read_native(files: Files, folder: Path) -> NativeBundle:
     model.load_state_dict(tensors)
     model.eval().requires_grad_(False)
     return Bundle(card, model, digest(files[CARD], content), {WEIGHTS: len(content)}, folder)
+
+
+class _Lean(TorchFunctionMode):
+    """Leaves a meta tensor as it is where only values would change: torch loads its compiler for that, in a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if func.__name__ in ("normal_", "exp", "sin", "cos"):
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
+def _blueprint(architecture: Architecture) -> LatentModel:
+    """An architecture's model without its numbers: names, shapes and types alone."""
+    with torch.device("meta"), _Lean():
+        return LatentModel(architecture)
 
 
 def _fitting(blueprint: LatentModel, content: bytes, path: Path) -> dict[str, Tensor]:

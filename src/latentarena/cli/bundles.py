@@ -10,6 +10,7 @@ import typer
 
 from latentarena.cli.options import (
     AcceleratorOption,
+    AnyBundleArgument,
     BundleArgument,
     DataOption,
     JudgeOption,
@@ -22,7 +23,7 @@ app = typer.Typer()
 
 @app.command()
 def check(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip file, as you would submit it.")],
+    bundle: AnyBundleArgument,
     contest: Annotated[
         str,
         typer.Option(metavar="NAME|FILE|URL", help="Whose rules hold; open, contest-2025, a file or a site's address."),
@@ -85,6 +86,22 @@ def check(
                 f"a first look: of {samples:,} samples distances come out larger and coverage smaller", highlight=False
             )
         print_prediction(predict(entry, standing, looser if fast else rules), rules)
+
+
+@app.command()
+def zoo(
+    picture: Annotated[Path | None, typer.Option(help="Also draw samples of every model, .png.")] = None,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, max=100, help="How many samples of a model.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+) -> None:
+    """List the trained models that ship with the program; each is taken by name, as zoo:NAME, wherever a bundle is."""
+    from latentarena.cli.console import console, print_zoo
+
+    print_zoo()
+    if picture is not None:
+        from latentarena.use.contact import zoo_to_file
+
+        console.print(f"{zoo_to_file(picture, n, seed)} -> {picture}")
 
 
 @app.command()

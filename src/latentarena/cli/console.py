@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -28,14 +28,14 @@ from latentarena.card.words import (
     trainings_words,
 )
 from latentarena.cli.page import line_page
-from latentarena.data import Overview
-from latentarena.evaluate.evaluate import Step
-from latentarena.evaluate.verify import differences
-from latentarena.judge.classifier import Judge
-from latentarena.run.pipeline import BUNDLE, FILES
 from latentarena.run.watching import console as console
 from latentarena.text import printable
-from latentarena.train.recipe import Recipe
+
+if TYPE_CHECKING:  # every command prints, and few need these: a third of a second
+    from latentarena.data import Overview
+    from latentarena.evaluate.evaluate import Step
+    from latentarena.judge.classifier import Judge
+    from latentarena.train.recipe import Recipe
 
 WIDTH = 100  # columns of a score card
 LIKE_REAL = (
@@ -134,6 +134,8 @@ def print_contest(card: ScoreCard) -> None:
 
 def print_check(card: ScoreCard, again: ScoreCard) -> bool:
     """What became of recomputing a card; whether it holds."""
+    from latentarena.evaluate.verify import differences
+
     model, moved, found = _inert(card.model), card.platform != again.platform, differences(card, again)
     if card.fingerprint == again.fingerprint:
         console.print(f"verified: {model}, fingerprint {card.fingerprint}", highlight=False)
@@ -189,6 +191,28 @@ def print_certificate(made: Certificate, folder: Path) -> None:
     page.print(f"the bundle {verdict} -> {folder / 'certificate.json'}", style="bold")
 
 
+def print_zoo() -> None:
+    """The models of the zoo: what each is, what it holds and scores, and the command that trains it anew."""
+    from latentarena.zoo import PREFIX, zoo_card, zoo_models
+
+    page = _page()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("model", "what it is"):
+        table.add_column(name, overflow="fold")
+    for name in ("stored\nnumbers", "steps", "Frechet distance\n95 % interval", "of real\nimages"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, kept in zoo_models().items():
+        card = zoo_card(name)
+        found = card.scores["frechet"]
+        floor = f"{found.real.value:.3g}" if found.real else ""
+        about = f"{escape(kept.about)}\n[dim]{escape(kept.command)}[/]"
+        cells = (f"{sum(card.parameters.values()):,}", f"{card.solver} x {card.steps}")
+        distance = f"{found.value:.3g}\n{found.low:.3g} to {found.high:.3g}"
+        table.add_row(f"{PREFIX}{name}", about, *cells, distance, floor)
+    page.print(table)
+    page.print("first picture: arena sample zoo:quickstart; the whole card: arena judge zoo:NAME")
+
+
 def print_overview(title: str, found: Overview, every: bool) -> None:
     """A dataset as it was found: layout, splits and classes, sizes, and what is left out."""
     page = _page()
@@ -221,6 +245,8 @@ def print_overview(title: str, found: Overview, every: bool) -> None:
 
 def print_results(folder: Path, recipe: Recipe, card: ScoreCard | None) -> None:
     """The score card, what the recipe was expected to come to, where everything is, and what to try next."""
+    from latentarena.run.pipeline import BUNDLE, FILES
+
     if card is not None:
         print_card(card)
         for line in expected_lines(recipe.expected, recipe.length, card):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from latentarena.cli.options import HELP, DatabaseOption, ObjectsOption
+from latentarena.cli.options import HELP, AnyBundleArgument, DatabaseOption, ObjectsOption
 
 app = typer.Typer()
 board_app = typer.Typer(no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
@@ -218,7 +218,7 @@ def board_show(url: UrlArgument) -> None:
 
 @app.command()
 def submit(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip of a bundle.")],
+    bundle: AnyBundleArgument,
     to: UrlOption,
     token_file: TokenFileOption = None,
 ) -> None:

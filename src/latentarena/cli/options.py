@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+
+def complete_zoo(incomplete: str) -> list[str]:
+    """The names of the zoo that begin so."""
+    from latentarena.zoo import PREFIX, zoo_models
+
+    return [name for name in map(PREFIX.__add__, zoo_models()) if name.startswith(incomplete)]
+
+
 HELP = {"help_option_names": ["-h", "--help"]}
 DataOption = Annotated[
     Path | None,
@@ -14,11 +22,20 @@ DataOption = Annotated[
 ]
 SamplesOption = Annotated[int, typer.Option(min=100, max=1_000_000, help="How many images the judge asks for.")]
 BundleArgument = Annotated[
-    Path, typer.Argument(metavar="BUNDLE", help="Folder or zip file of card.json and weights.safetensors.")
+    Path,
+    typer.Argument(
+        metavar="BUNDLE",
+        help="zoo:NAME (see arena zoo), or a folder or zip of card.json and weights.safetensors.",
+        autocompletion=complete_zoo,
+    ),
 ]
 AnyBundleArgument = Annotated[
     Path,
-    typer.Argument(metavar="BUNDLE", help="Folder or zip file of card.json and weights.safetensors, or of ONNX files."),
+    typer.Argument(
+        metavar="BUNDLE",
+        help="zoo:NAME (see arena zoo), or a folder or zip of card.json and weights.safetensors, or of ONNX files.",
+        autocompletion=complete_zoo,
+    ),
 ]
 JudgeOption = Annotated[
     Path | None,

@@ -134,7 +134,7 @@ class Model:
 
 
 def load(source: Model | str | PathLike[str]) -> Model:
-    """A trained model of your own from its bundle: a folder or zip file, or the folder of a run.
+    """A trained model of your own from its bundle: a folder or zip file, the folder of a run, or `zoo:NAME`.
 
     Its files are trusted: for a stranger's there is `arena check`. A model that is loaded is given back.
 
@@ -143,8 +143,6 @@ def load(source: Model | str | PathLike[str]) -> Model:
     """
     if isinstance(source, Model):
         return source
-    if str(source).startswith("zoo:"):
-        raise ConfigError(f"{source}: no models ship with this version; give the path of a bundle, or train one")
     return Model(open_bundle(Path(source), trust=OWN))
 
 
