@@ -71,12 +71,14 @@ def _announce(study: Study) -> None:
     config = study.config
     console.print(f"{config.title}: {len(study.recipes)} arms, {config.seeds} to {config.most} seeds", highlight=False)
     for key, values in study.factors.items():
-        doubt = "   NOT ASKED ABOUT" if key in study.unasked else ""
         line = "; ".join(f"{arm} {value}" for arm, value in values.items())
-        console.print(f"  {key}: {line}{doubt}", highlight=False, markup=False)
-    if study.unasked:
-        warning = "this is no controlled comparison: the arms differ in what the study does not ask about"
-        console.print(warning, style="bold yellow", soft_wrap=True)
+        console.print(f"  {key}: {line}", highlight=False, markup=False)
+    for claim in study.claims:
+        unasked = study.unasked(claim)
+        beside = f"   NOT CONTROLLED: its arms differ also in {', '.join(unasked)}" if unasked else ""
+        console.print(
+            f"  claim: {claim.text}{beside}", style="yellow" if beside else None, highlight=False, markup=False
+        )
     minutes = [
         recipe.expected["minutes"][0] * recipe.length
         for recipe in study.recipes.values()

@@ -17,6 +17,7 @@ from latentarena.pictures import Picture, embed_file
 from latentarena.report.scorecard import environment
 from latentarena.run.pipeline import PICTURE
 from latentarena.study.claims import Verdict, named
+from latentarena.study.plan import Study
 from latentarena.study.runs import Progress, Run, State
 
 ALWAYS = ("parameters", "mse", "frechet")  # figures that every page shows where they are known
@@ -45,12 +46,15 @@ def markdown(found: dict[str, Any]) -> str:
     """The page in Markdown, of what was found, as study.json has it."""
     lines = [f"# {found['title']}", "", f"Made by `{found['command']}` on {found['machine']}.", ""]
     lines += [found["about"], ""] if found["about"] else []
-    lines += [f"- **{one['word']}**: `{one['claim']}`: {'; '.join(one['effects'])}" for one in found["verdicts"]]
+    for one in found["verdicts"]:
+        lines.append(
+            f"- **{one['word']}**: `{one['claim']}`: {'; '.join(filter(None, [*one['effects'], one['beside']]))}"
+        )
     lines += ["", found["rule"], "", *_table(["arm", "seeds", *found["columns"].values()], _arm_rows(found))]
     lines += ["", "Means over seeds, with the 95 % t interval of the mean.", "", "## What the arms differ in", ""]
     arms = [one["arm"] for one in found["arms"]]
     rows = [[f"`{key}`", *(values[arm] for arm in arms)] for key, values in found["factors"].items()]
-    lines += [*_table(["key", *arms], rows), "", found["control"]]
+    lines += [*_table(["key", *arms], rows), "", f"Asked about: {', '.join(found['asks']) or 'nothing'}."]
     return "\n".join([*lines, *(["", *found["failures"]] if found["failures"] else [])]) + "\n"
 
 
@@ -70,7 +74,7 @@ def _found(progress: Progress, command: str) -> dict[str, Any]:
         "data": f"{first.dataset} {first.data}" if first else "",
         "judge": f"{first.judge} {first.judge_hash}" if first else "",
         "notice": first.notice if first else "",
-        "verdicts": [_said(one) for one in verdicts],
+        "verdicts": [_said(one, study) for one in verdicts],
         "rule": _rule(progress),
         "columns": {name: METRICS[name].title for name in names},
         "arms": [
@@ -82,7 +86,7 @@ def _found(progress: Progress, command: str) -> dict[str, Any]:
             for arm, runs in cards.items()
         ],
         "factors": study.factors,
-        "control": _control(progress),
+        "asks": list(study.config.asks),
         "failures": [
             f"{run.arm} with seed {run.seed} failed: {run.last_line}"
             for run in progress.runs
@@ -91,9 +95,14 @@ def _found(progress: Progress, command: str) -> dict[str, Any]:
     }
 
 
-def _said(verdict: Verdict) -> dict[str, Any]:
+def _said(verdict: Verdict, study: Study) -> dict[str, Any]:
+    """A verdict in words; `beside` says what its arms differ in though it is not asked about."""
+    unasked, asked = study.unasked(verdict.claim), ", ".join(study.config.asks)
+    beside = (
+        f"not controlled: beside {asked or 'nothing that is asked about'} also {', '.join(unasked)}" if unasked else ""
+    )
     effects = [effect.words for effect in verdict.effects]
-    return {"claim": verdict.claim.text, "word": str(verdict.word), "effects": effects}
+    return {"claim": verdict.claim.text, "word": str(verdict.word), "effects": effects, "beside": beside}
 
 
 def _rule(progress: Progress) -> str:
@@ -105,14 +114,6 @@ def _rule(progress: Progress) -> str:
         f"decided if the t interval of its mean difference, at the level that this look may spend, leaves out zero; "
         f"with at most {config.most} seeds, the chance that any claim is decided wrongly is at most {config.error:g}."
     )
-
-
-def _control(progress: Progress) -> str:
-    asked, unasked = ", ".join(f"`{key}`" for key in progress.study.config.asks), progress.study.unasked
-    if not unasked:
-        return f"Controlled: the arms differ in nothing but what is asked about ({asked})." if asked else ""
-    keys = ", ".join(f"`{key}`" for key in unasked)
-    return f"**Not controlled**: asked about is {asked or 'nothing'}, but the arms differ also in {keys}."
 
 
 def _value(run: Run, name: str) -> float | None:

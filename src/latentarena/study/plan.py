@@ -80,11 +80,15 @@ class Study:
         table = {key: {arm: str(one.get(key, ABSENT)) for arm, one in flat.items()} for key in keys}
         return {key: values for key, values in table.items() if len(set(values.values())) > 1}
 
-    @property
-    def unasked(self) -> list[str]:
-        """Keys in which arms differ though the study does not ask about them: what they do is taken for its answer."""
-        asked = self.config.asks
-        return [key for key in self.factors if not any(key == one or key.startswith(f"{one}.") for one in asked)]
+    def unasked(self, claim: Claim) -> list[str]:
+        """Keys in which arms of a claim differ though the study does not ask about them.
+
+        What these do is taken for what is asked about: such a comparison is not controlled.
+        """
+        asked, factors = self.config.asks, self.factors
+        pairs = [(link.smaller.arm, link.larger.arm) for link in claim.links if link.smaller.arm and link.larger.arm]
+        keys = (key for key, values in factors.items() if any(values[one] != values[other] for one, other in pairs))
+        return [key for key in keys if not any(key == one or key.startswith(f"{one}.") for one in asked)]
 
 
 def study_names() -> list[str]:
