@@ -138,7 +138,12 @@ def test_pages_say_verdict_figures_factors_and_command(file: Path, record: Path,
     ]
     assert float(rows[1]["frechet"]) == pytest.approx(40.015)
     page = (tmp_path / "out" / "study.html").read_text()
-    for said in ('<strong class="holds">holds</strong>', "training.generator.epochs", "arena study lengths.yaml", "Asked about"):
+    for said in (
+        '<strong class="holds">holds</strong>',
+        "training.generator.epochs",
+        "arena study lengths.yaml",
+        "Asked about",
+    ):
         assert said in page
     assert "http" not in page.replace("http://www.w3.org", "")
 
