@@ -258,8 +258,8 @@ def section(found: dict[str, Any]) -> tuple[list[str], int]:
             "",
             f"The {ANIMATIONS} questions for an animation were answered within {drawn['answered']:.1f} s: "
             f"{drawn['taken']} with a place in the queue, {drawn['refused']} with a refusal (32 of one visitor may "
-            f"wait). All that were taken were drawn {drawn['drawn']:.0f} s later but {drawn['left']}; the slowest "
-            f"board meanwhile took {drawn['slowest'] / 1000:.2f} s.",
+            f"wait). {drawn['taken'] - drawn['left']} of those with a place were drawn within {drawn['drawn']:.0f} s; "
+            f"the slowest board meanwhile took {drawn['slowest'] / 1000:.2f} s.",
         ]
     borne = found["borne"]
     cut = borne["connections"] == SLOW and borne["longest"] <= 10
