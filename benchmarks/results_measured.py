@@ -26,7 +26,7 @@ from latentarena.model.config import GeneratorConfig, SamplingConfig
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.pictures import grid, png
 from latentarena.randomness import stream
-from latentarena.train.checkpoint import Checkpoint, Checkpoints
+from latentarena.train.earlier import flows_before, is_student
 from latentarena.train.logs import curve
 from latentarena.train.recipe import Recipe
 
@@ -243,27 +243,12 @@ def variants(
     found = {name: (model, own)}
     if recipe.generator.average:  # its velocity at one time is a flow as any other
         found[f"{name}, as a flow"] = model, own.but(solver="heun")
-    checkpoint = Checkpoints(folder / "checkpoints", "generator").latest()
-    single = training.consistency is not None or (training.reflow is not None and training.reflow.times == "end")
-    if training.reflow is not None and not single:
-        before = ["generator", *(f"reflow{number}" for number in range(1, training.reflow.rounds))]
-        for number, stage in enumerate(before, 1):
-            if (left := Checkpoints(folder / "checkpoints", stage).latest()) is not None:
-                found[f"{name}, Flow-{number}"] = earlier(model, left), own
-    if checkpoint is not None and single:
-        found[f"{name}, teacher"] = earlier(model, checkpoint), own.but(solver="heun")
+    before = flows_before(model, training, folder / "checkpoints")
+    if not is_student(training):
+        return found | {f"{name}, {flow}": (each, own) for flow, each in before.items()}
+    if "Flow-1" in before:
+        found[f"{name}, teacher"] = before["Flow-1"], own.but(solver="heun")
     return found
-
-
-@torch.no_grad()
-def earlier(model: LatentModel, checkpoint: Checkpoint) -> LatentModel:
-    """The model with its network as the generator's stage left it: the averaged weights, where they were averaged."""
-    before = LatentModel(model.architecture)
-    before.load_state_dict(model.state_dict())
-    averaged = "average.0" in checkpoint.tensors
-    for i, (name, parameter) in enumerate(before.network.named_parameters()):
-        parameter.copy_(checkpoint.tensors[f"average.{i}" if averaged else f"model.network.{name}"])
-    return before.eval().requires_grad_(False)
 
 
 def sweep(

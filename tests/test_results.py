@@ -21,7 +21,6 @@ from latentarena.judge.metrics import confidence, frechet_distance
 from latentarena.judge.score import score
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
-from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.recipe import load_recipe
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -37,7 +36,6 @@ from results_measured import (
     Scores,
     Sweep,
     diversity,
-    earlier,
     evaluations,
     floor,
     strip,
@@ -181,18 +179,6 @@ def test_diversity_is_one_for_real_images_and_falls_as_a_class_collapses(real: S
     assert diversity(Seen(one, real.probabilities), real) == 0
     lost = real.labels != 3
     assert diversity(Seen(real.features[lost], real.probabilities[lost]), real) == pytest.approx(0.9)
-
-
-def test_earlier_weights_come_from_the_generator_stage(tiny_run: Path, tiny_bundle: NativeBundle) -> None:
-    changed = LatentModel(tiny_bundle.card.architecture)
-    changed.load_state_dict(tiny_bundle.model.state_dict())
-    for parameter in changed.network.parameters():
-        torch.nn.init.zeros_(parameter)
-    checkpoint = Checkpoints(tiny_run / "checkpoints", "generator").latest()
-    assert checkpoint is not None
-    before = earlier(changed, checkpoint)
-    for name, tensor in tiny_bundle.model.state_dict().items():
-        assert torch.equal(before.state_dict()[name], tensor)
 
 
 def test_entries_are_merged_in_any_order(entry: Entry, tmp_path: Path) -> None:

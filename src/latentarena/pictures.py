@@ -29,6 +29,7 @@ MOVING = (".gif", ".mp4")
 FORMATS = (".png", *MOVING, ".npz")
 GAP = 1  # pixels between images
 ZOOM = 2
+RESOLUTION, COLOURS = 130, 128  # of figures
 SIZES = ((4, 40, 256), (4, 40, 16), (4, 20, 16), (2, 20, 16), (2, 10, 16), (1, 20, 16), (1, 8, 16), (1, 3, 16))
 """Zoom, most frames and shades of an animation; the first with which it is small enough is taken."""
 LARGEST = 1_000_000  # bytes of an animation
@@ -38,12 +39,15 @@ BAR, MARGIN = 22, 8  # pixels: height of a caption, and width of a letter
 
 @dataclass(frozen=True)
 class Picture:
-    """An embedded image, its caption, its text for those who do not see it, and whether its pixels are to be seen."""
+    """An embedded image, its caption, its text for those who do not see it, and its kind.
+
+    Pixels are to be seen one by one; a plot may be inverted on a dark page; a view has images in it and may not.
+    """
 
     source: str
     alt: str
     caption: str
-    kind: Literal["pixels", "plot"]
+    kind: Literal["pixels", "plot", "view"]
 
 
 def grid(images: Tensor, columns: int | None = None, zoom: int = ZOOM, gap: int = GAP) -> Image.Image:
@@ -77,11 +81,18 @@ def embed_file(path: Path, alt: str, caption: str) -> Picture:
     return Picture(_data(path.read_bytes()), alt, caption, "pixels")
 
 
-def embed_figure(figure: Figure, alt: str, caption: str) -> Picture:
+def embed_figure(figure: Figure, alt: str, caption: str, kind: Literal["plot", "view"] = "plot") -> Picture:
     """A figure, for a page."""
+    return Picture(_data(figure_bytes(figure)), alt, caption, kind)
+
+
+def figure_bytes(figure: Figure, form: str = "png") -> bytes:
+    """A figure as a file: a PNG of few colours, a third as large as one of all, or another format of matplotlib's."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
-    return Picture(_data(buffer.getvalue()), alt, caption, "plot")
+    figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches="tight")
+    if form != "png":
+        return buffer.getvalue()
+    return png(Image.open(buffer).convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT))
 
 
 def _data(content: bytes) -> str:

@@ -19,6 +19,7 @@ from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.randomness import stream
 from latentarena.report.report import write_report
+from latentarena.report.show import VIEWS
 from latentarena.run.pipeline import Prepared, run
 from latentarena.train.recipe import Recipe, load_recipe
 from pages import Page
@@ -46,6 +47,13 @@ def test_report_holds_the_score_card_and_the_training(page: Page, card: ScoreCar
     described = " ".join(attributes.get("alt", "") for tag, attributes in page.tags if tag == "img")
     assert "loss against time" in described
     assert "latents by class" in described
+    assert [view.alt for name, view in VIEWS.items() if name != "guidance" and view.alt not in described] == []
+
+
+def test_every_picture_can_be_enlarged_without_scripts(page: Page, tiny_run: Path) -> None:
+    switches = [attributes["aria-label"] for tag, attributes in page.tags if tag == "input"]
+    assert switches == [f"enlarge: {attributes['alt']}" for tag, attributes in page.tags if tag == "img"]
+    assert (tiny_run / "report.html").stat().st_size < 4_000_000
 
 
 def test_report_names_what_is_needed_to_repeat_the_run(

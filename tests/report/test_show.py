@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -14,14 +15,20 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from command import Arena
-from latentarena.bundle import NativeBundle
+from command import TINY, Arena
+from latentarena.bundle import OWN, NativeBundle, open_bundle
 from latentarena.data.digits import embedded_digits
+from latentarena.distill import straightness
 from latentarena.errors import ConfigError
+from latentarena.latents import Standardiser
 from latentarena.model.latent_model import Architecture, LatentModel
 from latentarena.pictures import LARGEST, ffmpeg, save_animation
 from latentarena.randomness import stream
-from latentarena.report.show import VIEWS, ShownModel, guidance_scales, show_to_file
+from latentarena.report.planes import FINE, field_slices, solver_paths
+from latentarena.report.rows import UNUSED, guidance_scales, numbers
+from latentarena.report.show import VIEWS, embedded_views, show_to_file
+from latentarena.report.shown import ShownModel
+from latentarena.train.recipe import load_recipe, to_yaml
 from latentarena.use.sampling import sample_to_file, turning
 from latentarena.use.views import Plane, estimate, field, states
 
@@ -167,7 +174,7 @@ def test_impossible_pictures_are_refused_in_one_line(tiny_run: Path, arena_here:
 
 
 def test_latents_of_one_number_have_no_plane(tiny_bundle: NativeBundle) -> None:
-    subject = ShownModel(tiny_bundle, embedded_digits(), torch.zeros(5, 1), torch.zeros(5), None, 0)
+    subject = ShownModel(tiny_bundle, embedded_digits(), torch.zeros(5, 1), torch.zeros(5), None, 0, Standardiser((1,)))
     with pytest.raises(ConfigError, match="no plane; try traverse"):
         subject.plane()
 
@@ -197,3 +204,91 @@ def test_each_kind_of_guidance_says_what_its_scales_mean(
     (axes,) = guidance_scales(subject).axes
     assert words.format(", the same noises in each row") in axes.get_title()
     assert [name.get_text() for name in axes.get_yticklabels()] == ["scale 0", "scale 1", "scale 3"]
+
+
+def reflowed(bundle: NativeBundle, run: Path, folder: Path, times: str) -> ShownModel:
+    """A run's model as if its last stage had been a reflow, with the run's checkpoints in a folder."""
+    recipe = load_recipe("quickstart-digits", [*TINY, f"training.reflow={{epochs: 1, times: {times}}}"])
+    made = bundle.card.provenance.model_copy(update={"recipe": recipe.model_dump(mode="json")})
+    shutil.copytree(run / "checkpoints", folder / "checkpoints")
+    (folder / "recipe.yaml").write_text(to_yaml(recipe))
+    card = bundle.card.model_copy(update={"provenance": made})
+    return ShownModel.of(replace(bundle, card=card, place=folder / "bundle"), embedded_digits(), None, 3)
+
+
+def test_drawn_trajectories_start_at_the_noise_and_end_where_the_sampler_ends(tiny_bundle: NativeBundle) -> None:
+    subject = ShownModel.of(tiny_bundle, embedded_digits(), None, 3)
+    model, how = tiny_bundle.model, tiny_bundle.model.architecture.sampling
+    [axes] = [one for one in solver_paths(subject).axes if one.get_title().startswith(f"{how.solver} x {how.steps}:")]
+    noise, plane = model.noise(16, 3), subject.plane()
+    ends = plane.project(model.scale(list(model.trajectory(noise, None, how, 3))[-1]))
+    torch.testing.assert_close(torch.tensor(axes.collections[0].get_offsets()).float(), ends, atol=1e-4, rtol=1e-4)
+    ways = [line.get_xydata() for line in axes.lines if len(line.get_xydata()) == how.steps + 1]
+    torch.testing.assert_close(torch.tensor([one[0] for one in ways]).float(), plane.project(noise))
+    torch.testing.assert_close(torch.tensor([one[-1] for one in ways]).float(), ends, atol=1e-4, rtol=1e-4)
+
+
+def test_flows_before_and_after_reflow_stand_beside_each_other(
+    tiny_bundle: NativeBundle, tiny_run: Path, tmp_path: Path
+) -> None:
+    subject = reflowed(tiny_bundle, tiny_run, tmp_path, "uniform")
+    titles = [axes.get_title() for axes in solver_paths(subject).axes]
+    model = tiny_bundle.model
+    bend = straightness(model.path, model.denoise, model.noise(16, 3), None, FINE)
+    assert titles[:2] == [f"Flow-1; straightness {bend:.3g}", f"Flow-2; straightness {bend:.3g}"]  # the same weights
+    assert titles[2].startswith("euler x 8: ends")
+
+
+def test_a_student_is_drawn_beside_its_flow_and_by_no_other_solver(
+    tiny_bundle: NativeBundle, tiny_run: Path, tmp_path: Path
+) -> None:
+    subject = reflowed(tiny_bundle, tiny_run, tmp_path, "end")
+    first, second = [axes.get_title() for axes in solver_paths(subject).axes]
+    assert first.startswith("Flow-1; straightness")
+    assert second == "this model, heun x 8"
+    assert "Flow-1, which it was distilled from" in field_slices(subject).get_suptitle()
+    with pytest.raises(ConfigError, match="name the bundle in there"):
+        field_slices(replace(subject, before={}))
+
+
+def test_checkpoints_of_another_run_are_not_drawn(tiny_bundle: NativeBundle, tiny_run: Path, tmp_path: Path) -> None:
+    subject = reflowed(tiny_bundle, tiny_run, tmp_path, "uniform")
+    assert list(subject.before) == ["Flow-1"]
+    other = load_recipe("quickstart-digits", [*TINY, "training.reflow={epochs: 1}", "seed=7"])
+    (tmp_path / "recipe.yaml").write_text(to_yaml(other))
+    assert ShownModel.of(subject.bundle, embedded_digits(), None, 3).before == {}
+
+
+def test_latents_of_three_numbers_are_drawn_in_space(tiny_bundle: NativeBundle) -> None:
+    known = tiny_bundle.model.architecture
+    parts = known.autoencoder.model_dump() | {"latent": [3]}
+    model = LatentModel(Architecture.model_validate(known.model_dump() | {"autoencoder": parts}))
+    subject = ShownModel.of(replace(tiny_bundle, model=model.eval()), embedded_digits(), None, 0)
+    for draw in (field_slices, solver_paths):
+        assert {axes.name for axes in draw(subject).axes} == {"3d"}
+    space = subject.space()
+    torch.testing.assert_close(space.lift(space.project(subject.latents)), subject.latents, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(28,), (16,), (3,), (53,), (8, 2, 2), (1, 7, 7), (4, 4, 4)])
+def test_every_number_of_a_state_is_seen(shape: tuple[int, ...]) -> None:
+    latents = torch.randn(2, *shape, generator=stream("numbers")).clamp(-2.9, 2.9)
+    seen = {round(value, 4) for value in numbers(latents, (1, 28, 28)).flatten().tolist()}
+    there = {round(value, 4) for value in (latents / 6 + 0.5).flatten().tolist()}
+    assert there <= seen <= there | ({UNUSED} if shape == (53,) else set())
+
+
+def test_portable_bundles_show_their_latents_and_say_what_they_cannot(portable_folder: Path, tmp_path: Path) -> None:
+    with open_bundle(portable_folder, trust=OWN) as bundle:
+        for view in ("latent", "traverse"):
+            show_to_file(bundle, embedded_digits(), view, tmp_path / f"{view}.png", None, 0)
+            assert min(Image.open(tmp_path / f"{view}.png").size) > 400
+        for view in ("field", "paths", "denoise", "guidance"):
+            with pytest.raises(ConfigError, match="there are latent and traverse; name the native bundle"):
+                show_to_file(bundle, embedded_digits(), view, tmp_path / "a.png", None, 0)
+
+
+def test_pictures_that_a_model_lacks_are_left_out_of_its_report(tiny_bundle: NativeBundle) -> None:
+    subject = ShownModel.of(tiny_bundle, embedded_digits(), None, 0)
+    shown = [picture.alt for picture in embedded_views(subject)]
+    assert shown == [view.alt for name, view in VIEWS.items() if name != "guidance"]

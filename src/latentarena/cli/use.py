@@ -63,14 +63,14 @@ def show(
     precision: PrecisionOption = "32-true",
 ) -> None:
     """Look into a model: its latent space, its field, solvers' paths, traversals, denoising step by step."""
-    from latentarena.bundle import OWN, native_of, open_bundle, placed
+    from latentarena.bundle import OWN, open_bundle, placed
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.show import VIEWS, chosen_scales, show_to_file
 
     if view not in VIEWS:
         raise typer.BadParameter(f"{view!r} is no view; choose from {', '.join(VIEWS)}", param_hint="VIEW")
-    loaded, path = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision), out or Path(f"{view}.png")
+    loaded, path = placed(open_bundle(bundle, trust=OWN), accelerator, precision), out or Path(f"{view}.png")
     shown = show_to_file(loaded, data_of(loaded, data), view, path, label, seed, chosen_scales(scales))
     console.print(f"{shown} -> {path}")
 

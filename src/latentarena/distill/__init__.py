@@ -2,7 +2,7 @@
 
 from latentarena.distill.consistency import consistency_loss
 from latentarena.distill.meanflow import average_correction, average_velocity, meanflow_jump, meanflow_loss
-from latentarena.distill.straightness import straightness
+from latentarena.distill.straightness import straightness, straightness_of
 
 __all__ = [
     "average_correction",
@@ -11,4 +11,5 @@ __all__ = [
     "meanflow_jump",
     "meanflow_loss",
     "straightness",
+    "straightness_of",
 ]

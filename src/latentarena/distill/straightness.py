@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -22,7 +24,14 @@ def straightness(path: Path, denoise: Denoiser, noise: Tensor, labels: Tensor | 
         steps: of Heun's method, and of the trapezoidal rule.
     """
     times = GRIDS["uniform"](path, steps).to(noise)
-    states = list(sample(heun(path, denoise, labels), noise, times))
+    return straightness_of(path, denoise, list(sample(heun(path, denoise, labels), noise, times)), times, labels)
+
+
+@torch.no_grad()
+def straightness_of(
+    path: Path, denoise: Denoiser, states: Sequence[Tensor], times: Tensor, labels: Tensor | None
+) -> float:
+    """As `straightness`, of given trajectories: their states (B, ...) at times (T,) from noise to data."""
     chord = (states[0] - states[-1]) / (times[0] - times[-1])
     bends = []
     for x, t in zip(states, times, strict=True):

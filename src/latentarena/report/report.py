@@ -22,6 +22,8 @@ from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import Picture, blank, embed_figure, plain
 from latentarena.report.charts import ACCENT
 from latentarena.report.scorecard import environment, section
+from latentarena.report.show import embedded_views
+from latentarena.report.shown import ShownModel
 from latentarena.sample import last
 from latentarena.train.logs import curve
 
@@ -46,6 +48,7 @@ def write_report(
             stored=f"{sum(card.parameters.values()):,}",
             seconds=round(sum(made.seconds.values())),
             plots=plots,
+            views=list(embedded_views(ShownModel.of(bundle, data, None, SEEDS[0]))),
             command="arena train recipe.yaml --out again   # with the recipe below saved as recipe.yaml",
             recipe=yaml_text(made.recipe),
             facts=_facts(bundle, card),

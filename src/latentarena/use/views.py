@@ -54,15 +54,16 @@ class Plane:
         return (self.mean + places @ self.directions).reshape(-1, *self.shape)
 
     def lattice(self, n: int, deviations: float) -> Tensor:
-        """n x n places, row by row from the top, so many standard deviations to each side, (n * n, 2)."""
-        across, up = (torch.linspace(-deviations, deviations, n) * spread for spread in self.spread)
-        rows, columns = torch.meshgrid(up.flip(0), across, indexing="ij")
-        return torch.stack([columns.flatten(), rows.flatten()], 1)
+        """n x n (x n) places, row by row from the top, so many standard deviations to each side, (n ** k, k)."""
+        sides = [torch.linspace(-deviations, deviations, n) * spread for spread in self.spread]
+        sides[1] = sides[1].flip(0)
+        places = torch.meshgrid(*reversed(sides), indexing="ij")
+        return torch.stack([one.flatten() for one in reversed(places)], 1)
 
 
 @torch.no_grad()
 def field(model: LatentModel, plane: Plane, places: Tensor, t: float, how: SamplingConfig, label: int | None) -> Tensor:
-    """The flow's velocity towards the data at places (N, 2) of a plane at time t, projected onto it, (N, 2).
+    """The flow's velocity towards the data at places (N, k) of a plane at time t, projected onto it, (N, k).
 
     Args:
         label: a class, for a conditional model.
