@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -224,8 +225,8 @@ def test_drawn_trajectories_start_at_the_noise_and_end_where_the_sampler_ends(ti
     ends = plane.project(model.scale(list(model.trajectory(noise, None, how, 3))[-1]))
     torch.testing.assert_close(torch.tensor(axes.collections[0].get_offsets()).float(), ends, atol=1e-4, rtol=1e-4)
     ways = [line.get_xydata() for line in axes.lines if len(line.get_xydata()) == how.steps + 1]
-    torch.testing.assert_close(torch.tensor([one[0] for one in ways]).float(), plane.project(noise))
-    torch.testing.assert_close(torch.tensor([one[-1] for one in ways]).float(), ends, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.tensor(np.stack([one[0] for one in ways])).float(), plane.project(noise))
+    torch.testing.assert_close(torch.tensor(np.stack([one[-1] for one in ways])).float(), ends, atol=1e-4, rtol=1e-4)
 
 
 def test_flows_before_and_after_reflow_stand_beside_each_other(
