@@ -77,7 +77,7 @@ def test_what_a_model_cannot_draw_is_one_line(conditional: la.Model, options: di
 
 
 def test_what_is_no_bundle_is_one_line(tmp_path: Path) -> None:
-    for source, says in ((tmp_path / "nothing", "cannot read"), ("zoo:quickstart", "no models ship")):
+    for source, says in ((tmp_path / "nothing", "cannot read"), ("zoo:quickstat", "did you mean zoo:quickstart")):
         with pytest.raises(la.ArenaError, match=says):
             la.load(source)
 

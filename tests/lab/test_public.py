@@ -13,7 +13,7 @@ import latentarena as la
 SIGNATURES = {  # a change here is a change of the major version, but for parameters that are added with a default
     "train": "recipe, *, folder, root, resume, budget, judged, samples, accelerator, progress, **overrides",
     "load": "source",
-    "judge": "what, *, samples, dataset, root, judge_file, timed, progress",
+    "judge": "what, *, samples, dataset, against, root, judge_file, timed, progress",
     "export": "model, folder",
     "save": "modules, folder, *, name, process, solver, steps, grid, guidance, dataset, root, conditional, noise_shape",
     "fit": "network, data, labels, *, process, loss, folder, epochs, batch, lr, warmup, weight_decay, ema, clip, seed, "
@@ -57,8 +57,8 @@ def test_the_public_names_are_these() -> None:
     words = "ArenaError Model Path Process Recipe __version__ datasets export fit judge load save train"
     assert sorted(la.__all__) == words.split()
     assert set(la.__all__) <= set(dir(la))
-    with pytest.raises(AttributeError, match=r"latentarena has no 'zoo'; it has .*train"):
-        _ = la.zoo
+    with pytest.raises(AttributeError, match=r"latentarena has no 'museum'; it has .*train"):
+        _ = la.museum
 
 
 def run(code: str) -> str:

@@ -13,7 +13,7 @@ from typing import cast
 
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.card.figure import Figure
-from latentarena.card.score_card import ScoreCard
+from latentarena.card.score_card import Score, ScoreCard
 from latentarena.key import PUBLIC
 
 CLEAN = "Nothing was found that calls for advice."
@@ -91,6 +91,20 @@ def rows_by_category(card: ScoreCard) -> dict[str, list[CardRow]]:
         if names:
             rows[category] = [row_of(card, name) for name in names]
     return rows
+
+
+def image_rows(scores: Mapping[str, Score]) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """Figures of images in words: category, title, figure, interval, and what real images score, with its interval."""
+    for name, metric in METRICS.items():
+        if name in scores:
+            score, of_real = scores[name], scores[name].real
+            real = (
+                ("", "")
+                if of_real is None
+                else (_text(of_real.value, metric.decimals), _interval(of_real, metric.decimals))
+            )
+            found = _text(score.value, metric.decimals), _interval(score, metric.decimals)
+            yield (metric.category, f"{metric.title} ({metric.better})", *found, *real)
 
 
 def row_of(card: ScoreCard, name: str) -> CardRow:

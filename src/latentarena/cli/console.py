@@ -23,6 +23,7 @@ from latentarena.card.words import (
     contest_line,
     expected_lines,
     identity,
+    image_rows,
     rows_by_category,
     timing_words,
     trainings_words,
@@ -34,6 +35,7 @@ from latentarena.text import printable
 if TYPE_CHECKING:  # every command prints, and few need these: a third of a second
     from latentarena.data import Overview
     from latentarena.evaluate.evaluate import Step
+    from latentarena.evaluate.images import JudgedImages
     from latentarena.judge.classifier import Judge
     from latentarena.train.recipe import Recipe
 
@@ -189,6 +191,24 @@ def print_certificate(made: Certificate, folder: Path) -> None:
         page.print(f"  {escape(reason)}", style="bold yellow")
     verdict = "agrees with its recipe" if made.agrees else "does NOT agree with its recipe"
     page.print(f"the bundle {verdict} -> {folder / 'certificate.json'}", style="bold")
+
+
+def print_images(found: JudgedImages) -> None:
+    """The figures of images, whatever made them, beside what real images score, as a table."""
+    page = _page()
+    title = f"{found.images:,} images against {_inert(found.against or found.dataset)}, judged by {_inert(found.judge)}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("metric")
+    for name in ("these images\n95 % interval", "real images\n95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    last = ""
+    for category, name, value, interval, real, real_interval in image_rows(found.scores):
+        if category != last:
+            table.add_section()
+            table.add_row(CATEGORIES[category], style="bold")
+        last = category
+        table.add_row(name, f"{value}\n{interval}", f"{real}\n{real_interval}" if real else "")
+    page.print(table)
 
 
 def print_zoo() -> None:

@@ -22,6 +22,7 @@ from latentarena.cli.options import (
     ResizeOption,
     SamplesOption,
     SizeOption,
+    complete_zoo,
 )
 
 
@@ -48,7 +49,14 @@ class ScoreSet(StrEnum):
 
 @judge_app.command("bundle")
 def judge(
-    bundle: AnyBundleArgument,
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE|IMAGES",
+            help="zoo:NAME, a bundle's folder or zip; or images of any model: .npz, .npy, or a folder or zip of them.",
+            autocompletion=complete_zoo,
+        ),
+    ],
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the card as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the card as a page, .html.")] = None,
     picture: Annotated[Path | None, typer.Option("--png", help="Also draw the card as a picture, .png.")] = None,
@@ -59,10 +67,20 @@ def judge(
     data: DataOption = None,
     accelerator: AcceleratorOption = "cpu",
     precision: PrecisionOption = "32-true",
+    dataset: Annotated[
+        str | None, typer.Option(help="For images: the real ones, mnist unless given; or folder:PATH of your own.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="For images: others that stand in the place of the dataset's train split.")
+    ] = None,
+    size: SizeOption = None,
+    crop: CropOption = None,
+    resize: ResizeOption = None,
 ) -> None:
-    """Score a bundle of your own on the full test split, in this process; for anybody else's there is `arena check`."""
+    """Score a bundle of your own on the full test split, or images of any model; others' bundles: arena check."""
     from latentarena.bundle import OWN, open_bundle, placed
     from latentarena.cli.console import print_card, print_contest, quiet_logs
+    from latentarena.data import holds_images
     from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
     from latentarena.files import make_folder, write_json
     from latentarena.pictures import refuse_suffix
@@ -71,6 +89,15 @@ def judge(
     from latentarena.run.watching import show_judging, show_training
 
     quiet_logs()
+    of_images = {"--dataset": dataset, "--against": against, "--size": size, "--crop": crop, "--resize": resize}
+    if holds_images(bundle):
+        _judge_images(bundle, of_images, judge_file, data, json_file, {"--html": html, "--png": picture})
+        return
+    for option, value in of_images.items():
+        if value is not None:
+            raise typer.BadParameter(
+                f"{option} {value} is for images, and {bundle} holds none: it is judged as a bundle"
+            )
     loaded = placed(open_bundle(bundle, trust=OWN), accelerator, precision)
     for option, path in (("--json", json_file), ("--html", html), ("--png", picture)):
         if path is not None:
@@ -87,6 +114,37 @@ def judge(
         write_page(html, card, found.findings, panel.data)
     if picture is not None:
         write_poster(picture, card, found.findings, panel.data)
+
+
+def _judge_images(
+    images: Path,
+    options: dict[str, Any],
+    judge_file: Path | None,
+    root: Path | None,
+    json_file: Path | None,
+    pages: dict[str, Path | None],
+) -> None:
+    """Print the sample half of a score card for images at a path."""
+    from latentarena.cli.console import print_images
+    from latentarena.evaluate.images import judge_images
+    from latentarena.files import make_folder, write_json
+    from latentarena.pictures import refuse_suffix
+    from latentarena.run.watching import show_judging, show_training
+
+    for option, path in pages.items():
+        if path is not None:
+            raise typer.BadParameter(f"{option} {path} is a bundle's score card; figures of images have --json")
+    if json_file is not None:
+        refuse_suffix(json_file, ".json", option="--json")
+        make_folder(json_file.parent)
+    fit = {name: options[f"--{name}"] for name in ("size", "crop", "resize")}
+    with show_judging():
+        found = judge_images(
+            images, options["--dataset"] or "mnist", options["--against"], fit, judge_file, root, show_training
+        )
+    print_images(found)
+    if json_file is not None:
+        write_json(json_file, found.plain())
 
 
 @app.command()

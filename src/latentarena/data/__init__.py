@@ -11,6 +11,7 @@ from latentarena.config import Config
 from latentarena.data.catalog import CATALOG
 from latentarena.data.digits import embedded_digits
 from latentarena.data.find import load_idx, where
+from latentarena.data.generated import holds_images, read_images
 from latentarena.data.images import Dataset, Images
 from latentarena.data.overview import Overview, overview_of_dataset
 from latentarena.data.picture import LARGEST_SIDE, Fit
@@ -18,7 +19,19 @@ from latentarena.data.source import load_source, look_at_source
 from latentarena.errors import ConfigError
 from latentarena.files import expanded
 
-__all__ = ["CATALOG", "FOLDER", "DataConfig", "Dataset", "Images", "Overview", "load_dataset", "overview", "where"]
+__all__ = [
+    "CATALOG",
+    "FOLDER",
+    "DataConfig",
+    "Dataset",
+    "Images",
+    "Overview",
+    "holds_images",
+    "load_dataset",
+    "overview",
+    "read_images",
+    "where",
+]
 
 FOLDER = "folder:"
 

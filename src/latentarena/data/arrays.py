@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
@@ -19,6 +18,7 @@ from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, VALIDATION
 from latentarena.data.listing import LeftOut, warn_left_out
+from latentarena.data.npz import arrays_in
 from latentarena.data.picture import DIM, LARGEST_SIDE, Fit
 from latentarena.errors import DataError
 from latentarena.files import digest
@@ -28,7 +28,6 @@ BESIDE = "beside the arrays"
 UNREAD = "an array that is neither images nor labels by its name"
 UNLABELLED = f"no column is called {', '.join(LABEL_COLUMNS)}"
 MOST_CLASSES = 100  # of a CSV without header
-LARGEST = 4 << 30  # bytes of one array
 IDX = re.compile(
     r"(?P<set>.*?)(?P<split>train|t10k|test)[-_.]?(?P<what>images|labels)[-.](?:idx\d[-.])?ubyte(?:\.gz)?", re.I
 )
@@ -176,16 +175,7 @@ def _tables(files: Sequence[Path]) -> Found:
 
 
 def _npz(path: Path) -> tuple[dict[str, Split], list[LeftOut]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(info.file_size > LARGEST for info in archive.infolist()):
-                raise DataError(f"{path.name} holds an array of more than {LARGEST >> 30} GiB")
-        with np.load(path, allow_pickle=False) as arrays:
-            held = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
-        way = "; save arrays of numbers" if "pickle" in str(error).lower() else ""
-        raise DataError(f"{path.name} cannot be read: {str(error).splitlines()[0]}{way}") from None
-    splits = {}
+    held, splits = arrays_in(path), {}
     missing, left = {}, dict(held)
     for split, title in ((TRAIN, "train"), (VALIDATION, "val"), (TEST, "test")):
         image_key, label_key = (
@@ -263,7 +253,7 @@ def _dataset(
             f"images of the {unit} split have values of 0 to 1 and those of the others values beyond; save all of them "
             "as uint8, 0 to 255"
         )
-    read = {split: (_pixels(one.pixels, split), _labels(one, split)) for split, one in splits.items()}
+    read = {split: (pixels_of(one.pixels, split), _labels(one, split)) for split, one in splits.items()}
     notes = [about]
     if VALIDATION in read and TEST in read:
         unused = f"the {VALIDATION} split's {len(read.pop(VALIDATION)[0])} images"
@@ -287,7 +277,7 @@ def _dataset(
     made = []
     for split in (TRAIN, TEST):
         pixels, labels = read[split]
-        made.append(Images(_fitted(pixels, fit), torch.tensor([rank[value] for value in labels.tolist()]).long()))
+        made.append(Images(fitted(pixels, fit), torch.tensor([rank[value] for value in labels.tolist()]).long()))
     classes = tuple(names.get(value, str(value)) for value in values)
     return Dataset.of(f"folder:{source.name}", made[0], made[1], classes, tuple(notes))
 
@@ -302,7 +292,7 @@ def _labels(split: Split, title: str) -> np.ndarray:
     return labels[:, 0]
 
 
-def _pixels(pixels: np.ndarray, title: str) -> np.ndarray:
+def pixels_of(pixels: np.ndarray, title: str) -> np.ndarray:
     """Images as uint8 (N, C, H, W); values of 0..1 are scaled, others must be whole numbers of 0..255."""
     what = f"images{f' of the {title} split' if title else ''} are {pixels.dtype} {list(pixels.shape)}"
     if pixels.ndim == 3:
@@ -326,7 +316,7 @@ def _pixels(pixels: np.ndarray, title: str) -> np.ndarray:
     return np.ascontiguousarray((pixels * (255.0 if unit else 1.0)).round().astype(np.uint8))
 
 
-def _fitted(pixels: np.ndarray, fit: Fit) -> torch.Tensor:
+def fitted(pixels: np.ndarray, fit: Fit) -> torch.Tensor:
     height, width = pixels.shape[2:]
     if fit.size and height != width and not (fit.crop or fit.resize):
         raise DataError(f"images are {width}x{height}, no squares; add data.crop=center or data.resize=stretch")

@@ -7,6 +7,7 @@ correct load gives on a fixed pattern.
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,13 @@ class Judge:
             raise JudgeError(f"judge {self.name} looks at images {self.facts.shape}, not {tuple(images.shape[1:])}")
         features = self._features(images)
         return Seen(features, (self._network["head"](features) / self._temperature).softmax(1))
+
+    def held_against(self, images: Tensor) -> Judge:
+        """The same judge with the statistics of other real images (N, C, H, W) in place of the train split's."""
+        other, seen = copy(self), self.look(images)
+        other.reference = seen.statistics()
+        other.frequencies = torch.bincount(seen.labels, minlength=len(self.frequencies)) / len(images)
+        return other
 
     def distance(self, seen: Seen) -> float:
         """Frechet distance of what it sees in some images from what it saw in the train split."""

@@ -35,16 +35,19 @@ CHUNK = 1000  # images at a time
 PRIOR = ("confidence", "entropy", "frechet")  # that images decoded from the prior have too, and the same floors
 
 
-def known_of(judge: Judge, data: Dataset, samples: int) -> Known:
+def known_of(judge: Judge, data: Dataset, samples: int, against: Images | None = None) -> Known:
     """What the judge knows of real images, with floors for so many samples; the judge tests itself on the way.
 
     Where there are more test images than samples, a fixed random draw of them stands for real images; the others are
-    then held out even from the floors (`real_index`). All but the self-test is cached by judge, data and judging code.
+    then held out even from the floors (`real_index`). All but the self-test is cached by judge, data and judging code;
+    nothing is where other images, `against`, stand in for the train split.
 
     Raises:
         JudgeError: the judge fails its self-test on this data.
     """
     test = judge.verify(data)
+    if against is not None:
+        return _look(judge.held_against(against.images), replace(data, train=against), test, samples)
     key = digest_json([judge.digest, data.digest, samples, REFERENCE, source_digest("judge")])
     path = cache_folder() / "judges" / "known" / f"{key[:32]}.safetensors"
     try:

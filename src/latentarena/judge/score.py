@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from latentarena.card.finding import Finding
 from latentarena.card.score_card import SEEDS, Opinion, Score, scored
-from latentarena.data import Dataset
+from latentarena.data import Dataset, Images
 from latentarena.judge.classifier import Judge
 from latentarena.judge.examine import examine
 from latentarena.judge.known import known_of, real_index
@@ -43,6 +43,7 @@ from latentarena.judge.subject import (
 
 SWEPT = 1000  # samples at other numbers of steps
 SAMPLES = 10_000
+FEWEST = 100  # images whose figures say anything
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,13 @@ def score(
     )
 
 
-def score_images(images: Tensor, data: Dataset, judge: Judge) -> dict[str, Score]:
+def score_images(images: Tensor, data: Dataset, judge: Judge, against: Tensor | None = None) -> dict[str, Score]:
     """The sample half of a score card: figures of images (N, C, H, W) in [0, 1], whatever made them.
+
+    Args:
+        images: that are judged.
+        data: real images; judge: of the same data.
+        against: images that stand in the train split's place, if any: the reference of distances and copies.
 
     Raises:
         JudgeError: the judge fails its self-test on this data.
@@ -140,7 +146,10 @@ def score_images(images: Tensor, data: Dataset, judge: Judge) -> dict[str, Score
     """
     n = len(images)
     images = checked(images, (n, *data.shape), "images")
-    known, counts = known_of(judge, data, n), draws(n, generator=WITHOUT_BUNDLE.stream("bootstrap", "samples"))
+    given = None if against is None else checked(against, (len(against), *data.shape), "images to be held against")
+    other = None if given is None else Images(given.mul(255).round().byte(), judge.look(given).labels)
+    known, counts = known_of(judge, data, n, other), draws(n, generator=WITHOUT_BUNDLE.stream("bootstrap", "samples"))
+    data = data if other is None else replace(data, train=other)
     drawn = Samples(counts, images, judge.look(images), nearest(images, data.train.pixels), known)
     equal = measured(_as_many_as_real(drawn, None, data, WITHOUT_BUNDLE))
     return scored(measured({"samples": drawn}), known.floors, equal)

@@ -15,14 +15,13 @@ from torch import Tensor
 from latentarena.card.score_card import Score, ScoreCard
 from latentarena.errors import ConfigError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
-from latentarena.judge.score import score_images
+from latentarena.judge.score import FEWEST, score_images
 from latentarena.judge.training import judge_for
 from latentarena.lab.datasets import load as load_data
 from latentarena.lab.models import Model, load
 from latentarena.run.watching import quietly, show_judging, show_training
 
 Array = NDArray[Any]
-FEWEST = 100  # images whose figures say anything
 
 
 @overload
@@ -31,6 +30,7 @@ def judge(
     *,
     samples: int = ...,
     dataset: None = ...,
+    against: None = ...,
     root: str | PathLike[str] | None = ...,
     judge_file: str | PathLike[str] | None = ...,
     timed: bool = ...,
@@ -41,6 +41,7 @@ def judge(
     what: Tensor | Array,
     *,
     dataset: str | None = ...,
+    against: Tensor | Array | None = ...,
     root: str | PathLike[str] | None = ...,
     judge_file: str | PathLike[str] | None = ...,
     progress: bool = ...,
@@ -50,6 +51,7 @@ def judge(
     *,
     samples: int = 10_000,
     dataset: str | None = None,
+    against: Tensor | Array | None = None,
     root: str | PathLike[str] | None = None,
     judge_file: str | PathLike[str] | None = None,
     timed: bool = True,
@@ -61,6 +63,7 @@ def judge(
         what: a model, a bundle's path, or images (N, C, H, W) or (N, H, W): float in [0, 1], or uint8.
         samples: that a model is asked for.
         dataset: that images are held against, mnist unless given; a bundle names its own.
+        against: images that stand in the place of the dataset's train split, whatever made them.
         root: where the dataset's files are looked for.
         judge_file: the judge; the dataset's own unless given.
         timed: whether a model's sampling is timed.
@@ -78,9 +81,10 @@ def judge(
     with show_judging() if progress else nullcontext():
         if isinstance(what, Tensor | np.ndarray):
             data = load_data(dataset or "mnist", root=root)
-            return score_images(_images(what), data, judge_for(data, watch, file))
-        if dataset is not None:
-            raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave it out, or judge images")
+            other = None if against is None else _images(against)
+            return score_images(_images(what), data, judge_for(data, watch, file), other)
+        if dataset is not None or against is not None:
+            raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset and against out")
         bundle = load(what).bundle
         return judge_bundle(bundle, panel_for(data_of(bundle, place), file, watch), samples, timed=timed).card
 

@@ -1,0 +1,83 @@
+"""Images that anything made, judged: the sample half of a score card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from latentarena.card.score_card import Score
+from latentarena.config import validate
+from latentarena.data import FOLDER, DataConfig, Dataset, load_dataset, read_images
+from latentarena.errors import DataError
+from latentarena.judge.score import FEWEST, score_images
+from latentarena.judge.training import judge_for
+from latentarena.train.stages import Watch
+
+
+@dataclass(frozen=True)
+class JudgedImages:
+    """Figures of images with what they were held against.
+
+    Attributes:
+        scores: by metric, with intervals and what as many real test images score.
+        images: how many; dataset: the real ones; against: what stood in the train split's place, or nothing.
+        judge: its name.
+    """
+
+    scores: dict[str, Score]
+    images: int
+    dataset: str
+    against: str
+    judge: str
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as a JSON value."""
+        figures = {name: score.model_dump(mode="json") for name, score in self.scores.items()}
+        return vars(self) | {"scores": figures}
+
+
+def judge_images(
+    path: Path,
+    dataset: str,
+    against: Path | None,
+    fit: Mapping[str, Any],
+    judge_file: Path | None = None,
+    root: Path | None = None,
+    watch: Watch = lambda ticks, stage: ticks,
+) -> JudgedImages:
+    """Judge the images at a path.
+
+    Args:
+        path: a file of arrays, or a folder or zip of images.
+        dataset: name of the real images; their judge is trained now where there is none yet, and `watch` shows it.
+        against: images that stand in the train split's place.
+        fit: `size`, `crop` and `resize` of images in files, as `DataConfig` has them.
+        judge_file: the judge; the dataset's own unless given.
+        root: where the dataset is looked for.
+
+    Raises:
+        ArenaError: one line: images that cannot be read, too few of them, or of another shape than the dataset's.
+    """
+    of_data = fit if dataset.startswith(FOLDER) else {}
+    real = load_dataset(validate(DataConfig, {"name": dataset, **of_data}, "--dataset"), root)
+    images, other = _images(path, fit, real), None if against is None else _images(against, fit, real)
+    judge = judge_for(real, watch, judge_file)
+    scores = score_images(images, real, judge, other)
+    return JudgedImages(scores, len(images), real.name, "" if against is None else str(against), judge.name)
+
+
+def _images(path: Path, fit: Mapping[str, Any], real: Dataset) -> Tensor:
+    """The images at a path, once there are enough of them, of the shape of the real ones."""
+    images = read_images(path, validate(DataConfig, {"name": f"{FOLDER}{path}", **fit}, "options").fit)
+    if len(images) < FEWEST:
+        raise DataError(f"{path} holds {len(images)} images; figures say something from {FEWEST} on")
+    if tuple(images.shape[1:]) != real.shape:
+        raise DataError(
+            f"{path} holds images {list(images.shape[1:])}, and {real.name} {list(real.shape)} (channels, height, "
+            "width); name real images of that shape by --dataset, such as folder:PATH, or give --size"
+        )
+    return images

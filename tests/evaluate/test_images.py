@@ -1,0 +1,140 @@
+"""Images of any model: read from files, folders and zips, judged beside real ones and against other images."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import latentarena as la
+from command import Arena
+from latentarena.data import holds_images, read_images
+from latentarena.data.digits import embedded_digits
+from latentarena.data.picture import Fit
+from latentarena.errors import ArenaError
+from latentarena.evaluate.images import judge_images
+from latentarena.judge.classifier import Judge
+
+N = 120
+PIXELS = embedded_digits().test.pixels[:N]  # uint8 (N, 1, 28, 28)
+FORMS = ["images.npz", "alone.npz", "last.npy", "grey.npy", "floats.npz", "folder", "some.zip"]
+
+
+def written(form: str, home: Path) -> Path:
+    """The images in a file or folder of that form."""
+    path, bytes_of = home / form, PIXELS.numpy()
+    if path.suffix == ".npz":
+        array = bytes_of / np.float32(255) if form == "floats.npz" else bytes_of
+        named = {"arr_0": array} if form == "alone.npz" else {"images": array, "labels": np.zeros(N, int)}
+        np.savez(path, **named)  # type: ignore[arg-type]
+    elif path.suffix == ".npy":
+        np.save(path, np.moveaxis(bytes_of, 1, -1) if form == "last.npy" else bytes_of[:, 0])
+    else:
+        folder = home / "folder"
+        folder.mkdir()
+        for number, image in enumerate(bytes_of):
+            Image.fromarray(image[0]).save(folder / f"{number}.png")
+        if form == "some.zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                for one in folder.iterdir():
+                    archive.write(one, one.name)
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_images_of_a_file_are_read_whole(form: str, tmp_path: Path) -> None:
+    path = written(form, tmp_path)
+    assert holds_images(path)
+    found = read_images(path, Fit())
+    assert found.dtype == torch.float32
+    order = [sorted(image.flatten().tolist() for image in images) for images in (found, PIXELS.float() / 255)]
+    assert np.allclose(*order, atol=1e-6)
+
+
+def test_numbers_between_two_of_255_steps_stay_as_they_are(tmp_path: Path) -> None:
+    images = torch.rand(100, 3, 9, 9)
+    np.savez(tmp_path / "images.npz", images=images.numpy())
+    np.save(tmp_path / "last.npy", images.movedim(1, -1).numpy())
+    for name in ("images.npz", "last.npy"):
+        assert torch.equal(read_images(tmp_path / name, Fit()), images)
+
+
+def test_a_bundle_is_no_folder_of_images(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    shutil.copy(written("folder", tmp_path) / "0.png", tmp_path / "run" / "bundle")
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "run" / "bundle")
+    places = ("run", "run/bundle", "packed.zip", "nowhere", "zoo:quickstart")
+    assert [holds_images(tmp_path / place) for place in places] == [False] * len(places)
+
+
+def test_a_file_is_judged_as_its_array_is(tmp_path: Path, digits_judge: Judge) -> None:
+    found = judge_images(written("images.npz", tmp_path), "digits", None, {})
+    assert found.scores == la.judge(PIXELS, dataset="digits", progress=False)
+    assert (found.images, found.dataset, found.against) == (N, "digits", "")
+    assert found.scores["frechet"].real is not None
+    assert json.loads(json.dumps(found.plain()))["scores"]["frechet"]["value"] == found.scores["frechet"].value
+
+
+def test_other_images_stand_in_the_place_of_the_train_split(tmp_path: Path, digits_judge: Judge) -> None:
+    path = written("images.npz", tmp_path)
+    np.savez(tmp_path / "noise.npz", images=torch.rand(N, 28, 28).numpy())
+    itself = judge_images(path, "digits", path, {}).scores
+    noise = judge_images(path, "digits", tmp_path / "noise.npz", {}).scores
+    assert abs(itself["frechet"].value) < 1e-6
+    assert itself["copies"].value == 1
+    assert itself["coverage"].value > 0.99
+    assert noise["frechet"].value > 10
+    assert noise["copies"].value == 0
+    assert itself["frechet"].real is not None  # as many real images against the same
+    assert noise["frechet"].real is not None
+    assert itself["frechet"].real.value < noise["frechet"].real.value
+    again = la.judge(PIXELS, dataset="digits", against=PIXELS, progress=False)
+    assert again["frechet"] == itself["frechet"]
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (np.zeros((5, 28, 28), np.uint8) + 200, "holds 5 images; figures say something from 100 on"),
+        (np.zeros((100, 9, 9), np.uint8) + 200, r"holds images \[1, 9, 9\], and digits \[1, 28, 28\]"),
+        (np.zeros((100, 28), np.uint8) + 200, "expected are N x height x width"),
+        (np.zeros((100, 28, 28)) - 1, "values of -1 to -1"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_line(array: np.ndarray, says: str, tmp_path: Path, digits_judge: Judge) -> None:
+    np.savez(tmp_path / "images.npz", images=array)
+    with pytest.raises(ArenaError, match=says):
+        judge_images(tmp_path / "images.npz", "digits", None, {})
+
+
+def test_pickles_are_not_opened(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([object()], dtype=object), allow_pickle=True)
+    (tmp_path / "images.npy").write_bytes(buffer.getvalue())
+    with pytest.raises(ArenaError, match="save arrays of numbers"):
+        read_images(tmp_path / "images.npy", Fit())
+
+
+def test_the_command_judges_images_and_refuses_what_is_of_bundles(
+    arena_here: Arena, tmp_path: Path, digits_judge: Judge
+) -> None:
+    path = written("images.npz", tmp_path)
+    done = arena_here("judge", path, "--dataset", "digits", "--against", path, "--json", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    assert "120 images against" in done.stdout
+    assert "Frechet distance (lower)" in done.stdout
+    assert json.loads((tmp_path / "found.json").read_text())["scores"]["copies"]["value"] == 1
+    for words, says in (
+        ([path, "--html", "card.html"], "figures of images have --json"),
+        (["zoo:quickstart", "--against", path], "is for images"),
+    ):
+        refused = arena_here("judge", *words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert says in refused.stderr
