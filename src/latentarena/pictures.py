@@ -29,7 +29,7 @@ MOVING = (".gif", ".mp4")
 FORMATS = (".png", *MOVING, ".npz")
 GAP = 1  # pixels between images
 ZOOM = 2
-RESOLUTION, COLOURS = 130, 128  # of figures
+RESOLUTION, COLOURS = 130, 256  # of figures
 SIZES = ((4, 40, 256), (4, 40, 16), (4, 20, 16), (2, 20, 16), (2, 10, 16), (1, 20, 16), (1, 8, 16), (1, 3, 16))
 """Zoom, most frames and shades of an animation; the first with which it is small enough is taken."""
 LARGEST = 1_000_000  # bytes of an animation
@@ -92,7 +92,7 @@ def figure_bytes(figure: Figure, form: str = "png") -> bytes:
     figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches="tight")
     if form != "png":
         return buffer.getvalue()
-    return png(Image.open(buffer).convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT))
+    return png(Image.open(buffer).convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE))
 
 
 def _data(content: bytes) -> str:
