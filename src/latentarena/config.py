@@ -164,6 +164,8 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[Bas
         *parents, last = keys = key.split(".")
         if len(keys) > DEEPEST:
             raise ConfigError(f"{key[:SHOWN]}... has {len(keys)} parts; no key has so many")
+        if keys[0] not in model.model_fields and (meant := _paths_of(keys[-1], model, changed)):
+            raise ConfigError(f"unknown key {shown(keys[0])}; did you mean {' or '.join(meant)}?")
         node = changed
         for depth, parent in enumerate(parents, 1):
             node, kinds = node.setdefault(parent, {}), set(_wanted(model, keys[:depth]))
@@ -176,6 +178,17 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[Bas
             unread = "" if INTEGER.fullmatch(text) else "not a list or mapping that can be read: "
             raise ConfigError(f"{key} = {text[:SHOWN]}: {unread}{reason}") from None
     return changed
+
+
+def _paths_of(name: str, model: type[BaseModel], written: Any, where: str = "") -> list[str]:
+    """The dotted keys that end in a name, inside of what is written."""
+    found = [f"{where}{name}"] if name in model.model_fields and where else []
+    for key, field in model.model_fields.items():
+        below = written.get(key) if isinstance(written, Mapping) else None
+        for kind in dict.fromkeys(_kinds(field.annotation)):
+            if isinstance(below, Mapping) and isinstance(kind, type) and issubclass(kind, BaseModel):
+                found += _paths_of(name, kind, below, f"{where}{key}.")
+    return list(dict.fromkeys(found))
 
 
 def merged(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -152,13 +152,43 @@ def test_impossible_path_is_one_line(
 
 
 def test_fault_without_words_of_its_own_is_one_line_too(arena_here: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(data: Path | None) -> None:
+    def fail(data: Path | None, deep: bool) -> None:
         raise KeyError("inside")
 
     monkeypatch.setattr(doctor, "examine", fail)
     done = arena_here("doctor")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "arena: unexpected fault, KeyError: 'inside'; the same command with --debug shows where\n"
+
+
+def test_help_lists_every_command_once_in_its_group_with_a_whole_sentence(arena_here: Arena) -> None:
+    done = arena_here("--help")
+    assert done.returncode == 0
+    groups = ("Train and use:", "Judge:", "Contest:", "Tools:")
+    assert [line for line in done.stdout.splitlines() if line in groups] == list(groups)
+    listed = re.findall(r"^  ([a-z][a-z-]*)  +[A-Z]", done.stdout, flags=re.MULTILINE)
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert sorted(listed) == sorted(commands)
+    assert "..." not in done.stdout.split("Train and use:")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lr=0.1"], "unknown key 'lr'; did you mean training.autoencoder.lr or training.generator.lr?"),
+        (["steps=3"], "unknown key 'steps'; did you mean sampling.steps?"),
+        (["--seed", "1"], "a key of the recipe is set without dashes: seed=1"),
+        (["--seed=1"], "a key of the recipe is set without dashes: seed=1"),
+        (["--seed", "--resume"], "a key of the recipe is set without dashes: seed=VALUE"),
+    ],
+)
+def test_a_key_that_is_nearly_right_is_answered_with_the_right_one(
+    arena_here: Arena, words: list[str], said: str
+) -> None:
+    done = arena_here("train", "quickstart-digits", *words)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_debug_shows_the_traceback(arena: Arena) -> None:
@@ -183,7 +213,7 @@ def test_doctor_holds_a_judge_against_its_data(monkeypatch: pytest.MonkeyPatch) 
     if where("mnist") is None:
         pytest.skip("MNIST is not here")
     monkeypatch.setattr(doctor, "OPINIONS", "none of them")
-    [line] = [line for line in doctor.examine(None) if line.name == "judge"]
+    [line] = [line for line in doctor.examine(None, deep=True) if line.name == "judge"]
     assert line.good
     assert re.search(r"accuracy 99\.\d\d% and calibration on mnist as recorded$", line.text)
 

@@ -6,14 +6,39 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from latentarena.cli import bundles, contests, data, judging, studies, teams, use
 from latentarena.cli.options import HELP, AcceleratorOption, DataOption, PrecisionOption, SamplesOption
 from latentarena.documents import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
+LONGEST = 200  # letters of a command's sentence
+GROUPS = {
+    "Train and use": "train recipes study zoo sample show interpolate inpaint edit likelihood",
+    "Judge": "judge verify check retrain",
+    "Contest": "export pack import-legacy submit status board serve worker certify team backup restore erase",
+    "Tools": "data doctor",
+}
+"""The commands by what they are for, in the order of `arena --help`; those that are not named here are tools."""
+
+
+class _Grouped(TyperGroup):
+    """Lists the commands in groups, each with a sentence that is not cut off."""
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        grouped = {name for names in GROUPS.values() for name in names.split()}
+        rest = [name for name in self.list_commands(ctx) if name not in grouped]
+        for title, names in GROUPS.items():
+            shown = names.split() + (rest if title == "Tools" else [])
+            found = [(name, self.get_command(ctx, name)) for name in shown]
+            with formatter.section(title):
+                formatter.write_dl([(name, one.get_short_help_str(LONGEST)) for name, one in found if one is not None])
+
+
 app = typer.Typer(
     name="arena",
+    cls=_Grouped,
     no_args_is_help=True,
     context_settings=HELP,
     pretty_exceptions_enable=False,
@@ -121,13 +146,18 @@ def recipes_show(
 
 
 @app.command()
-def doctor(data: DataOption = None) -> None:
+def doctor(
+    data: DataOption = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also try to escape from the sandbox, and judge the judges on their data.")
+    ] = False,
+) -> None:
     """Versions, device, data found, and the judge's self-test."""
     from latentarena.cli.console import console
     from latentarena.cli.doctor import examine
 
     healthy = True
-    for line in examine(data):
+    for line in examine(data, deep):
         console.print(f"{line.name:>10}  {line.text}", style=None if line.good else "bold red", highlight=False)
         healthy &= line.good
     if not healthy:
