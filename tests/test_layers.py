@@ -18,6 +18,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {
         "errors",
         "registry",
+        "parts",
         "files",
         "config",
         "documents",

@@ -225,7 +225,8 @@ def _wanted(annotation: Any, keys: Sequence[str]) -> Iterator[Any]:
     elif getattr(annotation, "__origin__", None) is dict:
         yield from _wanted(get_args(annotation)[1], keys[1:])
     else:
-        for part in get_args(annotation):  # a union, or what is annotated
+        parts = annotation.values() if isinstance(annotation, Mapping) else get_args(annotation)
+        for part in parts:  # of a union, of what is annotated, or of a registry in an annotation
             yield from _wanted(part, keys)
 
 

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from latentarena import __version__
-from latentarena.files import digest
+from latentarena.files import source_of
 
 RECORDED = ("torch", "lightning-fabric", "numpy", "scipy", "safetensors", "onnxruntime")
 
@@ -38,8 +38,4 @@ def versions() -> dict[str, str]:
 @lru_cache(maxsize=4)
 def source_digest(part: str = "") -> str:
     """SHA-256 of this package's Python files, or of those of one part, names included."""
-    home = Path(__file__).parent / part
-    parts: list[bytes | memoryview] = []
-    for path in sorted(home.rglob("*.py")):
-        parts += [str(path.relative_to(home)).encode(), path.read_bytes()]
-    return digest(*parts)
+    return source_of(Path(__file__).parent / part)

@@ -31,6 +31,14 @@ def digest_json(value: Any) -> str:
     return digest(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
 
+def source_of(folder: Path) -> str:
+    """SHA-256 of a folder's Python files, names included."""
+    parts: list[bytes | memoryview] = []
+    for path in sorted(folder.rglob("*.py")):
+        parts += [str(path.relative_to(folder)).encode(), path.read_bytes()]
+    return digest(*parts)
+
+
 def cache_folder() -> Path:
     """Where downloads, encoded latents and judges trained on the fly are kept between runs.
 

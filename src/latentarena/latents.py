@@ -19,6 +19,7 @@ from latentarena.errors import OutputError
 from latentarena.files import cache_folder, digest, make_folder, prune, write_atomically
 from latentarena.precision import Precision
 from latentarena.randomness import Draws
+from latentarena.registry import source_behind
 
 log = logging.getLogger(__name__)
 CHUNK = 1000  # images at a time
@@ -119,9 +120,11 @@ def module_digest(module: nn.Module) -> str:
 def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Posterior:
     """The posteriors of a whole split, N of them, on the images' device.
 
-    Cached under the hash of weights, layers and data, except where there is nothing to compute (pixel space).
+    Cached under the hash of weights, layers, data and, of a foreign autoencoder, source, except where there is nothing
+    to compute (pixel space).
     """
-    parts = module_digest(autoencoder), repr(autoencoder), data_digest, str(len(images))
+    source = source_behind(type(autoencoder))
+    parts = module_digest(autoencoder), repr(autoencoder), source, data_digest, str(len(images))
     key = digest(*(part.encode() for part in parts))
     path = cache_folder() / "latents" / f"{key[:32]}.safetensors"
     if autoencoder.learned:

@@ -11,8 +11,8 @@ import pytest
 import latentarena as la
 
 SIGNATURES = {  # a change here is a change of the major version, but for parameters that are added with a default
-    "train": "recipe, *, folder, root, resume, budget, judged, samples, accelerator, progress, **overrides",
-    "load": "source",
+    "train": "recipe, *, folder, root, resume, budget, judged, samples, accelerator, progress, parts, **overrides",
+    "load": "source, *, parts",
     "judge": "what, *, samples, dataset, against, root, judge_file, timed, progress",
     "export": "model, folder",
     "save": "modules, folder, *, name, process, solver, steps, grid, guidance, dataset, root, conditional, noise_shape",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from latentarena.autoencoder.base import Autoencoder, Identity, Posterior
 from latentarena.autoencoder.conv import ConvVAE, ConvVAEConfig
 from latentarena.autoencoder.dc import DCAE, DCAEConfig
 from latentarena.autoencoder.fsq import FSQ
 from latentarena.autoencoder.mlp import MLPVAE, MLPVAEConfig
 from latentarena.config import Config
+from latentarena.parts import Kinds
 
 __all__ = [
+    "AUTOENCODERS",
     "DCAE",
     "FSQ",
     "MLPVAE",
@@ -44,4 +44,6 @@ class IdentityConfig(Config):
         return Identity(shape)
 
 
-AutoencoderConfig = Annotated[ConvVAEConfig | DCAEConfig | MLPVAEConfig | IdentityConfig, Field(discriminator="kind")]
+Shipped = ConvVAEConfig | DCAEConfig | MLPVAEConfig | IdentityConfig
+AUTOENCODERS: Kinds[Shipped] = Kinds("autoencoder", Shipped)
+AutoencoderConfig = Annotated[Shipped, AUTOENCODERS]

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from latentarena.backbone.conv import ConvNet, ConvNetConfig
 from latentarena.backbone.dit import DiT, DiTConfig
 from latentarena.backbone.mlp import MLP, MLPConfig
 from latentarena.backbone.unet import UNet, UNetConfig
+from latentarena.parts import Kinds
 from latentarena.registry import Registry
 
 __all__ = [
+    "BACKBONES",
     "MLP",
     "SIZES",
     "BackboneConfig",
@@ -29,7 +31,7 @@ __all__ = [
 ]
 
 SIZES: Registry[MLPConfig | UNetConfig | DiTConfig] = Registry(
-    "backbone",
+    "backbone size",
     mlp_small=MLPConfig(width=64, depth=3),
     mlp_base=MLPConfig(width=128, depth=4),
     mlp_large=MLPConfig(width=256, depth=6),
@@ -51,6 +53,6 @@ def _in_full(value: Any) -> Any:
     return SIZES[value].model_dump()
 
 
-BackboneConfig = Annotated[
-    MLPConfig | ConvNetConfig | UNetConfig | DiTConfig, Field(discriminator="kind"), BeforeValidator(_in_full)
-]
+Shipped = MLPConfig | ConvNetConfig | UNetConfig | DiTConfig
+BACKBONES: Kinds[Shipped] = Kinds("backbone", Shipped)
+BackboneConfig = Annotated[Shipped, BACKBONES, BeforeValidator(_in_full)]

@@ -99,7 +99,7 @@ def open_bundle(
     _refuse_form(path, form, forms)
     if form == "portable":
         tell("sandbox", f"tier {standing().tier}")
-    bundle: AnyBundle = read_boxed(files, path) if form == "portable" else read_native(files, path)
+    bundle: AnyBundle = read_boxed(files, path) if form == "portable" else read_native(files, path, False)
     tell("graphs" if form == "portable" else "tensors", f"{sum(bundle.card.parameters.values()):,} stored numbers")
     return bundle
 

@@ -17,14 +17,16 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from latentarena.bundle.base import AnyBundle, Bundle, Card, Provenance
+from latentarena.bundle.foreign import MOST_PARTS, refuse_foreign, refuse_missing
 from latentarena.bundle.reading import CARD, NATIVE, part, read_card, read_files
 from latentarena.config import validate
 from latentarena.data import DataConfig
-from latentarena.errors import ArenaError, BundleError, ConfigError
+from latentarena.errors import ArenaError, BundleError, ConfigError, GateError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import Files, check_tensors
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import Architecture, LatentModel
+from latentarena.parts import ForeignPart, foreign_in
 from latentarena.system import starved
 from latentarena.text import shown
 from latentarena.train.checkpoint import mismatch
@@ -37,11 +39,13 @@ class BundleCard(Card):
 
     Attributes:
         architecture: the registered parts that the weights fill.
+        parts: those of them that do not come with this package.
         weights: SHA-256 of `weights.safetensors`.
         provenance: how it came to be.
     """
 
     architecture: Architecture
+    parts: tuple[ForeignPart, ...] = Field(default=(), max_length=MOST_PARTS)
     weights: str = Field(pattern="^[0-9a-f]{64}$")
     provenance: Provenance
 
@@ -99,6 +103,7 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
         latent=model.latent_shape,
         weights=digest(weights),
         parameters=model.parts(),
+        parts=foreign_in(model.architecture),
         provenance=provenance,
     )
     write_atomically(folder / WEIGHTS, weights)
@@ -145,15 +150,25 @@ def native_of(bundle: AnyBundle) -> NativeBundle:
     return cast(NativeBundle, bundle)
 
 
-def read_native(files: Files, folder: Path) -> NativeBundle:
+def read_native(files: Files, folder: Path, trusted: bool = True) -> NativeBundle:
     """Check a bundle and build it from the content of its files; `folder` is where messages say that they lie.
 
+    Args:
+        trusted: whether its model may be made of parts that do not come with this package.
+
     Raises:
+        GateError: it is not trusted, and is made of such parts.
         BundleError: naming the file and what is wrong with it: not JSON, unknown keys, wrong hash, tensors that
             are missing, extra, of another shape or type, values that are not finite.
     """
     try:
-        card = validate(BundleCard, read_card(files, folder), str(folder / CARD))
+        raw = read_card(files, folder)
+        refuse_missing(raw, folder / CARD, trusted)
+        card = validate(BundleCard, raw, str(folder / CARD))
+        if not trusted:
+            refuse_foreign(foreign_in(card.architecture), folder / CARD)
+    except GateError:
+        raise
     except ArenaError as error:
         raise BundleError(str(error)) from None
     content = part(files, WEIGHTS, folder, NATIVE)

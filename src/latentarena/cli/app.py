@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from latentarena.cli import bundles, contests, data, judging, studies, teams, use
-from latentarena.cli.options import HELP, AcceleratorOption, DataOption, PrecisionOption, SamplesOption
+from latentarena.cli.options import HELP, AcceleratorOption, DataOption, PluginOption, PrecisionOption, SamplesOption
 from latentarena.documents import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
@@ -85,6 +85,7 @@ def train(
             min=1, max=100, help="Trainings that differ by their seed; the card then has intervals over them too."
         ),
     ] = 1,
+    plugin: PluginOption = None,
 ) -> None:
     """Train a recipe, judge it, and write bundle, score card, picture and report."""
     from latentarena.cli.console import console, print_results, quiet_logs
@@ -134,6 +135,7 @@ def recipes_show(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", autocompletion=_complete_recipe)],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")] = None,
     short: Annotated[bool, typer.Option("--short", help="The file as written, without defaults.")] = False,
+    plugin: PluginOption = None,
 ) -> None:
     """Show a recipe in full: defaults and overrides included, ready to be saved and changed."""
     source = recipe_source(recipe)

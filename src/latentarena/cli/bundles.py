@@ -15,6 +15,7 @@ from latentarena.cli.options import (
     DataOption,
     JudgeOption,
     KeyOption,
+    PluginOption,
     PrecisionOption,
 )
 
@@ -138,6 +139,7 @@ def pack(
 def export(
     bundle: BundleArgument,
     out: Annotated[Path, typer.Option(help="Folder for card.json and the three ONNX files.")] = Path("portable"),
+    plugin: PluginOption = None,
 ) -> None:
     """Turn a native bundle into a portable one: encode, decode and generate as ONNX, with the whole sampler inside."""
     from latentarena.bundle import OWN, export_bundle, native_of, open_bundle

@@ -278,5 +278,6 @@ def print_results(folder: Path, recipe: Recipe, card: ScoreCard | None) -> None:
     commands = [f"arena sample {folder / BUNDLE} -n 64 --steps 20 --out {folder / 'trajectory.gif'}"]
     commands += [f"arena judge {folder / BUNDLE}"]
     commands += [f"arena train {folder / 'recipe.yaml'} seed=1 --out {folder.with_name(folder.name + '-seed1')}"]
+    own = "".join(f" --plugin {one}" for one in recipe.parts)
     for command in commands:
-        console.print(f"    {command}", highlight=False)
+        console.print(f"    {command}{own}", highlight=False)

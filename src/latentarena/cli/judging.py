@@ -18,6 +18,7 @@ from latentarena.cli.options import (
     DataOption,
     JudgeOption,
     KeyOption,
+    PluginOption,
     PrecisionOption,
     ResizeOption,
     SamplesOption,
@@ -76,6 +77,7 @@ def judge(
     size: SizeOption = None,
     crop: CropOption = None,
     resize: ResizeOption = None,
+    plugin: PluginOption = None,
 ) -> None:
     """Score a bundle of your own on the full test split, or images of any model; others' bundles: arena check."""
     from latentarena.bundle import OWN, open_bundle, placed
@@ -163,6 +165,7 @@ def retrain(
     judge_file: JudgeOption = None,
     data: DataOption = None,
     key: KeyOption = None,
+    plugin: PluginOption = None,
 ) -> None:
     """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
     from latentarena.bundle import OWN, native_of, open_bundle

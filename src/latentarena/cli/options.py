@@ -45,6 +45,24 @@ KeyOption = Annotated[
     str | None,
     typer.Option("--key", metavar="HEX", help="A contest's key, once it is published; the public one unless given."),
 ]
+
+
+def _load(named: list[str] | None) -> list[str] | None:
+    from latentarena.parts import load_parts
+
+    load_parts(named or ())
+    return named
+
+
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        callback=_load,
+        help="Python file of parts of your own, which is run; may be given several times.",
+    ),
+]
 AcceleratorOption = Annotated[
     str, typer.Option("--accelerator", help="Where the model runs: auto (a GPU if there is one), cpu, cuda, mps.")
 ]

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from latentarena.cli.options import AcceleratorOption, AnyBundleArgument, BundleArgument, DataOption, PrecisionOption
+from latentarena.cli.options import (
+    AcceleratorOption,
+    AnyBundleArgument,
+    BundleArgument,
+    DataOption,
+    PluginOption,
+    PrecisionOption,
+)
 
 app = typer.Typer()
 
@@ -36,6 +43,7 @@ def sample(
     ),
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
+    plugin: PluginOption = None,
 ) -> None:
     """Draw images from a bundle."""
     from latentarena.bundle import OWN, open_bundle, placed
@@ -61,6 +69,7 @@ def show(
     ] = None,
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
+    plugin: PluginOption = None,
 ) -> None:
     """Look into a model: its latent space, its field, solvers' paths, traversals, denoising step by step."""
     from latentarena.bundle import OWN, open_bundle, placed
@@ -105,6 +114,7 @@ def interpolate(
     out: Annotated[Path, typer.Option(help=".png strips, or .gif or .mp4 there and back.")] = Path("strip.png"),
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
+    plugin: PluginOption = None,
 ) -> None:
     """Interpolate between noises, or between the noises that test images come from."""
     from latentarena.bundle import OWN, native_of, open_bundle, placed
@@ -138,6 +148,7 @@ def inpaint(
     out: Annotated[Path, typer.Option(help=".png: original, what is known of it, fills.")] = Path("inpainted.png"),
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
+    plugin: PluginOption = None,
 ) -> None:
     """Complete test images of which a part is hidden."""
     from latentarena.bundle import OWN, native_of, open_bundle, placed
@@ -163,6 +174,7 @@ def edit(
     out: Annotated[Path, typer.Option(help=".png: original, reconstruction, edits.")] = Path("edited.png"),
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
+    plugin: PluginOption = None,
 ) -> None:
     """Turn test images into other classes, in the manner they are drawn in."""
     from latentarena.bundle import OWN, native_of, open_bundle, placed
@@ -189,6 +201,7 @@ def likelihood(
     data: DataOption = None,
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
+    plugin: PluginOption = None,
 ) -> None:
     """Exact log-likelihood of test images: bits per pixel value in pixel space, else bits per latent dimension."""
     from latentarena.bundle import OWN, native_of, open_bundle, placed

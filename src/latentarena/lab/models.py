@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import Tensor
 from latentarena.bundle import OWN, AnyBundle, export_bundle, native_of, open_bundle
 from latentarena.card.score_card import ScoreCard
 from latentarena.errors import ConfigError
+from latentarena.parts import load_parts
 from latentarena.use.sampling import chosen_labels, chosen_sampling, drawn, refuse_unguided, sample_to_file
 
 Labels = str | int | Sequence[str | int] | Tensor
@@ -133,16 +134,21 @@ class Model:
         return self.classes[int(label)] if known else str(label)
 
 
-def load(source: Model | str | PathLike[str]) -> Model:
+def load(source: Model | str | PathLike[str], *, parts: Iterable[str | PathLike[str]] = ()) -> Model:
     """A trained model of your own from its bundle: a folder or zip file, the folder of a run, or `zoo:NAME`.
 
     Its files are trusted: for a stranger's there is `arena check`. A model that is loaded is given back.
+
+    Args:
+        source: the bundle.
+        parts: Python files of parts of your own that it is made of, which are run; installed ones are loaded anyway.
 
     Raises:
         BundleError: naming the file and what is wrong with it.
     """
     if isinstance(source, Model):
         return source
+    load_parts(parts)
     return Model(open_bundle(Path(source), trust=OWN))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from latentarena.bundle import OWN, open_bundle
 from latentarena.lab.models import Model
+from latentarena.parts import load_parts
 from latentarena.run.pipeline import BUNDLE, prepare, run
 from latentarena.run.watching import quietly, show_judging, show_training
 from latentarena.system import stopping_as_ctrl_c
@@ -27,6 +29,7 @@ def train(
     samples: int = 10_000,
     accelerator: str = "auto",
     progress: bool = True,
+    parts: Iterable[str | PathLike[str]] = (),
     **overrides: Any,
 ) -> Model:
     """Train a recipe, judge the model, and write bundle, score card, picture and report.
@@ -43,12 +46,14 @@ def train(
         judged: whether the model is judged afterwards, on so many `samples`.
         accelerator: `auto`, `cpu`, `cuda`, `mps`.
         progress: whether it is shown.
+        parts: Python files of parts of your own, besides those that the recipe names, which are run.
         overrides: of the recipe's keys.
 
     Raises:
         ArenaError: one line that names what is wrong, before anything is trained where that can be told.
         Interrupted: Ctrl-C; the state was saved, and `resume=True` goes on.
     """
+    load_parts(parts)
     source = recipe if isinstance(recipe, Recipe) else str(recipe)
     home, place = (None if path is None else Path(path) for path in (folder, root))
     prepared = prepare(source, overrides, home, place, resume, budget)

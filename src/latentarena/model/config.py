@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from latentarena.backbone import BackboneConfig
 from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config, validate
+from latentarena.parts import one_of
 from latentarena.process import CORRECTIONS, PATHS, TARGETS
 from latentarena.sample import ALWAYS, GRIDS, SOLVERS
 
@@ -17,18 +17,6 @@ MOST_STEPS = 10_000  # of a sampler
 
 
 JUMP = "jump"  # instead of a solver: what a mean-velocity network does by itself
-
-
-def one_of(known: Iterable[str], *more: str) -> AfterValidator:
-    """The check that a value is a name among the known ones, or one of some more."""
-
-    def check(value: str) -> str:
-        names = [*known, *more]
-        if value not in names:
-            raise ValueError(f"choose from {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
 
 
 class GeneratorConfig(Config):

@@ -24,6 +24,7 @@ from latentarena.judge.score import SAMPLES
 from latentarena.judge.training import refuse_few
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel
+from latentarena.parts import foreign_in
 from latentarena.pictures import grid, png
 from latentarena.report.poster import write_poster
 from latentarena.report.report import write_report
@@ -142,19 +143,24 @@ def _occupy(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
     if refuge.exists():
         move_back(refuge, folder)
     path, content = folder / RECIPE, folder / DATA
+    identity = [data.digest, *(f"{part.digest}  {part.kind} {part.name}" for part in foreign_in(recipe))]
     if path.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
         old = validate(Recipe, read_yaml(path), str(path))
-        words = {"name", "about", "otherwise", "expected", "length"}  # which change nothing
+        words = {"name", "about", "otherwise", "expected", "length", "parts"}  # which change nothing
         before, now = (r.model_dump(mode="json", exclude=words) for r in (old, recipe))
         difference = _first_difference(before, now)
         if difference:
             raise ConfigError(f"{folder} holds a run of another recipe ({difference}); choose another --out")
-        if content.exists() and content.read_text(encoding="utf-8").strip() != data.digest:
+        found = content.read_text(encoding="utf-8").splitlines() if content.exists() else identity
+        if found[:1] != identity[:1]:
             raise ConfigError(f"{folder} holds a run on other content of {data.name}; choose another --out")
+        if found != identity:
+            changed = ", ".join(dict.fromkeys(part.source for part in foreign_in(recipe)))
+            raise ConfigError(f"{folder} holds a run with another version of {changed}; choose another --out")
     write_text(path, to_yaml(recipe))
-    write_text(content, data.digest + "\n")
+    write_text(content, "\n".join(identity) + "\n")
 
 
 def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
@@ -304,6 +310,7 @@ def provenance_of(prepared: Prepared, fabric: Fabric, latents: LatentStatistics,
     curves = {stage: curve(folder / "logs", stage) for stage in prepared.recipe.training.stages()}
     recipe = prepared.recipe.model_dump(mode="json")
     recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine
+    recipe["parts"] = [Path(one).name for one in prepared.recipe.parts]
     return Provenance(
         recipe=recipe,
         dataset=prepared.data.name,

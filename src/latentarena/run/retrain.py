@@ -39,6 +39,7 @@ from latentarena.key import PRACTICE, Key
 from latentarena.latents import encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.model.modes import evaluated
+from latentarena.parts import foreign_in
 from latentarena.run.agreement import disagreements, misdeclared
 from latentarena.run.pipeline import Prepared, provenance_of
 from latentarena.run.training_cost import StageCost, training_cost
@@ -95,7 +96,7 @@ class Order:
             "key": self.key.name,
             "quality": self.quality,
             "source": source_digest(),
-        }
+        } | {part.words: part.digest for part in foreign_in(self.bundle.card.architecture)}
 
 
 def recipe_of(card: BundleCard) -> Recipe:

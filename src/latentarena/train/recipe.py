@@ -12,12 +12,14 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
 from latentarena.backbone import MLPConfig
 from latentarena.backbone.classifier import ClassifierConfig
+from latentarena.bounds import Label
 from latentarena.config import Config, merged, override, validate
 from latentarena.data import DataConfig
 from latentarena.documents import read_yaml, yaml_text
 from latentarena.errors import ConfigError
-from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig, one_of
+from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig
 from latentarena.model.latent_model import Architecture
+from latentarena.parts import load_parts, one_of
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS
 from latentarena.text import one_path_part
 from latentarena.train.augment import Augmentation
@@ -185,6 +187,8 @@ class Recipe(Config):
             its seed and its epochs.
         length: epochs of this run as a share of those that the recipe was written with; set by what changes them.
         seed: of everything random.
+        parts: Python files and installed parts that it needs, which `load_recipe` runs; a file's path is seen from the
+            recipe's.
     """
 
     name: Annotated[str, AfterValidator(one_path_part)] = Field(default="unnamed", max_length=80)
@@ -193,6 +197,7 @@ class Recipe(Config):
     expected: dict[str, tuple[float, float]] = Field(default={})
     length: float = Field(default=1.0, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)
+    parts: tuple[Label, ...] = ()
     data: DataConfig = DataConfig()
     autoencoder: AutoencoderConfig
     generator: GeneratorConfig
@@ -270,19 +275,34 @@ def load_recipe(source: str | Recipe, overrides: Overrides = ()) -> Recipe:
         source: a shipped recipe's name, a YAML file, or a recipe that was loaded before.
         overrides: what is changed in it.
 
+    Its `parts` are loaded, which runs them: a recipe with parts is a program.
+
     Raises:
         ConfigError: one line naming key, value and choices.
     """
     if isinstance(source, Recipe):
-        stem, written = source.name, source.model_dump(mode="json")
+        stem, written = source.name, _with_parts(source.model_dump(mode="json"))
     else:
-        stem, written = Path(source).stem, read_yaml(recipe_source(source))
+        file = recipe_source(source)
+        stem, written = Path(source).stem, _with_parts(read_yaml(file), file.parent)
     changed = merged(written, overrides) if isinstance(overrides, Mapping) else override(written, overrides, Recipe)
+    changed = _with_parts(changed)
     recipe = validate(Recipe, {"name": stem} | changed, stem)
     length = recipe.length * _share(recipe, written.get("training"))
     same = _design(recipe) == _design(validate(Recipe, {"name": stem} | written, stem))
     _refuse_hidden(recipe.model_dump(mode="python"), stem)
     return recipe.model_copy(update={"length": length, "expected": recipe.expected if same else {}})
+
+
+def _with_parts(raw: dict[str, Any], folder: Path = Path()) -> dict[str, Any]:
+    """A recipe's plain data, once the parts that it names are loaded; the path of each is written in full."""
+    parts = raw.get("parts")
+    if not isinstance(parts, list | tuple) or not all(isinstance(one, str) for one in parts):
+        return raw
+    named = [str((folder / one).absolute()) if one.endswith(".py") else one for one in parts]
+    if named:
+        load_parts(named)
+    return raw | {"parts": named}
 
 
 def _refuse_hidden(value: Any, where: str) -> None:

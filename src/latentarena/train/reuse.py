@@ -19,6 +19,7 @@ from latentarena.data import Dataset
 from latentarena.errors import ArenaError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_text
+from latentarena.parts import foreign_in
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.recipe import Recipe
 from latentarena.train.shelter import Reach, plainly
@@ -39,7 +40,8 @@ class Reuse:
         self.recipe, self.folder, self.first, self.reach = recipe, folder, fabric.is_global_zero, reach
         self.cache = cache_folder() / "stages"
         computed = [fabric.world_size, fabric.device.type, fabric.strategy.precision.precision]
-        self.common = [source_digest(), data.digest, recipe.seed, *computed]
+        foreign = [part.digest for part in foreign_in(recipe)]
+        self.common = [source_digest(), *foreign, data.digest, recipe.seed, *computed]
 
     @contextmanager
     def shared(self, stage: str) -> Iterator[None]:

@@ -1,0 +1,182 @@
+"""Parts of users' own: loaded here and nowhere else, found in configurations, named on bundles' cards.
+
+Loading runs their code. So only what the user of this process names is loaded: by a recipe, an option or an argument,
+or by having installed it. Nothing that a bundle, a card or a submitted file says reaches `load_parts`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from operator import or_
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+from pydantic import AfterValidator, BaseModel, Field, GetCoreSchemaHandler, TypeAdapter
+from pydantic_core import CoreSchema, core_schema
+
+from latentarena.bounds import Label
+from latentarena.config import Config
+from latentarena.errors import ArenaError, ConfigError
+from latentarena.files import digest, expanded
+from latentarena.registry import REGISTRIES, Origin, Registry
+
+log = logging.getLogger(__name__)
+GROUP = "latentarena.parts"  # of entry points
+C = TypeVar("C", bound=Config)
+_loaded: dict[str, str] = {}  # digests of files by path; entry points by name
+
+
+class ForeignPart(Config):
+    """A part that does not come with this package, as a card names it.
+
+    Attributes:
+        kind, name: such as `backbone` and `gated`.
+        source: name of its file or package; digest: SHA-256 of that.
+    """
+
+    kind: Label
+    name: Label
+    source: Label
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @property
+    def words(self) -> str:
+        """Such as `backbone 'gated' of my_parts.py`."""
+        return f"{self.kind} {self.name!r} of {self.source}"
+
+    @property
+    def loaded(self) -> Origin | None:
+        """The origin of the part of this name that is loaded here; None where there is none."""
+        known = REGISTRIES.get(self.kind)
+        return None if known is None else known.foreign.get(self.name)
+
+
+class Kinds(Registry[type[C]]):
+    """Configurations of one kind of part, told apart by their key `kind`; in a type's annotation it reads them."""
+
+    def __init__(self, kind: str, shipped: Any) -> None:
+        """Those of a union, which `register` adds others to."""
+        super().__init__(kind, **{one.model_fields["kind"].default: one for one in get_args(shipped)})
+        self._adapter: TypeAdapter[Any] | None = None
+
+    def _add(self, name: str, part: Any, origin: Origin) -> None:
+        kind = part.model_fields.get("kind") if isinstance(part, type) and issubclass(part, Config) else None
+        if kind is None or kind.default != name or get_args(kind.annotation) != (name,):
+            wanted = f"a latentarena.config.Config with kind: Literal[{name!r}] = {name!r}"
+            raise ConfigError(f"{self.kind} {name!r} of {origin.name} is none: register {wanted}")
+        super()._add(name, part, origin)
+        self._adapter = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        any_kind = core_schema.simple_ser_schema("any")
+        return core_schema.no_info_wrap_validator_function(self._read, handler(source), serialization=any_kind)
+
+    def _read(self, raw: Any, _: Callable[[Any], Any]) -> C:
+        if self._adapter is None:
+            union: Any = reduce(or_, self.values())
+            self._adapter = TypeAdapter(Annotated[union, Field(discriminator="kind")])
+        return self._adapter.validate_python(raw)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Chosen(AfterValidator):
+    """The check that a value is one of the names in `known`."""
+
+    known: Iterable[str] = ()
+
+
+def one_of(known: Iterable[str], *more: str) -> Chosen:
+    """The check that a value is a name among the known ones, or one of some more."""
+
+    def check(value: str) -> str:
+        names = [*known, *more]
+        if value not in names:
+            raise ValueError(f"choose from {', '.join(names)}")
+        return value
+
+    return Chosen(check, known)
+
+
+def foreign_in(config: BaseModel) -> tuple[ForeignPart, ...]:
+    """The parts of a configuration that do not come with this package."""
+    found = {(one.kind, one.name): one for one in _foreign_in(config)}
+    return tuple(found[key] for key in sorted(found))
+
+
+def _foreign_in(config: BaseModel) -> Iterator[ForeignPart]:
+    for key, field in type(config).model_fields.items():
+        value = getattr(config, key)
+        for known in (one.known for one in field.metadata if isinstance(one, Chosen)):
+            if isinstance(known, Registry) and value in known.foreign:
+                yield _named(known, value)
+        if isinstance(value, Config):
+            for kinds in REGISTRIES.values():
+                yield from (_named(kinds, name) for name in kinds.foreign if kinds[name] is type(value))
+            yield from _foreign_in(value)
+
+
+def _named(known: Registry[Any], name: str) -> ForeignPart:
+    origin = known.foreign[name]
+    return ForeignPart(kind=known.kind, name=name, source=origin.name[:200], digest=origin.digest)
+
+
+def load_parts(named: Iterable[str | PathLike[str]] = ()) -> None:
+    """Import parts of the user's own: those of installed packages, and those named.
+
+    A file that has changed since it was loaded is loaded anew.
+
+    Args:
+        named: Python files, or names of entry points in the group `latentarena.parts`.
+
+    Raises:
+        ConfigError: there is no such file or package, or it cannot be imported.
+    """
+    for point in entry_points(group=GROUP):
+        if point.name not in _loaded:
+            _loaded[point.name] = point.value
+            try:
+                point.load()
+            except Exception as error:
+                log.warning("the parts of the installed package %s are left out: %s", point.value, _words(error))
+    for one in map(str, named):
+        if one.endswith(".py"):
+            _load_file(expanded(one, "parts: ").resolve())
+        elif not entry_points(group=GROUP, name=one):
+            there = ", ".join(sorted(entry_points(group=GROUP).names)) or "none are"
+            raise ConfigError(f"parts {one[:200]!r}: give a .py file, or the name of installed parts ({there} here)")
+
+
+def _load_file(path: Path) -> None:
+    try:
+        source = digest(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"parts {path}: {error.strerror}; give the path of a Python file") from None
+    if _loaded.get(str(path)) == source:
+        return
+    name = f"latentarena_parts_{source[:16]}"
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ArenaError as error:
+        raise ConfigError(f"parts {path}: {error}") from None
+    except Exception as error:
+        raise ConfigError(f"parts {path}: {_words(error, str(path))}") from error
+    _loaded[str(path)] = source
+
+
+def _words(error: Exception, file: str = "") -> str:
+    """What went wrong, and in which line of the file."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = f"line {lines[-1]}: " if lines else ""
+    return f"{where}{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -1,0 +1,203 @@
+"""Parts of users' own: registered by a file or a package, trained, judged, exported; never imported for a stranger."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
+
+import latentarena as la
+from command import TINY, Arena
+from latentarena.bundle import BOXED, OWN, open_bundle
+from latentarena.data.digits import embedded_digits
+from latentarena.errors import BundleError, ConfigError, GateError
+from latentarena.judge.classifier import Judge
+from latentarena.parts import foreign_in, load_parts
+from latentarena.process import PATHS
+from latentarena.process import Path as Process
+from latentarena.registry import source_behind
+from latentarena.train.fabric import make_fabric
+from latentarena.train.recipe import load_recipe
+from latentarena.train.reuse import Reuse
+from own_parts import EXAMPLE, GATED, restored
+
+SHORT = [*TINY, "sampling.steps=2"]
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Generator[None]:
+    with restored():
+        yield
+
+
+@pytest.fixture(scope="module")
+def gated_run(tmp_path_factory: pytest.TempPathFactory, arena: Arena, digits_judge: Judge) -> Path:
+    """The folder of a run of the example's recipe, trained and judged by the command line."""
+    folder = tmp_path_factory.mktemp("gated") / "run"
+    done = arena("train", EXAMPLE / "gated.yaml", *SHORT, "--out", folder, "--samples", 100)
+    assert done.returncode == 0, done.stderr
+    assert f"--plugin {GATED}" in done.stdout
+    return folder
+
+
+def test_a_run_is_judged_and_its_card_names_the_part(gated_run: Path) -> None:
+    assert json.loads((gated_run / "score.json").read_text())["scores"]["frechet"]["value"] > 0
+    card = json.loads((gated_run / "bundle" / "card.json").read_text())
+    (part,) = card["parts"]
+    assert (part["kind"], part["name"], part["source"]) == ("backbone", "gated", "gated_parts.py")
+    assert card["provenance"]["recipe"]["parts"] == ["gated_parts.py"]  # and no path of this machine
+
+
+def test_a_bundle_is_opened_once_its_parts_are_loaded(gated_run: Path) -> None:
+    with pytest.raises(BundleError, match=r"backbone 'gated' of gated_parts.py, which is not loaded; give .* --plugin"):
+        open_bundle(gated_run / "bundle", trust=OWN)
+    assert la.load(gated_run, parts=[GATED]).sample(3).shape == (3, 1, 28, 28)
+
+
+def test_a_server_refuses_it_whether_the_part_is_loaded_or_not(gated_run: Path, tmp_path: Path) -> None:
+    forged = tmp_path / "forged"
+    shutil.copytree(gated_run / "bundle", forged)
+    card = json.loads((forged / "card.json").read_text())
+    (forged / "card.json").write_text(json.dumps(card | {"parts": []}))  # it does not say so
+    for loaded in (False, True):
+        if loaded:
+            load_parts([GATED])
+        for bundle in (gated_run / "bundle", *[forged] * loaded):
+            with pytest.raises(GateError, match=r"'gated' of gated_parts.py.*arena export BUNDLE") as refusal:
+                open_bundle(bundle, trust=BOXED)
+            assert refusal.value.reason == "parts"
+
+
+def test_nothing_that_a_card_names_is_imported(gated_run: Path, tmp_path: Path) -> None:
+    trap, ran = tmp_path / "trap.py", tmp_path / "ran"
+    trap.write_text(f"open({str(ran)!r}, 'w')\n")
+    bundle = tmp_path / "bundle"
+    shutil.copytree(gated_run / "bundle", bundle)
+    card = json.loads((bundle / "card.json").read_text())
+    card["parts"][0]["source"] = str(trap)
+    card["provenance"]["recipe"]["parts"] = [str(trap)]
+    (bundle / "card.json").write_text(json.dumps(card))
+    shutil.copy(trap, bundle.parent / "gated_parts.py")
+    for trust in (OWN, BOXED):
+        with pytest.raises(BundleError, match="gated"):
+            open_bundle(bundle, trust=trust)
+    assert not ran.exists()
+
+
+def test_the_portable_form_needs_no_parts(gated_run: Path, tmp_path: Path) -> None:
+    native = la.load(gated_run, parts=[GATED])
+    la.export(native, tmp_path / "portable")
+    drawn = native.sample(4)
+    with restored():
+        portable = la.load(tmp_path / "portable")
+    assert torch.allclose(portable.sample(4), drawn, atol=1e-4)
+    assert "parts" not in json.loads((tmp_path / "portable" / "card.json").read_text())
+
+
+def test_a_run_is_not_gone_on_with_after_the_source_has_changed(
+    gated_run: Path, tmp_path: Path, arena_here: Arena
+) -> None:
+    folder, changed = tmp_path / "run", tmp_path / "gated_parts.py"
+    shutil.copytree(gated_run, folder)
+    changed.write_text(GATED.read_text() + "\n# another version\n")
+    shutil.copy(EXAMPLE / "gated.yaml", tmp_path)
+    done = arena_here("train", tmp_path / "gated.yaml", *SHORT, "--out", folder, "--resume", "--no-judge")
+    assert done.returncode == 2
+    assert "holds a run with another version of gated_parts.py; choose another --out" in done.stderr
+
+
+def test_a_recipe_without_its_parts_is_refused(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE / "gated.yaml", tmp_path)
+    with pytest.raises(ConfigError, match=r"parts .*gated_parts.py: No such file"):
+        load_recipe(str(tmp_path / "gated.yaml"))
+    with pytest.raises(ConfigError, match="expected tags: 'mlp', 'conv', 'unet', 'dit'"):
+        load_recipe("quickstart-digits", ["generator.backbone={kind: gated}"])
+    load_parts([GATED])
+    recipe = load_recipe("quickstart-digits", ["generator.backbone={kind: gated}", "generator.backbone.width=8"])
+    assert recipe.generator.backbone.model_dump() == {"kind": "gated", "width": 8, "depth": 3, "conditioning": 16}
+    assert [part.name for part in foreign_in(recipe)] == ["gated"]
+
+
+def test_the_source_of_a_part_is_in_the_keys_of_stages(tmp_path: Path) -> None:
+    data, fabric = embedded_digits(), make_fabric("cpu")
+    keys, own = [], tmp_path / "own.py"
+    for comment in ("", "# another version\n", ""):
+        own.write_text(GATED.read_text() + comment)
+        load_parts([own])
+        recipe = load_recipe("quickstart-digits", ["generator.backbone={kind: gated}"])
+        keys.append(Reuse(recipe, data, fabric, tmp_path)._key("generator"))
+    assert keys[0] == keys[2] != keys[1]
+
+
+OVAL = """
+from latentarena.process import COUPLINGS, PATHS, Path
+from latentarena.sample import SOLVERS, Method, euler
+
+@PATHS.register("oval")
+class Oval(Path):
+    def alpha(self, t):
+        return 1 - t**2
+    def sigma(self, t):
+        return t
+
+COUPLINGS.register("turned")(lambda data, noise: noise.flip(0))
+SOLVERS.register("plain")(Method(lambda eta, fresh: euler, 1, 1))
+"""
+
+
+def test_parts_without_settings_are_named_by_recipes(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OVAL)
+    how = ["generator.path=oval", "training.generator.coupling=turned", "sampling.solver=plain"]
+    with pytest.raises(ConfigError, match="choose from straight"):
+        load_recipe("quickstart-digits", how)
+    load_parts([tmp_path / "own.py"])
+    recipe = load_recipe("quickstart-digits", how)
+    assert [part.words for part in foreign_in(recipe)] == [
+        "coupling 'turned' of own.py",
+        "path 'oval' of own.py",
+        "solver 'plain' of own.py",
+    ]
+    short = {"training.autoencoder.epochs": 0.1, "training.generator.epochs": 0.1}
+    changes = dict(one.split("=") for one in how) | short
+    made = la.train("quickstart-digits", folder=tmp_path / "run", judged=False, progress=False, **changes)
+    assert [part["name"] for part in json.loads((tmp_path / "run/bundle/card.json").read_text())["parts"]] == [
+        "oval",
+        "plain",
+    ]
+    assert made.sample(2).shape[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 1\nnothing\n", "line 2: NameError: name 'nothing' is not defined"),
+        ("def (:\n", "SyntaxError"),
+        (OVAL.replace('"oval"', '"straight"'), "path 'straight' of own.py: latentarena has one of this name"),
+        (OVAL.replace('"oval"', '"The Oval"'), "a name of small letters, digits, - and _ is wanted"),
+        (GATED.read_text().replace('register("gated")', 'register("other")'), "kind: Literal['other'] = 'other'"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_refused_with_its_line(source: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(source)
+    with pytest.raises(ConfigError) as refusal:
+        load_parts([tmp_path / "own.py"])
+    assert said in str(refusal.value)
+    assert "own.py" in str(refusal.value)
+
+
+def test_a_name_belongs_to_the_file_that_took_it_first(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.py").write_text(OVAL)
+    load_parts([tmp_path / "a" / "own.py"])
+    first = PATHS["oval"]
+    with pytest.raises(ConfigError, match=r"path 'oval' of own.py: own.py has one of this name"):
+        load_parts([tmp_path / "b" / "own.py"])
+    assert PATHS["oval"] is first
+    assert issubclass(first, Process)
+    assert len(source_behind(first)) == 64
+    assert source_behind(Process) == ""
