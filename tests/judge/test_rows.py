@@ -83,6 +83,14 @@ def test_what_depends_on_more_than_its_row_is_refused(how: str) -> None:
     assert refused.value.reason == "rows"
 
 
+@pytest.mark.parametrize("n", [N, 10_000])
+def test_another_answer_to_a_lone_row_is_not_excused_among_many(n: int) -> None:
+    """A graph can slice its weights by the number of rows, and cost nothing where one row is counted."""
+    noise = normal_rows(n, (4,), 2025, "sample")
+    with pytest.raises(GateError, match="depend on more than their own row"):
+        ask(lambda rows: honest(rows) * (len(rows) > 1), [noise], stream("order"), "samples")
+
+
 def test_rounding_that_differs_by_batch_is_no_dependence() -> None:
     def model(noise: Tensor) -> Tensor:
         return honest(noise) + 0.5 * TOLERANCE * (len(noise) % 2)

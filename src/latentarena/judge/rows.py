@@ -21,6 +21,7 @@ FEWEST, MOST = 8, 200  # rows that are asked twice among the others
 COMPANIES = (1, 1, 1, 1, 2, 3, 5, 9)  # rows of the small batches in which some more are asked again
 TOLERANCE = 0.01  # of the answers' scale: batches of other sizes round differently, and samplers amplify that
 EXCUSED = 0.02  # of the rows asked again: near an edge, such as a quantiser's, rounding may decide between two answers
+ALONE = COMPANIES.count(1)  # rows asked alone, as a graph's cost is measured: more than half of them are not excused
 
 
 def ask(
@@ -95,14 +96,15 @@ def _spread(answers: Tensor) -> float:
 
 
 def _refuse_dependence(first: Tensor, second: Tensor, scale: float, what: str) -> None:
-    """Raise a GateError where too many of the rows that were asked twice have two answers."""
+    """Raise a GateError where too many of the rows that were asked twice have two answers, or of those asked alone."""
     one, other = first.flatten(1), second.flatten(1)
     if not bool(one.isfinite().all()):
         return  # that is told by whoever looks at the answers
     apart = (one.nan_to_num() - other.nan_to_num()).abs() / max(scale, 1e-12)
     apart = torch.where(one.isfinite() == other.isfinite(), apart, torch.inf).amax(1)
     differ = int((apart > TOLERANCE).sum())
-    if differ > max(1, EXCUSED * len(apart)):
+    lone = int((apart[-sum(COMPANIES) :][:ALONE] > TOLERANCE).sum())
+    if differ > max(1, EXCUSED * len(apart)) or lone > ALONE / 2:
         raise GateError(
             "rows",
             f"the model's {what} depend on more than their own row: {differ} of {len(apart)} rows that were asked "
