@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import unicodedata
@@ -144,6 +145,15 @@ def test_values_of_no_known_range_are_refused(tmp_path: Path, values: np.ndarray
     line = refusal(store(tmp_path / "some", copies(encoded(values, "TIFF"), "tif")))
     assert "0.tif" in line
     assert words in line
+
+
+def test_a_negative_of_more_than_8_bits_is_refused(tmp_path: Path) -> None:
+    """Pillow turns those of 8 bits, and no others."""
+    content = io.BytesIO()
+    Image.fromarray((RAMP * 257).astype(np.uint16)).save(content, "TIFF", tiffinfo={262: 0})
+    assert "0.tif is not a readable image: it is a negative" in refusal(
+        store(tmp_path / "some", copies(content.getvalue(), "tif"))
+    )
 
 
 def png_of_sixteen_bit_colour(values: np.ndarray) -> bytes:

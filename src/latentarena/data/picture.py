@@ -37,7 +37,7 @@ UPRIGHT = {  # by the Exif orientation tag
     8: Image.Transpose.ROTATE_90,
 }
 ORIENTATION = 0x0112
-BITS_PER_SAMPLE = 258  # TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # TIFF
 GREY = ("1", "L", "LA", "La")
 Deep = Literal["", "integer", "float", "colour"]
 
@@ -185,6 +185,8 @@ def _facts(image: Image.Image, content: bytes, fit: Fit) -> PictureFacts:
     if not deep:
         picture = fit.apply(_eight_bits(image, Scale())) if max(size) <= LARGEST_SIDE else None
         return PictureFacts(size, mode, frames, turned, picture=picture)
+    if image.format == "TIFF" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # turned by Pillow in 8 bits only
+        raise DataError("it is a negative, white as 0, of more than 8 bits; save it inverted, with black as 0")
     values = np.asarray(image)
     high = 65535.0 if image.format == "PPM" else float(values.max())  # Pillow has scaled it already
     return PictureFacts(size, mode, frames, turned, deep, float(values.min()), high)
