@@ -226,10 +226,10 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 def test_yaml_larger_than_its_text_is_refused_at_once(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ConfigError, match=words):
         read_yaml(path)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 BAD_NAMES = [
