@@ -26,7 +26,7 @@ from latentarena.bounds import Label
 from latentarena.config import Config
 from latentarena.errors import ArenaError, ConfigError
 from latentarena.files import digest, expanded
-from latentarena.registry import REGISTRIES, Origin, Registry
+from latentarena.registry import REGISTRIES, PartOrigin, Registry
 
 log = logging.getLogger(__name__)
 GROUP = "latentarena.parts"  # of entry points
@@ -53,7 +53,7 @@ class ForeignPart(Config):
         return f"{self.kind} {self.name!r} of {self.source}"
 
     @property
-    def loaded(self) -> Origin | None:
+    def loaded(self) -> PartOrigin | None:
         """The origin of the part of this name that is loaded here; None where there is none."""
         known = REGISTRIES.get(self.kind)
         return None if known is None else known.foreign.get(self.name)
@@ -67,7 +67,7 @@ class Kinds(Registry[type[C]]):
         super().__init__(kind, **{one.model_fields["kind"].default: one for one in get_args(shipped)})
         self._adapter: TypeAdapter[Any] | None = None
 
-    def _add(self, name: str, part: Any, origin: Origin) -> None:
+    def _add(self, name: str, part: Any, origin: PartOrigin) -> None:
         kind = part.model_fields.get("kind") if isinstance(part, type) and issubclass(part, Config) else None
         if kind is None or kind.default != name or get_args(kind.annotation) != (name,):
             wanted = f"a latentarena.config.Config with kind: Literal[{name!r}] = {name!r}"

@@ -18,7 +18,7 @@ P = TypeVar("P")
 
 
 @dataclass(frozen=True)
-class Origin:
+class PartOrigin:
     """The source of a part that does not come with this package.
 
     Attributes:
@@ -33,14 +33,14 @@ class Origin:
     digest: str
 
 
-def origin_of(module: Mapping[str, Any]) -> Origin:
+def origin_of(module: Mapping[str, Any]) -> PartOrigin:
     """The origin of what a module with these globals defines."""
     file, package = module.get("__file__"), sys.modules.get(str(module.get("__name__")).partition(".")[0])
     if file is None:
-        return Origin("an interactive session", "", secrets.token_hex(32))
+        return PartOrigin("an interactive session", "", secrets.token_hex(32))
     for folder in getattr(package, "__path__", ()):
-        return Origin(Path(folder).name, folder, source_of(Path(folder)))
-    return Origin(Path(file).name, file, digest(Path(file).read_bytes()))
+        return PartOrigin(Path(folder).name, folder, source_of(Path(folder)))
+    return PartOrigin(Path(file).name, file, digest(Path(file).read_bytes()))
 
 
 def source_behind(part: type) -> str:
@@ -63,7 +63,7 @@ class Registry(Mapping[str, T]):
 
     def __init__(self, kind: str, **parts: T) -> None:
         self.kind = kind
-        self.foreign: dict[str, Origin] = {}
+        self.foreign: dict[str, PartOrigin] = {}
         self._parts = parts
         REGISTRIES[kind] = self
 
@@ -81,7 +81,7 @@ class Registry(Mapping[str, T]):
 
         return add
 
-    def _add(self, name: str, part: Any, origin: Origin) -> None:
+    def _add(self, name: str, part: Any, origin: PartOrigin) -> None:
         if not re.fullmatch("[a-z][a-z0-9_-]{0,39}", name):
             raise ConfigError(f"{self.kind} {name[:80]!r}: a name of small letters, digits, - and _ is wanted")
         if name in self and (name not in self.foreign or self.foreign[name].place != origin.place):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from latentarena.study.plan import Study
-    from latentarena.study.runs import Progress
+    from latentarena.study.runs import StudyRuns
 
 app = typer.Typer()
 
@@ -108,7 +108,7 @@ class _Display:
         if self._live:
             self._live.stop()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: StudyRuns) -> None:
         """Bring what is shown up to date."""
         if self._live:
             self._live.update(_table(progress))
@@ -120,7 +120,7 @@ class _Display:
                 self._told[run.folder] = run.state
 
 
-def _table(progress: Progress) -> Table:
+def _table(progress: StudyRuns) -> Table:
     from collections import Counter
 
     from rich.table import Table

@@ -53,7 +53,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Link:
+class Compared:
     """One comparison of a claim: the first term is claimed to be the smaller one."""
 
     smaller: Term
@@ -71,7 +71,7 @@ class Claim:
     """A chain of comparisons that all must hold."""
 
     text: str
-    links: tuple[Link, ...]
+    links: tuple[Compared, ...]
 
     @classmethod
     def read(cls, text: str, arms: Sequence[str]) -> Claim:
@@ -87,7 +87,7 @@ class Claim:
         if not any(term.figure for term in terms):
             raise ConfigError(f"claim {shown(text)} names no figure of an arm; {HOW}")
         pairs = zip(terms, parts[1::2], terms[1:], strict=False)
-        return cls(text, tuple(Link(a, b) if "<" in sign else Link(b, a) for a, sign, b in pairs))
+        return cls(text, tuple(Compared(a, b) if "<" in sign else Compared(b, a) for a, sign, b in pairs))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Effect:
         ratio: of the two means; None where the larger one's is zero, or nothing was measured.
     """
 
-    link: Link
+    link: Compared
     seeds: int
     difference: Figure | None
     ratio: float | None
@@ -147,7 +147,7 @@ def _verdict(claim: Claim, figures: Figures, error: float) -> Verdict:
     return Verdict(claim, word, tuple(effects))
 
 
-def _ratio(link: Link, figures: Figures, seeds: Mapping[int, float]) -> float | None:
+def _ratio(link: Compared, figures: Figures, seeds: Mapping[int, float]) -> float | None:
     if not seeds:
         return None
     smaller, larger = (

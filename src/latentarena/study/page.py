@@ -18,13 +18,13 @@ from latentarena.report.scorecard import environment
 from latentarena.run.pipeline import PICTURE
 from latentarena.study.claims import Verdict, named
 from latentarena.study.plan import Study
-from latentarena.study.runs import Progress, Run, State
+from latentarena.study.runs import Run, State, StudyRuns
 
 ALWAYS = ("parameters", "mse", "frechet")  # figures that every page shows where they are known
 FILES = ("study.md", "study.html", "study.json", "study.csv")
 
 
-def write_study(progress: Progress, command: str) -> None:
+def write_study(progress: StudyRuns, command: str) -> None:
     """Write page, data and table into the study's folder.
 
     Args:
@@ -58,7 +58,7 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n".join([*lines, *(["", *found["failures"]] if found["failures"] else [])]) + "\n"
 
 
-def _found(progress: Progress, command: str) -> dict[str, Any]:
+def _found(progress: StudyRuns, command: str) -> dict[str, Any]:
     """Everything that the pages say, as plain data."""
     study, verdicts = progress.study, progress.verdicts
     cards = {arm: [run for run in progress.runs if run.arm == arm and run.card] for arm in study.recipes}
@@ -105,7 +105,7 @@ def _said(verdict: Verdict, study: Study) -> dict[str, Any]:
     return {"claim": verdict.claim.text, "word": str(verdict.word), "effects": effects, "beside": beside}
 
 
-def _rule(progress: Progress) -> str:
+def _rule(progress: StudyRuns) -> str:
     config = progress.study.config
     if not config.claims:
         return "The study makes no claim."
@@ -148,7 +148,7 @@ def _table(head: list[str], rows: Any) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
 
 
-def _csv(progress: Progress) -> str:
+def _csv(progress: StudyRuns) -> str:
     """A line by run: arm, seed, state, folder, command's recipe and every figure."""
     names = [name for name in METRICS if any(_value(run, name) is not None for run in progress.runs)]
     out = io.StringIO()
@@ -160,7 +160,7 @@ def _csv(progress: Progress) -> str:
     return out.getvalue()
 
 
-def _pictures(progress: Progress) -> list[Picture]:
+def _pictures(progress: StudyRuns) -> list[Picture]:
     """The samples of each arm's first seed."""
     first = {run.arm: run.folder / PICTURE for run in reversed(progress.runs) if (run.folder / PICTURE).exists()}
     return [embed_file(first[arm], f"samples of {arm}", arm) for arm in progress.study.recipes if arm in first]

@@ -78,7 +78,7 @@ class Run:
 
 
 @dataclass
-class Progress:
+class StudyRuns:
     """All runs of a study so far, and what its claims have come to.
 
     Attributes:
@@ -117,8 +117,8 @@ class Progress:
 
 
 def run_study(
-    study: Study, folder: Path, root: Path | None, jobs: int, watch: Callable[[Progress], None] = lambda progress: None
-) -> Progress:
+    study: Study, folder: Path, root: Path | None, jobs: int, watch: Callable[[StudyRuns], None] = lambda progress: None
+) -> StudyRuns:
     """Make the runs that are wanted: the seeds asked for, then one more of each arm while its claims are undecided.
 
     Args:
@@ -129,7 +129,7 @@ def run_study(
     Raises:
         OutputError: the folder cannot be written.
     """
-    progress = Progress(study, folder, jobs)
+    progress = StudyRuns(study, folder, jobs)
     for arm, recipe in study.recipes.items():
         write_text(make_folder(folder / arm) / "recipe.yaml", to_yaml(recipe))
     while batch := list(_wanted(progress)):
@@ -138,7 +138,7 @@ def run_study(
     return progress
 
 
-def _wanted(progress: Progress) -> Iterator[Run]:
+def _wanted(progress: StudyRuns) -> Iterator[Run]:
     """The runs to make next; none at the end."""
     study, have = progress.study, max((run.seed + 1 for run in progress.runs), default=0)
     seeds = range(study.config.seeds) if not have else range(have, min(have + 1, study.config.most))
@@ -160,7 +160,7 @@ def _open_arms(verdicts: Sequence[Verdict]) -> list[str]:
     return list(dict.fromkeys(term.arm for link in links for term in (link.smaller, link.larger) if term.arm))
 
 
-def _make(progress: Progress, batch: Sequence[Run], root: Path | None, watch: Callable[[Progress], None]) -> None:
+def _make(progress: StudyRuns, batch: Sequence[Run], root: Path | None, watch: Callable[[StudyRuns], None]) -> None:
     waiting = [run for run in batch if run.state is State.WAITING]
     running: list[Run] = []
     try:
@@ -183,7 +183,7 @@ def _make(progress: Progress, batch: Sequence[Run], root: Path | None, watch: Ca
     watch(progress)
 
 
-def _start(run: Run, progress: Progress, root: Path | None) -> None:
+def _start(run: Run, progress: StudyRuns, root: Path | None) -> None:
     """Start a process that dies with this one, on its share of the cores."""
     recipe = run.folder.with_name("recipe.yaml")
     command = [*TRAIN, str(recipe), f"seed={run.seed}", "--resume"]
