@@ -92,7 +92,7 @@ def figure_bytes(figure: Figure, form: str = "png") -> bytes:
     figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches="tight")
     if form != "png":
         return buffer.getvalue()
-    return png(Image.open(buffer).convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE))
+    return png(Image.open(buffer).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE))
 
 
 def _data(content: bytes) -> str:

@@ -32,9 +32,9 @@ __all__ = [
 
 SIZES: Registry[MLPConfig | UNetConfig | DiTConfig] = Registry(
     "backbone size",
-    mlp_small=MLPConfig(width=64, depth=3),
-    mlp_base=MLPConfig(width=128, depth=4),
-    mlp_large=MLPConfig(width=256, depth=6),
+    mlp_small=MLPConfig(width=64, depth=4, conditioning=10),
+    mlp_base=MLPConfig(width=136, depth=4, conditioning=10),
+    mlp_large=MLPConfig(width=280, depth=4, conditioning=10),
     unet_small=UNetConfig(widths=(16, 32, 32)),
     unet_base=UNetConfig(widths=(32, 64, 64)),
     unet_large=UNetConfig(widths=(64, 128, 128)),

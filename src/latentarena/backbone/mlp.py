@@ -15,8 +15,8 @@ from latentarena.config import Config
 class MLPConfig(Config):
     """A residual MLP.
 
-    Sizes: `mlp_small`, `mlp_base` and `mlp_large` have width 64, 128, 256 and depth 3, 4, 6; with 28 latents that is
-    0.04, 0.17 and 0.91 million weights.
+    Sizes: `mlp_small`, `mlp_base` and `mlp_large` have width 64, 136, 280 and depth 4; with 28 latents that is 0.04,
+    0.17 and 0.67 million weights, four times as many each.
 
     Attributes:
         width: of the hidden layers.
