@@ -6,7 +6,6 @@ type, not a YAML document.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -19,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from latentarena.documents import BOOL, DEEPEST, FLOAT, INTEGER, bounded_integer, parse_yaml
 from latentarena.errors import ConfigError
-from latentarena.text import SHOWN, printable, shown
+from latentarena.text import SHOWN, nearest, printable, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 LONGEST_REASON = 600  # characters: a reason may list choices, or quote a long value
@@ -39,8 +38,8 @@ class Config(BaseModel):
             fields, numeric, switches = cls.model_fields, _numeric(cls), _switches(cls)
             for key, value in raw.items():
                 if key not in fields:
-                    near = difflib.get_close_matches(str(key), fields, n=1)
-                    hint = f"did you mean {near[0]!r}? " if near else ""
+                    near = nearest(str(key), fields)
+                    hint = f"did you mean {near!r}? " if near else ""
                     raise ValueError(f"unknown key {shown(key)}; {hint}the keys here are {', '.join(fields)}")
                 if key in numeric and _holds_bool(value):
                     raise ValueError(f"{key} = {shown(value)}: a number is wanted, not true or false")

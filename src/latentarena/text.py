@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -22,6 +24,11 @@ PLAIN |= {"\u2500": "-", "\u2501": "-", "\u2578": "-", "\u257a": "-", "\u2192": 
 def printable(text: str) -> str:
     """The text in one line, with a space for every letter that does not print or that a terminal would act on."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The one of some names that somebody may have meant; empty where none is near."""
+    return next(iter(get_close_matches(name, names, n=1)), "")
 
 
 def hidden(letter: str) -> bool:

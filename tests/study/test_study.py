@@ -15,7 +15,7 @@ import pytest
 from latentarena.errors import ConfigError
 from latentarena.study import runs
 from latentarena.study.page import write_study
-from latentarena.study.plan import load_study, study_names
+from latentarena.study.plan import STUDIES, load_study
 from latentarena.study.runs import run_study
 
 FAKE = Path(__file__).parents[1] / "support" / "fake_run.py"
@@ -47,7 +47,7 @@ def record(tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_every_shipped_study_can_start_and_says_what_it_compares() -> None:
-    for name in study_names():
+    for name in STUDIES.names():
         study = load_study(name)
         assert study.claims
         assert any(study.unasked(claim) == [] for claim in study.claims), name

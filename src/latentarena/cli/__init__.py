@@ -53,7 +53,7 @@ def _run() -> None:
         if message.startswith("Usage:"):  # nothing was asked for, so help is the answer
             print(message)
             sys.exit(2)
-        _refuse(f"{message}{_override(message, arguments)} (see arena --help)", 2)
+        _refuse(f"{message}{_override(error, arguments)} (see arena --help)", 2)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -65,17 +65,17 @@ def _run() -> None:
     sys.exit(status)
 
 
-def _override(message: str, arguments: list[str]) -> str:
+def _override(error: Exception, arguments: list[str]) -> str:
     """What to write instead of `--seed 1`: keys of a recipe take no dashes."""
     from latentarena.text import SHOWN
 
-    name = message.removeprefix("No such option: --").split()[0].strip(".'\"")
-    if arguments[:1] != ["train"] or not message.startswith("No such option: --"):
+    option = str(getattr(error, "option_name", ""))
+    if arguments[:1] != ["train"] or not option.startswith("--"):
         return ""
-    at = next((i for i, one in enumerate(arguments) if one.partition("=")[0] == f"--{name}"), len(arguments))
+    at = next((i for i, one in enumerate(arguments) if one.partition("=")[0] == option), len(arguments))
     own, following = (*arguments[at : at + 2], "", "")[:2]
     given = own.partition("=")[2] or ("" if following.startswith("-") else following) or "VALUE"
-    return f"; a key of the recipe is set without dashes: {name[:SHOWN]}={given[:SHOWN]}"
+    return f"; a key of the recipe is set without dashes: {option[2:][:SHOWN]}={given[:SHOWN]}"
 
 
 def _unexpected(error: Exception) -> str:

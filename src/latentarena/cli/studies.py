@@ -32,13 +32,13 @@ def study(
 ) -> None:
     """Train arms over seeds until each claim about them is decided; runs that are done are not made again."""
     from latentarena.cli.console import console, quiet_logs
-    from latentarena.study.plan import load_study, study_names
+    from latentarena.study.plan import STUDIES, load_study
     from latentarena.study.runs import run_study
     from latentarena.system import stopping_as_ctrl_c
 
     if source is None:
-        for name in study_names():
-            typer.echo(f"{name}  {load_study(name).config.title}")
+        for name in STUDIES.names():
+            typer.echo(f"{name}  {STUDIES.about(name)}")
         return
     quiet_logs()
     found = load_study(source, budget)

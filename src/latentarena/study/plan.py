@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +15,9 @@ from latentarena.errors import ConfigError
 from latentarena.study.claims import Claim
 from latentarena.study.sequential import FIRST
 from latentarena.train.recipe import Recipe, load_recipe
+from latentarena.train.shelf import SUFFIXES, Shelf
 
-SHELF = Path(__file__).parent / "studies"
-SUFFIXES = (".yaml", ".yml")
+STUDIES = Shelf("study", Path(__file__).parent / "studies", "title")
 WORDS = ("name", "about", "otherwise", "expected", "length", "seed")  # of a recipe, which train nothing
 ABSENT = "-"
 
@@ -91,11 +90,6 @@ class Study:
         return [key for key in keys if not any(key == one or key.startswith(f"{one}.") for one in asked)]
 
 
-def study_names() -> list[str]:
-    """The shipped studies."""
-    return sorted(path.stem for path in SHELF.glob("*.yaml"))
-
-
 def load_study(source: str, budget: float = 1.0) -> Study:
     """Read a study, and the recipes of its arms.
 
@@ -106,7 +100,7 @@ def load_study(source: str, budget: float = 1.0) -> Study:
     Raises:
         ConfigError: one line naming key, value and choices.
     """
-    path = _source(source)
+    path = STUDIES.source(source)
     config = validate(StudyConfig, read_yaml(path), path.stem)
     if config.most < config.seeds:
         raise ConfigError(f"{path.stem}: most = {config.most}, but seeds = {config.seeds}; most is at least as many")
@@ -121,18 +115,6 @@ def load_study(source: str, budget: float = 1.0) -> Study:
         recipes[name] = changed.model_copy(update={"name": name})
     claims = tuple(Claim.read(text, list(config.arms)) for text in config.claims)
     return Study(path.stem, config, recipes, claims)
-
-
-def _source(name: str) -> Path:
-    path, names = Path(name), study_names()
-    if name in names:
-        return SHELF / f"{name}.yaml"
-    if path.suffix in SUFFIXES:
-        return path
-    near = get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    choices = f"choose from {', '.join(names)}, or a path to a .yaml file"
-    raise ConfigError(f"study {name[:80]!r} is unknown; {hint}{choices}")
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,57 +1,69 @@
-"""The recipes that ship with the package, without importing what they configure."""
+"""Files that ship with the package and are taken by name, such as recipes, without importing what they configure."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
 
 from latentarena.documents import read_yaml
 from latentarena.errors import ConfigError
+from latentarena.text import nearest
 
-SHELF = Path(__file__).parent / "recipes"
 SUFFIXES = (".yaml", ".yml")
 
 
-def recipe_names() -> list[str]:
-    """The shipped recipes."""
-    return sorted(path.stem for path in SHELF.glob("*.yaml"))
+@dataclass(frozen=True)
+class Shelf:
+    """The shipped YAML files of one kind.
 
-
-def recipe_about(name: str) -> str:
-    """A shipped recipe's line for people."""
-    return str(read_yaml(SHELF / f"{name}.yaml").get("about", ""))
-
-
-def recipe_source(name: str) -> Path:
-    """The file of a shipped recipe, or the path itself where it names a YAML file.
-
-    Raises:
-        ConfigError: neither.
+    Attributes:
+        what: they are, in a word.
+        folder: where they lie.
+        line: the key of their line for people.
     """
-    names = recipe_names()
-    if name in names:
-        return SHELF / f"{name}.yaml"
-    path = Path(name)
-    if path.suffix not in SUFFIXES:
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(
-            f"recipe {name[:80]!r} is unknown; {hint}choose from {', '.join(names)}, or a path to a .yaml file"
+
+    what: str
+    folder: Path
+    line: str
+
+    def names(self) -> list[str]:
+        """The shipped ones."""
+        return sorted(path.stem for path in self.folder.glob("*.yaml"))
+
+    def about(self, name: str) -> str:
+        """A shipped one's line for people."""
+        return str(read_yaml(self.folder / f"{name}.yaml").get(self.line, ""))
+
+    def source(self, name: str) -> Path:
+        """The file of a shipped one, or the path itself where it names a YAML file.
+
+        Raises:
+            ConfigError: neither.
+        """
+        names = self.names()
+        if name in names:
+            return self.folder / f"{name}.yaml"
+        path = Path(name)
+        if path.suffix not in SUFFIXES:
+            near = nearest(name, names)
+            hint = f"did you mean {near!r}? " if near else ""
+            choices = f"choose from {', '.join(names)}, or a path to a .yaml file"
+            raise ConfigError(f"{self.what} {name[:80]!r} is unknown; {hint}{choices}")
+        if _is_file(path):
+            return path
+        raise ConfigError(f"there is no file {name[:200]!r}; {self._instead(path)}")
+
+    def _instead(self, path: Path) -> str:
+        """What there is in place of a file that is missing."""
+        try:
+            beside = sorted(one.name for one in path.parent.iterdir() if one.suffix in SUFFIXES)
+        except (OSError, ValueError):
+            return f"there is no folder {str(path.parent)[:200]!r} either"
+        there = (
+            f"the YAML files there are {', '.join(beside[:10])}" if beside else "there is no YAML file in that folder"
         )
-    if _is_file(path):
-        return path
-    raise ConfigError(f"there is no file {name[:200]!r}; {_instead(path)}")
-
-
-def _instead(path: Path) -> str:
-    """What there is in place of a recipe's file that is missing."""
-    try:
-        beside = sorted(one.name for one in path.parent.iterdir() if one.suffix in SUFFIXES)
-    except (OSError, ValueError):
-        return f"there is no folder {str(path.parent)[:200]!r} either"
-    there = f"the YAML files there are {', '.join(beside[:10])}" if beside else "there is no YAML file in that folder"
-    shipped = path.stem in recipe_names()
-    return f"{there}; the shipped recipe is called {path.stem}, without a suffix" if shipped else there
+        shipped = path.stem in self.names()
+        return f"{there}; the shipped {self.what} is called {path.stem}, without a suffix" if shipped else there
 
 
 def _is_file(path: Path) -> bool:
@@ -59,3 +71,7 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name too long, or with a zero byte
         return False
+
+
+RECIPES = Shelf("recipe", Path(__file__).parent / "recipes", "about")
+recipe_names, recipe_about, recipe_source = RECIPES.names, RECIPES.about, RECIPES.source

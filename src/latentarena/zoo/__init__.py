@@ -5,7 +5,6 @@ Needs neither torch nor a network. `benchmarks/zoo.py` makes the files from fini
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from pydantic import Field
@@ -16,6 +15,7 @@ from latentarena.config import Config, validate
 from latentarena.documents import read_json
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
+from latentarena.text import nearest
 
 __all__ = ["BUNDLE", "MODELS", "PREFIX", "SCORE", "Kept", "located", "zoo_card", "zoo_models"]
 
@@ -71,8 +71,8 @@ def _checked(name: str) -> Path:
     """A model's folder, all of whose files have the hash that the index says."""
     models = zoo_models()
     if name not in models:
-        near = get_close_matches(name, models, n=1)
-        hint = f"did you mean {PREFIX}{near[0]}? " if near else ""
+        near = nearest(name, models)
+        hint = f"did you mean {PREFIX}{near}? " if near else ""
         raise ConfigError(f"the zoo has no {name[:80]!r}; {hint}it has {', '.join(models)}: see `arena zoo`")
     for file, wanted in models[name].files.items():
         path = MODELS / name / PurePosixPath(file)
