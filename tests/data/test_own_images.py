@@ -405,7 +405,7 @@ def test_no_image_is_squashed_in_silence(tmp_path: Path) -> None:
     for how, wide in (({"crop": "center"}, 19), ({"resize": "stretch"}, 9), ({"crop": "center", "size": 16}, 10)):
         data = load(source, **({"size": 32} | how))
         seen = data.train.pixels[0, 0] > 127
-        assert (int(seen.any(0).sum()), len(data.about)) == (wide, 2)
+        assert (int(seen.any(0).sum()), len(data.about)) == (wide, 3)  # layout, cut, and that both splits hold this image
     assert load(source, crop="center").shape == (1, 32, 32)
     assert load(source).shape == (1, 32, 64)
 
@@ -461,6 +461,31 @@ def shown(*arguments: str | Path) -> tuple[int, str]:
     """What `arena data` says and returns."""
     done = CliRunner().invoke(app, ["data", *map(str, arguments)])
     return done.exit_code, done.output + (f"\n{done.exception}" if done.exception else "")
+
+
+def test_images_of_both_splits_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As one file format or another: it is the pixels that count."""
+    train = {f"train/{name}": content for name, content in album(6).items()}
+    shared = {name.replace("train", "test"): train[name] for name in ("train/cat/01.png", "train/doggy/02.png")}
+    shared["test/cat/99.bmp"] = encoded(noise(8, 10, seed=303), "BMP")
+    alone = {"test/cat/98.png": encoded(noise(8, 10, seed=9))}
+    with caplog.at_level(logging.WARNING):
+        data = load(store(tmp_path / "both", train | shared | alone))
+    words = "3 of 4 test images are train images too"
+    assert words in data.about
+    assert words in caplog.text
+    caplog.clear()
+    assert not [line for line in load(store(tmp_path / "apart", train | alone)).about if "train images too" in line]
+    assert caplog.text == ""
+    assert words in shown(tmp_path / "both", "--out", tmp_path / "sheet.png")[1]
+    np.savez(
+        tmp_path / "both.npz",
+        x_train=data.train.pixels[:, 0],
+        y_train=data.train.labels,
+        x_test=data.test.pixels[:, 0],
+        y_test=data.test.labels,
+    )
+    assert words in load(tmp_path / "both.npz").about
 
 
 def test_arena_data_accounts_for_every_file(tmp_path: Path) -> None:

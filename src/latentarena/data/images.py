@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +12,7 @@ from latentarena.data.listing import LeftOut
 from latentarena.errors import DataError
 from latentarena.files import digest, digest_json
 
+log = logging.getLogger(__name__)
 SMALLEST = 8  # pixels: structural similarity looks through a window of 7
 
 
@@ -69,7 +71,7 @@ class Dataset:
     def of(
         cls, name: str, train: Images, test: Images, classes: tuple[str, ...], about: tuple[str, ...] = ()
     ) -> Dataset:
-        """Assemble a dataset and hash its content.
+        """Assemble a dataset and hash its content; test images that are train images too are told and logged.
 
         Raises:
             DataError: a split is empty, the splits' image shapes differ, or the images are too small to judge.
@@ -84,6 +86,10 @@ class Dataset:
         parts = (train.pixels, train.labels, test.pixels, test.labels)
         form = digest_json([classes, [tuple(part.shape) for part in parts]])
         content = digest(form.encode(), *(part.contiguous().numpy().tobytes() for part in parts))
+        if known := _shared(train, test):
+            words = f"{known:,} of {len(test):,} test images are train images too"
+            log.warning("%s: %s: scores on them say nothing of new images; take them out of one split", name, words)
+            about = (*about, words)
         return cls(name, train, test, classes, content, about)
 
     @property
@@ -94,3 +100,9 @@ class Dataset:
     def to(self, device: torch.device | str) -> Dataset:
         """The same dataset on another device."""
         return replace(self, train=self.train.to(device), test=self.test.to(device))
+
+
+def _shared(train: Images, test: Images) -> int:
+    """How many test images have every pixel of some train image."""
+    known = {hash(one.tobytes()) for one in train.pixels.cpu().numpy()}
+    return sum(hash(one.tobytes()) in known for one in test.pixels.cpu().numpy())
