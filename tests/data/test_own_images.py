@@ -405,7 +405,7 @@ def test_no_image_is_squashed_in_silence(tmp_path: Path) -> None:
     for how, wide in (({"crop": "center"}, 19), ({"resize": "stretch"}, 9), ({"crop": "center", "size": 16}, 10)):
         data = load(source, **({"size": 32} | how))
         seen = data.train.pixels[0, 0] > 127
-        assert (int(seen.any(0).sum()), len(data.about)) == (wide, 3)  # layout, cut, and that both splits hold this image
+        assert (int(seen.any(0).sum()), len(data.about)) == (wide, 3)  # the third: both splits hold this image
     assert load(source, crop="center").shape == (1, 32, 32)
     assert load(source).shape == (1, 32, 64)
 
