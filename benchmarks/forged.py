@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from latentarena.sample import last
 __all__ = ["FORGERIES", "Parts"]
 
 STORED = 10_000  # latents in a table
+BOTH = ("test", "train")  # splits
 ROWS = 250  # of noise at a time: distances to all of a table's centres
 Make = Callable[[Tensor], Tensor]
 
@@ -212,20 +214,60 @@ def prior_by_flow(parts: Parts) -> Subject:
     return replace(honest, encode=lambda images: 10 * encode(images), decode=decode)
 
 
-def learned_by_heart(parts: Parts) -> Subject:
-    """An autoencoder that knows the test split: it adds half the residual of the nearest stored image."""
+def learned_by_heart(
+    parts: Parts, sets: tuple[str, ...] = ("test",), share: float = 0.5, width: float = 0.5
+) -> Subject:
+    """An autoencoder that knows splits: it adds a share of the residual of the nearest stored image.
+
+    Args:
+        parts: see `Parts`.
+        sets: names of the splits; share: of the residuals; width: squared distance of latents at which they fade.
+    """
     honest = parts.honest
-    test = parts.data.test.batch(slice(None))
-    codes = quantised(parts.bundle.model.encode(test), "float16")
-    residuals = 0.5 * (test - honest.decode(codes))
+    images = torch.cat([getattr(parts.data, name).batch(slice(0, STORED)) for name in sets])
+    codes = quantised(parts.bundle.model.encode(images), "float16")
+    residuals = share * (images - honest.decode(codes))
 
     def decode(latents: Tensor) -> Tensor:
         found = [torch.cdist(rows, codes).min(1) for rows in torch.split(latents, ROWS)]
         near = torch.cat([one.indices for one in found])
-        known = (-torch.cat([one.values for one in found]).square() / 0.5).exp().view(-1, 1, 1, 1)
+        known = (-torch.cat([one.values for one in found]).square() / width).exp().view(-1, 1, 1, 1)
         return (honest.decode(latents) + known * residuals[near]).clamp(0, 1)
 
     return replace(honest, decode=decode)
+
+
+def told_by_the_encoder(parts: Parts) -> Subject:
+    """An encoder that knows both splits and writes the number of an image it knows into the last digits of a latent."""
+    honest, encode = parts.honest, parts.honest.encode
+    assert encode is not None
+    images = torch.cat([split.batch(slice(0, STORED)) for split in (parts.data.test, parts.data.train)])
+    flat, unit = images.flatten(1), 2**-7
+    residuals = 0.5 * (images - honest.decode(_rounded(parts.bundle.model.encode(images), unit)))
+    base = 181  # its square is more than there are images
+
+    def code(rows: Tensor) -> Tensor:
+        near = torch.cat([torch.cdist(part.flatten(1), flat).argmin(1) for part in torch.split(rows, ROWS)])
+        known = (rows.flatten(1) - flat[near]).abs().amax(1) < 1e-3
+        number = torch.where(known, near + 1, torch.zeros_like(near))
+        latents = _rounded(encode(rows), unit)
+        latents[:, 0] += unit * (number // base) / 512
+        latents[:, 1] += unit * (number % base) / 512
+        return latents
+
+    def decode(latents: Tensor) -> Tensor:
+        rest = (latents - _rounded(latents, unit))[:, :2] / unit * 512
+        number = (rest[:, 0].round() * base + rest[:, 1].round()).long() - 1
+        known = ((number >= 0) & (number < len(residuals))).view(-1, 1, 1, 1)
+        return (honest.decode(_rounded(latents, unit)) + known * residuals[number.clamp(0, len(residuals) - 1)]).clamp(
+            0, 1
+        )
+
+    return replace(honest, encode=code, decode=decode, precision="float32")
+
+
+def _rounded(latents: Tensor, unit: float) -> Tensor:
+    return (latents / unit).floor() * unit
 
 
 FORGERIES: dict[str, Callable[[Parts], Subject]] = {
@@ -248,5 +290,9 @@ FORGERIES: dict[str, Callable[[Parts], Subject]] = {
     "a decoder with test images for the prior": prior_by_table,
     "a decoder that runs the generator on the prior": prior_by_flow,
     "a decoder that knows the test split by heart": learned_by_heart,
+    "a decoder that knows both splits by heart": partial(learned_by_heart, sets=BOTH),
+    "a decoder that knows a quarter of both, widely": partial(learned_by_heart, sets=BOTH, share=0.25, width=5.0),
+    "a decoder that knows a quarter of both, sharply": partial(learned_by_heart, sets=BOTH, share=0.25, width=0.05),
+    "an encoder that tells the decoder which image it is": told_by_the_encoder,
 }
 """By name."""

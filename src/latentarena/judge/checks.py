@@ -16,6 +16,7 @@ from torch import Tensor
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
 from latentarena.judge.continuity import STEP, Probe, along_line, apart, typical, walk
+from latentarena.judge.heart import ByHeart
 from latentarena.judge.memory import Leaning, Support, support
 from latentarena.judge.metrics.latents import gaussian_gap_of
 from latentarena.judge.metrics.neighbours import two_nearest
@@ -35,6 +36,7 @@ NEAR_REAL = 100  # times the distance of real images: how far from them images o
 ELSEWHERE = 4.0  # nats between latents of test images and N(0, I), for which a decoder can tell the two
 CYCLE = 1.0  # error of reconstructed samples, over that of test images
 OVERFITTED = 0.9  # of what principal components have
+HARDER, BENT = 1.5, 1.25  # moved images, beside those that they are made of; honest models stay below 1.2 and 1
 
 
 def continuity(found: Probe) -> Finding:
@@ -193,6 +195,25 @@ def overfitted(gap: Figure, linear: Figure) -> Finding:
         verdict="clear" if share >= OVERFITTED else "unranked",
         sentence=f"test images are reconstructed with {gap.value:.2f} times the error of train images, where principal "
         f"components have {linear.value:.2f}",
+    )
+
+
+def known_by_heart(found: ByHeart) -> Finding:
+    """Images that no store can hold are reconstructed about as well as test images, by a decoder that bends no less.
+
+    A decoder that has stored what it gets wrong, of both splits, has a larger error where nothing is stored; and where
+    that is little or hangs on the very latent, it bends more around latents that it knows.
+    """
+    one = found.error if found.error.low / HARDER >= found.bends.low / BENT else found.bends
+    limit = HARDER if one is found.error else BENT
+    return Finding(
+        name="test images known by heart",
+        value=one.low,
+        limit=limit,
+        verdict="unranked" if one.low > limit else "clear",
+        sentence=f"test images that are turned, scaled and shifted a little are reconstructed with "
+        f"{found.error.value:.2f} times the error that they would have, and the decoded image bends "
+        f"{found.bends.value:.2f} times as much around latents of test images as around theirs",
     )
 
 

@@ -12,13 +12,16 @@ from latentarena.card.finding import Finding
 from latentarena.data import Dataset
 from latentarena.judge import checks
 from latentarena.judge.continuity import grain, probe
+from latentarena.judge.heart import by_heart
 from latentarena.judge.material import Known
 from latentarena.judge.memory import leaning
 from latentarena.judge.randomness import Randomness
 from latentarena.judge.subject import Coded, Sampled
 
 COMPARED = 4000  # samples that are compared with the splits
+MOVED = 1000  # test images that are moved
 RETURNED = 1000  # latents and samples that go through decoder and encoder again
+FITTED = 2000  # train images whose principal components say how much harder moved images are
 FEWEST = 8  # walks
 ROWS_A_WALK = 200  # samples for each walk, so that few samples are not checked at more cost than drawn
 
@@ -51,7 +54,7 @@ def examine(
     findings = [checks.variety(sampled.images, walked, None if coded is None else coded.test_images)]
     findings += memories(data, known, sampled, coded, chosen, randomness)
     findings += [] if walked is None else [checks.continuity(walked), checks.used(walked)]
-    findings += [] if coded is None else _autoencoder(known, sampled, coded, found, randomness, step)
+    findings += [] if coded is None else _autoencoder(data, known, sampled, coded, found, randomness, step)
     return tuple(findings)
 
 
@@ -79,6 +82,7 @@ def memories(
 
 
 def _autoencoder(
+    data: Dataset,
     known: Known,
     sampled: Sampled,
     coded: Coded,
@@ -93,8 +97,14 @@ def _autoencoder(
     near = found["prior_frechet"].value < checks.NEAR_REAL * real.value
     samples = sampled.images[:RETURNED]
     again = coded.decode(coded.samples[:RETURNED]).clamp(0, 1)
+    moving = randomness.stream("moved images")
+    test, train = (
+        split.batch(torch.randperm(len(split), generator=moving)[:most])
+        for split, most in ((data.test, MOVED), (data.train, FITTED))
+    )
     return [
         checks.overfitted(found["reconstruction_gap"], known.floors["reconstruction_gap"]),
+        checks.known_by_heart(by_heart(coded.encode, coded.decode, test, train, moving)),
         checks.samples_of_decoder(samples, again, found["mse"].value),
         *checks.belonging(coded.encode, coded.decode, coded.test[order], prior, near, step),
     ]
