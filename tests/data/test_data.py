@@ -22,7 +22,6 @@ from latentarena.data.catalog import FILES
 from latentarena.data.find import load_idx
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.errors import ConfigError, DataError, DataMissing
-from latentarena.registry import Registry
 
 T = TypeVar("T")
 
@@ -48,7 +47,7 @@ def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Files:
     """Four files that the catalogue knows as `mnist` and `other`, in a world without any other data."""
     files = tiny_files()
     entry = tiny_entry(files)
-    monkeypatch.setattr("latentarena.data.find.CATALOG", Registry("dataset", mnist=entry, other=entry))
+    monkeypatch.setattr("latentarena.data.find.CATALOG", {"mnist": entry, "other": entry})
     monkeypatch.delenv("LATENTARENA_DATA", raising=False)
     monkeypatch.delenv("LATENTARENA_MIRROR", raising=False)
     monkeypatch.setenv("LATENTARENA_CACHE", str(tmp_path / "cache"))
@@ -207,7 +206,7 @@ def test_empty_folder_is_named(tmp_path: Path, known: Files) -> None:
 
 def test_mismatched_labels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = tiny_files() | {FILES[1]: idx(np.zeros(11, np.uint8))}
-    monkeypatch.setattr("latentarena.data.find.CATALOG", Registry("dataset", mnist=tiny_entry(files)))
+    monkeypatch.setattr("latentarena.data.find.CATALOG", {"mnist": tiny_entry(files)})
     with pytest.raises(DataError) as error:
         load_idx("mnist", store(tmp_path, files))
     assert refused(error, "mnist", "(12, 8, 9)", "(11,)")
@@ -215,7 +214,7 @@ def test_mismatched_labels_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_unhashed_content_is_known_by_its_packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = tiny_files()
-    monkeypatch.setattr("latentarena.data.find.CATALOG", Registry("dataset", kmnist=tiny_entry(files, hashed=False)))
+    monkeypatch.setattr("latentarena.data.find.CATALOG", {"kmnist": tiny_entry(files, hashed=False)})
     store(tmp_path, files)
     assert len(load_idx("kmnist", tmp_path).train) == 12
     path = tmp_path / f"{FILES[0]}.gz"

@@ -15,7 +15,6 @@ from idx_files import Files, packed, refused, tiny_entry, tiny_files
 from latentarena.data.catalog import FILES, CatalogEntry
 from latentarena.data.find import load_idx, where
 from latentarena.errors import DataMissing
-from latentarena.registry import Registry
 
 
 class Mirror(ThreadingHTTPServer):
@@ -98,7 +97,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def catalogue(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[CatalogEntry], None]:
     """Make an entry the only dataset there is."""
-    return lambda entry: monkeypatch.setattr("latentarena.data.find.CATALOG", Registry("dataset", mnist=entry))
+    return lambda entry: monkeypatch.setattr("latentarena.data.find.CATALOG", {"mnist": entry})
 
 
 @pytest.fixture(params=[True, False], ids=["content hash", "packed hash"])

@@ -22,7 +22,6 @@ from latentarena.data.catalog import FILES, CatalogEntry
 from latentarena.data.find import load_idx
 from latentarena.errors import DataError, DataMissing
 from latentarena.files import digest
-from latentarena.registry import Registry
 
 TRAIN, TEST = noise(40, 8, 8), noise(10, 8, 8, seed=1)
 TRAIN_LABELS, TEST_LABELS = np.arange(40) % 4, np.arange(10) % 4
@@ -298,7 +297,7 @@ def catalogue(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, bytes]]:
     first = dict(zip(FILES, (TRAIN, TRAIN_LABELS, TEST, TEST_LABELS), strict=True))
     second = {name: 255 - array for name, array in first.items()}
     entries = {"mnist": known_entry(first), "fashion-mnist": known_entry(second)}
-    monkeypatch.setattr("latentarena.data.find.CATALOG", Registry("dataset", **entries))
+    monkeypatch.setattr("latentarena.data.find.CATALOG", entries)
     return {"mnist": {name: idx(array) for name, array in first.items()}}
 
 

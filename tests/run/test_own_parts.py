@@ -72,6 +72,49 @@ def test_a_server_refuses_it_whether_the_part_is_loaded_or_not(gated_run: Path, 
             assert refusal.value.reason == "parts"
 
 
+STRIPES = """
+import torch
+from latentarena.data import DATASETS, Dataset, Images
+
+@DATASETS.register("stripes")
+def stripes(root):
+    "Bars, upright or lying, at random places."
+    place, lying = torch.randint(10, (400,)), torch.randint(2, (400,))
+    rows = torch.zeros(400, 1, 12, 12, dtype=torch.uint8)
+    for i, at in enumerate(place.tolist()):
+        rows[i, 0, at : at + 2] = 255
+    pixels = torch.where(lying.bool().view(-1, 1, 1, 1), rows, rows.mT)
+    return Dataset.of("stripes", Images(pixels[80:], lying[80:]), Images(pixels[:80], lying[:80]), ("upright", "lying"))
+
+@DATASETS.register("nothing")
+def nothing(root):
+    return None
+"""
+
+
+def test_a_dataset_of_ones_own_is_trained_on(tmp_path: Path, arena_here: Arena) -> None:
+    (tmp_path / "own.py").write_text(STRIPES)
+    own = ("--plugin", tmp_path / "own.py")
+    listed = arena_here("parts", *own).stdout
+    assert f"stripes: of {tmp_path / 'own.py'}" in listed
+    assert "mnist, fashion-mnist" in listed
+    done = arena_here("data", "stripes", *own, "--out", tmp_path / "sheet.png")
+    assert "lying" in done.stdout, done.stderr
+    how = ("data.name=stripes", *SHORT, *own, "--no-judge", "--out", tmp_path / "run")
+    done = arena_here("train", "quickstart-digits", *how)
+    assert done.returncode == 0, done.stderr
+    assert la.load(tmp_path / "run").sample(2).shape == (2, 1, 12, 12)
+    done = arena_here("train", "quickstart-digits", *how, "data.name=nothing")
+    assert (done.returncode, "its loader gave NoneType, not a latentarena.data.Dataset" in done.stderr) == (1, True)
+
+
+def test_a_dataset_that_is_not_loaded_is_unknown(tmp_path: Path, arena_here: Arena) -> None:
+    done = arena_here("train", "quickstart-digits", "data.name=stripes", "--out", tmp_path)
+    assert done.returncode != 0
+    assert "stripes" in done.stderr
+    assert "digits, folder:PATH" in " ".join(done.stderr.split())
+
+
 def test_nothing_that_a_card_names_is_imported(gated_run: Path, tmp_path: Path) -> None:
     trap, ran = tmp_path / "trap.py", tmp_path / "ran"
     trap.write_text(f"open({str(ran)!r}, 'w')\n")

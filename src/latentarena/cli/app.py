@@ -15,7 +15,7 @@ from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
 LONGEST = 200  # letters of a command's sentence
 GROUPS = {
-    "Train and use": "train recipes study zoo sample show interpolate inpaint edit likelihood",
+    "Train and use": "train recipes parts study zoo sample show interpolate inpaint edit likelihood",
     "Judge": "judge verify check retrain",
     "Contest": "export pack import-legacy submit status board serve worker certify team backup restore erase",
     "Tools": "data doctor",
@@ -145,6 +145,20 @@ def recipes_show(
     from latentarena.train.recipe import load_recipe, to_yaml
 
     typer.echo(to_yaml(load_recipe(recipe, overrides or [])), nl=False)
+
+
+@app.command("parts")
+def list_parts(plugin: PluginOption = None) -> None:
+    """List what recipes may name, by kind, and where parts of your own come from."""
+    from latentarena.text import printable
+    from latentarena.train.recipe import kinds_of_parts
+
+    kinds = kinds_of_parts()
+    width = max(map(len, kinds))
+    for kind, known in kinds.items():
+        typer.echo(f"{kind:{width}}  {', '.join(name for name in known if name not in known.foreign)}")
+        for name, origin in known.foreign.items():
+            typer.echo(f"{'':{width}}  {name}: of {printable(origin.place or origin.name)}, {origin.digest[:12]}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from latentarena.cli.options import CropOption, ResizeOption, SizeOption
+from latentarena.cli.options import CropOption, PluginOption, ResizeOption, SizeOption
 
 app = typer.Typer()
 
@@ -26,6 +26,7 @@ def data(
     root: Annotated[Path | None, typer.Option("--data", help="Folder that holds a named dataset's files.")] = None,
     every: Annotated[bool, typer.Option("--all", help="List everything that is left out.")] = False,
     out: Annotated[Path, typer.Option(help="Contact sheet, .png.")] = Path("contact-sheet.png"),
+    plugin: PluginOption = None,
 ) -> None:
     """Show how a folder of images is read: splits, classes, sizes, what is left out, and a contact sheet."""
     import io
@@ -33,14 +34,14 @@ def data(
 
     from latentarena.cli.console import print_overview
     from latentarena.config import validate
-    from latentarena.data import CATALOG, FOLDER, DataConfig, overview
+    from latentarena.data import DATASETS, FOLDER, DataConfig, overview
     from latentarena.errors import ConfigError, DataError
     from latentarena.files import make_folder, write_atomically
 
     logging.getLogger("latentarena").setLevel(logging.ERROR)  # what it warns of is shown in full
     if out.suffix.lower() != ".png":
         raise ConfigError(f"--out {out}: a contact sheet is a .png")
-    named = source if source in (*CATALOG, "digits") or source.startswith(FOLDER) else f"{FOLDER}{source}"
+    named = source if source in DATASETS or source.startswith(FOLDER) else f"{FOLDER}{source}"
     images = {"name": named, "size": size, "crop": crop, "resize": resize}
     found = overview(validate(DataConfig, images, source), root)
     print_overview(named, found, every)

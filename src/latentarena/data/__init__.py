@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,11 +18,14 @@ from latentarena.data.images import Dataset, Images
 from latentarena.data.overview import Overview, overview_of_dataset
 from latentarena.data.picture import LARGEST_SIDE, Fit
 from latentarena.data.source import load_source, look_at_source
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, DataError
 from latentarena.files import expanded
+from latentarena.parts import Chosen
+from latentarena.registry import Registry
 
 __all__ = [
     "CATALOG",
+    "DATASETS",
     "FOLDER",
     "DataConfig",
     "Dataset",
@@ -34,29 +39,38 @@ __all__ = [
 ]
 
 FOLDER = "folder:"
+Loader = Callable[[Path | None], Dataset]
+"""From a folder that files may lie in, or None, to a dataset on the CPU."""
+DATASETS: Registry[Loader] = Registry(
+    "dataset", **{name: partial(load_idx, name) for name in CATALOG}, digits=lambda root: embedded_digits()
+)
+"""Those that have a name."""
+
+
+def _known(name: str) -> str:
+    if not name.startswith(FOLDER) and name not in DATASETS:
+        raise ValueError(f"dataset {name!r} is unknown; choose from {', '.join(DATASETS)}, {FOLDER}PATH")
+    return name
 
 
 class DataConfig(Config):
     """Which images.
 
     Attributes:
-        name: `mnist`, `fashion-mnist`, `kmnist`, `digits`, or `folder:PATH`: a directory or zip of images,
-            or arrays as IDX, `.npz`, CSV or parquet.
+        name: one of `DATASETS`, or `folder:PATH`: a directory or zip of images, or arrays as IDX, `.npz`, CSV or
+            parquet.
         size: height and width in pixels that folder images are resized to.
         crop: `center` cuts the largest square out of the middle of folder images first.
         resize: `stretch` lets folder images that are no squares be distorted into squares.
     """
 
-    name: str = "mnist"
+    name: Annotated[str, Chosen(_known, DATASETS)] = "mnist"
     size: int | None = Field(default=None, ge=8, le=LARGEST_SIDE)
     crop: Literal["center"] | None = None
     resize: Literal["stretch"] | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> DataConfig:
-        known = (*CATALOG, "digits")
-        if not self.name.startswith(FOLDER) and self.name not in known:
-            raise ValueError(f"dataset {self.name!r} is unknown; choose from {', '.join(known)}, folder:PATH")
         for key, value in (("size", self.size), ("crop", self.crop), ("resize", self.resize)):
             if value is not None and not self.name.startswith(FOLDER):
                 raise ValueError(f"{key} = {value} applies to folder:PATH only; {self.name} has its own size")
@@ -83,11 +97,12 @@ def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
     """
     if root is not None and not root.is_dir():
         raise ConfigError(f"--data {root} is not a folder")
-    if config.name == "digits":
-        return embedded_digits()
     if config.name.startswith(FOLDER):
         return load_source(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)
-    return load_idx(config.name, root)
+    found = DATASETS[config.name](root)
+    if not isinstance(found, Dataset):
+        raise DataError(f"{config.name}: its loader gave {type(found).__name__}, not a latentarena.data.Dataset")
+    return found
 
 
 def overview(config: DataConfig, root: Path | None = None) -> Overview:

@@ -50,12 +50,7 @@ def load_idx(name: str, root: Path | None = None) -> Dataset:
 
 
 def where(name: str, root: Path | None = None) -> Path | None:
-    """The folder that holds a dataset's first file, or None: what `arena doctor` shows.
-
-    Raises:
-        ConfigError: the name is not in the catalogue.
-    """
-    CATALOG[name]
+    """The folder that holds the first file of a dataset of `CATALOG`, or None: what `arena doctor` shows."""
     given = os.environ.get("LATENTARENA_DATA")
     roots = [root] if root else [*([expanded(given, "LATENTARENA_DATA = ")] if given else []), cache_folder() / "data"]
     # a bare folder holds files of one dataset, and they are MNIST unless it says otherwise

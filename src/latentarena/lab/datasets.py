@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from latentarena.config import validate
-from latentarena.data import CATALOG, FOLDER, DataConfig, Dataset, load_dataset
+from latentarena.data import DATASETS, FOLDER, DataConfig, Dataset, load_dataset
 
 
 def names() -> list[str]:
     """The datasets that have a name; folders and files of your own are `folder:PATH`."""
-    return [*CATALOG, "digits", f"{FOLDER}PATH"]
+    return [*DATASETS, f"{FOLDER}PATH"]
 
 
 def load(

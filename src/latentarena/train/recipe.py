@@ -21,6 +21,7 @@ from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig
 from latentarena.model.latent_model import Architecture
 from latentarena.parts import load_parts, one_of
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS
+from latentarena.registry import REGISTRIES, Registry
 from latentarena.text import one_path_part
 from latentarena.train.augment import Augmentation
 from latentarena.train.loop import FitConfig
@@ -292,6 +293,11 @@ def load_recipe(source: str | Recipe, overrides: Overrides = ()) -> Recipe:
     same = _design(recipe) == _design(validate(Recipe, {"name": stem} | written, stem))
     _refuse_hidden(recipe.model_dump(mode="python"), stem)
     return recipe.model_copy(update={"length": length, "expected": recipe.expected if same else {}})
+
+
+def kinds_of_parts() -> dict[str, Registry[Any]]:
+    """All that recipes can name, by kind: this module imports what registers them."""
+    return dict(REGISTRIES)
 
 
 def _with_parts(raw: dict[str, Any], folder: Path = Path()) -> dict[str, Any]:
