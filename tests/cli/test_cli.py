@@ -20,6 +20,7 @@ from latentarena.cli import _show_any_letter, doctor
 from latentarena.cli.app import _complete_recipe, app
 from latentarena.data import where
 from latentarena.run import watching
+from latentarena.sample import GRIDS, SOLVERS
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
@@ -27,7 +28,7 @@ from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 USES = ["show", "interpolate", "inpaint", "edit", "likelihood"]
 COMMANDS = ["train", "study", "sample", "export", *USES, "judge", "verify", "recipes", "doctor"]
 COMMANDS += ["check", "import-legacy", "worker", "backup", "restore", "submit", "status", "serve", "team", "board"]
-COMMANDS += ["data", "pack", "retrain", "certify", "erase", "zoo"]
+COMMANDS += ["data", "pack", "retrain", "certify", "erase", "zoo", "parts"]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -159,6 +160,13 @@ def test_fault_without_words_of_its_own_is_one_line_too(arena_here: Arena, monke
     done = arena_here("doctor")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "arena: unexpected fault, KeyError: 'inside'; the same command with --debug shows where\n"
+
+
+def test_help_lists_all_choices(arena_here: Arena) -> None:
+    said = "".join(arena_here("sample", "--help").stdout.split())
+    assert f"Oneof{','.join(SOLVERS)};" in said
+    assert f"overtime:{','.join(GRIDS)}." in said
+    assert ",".join(recipe_names()) in "".join(arena_here("train", "--help").stdout.split())
 
 
 def test_help_lists_every_command_once_in_its_group_with_a_whole_sentence(arena_here: Arena) -> None:

@@ -61,7 +61,7 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="A name from `arena recipes`, or a YAML file.",
+            help=f"A YAML file, or one of {', '.join(recipe_names())}; `arena recipes` says what they are.",
             autocompletion=_complete_recipe,
         ),
     ],

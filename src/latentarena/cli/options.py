@@ -15,6 +15,8 @@ def complete_zoo(incomplete: str) -> list[str]:
     return [name for name in map(PREFIX.__add__, zoo_models()) if name.startswith(incomplete)]
 
 
+SOLVERS = "euler, heun, midpoint, rk4, dopri5, ddim, ddpm, dpm_solver_pp, sde, consistency"
+GRIDS = "uniform, quadratic, karras, warped"  # a test holds both against the registries, which load torch
 HELP = {"help_option_names": ["-h", "--help"]}
 DataOption = Annotated[
     Path | None,
@@ -54,6 +56,16 @@ def _load(named: list[str] | None) -> list[str] | None:
     return named
 
 
+SolverOption = Annotated[
+    str | None,
+    typer.Option(
+        "--solver", help=f"One of {SOLVERS}; jump for a mean-velocity network. The bundle's own unless given."
+    ),
+]
+GridOption = Annotated[
+    str | None,
+    typer.Option("--grid", help=f"How steps are spread over time: {GRIDS}. The bundle's own unless given."),
+]
 PluginOption = Annotated[
     list[str] | None,
     typer.Option(

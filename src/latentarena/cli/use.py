@@ -12,8 +12,10 @@ from latentarena.cli.options import (
     AnyBundleArgument,
     BundleArgument,
     DataOption,
+    GridOption,
     PluginOption,
     PrecisionOption,
+    SolverOption,
 )
 
 app = typer.Typer()
@@ -26,11 +28,12 @@ def sample(
     steps: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Solver steps; the bundle's own unless given.")
     ] = None,
-    solver: Annotated[
-        str | None, typer.Option(help="Such as euler, heun, ddim; the bundle's own unless given.")
+    solver: SolverOption = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Guidance scale of a conditional model; 1 is none; the bundle's own unless given."),
     ] = None,
-    guidance: Annotated[float | None, typer.Option(help="Guidance scale of a conditional model; 1 is none.")] = None,
-    grid: Annotated[str | None, typer.Option(help="How steps are spread over time, such as uniform or karras.")] = None,
+    grid: GridOption = None,
     eta: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of fresh noise in a step of ddim and sde.")
     ] = None,
