@@ -15,9 +15,10 @@
 | `la.fit` | train a module of your own, with progress, checkpoints and resume |
 | `la.Process` | path, target, loss, coupling, solver and guidance for any network of (x, t, labels) |
 | `la.Path` | the base class of a path of your own |
+| `la.study` | train designs over seeds until claims about them are decided |
 | `la.ArenaError` | the base class of every refusal |
 
-`train` and `judge` are packages too, which can be called.
+`train`, `judge` and `study` are packages too, which can be called.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from latentarena.lab.own import fit as fit
     from latentarena.lab.own import save as save
     from latentarena.lab.process import Process as Process
+    from latentarena.lab.studies import study as study
     from latentarena.lab.training import train as train
     from latentarena.process import Path as Path
     from latentarena.train.recipe import Recipe as Recipe
@@ -54,7 +56,11 @@ _HOMES = {  # of the public names
     "load": "latentarena.lab.models",
     "save": "latentarena.lab.own",
 }
-_CALLED = {"judge": "latentarena.lab.judging", "train": "latentarena.lab.training"}  # packages that are functions too
+_CALLED = {  # packages that are functions too
+    "judge": "latentarena.lab.judging",
+    "study": "latentarena.lab.studies",
+    "train": "latentarena.lab.training",
+}
 __all__ = ["__version__", "datasets", *_HOMES, *_CALLED]
 
 

@@ -18,6 +18,7 @@ SIGNATURES = {  # a change here is a change of the major version, but for parame
     "save": "modules, folder, *, name, process, solver, steps, grid, guidance, dataset, root, conditional, noise_shape",
     "fit": "network, data, labels, *, process, loss, folder, epochs, batch, lr, warmup, weight_decay, ema, clip, seed, "
     "resume, accelerator, progress",
+    "study": "source, *, folder, root, jobs, budget, **config",
     "datasets.load": "name, *, root, size, crop, resize",
     "datasets.names": "",
     "Process": "path, target, correction, coupling, times, weighting",
@@ -54,7 +55,7 @@ def test_a_public_function_takes_what_it_took(name: str) -> None:
 
 
 def test_the_public_names_are_these() -> None:
-    words = "ArenaError Model Path Process Recipe __version__ datasets export fit judge load save train"
+    words = "ArenaError Model Path Process Recipe __version__ datasets export fit judge load save study train"
     assert sorted(la.__all__) == words.split()
     assert set(la.__all__) <= set(dir(la))
     with pytest.raises(AttributeError, match=r"latentarena has no 'museum'; it has .*train"):

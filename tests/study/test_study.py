@@ -11,12 +11,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+import latentarena as la
 from latentarena.errors import ConfigError
+from latentarena.model.latent_model import LatentModel
 from latentarena.study import runs
 from latentarena.study.page import write_study
-from latentarena.study.plan import STUDIES, load_study
+from latentarena.study.plan import STUDIES, is_study, load_study, study_of
 from latentarena.study.runs import run_study
+from latentarena.train.recipe import Recipe
 
 FAKE = Path(__file__).parents[1] / "support" / "fake_run.py"
 STUDY = """
@@ -28,6 +33,8 @@ asks: [training.generator.epochs]
 claims: ["frechet[short] < frechet[long]"]
 samples: 100
 """
+
+WIDE = {"generator.backbone.width": 160, "training.generator.batch": 64}
 
 
 @pytest.fixture
@@ -86,6 +93,79 @@ def test_what_cannot_start_is_refused_in_one_line(file: Path, old: str, new: str
     with pytest.raises(ConfigError, match=r"lengths|claim") as refused:
         load_study(str(file))
     assert said in str(refused.value)
+
+
+def test_every_combination_of_varied_values_is_an_arm() -> None:
+    keys = {
+        "training.generator.lr": ("0.001", 0.003),
+        "generator.backbone": ({"kind": "mlp", "width": 8}, "unet_small"),
+    }
+    study = study_of(["quickstart-digits"], vary=keys, set={"training.generator.epochs": "2"})
+    arms = {(arm, one.training.generator.lr, one.generator.backbone.kind) for arm, one in study.recipes.items()}
+    name = "quickstart-digits-lr"
+    assert arms == {
+        (f"{name}-0.001-backbone-1", 0.001, "mlp"),
+        (f"{name}-0.001-backbone-unet_small", 0.001, "unet"),
+        (f"{name}-0.003-backbone-1", 0.003, "mlp"),
+        (f"{name}-0.003-backbone-unet_small", 0.003, "unet"),
+    }
+    assert {one.training.generator.epochs for one in study.recipes.values()} == {2.0}
+    assert set(study.config.asks) == set(keys)
+    assert study.claims == ()
+
+
+def test_two_recipes_ask_which_is_better_and_other_differences_are_named() -> None:
+    study = study_of(["fm-small", "fm-large"])
+    assert [claim.text for claim in study.claims] == ["frechet[fm-small] < frechet[fm-large]"]
+    assert study.unasked(study.claims[0]) == ["generator.backbone.width"]
+    asked = study_of(["fm-small", "fm-large"], asks=["generator.backbone"], claims=["mse[fm-large] < 1"])
+    assert asked.unasked(asked.claims[0]) == []
+    with pytest.raises(ConfigError, match="recipes of one name"):
+        study_of(["fm-small", "fm-small"])
+    with pytest.raises(ConfigError, match=r"'fm-smal' is unknown; did you mean 'fm-small'\?"):
+        is_study("fm-smal")
+
+
+def _forward(recipe: Recipe) -> float:
+    """Multiply-adds of the generator's network for one row, as FlopCounterMode of torch counts them."""
+    model = LatentModel(recipe.architecture((1, 28, 28), tuple("0123456789")))
+    x, t = torch.randn(1, *model.latent_shape), torch.full((1,), 0.5)
+    with FlopCounterMode(display=False) as counter:
+        model.network(x, t, None)
+    return counter.get_total_flops() / 2
+
+
+def test_arms_are_matched_in_size_steps_or_compute() -> None:
+    pair = {"arms": {"small": {"recipe": "quickstart-digits"}, "wide": {"recipe": "quickstart-digits", "set": WIDE}}}
+    for what in ("parameters", "steps", "macs"):
+        study = study_of([], title="pair", claims=["mse[small] < mse[wide]"], match=what, **pair)
+        small, wide = study.recipes.values()
+        fits = [one.training.generator for one in (small, wide)]
+        steps = [one.epochs * (1437 // one.batch) for one in fits]
+        if what == "parameters":
+            assert wide.generator.backbone == small.generator.backbone
+        elif what == "steps":
+            assert steps[1] == pytest.approx(steps[0], rel=0.02)
+        else:
+            work = [step * fit.batch * _forward(one) for step, fit, one in zip(steps, fits, (small, wide), strict=True)]
+            assert work[1] == pytest.approx(work[0], rel=0.05)
+        assert set(study.unasked(study.claims[0])) == {"training.generator.batch"} | (
+            set() if what == "parameters" else {"generator.backbone.width"}
+        )
+
+
+def test_an_arm_that_cannot_be_matched_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"arms.ldm-spatial: parameters of the generator can be made [\d,]+ at best"):
+        study_of(["quickstart-digits", "ldm-spatial"], set={"data.name": "digits"}, match="parameters")
+
+
+def test_a_study_from_python_leaves_its_pages(record: Path, tmp_path: Path) -> None:
+    done = la.study(
+        "quickstart-digits", folder=tmp_path / "out", vary={"training.generator.epochs": [4, 8]}, samples=100
+    )
+    assert len(record.read_text().splitlines()) == 6
+    assert done.verdicts == []
+    assert "la.study('quickstart-digits', vary=" in (tmp_path / "out" / "study.md").read_text()
 
 
 def test_runs_that_are_done_are_not_made_again_and_those_that_are_missing_are(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,33 +18,73 @@ if TYPE_CHECKING:
     from latentarena.study.plan import Study
     from latentarena.study.runs import StudyRuns
 
+BETWEEN = re.compile(r",(?![^\[{]*[\]}])")  # a comma that is in no list or mapping
 app = typer.Typer()
 
 
 @app.command("study")
 def study(
-    source: Annotated[
-        str | None,
-        typer.Argument(metavar="[STUDY]", help="A shipped study or a YAML file; without one they are listed."),
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY | RECIPE...]",
+            help="A shipped study or its YAML file, or recipes that are compared; without one the studies are listed.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for everything; runs/STUDY unless given.")] = None,
     data: DataOption = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What is changed in every arm's recipe.")
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE,VALUE...", help="Makes of every arm one for each value of the key."),
+    ] = None,
+    match: Annotated[
+        str | None,
+        typer.Option(
+            help="Makes all arms like the first: parameters (by width), macs (multiply-adds of training) or steps (by "
+            "epochs)."
+        ),
+    ] = None,
+    asks: Annotated[
+        list[str] | None, typer.Option("--asks", metavar="KEY", help="Key that the arms are meant to differ in.")
+    ] = None,
+    claims: Annotated[
+        list[str] | None,
+        typer.Option("--claim", help="Such as 'frechet[A] < 0.9 * frechet[B]', for arms A and B."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, max=1000, help="Trainings of each arm.")] = None,
+    most: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Trainings of each arm while a claim is undecided.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Runs at a time; they share the cores evenly.")] = 1,
     budget: Annotated[float, typer.Option(help="Factor on the epochs of every run.")] = 1.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
 ) -> None:
     """Train arms over seeds until each claim about them is decided; runs that are done are not made again."""
     from latentarena.cli.console import console, quiet_logs
-    from latentarena.study.plan import STUDIES, load_study
+    from latentarena.study.plan import STUDIES, is_study, load_study, study_of
     from latentarena.study.runs import run_study
     from latentarena.system import stopping_as_ctrl_c
 
-    if source is None:
+    if not sources:
         for name in STUDIES.names():
             typer.echo(f"{name}  {STUDIES.about(name)}")
         return
     quiet_logs()
-    found = load_study(source, budget)
+    given = {
+        "set": _assigned(changes, "--set"),
+        "vary": {key: BETWEEN.split(text) for key, text in _assigned(vary, "--vary").items()},
+        "match": match,
+        "asks": asks,
+        "claims": claims,
+        "seeds": seeds,
+        "most": most or seeds,
+    }
+    given = {key: value for key, value in given.items() if value}
+    single = len(sources) == 1 and is_study(sources[0])
+    found = load_study(sources[0], budget, data, **given) if single else study_of(sources, budget, data, **given)
     _announce(found)
     if dry_run:
         return
@@ -50,8 +93,8 @@ def study(
     folder = out or Path("runs") / found.name
     with stopping_as_ctrl_c(), _Display() as display:
         progress = run_study(found, folder, data, jobs, display.show)
-    options = (f" --budget {budget:g}" if budget != 1 else "") + (f" --jobs {jobs}" if jobs != 1 else "")
-    write_study(progress, f"arena study {source}{options}")
+    words = [*sources, *_options(given), *(["--budget", f"{budget:g}"] if budget != 1 else [])]
+    write_study(progress, f"arena study {shlex.join(words)}")
     for one in progress.verdicts:
         console.print(f"{one.word:>9}  {one.claim.text}", highlight=False, markup=False)
         for effect in one.effects:
@@ -62,6 +105,29 @@ def study(
         console.print(f"{run.arm}, seed {run.seed}, failed: {run.last_line} (all of it: {run.log})", markup=False)
     if failed:
         raise typer.Exit(1)
+
+
+def _assigned(texts: list[str] | None, option: str) -> dict[str, str]:
+    """Keys and what stands after their `=`."""
+    from latentarena.errors import ConfigError
+
+    pairs = [text.partition("=") for text in texts or []]
+    for key, sign, value in pairs:
+        if not (key and sign and value):
+            raise ConfigError(f"{option} {key + sign + value!r}: write KEY=VALUE, such as training.generator.epochs=40")
+    return {key: value for key, _, value in pairs}
+
+
+def _options(given: dict[str, Any]) -> Iterator[str]:
+    """The options that stand for these values, so that a page can say how it was made."""
+    for key, value in given.items():
+        if isinstance(value, dict):
+            for name, one in value.items():
+                yield from (f"--{key}", f"{name}={','.join(one) if isinstance(one, list) else one}")
+        else:
+            option = "--claim" if key == "claims" else f"--{key}"
+            for one in value if isinstance(value, list) else [value]:
+                yield from (option, str(one))
 
 
 def _announce(study: Study) -> None:
