@@ -27,7 +27,7 @@ from latentarena.facts import machine, versions
 from latentarena.files import make_folder, write_json, write_text
 from latentarena.sandbox import Limits, Standing, standing
 from latentarena.sandbox.answers import Expected, Numbers, texts
-from latentarena.sandbox.process import Process
+from latentarena.sandbox.process import ProcessTree
 from latentarena.sandbox.room import Room
 from latentarena.sandbox.wire import Frame
 
@@ -48,8 +48,8 @@ room.call(Frame("try", {{"scripts": {{"it": {LEFT_ALONE!r} + chr(10) + "while Tr
 class Open(Room):
     """The same program and the same talk, without a box."""
 
-    def _boxed(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> Process:
-        return Process.bare(self._command(arguments, None))
+    def _boxed(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> ProcessTree:
+        return ProcessTree.bare(self._command(arguments, None))
 
 
 def echoed(rows: int = 0) -> Expected:

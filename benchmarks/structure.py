@@ -22,10 +22,11 @@ INTERVAL = {"value", "low", "high"}
 
 @dataclass(frozen=True)
 class Source:
-    """A package's modules: their lines and their syntax trees, by dotted name."""
+    """A package's modules: their lines and their syntax trees, by dotted name, and which of them are packages."""
 
     lines: dict[str, int] = field(default_factory=dict)
     trees: dict[str, ast.Module] = field(default_factory=dict)
+    packages: set[str] = field(default_factory=set)
 
     @classmethod
     def read(cls, home: Path) -> Source:
@@ -36,6 +37,7 @@ class Source:
             if "migrations" not in path.parts:
                 text = path.read_text(encoding="utf-8")
                 source.lines[name], source.trees[name] = text.count("\n"), ast.parse(text)
+                source.packages.update([name] if path.stem == "__init__" else [])
         return source
 
     def classes(self) -> Iterator[tuple[str, ast.ClassDef]]:
@@ -127,8 +129,7 @@ def lists(source: Source) -> list[str]:
         name
         for name, tree in source.trees.items()
         if any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__" for node in tree.body)
-        and any(other.startswith(f"{name}.") for other in source.trees) is False
-        and name
+        and name not in source.packages
     ]
 
 

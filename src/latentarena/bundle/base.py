@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from latentarena.bounds import Count, Label, Plain, Real, Seconds, Side, Words
 from latentarena.config import Config
 from latentarena.latents import LatentStatistics
-from latentarena.model.latent_model import Model
+from latentarena.model.latent_model import AnyModel
 from latentarena.precision import Precision
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Card(Config):
 
 
 C = TypeVar("C", bound=Card, covariant=True)
-M = TypeVar("M", bound=Model, covariant=True)
+M = TypeVar("M", bound=AnyModel, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -161,4 +161,4 @@ class Bundle(Generic[C, M]):
         self.stack.close()
 
 
-AnyBundle = Bundle[Card, Model]
+AnyBundle = Bundle[Card, AnyModel]

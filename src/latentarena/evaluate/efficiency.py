@@ -11,14 +11,14 @@ import torch
 
 from latentarena.card.score_card import Timing
 from latentarena.judge.metrics import Figure
-from latentarena.model.latent_model import LatentModel, Model, labels_for
+from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
 from latentarena.train.recipe import load_recipe
 
 REFERENCE = "quickstart"  # the architecture of this recipe, untrained: its weights do not change its speed
 BATCH, REPEATS, THREADS = 100, 5, 1
 
 
-def time_sampling(model: Model) -> Timing:
+def time_sampling(model: AnyModel) -> Timing:
     """Median seconds of sampling on one thread, after a warm-up, in turn with a reference model."""
     reference = LatentModel(load_recipe(REFERENCE).architecture((1, 28, 28), tuple("0123456789"))).eval()
     with threads(THREADS):
@@ -37,7 +37,7 @@ def time_sampling(model: Model) -> Timing:
     )
 
 
-def milliseconds(model: Model, n: int) -> float:
+def milliseconds(model: AnyModel, n: int) -> float:
     """Milliseconds for one of n samples that are drawn together."""
     noise, labels = model.noise(n, 0), labels_for(model, n)
     start = time.perf_counter()

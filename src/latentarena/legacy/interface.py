@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from latentarena.errors import BundleError
 from latentarena.legacy.source import NOTEBOOK, read_source
-from latentarena.legacy.standins import Shelf, install, notebook
+from latentarena.legacy.standins import ShippedWeights, install, notebook
 
 NAME = "SubmissionInterface"
 STEPS = 100  # that the contest asked for where a submission has no number of its own
@@ -39,8 +39,8 @@ class Submission2025:
         """
         (path,) = [path for path in folder.iterdir() if path.suffix in (".py", NOTEBOOK)]
         self.file = path.name
-        self.shelf = Shelf(folder)
-        install(self.shelf)
+        self.weights = ShippedWeights(folder)
+        install(self.weights)
         source = read_source(self.file, path.read_bytes())
         linecache.cache[self.file] = (len(source), None, source.splitlines(keepends=True), self.file)
         module = ModuleType("submission")
@@ -71,7 +71,7 @@ class Submission2025:
     def _load(self, load: Callable[..., object], part: str) -> None:
         """The interface's first version took the path of the weights, which the second one fetches itself."""
         asked = [one for one in inspect.signature(load).parameters.values() if one.default is one.empty]
-        load(*[self.shelf.fetch(f"{part.removesuffix('_model')}_weights.safetensors")] if asked else [])
+        load(*[self.weights.fetch(f"{part.removesuffix('_model')}_weights.safetensors")] if asked else [])
 
     @property
     def steps(self) -> int:
@@ -142,7 +142,7 @@ class Submission2025:
             traceback.print_exc()  # into the log, for its owner
             lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == self.file]
             where = f" at line {lines[-1]}" if lines else ""
-            given = ", ".join(f"{asked} served from {found}" for asked, found in self.shelf.given.items())
+            given = ", ".join(f"{asked} served from {found}" for asked, found in self.weights.given.items())
             served = f" (gdown: {given})" if loading and given else ""
             message = " ".join(str(error).split())[:400]
             raise BundleError(f"{what}{where}: {type(error).__name__}: {message}{served}") from None

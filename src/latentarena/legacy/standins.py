@@ -21,7 +21,7 @@ INERT = ("IPython", "google.colab", "ipywidgets", "wandb")  # using them does no
 UNUSED = ("imageio", "pandas", "seaborn", "skimage", "torch_ema", "torchvision")  # may be imported, but not used
 
 
-class Shelf:
+class ShippedWeights:
     """The weight files that came with the submission, under their names in the working folder.
 
     Attributes:
@@ -154,14 +154,14 @@ def notebook() -> _Nothing:
     return _Nothing("get_ipython()", inert=True)
 
 
-def install(shelf: Shelf) -> None:
+def install(weights: ShippedWeights) -> None:
     """Make `import gdown` and imports of what a notebook uses work in this process."""
     sys.meta_path.append(_Finder())
     gdown = ModuleType("gdown", "A stand-in: it knows the weights that were shipped, and no network.")
 
     # the signature of gdown.download, of which most has no meaning here
     def download(url: str | None = None, output: str | None = None, *_: Any, id: str | None = None, **__: Any) -> str:
-        return shelf.fetch(os.fspath(output or ""), str(id or url or ""))
+        return weights.fetch(os.fspath(output or ""), str(id or url or ""))
 
     def folder(*_: Any, **__: Any) -> NoReturn:
         raise BundleError("gdown.download_folder has no stand-in; fetch each file with gdown.download")

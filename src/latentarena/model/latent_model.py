@@ -50,7 +50,7 @@ class Architecture(Config):
     sampling: SamplingConfig
 
 
-class Model(Protocol):
+class AnyModel(Protocol):
     """A generative model of images, as every form of bundle holds one and as the judge sees it.
 
     Attributes:
@@ -91,7 +91,7 @@ class Model(Protocol):
         """What a sample takes from noise to image, and what the model holds; None where it cannot be looked into."""
 
 
-def labels_for(model: Model, n: int) -> Tensor | None:
+def labels_for(model: AnyModel, n: int) -> Tensor | None:
     """Labels for n samples of a conditional model, every class in turn, int64 (n,); None if unconditional."""
     return torch.arange(n) % len(model.classes) if model.conditional else None
 

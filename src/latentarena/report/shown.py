@@ -14,7 +14,7 @@ from latentarena.data import Dataset
 from latentarena.documents import read_yaml
 from latentarena.errors import CheckpointError, ConfigError
 from latentarena.latents import Standardiser
-from latentarena.model.latent_model import LatentModel, Model, labels_for
+from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
 from latentarena.pictures import plain
 from latentarena.train.earlier import flows_before, is_student
 from latentarena.train.recipe import Recipe
@@ -73,7 +73,7 @@ class ShownModel:
         return cls(bundle, data, *of, number, seed, scale, scales, before, student)
 
     @property
-    def model(self) -> Model:
+    def model(self) -> AnyModel:
         """The model."""
         return self.bundle.model
 

@@ -37,7 +37,7 @@ def hold(content: bytes, stack: ExitStack) -> int:
     return file.fileno()
 
 
-class Process:
+class ProcessTree:
     """A started program with the pipes to it.
 
     Args:

@@ -19,7 +19,7 @@ from latentarena.sandbox import boot, landlock, seccomp
 from latentarena.sandbox.answers import AnswerError, Expected, Text
 from latentarena.sandbox.bubblewrap import LIBRARIES, PYTHON, import_folders, shown, walls
 from latentarena.sandbox.cgroup import ControlGroup, NoGroup, make_group
-from latentarena.sandbox.process import Process, hold
+from latentarena.sandbox.process import ProcessTree, hold
 from latentarena.sandbox.resident import resident
 from latentarena.sandbox.talk import Flood, drain, talk
 from latentarena.sandbox.uids import lease_uid
@@ -93,7 +93,7 @@ class Room:
         for pipe in self._process.pipes:
             os.set_blocking(pipe.fileno(), False)
 
-    def _boxed(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> Process:
+    def _boxed(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> ProcessTree:
         """Start the program in a box, with a user id and a group where that is possible."""
         user = self._stack.enter_context(lease_uid()) if os.geteuid() == 0 else None
         with suppress(NoGroup):
@@ -102,9 +102,9 @@ class Room:
         with ExitStack() as handed:
             held = {f"/in/{_safe(name)}": hold(content, handed) for name, content in files.items()}
             fence = walls(user, self.limits.scratch, readable, held)
-            return Process.boxed(fence, self._command(arguments, user), list(held.values()), self._group)
+            return ProcessTree.boxed(fence, self._command(arguments, user), list(held.values()), self._group)
 
-    def _bare(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> Process:
+    def _bare(self, arguments: Sequence[str], readable: Mapping[str, Path], files: Mapping[str, bytes]) -> ProcessTree:
         """Start the program where there is no bubblewrap: it confines itself (tier 0)."""
         machine = seccomp.architecture()
         if machine is None or not landlock.version():
@@ -116,7 +116,7 @@ class Room:
             path.write_bytes(content)
         seen = [*LIBRARIES, *shown(), folder, *(str(path) for path in readable.values()), os.devnull]
         rules = seccomp.program(machine, alone=True).hex()
-        return Process.bare(self._command(arguments, None, folder, {"readable": seen, "rules": rules}))
+        return ProcessTree.bare(self._command(arguments, None, folder, {"readable": seen, "rules": rules}))
 
     def _command(
         self, arguments: Sequence[str], user: int | None, inputs: str = "/in", bare: dict[str, Any] | None = None

@@ -27,7 +27,7 @@ from latentarena.bundle import BOXED, DATA_ONLY, AnyBundle, open_bundle
 from latentarena.config import Config
 from latentarena.errors import ArenaError, ConfigError
 from latentarena.model.config import SamplingConfig
-from latentarena.model.latent_model import Model
+from latentarena.model.latent_model import AnyModel
 from latentarena.pictures import grid, png
 from latentarena.use.sampling import chosen_labels, drawn
 from latentarena.use.uses import slerp
@@ -124,7 +124,7 @@ class Studio:
             return _picture(grid(drawn(model, model.noise(SHOWN, asked.seed), labels, how, asked.seed), zoom=3))
         return walk(model, asked, how) if isinstance(asked, NoiseWalk) else becoming(model, asked, how)
 
-    def model(self, path: Path) -> Model:
+    def model(self, path: Path) -> AnyModel:
         """A model, loaded unless it is; the one that was not asked for the longest makes room."""
         key = path.name
         if key not in self._open:
@@ -140,7 +140,7 @@ class Studio:
             self._open.popitem()[1].close()
 
 
-def facts_of(model: Model) -> Answer:
+def facts_of(model: AnyModel) -> Answer:
     """What can be asked of a model, for the page's controls."""
     native = model.native
     own = native.architecture.sampling if native is not None else None
@@ -156,7 +156,7 @@ def facts_of(model: Model) -> Answer:
     }
 
 
-def walk(model: Model, asked: NoiseWalk, how: SamplingConfig | None) -> Answer:
+def walk(model: AnyModel, asked: NoiseWalk, how: SamplingConfig | None) -> Answer:
     """Images along the arc between two noises, in a row."""
     ends = [model.noise(1, seed) for seed in (asked.start, asked.end)]
     noise = slerp(ends[0], ends[1], torch.linspace(0, 1, FRAMES))[0]
@@ -166,7 +166,7 @@ def walk(model: Model, asked: NoiseWalk, how: SamplingConfig | None) -> Answer:
     return _picture(grid(images, columns=FRAMES, zoom=4)) | {"facts": {"frames": FRAMES}}
 
 
-def becoming(model: Model, asked: Becoming, how: SamplingConfig | None) -> Answer:
+def becoming(model: AnyModel, asked: Becoming, how: SamplingConfig | None) -> Answer:
     """The decoded states of the sampler, from noise to data.
 
     Raises:
@@ -180,7 +180,7 @@ def becoming(model: Model, asked: Becoming, how: SamplingConfig | None) -> Answe
     return _animation([grid(model.decode(states[i].cpu()), columns=3, zoom=4) for i in chosen])
 
 
-def redraw(model: Model, asked: Redraw) -> Answer:
+def redraw(model: AnyModel, asked: Redraw) -> Answer:
     """A picture through the bottleneck and back, with its latent.
 
     Raises:
@@ -202,7 +202,7 @@ def redraw(model: Model, asked: Redraw) -> Answer:
     return _picture(grid(model.decode(latents), zoom=1)) | {"facts": {"latents": found, "mse": round(error, 5)}}
 
 
-def _sampling(model: Model, asked: _Drawn) -> SamplingConfig | None:
+def _sampling(model: AnyModel, asked: _Drawn) -> SamplingConfig | None:
     if model.native is None:
         return None
     architecture = model.native.architecture
@@ -210,7 +210,7 @@ def _sampling(model: Model, asked: _Drawn) -> SamplingConfig | None:
     return own.but(steps=asked.steps if own.solver != "jump" else None, guidance=guidance)
 
 
-def _labels(model: Model, n: int, label: str) -> Tensor | None:
+def _labels(model: AnyModel, n: int, label: str) -> Tensor | None:
     if label and label not in (model.classes if model.conditional else ()):
         known = f"choose from {', '.join(model.classes)}" if model.conditional else "this model is not told a class"
         raise ConfigError(f"label: there is no class {label!r}; {known}")

@@ -13,7 +13,7 @@ from latentarena.bundle import AnyBundle
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder
 from latentarena.model.config import SamplingConfig
-from latentarena.model.latent_model import LatentModel, Model, labels_for
+from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
 from latentarena.pictures import FORMATS, MOVING, refuse_suffix, save_animation, save_images
 
 ROUND = 36  # frames of a walk through noise that ends where it began
@@ -91,7 +91,7 @@ def sample_to_file(
     return f"{n:,} images of {bundle.card.name}, {how.solver} x {how.steps}{guided}, seed {seed}"
 
 
-def drawn(model: Model, noise: Tensor, labels: Tensor | None, how: SamplingConfig | None, seed: int) -> Tensor:
+def drawn(model: AnyModel, noise: Tensor, labels: Tensor | None, how: SamplingConfig | None, seed: int) -> Tensor:
     """Images (N, C, H, W) of a model; `how` is for one whose sampler can be steered."""
     if model.native is not None:
         return model.native.generate(noise, labels, how, seed)
@@ -123,7 +123,7 @@ def refuse_unguided(model: LatentModel, guidance: float) -> None:
         raise ConfigError(f"--guidance {guidance}: this model has nothing to be guided by; leave --guidance out")
 
 
-def chosen_labels(model: Model, n: int, text: str | None, option: str = "--labels") -> Tensor | None:
+def chosen_labels(model: AnyModel, n: int, text: str | None, option: str = "--labels") -> Tensor | None:
     """The classes to draw, int64 (n,): those in `text` in turn, else all in turn; None if unconditional.
 
     Raises:
