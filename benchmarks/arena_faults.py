@@ -196,7 +196,7 @@ def rate(folder: Path, workers: int, contents: list[bytes], program: list[str] |
             if counts.get("scored", 0) > done:
                 done = counts["scored"]
                 print(f"  {workers} at work: {done} of {len(contents)}", flush=True)
-        found = [one for _, one in parts.store.cards.scored()]
+        found = [one for _, one, _ in parts.store.rejudging.state().entries]
         for one in running:
             one.terminate()
     return (max(one.finished for one in found) - min(one.started for one in found)).total_seconds()

@@ -75,7 +75,7 @@ def test_what_was_saved_comes_back(url: Url, tmp_path: Path, before: str, after:
                 name: rows for name, rows in kept.items() if name not in unleased
             }
             store = Store(database)
-            [(scored, _)] = store.cards.scored()
+            [(scored, *_)] = store.rejudging.state().entries
             assert objects.read(scored.digest) == b"PK score"
             assert [one.state for one in store.submissions.latest()] == ["queued", "scored"]
             store.tokens.new(None, "organiser", "tests", now())  # the audit log counts on

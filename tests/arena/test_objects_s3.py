@@ -101,5 +101,5 @@ def test_a_site_on_s3_evaluates_and_is_backed_up_and_restored(bucket: str, tmp_p
     assert set(manifest.objects) == {digest, *evaluation.files.values()}
     with closing(Database(f"sqlite:///{tmp_path / 'new.db'}")) as database:
         restore(tmp_path / "backup", database, Objects("s3://arena/restored"))
-        assert [one.id for one, _ in Store(database).cards.scored()] == [id_]
+        assert [one.id for one, *_ in Store(database).rejudging.state().entries] == [id_]
     assert Objects("s3://arena/restored").read(digest) == BUNDLE

@@ -248,7 +248,7 @@ def test_a_refusal_reaches_its_owner(store: Store, queue: Queue) -> None:
     assert queue.finish(job, Refusal("refused", "zip-bomb", "bundle.zip unpacks to too much"), NOW)
     found = store.submissions.one(id_)
     assert (found.state, found.reason, found.sentence) == ("refused", "zip-bomb", "bundle.zip unpacks to too much")
-    assert store.cards.scored() == []
+    assert store.rejudging.state().entries == ()
 
 
 def judged_again(store: Store, queue: Queue, judge: str, *values: int) -> Rejudging:
@@ -264,7 +264,7 @@ def judged_again(store: Store, queue: Queue, judge: str, *values: int) -> Rejudg
 
 
 def in_force(store: Store) -> list[int]:
-    return [json.loads(one.card)["value"] for _, one in store.cards.scored()]
+    return [json.loads(one.card)["value"] for _, one, _ in store.rejudging.state().entries]
 
 
 @pytest.fixture
@@ -394,7 +394,7 @@ def test_private_names_are_nowhere_but_in_the_organisers_list(store: Store, queu
     public = [
         store.submissions.one(id_, team),
         store.submissions.latest(team),
-        store.cards.scored(),
+        store.rejudging.state().entries,
         store.cards.of(id_),
         job,
     ]

@@ -34,7 +34,7 @@ def test_a_bundle_that_is_handed_in_comes_to_stand_on_the_board(tiny_run: Path, 
         assert (bad.state, parts.store.cards.of(bad.id)) == ("refused", [])
         assert bad.reason.startswith("zip")
         assert [line.split()[0] for line in good.log.splitlines()] == ["files", "card", "tensors", "judge", "scored"]
-        [(_, evaluation)] = parts.store.cards.scored()
+        [(_, evaluation, _)] = parts.store.rejudging.state().entries
         card = ScoreCard.model_validate_json(evaluation.card)
         own = ScoreCard.model_validate_json((tiny_run / "score.json").read_text())
         assert (card.bundle, card.judge_hash) == (own.bundle, own.judge_hash)

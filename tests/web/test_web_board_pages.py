@@ -23,7 +23,6 @@ from latentarena.errors import NotThere
 from latentarena.web.board import KEPT, BoardPages
 from latentarena.web.desk import Desk
 from latentarena.web.frame import PageFrame
-from latentarena.web.organiser_desk import OrganiserDesk
 from latentarena.web.rejudge import comparison
 from latentarena.web.routing import Caller, Role
 from score_cards import made_card
@@ -122,20 +121,17 @@ def test_an_entry_that_did_not_change_is_not_made_again(parts: Parts, monkeypatc
 
     monkeypatch.setattr(contest_entries, "entry_of", counted)
     desk = Desk(parts.store, parts.objects, OPEN)
-    assert [one.entry.team for one in desk.scored(OPEN)] == ["First"]
+    assert [one.entry.team for one in desk.entries.all(OPEN)] == ["First"]
     second = score(parts, "Second", 2)
-    assert [one.entry.team for one in desk.scored(OPEN)] == ["First", "Second"]
+    assert [one.entry.team for one in desk.entries.all(OPEN)] == ["First", "Second"]
     assert made == [first, second]
-    OrganiserDesk(desk).change_team(parts.store.submissions.one(first).team.id, _organiser(), name="Renamed")
-    assert [one.entry.team for one in desk.scored(OPEN)] == ["Renamed", "Second"]
+    team = parts.store.submissions.one(first).team.id
+    parts.store.teams.change(team, "tests", now(), name="Renamed")
+    assert [one.entry.team for one in desk.entries.all(OPEN)] == ["Renamed", "Second"]
     assert made == [first, second, first]
     parts.store.submissions.erase(second, "tests", now())
-    assert [one.entry.team for one in desk.scored(OPEN)] == ["Renamed"]
-    assert len(desk._entries._parsed) == 1
-
-
-def _organiser() -> Any:
-    return Caller(Role.ORGANISER, None, "tests")
+    assert [one.entry.team for one in desk.entries.all(OPEN)] == ["Renamed"]
+    assert len(desk.entries._parsed) == 1
 
 
 def test_a_card_that_cannot_be_read_is_left_out_and_the_board_stands(

@@ -283,7 +283,7 @@ def test_pages_fit_are_labelled_and_reachable_by_keyboard(
     site, parts = furnished
     context = chromium.new_context(viewport=SIZES[size])
     page = context.new_page()
-    first, second = [one.id for one, _ in parts.store.cards.scored()][:2]
+    first, second = [one.id for one, *_ in parts.store.rejudging.state().entries][:2]
     page.goto(f"{site.url}/entries/{first}/play")
     page.locator("#samples").wait_for(timeout=90_000)
     public = {

@@ -83,7 +83,7 @@ def test_what_is_evaluated_while_it_is_erased_comes_to_nothing(site: Site) -> No
     until(lambda: parts.state(after) == "scored")
     worker.terminate()
     assert worker.wait(30) == 0
-    assert [one.id for one, _ in parts.store.cards.scored()] == [after]
+    assert [one.id for one, *_ in parts.store.rejudging.state().entries] == [after]
     parts.close()
 
 

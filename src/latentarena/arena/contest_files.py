@@ -6,7 +6,7 @@ from pathlib import Path
 
 from latentarena.config import validate
 from latentarena.contest.contest import Contest
-from latentarena.documents import read_yaml
+from latentarena.documents import parse_json, read_yaml
 from latentarena.errors import ConfigError
 
 CONTESTS = Path(__file__).parents[1] / "contest" / "contests"
@@ -33,6 +33,11 @@ def contest_file(name_or_path: str | Path) -> Path:
     if path.stat().st_size > LARGEST:
         raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no contest file")
     return path
+
+
+def kept_contest(content: str) -> Contest:
+    """The contest of a JSON text that the database holds."""
+    return validate(Contest, parse_json(content.encode()), "the contest in the database")
 
 
 def load_contest(name_or_path: str | Path) -> Contest:

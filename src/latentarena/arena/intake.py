@@ -62,20 +62,8 @@ def changed_since(entries: Path, commit: str) -> set[Path]:
     Raises:
         ConfigError: git does not know the commit, or the folder is in no repository.
     """
-    command = [
-        "git",
-        "-C",
-        str(entries),
-        "diff",
-        "--name-only",
-        "--relative",
-        "-z",
-        "--end-of-options",
-        commit,
-        "--",
-        ".",
-    ]
-    done = subprocess.run(command, capture_output=True, check=False)
+    compare = ("diff", "--name-only", "--relative", "-z", "--end-of-options", commit, "--", ".")
+    done = subprocess.run(["git", "-C", str(entries), *compare], capture_output=True, check=False)
     if done.returncode != 0:
         said = plain_line(done.stderr.decode(errors="replace")).removeprefix("fatal: ")
         raise ConfigError(f"cannot compare {entries} with {commit!r}: {said}")

@@ -132,9 +132,7 @@ def new_token(url: str, team: str | None) -> str:
         store, now = Store(database), datetime.now(UTC)
         if team is None:
             return store.tokens.new(None, ACTOR, ACTOR, now)
-        id_ = _team_named(store, team)
-        store.tokens.revoke(id_, ACTOR, now)
-        return store.tokens.new(id_, team, ACTOR, now)
+        return store.tokens.replace(_team_named(store, team), ACTOR, now)[1]
 
 
 def trainings(url: str) -> dict[str, Certification]:

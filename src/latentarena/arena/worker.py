@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.certification import nominate
+from latentarena.arena.contest_files import kept_contest
 from latentarena.arena.evaluation import (
     EVALUATE,
     RETRAIN,
@@ -38,9 +39,7 @@ from latentarena.arena.evaluation import (
 from latentarena.arena.objects import Objects
 from latentarena.arena.scored import ScoredEntries
 from latentarena.arena.store import Job, Outcome, Queue, Refusal, Store
-from latentarena.config import validate
 from latentarena.contest.contest import Certify, Contest
-from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
 from latentarena.files import scratch
 from latentarena.key import Key
@@ -197,7 +196,7 @@ class Worker:
         content = self._store.rules.contest()
         if content is None:
             raise ConfigError("the database holds no contest; start arena serve CONTEST on it first")
-        return validate(Contest, parse_json(content.encode()), "the contest in the database")
+        return kept_contest(content)
 
     def _watch(self, job: Job, evaluation: EvaluationProcess, out: Path) -> EvaluationEnd | None:
         """What a running evaluation came to; None where it was given back, lost or died, which the queue then knows."""

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from latentarena.arena.certification import certificate_in
+from latentarena.arena.erasing import erase_entry
 from latentarena.arena.store import Submission
 from latentarena.card.certificate import Certificate
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.commitment import Commitment
 from latentarena.contest.contest import Contest
 from latentarena.web.access import Asking
+from latentarena.web.desk import now
 from latentarena.web.receiving import receive_bundle
 from latentarena.web.rendering import Number
 from latentarena.web.routing import Part, Role, for_role
@@ -173,7 +175,7 @@ async def entries(request: Request, site: Shared, response: Response, number: Nu
 def entry(site: Shared, caller: Asking, entry: str) -> EntryBody:
     """One scored entry with its score card."""
     found = site.desk.shown(entry, caller)
-    trained = site.desk.trained().get(entry)
+    trained = site.desk.store.certifying.found().get(entry)
     assert found.card is not None
     assert found.entry.received is not None
     return EntryBody(
@@ -194,7 +196,7 @@ def entry(site: Shared, caller: Asking, entry: str) -> EntryBody:
 @for_role(Role.ORGANISER)
 def retrain(site: Shared, caller: Asking, submission: str) -> SubmissionBody:
     """Have the recipe of a scored entry trained anew, while nothing waits to be evaluated."""
-    site.organisers.train_anew(submission, caller)
+    site.desk.store.certifying.order([submission], caller.name, now())
     return _body(site.teams.status(submission, caller))
 
 
@@ -242,7 +244,7 @@ def submission(site: Shared, caller: Asking, submission: str) -> SubmissionBody:
 @for_role(Role.ORGANISER)
 def erase(site: Shared, caller: Asking, submission: str) -> None:
     """Forget a submission with its score cards and files; only the audit log says that it was there."""
-    site.playground.forget(site.organisers.erase(submission, caller))
+    site.playground.forget(erase_entry(site.desk.store, site.desk.objects, submission, caller.name))
 
 
 def _body(one: Submission) -> SubmissionBody:

@@ -9,13 +9,17 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from latentarena.arena.roster import LARGEST
+from latentarena.arena.enrolment import add_roster, plan_roster
+from latentarena.arena.enrolment import remove_team as forget_team
+from latentarena.arena.roster import LARGEST, read_roster
 from latentarena.arena.store import TeamDetails
 from latentarena.web.access import Asking
 from latentarena.web.api import PREFIX, SIGNED_IN, problems
+from latentarena.web.desk import now
 from latentarena.web.rendering import Number
 from latentarena.web.routing import Part, Role, for_role
 from latentarena.web.services import Shared
+from latentarena.web.views import Page
 
 
 class RosterBody(BaseModel):
@@ -100,14 +104,14 @@ router = Part(prefix=PREFIX, include_in_schema=True)
 @for_role(Role.ORGANISER)
 def revoke(site: Shared, caller: Asking, team: str) -> RevokedBody:
     """End all tokens and sessions of a team."""
-    return RevokedBody(revoked=site.organisers.revoke(team, caller))
+    return RevokedBody(revoked=site.desk.store.tokens.revoke(team, caller.name, now()))
 
 
 @router.get("/teams", tags=["organiser"], responses=problems(*SIGNED_IN))
 @for_role(Role.ORGANISER)
 def teams(request: Request, site: Shared, response: Response, number: Number = 1) -> TeamsBody:
     """The teams with their private members, by name, a hundred to a page."""
-    found = site.organisers.teams(number)
+    found = Page.of(number, site.desk.store.teams.count(), site.desk.store.teams.all)
     listed = [_team_body(one) for one in found.items]
     response.headers.update(found.links(request.url.path))
     return TeamsBody(teams=listed)
@@ -117,15 +121,14 @@ def teams(request: Request, site: Shared, response: Response, number: Number = 1
 @for_role(Role.ORGANISER)
 def add_teams(site: Shared, caller: Asking, body: RosterBody) -> TokensBody:
     """Add teams and members that are not there yet; tokens of new teams are in this answer and nowhere else."""
-    added = site.organisers.add_teams(body.roster, caller)
-    return TokensBody(tokens=added.tokens)
+    return TokensBody(tokens=add_roster(site.desk.store, read_roster(body.roster), caller.name).tokens)
 
 
 @router.post("/teams/preview", tags=["organiser"], responses=problems(*SIGNED_IN))
 @for_role(Role.ORGANISER)
 def preview(site: Shared, body: RosterBody) -> PreviewBody:
     """What a roster would change; nothing is changed."""
-    found = site.organisers.plan_teams(body.roster)
+    found = plan_roster(site.desk.store, read_roster(body.roster))
     plans = [PlanBody(team=one.name, new=one.new, added=list(one.added), known=one.known) for one in found.plans]
     columns = found.roster.columns
     return PreviewBody(
@@ -141,7 +144,7 @@ def preview(site: Shared, body: RosterBody) -> PreviewBody:
 @for_role(Role.ORGANISER)
 def change_team(site: Shared, caller: Asking, team: str, body: ChangeBody) -> TeamBody:
     """Rename a team, or change who is in it."""
-    return _team_body(site.organisers.change_team(team, caller, body.name, body.add, body.remove))
+    return _team_body(site.desk.store.teams.change(team, caller.name, now(), body.name, body.add, body.remove))
 
 
 @router.delete(
@@ -153,7 +156,7 @@ def change_team(site: Shared, caller: Asking, team: str, body: ChangeBody) -> Te
 @for_role(Role.ORGANISER)
 def remove_team(site: Shared, caller: Asking, team: str, entries: bool = False) -> None:
     """Forget a team with its members and tokens; with `entries` all that it has handed in too, else only if none is."""
-    site.playground.forget(site.organisers.remove_team(team, caller, entries))
+    site.playground.forget(forget_team(site.desk.store, site.desk.objects, team, caller.name, entries))
 
 
 def _team_body(one: TeamDetails) -> TeamBody:

@@ -38,7 +38,6 @@ from latentarena.web.board import BoardPages
 from latentarena.web.desk import Desk
 from latentarena.web.frame import PageFrame
 from latentarena.web.guard import Guard
-from latentarena.web.organiser_desk import OrganiserDesk
 from latentarena.web.problems import Problem, problem_response
 from latentarena.web.rendering import problem_page
 from latentarena.web.services import Services
@@ -95,7 +94,7 @@ def create_app(desk: Desk, settings: Settings) -> ArenaApp:
     """The app of a contest's site."""
     contest, frame = desk.contest, PageFrame(desk.contest, tuple(link for part in PARTS for link in part.menu))
     boards, playground = BoardPages(desk, frame), Playground(desk.objects)
-    return ArenaApp(Services(contest, settings, desk, TeamDesk(desk), OrganiserDesk(desk), boards, playground, frame))
+    return ArenaApp(Services(contest, settings, desk, TeamDesk(desk), boards, playground, frame))
 
 
 @asynccontextmanager

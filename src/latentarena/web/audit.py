@@ -9,6 +9,7 @@ from latentarena.web.organiser import organiser_page
 from latentarena.web.rendering import Number
 from latentarena.web.routing import MenuLink, Part, Role, for_role
 from latentarena.web.services import Shared
+from latentarena.web.views import Page
 
 router = Part(MenuLink("/organiser/audit", "Audit log", tab=True))
 
@@ -16,5 +17,6 @@ router = Part(MenuLink("/organiser/audit", "Audit log", tab=True))
 @router.get("/organiser/audit")
 @for_role(Role.ORGANISER)
 def audit(request: Request, site: Shared, number: Number = 1) -> Response:
-    found = site.organisers.audit(number)
+    log = site.desk.store.audit
+    found = Page.of(number, log.count(), log.lines)
     return organiser_page(request, "organiser_audit.html", "/organiser/audit", found=found)

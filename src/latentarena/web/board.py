@@ -178,7 +178,7 @@ class BoardPages:
 
     def _make(self) -> Rendered:
         version, contest = self._desk.version(), self._desk.rules()
-        scored = self._desk.scored(contest)
+        scored = self._desk.entries.all(contest)
         board = make_board([one.entry for one in scored], contest, commitment=self._desk.commitment())
         progress: dict[str, list[float]] = {}
         for one in scored:

@@ -9,12 +9,7 @@ from datetime import UTC, datetime, timedelta
 from latentarena.arena.entry import PICTURES, ScoredEntry
 from latentarena.arena.objects import Objects
 from latentarena.arena.scored import ScoredEntries
-from latentarena.arena.store import (
-    Certification,
-    Evaluation,
-    Store,
-    Submission,
-)
+from latentarena.arena.store import Evaluation, Store, Submission
 from latentarena.contest.commitment import Commitment, commitment_of
 from latentarena.contest.contest import Contest
 from latentarena.errors import ConfigError, NotThere
@@ -28,7 +23,7 @@ class Desk:
 
     def __init__(self, store: Store, objects: Objects, contest: Contest) -> None:
         self.store, self.objects, self.contest = store, objects, contest
-        self._entries = ScoredEntries(store)
+        self.entries = ScoredEntries(store)
 
     def identify(self, secret: str, session: bool = False) -> Caller | None:
         """The caller of a token or of a session; None if it is nobody's, revoked or expired, or of the other kind."""
@@ -59,18 +54,6 @@ class Desk:
         moment = now()
         return commitment_of(self.store.rules.key(self.contest.name, moment), self.contest, moment)
 
-    def scored(self, rules: Contest) -> list[ScoredEntry[str]]:
-        """Every scored entry in the contest's terms, in the order they were received; see `ScoredEntries`."""
-        return self._entries.all(rules)
-
-    def trained(self) -> dict[str, Certification]:
-        """The repeated trainings of entries, queued or done, by entry."""
-        return self.store.certifying.found()
-
-    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> ScoredEntry[str]:
-        """Any evaluation of an entry in a contest's terms; see `ScoredEntries`."""
-        return self._entries.in_terms(one, found, rules)
-
     def shown(self, entry: str, caller: Caller) -> ScoredEntry[str]:
         """A scored entry as the caller may see it; of its pictures, the hashes under which they are kept.
 
@@ -78,7 +61,7 @@ class Desk:
             NotThere: there is none.
         """
         one, found = self._current(entry)
-        return replace(self.in_terms(one, found, self.rules()), bundle_open=_may_have(caller, one))
+        return replace(self.entries.in_terms(one, found, self.rules()), bundle_open=_may_have(caller, one))
 
     def _current(self, entry: str) -> tuple[Submission, Evaluation]:
         one = self.store.submissions.one(entry)

@@ -8,7 +8,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from latentarena.arena.erasing import erase_entry
 from latentarena.web.access import Asking
+from latentarena.web.desk import now
 from latentarena.web.problems import Problem
 from latentarena.web.rendering import Number, page, redirect
 from latentarena.web.routing import MenuLink, Part, Role, for_role
@@ -39,7 +41,7 @@ def entries(request: Request, site: Shared, caller: Asking, number: Number = 1, 
     counts = site.desk.store.submissions.by_state()
     groups = [(name, title, sum(counts.get(state, 0) for state in states)) for name, (title, states) in GROUPS.items()]
     found = site.teams.statuses(caller, number, GROUPS[group][1])
-    trained = site.desk.trained()
+    trained = site.desk.store.certifying.found()
     shown: dict[str, Any] = {"groups": groups, "group": group, "found": found, "trained": trained}
     return organiser_page(request, "organiser_entries.html", "/organiser/entries", **shown)
 
@@ -48,14 +50,14 @@ def entries(request: Request, site: Shared, caller: Asking, number: Number = 1, 
 @for_role(Role.ORGANISER)
 def retrain(site: Shared, caller: Asking, submission: str) -> Response:
     """Have the recipe of an entry trained anew, while nothing waits to be evaluated."""
-    site.organisers.train_anew(submission, caller)
+    site.desk.store.certifying.order([submission], caller.name, now())
     return redirect("/organiser/entries")
 
 
 @router.post("/submissions/{submission}/requeue")
 @for_role(Role.ORGANISER)
 def requeue(site: Shared, caller: Asking, submission: str) -> Response:
-    site.organisers.requeue(submission, caller)
+    site.desk.store.submissions.requeue(submission, site.desk.rules().judge, caller.name, now())
     return redirect("/organiser/entries")
 
 
@@ -63,5 +65,5 @@ def requeue(site: Shared, caller: Asking, submission: str) -> Response:
 @for_role(Role.ORGANISER)
 def erase(site: Shared, caller: Asking, submission: str) -> Response:
     """Forget an entry and its files; the audit log says so."""
-    site.playground.forget(site.organisers.erase(submission, caller))
+    site.playground.forget(erase_entry(site.desk.store, site.desk.objects, submission, caller.name))
     return redirect("/organiser/entries")

@@ -77,9 +77,9 @@ def comparison(desk: Desk) -> Comparison:
     old, new = [], []
     for one, found, proposed in state.entries:
         with suppress(NotThere):  # a card of an older version stands on no board
-            old.append(desk.in_terms(one, found, rules).entry)
+            old.append(desk.entries.in_terms(one, found, rules).entry)
         if proposed is not None:
-            new.append(desk.in_terms(one, proposed, new_rules).entry)
+            new.append(desk.entries.in_terms(one, proposed, new_rules).entry)
     boards = (make_board(old, rules, rounds=2), make_board(new, new_rules, rounds=2))
     return Comparison(rules.judge, state.judge, state.waiting, state.proposed, *boards)
 
@@ -92,7 +92,7 @@ def by_both(desk: Desk, entry: str) -> list[ScoredEntry[str]]:
     """
     for one, old, new in desk.store.rejudging.state().entries:
         if one.id == entry and new is not None:
-            return [desk.in_terms(one, found, desk.contest) for found in (old, new)]
+            return [desk.entries.in_terms(one, found, desk.contest) for found in (old, new)]
     raise NotThere(f"there is no new card of entry {entry[:40]!r}")
 
 

@@ -9,21 +9,23 @@ from fastapi import File, Form, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from latentarena.arena.roster import LARGEST, roster_text
+from latentarena.arena.enrolment import add_roster, plan_roster, remove_team
+from latentarena.arena.roster import LARGEST, read_roster, roster_text
 from latentarena.errors import ConfigError
 from latentarena.web.access import Asking
+from latentarena.web.desk import now
 from latentarena.web.organiser import organiser_page
 from latentarena.web.rendering import Number
 from latentarena.web.routing import MenuLink, Part, Role, for_role
 from latentarena.web.services import Shared, services_of
+from latentarena.web.views import Page
 
 router = Part(MenuLink("/organiser", "Organiser", (Role.ORGANISER,)), MenuLink("/organiser", "Teams", tab=True))
 
 
 def _page(request: Request, status: int = HTTPStatus.OK, number: int = 1, **context: Any) -> Response:
-    site = services_of(request)
-    said = {"tokens": {}, "roster": ""} | context
-    found, counts = site.organisers.teams(number), site.desk.store.submissions.by_state()
+    store, said = services_of(request).desk.store, {"tokens": {}, "roster": ""} | context
+    found, counts = Page.of(number, store.teams.count(), store.teams.all), store.submissions.by_state()
     return organiser_page(request, "organiser_teams.html", "/organiser", status, found=found, counts=counts, **said)
 
 
@@ -44,7 +46,7 @@ def preview(
     """What a roster, pasted or as a file, would change; nothing is changed."""
     try:
         text = roster_text(file.file.read()) if file is not None and file.size else roster
-        found = site.organisers.plan_teams(text)
+        found = plan_roster(site.desk.store, read_roster(text))
     except ConfigError as error:
         return _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
     return organiser_page(request, "organiser_roster.html", "/organiser", found=found, roster=text)
@@ -57,14 +59,14 @@ def add_teams(
 ) -> Response:
     """Add the teams and members of a roster; tokens of new teams are in this answer and nowhere else."""
     try:
-        added = site.organisers.add_teams(roster, caller)
+        added = add_roster(site.desk.store, read_roster(roster), caller.name)
     except ConfigError as error:
         return _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
     return _page(request, tokens=added.tokens, done=f"Added: {added.summary}.")
 
 
 def _team_page(request: Request, team: str, status: int = HTTPStatus.OK, **context: Any) -> Response:
-    found = services_of(request).organisers.team(team)
+    found = services_of(request).desk.store.teams.one(team)
     return organiser_page(request, "organiser_team.html", "/organiser", status, team=found, **context)
 
 
@@ -89,7 +91,7 @@ def change(
     """Rename a team, or put a member in, take one out, or have the one take the other's place."""
     added, removed = ([one] if one.strip() else [] for one in (add, remove))
     try:
-        site.organisers.change_team(team, caller, name, added, removed)
+        site.desk.store.teams.change(team, caller.name, now(), name, added, removed)
     except ConfigError as error:
         return _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
     return _team_page(request, team, done="Changed.")
@@ -101,9 +103,9 @@ def remove(
     request: Request, site: Shared, caller: Asking, team: str, entries: Annotated[bool, Form()] = False
 ) -> Response:
     """Forget a team; its entries too where that box was ticked."""
-    name = site.organisers.team(team).name
+    name = site.desk.store.teams.one(team).name
     try:
-        gone = site.organisers.remove_team(team, caller, entries)
+        gone = remove_team(site.desk.store, site.desk.objects, team, caller.name, entries)
     except ConfigError as error:
         return _team_page(request, team, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.")
     site.playground.forget(gone)
@@ -114,12 +116,12 @@ def remove(
 @for_role(Role.ORGANISER)
 def revoke(request: Request, site: Shared, caller: Asking, team: str) -> Response:
     """End a team's tokens and sessions, without new ones."""
-    many = site.organisers.revoke(team, caller)
+    many = site.desk.store.tokens.revoke(team, caller.name, now())
     return _page(request, done=f"{many} tokens and sessions no longer work.")
 
 
 @router.post("/organiser/teams/{team}/token")
 @for_role(Role.ORGANISER)
 def new_token(request: Request, site: Shared, caller: Asking, team: str) -> Response:
-    name, token = site.organisers.new_token(team, caller)
+    name, token = site.desk.store.tokens.replace(team, caller.name, now())
     return _page(request, tokens={name: token}, done=f"The old token of {name} no longer works.")

@@ -17,13 +17,11 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from latentarena.arena.address import is_loopback
-from latentarena.arena.contest_files import load_contest
+from latentarena.arena.contest_files import kept_contest, load_contest
 from latentarena.arena.logs import LOGGER, log_as_json
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
-from latentarena.config import validate
 from latentarena.contest.contest import Contest
-from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
 from latentarena.system import end_with_parent
 from latentarena.web.server import serve_app
@@ -122,16 +120,12 @@ def serve(site: Site, host: str, port: int, workers: int) -> None:
         running.stop()
 
 
-def _closed(content: str, now: datetime) -> bool:
-    return validate(Contest, parse_json(content.encode()), "the contest in the database").closed(now)
-
-
 def _refuse_another(contest: Contest, store: Store) -> None:
     """Raise where the database belongs to another contest, one of another name or dataset, that has teams already."""
     content = store.rules.contest()
     if content is None or store.teams.count() == 0:
         return
-    before = validate(Contest, parse_json(content.encode()), "the contest in the database")
+    before = kept_contest(content)
     if (before.name, before.dataset) != (contest.name, contest.dataset):
         teams, entries = store.teams.count(), store.submissions.count()
         held = f"{teams} team{'' if teams == 1 else 's'} and {entries} entr{'y' if entries == 1 else 'ies'}"
@@ -153,7 +147,7 @@ def _prepare(site: Site) -> None:
         before = store.rules.contest()
         store.rules.put(contest.name, contest.model_dump_json(), now)
         store.rules.key(contest.name, now)
-        if before is not None and not contest.closed(now) and _closed(before, now):
+        if before is not None and not contest.closed(now) and kept_contest(before).closed(now):
             store.rules.new_key(contest.name, now)  # for the one before was published when the contest had closed
         Objects(site.objects).sweep()
         if not store.tokens.has_organiser():

@@ -15,7 +15,6 @@ from latentarena.web.desk import Desk
 from latentarena.web.frame import PageFrame
 from latentarena.web.limits import Limiter
 from latentarena.web.metrics import Meters
-from latentarena.web.organiser_desk import OrganiserDesk
 from latentarena.web.settings import Settings
 from latentarena.web.team_desk import TeamDesk
 
@@ -25,7 +24,7 @@ class Services:
     """All that a site has one of.
 
     Attributes:
-        desk: what every visitor may ask; teams, organisers: what these may ask and do.
+        desk: what every visitor may ask; teams: what these may ask and do; what organisers do, its store does.
         boards: the board, rendered; playground: drawing with the models of entries.
         frame: around its pages.
         limiter, meters: count requests, to refuse too many and for whoever watches the site.
@@ -35,7 +34,6 @@ class Services:
     settings: Settings
     desk: Desk
     teams: TeamDesk
-    organisers: OrganiserDesk
     boards: BoardPages
     playground: Playground
     frame: PageFrame

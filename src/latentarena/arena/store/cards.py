@@ -8,29 +8,14 @@ from sqlalchemy import select
 
 from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import EvaluationRow, SubmissionRow, TeamRow
-from latentarena.arena.store.records import Evaluation, Listed, Submission
-from latentarena.arena.store.rows import evaluation_of, submission_of
+from latentarena.arena.store.records import Evaluation, Listed
+from latentarena.arena.store.rows import evaluation_of
 
 AT_ONCE = 500  # ids in one question to the database
 
 
 class ScoreCards(StorePart):
     """Evaluations with their score cards."""
-
-    def scored(self) -> list[tuple[Submission, Evaluation]]:
-        """Every entry with its current evaluation, in the order they were received."""
-        query = (
-            select(SubmissionRow, TeamRow, EvaluationRow)
-            .join(TeamRow, TeamRow.id == SubmissionRow.team)
-            .join(EvaluationRow, EvaluationRow.submission == SubmissionRow.id)
-            .where(EvaluationRow.current.is_(True))
-            .order_by(SubmissionRow.received, SubmissionRow.id)
-        )
-        with self._database.reading() as session:
-            return [
-                (submission_of(row, team), evaluation_of(evaluation))
-                for row, team, evaluation in session.execute(query)
-            ]
 
     def listed(self) -> list[Listed]:
         """Every entry as a board lists it, in the order they were received; its card is read by `cards`."""

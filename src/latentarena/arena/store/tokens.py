@@ -48,6 +48,17 @@ class Tokens(StorePart):
             note(session, now, actor, "revoke tokens", name, str(ended))
         return int(ended)
 
+    def replace(self, team: str, actor: str, now: datetime) -> tuple[str, str]:
+        """End all tokens and sessions of a team and make one new token; returns the team's name and the token.
+
+        Raises:
+            NotThere: no such team.
+        """
+        self.revoke(team, actor, now)
+        with self._database.reading() as session:
+            name = team_row(session, team).name
+        return name, self.new(team, name, actor, now)
+
     def has_organiser(self) -> bool:
         """Whether anybody can sign in as an organiser."""
         query = select(TokenRow.digest).where(TokenRow.role == "organiser", TokenRow.revoked.is_(False)).limit(1)
