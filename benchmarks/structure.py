@@ -101,7 +101,14 @@ def results(source: Source) -> list[str]:
         f"{module}.{node.name}"
         for module, node in source.classes()
         if any(word in annotation for annotation in fields(node).values() for word in holders)
+        and not ("Figure" in drawn(source.trees[module]) and "Figure]" in str(fields(node).values()))
     ]
+
+
+def drawn(tree: ast.Module) -> set[str]:
+    """Names that a module imports from matplotlib, whose `Figure` is a picture and no result."""
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return {one.name for node in imports if (node.module or "").startswith("matplotlib") for one in node.names}
 
 
 def twice(source: Source) -> list[str]:
