@@ -9,16 +9,15 @@ from typing import Any
 
 from latentarena.card.catalogue import METRICS
 from latentarena.card.figure import Figure
-from latentarena.card.score_card import ScoreCard
 from latentarena.card.trainings import over_trainings
 from latentarena.facts import machine
 from latentarena.files import write_json, write_text
 from latentarena.pictures import Picture, embed_file
 from latentarena.report.scorecard import environment
-from latentarena.run.pipeline import PICTURE
+from latentarena.run.pipeline import PICTURE, finished
 from latentarena.study.claims import Verdict, named
 from latentarena.study.plan import Study
-from latentarena.study.runs import Run, State, StudyRuns
+from latentarena.study.runs import State, StudyRuns
 
 ALWAYS = ("parameters", "mse", "frechet")  # figures that every page shows where they are known
 FILES = ("study.md", "study.html", "study.json", "study.csv")
@@ -61,10 +60,10 @@ def markdown(found: dict[str, Any]) -> str:
 def _found(progress: StudyRuns, command: str) -> dict[str, Any]:
     """Everything that the pages say, as plain data."""
     study, verdicts = progress.study, progress.verdicts
-    cards = {arm: [run for run in progress.runs if run.arm == arm and run.card] for arm in study.recipes}
-    known = {name for runs in cards.values() for run in runs if run.card for name in run.card.scores}
+    done = [run for run in progress.runs if run.figures]
+    known = {name for run in done for name in run.figures}
     names = [name for name in dict.fromkeys([*ALWAYS, *named(study.claims)]) if name in known]
-    first = next((run.card for runs in cards.values() for run in runs), None)
+    first = next((finished(run.folder) for arm in study.recipes for run in done if run.arm == arm), None)
     return {
         "title": study.config.title,
         "about": study.config.about,
@@ -80,10 +79,10 @@ def _found(progress: StudyRuns, command: str) -> dict[str, Any]:
         "arms": [
             {
                 "arm": arm,
-                "seeds": [run.seed for run in runs],
-                "figures": {name: _over([_value(run, name) for run in runs]) for name in names},
+                "seeds": [*found],
+                "figures": {name: _over([one.get(name) for one in found.values()]) for name in names},
             }
-            for arm, runs in cards.items()
+            for arm, found in progress.figures.items()
         ],
         "factors": study.factors,
         "asks": list(study.config.asks),
@@ -116,11 +115,6 @@ def _rule(progress: StudyRuns) -> str:
     )
 
 
-def _value(run: Run, name: str) -> float | None:
-    score = run.card.scores.get(name) if isinstance(run.card, ScoreCard) else None
-    return score.value if score else None
-
-
 def _over(values: list[float | None]) -> dict[str, Any] | None:
     there = [value for value in values if value is not None]
     if not there:
@@ -150,13 +144,12 @@ def _table(head: list[str], rows: Any) -> list[str]:
 
 def _csv(progress: StudyRuns) -> str:
     """A line by run: arm, seed, state, folder, command's recipe and every figure."""
-    names = [name for name in METRICS if any(_value(run, name) is not None for run in progress.runs)]
+    names = [name for name in METRICS if any(name in run.figures for run in progress.runs)]
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["arm", "seed", "state", "folder", *names])
     for run in progress.runs:
-        values = [_value(run, name) for name in names]
-        table.writerow([run.arm, run.seed, run.state, run.folder, *("" if one is None else one for one in values)])
+        table.writerow([run.arm, run.seed, run.state, run.folder, *(run.figures.get(name, "") for name in names)])
     return out.getvalue()
 
 

@@ -16,7 +16,6 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from latentarena.card.score_card import ScoreCard
 from latentarena.files import make_folder, write_text
 from latentarena.run.pipeline import SCORE, finished
 from latentarena.study.claims import Figures, Verdict, Word, judge_claims
@@ -45,7 +44,7 @@ class Run:
     """One arm with one seed.
 
     Attributes:
-        card: what the judge found, once it is done.
+        figures: by metric, what the judge found, once it is done.
         fresh: whether it was made by this call, and not found.
         seconds: that it took in this call.
     """
@@ -54,7 +53,7 @@ class Run:
     seed: int
     folder: Path
     state: State = State.WAITING
-    card: ScoreCard | None = None
+    figures: dict[str, float] = field(default_factory=dict)
     fresh: bool = False
     began: float = 0.0
     seconds: float = 0.0
@@ -93,11 +92,8 @@ class StudyRuns:
     @property
     def figures(self) -> Figures:
         """Every figure of every run that is done."""
-        found: dict[str, dict[int, dict[str, float]]] = {arm: {} for arm in self.study.recipes}
-        for run in self.runs:
-            if run.card is not None:
-                found[run.arm][run.seed] = {name: score.value for name, score in run.card.scores.items()}
-        return found
+        done = [run for run in self.runs if run.figures]
+        return {arm: {run.seed: run.figures for run in done if run.arm == arm} for arm in self.study.recipes}
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -147,10 +143,8 @@ def _wanted(progress: StudyRuns) -> Iterator[Run]:
     ):  # seeds of an arm share no stage: side by side
         for seed in seeds:
             run = Run(arm, seed, progress.folder / arm / f"seed-{seed}")
-            run.card = finished(run.folder)
-            if run.card is not None and run.card.samples < study.config.samples:
-                run.card = None
-            run.state = State.DONE if run.card else State.WAITING
+            run.figures = _figures_in(run.folder, study.config.samples)
+            run.state = State.DONE if run.figures else State.WAITING
             yield run
 
 
@@ -212,5 +206,11 @@ def _look(run: Run) -> None:
     if run.process.poll() is None:
         return
     run.seconds = time.monotonic() - run.began
-    run.card = finished(run.folder) if run.process.returncode == 0 else None
-    run.state = State.DONE if run.card else State.FAILED
+    run.figures = _figures_in(run.folder) if run.process.returncode == 0 else {}
+    run.state = State.DONE if run.figures else State.FAILED
+
+
+def _figures_in(folder: Path, samples: int = 0) -> dict[str, float]:
+    """The figures of a run that came to its end; none where it did not, or was judged by fewer samples."""
+    card = finished(folder)
+    return {} if card is None or card.samples < samples else {name: one.value for name, one in card.scores.items()}
