@@ -15,8 +15,6 @@ from typing import Any
 
 from latentarena.errors import ConfigError, OutputError
 
-LARGEST_TABLE = 16 << 20  # bytes
-
 
 def digest(*parts: bytes | memoryview) -> str:
     """SHA-256 of the parts in order, as 64 hexadecimal digits."""
@@ -195,19 +193,3 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`write_atomically` for a JSON value, indented; NaN and infinities are refused."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-
-def csv_text(path: Path) -> str:
-    """What a CSV file holds.
-
-    Raises:
-        ConfigError: it cannot be read, is too large or not UTF-8; the message says what to do.
-    """
-    try:
-        if path.stat().st_size > LARGEST_TABLE:
-            raise ConfigError(f"{path} is larger than {LARGEST_TABLE >> 20} MiB: it is no table of a contest")
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as CSV (UTF-8)") from None

@@ -31,11 +31,6 @@ def normal_rows(n: int, shape: tuple[int, ...], seed: int, purpose: str) -> Tens
     return torch.randn(whole, *shape, generator=stream(seed, purpose))[:n]
 
 
-def drawn_from(generator: torch.Generator) -> Fresh:
-    """Noise from a generator on the CPU, for all rows together."""
-    return lambda x: torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-
-
 class RowNoise:
     """Fresh noise of which each row has its own: it depends on what the row began with and on nothing beside it.
 

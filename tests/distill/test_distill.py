@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from backbones import CLASSES, perturbed
 from exact import DEVIATION, MEAN, exact_denoiser, exact_flow, normal, point
+from fresh_noise import drawn_from
 from latentarena.backbone import BackboneConfig, ConvNetConfig, DiTConfig, MLPConfig, UNetConfig
 from latentarena.backbone.conditioning import Conditioning
 from latentarena.distill import (
@@ -39,7 +40,7 @@ from latentarena.process import (
     gaussian_correction,
     matching_loss,
 )
-from latentarena.randomness import Draws, drawn_from, stream
+from latentarena.randomness import Draws, stream
 from latentarena.sample import GRIDS, SOLVERS, Jump, Solver, consistency, euler, heun, last, sample
 
 STRAIGHT = Straight()

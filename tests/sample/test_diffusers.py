@@ -15,8 +15,9 @@ from diffusers import (
 )
 from torch import Tensor
 
+from fresh_noise import drawn_from
 from latentarena.process import TARGETS, Denoiser, Estimate, LinearBeta, Path, Straight, denoiser
-from latentarena.randomness import drawn_from, stream
+from latentarena.randomness import stream
 from latentarena.sample import GRIDS, ddim, dpm_solver_pp, euler
 
 STEPS = 1000  # of the discrete schedule: step k stands for t = (k + 1) / 1000

@@ -13,8 +13,9 @@ from torch import Tensor
 from torchdiffeq import odeint
 
 from exact import MEAN, exact_denoiser, exact_flow, normal, point
+from fresh_noise import drawn_from
 from latentarena.process import PATHS, TARGETS, Denoiser, Estimate, Path, Point, Straight, denoiser, gaussian_correction
-from latentarena.randomness import drawn_from, stream
+from latentarena.randomness import stream
 from latentarena.sample import GRIDS, SOLVERS, Solver, ddim, dpm_solver_pp, euler, sample
 
 PATH = Straight()

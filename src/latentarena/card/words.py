@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -41,8 +41,8 @@ class CardRow:
     real: str
     real_interval: str
     better: str
-    like_real: bool
     margin: str
+    like_real: bool = False
     over_trainings: str = ""
 
 
@@ -93,44 +93,37 @@ def rows_by_category(card: ScoreCard) -> dict[str, list[CardRow]]:
     return rows
 
 
-def image_rows(scores: Mapping[str, Score]) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Figures of images in words: category, title, figure, interval, and what real images score, with its interval."""
-    for name, metric in METRICS.items():
-        if name in scores:
-            score, of_real = scores[name], scores[name].real
-            real = (
-                ("", "")
-                if of_real is None
-                else (_text(of_real.value, metric.decimals), _interval(of_real, metric.decimals))
-            )
-            found = _text(score.value, metric.decimals), _interval(score, metric.decimals)
-            yield (metric.category, f"{metric.title} ({metric.better})", *found, *real)
+def image_rows(scores: Mapping[str, Score]) -> Iterator[tuple[str, CardRow]]:
+    """Figures of images in words, each with its category."""
+    yield from ((metric.category, _row(name, scores[name])) for name, metric in METRICS.items() if name in scores)
 
 
 def row_of(card: ScoreCard, name: str) -> CardRow:
     """A metric of the card in words."""
-    metric, score = METRICS[name], card.scores[name]
+    row, over = _row(name, card.scores[name]), _over_trainings(card, name)
+    return replace(
+        row, interval=_doubt(card, name) or row.interval, like_real=card.like_real(name), over_trainings=over
+    )
+
+
+def _row(name: str, score: Score) -> CardRow:
+    metric, real = METRICS[name], score.real
     return CardRow(
         title=metric.title,
         what=metric.what,
-        value=_text(score.value, metric.decimals),
-        interval=_doubt(card, name) or _interval(score, metric.decimals),
-        real="" if score.real is None else _text(score.real.value, metric.decimals),
-        real_interval="" if score.real is None else _interval(score.real, metric.decimals),
+        value=decimal_text(score.value, metric.decimals),
+        interval=_interval(score, metric.decimals),
+        real="" if real is None else decimal_text(real.value, metric.decimals),
+        real_interval="" if real is None else _interval(real, metric.decimals),
         better=metric.better,
-        like_real=card.like_real(name),
         margin="" if metric.margin is None else metric.margin.words,
-        over_trainings=_over_trainings(card, name),
     )
 
 
 def _over_trainings(card: ScoreCard, name: str) -> str:
     if card.trainings is None or name not in card.trainings.metrics:
         return ""
-    one, decimals = card.trainings.metrics[name], METRICS[name].decimals
-    return f"{_text(one.value, decimals)} {_interval(one, decimals)} over {card.trainings.n} trainings".replace(
-        "  ", " "
-    )
+    return f"{_estimate(name, card.trainings.metrics[name])} over {card.trainings.n} trainings".replace("  ", " ")
 
 
 def _doubt(card: ScoreCard, name: str) -> str:
@@ -142,14 +135,20 @@ def _doubt(card: ScoreCard, name: str) -> str:
     return UNVERIFIED if name in card.unverified else ""
 
 
-def _text(value: float, decimals: int) -> str:
+def decimal_text(value: float, decimals: int) -> str:
+    """A figure with so many decimals, as all tables and pages show it."""
     return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0, for there is a minus zero
+
+
+def _estimate(name: str, one: Figure) -> str:
+    decimals = METRICS[name].decimals
+    return f"{decimal_text(one.value, decimals)} {_interval(one, decimals)}"
 
 
 def _interval(one: Figure, decimals: int) -> str:
     """The two ends; empty for a figure that is counted and not estimated."""
     exact = one.low == one.value == one.high
-    return "" if exact else f"[{_text(one.low, decimals)}, {_text(one.high, decimals)}]"
+    return "" if exact else f"[{decimal_text(one.low, decimals)}, {decimal_text(one.high, decimals)}]"
 
 
 def trainings_words(card: ScoreCard) -> str:
@@ -160,11 +159,8 @@ def trainings_words(card: ScoreCard) -> str:
             "(arena train RECIPE --seeds 3 measures it)"
         )
     found = card.trainings
-    figures = [
-        f"{METRICS[name].title} {_text(one.value, METRICS[name].decimals)} {_interval(one, METRICS[name].decimals)}"
-        for name, one in found.metrics.items()
-        if name in OVER_TRAININGS
-    ]
+    found_by = ((name, one) for name, one in found.metrics.items() if name in OVER_TRAININGS)
+    figures = [f"{METRICS[name].title} {_estimate(name, one)}" for name, one in found_by]
     return (
         f"Intervals are over images and noise, for this one training. Over {found.n} trainings (seeds "
         f"{', '.join(map(str, found.seeds))}), mean and t interval: {'; '.join(figures)}"

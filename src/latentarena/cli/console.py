@@ -202,12 +202,13 @@ def print_images(found: JudgedImages) -> None:
     for name in ("these images\n95 % interval", "real images\n95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
     last = ""
-    for category, name, value, interval, real, real_interval in image_rows(found.scores):
+    for category, row in image_rows(found.scores):
         if category != last:
             table.add_section()
             table.add_row(CATEGORIES[category], style="bold")
         last = category
-        table.add_row(name, f"{value}\n{interval}", f"{real}\n{real_interval}" if real else "")
+        real = f"{row.real}\n{row.real_interval}" if row.real else ""
+        table.add_row(f"{row.title} ({row.better})", f"{row.value}\n{row.interval}", real)
     page.print(table)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from latentarena.card.catalogue import METRICS
 from latentarena.card.figure import Better, Figure
-from latentarena.card.words import UNCERTIFIED, UNVERIFIED, WITHHELD
+from latentarena.card.words import UNCERTIFIED, UNVERIFIED, WITHHELD, decimal_text
 from latentarena.contest.board import Board, Cell, Column, Group, Line, Prize
 from latentarena.contest.commitment import Commitment
 from latentarena.contest.contest import Award, Contest
@@ -201,7 +201,7 @@ def _finite(value: float) -> float | None:
 def _text(value: float, decimals: int) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0, for there is a minus zero
+    return decimal_text(value, decimals)
 
 
 def _notes(lines: Sequence[Line], contest: Contest, sure: bool, mixed: bool) -> Iterable[str]:
