@@ -7,7 +7,7 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from latentarena.errors import ConfigError
@@ -36,6 +36,7 @@ indirizzo email; indirizzo e mail; e mailadres; login id; sis login id; login; u
 benutzername; anmeldename; почта; электронная почта; эл почта; пошта; e posta; eposta;
 邮箱; 电子邮件; メール; メールアドレス; 이메일"""
 PLURAL = ("teams", "groups", "gruppen", "groupes")
+OTHER_WORDS = "code id no nr number title description size count max members section role status comment grade points"
 TITLES = 4  # lines that may stand above the one that names the columns
 NOT_TABLE = re.compile(
     r"%PDF-|\{\\rtf|\s*<(?:!|\?|html|head|body|table|div|meta|style)\b|\s*[\[{]\s*[\[{\"]", re.IGNORECASE
@@ -53,6 +54,8 @@ KNOWN = {
     for role, names in {"team": TEAM, "member": MEMBER, "first": FIRST, "last": LAST, "email": EMAIL}.items()
 }
 """What course systems and people call the columns, without accents and signs, the most telling names first."""
+VOCABULARY = {word for names in KNOWN.values() for name in names for word in name.split()} | set(OTHER_WORDS.split())
+"""Words that columns' names are made of, those that say nothing here too."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def find_columns(rows: Sequence[tuple[int, list[str]]], header: int | None) -> C
     """Which column says what: by the names in the row that has them, or by their order where none does.
 
     Raises:
-        ConfigError: no column of teams is named, or the order may be another one.
+        ConfigError: no column of teams is named, a name stands twice, a row has more cells than there are names, or the
+            order of columns without names may be another one.
     """
     if header is None:
         _refuse_order(rows)
@@ -158,6 +162,7 @@ def find_columns(rows: Sequence[tuple[int, list[str]]], header: int | None) -> C
     if found["team"] is None:
         shown = ", ".join(repr(plain_line(name, 40)) for name in names[:12] if name)
         raise ConfigError(f"line {number} of the roster names no column of teams among {shown}; call one `team`")
+    _refuse_lost(rows[header:], {names[at] for at in found.values() if at is not None})
     numbered = _numbered(names)
     parts = found["first"] is not None and (found["last"] is not None or found["member"] is not None)
     if parts:  # `Name` beside a first name is the last name
@@ -165,6 +170,23 @@ def find_columns(rows: Sequence[tuple[int, list[str]]], header: int | None) -> C
         return Columns(tuple(names), found["team"], None, found["first"], last, found["email"], numbered)
     member = next((found[role] for role in ("member", "last", "first") if found[role] is not None), None)
     return Columns(tuple(names), found["team"], member, None, None, found["email"], numbered)
+
+
+def _refuse_lost(rows: Sequence[tuple[int, list[str]]], used: Set[str]) -> None:
+    """Raise where a cell would be left out that nobody meant to: of a second column of a name, or of none."""
+    number, names = rows[0]
+    twice = next((name for name in names if name in used and names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"line {number} of the roster names {names.count(twice)} columns {plain_line(twice, 40)!r}; "
+            "give other names to those that are not meant, and number those of members, such as member 1, member 2"
+        )
+    for line, cells in rows[1:]:
+        if any(cells[len(names) :]):
+            raise ConfigError(
+                f"line {line} of the roster has {len(cells)} cells, but line {number} names {len(names)} columns; "
+                "put quotes around a cell that holds the sign between cells"
+            )
 
 
 def _numbered(names: Sequence[str]) -> tuple[tuple[int, int | None], ...]:
@@ -190,16 +212,24 @@ def _refuse_order(rows: Sequence[tuple[int, list[str]]]) -> None:
     holds = [[cell_of(cells, at).count("@") == 1 for _, cells in rows] for at in range(width)]
     if width > 3:
         raise ConfigError(f"line {number} of the roster names none of its {width} columns; {SAY}")
-    if any(len(one) > 1 and not one[0] and all(one[1:]) for one in holds):
+    words = [_plain(name).split() for name in first if name]
+    named = len(words) > 1 and VOCABULARY.issuperset(word for name in words for word in name)
+    if named or any(len(one) > 1 and not one[0] and all(one[1:]) for one in holds):
         shown = ", ".join(repr(plain_line(name, 40)) for name in first if name)
         raise ConfigError(f"line {number} of the roster seems to name columns, {shown}, of which none is known; {SAY}")
     many = [sum(one) for one in holds]
     if many[0] or (width == 3 and many[1] > many[2]):
         raise ConfigError(f"the roster does not say which of its {width} columns names the team; {SAY}")
+    for line, cells in rows:
+        if (third := cell_of(cells, 2)) and "@" not in third:
+            raise ConfigError(
+                f"line {line} of the roster has {plain_line(third, 40)!r} where an address is expected, as line "
+                f"{number} names no columns; {SAY}, or put quotes around a name that holds the sign between cells"
+            )
     firsts = [_plain(cell_of(cells, 0)) for _, cells in rows]
-    times, words = Counter(firsts), set(KNOWN["team"])
+    times, teams = Counter(firsts), set(KNOWN["team"])
     alone = [times[name] == 1 and any(cells[1:]) for name, (_, cells) in zip(firsts, rows, strict=True)]
-    if 2 * sum(one and words.isdisjoint(name.split()) for name, one in zip(firsts, alone, strict=True)) > len(rows):
+    if 2 * sum(one and teams.isdisjoint(name.split()) for name, one in zip(firsts, alone, strict=True)) > len(rows):
         raise ConfigError(
             f"the roster does not say which of its {width} columns names the team, as line {number} names no columns, "
             f"and the first may hold people's names, for most are there once; {SAY}"
