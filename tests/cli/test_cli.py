@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from latentarena.card.catalogue import COLUMNS, METRICS
 from latentarena.card.score_card import SEEDS, ScoreCard
 from latentarena.cli import _show_any_letter, doctor
 from latentarena.cli.app import _complete_recipe, app
+from latentarena.cli.console import print_results
 from latentarena.data import where
 from latentarena.run import watching
 from latentarena.sample import GRIDS, SOLVERS
@@ -65,6 +67,23 @@ def test_short_recipe_is_the_file_as_written(arena: Arena) -> None:
     raw = yaml.safe_load(arena("recipes", "show", "quickstart", "--short").stdout)
     assert raw["about"] == recipe_about("quickstart")
     assert "seed" not in raw
+
+
+@pytest.mark.parametrize("name", ["my run", "a[b]c[/bold]", "run", ".", ".."])
+def test_closing_lines_name_a_run_s_folder_as_it_is_and_can_be_pasted(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(watching.console, "file", shown)
+    monkeypatch.chdir(tmp_path)
+    print_results(Path(name), load_recipe("quickstart-digits"), None)
+    title, *commands = shown.getvalue().partition("bundle  ")[2].splitlines()
+    assert title == str(Path(name, "bundle"))
+    _, judge, train = (shlex.split(line) for line in commands[1:])
+    assert judge == ["arena", "judge", str(Path(name, "bundle"))]
+    again = train[train.index("--out") + 1]
+    assert Path(again).parent.resolve() == Path(name).resolve().parent
+    assert Path(again).name == f"{Path(name).resolve().name}-seed1"
 
 
 @pytest.mark.parametrize(

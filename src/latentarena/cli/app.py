@@ -110,7 +110,7 @@ def train(
             f"recipe {prepared.recipe.name} on {prepared.data.name} ({len(prepared.data.train):,} train images)"
         )
         for line in prepared.data.about:
-            console.print(f"  {printable(line)}", markup=False, highlight=False)
+            console.print(f"  {printable(line)}", highlight=False)
         if seeds > 1:
             folders = ", ".join(one.folder.name for one in several)
             console.print(f"{seeds} trainings in {prepared.folder.parent}: {folders}", highlight=False)

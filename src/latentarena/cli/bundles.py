@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -132,7 +133,7 @@ def pack(
     parts = ", ".join(f"{part} {count:,}" for part, count in made.card.parameters.items())
     shapes = f"latent {list(made.card.latent)}, noise {list(made.card.noise)}"
     console.print(f"{made.card.name}: {shapes}, stored numbers by part: {parts} -> {out}", highlight=False)
-    console.print(f"next: arena check {out}", highlight=False)
+    console.print(f"next: arena check {shlex.quote(str(out))}", highlight=False)
 
 
 @app.command()

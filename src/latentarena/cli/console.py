@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.certificate import Certificate
@@ -28,7 +29,7 @@ from latentarena.card.words import (
     timing_words,
     trainings_words,
 )
-from latentarena.cli.page import line_page
+from latentarena.cli.page import line_page, plain_console
 from latentarena.run.watching import console as console
 from latentarena.text import printable
 
@@ -53,22 +54,17 @@ def quiet_logs() -> None:
     logging.getLogger("latentarena").handlers = [handler]
 
 
-def _inert(text: str) -> str:
-    """A name or sentence from a file in one line, without control characters and markup."""
-    return escape(printable(text))
-
-
 def _page() -> Console:
     """Where a card is printed: lines are broken at `WIDTH` columns, or at those of a narrower terminal."""
     width = min(WIDTH, console.width) if console.is_terminal else WIDTH
-    return Console(width=width, highlight=False, emoji=False)
+    return plain_console(width=width)
 
 
 def print_card(card: ScoreCard) -> None:
     """The score card: figures by category as a table, then points, advice, timing and fingerprint."""
     page = _page()
     if card.notice:
-        page.print(f"NOTE: {_inert(card.notice)}.", style="bold yellow")
+        page.print(f"NOTE: {printable(card.notice)}.", style="bold yellow")
     page.print(_table(card))
     parts = ", ".join(f"{part} {count:,}" for part, count in card.parameters.items())
     shape = "x".join(map(str, card.latent))
@@ -79,10 +75,11 @@ def print_card(card: ScoreCard) -> None:
         page.print(f"  {CATEGORIES[category]:<22}{points:>5.1f}  {'#' * round(points / 2.5)}")
     checked, found = check_words(card)
     for line in found:
-        page.print(f"[bold red]{_inert(line)}[/]")
+        page.print(printable(line), style="bold red")
     page.print(checked)
     for one in card.advice:
-        page.print(f"[bold yellow]{_inert(one.fault)}[/]: {_inert(one.text)}; try: {_inert(one.remedy)}")
+        fault = (printable(one.fault), "bold yellow")
+        page.print(Text.assemble(fault, f": {printable(one.text)}; try: {printable(one.remedy)}"))
     if not card.advice:
         page.print(CLEAN)
     page.print(f"{trainings_words(card)}.")
@@ -90,12 +87,12 @@ def print_card(card: ScoreCard) -> None:
         page.print(f"sampling: {timing_words(card)}")
     page.print(f"random numbers {identity(card)['random numbers']}")
     if not card.computed_officially:
-        page.print(f"[bold yellow]computed on {_inert(identity(card)['computed on'])}[/]")
+        page.print(f"computed on {printable(identity(card)['computed on'])}", style="bold yellow")
     page.print(f"fingerprint {card.fingerprint}")
 
 
 def _table(card: ScoreCard) -> Table:
-    title = f"{_inert(card.model)} on {_inert(card.dataset)}, judged by {_inert(card.judge)}"
+    title = f"{printable(card.model)} on {printable(card.dataset)}, judged by {printable(card.judge)}"
     style: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
     table = Table(
         title=title, title_justify="left", caption=LIKE_REAL.format(card.real_images), caption_justify="left", **style
@@ -117,13 +114,13 @@ def _table(card: ScoreCard) -> Table:
 def _cell(value: str, interval: str, like_real: bool) -> str:
     """A figure above its error bars, right-aligned with room for the mark."""
     marked = f"{value}{' *' if like_real else '  '}" if value else ""
-    return escape(f"{marked}\n{interval}  " if interval else marked)
+    return f"{marked}\n{interval}  " if interval else marked
 
 
 def print_contest(card: ScoreCard) -> None:
     """The seven columns of the 2025 contest, and a line to paste beside old rows."""
     page = _page()
-    page.print(f"{_inert(card.model)} by the rules of the 2025 contest, judged by {_inert(card.judge)}")
+    page.print(f"{printable(card.model)} by the rules of the 2025 contest, judged by {printable(card.judge)}")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("column")
     table.add_column("this model", justify="right")
@@ -138,19 +135,19 @@ def print_check(card: ScoreCard, again: ScoreCard) -> bool:
     """What became of recomputing a card; whether it holds."""
     from latentarena.evaluate.verify import differences
 
-    model, moved, found = _inert(card.model), card.platform != again.platform, differences(card, again)
+    model, moved, found = printable(card.model), card.platform != again.platform, differences(card, again)
     if card.fingerprint == again.fingerprint:
         console.print(f"verified: {model}, fingerprint {card.fingerprint}", highlight=False)
         return True
     if moved:
-        console.print(f"platform of the card: {_inert(card.platform)}; here: {again.platform}", highlight=False)
+        console.print(f"platform of the card: {printable(card.platform)}; here: {again.platform}", highlight=False)
         found = [one for one in found if not one.within_rounding]
     if moved and not found:
         console.print(f"verified within rounding; another platform: {model}, fingerprint here {again.fingerprint}")
         return True
     for one in found:
-        values = f"the card says {_inert(str(one.card))}, recomputed {_inert(str(one.recomputed))}"
-        console.print(f"{_inert(one.name)}: {values}", highlight=False)
+        values = f"the card says {printable(str(one.card))}, recomputed {printable(str(one.recomputed))}"
+        console.print(f"{printable(one.name)}: {values}", highlight=False)
     many = "1 entry of the card differs" if len(found) == 1 else f"{len(found)} entries of the card differ"
     console.print(f"not verified: {many}", style="bold red", highlight=False)
     return False
@@ -158,7 +155,7 @@ def print_check(card: ScoreCard, again: ScoreCard) -> bool:
 
 def print_step(step: Step) -> None:
     """A line of an evaluation: what was done, what came of it, and how long it took."""
-    console.print(_inert(step.line), highlight=False)
+    console.print(printable(step.line), highlight=False)
 
 
 def print_facts(judge: Judge) -> None:
@@ -175,7 +172,7 @@ def print_certificate(made: Certificate, folder: Path) -> None:
     """What came of training a recipe anew, in words."""
     page = line_page()
     seeds = ", ".join(str(one.seed) for one in made.trainings)
-    page.print(f"{escape(made.name)}: trained anew {len(made.trainings)} times, with the seeds {seeds}")
+    page.print(f"{made.name}: trained anew {len(made.trainings)} times, with the seeds {seeds}")
     for name, value in made.declared.items():
         others = ", ".join(f"{one.figures[name]:.4g}" for one in made.trainings if name in one.figures)
         page.print(f"  {METRICS[name].title}: the bundle {value:.4g}; its recipe {others}")
@@ -188,7 +185,7 @@ def print_certificate(made: Certificate, folder: Path) -> None:
     if "quality_macs" not in made.figures:
         page.print(f"  a training does not reach a Frechet distance of {made.quality:g}: no multiply-adds to it")
     for reason in made.reasons:
-        page.print(f"  {escape(reason)}", style="bold yellow")
+        page.print(f"  {reason}", style="bold yellow")
     verdict = "agrees with its recipe" if made.agrees else "does NOT agree with its recipe"
     page.print(f"the bundle {verdict} -> {folder / 'certificate.json'}", style="bold")
 
@@ -196,7 +193,8 @@ def print_certificate(made: Certificate, folder: Path) -> None:
 def print_images(found: JudgedImages) -> None:
     """The figures of images, whatever made them, beside what real images score, as a table."""
     page = _page()
-    title = f"{found.images:,} images against {_inert(found.against or found.dataset)}, judged by {_inert(found.judge)}"
+    against = printable(found.against or found.dataset)
+    title = f"{found.images:,} images against {against}, judged by {printable(found.judge)}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("metric")
     for name in ("these images\n95 % interval", "real images\n95 % interval"):
@@ -226,7 +224,7 @@ def print_zoo() -> None:
         card = zoo_card(name)
         found = card.scores["frechet"]
         floor = f"{found.real.value:.3g}" if found.real else ""
-        about = f"{escape(kept.about)}\n[dim]{escape(kept.command)}[/]"
+        about = Text.assemble(kept.about, "\n", (kept.command, "dim"))
         cells = (f"{sum(card.parameters.values()):,}", f"{card.solver} x {card.steps}")
         distance = f"{found.value:.3g}\n{found.low:.3g} to {found.high:.3g}"
         table.add_row(f"{PREFIX}{name}", about, *cells, distance, floor)
@@ -237,27 +235,27 @@ def print_zoo() -> None:
 def print_overview(title: str, found: Overview, every: bool) -> None:
     """A dataset as it was found: layout, splits and classes, sizes, and what is left out."""
     page = _page()
-    page.print(f"{_inert(title)}: {found.images:,} images, {len(found.left_out):,} files or folders left out")
+    page.print(f"{printable(title)}: {found.images:,} images, {len(found.left_out):,} files or folders left out")
     for line in found.about:
-        page.print(f"  {_inert(line)}")
+        page.print(f"  {printable(line)}")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("class")
     for split in ("train", "test"):
         table.add_column(split, justify="right")
     for name, (train, test) in found.classes.items():
-        table.add_row(_inert(name), f"{train:,}", f"{test:,}")
+        table.add_row(printable(name), f"{train:,}", f"{test:,}")
     if found.classes:
         table.add_section()
         table.add_row("all", *(f"{sum(counts):,}" for counts in zip(*found.classes.values(), strict=True)))
         page.print(table)
     for what, counts in (("sizes", found.sizes), ("modes", found.modes)):
-        most = ", ".join(f"{_inert(name)} ({n:,})" for name, n in counts.most_common(None if every else MANY))
+        most = ", ".join(f"{printable(name)} ({n:,})" for name, n in counts.most_common(None if every else MANY))
         more = f" and {len(counts) - MANY} more" if len(counts) > MANY and not every else ""
         page.print(f"{what}: {most or 'none'}{more}")
     reasons = dict.fromkeys(one.reason for one in found.left_out)
     for reason in reasons:
-        paths = [_inert(one.path) for one in found.left_out if one.reason == reason]
-        page.print(f"left out, {_inert(reason)} ({len(paths):,}):")
+        paths = [printable(one.path) for one in found.left_out if one.reason == reason]
+        page.print(f"left out, {printable(reason)} ({len(paths):,}):")
         for path in paths if every else paths[:MANY]:
             page.print(f"  {path}")
         if len(paths) > MANY and not every:
@@ -276,9 +274,11 @@ def print_results(folder: Path, recipe: Recipe, card: ScoreCard | None) -> None:
         if card is not None or name == BUNDLE:
             console.print(f"{what:>11}  {folder / name}", highlight=False)
     console.print("try next:")
-    commands = [f"arena sample {folder / BUNDLE} -n 64 --steps 20 --out {folder / 'trajectory.gif'}"]
-    commands += [f"arena judge {folder / BUNDLE}"]
-    commands += [f"arena train {folder / 'recipe.yaml'} seed=1 --out {folder.with_name(folder.name + '-seed1')}"]
-    own = "".join(f" --plugin {one}" for one in recipe.parts)
+    beside = folder if folder.name.strip(".") else folder.resolve()  # of . and .. the name is not said
+    commands = [["arena", "sample", folder / BUNDLE, "-n", 64, "--steps", 20, "--out", folder / "trajectory.gif"]]
+    commands += [["arena", "judge", folder / BUNDLE]]
+    commands += [["arena", "train", folder / "recipe.yaml", "seed=1", "--out", f"{beside}-seed1"]]
+    own = [word for one in recipe.parts for word in ("--plugin", one)]
     for command in commands:
-        console.print(f"    {command}{own}", highlight=False)
+        said = shlex.join(map(str, [*command, *own]))
+        console.print(f"    {said}", highlight=False)

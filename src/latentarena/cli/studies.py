@@ -96,13 +96,13 @@ def study(
     words = [*sources, *_options(given), *(["--budget", f"{budget:g}"] if budget != 1 else [])]
     write_study(progress, f"arena study {shlex.join(words)}")
     for one in progress.verdicts:
-        console.print(f"{one.word:>9}  {one.claim.text}", highlight=False, markup=False)
+        console.print(f"{one.word:>9}  {one.claim.text}", highlight=False)
         for effect in one.effects:
-            console.print(f"           {effect.words}", highlight=False, markup=False)
+            console.print(f"           {effect.words}", highlight=False)
     console.print(f"{', '.join(FILES)} in {folder}", highlight=False)
     failed = [run for run in progress.runs if run.state == "failed"]
     for run in failed:
-        console.print(f"{run.arm}, seed {run.seed}, failed: {run.last_line} (all of it: {run.log})", markup=False)
+        console.print(f"{run.arm}, seed {run.seed}, failed: {run.last_line} (all of it: {run.log})")
     if failed:
         raise typer.Exit(1)
 
@@ -138,13 +138,11 @@ def _announce(study: Study) -> None:
     console.print(f"{config.title}: {len(study.recipes)} arms, {config.seeds} to {config.most} seeds", highlight=False)
     for key, values in study.factors.items():
         line = "; ".join(f"{arm} {value}" for arm, value in values.items())
-        console.print(f"  {key}: {line}", highlight=False, markup=False)
+        console.print(f"  {key}: {line}", highlight=False)
     for claim in study.claims:
         unasked = study.unasked(claim)
         beside = f"   NOT CONTROLLED: its arms differ also in {', '.join(unasked)}" if unasked else ""
-        console.print(
-            f"  claim: {claim.text}{beside}", style="yellow" if beside else None, highlight=False, markup=False
-        )
+        console.print(f"  claim: {claim.text}{beside}", style="yellow" if beside else None, highlight=False)
     minutes = [
         recipe.expected["minutes"][0] * recipe.length
         for recipe in study.recipes.values()

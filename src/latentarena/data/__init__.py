@@ -48,6 +48,10 @@ DATASETS: Registry[Loader] = Registry(
 
 
 def _known(name: str) -> str:
+    if name == FOLDER:
+        raise ValueError(
+            f"the folder's path is missing; write {FOLDER}PATH, and {FOLDER}. for the one that this runs in"
+        )
     if not name.startswith(FOLDER) and name not in DATASETS:
         raise ValueError(f"dataset {name!r} is unknown; choose from {', '.join(DATASETS)}, {FOLDER}PATH")
     return name

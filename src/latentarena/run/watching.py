@@ -19,7 +19,7 @@ from rich.progress import Progress as RichProgress
 from latentarena.progress import Progress, listening
 from latentarena.train.loop import Tick
 
-console = Console(soft_wrap=True, emoji=False)
+console = Console(soft_wrap=True, emoji=False, markup=False)  # names may hold :tv: and [red]
 QUIET = 5.0  # seconds between two lines about judging where there is no terminal
 LINES = 10  # progress lines of a stage where there is no terminal
 
@@ -40,7 +40,7 @@ def _status(tick: Tick) -> str:
 
 def _bar(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
     columns = (
-        TextColumn("{task.description:>11}"),
+        TextColumn("{task.description:>11}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[status]}"),
@@ -78,7 +78,12 @@ def show_judging() -> Iterator[None]:
 
 @contextmanager
 def _judging_bar() -> Iterator[None]:
-    columns = (TextColumn("judging: {task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("judging: {task.description}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with RichProgress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
 
