@@ -323,8 +323,8 @@ def test_configuration_cannot_be_changed_afterwards() -> None:
         ("a: 1\nb: [1, 2\nc: 3\n", "line 3: not YAML"),
         ("a: 1\n\tb: 2\n", "line 2: not YAML"),
         ("a: 1\nb: {c: 1,\n  c: 2}\n", "line 3: not YAML: key 'c' is there twice"),
-        ("- 1\n- 2\n", "a recipe is a mapping of keys, not list"),
-        ("", "a recipe is a mapping of keys, not NoneType"),
+        ("- 1\n- 2\n", "a mapping of keys is wanted, such as name: mine; it is a list"),
+        ("", "a mapping of keys is wanted, such as name: mine; it is empty"),
     ],
 )
 def test_file_that_is_no_recipe_is_refused_by_name_and_line(text: str, words: str, tmp_path: Path) -> None:

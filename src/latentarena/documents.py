@@ -172,7 +172,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = f" line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(raw).__name__}")
+        found = "it is empty" if raw is None else f"it is {'a list' if isinstance(raw, list) else 'a single value'}"
+        raise ConfigError(f"{path}: a mapping of keys is wanted, such as name: mine; {found}")
     return raw
 
 

@@ -56,6 +56,7 @@ RECIPES = [
     (["x" * 300 + ".yaml"], ["no file 'xxx"]),
     (["quickstart-digits", "name=../../x"], ["name = '../../x'", "one plain path part"]),
     (["quickstart-digits", "name="], ["name = ''", "one plain path part"]),
+    (["quickstart-digits", "data.name=folder:"], ["data.name = 'folder:'", "path is missing"]),
     (["quickstart-digits", "seed=1:30"], ["seed = '1:30'", "valid integer"]),
     (["quickstart-digits", "training.generator.lr=true"], ["lr = 'true'", "valid number"]),
     (["quickstart-digits", "autoencoder.latent=28"], ["latent = '28'", "write [28]"]),
@@ -146,6 +147,12 @@ def test_impossible_recipe_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_recipe_s_file_of_another_suffix_is_told_from_a_name(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("seed: 1\n")
+    _, line = refuse("train", "mine.txt")
+    assert line == "mine.txt: a recipe is a .yaml file; give it that suffix if it is one"
+
+
 @_named(FABRICS)
 def test_impossible_fabric_is_named(refuse: Refuse, arguments: list[str], fragments: list[str]) -> None:
     code, line = refuse("train", "quickstart-digits", *TINY, *arguments)
@@ -157,7 +164,7 @@ def test_impossible_fabric_is_named(refuse: Refuse, arguments: list[str], fragme
     ("content", "fragments"),
     [
         (b"seed: [1\ndata: {}\n", ["line 2", "not YAML"]),
-        (b"- seed\n", ["a recipe is a mapping of keys, not list"]),
+        (b"- seed\n", ["a mapping of keys is wanted, such as name: mine; it is a list"]),
         (b"", ["not NoneType"]),
         (b"\xff\xfe\x00", ["not text", "UTF-8"]),
         (b"seed: 1\n", ["autoencoder", "required"]),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -17,9 +22,33 @@ from latentarena.arena.client import Client
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database
 from latentarena.errors import ArenaError, ConfigError
+from latentarena.web.serve import Site as ServedSite
+from latentarena.web.serve import serve
 from latentarena.web.settings import Settings, public_address
 
 LISTENS = ("127.0.0.1", 8000)
+
+
+@contextmanager
+def answering(content: bytes) -> Iterator[str]:
+    """A server that answers everything with the same content; its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +138,23 @@ def test_the_client_sends_no_token_in_clear_text() -> None:
     Client("http://arena.example.org")  # the board is everybody's
 
 
+def test_the_client_takes_a_site_s_address_and_not_a_page_s() -> None:
+    for url in ("https://a.example:8443/rules", "https://a.example:8443/?x=1", "https://me:secret@a.example:8443"):
+        with pytest.raises(ConfigError, match=r"write https://a\.example:8443$"):
+            Client(url, "token")
+    with pytest.raises(ConfigError, match=r"write http://\[::1\]$"):
+        Client("http://[::1]/board")
+    Client("https://a.example:8443/", "token")
+
+
+@pytest.mark.parametrize("content", [b"<html>sign in", b"[]", b"3"])
+def test_what_answers_and_is_no_arena_is_said_so(content: bytes) -> None:
+    with answering(content) as url, Client(url, "token") as client:
+        for ask in (client.board, client.submissions):
+            with pytest.raises(ArenaError, match="not as an arena does"):
+                ask()
+
+
 def test_the_command_refuses_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret")
     (tmp_path / "bundle.zip").write_bytes(b"PK")
@@ -125,6 +171,17 @@ def test_what_goes_to_this_machine_goes_through_no_proxy(monkeypatch: pytest.Mon
     port = free_port()
     with Client(f"http://127.0.0.1:{port}", "token") as client, pytest.raises(ArenaError, match=f":{port} does not"):
         client.board()
+
+
+def test_a_port_that_is_taken_or_elsewhere_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    site = ServedSite("open", f"sqlite:///{tmp_path}/arena.db", str(tmp_path / "objects"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"--host 127.0.0.1 --port {port}: .*in use; choose another one"):
+            serve(site, "127.0.0.1", port, 0)
+    with pytest.raises(ConfigError, match=r"--host 192\.0\.2\.1 "):  # an address of documentation, so nobody's
+        serve(site, "192.0.2.1", 8000, 0)
+    assert not list(tmp_path.iterdir())
 
 
 def mode(path: Path) -> int:

@@ -102,7 +102,8 @@ class Client:
         url: such as https://arena.example.org; token: of a team or an organiser; the public's pages need none.
 
     Raises:
-        ConfigError: the address is none, or would carry the token over a network in clear text.
+        ConfigError: the address is none, has more to it than a server's, or would carry the token over a network in
+            clear text.
     """
 
     def __init__(self, url: str, token: str = "") -> None:
@@ -122,6 +123,7 @@ class Client:
             )
         except httpx.InvalidURL as error:
             raise ConfigError(f"address {url!r} is not one of a server ({error}); write https://NAME") from error
+        _refuse_more_than_a_site(url, parts)
         self.safe = here or parts.scheme == "https"
         if token and not self.safe:
             raise ConfigError(
@@ -148,7 +150,7 @@ class Client:
         page, more = 1, True
         while more:
             answer = self._answer("GET", f"submissions?page={page}")
-            listed = answer.json()["submissions"]
+            listed = self._read(answer, "submissions")["submissions"]
             found |= {one["id"]: one for one in listed}  # what comes in meanwhile moves others on a page
             page, more = page + 1, "next" in answer.links
         return list(found.values())
@@ -170,7 +172,16 @@ class Client:
         return self._ask("GET", "board")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        found: dict[str, Any] = self._answer(method, path, body).json()
+        return self._read(self._answer(method, path, body))
+
+    def _read(self, answer: httpx.Response, key: str = "") -> dict[str, Any]:
+        """The answer as an object, which has the key."""
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or (key and key not in found):
+            raise ArenaError(f"{self._url} answers, but not as an arena does; check the address")
         return found
 
     def _answer(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
@@ -190,6 +201,14 @@ class Client:
             raise ArenaError(f"{self._url} does not answer ({reason}); check the address and try again") from error
         except httpx.InvalidURL as error:
             raise ConfigError(f"address {self._url!r} is not one of a server ({error}); write https://NAME") from error
+
+
+def _refuse_more_than_a_site(url: str, parts: httpx.URL) -> None:
+    """Raise a ConfigError for the address of a page, or one with a name and password, which would replace the token."""
+    if parts.userinfo or parts.path.strip("/") or parts.query or parts.fragment:
+        port = f":{parts.port}" if parts.port else ""
+        host = f"[{parts.host}]" if ":" in parts.host else parts.host
+        raise ConfigError(f"address {url!r} has more to it than a site's; write {parts.scheme}://{host}{port}")
 
 
 def _detail(answer: httpx.Response) -> str:

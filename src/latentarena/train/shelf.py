@@ -44,6 +44,8 @@ class Shelf:
         if name in names:
             return self.folder / f"{name}.yaml"
         path = Path(name)
+        if path.suffix not in SUFFIXES and _is_file(path):
+            raise ConfigError(f"{name[:200]}: a {self.what} is a .yaml file; give it that suffix if it is one")
         if path.suffix not in SUFFIXES:
             near = nearest(name, names)
             hint = f"did you mean {near!r}? " if near else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -102,8 +103,9 @@ def serve(site: Site, host: str, port: int, workers: int) -> None:
         workers: processes that evaluate, beside the one that serves.
 
     Raises:
-        ConfigError: the contest, the database or the objects cannot be used as given.
+        ConfigError: the contest, the database, the objects or the port cannot be used as given.
     """
+    _refuse_taken(host, port)
     _prepare(site)
     # not as arguments: those are seen by everybody on the machine, and the address may hold a password
     places = {"ARENA_DB": site.db, "ARENA_OBJECTS": site.objects}
@@ -118,6 +120,17 @@ def serve(site: Site, host: str, port: int, workers: int) -> None:
         serve_app(partial(make_app, site), host, port)
     finally:
         running.stop()
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Raise where nothing can listen there: another server does, or the address is not this machine's."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended are in no way
+            probe.bind(address)
+    except OSError as error:
+        raise ConfigError(f"--host {host} --port {port}: {error.strerror}; choose another one") from error
 
 
 def _refuse_another(contest: Contest, store: Store) -> None:
