@@ -13,7 +13,8 @@ ALIKE = """
 alpha αlpha | marco mаrco | BETA ВЕТА | beta вета | hot հօt | never ոever | Quark Ԛuark | wave ѡave | king κing
 ALPHA ᎪᏞᏢᎻᎪ | alpha ꭺꮮꮲꮋꭺ | GO ᏀᎾ | Beta Ᏼeta | RACE ᎡᎪᏟᎬ | CASE ᏟᎪᏚᎬ
 BETA ꓐꓰꓔꓮ | Beta ꓐeta | beta ꓐꓰꓔꓮ | LISU ꓡꓲꓢꓴ | Zen ꓜen | DOGS ꓓꓳꓖꓢ
-HOT ⲎⲞⲦ | hot ⲏⲟⲧ | Mock ⲙock | nice ⲛice | ivy ⲓvy | yoyo ⲩⲟⲩⲟ | COPY ⲤⲞⲢⲨ
+HOT ⲎⲞⲦ | hot ⲏⲟⲧ | Mock ⲙock | nice ⲛice | ivy ⲓvy | yoyo ⲩⲟⲩⲟ | COPY ⲤⲞⲢⲨ | joy յoy
+Alpha Ⲁlpha | alpha ⲁlpha | Blue Ⲃlue | Zebra Ⲍebra
 bold bołd | oslo øslø | data đata | hat ħat | tram ŧram | ubu ʉbʉ | beta ƀeta | alpha ⱥlphⱥ | jam ɉam | zebra ƶebra
 goat ɠoat | kiwi ƙiwi | TEAM ᴛᴇᴀᴍ | see ꜱee | hello ℎello | file ﬁle | Team Ｔｅａｍ
 paypal PayPaI | PayPal paypa1 | Chris CHR1S | Inside 1nside | stars 5tars | stars $tars | zebra 2ebra | Orange 0range

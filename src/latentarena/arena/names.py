@@ -13,7 +13,7 @@ from latentarena.text import hidden, without_marks
 LONGEST = 60  # letters of a name
 MARKS = 2  # combining marks on one letter
 
-MORE = str.maketrans("пєэωĸ$ӏΛƿᥒЯяς∀", "ne3wksl" + "ApnRrcA")
+MORE = str.maketrans("пєэωĸ$ӏΛƿᥒЯяς∀ⲀⲁⲂⲃⲌⲍյȷ", "ne3wksl" + "ApnRrcAAaBBZzjj")
 """Letters that Unicode's list of confusables does not take for the Latin ones that they look like."""
 OF_LATIN = re.compile(
     r"(?:NEGATIVE (?:SQUARED|CIRCLED) )?LATIN (?:LETTER SMALL CAPITAL|(?:SMALL|CAPITAL) LETTER) ([A-Z])(?: WITH .*)?"
