@@ -136,14 +136,18 @@ def test_a_chunked_overflow_is_cut_off_and_memory_stays_flat(site: Site, token: 
     assert sum(path.stat().st_size for path in left) < LIMIT
 
 
-@pytest.mark.parametrize("kind", ["short", "nonsense chunks", "no such form", "empty"])
+@pytest.mark.parametrize("kind", ["short", "nonsense chunks", "no such form", "no end", "two files", "empty"])
 def test_a_malformed_upload_is_a_clear_refusal_and_leaves_nothing(site: Site, token: str, kind: str) -> None:
     path = "/api/v1/submissions"
     form = "Content-Type: multipart/form-data; boundary=b"
+    part = b'--b\r\nContent-Disposition: form-data; name="bundle"; filename="x"\r\n\r\nPK a file\r\n'
+    twice = part + part + b"--b--\r\n"
     sent = {
         "short": head(path, token, "Content-Length: 100") + b"PK(cut)",
         "nonsense chunks": head(path, token, "Transfer-Encoding: chunked") + b"zz\r\nhello\r\n",
         "no such form": head(path, token, form, "Content-Length: 9") + b"not a form"[:9],
+        "no end": head(path, token, form, f"Content-Length: {len(part)}") + part,
+        "two files": head(path, token, form, f"Content-Length: {len(twice)}") + twice,
         "empty": head(path, token, "Content-Length: 0"),
     }[kind]
     answer = talk(site, sent, 2)

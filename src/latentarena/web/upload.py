@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from latentarena.text import plain_line
 from latentarena.web.problems import Problem
 
 PIECE = 1 << 20  # bytes handed to the disk at a time: every hand-over to a thread costs time
@@ -34,7 +35,8 @@ async def receive_file(request: Request, sink: Sink) -> tuple[int, dict[str, str
         How many bytes the file has, and the form's other fields (empty for a raw body).
 
     Raises:
-        Problem: 400 for a body that is cut short, or is no such form; 413 for a form of too many or too large fields.
+        Problem: 400 for a body that is cut short, or is no such form or one of two files; 413 for a form of too many or
+            too large fields.
     """
     form = _Form(request)
     written, waiting = 0, bytearray()
@@ -66,7 +68,8 @@ class _Form:
         self._request = request
         self.fields: dict[str, str] = {}
         self._header, self._value = bytearray(), bytearray()
-        self._name, self._disposition, self._parts = "", b"", 0
+        self._name, self._disposition, self._parts, self._whole = "", b"", 0, False
+        self._names = set[str]()
         self._field, self._passed = bytearray(), bytearray()
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -85,6 +88,7 @@ class _Form:
                 "on_headers_finished": self._end_of_headers,
                 "on_part_data": self._data,
                 "on_part_end": self._end,
+                "on_end": self._close,
             },
         )
         async for piece in self._request.stream():
@@ -93,6 +97,8 @@ class _Form:
                 yield bytes(self._passed)
                 self._passed.clear()
         parser.finalize()
+        if not self._whole:
+            raise Problem(HTTPStatus.BAD_REQUEST, "the form ended within a part; send it again")
 
     def _begin(self) -> None:
         self._parts += 1
@@ -110,6 +116,9 @@ class _Form:
     def _end_of_headers(self) -> None:
         _, options = parse_options_header(self._disposition.decode("latin-1"))
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        if self._name in self._names:
+            raise Problem(HTTPStatus.BAD_REQUEST, f"the form has two parts `{plain_line(self._name, 40)}`; send one")
+        self._names.add(self._name)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._name == "bundle":
@@ -118,6 +127,9 @@ class _Form:
         self._field += data[start:end]
         if len(self._field) > FIELD:
             raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a field of the form is larger than {FIELD} bytes")
+
+    def _close(self) -> None:
+        self._whole = True
 
     def _end(self) -> None:
         if self._name and self._name != "bundle":
