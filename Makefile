@@ -1,4 +1,4 @@
-# make demo: train, judge and report a small model.  make test: the whole default suite.
+# make demo: train, judge and report a small model.  make test: the whole default suite.  make site: the docs, in site/.
 VENV ?= .venv
 BIN := $(VENV)/bin
 # the first Python on the path that is new enough
@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # whether pip is told of other indexes here, which then decide
 OWN_INDEX := $(BIN)/python -m pip config list | grep -Eq 'index|find-links'
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint site clean
 
 demo: $(VENV)/.installed
 	$(BIN)/arena train quickstart --resume
@@ -21,6 +21,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+site: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Latent Arena needs Python 3.11 or newer on the path (or make PYTHON=/path/to/python3)"; exit 1; }
@@ -35,8 +39,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) --editable '.[site,dev]'
+	$(PIP) --editable '.[site,docs,dev]'
 	$(PIP) --no-deps torchcfm # it asks for all of torchdyn and torchvision; the tests use a part that needs neither
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 clean:

@@ -1,0 +1,71 @@
+"""What the site adds to the pages of docs/: files of the repository's root, tables made of the code, and MathML."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+EXAMPLES = ("two_moons.py", "gated-parts/gated_parts.py", "gated-parts/gated.yaml", "gated-parts/pyproject.toml")
+OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./(?:({'|'.join(PAGES)})|(examples/[\w./-]+))")
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Take in what lies beside docs/, and write the pages that the code itself is the source of."""
+    for name in PAGES:
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
+    for name in EXAMPLES:
+        files.append(
+            File.generated(config, f"examples/{name}.txt", content=(ROOT / "examples" / name).read_text("utf-8"))
+        )
+    for name, write in {"commands": commands, "metrics": metrics}.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=write()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links between docs/ and the repository's root, which are one folder on the site."""
+    if page.file.src_uri in PAGES:
+        return markdown.replace("](docs/", "](")
+    return OUTSIDE.sub(lambda found: f"]({found[1]}{found[2] or found[3] + '.txt'}", markdown)
+
+
+def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Formulas as MathML, which browsers draw without a script."""
+    return FORMULA.sub(
+        lambda found: convert(html.unescape(found[3]), display="block" if found[2] == "[" else "inline"), content
+    )
+
+
+def commands() -> str:
+    """Every command of `arena` with its arguments and options, as `--help` says them."""
+    import typer
+    from typer.cli import get_docs_for_click
+
+    from latentarena.cli.app import app
+
+    command = typer.main.get_command(app)
+    with typer.Context(command, info_name="arena") as context:
+        text = get_docs_for_click(obj=command, ctx=context, name="arena", title="Commands")
+    return text
+
+
+def metrics() -> str:
+    """The metrics of the score set by category."""
+    from latentarena.card.catalogue import CATEGORIES, METRICS
+
+    lines = ["# Metrics", "", "The score set `arena-1`. What each figure sees is measured in [the judge](../judge.md)."]
+    for name, title in CATEGORIES.items():
+        lines += ["", f"## {title}", "", "| name | metric | what | better is |", "|---|---|---|---|"]
+        for key, metric in METRICS.items():
+            if metric.category == name:
+                lines.append(f"| `{key}` | {metric.title} | {metric.what} | {metric.better} |")
+    return "\n".join(lines) + "\n"
