@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from latentarena.arena.store import Outcome, Refusal, Trained
+from latentarena.arena.records import Outcome, Refusal, Trained
 from latentarena.card.certificate import read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.config import Config, validate

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from latentarena.arena.evaluation import EVALUATE, EvaluationProcess, crash_of, options_of, verdict_in
 from latentarena.arena.names import clean_name
+from latentarena.arena.records import Refusal
 from latentarena.arena.site import REFUSED
-from latentarena.arena.store import Refusal
 from latentarena.contest.contest import Contest
 from latentarena.errors import BundleError, ConfigError, OutputError
 from latentarena.files import make_folder, write_json, write_text

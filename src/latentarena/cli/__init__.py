@@ -9,6 +9,16 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
+SERVER = {
+    "alembic",
+    "fastapi",
+    "fsspec",
+    "granian",
+    "prometheus_client",
+    "sqlalchemy",
+    "starlette",
+}  # the extra `arena`
+
 
 def main() -> None:
     """Run `arena`; a refusal is one line on stderr and a non-zero exit status."""
@@ -79,9 +89,11 @@ def _override(error: Exception, arguments: list[str]) -> str:
 
 
 def _unexpected(error: Exception) -> str:
-    """A fault that no part of the program has words for: the system's own words about a file, or the fault's name."""
+    """A fault that no part of the program has words for: an extra that is missing, a file, or the fault's name."""
     from latentarena.system import starved
 
+    if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in SERVER:
+        return f"this command needs {error.name}: pip install 'latentarena[arena]'"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         name = str(error.filename)
         shown = name if len(name) <= 200 else f"{name[:100]}... ({len(name)} characters)"

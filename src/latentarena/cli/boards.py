@@ -6,16 +6,14 @@ import csv
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from latentarena.arena.certification import certificate_in
-from latentarena.arena.enrolment import Enrolled
 from latentarena.arena.intake import TriedBundle
-from latentarena.arena.store import Certification, TeamDetails
+from latentarena.arena.records import TeamDetails
 from latentarena.cli.page import line_page, wide_page
 from latentarena.contest.board import Board
 from latentarena.contest.contest import Contest
@@ -23,6 +21,10 @@ from latentarena.contest.prediction import Prediction
 from latentarena.contest.ranking import Placed
 from latentarena.contest.spreadsheet import Ranked, inert
 from latentarena.text import plain_line
+
+if TYPE_CHECKING:  # what needs a server's packages
+    from latentarena.arena.enrolment import Enrolled
+    from latentarena.arena.store import Certification
 
 
 def print_ranked(ranked: Ranked, contest: Contest) -> None:
@@ -127,6 +129,8 @@ def print_teams(teams: Iterable[TeamDetails]) -> None:
 
 def print_trainings(found: Mapping[str, Certification]) -> None:
     """A line for each entry whose recipe was, or is to be, trained anew."""
+    from latentarena.arena.certification import certificate_in
+
     page = line_page()
     for id_, one in found.items():
         made = certificate_in(one)

@@ -1,9 +1,6 @@
 """The store of a contest: a database that forgets nothing it has acknowledged."""
 
-from latentarena.arena.store.certifying import Certification
-from latentarena.arena.store.database import Database
-from latentarena.arena.store.queue import DEATHS, LEASE, Queue
-from latentarena.arena.store.records import (
+from latentarena.arena.records import (
     Audited,
     Evaluation,
     Job,
@@ -16,6 +13,9 @@ from latentarena.arena.store.records import (
     TokenHolder,
     Trained,
 )
+from latentarena.arena.store.certifying import Certification
+from latentarena.arena.store.database import Database
+from latentarena.arena.store.queue import DEATHS, LEASE, Queue
 from latentarena.arena.store.rejudging import Rejudged
 from latentarena.arena.store.store import Store
 

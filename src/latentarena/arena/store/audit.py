@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
+from latentarena.arena.records import Audited
 from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import AuditRow
-from latentarena.arena.store.records import Audited
 
 PLENTY = 200  # lines that are listed at once
 

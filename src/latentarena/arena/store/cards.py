@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
+from latentarena.arena.records import Evaluation, Listed
 from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import EvaluationRow, SubmissionRow, TeamRow
-from latentarena.arena.store.records import Evaluation, Listed
 from latentarena.arena.store.rows import evaluation_of
 
 AT_ONCE = 500  # ids in one question to the database

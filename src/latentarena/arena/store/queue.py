@@ -14,9 +14,9 @@ from typing import Any, cast
 from sqlalchemy import case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from latentarena.arena.records import Job, Outcome, Refusal, Trained
 from latentarena.arena.store.database import Database
 from latentarena.arena.store.models import CertificateRow, EvaluationRow, JobRow, SubmissionRow, TeamRow
-from latentarena.arena.store.records import Job, Outcome, Refusal, Trained
 from latentarena.arena.store.rows import alone_with_object, bump, latest_contest, new_id, note, submission_of
 from latentarena.errors import StoreError
 

@@ -13,9 +13,9 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
+from latentarena.arena.records import Evaluation, Submission
 from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import EvaluationRow, JobRow, SubmissionRow, TeamRow
-from latentarena.arena.store.records import Evaluation, Submission
 from latentarena.arena.store.rows import bump, evaluation_of, latest_contest, new_job, note, submission_of
 from latentarena.errors import ConfigError
 

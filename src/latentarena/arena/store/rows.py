@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
+from latentarena.arena.records import Evaluation, Submission, Team
 from latentarena.arena.store.models import (
     AuditRow,
     ContestRow,
@@ -22,7 +23,6 @@ from latentarena.arena.store.models import (
     SubmissionRow,
     TeamRow,
 )
-from latentarena.arena.store.records import Evaluation, Submission, Team
 from latentarena.errors import NotThere
 
 BOARD = "board"  # the counter of what the board shows

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from latentarena.arena.records import Submission
 from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import Base, EvaluationRow, JobRow, SubmissionRow, TeamRow
-from latentarena.arena.store.records import Submission
 from latentarena.arena.store.rows import (
     alone_with_object,
     bump,

@@ -14,10 +14,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from latentarena.arena.names import Names, clean_name, skeleton
+from latentarena.arena.records import TeamDetails
 from latentarena.arena.roster import LONGEST_ENTRY, is_same_member, plan_teams
 from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import SubmissionRow, TeamRow, TokenRow
-from latentarena.arena.store.records import TeamDetails
 from latentarena.arena.store.rows import alone_with_object, bump, new_id, note, team_row
 from latentarena.arena.store.tokens import new_token
 from latentarena.errors import ConfigError, NotThere

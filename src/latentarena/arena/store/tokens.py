@@ -10,9 +10,9 @@ from typing import Any, cast
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from latentarena.arena.records import Role, Team, TokenHolder
 from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import TeamRow, TokenRow
-from latentarena.arena.store.records import Role, Team, TokenHolder
 from latentarena.arena.store.rows import note, team_row
 
 BYTES = 32  # of a secret: 256 bits
