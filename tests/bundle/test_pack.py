@@ -175,6 +175,7 @@ def test_the_page_on_bundles_says_what_the_code_does() -> None:
     text = (ROOT / "docs" / "bundles.md").read_text(encoding="utf-8")
     assert made["page"](text) == text
     assert set(made["ABOUT"]) == set(PortableCard.model_fields)
+    assert made["schema_text"]() == made["SCHEMA"].read_text(encoding="utf-8")
 
 
 def test_weights_that_an_exporter_stores_for_each_step_are_stored_once(tmp_path: Path) -> None:
@@ -194,6 +195,15 @@ def test_weights_that_an_exporter_stores_for_each_step_are_stored_once(tmp_path:
     plain = pack_graphs(tmp_path / "c", "plain", files | {"generate": files["decode"]}, "digits")
     assert bundle.card.parameters["generator"] - plain.card.parameters["generator"] in (16, 16 + 4 * 64 + 64)
     assert torch.allclose(bundle.model.generate(torch.from_numpy(noise), None), torch.from_numpy(expected), atol=1e-6)
+
+
+def test_graphs_that_were_merged_name_their_operators_once(tmp_path: Path) -> None:
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    model = onnx.load(files["generate"])
+    model.opset_import.extend(model.opset_import)  # as onnx.compose.merge_models leaves it
+    onnx.save(model, files["generate"])
+    pack_graphs(tmp_path / "b", "merged", files, "digits")
+    assert len(onnx.load(tmp_path / "b" / "generate.onnx").opset_import) == 1
 
 
 def rewritten(path: Path, nodes: list[NodeProto], functions: list[FunctionProto]) -> tuple[Path, ModelProto]:

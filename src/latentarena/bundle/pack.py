@@ -110,6 +110,7 @@ def _read(path: Path, graph: str) -> ModelProto:
     names[model.graph.output[0].name] = "latents" if graph == "encode" else "images"
     _rename(model, names, path)
     _store_once(model)
+    _import_once(model)
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     for port in (*model.graph.input, *model.graph.output):
@@ -172,6 +173,13 @@ def _store_once(model: ModelProto) -> None:
     model.graph.initializer.extend(kept)
     for node in model.graph.node:
         node.input[:] = [same.get(one, one) for one in node.input]
+
+
+def _import_once(model: ModelProto) -> None:
+    """Name each set of operators once: `onnx.compose.merge_models` names those of both graphs."""
+    sets = {(one.domain, one.version): one for one in model.opset_import}
+    del model.opset_import[:]
+    model.opset_import.extend(sets.values())
 
 
 def _shapes(models: Mapping[str, ModelProto]) -> dict[str, object]:
