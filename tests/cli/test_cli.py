@@ -30,7 +30,7 @@ from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 USES = ["show", "interpolate", "inpaint", "edit", "likelihood"]
 COMMANDS = ["train", "study", "sample", "export", *USES, "judge", "verify", "recipes", "doctor"]
 COMMANDS += ["check", "import-legacy", "worker", "backup", "restore", "submit", "status", "serve", "team", "board"]
-COMMANDS += ["data", "pack", "retrain", "certify", "erase", "zoo", "parts"]
+COMMANDS += ["data", "analyse", "pack", "retrain", "certify", "erase", "zoo", "parts"]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,17 @@ def pack(bundle: Path) -> bytes:
     files = sorted(path for path in bundle.iterdir() if path.is_file() and not path.name.startswith("."))
     if not files:
         raise BundleError(f"{bundle} holds no files; give the bundle that `arena train` or `arena export` made")
+    return zipped({path.name: path.read_bytes() for path in files})
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Files by their name as one zip, the same bytes for the same files."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for path in files:
-            entry = zipfile.ZipInfo(path.name, EPOCH)
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, EPOCH)
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, content)
     return packed.getvalue()
 
 

@@ -17,7 +17,7 @@ LONGEST = 200  # letters of a command's sentence
 GROUPS = {
     "Train and use": "train recipes parts study zoo sample show interpolate inpaint edit likelihood",
     "Judge": "judge verify check retrain",
-    "Contest": "export pack import-legacy submit status board serve worker certify team backup restore erase",
+    "Contest": "analyse pack export import-legacy submit status board serve worker certify team backup restore erase",
     "Tools": "data doctor",
 }
 """The commands by what they are for, in the order of `arena --help`; those that are not named here are tools."""

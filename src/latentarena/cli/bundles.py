@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,16 +20,23 @@ from latentarena.cli.options import (
     PrecisionOption,
 )
 
+if TYPE_CHECKING:
+    from latentarena.contest.contest import Contest
+
 app = typer.Typer()
+RunArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="zoo:NAME, or the folder of a run: its bundle and its score.json."),
+]
+ContestOption = Annotated[
+    str, typer.Option(metavar="NAME|FILE|URL", help="Whose rules hold; open, contest-2025, a file or a site's address.")
+]
 
 
 @app.command()
 def check(
     bundle: AnyBundleArgument,
-    contest: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE|URL", help="Whose rules hold; open, contest-2025, a file or a site's address."),
-    ] = ("open"),
+    contest: ContestOption = "open",
     board: Annotated[Path | None, typer.Option(help="A board.json or a CSV of figures, to predict ranks on.")] = None,
     team: Annotated[str, typer.Option(help="Whose line on the board this bundle would replace.")] = "this bundle",
     fast: Annotated[bool, typer.Option("--fast", help="A tenth of the samples, untimed, for a first look.")] = False,
@@ -45,8 +52,6 @@ def check(
 ) -> None:
     """Do with anybody's bundle what a server would: gates, sandbox, score card; and predict its ranks on a board."""
     from latentarena.arena.board_files import read_board
-    from latentarena.arena.client import fetch_contest, names_a_site
-    from latentarena.arena.contest_files import load_contest
     from latentarena.cli.boards import print_prediction
     from latentarena.cli.console import console, print_card, print_step, quiet_logs
     from latentarena.contest.entries import entry_of
@@ -57,7 +62,7 @@ def check(
     from latentarena.run.watching import show_training
 
     quiet_logs()
-    rules = fetch_contest(contest) if names_a_site(contest) else load_contest(contest)
+    rules = _rules_of(contest)
     secret = PRACTICE if key is None else Key.parse(key)
     standing = read_board(board, rules) if board is not None else None
     samples = FAST if fast else SAMPLES
@@ -107,33 +112,94 @@ def zoo(
 
 
 @app.command()
+def analyse(
+    run: RunArgument,
+    contest: ContestOption = "open",
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="A run, zoo:NAME or score card to compare with; may be given several times."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for text, page, PDF and pictures; RUN/analysis.")] = None,
+    data: DataOption = None,
+    plugin: PluginOption = None,
+) -> None:
+    """Write the analysis of a judged run for a contest, with places for your own words, as Markdown, HTML and PDF."""
+    from latentarena.bundle import OWN, open_bundle
+    from latentarena.cli.console import print_analysis, quiet_logs
+    from latentarena.evaluate.scoring import data_of
+    from latentarena.report.analysis import FOLDER, card_of, compared, home_of, write_analysis
+    from latentarena.zoo import MODELS
+
+    quiet_logs()
+    home, card, rules = home_of(run), card_of(run), _rules_of(contest)
+    others = compared(card, against or ())
+    bundle = open_bundle(home, trust=OWN)
+    place = out or (Path() if home.is_relative_to(MODELS) else home) / FOLDER
+    print_analysis(write_analysis(place, bundle, card, data_of(bundle, data), rules, others), run)
+
+
+def _rules_of(contest: str) -> Contest:
+    from latentarena.arena.client import fetch_contest, names_a_site
+    from latentarena.arena.contest_files import load_contest
+
+    return fetch_contest(contest) if names_a_site(contest) else load_contest(contest)
+
+
+@app.command()
 def pack(
-    encode: Annotated[Path, typer.Argument(metavar="ENCODE.onnx", help="Images to latents.")],
-    decode: Annotated[Path, typer.Argument(metavar="DECODE.onnx", help="Latents to images in [0, 1].")],
-    generate: Annotated[Path, typer.Argument(metavar="GENERATE.onnx", help="Noise, and labels if any, to images.")],
-    name: Annotated[str, typer.Option(help="What to call the model.")],
-    out: Annotated[Path, typer.Option(help="Folder for card.json and the three graphs.")] = Path("bundle"),
-    dataset: Annotated[str, typer.Option(help="Dataset that it was trained on.")] = "mnist",
+    what: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN | ENCODE.onnx DECODE.onnx GENERATE.onnx",
+            help="A run that is handed in; or three graphs: images to latents, latents to images, noise to images.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that is written, submission or bundle; of a run also a .zip.")
+    ] = None,
+    contest: ContestOption = "open",
+    add: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Of a run: a notebook, README or other file of yours; several times."),
+    ] = None,
+    data: DataOption = None,
+    name: Annotated[str | None, typer.Option(help="Of graphs: what to call the model.")] = None,
+    dataset: Annotated[str, typer.Option(help="Of graphs: dataset that it was trained on.")] = "mnist",
     classes: Annotated[
         str, typer.Option(metavar="A,B,...", help="Names of the labels that GENERATE takes; the digits unless given.")
     ] = "0,1,2,3,4,5,6,7,8,9",
     precision: Annotated[
         str, typer.Option(help="Precision that the judge rounds latents to: float32, float16 or float8.")
     ] = ("float16"),
-    pixels: Annotated[bool, typer.Option("--pixels", help="The latent is the image itself.")] = False,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Of graphs: the latent is the image itself.")] = False,
 ) -> None:
-    """Make a bundle of three ONNX graphs from any framework: card.json written, weights taken in, each graph tried."""
-    from latentarena.bundle.pack import pack_graphs
-    from latentarena.cli.console import console, quiet_logs
+    """Put a run's submission to a contest together and check it; or make a bundle of ONNX graphs from any framework."""
+    from latentarena.cli.console import console, print_submission_folder, quiet_logs
 
     quiet_logs()
-    files = {"encode": encode, "decode": decode, "generate": generate}
-    names = tuple(word.strip() for word in classes.split(",") if word.strip())
-    made = pack_graphs(out, name, files, dataset, names, precision, pixels)
-    parts = ", ".join(f"{part} {count:,}" for part, count in made.card.parameters.items())
-    shapes = f"latent {list(made.card.latent)}, noise {list(made.card.noise)}"
-    console.print(f"{made.card.name}: {shapes}, stored numbers by part: {parts} -> {out}", highlight=False)
-    console.print(f"next: arena check {shlex.quote(str(out))}", highlight=False)
+    if len(what) == 1 and what[0].suffix != ".onnx":
+        from latentarena.arena.packing import pack_submission
+
+        if name is not None:
+            raise typer.BadParameter(f"--name {name}: a run has its name already; it is for three graphs")
+        made = pack_submission(what[0], out or Path("submission"), _rules_of(contest), add or (), data)
+        print_submission_folder(made)
+        if not made.complete:
+            raise typer.Exit(1)
+        return
+    if len(what) != 3:
+        raise typer.BadParameter(f"give one run, or three graphs: encode, decode and generate; here are {len(what)}")
+    if name is None:
+        raise typer.BadParameter("a bundle of three graphs needs a name: --name NAME")
+    from latentarena.bundle.pack import pack_graphs
+
+    files = dict(zip(("encode", "decode", "generate"), what, strict=True))
+    names, folder = tuple(word.strip() for word in classes.split(",") if word.strip()), out or Path("bundle")
+    bundle = pack_graphs(folder, name, files, dataset, names, precision, pixels)
+    parts = ", ".join(f"{part} {count:,}" for part, count in bundle.card.parameters.items())
+    shapes = f"latent {list(bundle.card.latent)}, noise {list(bundle.card.noise)}"
+    console.print(f"{bundle.card.name}: {shapes}, stored numbers by part: {parts} -> {folder}", highlight=False)
+    console.print(f"next: arena check {shlex.quote(str(folder))}", highlight=False)
 
 
 @app.command()

@@ -34,10 +34,12 @@ from latentarena.run.watching import console as console
 from latentarena.text import printable
 
 if TYPE_CHECKING:  # every command prints, and few need these: a third of a second
+    from latentarena.arena.packing import PackedSubmission
     from latentarena.data import Overview
     from latentarena.evaluate.evaluate import Step
     from latentarena.evaluate.images import JudgedImages
     from latentarena.judge.classifier import Judge
+    from latentarena.report.analysis import Analysed
     from latentarena.train.recipe import Recipe
 
 WIDTH = 100  # columns of a score card
@@ -188,6 +190,40 @@ def print_certificate(made: Certificate, folder: Path) -> None:
         page.print(f"  {reason}", style="bold yellow")
     verdict = "agrees with its recipe" if made.agrees else "does NOT agree with its recipe"
     page.print(f"the bundle {verdict} -> {folder / 'certificate.json'}", style="bold")
+
+
+def print_analysis(made: Analysed, run: Path) -> None:
+    """What was written, what of it waits for somebody's own words, and what comes next."""
+    for what, path in (("text", made.text), ("page", made.page), ("PDF", made.pdf)):
+        if path is not None:
+            console.print(f"{what:>11}  {path}", highlight=False)
+    if made.why:
+        console.print(_inert(made.why), highlight=False)
+    if made.unanswered:
+        asks = ", ".join(made.unanswered)
+        console.print(f"next: write your own words into {made.text} ({asks})", highlight=False)
+    console.print(f"then: arena pack {run}", highlight=False)
+
+
+def print_submission_folder(made: PackedSubmission) -> None:
+    """A submission's folder, held against the contest's list."""
+    for one in made.checked:
+        word, style = (
+            ("MISSING", "bold red") if not one.files else ("OPEN", "bold yellow") if one.fault else ("ok", None)
+        )
+        files = f" ({len(one.files)} files)" if len(one.files) > 1 else ""
+        fault = f": {one.fault}" if one.fault else ""
+        console.print(
+            f"{word:>11}  {_inert(one.asked.file)}{files}, {_inert(one.asked.about)}{_inert(fault)}",
+            highlight=False,
+            style=style,
+        )
+    for note in made.notes:
+        console.print(_inert(note), highlight=False)
+    size = sum(made.files.values())
+    console.print(f"{len(made.files)} files, {size:,} bytes -> {made.place}", highlight=False)
+    if made.complete:
+        console.print("complete; next: arena submit RUN --to URL", highlight=False)
 
 
 def print_images(found: JudgedImages) -> None:

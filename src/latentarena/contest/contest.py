@@ -162,6 +162,20 @@ class TieBreak(Config):
         return self
 
 
+class Deliverable(Config):
+    """A file that the folder of a submission has to hold, for people to read.
+
+    Attributes:
+        file: its path in the folder; `*` stands for any name, as in `*.ipynb`.
+        about: what it is.
+        words: whether it has places for the team's own words, all of which must be filled in.
+    """
+
+    file: str = Field(pattern=r"^[\w*][\w*.-]*(/[\w*][\w*.-]*)*$", max_length=120)
+    about: str = Field(min_length=1, max_length=200)
+    words: bool = False
+
+
 class Quotas(Config):
     """How much one team may hand in."""
 
@@ -212,6 +226,7 @@ class Contest(Config):
         self_reported: whether score cards that nobody has recomputed stand on the board: marked, and behind all that
             the contest has verified.
         certify: how figures of training are certified, without which they are shown and do not rank.
+        deliverables: what a team hands in beside its bundle, for people to read; `arena pack RUN` puts it together.
     """
 
     name: Name
@@ -234,6 +249,7 @@ class Contest(Config):
     forms: tuple[Form, ...] = Field(default=("native", "portable"), min_length=1)
     self_reported: bool = False
     certify: Certify | None = None
+    deliverables: tuple[Deliverable, ...] = Field(default=(), max_length=100)
 
     @field_validator("judge")
     @classmethod
@@ -248,6 +264,7 @@ class Contest(Config):
         _refuse_twice("category", [category.name for category in self.categories])
         _refuse_twice("award", [award.name for award in self.awards])
         _refuse_twice("form", list(self.forms))
+        _refuse_twice("deliverable", [one.file for one in self.deliverables])
         if self.opens and self.closes and self.opens >= self.closes:
             raise ValueError(f"closes = {self.closes} is not after opens = {self.opens}")
         for rule in self.thresholds:

@@ -80,7 +80,7 @@ def draw_classes(axes: Axes, labels: Tensor, frequencies: Tensor, names: Sequenc
     axes.legend(fontsize=8, loc="upper right", ncols=2)
 
 
-def draw_steps(axes: Axes, by_steps: Mapping[int, float], own: int, floor: float) -> None:
+def draw_steps(axes: Axes, by_steps: Mapping[int, float], own: int, floor: float | None = None) -> None:
     """Frechet distance against solver steps, both logarithmic; the model's own steps and the real floor are marked."""
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -90,7 +90,8 @@ def draw_steps(axes: Axes, by_steps: Mapping[int, float], own: int, floor: float
     if own in by_steps:
         marked: dict[str, Any] = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": INK}
         axes.loglog([own], [max(by_steps[own], SMALLEST)], "o", label=f"its own {own} steps", **marked)
-    axes.axhline(max(floor, SMALLEST), color=INK, linestyle=":", label="real test images")
+    if floor is not None:
+        axes.axhline(max(floor, SMALLEST), color=INK, linestyle=":", label="real test images")
     axes.set_xticks(steps, [str(count) for count in steps])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import pad
@@ -26,6 +26,9 @@ from latentarena.report.show import embedded_views
 from latentarena.report.shown import ShownModel
 from latentarena.sample import last
 from latentarena.train.logs import curve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCATTERED = 2000  # latents in the scatter plot
 
@@ -72,18 +75,23 @@ def _facts(bundle: NativeBundle, card: ScoreCard) -> dict[str, str]:
     }
 
 
-def _curves(logs: Path, names: Sequence[str]) -> Picture:
-    stages = {stage: columns for stage in names if (columns := curve(logs, stage))}
+def loss_figure(stages: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """Loss against time by training stage, given as seconds and losses."""
     figure = blank(6, 2.6 * max(1, len(stages)))
-    for row, (stage, columns) in enumerate(stages.items(), 1):
+    for row, (stage, (seconds, losses)) in enumerate(stages.items(), 1):
         axes = figure.add_subplot(len(stages), 1, row)
-        axes.plot(columns["seconds"], columns["loss"], color=ACCENT, linewidth=1)
-        wide = max(columns["loss"]) > 5 * min(columns["loss"])
+        axes.plot(seconds, losses, color=ACCENT, linewidth=1)
+        wide = max(losses) > 5 * min(losses)
         axes.set(xlabel="seconds", ylabel="loss", yscale="log" if wide else "linear")
-        axes.set_title(f"{plain(stage)}: {columns['loss'][-1]:.4g} at the end")
+        axes.set_title(f"{plain(stage)}: {losses[-1]:.4g} at the end")
         axes.grid(alpha=0.3)
     figure.tight_layout()
-    return embed_figure(figure, "loss against time for each training stage", "Training loss by stage.")
+    return figure
+
+
+def _curves(logs: Path, names: Sequence[str]) -> Picture:
+    stages = {stage: (found["seconds"], found["loss"]) for stage in names if (found := curve(logs, stage))}
+    return embed_figure(loss_figure(stages), "loss against time for each training stage", "Training loss by stage.")
 
 
 def _scatter(model: LatentModel, data: Dataset, judge: Judge) -> Picture:

@@ -50,6 +50,7 @@ def rules_of(contest: Contest, commitment: Commitment | None = None) -> Rules:
     """A contest's rules as sentences by heading; a commitment to its key has a heading of its own."""
     sections = {
         "What to hand in": _entries(contest),
+        "The folder of a submission": _deliverables(contest),
         "When, and how many": _limits(contest),
         "How entries are ranked": _ranking(contest),
         "Thresholds": [f"To be ranked, {_rule(rule)}." for rule in contest.thresholds],
@@ -69,6 +70,11 @@ def _entries(contest: Contest) -> list[str]:
         *(f"Accepted: {FORMS[form]}." for form in contest.forms),
         f"A bundle is a zip of at most {contest.quotas.bytes / (1 << 20):.0f} MB.",
     ]
+
+
+def _deliverables(contest: Contest) -> list[str]:
+    lines = [f"`{one.file}`: {one.about}." for one in contest.deliverables]
+    return [*lines, "`arena pack RUN` puts it together and looks for what is missing."] if lines else []
 
 
 def _limits(contest: Contest) -> list[str]:

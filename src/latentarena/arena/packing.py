@@ -1,0 +1,213 @@
+"""The folder that a team hands in: its bundle, analysis, notebook and README, held against a contest's list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from latentarena.arena.client import pack, zipped
+from latentarena.bundle import OWN, AnyBundle, open_bundle
+from latentarena.bundle.native import WEIGHTS, read_native
+from latentarena.card.score_card import ScoreCard
+from latentarena.contest.contest import Contest, Deliverable
+from latentarena.documents import yaml_text
+from latentarena.errors import ConfigError, OutputError
+from latentarena.evaluate.evaluate import refuse_ineligible
+from latentarena.evaluate.scoring import data_of
+from latentarena.files import make_folder, write_atomically
+from latentarena.gates import bundle_in, open_files
+from latentarena.gates.kinds import added_by_system
+from latentarena.report.analysis import FOLDER, TEXT, Analysed, card_of, home_of, published, write_analysis
+from latentarena.report.markdown import inert
+from latentarena.report.publishing import read_words
+from latentarena.zoo import MODELS, SCORE
+
+README, NOTEBOOK, RECIPE, ZIP = "README.md", "train.ipynb", "recipe.yaml", ".zip"
+ABOUT = {
+    "bundle/": "the model: its card and its weights, no code; `arena submit` hands it in",
+    SCORE: "the score card; `arena verify score.json bundle` recomputes it",
+    RECIPE: "everything about the training; `arena train recipe.yaml` repeats it",
+    NOTEBOOK: "the training as a notebook",
+    f"{FOLDER}/": "the analysis of results, as text, page and PDF, with its pictures",
+}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file that the contest asks for: those that are there, and what is wrong; nothing where all is well."""
+
+    asked: Deliverable
+    files: tuple[str, ...]
+    fault: str
+
+
+@dataclass(frozen=True)
+class PackedSubmission:
+    """What was put together.
+
+    Attributes:
+        place: the folder or zip file; files: bytes by name.
+        checked: the contest's list; notes: what else there is to say.
+    """
+
+    place: Path
+    files: dict[str, int]
+    checked: tuple[Checked, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing that the contest asks for is missing."""
+        return not any(one.fault for one in self.checked)
+
+
+def pack_submission(
+    run: Path, out: Path, rules: Contest, added: Sequence[Path] = (), root: Path | None = None
+) -> PackedSubmission:
+    """Put the folder of a submission together; its analysis is made where the run has none.
+
+    Args:
+        run: its folder, or `zoo:NAME`; out: folder, or zip file.
+        rules: of the contest; added: files of the team's own, such as its notebook or its README.
+        root: where to look for data.
+
+    Raises:
+        GateError, BundleError: a server would refuse the bundle.
+        ConfigError: the run was not judged, its analysis is of another score card, or a file cannot be added.
+        OutputError: the folder cannot be written to, or holds something else.
+    """
+    home, card = home_of(run), card_of(run)
+    bundle, bundled = _handed_in(home, rules, root)
+    analysed = _analysed(home, out, bundle, card, rules, root)
+    files = {f"bundle/{name}": content for name, content in bundled.items()}
+    files[SCORE] = (home / SCORE).read_bytes()
+    files |= {f"{FOLDER}/{path.name}": path.read_bytes() for path in sorted(analysed.text.parent.iterdir())}
+    recipe = None if bundle.card.provenance is None else yaml_text(bundle.card.provenance.recipe)
+    if recipe is not None:
+        files |= {RECIPE: recipe.encode(), NOTEBOOK: _notebook(card.model, recipe)}
+    own = _added(added)
+    if any(name.endswith(".ipynb") for name in own):
+        files.pop(NOTEBOOK, None)
+    files[README] = _readme(card, rules, [*files, *own]).encode()
+    files |= own
+    checked = tuple(_check(one, files, analysed) for one in rules.deliverables)
+    _write(out, files)
+    sizes = {name: len(content) for name, content in files.items()}
+    return PackedSubmission(out, sizes, checked, tuple(note for note in (analysed.why,) if note))
+
+
+def _handed_in(home: Path, rules: Contest, root: Path | None) -> tuple[AnyBundle, Mapping[str, bytes]]:
+    """The bundle and its files, once they are what a server of the contest would take."""
+    place = bundle_in(home)
+    files, bundle = open_files(place), open_bundle(place, trust=OWN)
+    if WEIGHTS in files:
+        read_native(files, place, trusted=False)
+    refuse_ineligible(bundle, rules.eligibility, root or home)
+    size = len(pack(place))
+    if size > rules.quotas.bytes:
+        raise ConfigError(f"{place} has {size:,} bytes as a zip; {rules.title} takes {rules.quotas.bytes:,}")
+    return bundle, files
+
+
+def _analysed(home: Path, out: Path, bundle: AnyBundle, card: ScoreCard, rules: Contest, root: Path | None) -> Analysed:
+    """The run's analysis, with page and PDF of its text as it stands now."""
+    folder = home / FOLDER
+    if home.is_relative_to(MODELS):  # the zoo is nobody's to write in
+        folder = out.with_suffix("") / FOLDER
+    if not (folder / TEXT).exists():
+        return write_analysis(folder, bundle, card, data_of(bundle, root), rules, {})
+    if card.fingerprint not in read_words(folder / TEXT):
+        raise ConfigError(
+            f"{folder / TEXT} is of another score card than {home / SCORE}; arena analyse {home} makes it anew and "
+            "keeps the words in it"
+        )
+    return published(folder)
+
+
+def _added(paths: Sequence[Path]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for path in paths:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"--add {path}: cannot be read: {error.strerror}; name a file") from None
+        if path.name in found:
+            raise ConfigError(f"--add {path}: there are two files of the name {path.name}; rename one")
+        found[path.name] = content
+    return found
+
+
+def _check(asked: Deliverable, files: Mapping[str, bytes], analysed: Analysed) -> Checked:
+    there = tuple(name for name in files if _matches(name, asked.file))
+    if not there:
+        return Checked(asked, (), "missing; --add FILE puts it in" if "/" not in asked.file else "missing")
+    if asked.words and analysed.unanswered and f"{FOLDER}/{TEXT}" in there:
+        open_ones = ", ".join(analysed.unanswered)
+        return Checked(asked, there, f"no words of your own yet: {open_ones}; write them into {analysed.text}")
+    return Checked(asked, there, "")
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a path is of a pattern, part by part."""
+    parts, patterns = name.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    if out.suffix.lower() == ZIP:
+        make_folder(out.parent)
+        write_atomically(out, zipped(files))
+        return
+    there = [path for path in out.rglob("*") if path.is_file()] if out.is_dir() else []
+    strangers = sorted(
+        name for path in there if (name := path.relative_to(out).as_posix()) not in files and not added_by_system(name)
+    )
+    if strangers:
+        raise OutputError(
+            f"cannot write {out}: it holds {strangers[0]}, which is no part of this submission; remove it"
+        )
+    for name, content in files.items():
+        make_folder((out / name).parent)
+        write_atomically(out / name, content)
+
+
+def _readme(card: ScoreCard, rules: Contest, names: Sequence[str]) -> str:
+    """What lies where, and how to repeat the training."""
+    known = [(f"`{name}`", about) for name, about in ABOUT.items() if any(one.startswith(name) for one in names)]
+    rows = "\n".join(f"| {name} | {about} |" for name, about in known)
+    again = (
+        "\n## To train it again\n\n```sh\npip install latentarena\narena train recipe.yaml --out again\n"
+        "arena verify score.json bundle   # the same figures\n```\n"
+        if RECIPE in names
+        else ""
+    )
+    latent = "x".join(map(str, card.latent))
+    return (
+        f"# {inert(card.model)}\n\nA model of {inert(card.dataset)} for *{inert(rules.title)}*: a latent of {latent} "
+        f"numbers, {sum(card.parameters.values()):,} stored numbers, judged by {inert(card.judge)}.\n\n"
+        f"| file | what it is |\n|---|---|\n{rows}\n{again}"
+    )
+
+
+def _notebook(name: str, recipe: str) -> bytes:
+    """The training of a recipe as a notebook that needs no other file."""
+    title = f"# {inert(name)}: training, samples, score\n\nMade by `arena pack` of the recipe of the run."
+    code = [
+        "%pip install --quiet latentarena",
+        f"%%writefile {RECIPE}\n{recipe.rstrip()}",
+        f"!arena train {RECIPE} --out again --resume",
+        'import latentarena as la\nfrom IPython.display import Image\n\nmodel = la.load("again")\n'
+        'model.draw("samples.png", n=64, seed=0)\nImage("samples.png")',
+        "!arena judge again/bundle",
+    ]
+    cells: list[dict[str, object]] = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": title}]
+    cells += [
+        {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": one}
+        for i, one in enumerate(code, 1)
+    ]
+    metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    book = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return (json.dumps(book, indent=1, ensure_ascii=False) + "\n").encode()
