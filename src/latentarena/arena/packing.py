@@ -105,7 +105,7 @@ def _handed_in(home: Path, rules: Contest, root: Path | None) -> tuple[AnyBundle
     files, bundle = open_files(place), open_bundle(place, trust=OWN)
     if WEIGHTS in files:
         read_native(files, place, trusted=False)
-    refuse_ineligible(bundle, rules.eligibility, root or home)
+    refuse_ineligible(bundle, rules.eligibility, root)
     size = len(pack(place))
     if size > rules.quotas.bytes:
         raise ConfigError(f"{place} has {size:,} bytes as a zip; {rules.title} takes {rules.quotas.bytes:,}")
@@ -180,7 +180,7 @@ def _readme(card: ScoreCard, rules: Contest, names: Sequence[str]) -> str:
     rows = "\n".join(f"| {name} | {about} |" for name, about in known)
     again = (
         "\n## To train it again\n\n```sh\npip install latentarena\narena train recipe.yaml --out again\n"
-        "arena verify score.json bundle   # the same figures\n```\n"
+        "arena verify score.json bundle   # recomputes the score card\n```\n"
         if RECIPE in names
         else ""
     )

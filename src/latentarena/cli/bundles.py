@@ -135,7 +135,7 @@ def analyse(
     others = compared(card, against or ())
     bundle = open_bundle(home, trust=OWN)
     place = out or (Path() if home.is_relative_to(MODELS) else home) / FOLDER
-    print_analysis(write_analysis(place, bundle, card, data_of(bundle, data), rules, others), run)
+    print_analysis(write_analysis(place, bundle, card, data_of(bundle, data), rules, others), run, contest)
 
 
 def _rules_of(contest: str) -> Contest:

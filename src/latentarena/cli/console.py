@@ -192,7 +192,7 @@ def print_certificate(made: Certificate, folder: Path) -> None:
     page.print(f"the bundle {verdict} -> {folder / 'certificate.json'}", style="bold")
 
 
-def print_analysis(made: Analysed, run: Path) -> None:
+def print_analysis(made: Analysed, run: Path, contest: str) -> None:
     """What was written, what of it waits for somebody's own words, and what comes next."""
     for what, path in (("text", made.text), ("page", made.page), ("PDF", made.pdf)):
         if path is not None:
@@ -202,7 +202,7 @@ def print_analysis(made: Analysed, run: Path) -> None:
     if made.unanswered:
         asks = ", ".join(made.unanswered)
         console.print(f"next: write your own words into {made.text} ({asks})", highlight=False)
-    console.print(f"then: arena pack {run}", highlight=False)
+    console.print(f"then: arena pack {run} --contest {contest}", highlight=False)
 
 
 def print_submission_folder(made: PackedSubmission) -> None:
@@ -223,7 +223,7 @@ def print_submission_folder(made: PackedSubmission) -> None:
     size = sum(made.files.values())
     console.print(f"{len(made.files)} files, {size:,} bytes -> {made.place}", highlight=False)
     if made.complete:
-        console.print("complete; next: arena submit RUN --to URL", highlight=False)
+        console.print("complete; next: arena submit RUN --to URL, for the run that was packed", highlight=False)
 
 
 def print_images(found: JudgedImages) -> None:

@@ -11,6 +11,7 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from latentarena.bundle import AnyBundle, BundleCard
+from latentarena.bundle.reading import CARD
 from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.comparison import verdict
 from latentarena.card.score_card import ScoreCard, read_card
@@ -31,13 +32,13 @@ from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically, write_text
 from latentarena.pictures import blank, figure_bytes, grid, plain, png
 from latentarena.randomness import normal_rows
-from latentarena.report.charts import ACCENT, OTHERS, SOFT, draw_steps
+from latentarena.report.charts import ACCENT, OTHERS, SOFT, draw_steps, plain_logarithmic
 from latentarena.report.markdown import Markdown, indented, inert, kept, place, table, words_in
 from latentarena.report.publishing import publish, read_words
 from latentarena.report.report import loss_figure
 from latentarena.report.show import VIEWS
 from latentarena.report.shown import ShownModel
-from latentarena.zoo import MODELS, PREFIX, SCORE, zoo_card
+from latentarena.zoo import BUNDLE, MODELS, PREFIX, SCORE, zoo_card
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,6 +129,14 @@ class Analysed:
     unanswered: tuple[str, ...]
 
 
+def home_of(run: Path) -> Path:
+    """The folder of a run, also where its bundle is named, or of a model of the zoo."""
+    name = str(run)
+    if name.startswith(PREFIX):
+        return MODELS / name.removeprefix(PREFIX)
+    return run.parent if run.name == BUNDLE and (run.parent / SCORE).is_file() else run
+
+
 def card_of(run: Path) -> ScoreCard:
     """The score card of a run's folder or of a model of the zoo, or that a JSON file holds.
 
@@ -136,16 +145,15 @@ def card_of(run: Path) -> ScoreCard:
     """
     if str(run).startswith(PREFIX):
         return zoo_card(str(run).removeprefix(PREFIX))
-    path = run / SCORE if run.is_dir() else run
-    if run.is_dir() and not path.exists():
-        raise ConfigError(f"{run} holds no {SCORE}: arena judge {run} --json {path} writes it")
-    return read_card(path)
-
-
-def home_of(run: Path) -> Path:
-    """The folder of a run, or of a model of the zoo."""
-    name = str(run)
-    return MODELS / name.removeprefix(PREFIX) if name.startswith(PREFIX) else run
+    home = home_of(run)
+    if (home / CARD).is_file():
+        raise ConfigError(
+            f"{run} is a bundle alone; a run is a folder that holds it as {BUNDLE}, and its score card: name that "
+            f"folder, or make one, RUN, and arena judge RUN --json RUN/{SCORE}"
+        )
+    if home.is_dir() and not (home / SCORE).is_file():
+        raise ConfigError(f"{run} holds no {SCORE}; arena judge {run} --json {home / SCORE} writes it")
+    return read_card(home / SCORE if home.is_dir() else home)
 
 
 def compared(card: ScoreCard, runs: Sequence[Path]) -> dict[str, ScoreCard]:
@@ -192,7 +200,7 @@ def write_analysis(
         facts=_facts(bundle, card),
         verdict=_by_rules(bundle, card, rules),
         results=_results(card, rules),
-        awards=_awards(bundle, card, rules),
+        awards=list(_awards(bundle, card, rules)),
         points=[(title, f"{card.points[name]:.1f}") for name, title in CATEGORIES.items() if name in card.points],
         figures=_figures(card),
         checks=check_words(card),
@@ -278,6 +286,8 @@ def _draw(
 
 def _trade_offs(cards: Mapping[str, ScoreCard]) -> bytes:
     """Two figures of each card against each other, in a panel for each pair."""
+    from matplotlib.ticker import MaxNLocator
+
     pairs = [pair for pair in PANELS if any(all(one in card.scores for one in pair) for card in cards.values())]
     figure = blank(4.2 * max(1, len(pairs)), 3.9)
     figure.set_layout_engine("constrained")
@@ -286,8 +296,12 @@ def _trade_offs(cards: Mapping[str, ScoreCard]) -> bytes:
         for number, (name, card) in enumerate(cards.items()):
             if across in card.scores and up in card.scores:
                 _point(axes, card, across, up, name, number)
-        for metric, scale in ((across, axes.set_xscale), (up, axes.set_yscale)):
+        for metric, scale, axis in ((across, axes.set_xscale, axes.xaxis), (up, axes.set_yscale, axes.yaxis)):
             scale("log" if metric in LOGARITHMIC else "linear")
+            if metric in LOGARITHMIC:
+                plain_logarithmic(axis)
+            else:
+                axis.set_major_locator(MaxNLocator(3))
         axes.set(xlabel=METRICS[across].title, ylabel=METRICS[up].title)
         axes.grid(alpha=0.3)
     if pairs:
@@ -347,7 +361,7 @@ def _results(card: ScoreCard, rules: Contest) -> Markdown:
                 found.append([*cells_of, rules.better(measure).words])
             else:
                 found.append([METRICS[measure.metric].title, category.label, "–", "", "", rules.better(measure).words])
-    return table(heads, found)
+    return table(heads, found, texts=2)
 
 
 def _by_rules(bundle: AnyBundle, card: ScoreCard, rules: Contest) -> str:

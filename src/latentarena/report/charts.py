@@ -15,6 +15,7 @@ from latentarena.pictures import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.projections.polar import PolarAxes
 
 ACCENT, LIGHT, INK, SOFT = "#0a6e6e", "#58c9c1", "#1d2330", "#5b6475"
@@ -82,7 +83,7 @@ def draw_classes(axes: Axes, labels: Tensor, frequencies: Tensor, names: Sequenc
 
 def draw_steps(axes: Axes, by_steps: Mapping[int, float], own: int, floor: float | None = None) -> None:
     """Frechet distance against solver steps, both logarithmic; the model's own steps and the real floor are marked."""
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.ticker import NullLocator
 
     steps = sorted(by_steps)
     distances = [max(by_steps[count], SMALLEST) for count in steps]
@@ -94,9 +95,16 @@ def draw_steps(axes: Axes, by_steps: Mapping[int, float], own: int, floor: float
         axes.axhline(max(floor, SMALLEST), color=INK, linestyle=":", label="real test images")
     axes.set_xticks(steps, [str(count) for count in steps])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
+    plain_logarithmic(axes.yaxis)
     axes.set(xlabel="solver steps", ylabel="Frechet distance")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8, loc="best")
+
+
+def plain_logarithmic(axis: Axis) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5 times powers of ten, as plain numbers."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())

@@ -23,10 +23,12 @@ def inert(value: object) -> str:
     return value if isinstance(value, Markdown) else SPECIAL.sub(r"\\\1", printable(str(value)))
 
 
-def table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> Markdown:
-    """A table whose first column is text and whose others are figures."""
-    line = [f"| {' | '.join(map(inert, heads))} |", f"|---|{'---:|' * (len(heads) - 1)}"]
-    return Markdown("\n".join([*line, *(f"| {' | '.join(map(inert, row))} |" for row in rows)]))
+def table(heads: Sequence[object], rows: Iterable[Sequence[object]], texts: int = 1) -> Markdown:
+    """A table of which so many columns are text and the others figures."""
+    kinds = [":---" if number < texts else "---:" for number in range(len(heads))]
+    lines = [heads, *rows]
+    cells = [f"| {' | '.join(map(inert, line))} |" for line in lines]
+    return Markdown("\n".join([cells[0], f"| {' | '.join(kinds)} |", *cells[1:]]))
 
 
 def indented(text: str) -> Markdown:

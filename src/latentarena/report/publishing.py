@@ -47,6 +47,8 @@ def publish(text: Path, kinds: dict[str, str]) -> tuple[Path, Path | None, str]:
     write_text(page, html_of(text, kinds))
     printed = text.with_suffix(".pdf")
     why = print_page(page, printed)
+    if why:
+        printed.unlink(missing_ok=True)  # of the text as it was before
     return page, None if why else printed, why
 
 
