@@ -139,3 +139,9 @@ def test_the_board_s_parts_need_no_torch() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "latentarena.contest.ranking" in loaded
     assert {"torch", "onnx", "onnxruntime", "matplotlib", "typer"}.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("file", ["../x", "/x", ".git", "a/../b", "a//b", "", "a b"])
+def test_a_deliverable_lies_in_the_folder(file: str) -> None:
+    with pytest.raises(ConfigError, match=r"deliverables\.0\.file"):
+        validate(Contest, changed(deliverables=[{"file": file, "about": "x"}]), "contest")
