@@ -96,9 +96,9 @@ def test_files_of_ones_own_take_the_place_of_those_that_are_made(run: Path, cont
     assert made.complete
     assert (made.place / "README.md").read_text() == "mine: README.md"
     assert [name for name in made.files if name.endswith(".ipynb")] == ["own.ipynb"]
-    with pytest.raises(ConfigError, match="two files of the name notes.txt"):
+    with pytest.raises(ConfigError, match=r"two files of the name notes\.txt"):
         pack_submission(run, tmp_path / "sub", contest, [own[2], own[2]])
-    with pytest.raises(ConfigError, match="--add .*nowhere: cannot be read"):
+    with pytest.raises(ConfigError, match=r"--add .*nowhere: cannot be read"):
         pack_submission(run, tmp_path / "sub", contest, [tmp_path / "nowhere"])
 
 
@@ -129,7 +129,7 @@ def test_what_a_server_would_refuse_is_refused(run: Path, contest: Contest, tmp_
     with pytest.raises(GateError, match="is a model of digits, not of mnist"):
         pack_submission(run, tmp_path / "sub", load_contest("contest-2025"))
     narrow = contest.model_copy(update={"quotas": contest.quotas.model_copy(update={"bytes": 1000})})
-    with pytest.raises(ConfigError, match="bytes as a zip; .* takes 1,000"):
+    with pytest.raises(ConfigError, match=r"bytes as a zip; .* takes 1,000"):
         pack_submission(run, tmp_path / "sub", narrow)
     assert not (tmp_path / "sub").exists()
 
@@ -146,7 +146,7 @@ def test_an_analysis_of_another_card_is_refused(run: Path, contest: Contest, tmp
     shutil.copytree(run, home)
     raw = json.loads((home / "score.json").read_text())
     (home / "score.json").write_text(json.dumps(raw | {"platform": "another machine"}))
-    with pytest.raises(ConfigError, match="another score card .*; arena analyse .* keeps the words in it"):
+    with pytest.raises(ConfigError, match=r"another score card .*; arena analyse .* keeps the words in it"):
         pack_submission(home, tmp_path / "sub", contest)
 
 
