@@ -193,7 +193,12 @@ def write_analysis(
     text = make_folder(out) / TEXT
     words = words_in(read_words(text)) if text.exists() else {}
     drawn = {one.file for one in _draw(out, bundle, card, data, others)}
-    template = _environment().get_template("analysis.md")
+    template, asked = _environment().get_template("analysis.md"), list[str]()
+
+    def ask(name: str) -> Markdown:
+        asked.append(name)
+        return Markdown(f"*{QUESTIONS[name]}*\n\n{place(name, words.get(name, ''))}")
+
     written = template.render(
         card=card,
         contest=rules,
@@ -212,8 +217,8 @@ def write_analysis(
         identity=identity(card),
         recipe="" if bundle.card.provenance is None else yaml_text(bundle.card.provenance.recipe),
         picture=lambda name: _picture(name, drawn),
-        ask=lambda name: Markdown(f"*{QUESTIONS[name]}*\n\n{place(name, words.get(name, ''))}"),
-        lost=Markdown(kept(words, QUESTIONS)),
+        ask=ask,
+        lost=lambda: Markdown(kept(words, asked)),
     )
     write_text(text, written)
     return published(out)
