@@ -19,7 +19,7 @@ from rich.progress import Progress as RichProgress
 from latentarena.progress import Progress, listening
 from latentarena.train.loop import Tick
 
-console = Console(soft_wrap=True, emoji=False, markup=False)  # names may hold :tv: and [red]
+console = Console(soft_wrap=True, emoji=False, markup=False, force_jupyter=False)  # names may hold :tv: and [red]
 QUIET = 5.0  # seconds between two lines about judging where there is no terminal
 LINES = 10  # progress lines of a stage where there is no terminal
 
