@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # whether pip is told of other indexes here, which then decide
 OWN_INDEX := $(BIN)/python -m pip config list | grep -Eq 'index|find-links'
 
-.PHONY: demo test lint site clean
+.PHONY: demo test lint site notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/arena train quickstart --resume
@@ -25,6 +25,9 @@ lint: $(VENV)/.installed-dev
 site: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "site/index.html"
+
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/notebooks.py $(NOTEBOOKS)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Latent Arena needs Python 3.11 or newer on the path (or make PYTHON=/path/to/python3)"; exit 1; }

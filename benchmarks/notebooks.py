@@ -1,7 +1,7 @@
 """The notebooks: made of the scripts in notebooks/, executed, and stored beside them with outputs and pictures.
 
-    python benchmarks/notebooks.py                                  # all of them, in full
-    python benchmarks/notebooks.py first_model --budget 0.05 --out tried   # one of them, for a quick look
+python benchmarks/notebooks.py                                  # all of them, in full
+python benchmarks/notebooks.py first_model --budget 0.05 --out tried   # one of them, for a quick look
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import latentarena as la
-from latentarena.model import SamplingConfig
+from latentarena.model.config import SamplingConfig
 from latentarena.pictures import grid
 
 model, onestep = la.load("zoo:quickstart"), la.load("zoo:one-step")
@@ -37,17 +37,17 @@ model, onestep = la.load("zoo:quickstart"), la.load("zoo:one-step")
 # %% [markdown]
 # ## The same noises, more and more steps
 #
-# Euler's method goes along the velocity at the start of each step, $z_{t-h} = z_t - h\, v(z_t, t)$, one evaluation a step.
-# Heun's method looks at the velocity at the end too and takes the mean of both: two evaluations a step, and an error that
-# shrinks with $h^2$ instead of $h$. Rows: Euler with 1, 2, 4, 8 and 64 steps.
+# Euler's method goes along the velocity at the start of each step, $z_{t-h} = z_t - h\, v(z_t, t)$, one evaluation a
+# step. Heun's method looks at the velocity at the end too and takes the mean of both: two evaluations a step, and an
+# error that shrinks with $h^2$ instead of $h$. Rows: Euler with 1, 2, 4, 8 and 64 steps.
 
 # %%
 rows = [model.sample(16, steps=steps, solver="euler", seed=3) for steps in (1, 2, 4, 8, 64)]
 grid(torch.cat(rows), columns=16)
 
 # %% [markdown]
-# One step gives nearly the mean image: at $t = 1$ the velocity of every noise points to the mean of all latents. That is
-# no fault of training; the paths *are* curved.
+# One step gives nearly the mean image: at $t = 1$ the velocity of every noise points to the mean of all latents. That
+# is no fault of training; the paths *are* curved.
 #
 # ## How the error shrinks
 #
@@ -75,8 +75,8 @@ axes.legend()
 # %% [markdown]
 # ## Curved and straight
 #
-# Trajectories in the plane of two principal directions, and how straight they are: the share of the squared speed that is
-# the squared chord,
+# Trajectories in the plane of two principal directions, and how straight they are: the share of the squared speed
+# that is the squared chord,
 #
 # $$1 - \frac{\int \lVert \dot z_t - (z_1 - z_0) \rVert^2\, dt}{\int \lVert \dot z_t \rVert^2\, dt},$$
 #
@@ -87,7 +87,9 @@ axes.legend()
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.8))
 for panel, (name, one) in zip(panels, {"quickstart": model, "one-step": onestep}.items(), strict=True):
     inner = one.bundle.model.native
-    states = torch.stack(list(inner.trajectory(inner.noise(64, seed=0), None, SamplingConfig(solver="euler", steps=64))))
+    states = torch.stack(
+        list(inner.trajectory(inner.noise(64, seed=0), None, SamplingConfig(solver="euler", steps=64)))
+    )
     moves = states.diff(dim=0) * 64  # (64, N, 28)
     chord = states[-1] - states[0]
     straight = 1 - (moves - chord).square().sum() / moves.square().sum()

@@ -35,13 +35,15 @@ from latentarena.pictures import grid
 # %% [markdown]
 # ## Where the answer is known
 #
-# Data are three round clouds in the plane, one for each class. Then the best estimate of the data at $z_t = (1-t) z +
-# t \varepsilon$ has a formula: of class $k$ with centre $m_k$ and variance $s^2$ it is
+# Data are three round clouds in the plane, one for each class. Then the best estimates of data and noise at
+# $z_t = (1-t)\, z + t\, \varepsilon$ have formulas: of class $k$ with centre $m_k$ and variance $s^2$ they are
 #
-# $$\hat z_k = m_k + \frac{(1-t)\, s^2}{(1-t)^2 s^2 + t^2}\,\big(z_t - (1-t)\, m_k\big),$$
+# $$\hat z_k = m_k + \frac{(1-t)\, s^2}{(1-t)^2 s^2 + t^2}\,\big(z_t - (1-t)\, m_k\big), \qquad
+# \hat\varepsilon_k = \frac{t}{(1-t)^2 s^2 + t^2}\,\big(z_t - (1-t)\, m_k\big),$$
 #
-# and without a class the mean of these, weighted by how likely each class is at $z_t$. A network is any callable, so the
-# formula will do. Classifier-free guidance of scale $w$ goes from the one beyond the other:
+# and without a class the mean of these, weighted by how likely each class is at $z_t$. The velocity is
+# $\hat\varepsilon - \hat z$. A network is any callable, so the formula will do. Classifier-free guidance of scale $w$
+# goes from the one beyond the other, for data and noise alike:
 #
 # $$\hat z = \hat z_\varnothing + w\, (\hat z_k - \hat z_\varnothing).$$
 
@@ -51,18 +53,18 @@ variance = 0.5
 
 
 def perfect(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-    """The expected data at x, of a class or of all of them."""
+    """The expected velocity at x, of a class or of all of them."""
     a, b = 1 - t[:, None, None], t[:, None, None]
     away = x[:, None] - a * centres  # (N, 3, 2)
     total = a.square() * variance + b.square()
-    each = centres + a * variance / total * away
+    each = (b - a * variance) / total * away - centres  # (N, 3, 2)
     if labels is not None:
         return each[torch.arange(len(x)), labels]
     shares = (-away.square().sum(2, keepdim=True) / total / 2).softmax(1)
     return (shares * each).sum(1)
 
 
-process = la.Process(path="straight", target="data")
+process = la.Process(path="straight", target="velocity")
 noise = torch.randn(1500, 2, generator=torch.Generator().manual_seed(0))
 classes = torch.arange(1500) % 3
 scales = (0.0, 1.0, 2.0, 4.0)

@@ -27,7 +27,7 @@ if "google.colab" in sys.modules:
 # %%
 import matplotlib.pyplot as plt
 import torch
-from IPython.display import Image
+from IPython.display import Image, display
 from matplotlib.patches import Ellipse
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -45,9 +45,9 @@ latents.shape
 # %% [markdown]
 # ## A map of the posterior
 #
-# The encoder gives no point but a normal distribution $q(z \mid x) = \mathcal N(\mu(x), \sigma^2(x))$. The map shows the
-# means of test images in the plane of the two directions in which they vary most, and for some of them the ellipse of
-# two standard deviations.
+# The encoder gives no point but a normal distribution $q(z \mid x) = \mathcal N(\mu(x), \sigma^2(x))$. The map shows
+# the means of test images in the plane of the two directions in which they vary most, and for some of them the
+# ellipse of two standard deviations.
 
 # %%
 with torch.no_grad():
@@ -95,11 +95,11 @@ grid(model.decode(corners), columns=13)
 # ## Interpolation
 #
 # Three ways from one image to another: cross-fading the pixels; a straight line between the latents, which may lead
-# through places where no image is; and, following the flow back to the noise of both images, an arc between these, whose
-# every point is as likely as noise is.
+# through places where no image is; and, following the flow back to the noise of both images, an arc between these,
+# whose every point is as likely as noise is.
 
 # %%
-from latentarena.model import SamplingConfig
+from latentarena.model.config import SamplingConfig
 from latentarena.use.uses import interpolate, to_noise
 
 start, end = images[labels == 3][:1], images[labels == 6][:1]

@@ -78,9 +78,7 @@ def elbo(vae: VAE, images: Tensor, labels: Tensor | None, generator: torch.Gener
 images = la.datasets.load("mnist").train.images
 torch.manual_seed(0)
 vae = VAE()
-curve = la.fit(
-    vae, images, loss=elbo, folder=RUNS / "own" / "vae", epochs=10 * BUDGET, lr=2e-3, ema=0.995, resume=True
-)
+curve = la.fit(vae, images, loss=elbo, folder=RUNS / "own" / "vae", epochs=10 * BUDGET, lr=2e-3, ema=0.995, resume=True)
 
 # %%
 figure, axes = plt.subplots(figsize=(5, 2.5))
@@ -205,9 +203,7 @@ with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
 url = f"http://127.0.0.1:{port}"
-server = subprocess.Popen(
-    ["arena", "serve", "open", "--port", str(port), "--workers", "0"], stdout=subprocess.DEVNULL
-)
+server = subprocess.Popen(["arena", "serve", "open", "--port", str(port), "--workers", "0"], stdout=subprocess.DEVNULL)
 for _ in range(600):
     try:
         httpx.get(url)

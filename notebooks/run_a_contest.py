@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Run a contest
 #
-# A contest is a file of rules; a board is what these rules make of score cards. First a board without any server, then a
-# server that teams hand in to.
+# A contest is a file of rules; a board is what these rules make of score cards. First a board without any server,
+# then a server that teams hand in to.
 
 # %%
 # On Colab (CPU or GPU runtime) this installs the program; with DRIVE, runs are kept on your Drive and go on there after
@@ -32,7 +32,6 @@ import time
 
 import httpx
 
-import latentarena as la
 from latentarena.zoo import located
 
 # %% [markdown]
@@ -78,7 +77,89 @@ for team, name in teams.items():
 # %% [markdown]
 # `site/index.html` is the board: it needs no server, works from a USB stick, and comes with the table as CSV.
 
+
 # %%
-with open("site/board.csv", encoding="utf-8") as file:
-    for row in csv.DictReader(file):
-        print(*(f"{row[key]:>14}" for key in list(row)[:8]))
+def standing(path: str) -> None:
+    """Print places and category ranks of a board's CSV."""
+    shown = ("place", "team", "sum", "reconstruction_rank", "samples_rank", "mse", "frechet", "recall")
+    print(*(f"{name.removesuffix('_rank'):>14}" for name in shown))
+    with open(path, encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            print(*(f"{row.get(name, ''):>14.6}" for name in shown))
+
+
+standing("site/board.csv")
+
+# %% [markdown]
+# *Statistical* ties: a rank counts only the entries that are better beyond the error bars, so what cannot be told
+# apart shares a rank. The dreamers have the lowest Frechet distance and a lower recall: guidance costs variety
+# ([guidance](guidance.ipynb)), and the rules weigh both.
+#
+# **Try the rules before the contest.** Another weight gives another winner; a rule that one entry alone can turn is not
+# a good one.
+
+# %%
+Path("other.yaml").write_text(CONTEST.replace("title: Samples, weight: 1", "title: Samples, weight: 3"))
+# !arena board build entries --contest other.yaml --verified --out other
+
+# %% [markdown]
+# ## With a server
+#
+# `arena serve` makes a database, a folder for files, the contest's key (from which the judge's noise follows, so that
+# nobody can know it) and the organiser's token. Here it listens on a free port of this machine; for a course it stands
+# behind a proxy with https: `docs/operating.md`.
+
+# %%
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+url = f"http://127.0.0.1:{port}"
+server = subprocess.Popen(
+    ["arena", "serve", "contest.yaml", "--port", str(port), "--workers", "0"], stdout=subprocess.PIPE
+)
+for _ in range(600):
+    try:
+        page = httpx.get(url)
+        break
+    except httpx.ConnectError:
+        time.sleep(0.2)
+page.status_code
+
+# %% [markdown]
+# The class list makes the teams; each token is shown once.
+
+# %%
+Path("class.csv").write_text("team,member\nblue herons,Ada\nred kites,Ben\nred kites,Cleo\n")
+added = subprocess.run(["arena", "team", "add", "class.csv"], capture_output=True, text=True, check=True)
+tokens = dict(line.split(",") for line in added.stdout.splitlines()[1:])
+list(tokens)
+
+# %% [markdown]
+# Teams hand in, on the page or with a command:
+
+# %%
+for team, bundle in {"blue herons": "zoo:small", "red kites": "zoo:quickstart"}.items():
+    environment = os.environ | {"ARENA_URL": url, "ARENA_TOKEN": tokens[team]}
+    done = subprocess.run(["arena", "submit", bundle], env=environment, capture_output=True, text=True)
+    print(team, "-", (done.stdout or done.stderr).strip())
+
+# %% [markdown]
+# Workers evaluate; any number of them may share a database, on this machine or others. This takes about a minute of
+# processor time an entry, so a small `BUDGET` leaves them waiting.
+
+# %%
+if BUDGET >= 1:
+    subprocess.run(["arena", "worker", "--once"], check=True, capture_output=True)
+Path("live.csv").write_text(httpx.get(f"{url}/board.csv").text)
+standing("live.csv")
+
+# %%
+server.terminate()
+server.wait()
+
+# %% [markdown]
+# ## Try
+#
+# - `arena serve contest.yaml` in a terminal, and the pages: an entry has its score card, advice and a playground.
+# - `arena board init my-contest`: a repository in which pull requests carry bundles, and no server at all.
+# - `arena backup` and `arena restore` before you need them.

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -89,22 +94,70 @@ def start(folder: Path, init: int, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    """With dropout, batch normalisation and averaged weights, from other initial weights in a new process."""
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    peace, war = start(whole, 0), start(killed, 0)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert start(folder, 0).wait() == 0
+    return folder
+
+
+def strike(war: subprocess.Popen[str], folder: Path, checkpoints: int) -> None:
+    """Kill a training once there are so many checkpoints in a folder."""
     deadline = time.monotonic() + 60
-    while not list(killed.glob("checkpoints/network-*.safetensors")) and time.monotonic() < deadline:
+    while len(list(folder.glob("checkpoints/network-*.safetensors"))) < checkpoints and time.monotonic() < deadline:
         time.sleep(0.005)
     war.send_signal(signal.SIGKILL)
-    assert (peace.wait(), war.wait()) == (0, -signal.SIGKILL)
+    assert war.wait() == -signal.SIGKILL
+
+
+def assert_same_weights(folder: Path, undisturbed: Path) -> None:
+    one, other = (torch.load(place / "weights.pt") for place in (folder, undisturbed))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, undisturbed: Path) -> None:
+    """With dropout, batch normalisation and averaged weights, from other initial weights in a new process."""
+    killed = tmp_path / "killed"
+    strike(start(killed, 0), killed, checkpoints=1)
     assert not (killed / "weights.pt").exists()
     assert start(killed, 5, "resume").wait() == 0
-    one, other = (torch.load(folder / "weights.pt") for folder in (whole, killed))
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    curves = [(folder / "logs" / "network.csv").read_text().splitlines() for folder in (whole, killed)]
+    assert_same_weights(killed, undisturbed)
+    curves = [(folder / "logs" / "network.csv").read_text().splitlines() for folder in (undisturbed, killed)]
     steps = [[row.split(",")[0] for row in rows] for rows in curves]
     assert steps[0] == steps[1]
+
+
+def upload(here: Path, there: Path, lost: Event) -> None:
+    """A mounted drive: what is written here is there late, file by file in any order, and goes later still."""
+    order = random.Random(0)
+    while not lost.is_set():
+        files = [path for path in here.rglob("*") if path.is_file() and not path.name.startswith(".")]
+        for path in order.sample(files, len(files)):
+            target = there / path.relative_to(here)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                target.write_bytes(path.read_bytes())
+            if lost.wait(0.02):
+                return
+        for target in [path for path in there.rglob("*") if path.is_file()]:
+            if not (here / target.relative_to(there)).exists():
+                target.unlink()
+
+
+def test_a_lost_runtime_goes_on_from_what_had_reached_the_drive(tmp_path: Path, undisturbed: Path) -> None:
+    """As on Colab: process and local files are gone, the drive lags behind, the newest file on it is cut off."""
+    here, there, lost = tmp_path / "here", tmp_path / "there", Event()
+    with ThreadPoolExecutor(1) as drive:
+        drive.submit(upload, here, there, lost)
+        strike(start(here, 0), there, checkpoints=2)
+        lost.set()
+    shutil.rmtree(here)
+    newest = max(there.glob("checkpoints/network-*.safetensors"))
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    assert start(there, 5, "resume").wait() == 0
+    assert newest.with_suffix(".damaged").exists()
+    assert_same_weights(there, undisturbed)
 
 
 def test_a_training_learns_and_says_how(tmp_path: Path, parts: dict[str, nn.Module]) -> None:
