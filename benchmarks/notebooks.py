@@ -10,6 +10,7 @@ import argparse
 import base64
 import io
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -45,7 +46,7 @@ def executed(source: Path) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
-            cell.outputs = [small(output) for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [plain(small(output)) for output in cell.outputs if output.get("name") != "stderr"]
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook
 
@@ -58,6 +59,13 @@ def small(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
         picture = Image.open(io.BytesIO(content)).convert("RGB")
         picture.quantize(SHADES, Image.Quantize.MAXCOVERAGE).save(buffer, "PNG", optimize=True)
         output.data["image/png"] = base64.b64encode(buffer.getvalue()).decode()
+    return output
+
+
+def plain(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """An output whose text has no colours of a terminal."""
+    if "text" in output:
+        output.text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output.text).replace("\r\n", "\n")
     return output
 
 

@@ -64,13 +64,14 @@ def ends(solver: str, steps: int) -> torch.Tensor:
 
 
 exact = ends("heun", 256)
-figure, axes = plt.subplots(figsize=(5.5, 3.2))
+figure, axes = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 for solver, each in {"euler": 1, "heun": 2, "rk4": 4, "dpm_solver_pp": 1}.items():
     counts = [n for n in (1, 2, 4, 8, 16, 32, 64) if n * each <= 64]
     errors = [float((ends(solver, n) - exact).norm(dim=1).mean()) for n in counts]
     axes.plot([n * each for n in counts], errors, marker="o", label=solver)
 axes.set(xlabel="network evaluations", ylabel="distance from the end", xscale="log", yscale="log")
 axes.legend()
+plt.show()
 
 # %% [markdown]
 # ## Curved and straight
@@ -84,7 +85,7 @@ axes.legend()
 # second flow on pairs of noise and sample of the first, whose lines no longer cross.
 
 # %%
-figure, panels = plt.subplots(1, 2, figsize=(9, 3.8))
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
 for panel, (name, one) in zip(panels, {"quickstart": model, "one-step": onestep}.items(), strict=True):
     inner = one.bundle.model.native
     states = torch.stack(
@@ -99,6 +100,7 @@ for panel, (name, one) in zip(panels, {"quickstart": model, "one-step": onestep}
         panel.plot(*way.T, linewidth=0.8)
     panel.scatter(*ways[-1, :24].T, s=8, color="black", zorder=3)
     panel.set(title=f"{name}: straightness {straight:.3f}")
+plt.show()
 
 # %% [markdown]
 # `zoo:one-step` was reflowed, then trained on for a single step by regression on its own pairs, then against a
@@ -112,7 +114,7 @@ grid(torch.cat([one.sample(16, steps=1, solver="euler", seed=3) for one in (mode
 
 # %%
 count = max(200, int(1000 * BUDGET))
-figure, axes = plt.subplots(figsize=(5.5, 3.2))
+figure, axes = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 for solver, each, counts in (("euler", 1, (1, 2, 4, 8, 16)), ("heun", 2, (1, 2, 4, 8))):
     found = [la.judge(model.sample(count, steps=n, solver=solver), progress=False)["frechet"] for n in counts]
     axes.plot([n * each for n in counts], [one.value for one in found], marker="o", label=f"quickstart, {solver}")
@@ -121,6 +123,7 @@ axes.scatter([1], [single.value], marker="*", s=120, color="black", label="one-s
 axes.axhline(single.real.value, color="gray", linestyle="--", label="real images")
 axes.set(xlabel="network evaluations", ylabel="frechet distance", xscale="log", yscale="log")
 axes.legend()
+plt.show()
 
 # %% [markdown]
 # ## Try

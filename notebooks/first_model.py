@@ -68,11 +68,13 @@ grid(shipped.sample(64, seed=0), columns=16)
 model = la.train("quickstart", folder=RUNS / "first", budget=0.12 * BUDGET, resume=True, judged=False)
 
 # %%
-figure, panels = plt.subplots(1, 2, figsize=(9, 2.5))
+figure, panels = plt.subplots(1, 2, figsize=(9, 2.5), layout="constrained")
 for panel, stage in zip(panels, ("autoencoder", "generator"), strict=True):
     curve = np.genfromtxt(RUNS / "first" / "logs" / f"{stage}.csv", delimiter=",", names=True)
     panel.plot(curve["step"], curve["loss"])
-    panel.set(title=stage, xlabel="step", ylabel="loss", yscale="log")
+    panel.set(title=stage, xlabel="step", ylabel="loss")
+panels[0].set_yscale("log")
+plt.show()
 
 # %% [markdown]
 # The loss of the flow hardly falls and never comes near zero: it contains the spread of the lines around their mean,

@@ -68,12 +68,13 @@ process = la.Process(path="straight", target="velocity")
 noise = torch.randn(1500, 2, generator=torch.Generator().manual_seed(0))
 classes = torch.arange(1500) % 3
 scales = (0.0, 1.0, 2.0, 4.0)
-figure, panels = plt.subplots(1, 4, figsize=(13, 3.4), sharex=True, sharey=True)
+figure, panels = plt.subplots(1, 4, figsize=(13, 3.4), sharex=True, sharey=True, layout="constrained")
 for panel, scale in zip(panels, scales, strict=True):
     ends = process.sample(perfect, noise, classes, steps=32, guidance=scale)
     panel.scatter(*ends.T, c=classes, cmap="tab10", vmax=9, s=2)
     panel.scatter(*centres.T, c="black", marker="+")
     panel.set(title=f"w = {scale:g}", aspect="equal")
+plt.show()
 
 # %% [markdown]
 # At $w = 0$ the class is ignored, at $w = 1$ samples are the data. Beyond, they leave the places where classes overlap,
@@ -83,7 +84,8 @@ for panel, scale in zip(panels, scales, strict=True):
 # ## Digits
 #
 # `zoo:digitdreamer` was told the class of most of its training images and not of the others, so that one network knows
-# both estimates. The same noises at five scales, a row each:
+# both estimates. It is guided at middle times only, so that even at $w = 0$ the class shows. The same noises at five
+# scales, a row each:
 
 # %%
 model = la.load("zoo:digitdreamer")
@@ -110,7 +112,7 @@ scales = (1.0, 2.0, 4.0, 8.0)
 found = {
     scale: la.judge(model.sample(count, guidance=scale, seed=6), dataset="mnist", progress=False) for scale in scales
 }
-figure, panels = plt.subplots(1, 3, figsize=(12, 2.8))
+figure, panels = plt.subplots(1, 3, figsize=(12, 2.8), layout="constrained")
 for panel, metric in zip(panels, ("frechet", "precision", "recall"), strict=True):
     figures = [found[scale][metric] for scale in scales]
     lower = [one.value - one.low for one in figures]
@@ -120,6 +122,7 @@ for panel, metric in zip(panels, ("frechet", "precision", "recall"), strict=True
     panel.set(title=metric, xlabel="guidance scale", xscale="log", xticks=scales, xticklabels=scales)
     panel.minorticks_off()
 panels[0].legend()
+plt.show()
 
 # %% [markdown]
 # ## Try

@@ -57,7 +57,7 @@ centre = latents.mean(0)
 plane = torch.linalg.svd(latents - centre, full_matrices=False).Vh[:2]  # (2, 28)
 places = (latents - centre) @ plane.T
 
-figure, axes = plt.subplots(figsize=(6.5, 5.5))
+figure, axes = plt.subplots(figsize=(6.5, 5.5), layout="constrained")
 points = axes.scatter(*places.T, c=labels, cmap="tab10", s=3)
 for (x, y), variance in list(zip(places, variances, strict=False))[:60]:
     spread = plane * variance @ plane.T
@@ -67,13 +67,14 @@ for (x, y), variance in list(zip(places, variances, strict=False))[:60]:
     axes.add_patch(Ellipse((x, y), widths[1], widths[0], angle=float(angle), fill=False))
 axes.set(title="posterior means by class, some with their spread", aspect="equal")
 figure.colorbar(points, ticks=range(10))
+plt.show()
 
 # %% [markdown]
 # Not all of the 28 numbers carry as much. A number whose posterior is as wide as the prior says nothing (its KL
 # divergence is zero): the autoencoder has given it up.
 
 # %%
-figure, panels = plt.subplots(1, 2, figsize=(10, 2.6))
+figure, panels = plt.subplots(1, 2, figsize=(10, 2.6), layout="constrained")
 order = posterior.kl_by_dimension().argsort(descending=True)
 panels[0].bar(range(len(order)), posterior.kl_by_dimension()[order])
 panels[0].set(title="KL to the prior, nats", xlabel="number, sorted")
@@ -81,6 +82,7 @@ panels[1].bar(range(len(order)), latents.std(0)[order], label="between images")
 panels[1].bar(range(len(order)), variances.mean(0).sqrt()[order], label="of one image")
 panels[1].set(title="standard deviation of the latent", xlabel="number, sorted")
 panels[1].legend()
+plt.show()
 
 # %% [markdown]
 # ## What is decoded from the plane

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,10 @@ from rich.progress import Progress as RichProgress
 from latentarena.progress import Progress, listening
 from latentarena.train.loop import Tick
 
-console = Console(soft_wrap=True, emoji=False, markup=False, force_jupyter=False)  # names may hold :tv: and [red]
+_NOTEBOOK = "ipykernel" in sys.modules  # shows lines, for every move of a bar would be kept
+console = Console(  # without markup, for names may hold :tv: and [red]
+    soft_wrap=True, emoji=False, markup=False, force_jupyter=False, force_terminal=False if _NOTEBOOK else None
+)
 QUIET = 5.0  # seconds between two lines about judging where there is no terminal
 LINES = 10  # progress lines of a stage where there is no terminal
 
