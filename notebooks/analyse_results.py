@@ -127,8 +127,8 @@ panels[0].legend(fontsize=7)
 plt.show()
 
 # %% [markdown]
-# The dashed line is what real images score. Good reconstructions (`mse`) and good samples (`frechet`) are two things: the
-# model with the smallest error has the largest distance, and it does the most work for a sample.
+# The dashed line is what real images score. Good reconstructions (`mse`) and good samples (`frechet`) are two things:
+# the model with the smallest error has the largest distance, and it does the most work for a sample.
 #
 # How many steps does the sampler need? From the score card:
 
