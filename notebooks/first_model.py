@@ -77,7 +77,7 @@ panels[0].set_yscale("log")
 plt.show()
 
 # %% [markdown]
-# The loss of the flow hardly falls and never comes near zero: it contains the spread of the lines around their mean,
+# The loss of the flow falls little and never comes near zero: it contains the spread of the lines around their mean,
 # which no network can predict. **It says little about the samples**, which is why there is a judge.
 #
 # ## Reconstructions
@@ -95,7 +95,7 @@ grid(torch.cat([images, model.decode(latents)]), columns=16)
 # ## Samples
 #
 # Above, samples of the flow. Below, what the decoder makes of plain noise: this would do if latents were normally
-# distributed, and they are not quite.
+# distributed, and they are far from it.
 
 # %%
 noise = torch.randn(16, 28, generator=torch.Generator().manual_seed(0))
