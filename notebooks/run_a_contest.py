@@ -81,11 +81,11 @@ for team, name in teams.items():
 # %%
 def standing(path: str) -> None:
     """Print places and category ranks of a board's CSV."""
-    shown = ("place", "team", "sum", "reconstruction_rank", "samples_rank", "mse", "frechet", "recall")
-    print(*(f"{name.removesuffix('_rank'):>14}" for name in shown))
+    names = ("place", "team", "total", "reconstruction_rank", "samples_rank", "mse", "frechet", "recall")
     with open(path, encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            print(*(f"{row.get(name, ''):>14.6}" for name in shown))
+        rows = [[row[name][:12] for name in names] for row in csv.DictReader(file)]
+    for row in [[name.removesuffix("_rank") for name in names], *rows]:
+        print(*(f"{cell:>14}" for cell in row))
 
 
 standing("site/board.csv")
@@ -95,7 +95,7 @@ standing("site/board.csv")
 # apart shares a rank. The dreamers have the lowest Frechet distance and a lower recall: guidance costs variety
 # ([guidance](guidance.ipynb)), and the rules weigh both.
 #
-# **Try the rules before the contest.** Another weight gives another winner; a rule that one entry alone can turn is not
+# **Try the rules before the contest.** Another weight gives other places; a rule that one entry alone can turn is not
 # a good one.
 
 # %%
