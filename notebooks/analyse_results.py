@@ -96,7 +96,7 @@ axes.set(xlabel="class", ylabel="squared error", xticks=range(1, 11), xticklabel
 plt.show()
 
 # %% [markdown]
-# Ones are easy and twos and eights are hard: how much ink there is, and how many ways to draw it.
+# Ones are easy and eights are hard: how much ink there is, and how many ways to draw it.
 #
 # ## The latent space
 #
@@ -121,7 +121,7 @@ for panel, across in zip(panels, ("parameters", "macs", "mse"), strict=True):
         x, y = one.scores[across].value, one.scores["frechet"]
         panel.errorbar(x, y.value, [[y.value - y.low], [y.high - y.value]], marker="o", capsize=3, label=name)
     panel.axhline(card.scores["frechet"].real.value, color="gray", linestyle="--")
-    panel.set(xlabel=across, ylabel="frechet", xscale="log", yscale="log")
+    panel.set(xlabel=across, ylabel="frechet", xscale="linear" if across == "mse" else "log", yscale="log")
     panel.tick_params(axis="x", which="minor", labelbottom=False)
 panels[0].legend(fontsize=7)
 plt.show()
