@@ -198,7 +198,7 @@ def print_analysis(made: Analysed, run: Path, contest: str) -> None:
         if path is not None:
             console.print(f"{what:>11}  {path}", highlight=False)
     if made.why:
-        console.print(_inert(made.why), highlight=False)
+        console.print(printable(made.why), highlight=False)
     if made.unanswered:
         asks = ", ".join(made.unanswered)
         console.print(f"next: write your own words into {made.text} ({asks})", highlight=False)
@@ -214,12 +214,12 @@ def print_submission_folder(made: PackedSubmission) -> None:
         files = f" ({len(one.files)} files)" if len(one.files) > 1 else ""
         fault = f": {one.fault}" if one.fault else ""
         console.print(
-            f"{word:>11}  {_inert(one.asked.file)}{files}, {_inert(one.asked.about)}{_inert(fault)}",
+            f"{word:>11}  {printable(one.asked.file)}{files}, {printable(one.asked.about)}{printable(fault)}",
             highlight=False,
             style=style,
         )
     for note in made.notes:
-        console.print(_inert(note), highlight=False)
+        console.print(printable(note), highlight=False)
     size = sum(made.files.values())
     console.print(f"{len(made.files)} files, {size:,} bytes -> {made.place}", highlight=False)
     if made.complete:
