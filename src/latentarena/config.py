@@ -23,6 +23,7 @@ from latentarena.text import SHOWN, nearest, printable, shown
 Model = TypeVar("Model", bound=BaseModel)
 LONGEST_REASON = 600  # characters: a reason may list choices, or quote a long value
 LISTS = ("tuple_type", "list_type", "set_type", "frozen_set_type")  # pydantic's names of faults
+TIMES = ("timezone_aware", "datetime_parsing", "datetime_from_date_parsing", "datetime_type")
 MAPPINGS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
 
 
@@ -121,12 +122,16 @@ def validate(model: type[Model], raw: Any, source: str) -> Model:
 
 
 def _reason(fault: str, value: Any) -> str:
-    """What to write instead, where a list or a mapping is wanted; nothing for other faults."""
+    """What to write instead, where a list, a mapping, a time or a finite number is wanted; nothing for other faults."""
     if fault in LISTS:
         inside = str(value).strip("[]() ") if isinstance(value, str | int | float) else ""
         return f"a list is wanted: write [{inside if len(inside) < SHOWN else '...'}]"
     if fault == "union_tag_not_found":
         return "its kind is missing: write {kind: NAME}, or set its key kind"
+    if fault in TIMES:
+        return "a date with time and time zone is wanted, such as 2026-12-01T23:59:00+01:00"
+    if isinstance(value, float) and not isfinite(value):
+        return "a finite number is wanted"
     return "a mapping is wanted: give its keys one by one, or {key: value}" if fault in MAPPINGS else ""
 
 

@@ -165,7 +165,7 @@ def test_impossible_fabric_is_named(refuse: Refuse, arguments: list[str], fragme
     [
         (b"seed: [1\ndata: {}\n", ["line 2", "not YAML"]),
         (b"- seed\n", ["a mapping of keys is wanted, such as name: mine; it is a list"]),
-        (b"", ["not NoneType"]),
+        (b"", ["it is empty"]),
         (b"\xff\xfe\x00", ["not text", "UTF-8"]),
         (b"seed: 1\n", ["autoencoder", "required"]),
         (b"about: 2024-13-45\n", ["autoencoder", "required"]),

@@ -268,7 +268,7 @@ def _run(
     if not fabric.is_global_zero:
         return None
     latents = latent_statistics(encode_all(model.cpu().autoencoder, data.train, data.digest))
-    folder = shelter.settle()
+    folder = shelter.reach(prepared.folder, lambda place: place)
     made = provenance_of(prepared, fabric, latents, folder)
     bundle = shelter.reach(prepared.folder, lambda place: save_bundle(place / BUNDLE, recipe.name, model, made))
     if samples is None:
