@@ -229,6 +229,7 @@ _ = server.wait()
 #
 # ## Try
 #
+# - What the advice says: a smaller `BETA`, such as 0.05, for sharper images, and more epochs.
 # - Convolutions in the autoencoder, and fewer latents: `WIDTH = 8`.
 # - `process = la.Process(path="vp_cosine", target="v")`, with `solver="dpm_solver_pp"` in `la.save`.
 # - A network that takes labels: hand `labels=` to `la.fit` and `conditional=True` to `la.save`.
