@@ -177,9 +177,11 @@ def _store_once(model: ModelProto) -> None:
 
 def _import_once(model: ModelProto) -> None:
     """Name each set of operators once: `onnx.compose.merge_models` names those of both graphs."""
-    sets = {(one.domain, one.version): one for one in model.opset_import}
+    from onnx import helper
+
+    sets = dict.fromkeys((one.domain, one.version) for one in model.opset_import)
     del model.opset_import[:]
-    model.opset_import.extend(sets.values())
+    model.opset_import.extend(helper.make_opsetid(*one) for one in sets)
 
 
 def _shapes(models: Mapping[str, ModelProto]) -> dict[str, object]:
