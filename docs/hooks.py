@@ -13,7 +13,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
-EXAMPLES = ("two_moons.py", "gated-parts/gated_parts.py", "gated-parts/gated.yaml", "gated-parts/pyproject.toml")
+EXAMPLES = [one for kind in ("py", "yaml", "toml") for one in sorted((ROOT / "examples").rglob(f"*.{kind}"))]
 OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./(?:({'|'.join(PAGES)})|(examples/[\w./-]+))")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
 
@@ -22,10 +22,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Take in what lies beside docs/, and write the pages that the code itself is the source of."""
     for name in PAGES:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
-    for name in EXAMPLES:
-        files.append(
-            File.generated(config, f"examples/{name}.txt", content=(ROOT / "examples" / name).read_text("utf-8"))
-        )
+    for path in EXAMPLES:
+        name = path.relative_to(ROOT).as_posix()
+        files.append(File.generated(config, f"{name}.txt", content=path.read_text("utf-8")))
     for name, write in {"commands": commands, "metrics": metrics}.items():
         files.append(File.generated(config, f"reference/{name}.md", content=write()))
     return files

@@ -37,8 +37,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def run(page: Path, known: dict[str, object]) -> None:
-    """Run the page's blocks one after the other."""
-    for number, block in enumerate(blocks(page, "python")):
+    """Run the page's blocks one after the other, but for those that are files of examples/, which have tests."""
+    examples = {path.read_text("utf-8") for path in (ROOT / "examples").rglob("*.py")}
+    for number, block in enumerate(one for one in blocks(page, "python") if one not in examples):
         exec(compile(block, f"block {number} of {page.name}", "exec"), known)  # our own page
 
 
