@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from latentarena.arena.client import pack, zipped
-from latentarena.bundle import OWN, AnyBundle, open_bundle
-from latentarena.bundle.native import WEIGHTS, read_native
+from latentarena.bundle import BOXED, OWN, AnyBundle, open_bundle
+from latentarena.bundle.native import WEIGHTS
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.contest import Contest, Deliverable
 from latentarena.documents import yaml_text
@@ -104,7 +104,7 @@ def _handed_in(home: Path, rules: Contest, root: Path | None) -> tuple[AnyBundle
     place = bundle_in(home)
     files, bundle = open_files(place), open_bundle(place, trust=OWN)
     if WEIGHTS in files:
-        read_native(files, place, trusted=False)
+        open_bundle(place, trust=BOXED)  # as a server does, which builds no parts but its own
     refuse_ineligible(bundle, rules.eligibility, root)
     size = len(pack(place))
     if size > rules.quotas.bytes:

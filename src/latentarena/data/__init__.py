@@ -47,16 +47,6 @@ DATASETS: Registry[Loader] = Registry(
 """Those that have a name."""
 
 
-def _known(name: str) -> str:
-    if name == FOLDER:
-        raise ValueError(
-            f"the folder's path is missing; write {FOLDER}PATH, and {FOLDER}. for the one that this runs in"
-        )
-    if not name.startswith(FOLDER) and name not in DATASETS:
-        raise ValueError(f"dataset {name!r} is unknown; choose from {', '.join(DATASETS)}, {FOLDER}PATH")
-    return name
-
-
 class DataConfig(Config):
     """Which images.
 
@@ -68,13 +58,15 @@ class DataConfig(Config):
         resize: `stretch` lets folder images that are no squares be distorted into squares.
     """
 
-    name: Annotated[str, Chosen(_known, DATASETS)] = "mnist"
+    name: Annotated[str, Chosen(str, DATASETS)] = "mnist"
     size: int | None = Field(default=None, ge=8, le=LARGEST_SIDE)
     crop: Literal["center"] | None = None
     resize: Literal["stretch"] | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> DataConfig:
+        if not self.name.startswith(FOLDER) and self.name not in DATASETS:
+            raise ValueError(f"dataset {self.name!r} is unknown; choose from {', '.join(DATASETS)}, {FOLDER}PATH")
         for key, value in (("size", self.size), ("crop", self.crop), ("resize", self.resize)):
             if value is not None and not self.name.startswith(FOLDER):
                 raise ValueError(f"{key} = {value} applies to folder:PATH only; {self.name} has its own size")

@@ -116,7 +116,7 @@ class _Form:
     def _end_of_headers(self) -> None:
         _, options = parse_options_header(self._disposition.decode("latin-1"))
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if self._name in self._names:
+        if self._name and self._name in self._names:
             raise Problem(HTTPStatus.BAD_REQUEST, f"the form has two parts `{plain_line(self._name, 40)}`; send one")
         self._names.add(self._name)
 
