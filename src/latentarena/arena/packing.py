@@ -102,9 +102,9 @@ def pack_submission(
 def _handed_in(home: Path, rules: Contest, root: Path | None) -> tuple[AnyBundle, Mapping[str, bytes]]:
     """The bundle and its files, once they are what a server of the contest would take."""
     place = bundle_in(home)
-    files, bundle = open_files(place), open_bundle(place, trust=OWN)
-    if WEIGHTS in files:
-        open_bundle(place, trust=BOXED)  # as a server does, which builds no parts but its own
+    files = open_files(place)
+    # a native one as a server opens it, which builds no parts but its own; graphs need no box to be packed
+    bundle = open_bundle(place, trust=BOXED) if WEIGHTS in files else open_bundle(place, trust=OWN)
     refuse_ineligible(bundle, rules.eligibility, root)
     size = len(pack(place))
     if size > rules.quotas.bytes:

@@ -64,7 +64,7 @@ def study(
 ) -> None:
     """Train arms over seeds until each claim about them is decided; runs that are done are not made again."""
     from latentarena.cli.console import console, quiet_logs
-    from latentarena.study.plan import STUDIES, is_study, load_study, study_of
+    from latentarena.study.plan import STUDIES, study_from
     from latentarena.study.runs import run_study
     from latentarena.system import stopping_as_ctrl_c
 
@@ -83,8 +83,7 @@ def study(
         "most": most or seeds,
     }
     given = {key: value for key, value in given.items() if value}
-    single = len(sources) == 1 and is_study(sources[0])
-    found = load_study(sources[0], budget, data, **given) if single else study_of(sources, budget, data, **given)
+    found = study_from(sources, budget, data, **given)
     _announce(found)
     if dry_run:
         return

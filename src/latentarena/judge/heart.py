@@ -59,9 +59,7 @@ def by_heart(
     latents, other_latents = encode(images), encode(other)
     steps = latents[torch.randperm(len(images), generator=generator)] - latents
     counts = draws(len(images), generator=generator)
-    k = min(COMPONENTS, latents[0].numel())
-    own, others = (float(_linear_errors(one, train, k).mean()) for one in (images, other))
-    linear = (others + TINY) / (own + TINY)
+    linear = _linear_ratio(other, images, train, min(COMPONENTS, latents[0].numel()))
     errors = squared_errors(decode(other_latents), other), squared_errors(decode(latents), images)
     bends = [
         estimate(ratio_of(*(_bends(decode, one, way * steps) for one in (latents, other_latents))), counts)
@@ -82,12 +80,15 @@ def moved(images: Tensor, generator: torch.Generator) -> Tensor:
     return grid_sample(images, where, "bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
 
 
-def _linear_errors(images: Tensor, train: Tensor, k: int) -> Tensor:
-    """Of k principal components of the train images, (N,)."""
+def _linear_ratio(images: Tensor, others: Tensor, train: Tensor, k: int) -> float:
+    """The error of k principal components of the train images on some images, over that on others."""
     learn = train.flatten(1).double()
     directions = principal_directions(learn - learn.mean(0), k)
-    centred = images.flatten(1).double() - learn.mean(0)
-    return (centred - centred @ directions @ directions.T).square().mean(1)
+    above, below = (
+        float((centred - centred @ directions @ directions.T).square().mean()) + TINY
+        for centred in (one.flatten(1).double() - learn.mean(0) for one in (images, others))
+    )
+    return above / below
 
 
 def _bends(decode: Callable[[Tensor], Tensor], latents: Tensor, steps: Tensor) -> Tensor:

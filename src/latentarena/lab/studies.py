@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.study.page import write_study
-from latentarena.study.plan import is_study, load_study, study_of
+from latentarena.study.plan import study_from
 from latentarena.study.runs import StudyRuns, run_study
 from latentarena.system import stopping_as_ctrl_c
 
@@ -44,10 +44,7 @@ def study(
     """
     sources = [source] if isinstance(source, str) else list(source)
     place = None if root is None else Path(root)
-    if len(sources) == 1 and is_study(sources[0]):
-        found = load_study(sources[0], budget, place, **config)
-    else:
-        found = study_of(sources, budget, place, **config)
+    found = study_from(sources, budget, place, **config)
     home = Path("runs") / found.name if folder is None else Path(folder)
     with stopping_as_ctrl_c():
         progress = run_study(found, home, place, jobs)

@@ -139,6 +139,13 @@ def study_of(recipes: Sequence[str], budget: float = 1.0, root: Path | None = No
     return _study(name, {"title": " against ".join(arms), "arms": arms} | config, Path(), budget, root)
 
 
+def study_from(sources: Sequence[str], budget: float = 1.0, root: Path | None = None, **config: Any) -> Study:
+    """The study that one source names, or a study of the recipes that they name; see `load_study` and `study_of`."""
+    if len(sources) == 1 and is_study(sources[0]):
+        return load_study(sources[0], budget, root, **config)
+    return study_of(sources, budget, root, **config)
+
+
 def is_study(source: str) -> bool:
     """Whether this names a study and no recipe: a shipped one, or a file that has arms.
 
