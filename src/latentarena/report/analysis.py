@@ -10,28 +10,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from latentarena.bundle import AnyBundle, BundleCard
+from latentarena.bundle import AnyBundle
 from latentarena.bundle.reading import CARD
 from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.comparison import verdict
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.words import (
     check_words,
-    contest_cells,
     identity,
-    row_of,
-    rows_by_category,
     timing_words,
     trainings_words,
 )
 from latentarena.contest.contest import Contest
-from latentarena.contest.entries import entry_of, refusal
+from latentarena.contest.entries import entry_of
 from latentarena.data import Dataset
 from latentarena.documents import yaml_text
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically, write_text
 from latentarena.pictures import blank, figure_bytes, grid, plain, png
 from latentarena.randomness import normal_rows
+from latentarena.report import analysis_tables
 from latentarena.report.charts import ACCENT, OTHERS, SOFT, draw_steps, plain_logarithmic
 from latentarena.report.markdown import Markdown, indented, inert, kept, place, table, words_in
 from latentarena.report.publishing import publish, read_words
@@ -55,18 +53,6 @@ QUESTIONS = {
     "limits": "What do these figures not say, and what would you do next?",
     "sources": "What did you take from others: code, papers, tools? Who did what?",
 }
-TRADED = (
-    "mse",
-    "ssim",
-    "prior_frechet",
-    "frechet",
-    "precision",
-    "recall",
-    "coverage",
-    "class_kl",
-    "parameters",
-    "operations",
-)
 PANELS = (("parameters", "frechet"), ("mse", "frechet"), ("operations", "frechet"))
 LOGARITHMIC = {"parameters", "operations", "frechet"}
 SEED, SHOWN, ROW = 0, 64, 16  # of the pictures: seed, samples, images in a row
@@ -199,20 +185,22 @@ def write_analysis(
         asked.append(name)
         return Markdown(f"*{QUESTIONS[name]}*\n\n{place(name, words.get(name, ''))}")
 
+    plain_card = bundle.card.model_dump(mode="json")
+    entry = entry_of(card, rules, "analysis", card.model, bundle=plain_card, form=bundle.card.form)
     written = template.render(
         card=card,
         contest=rules,
-        facts=_facts(bundle, card),
-        verdict=_by_rules(bundle, card, rules),
-        results=_results(card, rules),
-        awards=list(_awards(bundle, card, rules)),
+        facts=analysis_tables.facts(bundle, card),
+        verdict=analysis_tables.by_rules(entry, rules),
+        results=analysis_tables.results(card, rules),
+        awards=list(analysis_tables.awards(entry, rules)),
         points=[(title, f"{card.points[name]:.1f}") for name, title in CATEGORIES.items() if name in card.points],
-        figures=_figures(card),
+        figures=analysis_tables.figures(card),
         checks=check_words(card),
         timing=timing_words(card),
         trainings=trainings_words(card),
         others=others,
-        traded=_traded(card, others),
+        traded=analysis_tables.traded(card, others),
         verdicts=[verdict([card, other], [card.model, name]) for name, other in others.items()],
         identity=identity(card),
         recipe="" if bundle.card.provenance is None else yaml_text(bundle.card.provenance.recipe),
@@ -322,99 +310,3 @@ def _point(axes: Axes, card: ScoreCard, across: str, up: str, name: str, number:
     spread = [[max(0.0, one.value - one.low)] for one in (x, y)], [[max(0.0, one.high - one.value)] for one in (x, y)]
     bars = [[spread[0][axis], spread[1][axis]] for axis in (0, 1)]
     axes.errorbar([x.value], [y.value], xerr=bars[0], yerr=bars[1], label=plain(name), **own)
-
-
-def _facts(bundle: AnyBundle, card: ScoreCard) -> Iterator[tuple[str, str]]:
-    """What the model is, line by line."""
-    parts = ", ".join(f"{part} {count:,}" for part, count in card.parameters.items())
-    yield "trained on", card.dataset
-    if isinstance(bundle.card, BundleCard):
-        chosen = bundle.card.architecture
-        yield "autoencoder", chosen.autoencoder.kind
-        generator = chosen.generator
-        yield "generator", f"{generator.backbone.kind}, path {generator.path}, predicts {generator.target}"
-        yield "told the class", "yes" if generator.conditional else "no"
-    yield "latent", identity(card)["latent"]
-    yield "stored numbers", f"{sum(card.parameters.values()):,} ({parts})"
-    yield "sampler", identity(card)["sampler"]
-    made = bundle.card.provenance
-    if made is not None:
-        yield "training, not verified", ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in made.seconds.items())
-        yield "trained on machine", made.machine
-        kl = f"; KL divergence {made.latents.kl:.1f} nats" if made.latents.kl is not None else ""
-        spread = f"standard deviations {made.latents.smallest:.3g} to {made.latents.largest:.3g}"
-        yield "latents of train images", f"{made.latents.dead} of {made.latents.dimensions} dead; {spread}{kl}"
-
-
-def _results(card: ScoreCard, rules: Contest) -> Markdown:
-    """The figures that the contest ranks."""
-    if rules.score_set == "contest-2025":
-        cells = contest_cells(card)
-        rows = [
-            [one.label, cells[measure.metric], rules.better(measure).words]
-            for one in rules.categories
-            for measure in one.metrics
-        ]
-        return table(["ranked", "this model", "direction"], rows)
-    heads = ["ranked", "category", "this model", "95 % interval", "real images", "direction"]
-    found = []
-    for category in rules.categories:
-        for measure in category.metrics:
-            if measure.metric in card.scores:
-                row = row_of(card, measure.metric)
-                cells_of = [row.title, category.label, Markdown(f"**{inert(row.value)}**"), row.interval, row.real]
-                found.append([*cells_of, rules.better(measure).words])
-            else:
-                found.append([METRICS[measure.metric].title, category.label, "–", "", "", rules.better(measure).words])
-    return table(heads, found, texts=2)
-
-
-def _by_rules(bundle: AnyBundle, card: ScoreCard, rules: Contest) -> str:
-    """Whether such a card would be ranked, in a sentence."""
-    plain_card = bundle.card.model_dump(mode="json")
-    entry = entry_of(card, rules, "analysis", card.model, bundle=plain_card, form=bundle.card.form)
-    why = refusal(entry, rules.model_copy(update={"self_reported": True}))
-    return f"It would not be ranked there: {why}." if why else "By its rules this model would be ranked."
-
-
-def _awards(bundle: AnyBundle, card: ScoreCard, rules: Contest) -> Iterator[tuple[str, str, str]]:
-    """The conditions of each award that has some, and whether this model meets them."""
-    plain_card = bundle.card.model_dump(mode="json")
-    entry = entry_of(card, rules, "analysis", card.model, bundle=plain_card, form=bundle.card.form)
-    for award in rules.awards:
-        for rule in award.where:
-            if rule.field in entry.facts or rule.field in METRICS or rule.field.startswith("bundle."):
-                yield award.name, rule.words, "met" if rule.holds(entry.facts) else "not met, or not certified"
-
-
-def _figures(card: ScoreCard) -> Markdown:
-    """Every figure of the card."""
-    rows: list[list[object]] = []
-    for category, found in rows_by_category(card).items():
-        rows.append([Markdown(f"**{CATEGORIES[category]}**"), "", "", "", ""])
-        rows += [[row.title, row.value, row.interval, row.real, row.better] for row in found]
-    return table(["figure", "this model", "95 % interval", "real images", "better"], rows)
-
-
-def _traded(card: ScoreCard, others: Mapping[str, ScoreCard]) -> Markdown:
-    """The figures that are traded for each other, of this model and of the others."""
-    rows: list[list[object]] = []
-    for name in TRADED:
-        if name not in card.scores:
-            continue
-        own = row_of(card, name)
-        cells: list[object] = [f"{own.title} ({own.better})", f"{own.value} {own.interval}"]
-        for other in others.values():
-            cells.append(_beside(card, other, name))
-        rows.append(cells)
-    return table(["figure", card.model, *others], rows)
-
-
-def _beside(card: ScoreCard, other: ScoreCard, name: str) -> Markdown:
-    """The figure of another card, and whether it is better or worse beyond the error bars."""
-    if name not in other.scores:
-        return Markdown("–")
-    row, better = row_of(other, name), METRICS[name].better
-    theirs, own = other.scores[name], card.scores[name]
-    word = "better" if theirs.better_than(own, better) else "worse" if own.better_than(theirs, better) else "even"
-    return Markdown(f"{inert(row.value)} {inert(row.interval)} **{word}**")
