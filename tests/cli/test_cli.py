@@ -71,13 +71,11 @@ def test_short_recipe_is_the_file_as_written(arena: Arena) -> None:
 
 @pytest.mark.parametrize("name", ["my run", "a[b]c[/bold]", "run", ".", ".."])
 def test_closing_lines_name_a_run_s_folder_as_it_is_and_can_be_pasted(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = io.StringIO()
-    monkeypatch.setattr(watching.console, "file", shown)
     monkeypatch.chdir(tmp_path)
     print_results(Path(name), load_recipe("quickstart-digits"), None)
-    title, *commands = shown.getvalue().partition("bundle  ")[2].splitlines()
+    title, *commands = capsys.readouterr().out.partition("bundle  ")[2].splitlines()
     assert title == str(Path(name, "bundle"))
     _, judge, train = (shlex.split(line) for line in commands[1:])
     assert judge == ["arena", "judge", str(Path(name, "bundle"))]

@@ -47,6 +47,13 @@ DATASETS: Registry[Loader] = Registry(
 """Those that have a name."""
 
 
+def _with_path(name: str) -> str:
+    if name == FOLDER:
+        where = f"write {FOLDER}PATH, and {FOLDER}. for the one that this runs in"
+        raise ValueError(f"the folder's path is missing; {where}")
+    return name
+
+
 class DataConfig(Config):
     """Which images.
 
@@ -58,7 +65,7 @@ class DataConfig(Config):
         resize: `stretch` lets folder images that are no squares be distorted into squares.
     """
 
-    name: Annotated[str, Chosen(str, DATASETS)] = "mnist"
+    name: Annotated[str, Chosen(_with_path, DATASETS)] = "mnist"
     size: int | None = Field(default=None, ge=8, le=LARGEST_SIDE)
     crop: Literal["center"] | None = None
     resize: Literal["stretch"] | None = None
