@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from arena_parts import Parts, now
+from arena_parts import Parts, bundle_that, now
 from latentarena.arena.backup import back_up, restore
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Outcome, Store
@@ -76,7 +76,7 @@ def test_what_was_saved_comes_back(url: Url, tmp_path: Path, before: str, after:
             }
             store = Store(database)
             [(scored, *_)] = store.rejudging.state().entries
-            assert objects.read(scored.digest) == b"PK score"
+            assert objects.read(scored.digest) == bundle_that("score")
             assert [one.state for one in store.submissions.latest()] == ["queued", "scored"]
             store.tokens.new(None, "organiser", "tests", now())  # the audit log counts on
             assert len(store.audit.lines()) == len(kept["audit"]) + 1
@@ -88,7 +88,7 @@ def test_a_backup_under_load_is_one_state(site: Parts, tmp_path: Path) -> None:
 
     def load() -> None:
         while not stop.is_set():
-            content = f"PK {len(sent)}".encode()
+            content = bundle_that(str(len(sent)))
             digest = site.objects.put(content)
             sent.append(site.store.submissions.add(team.id, digest, len(content), "official", Quotas(), now())[0].id)
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from arena_parts import Parts, free_port, now, until
+from arena_parts import Parts, bundle_that, free_port, now, until
 from latentarena.arena.backup import back_up, restore
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
 from latentarena.contest.contest import Quotas
 from latentarena.errors import NotThere, StoreError
 
-BUNDLE = b"PK score 1"
+BUNDLE = bundle_that("score 1")
 
 
 @pytest.fixture(scope="module")

@@ -78,6 +78,9 @@ def test_what_is_no_text_is_refused(content: bytes) -> None:
         ("Ada,ada@x.org,Red\nBen,ben@x.org,Red", "does not say which of its 3 columns"),
         ("Ada Lovelace,ada@x.org\nBen Nevis,ben@x.org", "does not say which of its 2 columns"),
         ("a@x.org,Red", "does not say which"),
+        ("Ada Lovelace\nBen Nevis", "line 1 of the roster names no column, so its lines may be people"),
+        ('team,members\nRed,"Ada, Ben"', "line 2 of the roster: 'Ada, Ben' may be one member or several"),
+        ("team,member,email\nRed,Ada;Ben,a@x.org", "line 2 of the roster names 2 members, but its addresses are 1"),
         ("1,Ada,7,Red,9", "names none of its 5 columns"),
         ("Doe,John,doe@x.edu\nRoe,Jane,roe@x.edu\nDoe,Al,al@x.edu\nPoe,Ed,\nLee,Bo,", "may hold people's names"),
         ("Doe;John\nRoe;Jane", "may hold people's names"),
@@ -125,6 +128,14 @@ def test_numbered_columns_are_further_members_of_the_row_s_team() -> None:
     }
     assert teams("Team 1,Student 1\nTeam 1,Student 2\n") == {"Team 1": ("Student 1", "Student 2")}
     assert teams('team,member\n"Rock, Paper",Ada\n') == {"Rock, Paper": ("Ada",)}
+
+
+def test_members_of_one_cell_are_each_a_member() -> None:
+    assert teams('Groups;Group members\nRed;"Ada; Ben"\nBlue;Cy\n') == {"Red": ("Ada", "Ben"), "Blue": ("Cy",)}
+    assert teams('Team,Members\nRed,"Ada Lovelace\n Ben  Nevis"\n') == {"Red": ("Ada Lovelace", "Ben Nevis")}
+    assert teams('team,member,email\nRed,Ada;Ben,"a@x.org; b@x.org"\n') == {"Red": ("Ada <a@x.org>", "Ben <b@x.org>")}
+    assert teams('team,email\nRed,"a@x.org;b@x.org"\n') == {"Red": ("a@x.org", "b@x.org")}
+    assert teams('team,member\n"Rock\nPaper","Lovelace, Ada"\n') == {"Rock Paper": ("Lovelace, Ada",)}
 
 
 def test_a_team_spelled_with_other_case_spaces_or_dashes_is_the_same() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from arena_parts import until
+from arena_parts import bundle_that, until
 from arena_site import Site, running
 
 SIZE = 3_000_000
@@ -37,7 +37,7 @@ def test_a_server_killed_mid_upload_keeps_what_it_acknowledged_and_nothing_of_th
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     db = request.getfixturevalue("postgres").new_database() if kind == "postgres" else None
-    parts, bundle = tmp_path / "objects" / "parts", b"PK bundle" + bytes(1000)
+    parts, bundle = tmp_path / "objects" / "parts", bundle_that("score", bytes(1000))
     with running(tmp_path, db=db) as site:
         token = site.add_teams("One")["One"]
         with site.api(token) as api:

@@ -160,6 +160,21 @@ def test_run_that_is_told_to_end_saves_first(start: Start, tmp_path: Path) -> No
     assert "saved" in line
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_program_that_is_told_to_end_before_it_trains_says_so(tmp_path: Path, number: signal.Signals) -> None:
+    """While it loads what it needs."""
+    command = [sys.executable, "-m", "latentarena", "train", "quickstart-digits", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text():
+        time.sleep(0.002)
+    process.send_signal(number)
+    done = finish(process)
+    assert done.returncode == 130
+    [line] = done.stderr.splitlines()
+    assert line.startswith("arena: interrupted")
+
+
 def test_run_whose_folder_vanishes_loses_nothing(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:
     run, away = tmp_path / "run", tmp_path / "away"
     process = start(run, *LONG)

@@ -47,7 +47,7 @@ class Site:
     def add_teams(self, *names: str) -> dict[str, str]:
         """Tokens by team."""
         with self.api(self.organiser) as api:
-            answer = api.post("/teams", json={"roster": "\n".join(names)})
+            answer = api.post("/teams", json={"roster": "\n".join(["team", *names])})
         assert answer.status_code == 201, answer.text
         tokens: dict[str, str] = answer.json()["tokens"]
         return tokens

@@ -1,7 +1,7 @@
 """Stands in for the evaluation where a test is about the queue: CARD RECORD BUNDLE --out DIR ... does what BUNDLE says.
 
-A bundle is a zip, which is scored, or `PK`, a word and numbers: `score`, `sleep SECONDS`, `busy SECONDS` (of a core),
-`refuse`, `die`, `broken` (a fault of the machine), `kill` (its worker), `link`, `huge`.
+A bundle is scored, unless its weights are `do`, a word and numbers: `score`, `sleep SECONDS`, `busy SECONDS` (of a
+core), `refuse`, `die`, `broken` (a fault of the machine), `kill` (its worker), `link`, `huge`. See `bundle_that`.
 Pictures beside CARD become its own. Every start is a line in RECORD: this process and its worker.
 """
 
@@ -13,13 +13,16 @@ import shutil
 import signal
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 card, record, bundle, _, out = map(Path, sys.argv[1:6])
 with record.open("a") as file:
     file.write(f"{os.getpid()} {os.getppid()}\n")
-content = bundle.read_bytes()
-_, word, *numbers = ["PK", "score"] if content.startswith(b"PK\x03\x04") else content.decode().split()
+with zipfile.ZipFile(bundle) as packed:
+    weights = [packed.read(name) for name in packed.namelist() if name.endswith("weights.safetensors")]
+told = weights[0] if weights and weights[0].startswith(b"do ") else b"do score"
+_, word, *numbers = told.decode().split()
 if word == "sleep":
     time.sleep(float(numbers[0]))
 if word == "busy":

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from arena_parts import Parts, a_card, until
+from arena_parts import Parts, a_card, bundle_that, until
 from arena_site import Site, running
 from latentarena.arena.client import Client
 from latentarena.contest.board import Board
@@ -41,7 +41,7 @@ def plain(tmp_path: Path) -> Iterator[Site]:
 
 def bundle(folder: Path, word: str) -> Path:
     path = folder / f"{abs(hash(word))}.zip"
-    path.write_bytes(f"PK {word}".encode())
+    path.write_bytes(bundle_that(word))
     return path
 
 
@@ -98,12 +98,12 @@ def test_too_much_is_429_and_says_when_to_come_back(plain: Site, tmp_path: Path)
     """Row 31: a burst by one team, and the contest's quota."""
     tokens = plain.add_teams("Eager", "Calm")
     with plain.api(tokens["Eager"]) as api:
-        answers = [api.post("/submissions", content=f"PK {i}") for i in range(12)]
+        answers = [api.post("/submissions", content=bundle_that(str(i))) for i in range(12)]
     assert [one.status_code for one in answers[:10]] == [201] * 10
     assert {one.status_code for one in answers[10:]} == {429}
     assert int(answers[-1].headers["Retry-After"]) > 0
     with plain.api(tokens["Calm"]) as api:
-        assert api.post("/submissions", content=b"PK calm").status_code == 201
+        assert api.post("/submissions", content=bundle_that("calm")).status_code == 201
     with Client(plain.url, tokens["Eager"]) as client, pytest.raises(ArenaError, match=r"429.*too many submissions"):
         client.submit(bundle(tmp_path, "more"))
 
@@ -117,7 +117,7 @@ def test_a_full_disk_is_507_and_reads_go_on(tmp_path: Path) -> None:
             assert refused.status_code == 507
             assert "disk is full" in refused.json()["detail"]
             assert api.get("/board").status_code == 200
-            assert api.post("/submissions", content=b"PK small").status_code == 201
+            assert api.post("/submissions", content=bundle_that("small")).status_code == 201
         assert list((site.folder / "objects" / "parts").iterdir()) == []
 
 
@@ -127,13 +127,13 @@ def test_a_busy_database_is_503_and_reads_go_on(plain: Site) -> None:
     lock = sqlite3.connect(plain.folder / "arena.db", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     with plain.api(token) as api:
-        refused = api.post("/submissions", content=b"PK busy")
+        refused = api.post("/submissions", content=bundle_that("busy"))
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) > 0
         assert api.get("/board").status_code == 200
         assert api.get("/submissions").json() == {"submissions": []}
         lock.execute("ROLLBACK")
-        assert api.post("/submissions", content=b"PK busy").status_code == 201
+        assert api.post("/submissions", content=bundle_that("busy")).status_code == 201
 
 
 def test_what_was_acknowledged_outlives_a_killed_server(tmp_path: Path) -> None:
@@ -142,8 +142,8 @@ def test_what_was_acknowledged_outlives_a_killed_server(tmp_path: Path) -> None:
         token = site.add_teams("Sender")["Sender"]
         known = []
         with site.api(token) as api:
-            for i in range(4):
-                known.append(api.post("/submissions", content=b"PK " + os.urandom(1 << 18) + bytes([i])).json()["id"])
+            for _ in range(4):
+                known.append(api.post("/submissions", content=bundle_that("score", os.urandom(1 << 18))).json()["id"])
         with socket.create_connection(("127.0.0.1", site.port)) as half:
             lines = f"Authorization: Bearer {token}\r\nContent-Length: 1000000\r\n"
             half.sendall(f"POST /api/v1/submissions HTTP/1.1\r\nHost: arena\r\n{lines}\r\n".encode() + bytes(300_000))

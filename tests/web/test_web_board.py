@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from arena_parts import Parts, a_card
+from arena_parts import Parts, a_card, bundle_that
 from arena_site import running
 from latentarena.arena.contest_files import load_contest
 from latentarena.errors import StoreBusy
@@ -133,7 +133,7 @@ def test_what_is_scored_is_on_the_board_of_a_real_site_two_seconds_later(tmp_pat
         parts.card.write_text(a_card("first").model_copy(update=judged).model_dump_json())
         with site.api(site.add_teams("New")["New"]) as api:
             assert api.get("/entries").json()["entries"] == []
-            entry = api.post("/submissions", content=b"PK score").json()["id"]
+            entry = api.post("/submissions", content=bundle_that("score")).json()["id"]
             assert parts.worker(once=True).wait(60) == 0
             time.sleep(2.1)
             assert [one["id"] for one in api.get("/entries").json()["entries"]] == [entry]

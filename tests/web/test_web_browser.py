@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import latentarena.judge
-from arena_parts import Parts, now, until
+from arena_parts import Parts, bundle_that, now, until
 from arena_site import Site, running
 from latentarena.arena.client import pack
 from latentarena.arena.contest_files import load_contest
@@ -105,7 +105,7 @@ def test_a_semester(page: Any, site: Site, parts: Parts, tiny_run: Path, tmp_pat
     page.on("dialog", lambda dialog: dialog.accept())
     tokens = enrol(page, site)
     native(tmp_path / "told", "quickstart-digits", *TOLD)
-    contents = {"Blue Herons": pack(tmp_path / "told"), "Night Shift": b"PK score 1"}
+    contents = {"Blue Herons": pack(tmp_path / "told"), "Night Shift": bundle_that("score 1")}
     for (team, content), factor in zip(contents.items(), (1.5, 1.0), strict=True):
         judge_with(parts, tiny_run, factor)
         hand_in(page, site, parts, tokens[team], content, tmp_path)

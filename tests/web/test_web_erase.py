@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from arena_parts import Parts, a_card, now, until
+from arena_parts import Parts, a_card, bundle_that, now, until
 from arena_site import Site, running
 from latentarena.arena.store import Store
 from latentarena.contest.contest import Quotas
@@ -46,7 +46,7 @@ def audited(store: Store) -> set[tuple[str, str]]:
 def test_an_erased_entry_is_nowhere_but_in_the_audit_log(site: Site) -> None:
     parts = Parts(site.db, site.folder)
     tokens = site.add_teams("One", "Two")
-    entry, other = (scored(site, parts, tokens[name], b"PK score same") for name in tokens)
+    entry, other = (scored(site, parts, tokens[name], bundle_that("score same")) for name in tokens)
     digest = parts.store.submissions.one(entry).digest
     until(lambda: len(httpx.get(f"{site.url}/api/v1/entries").json()["entries"]) == 2)
     with site.api(tokens["One"]) as api:
@@ -64,7 +64,7 @@ def test_an_erased_entry_is_nowhere_but_in_the_audit_log(site: Site) -> None:
     assert page.send("/organiser/entries", f"/organiser/submissions/{other}/erase").status_code == 303
     assert files(site) == set()
     with site.api(tokens["Two"]) as api:  # its place in the quota is free again, and the same bytes are new
-        assert api.post("/submissions", content=b"PK score same").status_code == 201
+        assert api.post("/submissions", content=bundle_that("score same")).status_code == 201
     parts.close()
 
 
@@ -72,14 +72,14 @@ def test_what_is_evaluated_while_it_is_erased_comes_to_nothing(site: Site) -> No
     parts = Parts(site.db, site.folder)
     token = site.add_teams("One")["One"]
     with site.api(token) as api:
-        entry = api.post("/submissions", content=b"PK sleep 1").json()["id"]
+        entry = api.post("/submissions", content=bundle_that("sleep 1")).json()["id"]
     worker = parts.worker()
     until(lambda: parts.state(entry) == "running")
     parts.store.submissions.erase(entry, "tests", now())
     with pytest.raises(NotThere):
         parts.store.submissions.one(entry)
     with site.api(token) as api:
-        after = api.post("/submissions", content=b"PK score").json()["id"]
+        after = api.post("/submissions", content=bundle_that("score")).json()["id"]
     until(lambda: parts.state(after) == "scored")
     worker.terminate()
     assert worker.wait(30) == 0
@@ -117,7 +117,7 @@ def test_the_shell_erases_too(tmp_path: Path) -> None:
     with running(tmp_path) as site:
         token = site.add_teams("One")["One"]
         with site.api(token) as api:
-            entry = api.post("/submissions", content=b"PK one").json()["id"]
+            entry = api.post("/submissions", content=bundle_that("one")).json()["id"]
         where = ["--db", site.db, "--objects", str(site.folder / "objects")]
         command = [sys.executable, "-m", "latentarena", "erase", entry, *where]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)

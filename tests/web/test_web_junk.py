@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from arena_parts import bundle_that
 from arena_site import running
 from latentarena.arena.client import fetch_contest, pack
 from latentarena.arena.contest_files import load_contest
+from latentarena.arena.operation import erase, work
 from latentarena.errors import ConfigError, GateError
+from latentarena.gates import file_in
 from latentarena.web.serve import Site, _prepare
 from latentarena.web.team_desk import refuse_junk
 from receiving import a_contest, objects
@@ -47,6 +52,8 @@ JUNK = {
     "run": (zipped("bundle/card.json", "recipe.yaml", "logs/x"), "part of a run, not of its bundle"),
     "half": (zipped("card.json", "weights.safetensors")[:-30], "does not end as a zip file does"),
     "incomplete": (zipped("card.json"), "lacks"),
+    "workbook": (b"PK\x03\x04" + bytes(99), "does not end as a zip file does"),
+    "two letters": (b"PK and then something else", "is no zip file|is a text file"),
     "checkpoint": (zipped("card.json", "model.pt"), "pickle"),
     "program": (zipped("card.json", "model.py"), "a bundle holds no code"),
 }
@@ -73,13 +80,48 @@ def test_what_may_be_a_bundle_is_let_through() -> None:
         refuse_junk(zipped("a.py", "b.py"), OF_2025)
 
 
+def named(dataset: str, form: str) -> bytes:
+    card = {"form": "portable", "data": {"name": dataset}}
+    names = ["encode.onnx", "decode.onnx", "generate.onnx"]
+    if form == "native":
+        card, names = {"provenance": {"recipe": {"data": {"name": dataset}}}}, ["weights.safetensors"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/card.json", json.dumps(card))
+        for name in names:
+            archive.writestr(f"m/{name}", b"x")
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("form", ["native", "portable"])
+def test_a_model_of_other_images_is_told_so_at_once(form: str) -> None:
+    refuse_junk(named("mnist", form), OPEN)
+    with pytest.raises(GateError, match="is one of digits, not of mnist"):
+        refuse_junk(named("digits", form), OPEN)
+    with pytest.raises(GateError, match="is not what the directory says of it"):
+        file_in(named("mnist", form).replace(b"m/card.json", b"m/cord.json", 1), "card.json", 100)
+
+
+def test_one_file_of_an_archive_is_read_without_the_others() -> None:
+    whole = named("mnist", "native")
+    assert json.loads(file_in(whole, "card.json", 1000)) == json.loads(zipped_files(whole)["m/card.json"])
+    for name, most, said in (("encode.onnx", 1000, "lacks"), ("card.json", 10, "more|at most 10")):
+        with pytest.raises(GateError, match=said):
+            file_in(whole, name, most)
+
+
+def zipped_files(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def test_junk_costs_no_quota_and_leaves_nothing(tmp_path: Path) -> None:
     with running(tmp_path, a_contest(tmp_path, quotas="{total: 1}")) as site:
         with site.api(site.add_teams("Hasty")["Hasty"]) as api:
-            for what in ("text", "rar", "picture", "run", "half", "checkpoint"):
+            for what in ("text", "rar", "picture", "run", "half", "checkpoint", "two letters"):
                 content, said = JUNK[what]
                 answer = api.post("/submissions", content=content)
-                assert (answer.status_code, said in answer.json()["detail"]) == (422, True), answer.text
+                assert (answer.status_code, bool(re.search(said, answer.json()["detail"]))) == (422, True), answer.text
             assert api.get("/submissions").json()["submissions"] == []
             assert objects(site) == []
             good = zipped("card.json", "weights.safetensors")
@@ -118,3 +160,15 @@ def test_a_contest_takes_another_ones_entries_over_when_told_only(
     _prepare(Site(a_contest(tmp_path, title="Changed"), *places))
     _prepare(Site("contest-2025", *places, take_over=True))
     _prepare(Site("contest-2025", *places))
+
+
+def test_a_database_with_entries_starts_with_their_objects_only(tmp_path: Path) -> None:
+    db = f"sqlite:///{tmp_path / 'arena.db'}"
+    with running(tmp_path, db=db) as site, site.api(site.add_teams("One")["One"]) as api:
+        entry = api.post("/submissions", content=bundle_that("score")).json()["id"]
+    other = str(tmp_path / "other")
+    for start in (lambda: _prepare(Site("open", db, other)), lambda: work(db, other), lambda: erase(db, other, entry)):
+        with pytest.raises(ConfigError, match="holds none of the bundles"):
+            start()
+    _prepare(Site("open", db, str(tmp_path / "objects")))
+    assert erase(db, str(tmp_path / "objects"), entry) == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from arena_parts import Parts, now
+from arena_parts import Parts, bundle_that, now
 from arena_site import Site, running
 from latentarena.contest.contest import Quotas
 from receiving import a_contest, objects
@@ -70,7 +70,7 @@ def test_what_begins_before_the_close_and_ends_after_it_is_late(tmp_path: Path) 
     with closing_soon(tmp_path) as (site, closes), ThreadPoolExecutor(2) as pool:
         token = site.add_teams("Late")["Late"]
         with site.api(token) as api:
-            early = api.post("/submissions", content=b"PK early")
+            early = api.post("/submissions", content=bundle_that("early"))
             assert early.status_code == 201
         assert now() < closes
         ends = closes + timedelta(seconds=0.5)
@@ -112,7 +112,7 @@ def test_what_is_over_the_quota_leaves_nothing_behind(tmp_path: Path) -> None:
 
         def send(i: int) -> int:
             with site.api(token) as api:
-                return api.post("/submissions", content=f"PK {i}".encode() * 50_000).status_code
+                return api.post("/submissions", content=bundle_that(str(i), bytes(100_000))).status_code
 
         with ThreadPoolExecutor(8) as pool:
             statuses = sorted(pool.map(send, range(8)))

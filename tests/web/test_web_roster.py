@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from arena_parts import bundle_that
 from arena_site import Site, running
 
 ROSTER = "name,login_id,group_name\n" + "".join(
@@ -62,7 +63,7 @@ def test_teams_are_changed_by_page_and_api(site: Site) -> None:
         assert browser.send(page, f"{page}/change", name="Crows").status_code == 422
         with site.api(tokens["Owls"]) as team:
             assert team.get("/me").json()["name"] == "Night Owls"
-            assert team.post("/submissions", content=b"PK anything").status_code in (201, 422)
+            assert team.post("/submissions", content=bundle_that("anything")).status_code in (201, 422)
         listed = {team["name"]: team for team in api.get("/teams").json()["teams"]}
         assert listed["Night Owls"]["members"] == ["Ada", "Dora <d@x.org>"]
         assert api.delete(f"/teams/{ids['Crows']}").status_code == 204

@@ -21,10 +21,12 @@ gruppen; mannschaft; nom du groupe; groupe; groupes; equipe; nombre del grupo; g
 squadra; nome del gruppo; groepsnaam; groep; lag; grupp; zespol; grupa; komanda; gruppa; команда; группа; група; takım;
 grup; ομαδα; tym; skupina; csapat; joukkue; ryhma; hold; 组; 小组; 组别; 团队; 队伍; 組; グループ; チーム; 班; 팀; 조;
 그룹"""
-MEMBER = """member; member name; members; student; student name; participant; full name; fullname; display name; name;
-mitglied; teilnehmer; teilnehmerin; studierende; vollstandiger name; etudiant; membre; estudiante; alumno; miembro;
-aluno; membro; studente; naam; namn; imie i nazwisko; фио; студент; участник; ad soyad; öğrenci; ονοματεπωνυμο; jméno a
-příjmení; 姓名; 学生; 成员; 氏名; 名前; 이름; 성명; 학생"""
+SEVERAL = """group members; team members; members; mitglieder; gruppenmitglieder; teilnehmende; membres; miembros;
+membri; membros"""
+MEMBER = f"""{SEVERAL}; member; member name; group member; team member; student; student name; participant; full
+name; fullname; display name; name; mitglied; teilnehmer; teilnehmerin; studierende; vollstandiger name; etudiant;
+membre; estudiante; alumno; miembro; aluno; membro; studente; naam; namn; imie i nazwisko; фио; студент; участник;
+ad soyad; öğrenci; ονοματεπωνυμο; jméno a příjmení; 姓名; 学生; 成员; 氏名; 名前; 이름; 성명; 학생"""
 FIRST = """first name; firstname; given name; given names; forename; vorname; prenom; nombre; nombres; primeiro nome;
 nome; voornaam; имя; ім'я; adı; ad; ονομα; jméno; imię; fornavn; förnamn; etunimi; 名"""
 LAST = """last name; lastname; surname; family name; familyname; nachname; familienname; zuname; nom; nom de famille;
@@ -54,6 +56,8 @@ KNOWN = {
     for role, names in {"team": TEAM, "member": MEMBER, "first": FIRST, "last": LAST, "email": EMAIL}.items()
 }
 """What course systems and people call the columns, without accents and signs, the most telling names first."""
+MANY = frozenset(map(_plain, SEVERAL.split(";")))
+"""Names of columns that may hold several members."""
 VOCABULARY = {word for names in KNOWN.values() for name in names for word in name.split()} | set(OTHER_WORDS.split())
 """Words that columns' names are made of, those that say nothing here too."""
 
@@ -89,6 +93,11 @@ class Columns:
     def plural(self) -> bool:
         """Whether the column of teams is named as one that may hold several, such as `Groups`."""
         return bool(self.names) and _plain(self.names[self.team]) in PLURAL
+
+    @property
+    def several(self) -> bool:
+        """Whether the column of members is named as one that may hold several, such as `Group members`."""
+        return bool(self.names) and self.member is not None and _plain(self.names[self.member]) in MANY
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -128,7 +137,7 @@ def _parsed(text: str, delimiter: str, before: int) -> Iterator[tuple[int, list[
     for many, cells in enumerate(reader):
         if many > MOST:  # beside one that may name the columns
             raise ConfigError(f"the roster has more than {MOST} lines; hand it in in parts")
-        cells = [" ".join(cell.split()) for cell in cells]
+        cells = ["\n".join(" ".join(line.split()) for line in cell.splitlines() if line.strip()) for cell in cells]
         if any(cells):
             yield before + reader.line_num, cells
 
@@ -210,6 +219,11 @@ def _refuse_order(rows: Sequence[tuple[int, list[str]]]) -> None:
     number, first = rows[0]
     width = max(len(cells) for _, cells in rows)
     holds = [[cell_of(cells, at).count("@") == 1 for _, cells in rows] for at in range(width)]
+    if width == 1:
+        raise ConfigError(
+            f"line {number} of the roster names no column, so its lines may be people, whose names nobody else should "
+            "see; write a first line `team` if they are teams, or team,member,email"
+        )
     if width > 3:
         raise ConfigError(f"line {number} of the roster names none of its {width} columns; {SAY}")
     words = [_plain(name).split() for name in first if name]
@@ -237,5 +251,10 @@ def _refuse_order(rows: Sequence[tuple[int, list[str]]]) -> None:
 
 
 def cell_of(cells: Sequence[str], at: int | None) -> str:
-    """What a row holds in a column; nothing where it is too short, or there is no such column."""
-    return cells[at] if at is not None and at < len(cells) else ""
+    """What a row holds in a column, in one line; nothing where it is too short, or there is no such column."""
+    return " ".join(lines_of(cells, at))
+
+
+def lines_of(cells: Sequence[str], at: int | None) -> list[str]:
+    """The lines of what a row holds in a column."""
+    return cells[at].splitlines() if at is not None and at < len(cells) else []

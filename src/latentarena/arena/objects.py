@@ -46,7 +46,7 @@ class Objects:
             self.files, self.root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
             raise ConfigError(f"--objects {url}: {error}; give a folder, or a URL such as s3://bucket") from None
-        self.root = self.root.rstrip("/")
+        self.url, self.root = url, self.root.rstrip("/")
         self.local = "file" in (
             self.files.protocol if isinstance(self.files.protocol, tuple) else [self.files.protocol]
         )
@@ -107,6 +107,19 @@ class Objects:
     def has(self, digest: str) -> bool:
         """Whether there is an object of this hash."""
         return bool(self.files.exists(self.path(digest)))
+
+    def refuse_elsewhere(self, digests: Iterable[str]) -> None:
+        """Raise where there should be objects of some hashes and is none of them: this is another site's store.
+
+        Raises:
+            ConfigError: with the way out.
+        """
+        wanted = [*digests]
+        if wanted and not any(map(self.has, wanted)):
+            raise ConfigError(
+                f"--objects {self.url} holds none of the bundles that the database speaks of; name the folder or URL "
+                "where they are, or another --db"
+            )
 
     def list(self) -> Iterable[str]:
         """The hashes of all objects."""

@@ -47,7 +47,8 @@ def work(
     try:
         database.upgrade()
         queue = Queue(database)
-        worker = Worker(Store(database), queue, Objects(objects), program, patience, threads, trainer)
+        store = Store(database)
+        worker = Worker(store, queue, _objects_of(store, objects), program, patience, threads, trainer)
         worker.prepare()
         if not database.sqlite:
             from latentarena.arena.delivery import deliver
@@ -113,7 +114,7 @@ def remove_team(url: str, objects: str, team: str, entries: bool) -> int:
     """Forget a team, by its name, and with `entries` all that it has handed in; how many files are gone."""
     with closing(_existing(url)) as database:
         store = Store(database)
-        return len(forget_team(store, Objects(objects), _team_named(store, team), ACTOR, entries))
+        return len(forget_team(store, _objects_of(store, objects), _team_named(store, team), ACTOR, entries))
 
 
 def teams(url: str) -> list[TeamDetails]:
@@ -169,7 +170,8 @@ def erase(url: str, objects: str, submission: str) -> int:
         NotThere: no such submission.
     """
     with closing(_existing(url)) as database:
-        return len(erase_entry(Store(database), Objects(objects), submission, ACTOR))
+        store = Store(database)
+        return len(erase_entry(store, _objects_of(store, objects), submission, ACTOR))
 
 
 def _team_named(store: Store, name: str) -> str:
@@ -177,6 +179,13 @@ def _team_named(store: Store, name: str) -> str:
     if id_ is None:
         raise NotThere(f"there is no team {name!r}; arena team list shows them")
     return id_
+
+
+def _objects_of(store: Store, url: str) -> Objects:
+    """The objects of a site, once they are known to be its own."""
+    found = Objects(url)
+    found.refuse_elsewhere(store.references.first())
+    return found
 
 
 def _existing(url: str) -> Database:

@@ -10,8 +10,9 @@ import codecs
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
-from latentarena.arena.class_list import SAY, Columns, cell_of, find_columns, header_at, table_rows
+from latentarena.arena.class_list import SAY, Columns, cell_of, find_columns, header_at, lines_of, table_rows
 from latentarena.arena.names import Names, clean_name, spelling
 from latentarena.errors import ConfigError
 from latentarena.text import plain_line
@@ -117,7 +118,8 @@ def read_roster(text: str) -> Roster:
         name = spelled.setdefault(spelling(name), name)
         lines.setdefault(name, number)
         members = teams.setdefault(name, [])
-        members += [one for one in _members(cells, columns) if not any(is_same_member(one, other) for other in members)]
+        named = _members(number, cells, columns)
+        members += [one for one in named if not any(is_same_member(one, other) for other in members)]
     if not teams:
         raise ConfigError(f"the roster names no team; {SAY}")
     return Roster({name: tuple(members) for name, members in teams.items()}, lines, columns, tuple(teamless))
@@ -202,11 +204,30 @@ def _refuse_several(number: int, text: str, columns: Columns, alone: Collection[
         raise ConfigError(f"line {number} of the roster: {shown!r} names {len(parts)} teams; leave the one that counts")
 
 
-def _members(cells: Sequence[str], columns: Columns) -> Iterator[str]:
-    """The members that a line names, if it does."""
-    name = " ".join(part for at in (columns.first, columns.last, columns.member) if (part := cell_of(cells, at)))
+def _members(number: int, cells: Sequence[str], columns: Columns) -> Iterator[str]:
+    """The members that a line names, if it does: those of one cell stand in lines, or semicolons part them."""
+    names, addresses = (_listed(cells, at) for at in (columns.member, columns.email))
+    if max(len(names), len(addresses)) < 2:
+        whole = " ".join(part for at in (columns.first, columns.last, columns.member) if (part := cell_of(cells, at)))
+        if columns.several and "," in whole:
+            raise ConfigError(
+                f"line {number} of the roster: {plain_line(whole, 60)!r} may be one member or several; put semicolons "
+                "between members"
+            )
+        names = [whole] if whole else []
+    if names and addresses and len(names) != len(addresses):
+        raise ConfigError(
+            f"line {number} of the roster names {len(names)} members, but its addresses are {len(addresses)}; "
+            "give each member a line of its own"
+        )
     numbered = ((cell_of(cells, member), cell_of(cells, email)) for member, email in columns.numbered)
-    for one in ((name, cell_of(cells, columns.email)), *numbered):
+    for one in (*zip_longest(names, addresses, fillvalue=""), *numbered):
         member, address = (plain_line(text, LONGEST_MEMBER) for text in one)
         if member or address:
             yield f"{member} <{address}>" if member and address else member or address
+
+
+def _listed(cells: Sequence[str], at: int | None) -> list[str]:
+    """The parts of a cell that lists people or their addresses."""
+    parts = (part.strip() for line in lines_of(cells, at) for part in line.split(";"))
+    return [part for part in parts if part]

@@ -14,9 +14,10 @@ from latentarena.bundle.base import AnyBundle
 from latentarena.bundle.boxed import read_boxed
 from latentarena.bundle.native import read_native
 from latentarena.bundle.portable import read_portable
-from latentarena.bundle.reading import CARD, is_portable, read_card, read_files
+from latentarena.bundle.reading import CARD, read_card, read_files
 from latentarena.errors import GateError
 from latentarena.gates import open_files
+from latentarena.gates.card import is_portable
 from latentarena.sandbox import standing
 from latentarena.zoo import located
 

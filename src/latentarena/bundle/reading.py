@@ -58,10 +58,5 @@ def read_card(files: Files, where: Path) -> Any:
     return check_card(files[CARD], str(where / CARD))
 
 
-def is_portable(raw: Any) -> bool:
-    """Whether a card says that its bundle is portable; what says nothing is native."""
-    return isinstance(raw, dict) and raw.get("form") == "portable"
-
-
 def _unreadable(path: Path, reason: str, hint: str) -> BundleError:
     return BundleError(f"cannot read {path}: {reason}; {hint}")

@@ -22,9 +22,12 @@ SERVER = {
 
 def main() -> None:
     """Run `arena`; a refusal is one line on stderr and a non-zero exit status."""
+    from latentarena.system import stopping_as_ctrl_c
+
     _show_any_letter()
     try:
-        _run()
+        with stopping_as_ctrl_c():
+            _run()
     except KeyboardInterrupt:
         _refuse("interrupted; what was saved before is kept, and the same command with --resume goes on", 130)
     except BrokenPipeError:  # whoever read the output has left, such as `head`

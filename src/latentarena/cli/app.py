@@ -91,7 +91,6 @@ def train(
     from latentarena.cli.console import console, print_results, quiet_logs
     from latentarena.run.pipeline import prepare, prepare_seeds, run_seeds
     from latentarena.run.watching import show_judging, show_training
-    from latentarena.system import stopping_as_ctrl_c
     from latentarena.text import printable
     from latentarena.train.fabric import make_fabric, processes
 
@@ -114,7 +113,7 @@ def train(
         if seeds > 1:
             folders = ", ".join(one.folder.name for one in several)
             console.print(f"{seeds} trainings in {prepared.folder.parent}: {folders}", highlight=False)
-    with stopping_as_ctrl_c(), show_judging():
+    with show_judging():
         ran = run_seeds(several, fabric, show_training, samples if judged else None)
     if ran is not None:
         folder, card = ran

@@ -66,7 +66,6 @@ def study(
     from latentarena.cli.console import console, quiet_logs
     from latentarena.study.plan import STUDIES, study_from
     from latentarena.study.runs import run_study
-    from latentarena.system import stopping_as_ctrl_c
 
     if not sources:
         for name in STUDIES.names():
@@ -90,7 +89,7 @@ def study(
     from latentarena.study.page import FILES, write_study
 
     folder = out or Path("runs") / found.name
-    with stopping_as_ctrl_c(), _Display() as display:
+    with _Display() as display:
         progress = run_study(found, folder, data, jobs, display.show)
     words = [*sources, *_options(given), *(["--budget", f"{budget:g}"] if budget != 1 else [])]
     write_study(progress, f"arena study {shlex.join(words)}")

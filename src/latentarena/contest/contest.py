@@ -258,6 +258,14 @@ class Contest(Config):
             raise ValueError("choose official, or the judge's SHA-256 of 64 hexadecimal digits")
         return judge
 
+    @field_validator("opens", "closes", mode="before")
+    @classmethod
+    def _written_out(cls, moment: Any) -> Any:
+        """Refuse a number, which would be one of seconds since 1970."""
+        if isinstance(moment, (int, float)) or (isinstance(moment, str) and "-" not in moment[1:]):
+            raise ValueError("write date, time and zone, such as 2026-12-31T23:59:00+01:00")
+        return moment
+
     @model_validator(mode="after")
     def _sound(self) -> Contest:
         self._refuse_columns()

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from latentarena.gates.archive import glance, open_archive
+from latentarena.gates.archive import file_in, glance, open_archive
 from latentarena.gates.file_set import BUNDLE, SUBMISSION, Files, FileSet
 from latentarena.gates.folder import bundle_in, names_in, open_beside, open_files, open_folder
 
@@ -31,6 +31,7 @@ __all__ = [
     "check_graph",
     "check_in_box",
     "check_tensors",
+    "file_in",
     "glance",
     "names_in",
     "open_archive",

@@ -117,6 +117,24 @@ def glance(content: bytes | mmap, allowed: Sequence[FileSet], what: str = "the f
     raise refused.get(True) or refused[False]
 
 
+def file_in(content: bytes | mmap, name: str, most: int, allowed: FileSet = BUNDLE, what: str = "the file") -> bytes:
+    """One file of an archive, of which nothing else is unpacked.
+
+    Args:
+        content: of the archive; name: of the file; most: bytes that it may have; allowed: what the archive may hold.
+
+    Raises:
+        GateError: the archive or the file is not what it says, is not there, or is too large.
+    """
+    entry = _named(directory(content, what, allowed)[0], what, allowed).get(name)
+    if entry is None:
+        raise GateError("incomplete", f"{what} lacks {name}; {allowed.hint}")
+    if entry.size > most:
+        raise too_large(f"{what}: {name}", entry.size, most)
+    _extent(content, entry, what)
+    return _unpacked(content, entry, f"{what}: {name}")
+
+
 def directory(content: bytes | mmap, what: str, allowed: FileSet) -> tuple[list[Member], int]:
     """The entries in the directory at the archive's end, and where it starts."""
     if content[:4] not in (LOCAL, END):
@@ -239,7 +257,7 @@ def _parts(entry: Member, what: str) -> list[bytes]:
     return parts
 
 
-def _extent(content: bytes, entry: Member, what: str) -> Extent:
+def _extent(content: bytes | mmap, entry: Member, what: str) -> Extent:
     """Where an entry starts and ends, once its own header says what the directory says."""
     at = entry.start
     header = content[at : at + 30]
@@ -262,7 +280,7 @@ def _extent(content: bytes, entry: Member, what: str) -> Extent:
     ):  # sizes of four bytes each, or of eight where the writer did not know beforehand how many it would need
         tails = struct.pack("<3I", *said), struct.pack("<I2Q", *said)
         marks = [mark + tail for tail in tails for mark in (DESCRIPTOR, b"")]
-        found = next((mark for mark in marks if content.startswith(mark, end)), None)
+        found = next((mark for mark in marks if content[end : end + len(mark)] == mark), None)
         if found is None:
             raise GateError("zip-lie", f"{what}: {entry.shown} has other sizes than the directory says; {PLAIN}")
         end += len(found)
@@ -293,7 +311,7 @@ def _refuse_gaps(extents: list[Extent], directory: int, what: str) -> None:
         raise GateError(reason, f"{what} has a last entry that does not end where the directory starts; {PLAIN}")
 
 
-def _unpacked(content: bytes, entry: Member, what: str) -> bytes:
+def _unpacked(content: bytes | mmap, entry: Member, what: str) -> bytes:
     """The content of an entry of just the size and checksum that the directory says; no more than that is unpacked."""
     data = entry.start + 30 + sum(struct.unpack("<2H", content[entry.start + 26 : entry.start + 30]))
     packed = memoryview(content)[data : data + entry.packed]

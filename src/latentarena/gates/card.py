@@ -38,6 +38,22 @@ def check_card(content: bytes, what: str = "card.json") -> Any:
     return raw
 
 
+def is_portable(raw: Any) -> bool:
+    """Whether a card says that its bundle is portable; what says nothing is native."""
+    return _inner(raw, "form") == "portable"
+
+
+def dataset_named(raw: Any) -> str | None:
+    """The name of the dataset that a card of either form says; None where it says none."""
+    home = raw if is_portable(raw) else _inner(_inner(raw, "provenance"), "recipe")
+    name = _inner(_inner(home, "data"), "name")
+    return name if isinstance(name, str) else None
+
+
+def _inner(raw: Any, key: str) -> Any:
+    return raw.get(key) if isinstance(raw, dict) else None
+
+
 def _values(raw: Any) -> Iterator[Any]:
     """Everything in nested plain data, keys too."""
     waiting = [raw]

@@ -150,19 +150,20 @@ def _refuse_another(contest: Contest, store: Store) -> None:
 
 def _prepare(site: Site) -> None:
     """Tables, contest and objects; at the first start a token for the organiser, in a file that only they read."""
-    contest = load_contest(site.contest)
+    contest, objects = load_contest(site.contest), Objects(site.objects)
     database = Database(site.db)
     try:
         database.upgrade()
         store, now = Store(database), datetime.now(UTC)
         if not site.take_over:
             _refuse_another(contest, store)
+        objects.refuse_elsewhere(store.references.first())
         before = store.rules.contest()
         store.rules.put(contest.name, contest.model_dump_json(), now)
         store.rules.key(contest.name, now)
         if before is not None and not contest.closed(now) and kept_contest(before).closed(now):
             store.rules.new_key(contest.name, now)  # for the one before was published when the contest had closed
-        Objects(site.objects).sweep()
+        objects.sweep()
         if not store.tokens.has_organiser():
             file = (database.file.parent if database.file else Path.cwd()) / "organiser-token"
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:

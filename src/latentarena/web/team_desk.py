@@ -11,8 +11,11 @@ from latentarena.arena.objects import Incoming
 from latentarena.arena.pages import moment
 from latentarena.arena.store import Submission
 from latentarena.contest.contest import Contest
-from latentarena.errors import NotThere, OutOfTime, StoreError
-from latentarena.gates import BUNDLE, SUBMISSION, glance
+from latentarena.errors import GateError, NotThere, OutOfTime, StoreError
+from latentarena.gates import BUNDLE, SUBMISSION, check_card, file_in, glance
+from latentarena.gates.card import LARGEST_CARD, dataset_named
+from latentarena.gates.file_set import NAMES
+from latentarena.text import plain_line
 from latentarena.web.desk import Desk, now
 from latentarena.web.routing import Caller, Role
 from latentarena.web.views import Page
@@ -104,8 +107,7 @@ class TeamDesk:
 def refuse_junk(content: bytes | mmap, contest: Contest) -> None:
     """Reject a file that is at a glance none that the contest takes; the message says what it is.
 
-    A program of 2025 may come as it is where the contest takes it. What begins with a zip file's two letters and is
-    none is left to the evaluation, which says what is wrong with it.
+    A program of 2025 may come as it is where the contest takes it.
 
     Raises:
         GateError: with the way out.
@@ -113,9 +115,13 @@ def refuse_junk(content: bytes | mmap, contest: Contest) -> None:
     programs = "python-2025" in contest.forms
     if programs and content[:2] != b"PK" and content.find(b"SubmissionInterface") >= 0:
         return
-    if content[:2] == b"PK" and content[2:4] not in (b"\x03\x04", b"\x05\x06"):
-        return
     glance(content, (BUNDLE, SUBMISSION) if programs else (BUNDLE,))
+    dataset = None
+    with suppress(GateError):  # a program has no card, and what is wrong with one the evaluation says
+        dataset = dataset_named(check_card(file_in(content, NAMES[0], LARGEST_CARD)))
+    if dataset not in (None, contest.dataset):
+        told = plain_line(str(dataset), 60)
+        raise GateError("dataset", f"the bundle's model is one of {told}, not of {contest.dataset}, as this contest's")
 
 
 def out_of_time(contest: Contest, now: datetime) -> str:

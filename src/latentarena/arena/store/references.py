@@ -24,6 +24,11 @@ class References(StorePart):
                 kept |= set(json.loads(listed).values())
         return kept
 
+    def first(self, most: int = 20) -> list[str]:
+        """The hashes of the bundles that were handed in first, by which the object store of a site is known."""
+        with self._database.reading() as session:
+            return list(session.scalars(select(SubmissionRow.digest).order_by(SubmissionRow.received).limit(most)))
+
     def discard(self, digest: str, remove: Callable[[str], object]) -> bool:
         """Have an object removed unless something speaks of it still; whether it was.
 
