@@ -173,11 +173,12 @@ def test_a_result_waits_for_a_database_that_is_busy(plain: Parts) -> None:
 
 
 def test_a_file_that_was_lost_is_told_to_its_owner(plain: Parts) -> None:
-    id_ = plain.hand_in(plain.team(), "score")
+    id_, other = (plain.hand_in(plain.team(name), f"score {name}") for name in ("Two", "One"))
     os.unlink(plain.objects.path(plain.store.submissions.one(id_).digest))
     assert plain.worker(once=True).wait(60) == 0
     found = plain.store.submissions.one(id_)
     assert (found.state, found.reason) == ("failed", "lost")
+    assert plain.state(other) == "scored"
 
 
 def test_the_evaluation_sees_no_secrets(plain: Parts, monkeypatch: pytest.MonkeyPatch) -> None:

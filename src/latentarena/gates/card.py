@@ -40,7 +40,7 @@ def check_card(content: bytes, what: str = "card.json") -> Any:
 
 def is_portable(raw: Any) -> bool:
     """Whether a card says that its bundle is portable; what says nothing is native."""
-    return _inner(raw, "form") == "portable"
+    return bool(_inner(raw, "form") == "portable")
 
 
 def dataset_named(raw: Any) -> str | None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from scipy.special import bdtrc
 from torch import Tensor
 
 from latentarena.card.figure import Figure
@@ -95,9 +97,8 @@ def _has_borders(jumps: Tensor) -> bool:
 
 def _by_luck(n: int, share: float) -> float:
     """The share of n trials that a model of this share exceeds by luck alone, with the probability `BY_LUCK`."""
-    from scipy.stats import binom
-
-    return float(binom.isf(BY_LUCK, n, share)) / n
+    more = bdtrc(np.arange(n + 1), n, share)  # the probability of more than so many
+    return int((more <= BY_LUCK).argmax()) / n
 
 
 def variety(images: Tensor, found: Probe | None, reconstructions: Tensor | None) -> Finding:

@@ -83,7 +83,7 @@ class Judge:
         Raises:
             JudgeError: weights of another network, a statistic of the wrong shape, or one that is not finite.
         """
-        with torch.device("meta"):  # no weights are drawn, so no random numbers are used up
+        with torch.random.fork_rng(devices=[]):  # the weights that are drawn are nobody's
             self._network = freeze(network(facts.kind, facts.shape, len(facts.classes), facts.width))
         weights = {k.removeprefix("network."): v.float() for k, v in tensors.items() if k.startswith("network.")}
         try:

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from scipy.special import bdtrc
 from torch import Tensor
 
 from latentarena.card.figure import Figure
@@ -50,9 +51,7 @@ class Leaning:
         return self._tail(self.train)
 
     def _tail(self, copies: int) -> float:
-        from scipy.stats import binom
-
-        return float(binom.sf(copies - 1, self.test + self.train, 0.5))
+        return float(bdtrc(copies - 1, self.test + self.train, 0.5)) if copies else 1.0
 
 
 def leaning(samples: Tensor, test: Tensor, train: Tensor) -> Leaning:

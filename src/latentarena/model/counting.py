@@ -92,6 +92,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.constants: dict[Number, Tensor] = {}
         self.varying = {self._named(tensor, ("input", place)) for place, tensor in enumerate(inputs)}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: nothing is compiled here, and torch would load its compiler, which takes a second, to leave this out."""
+        return False
+
     def used(self, output: Tensor) -> tuple[Cost, list[Tensor]]:
         """What `output` took of an operator that depends on the inputs, and the constants that it took."""
         needed, total = {self._number(output)}, Cost()
