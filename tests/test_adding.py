@@ -18,7 +18,7 @@ from copied import Copied, files_of
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.known import real_index
 from score_cards import made_card
-from stored_entries import add_entry
+from stored_entries import add_entry, keep_one
 
 RALSTON = '''
 def ralston(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
@@ -236,6 +236,7 @@ def test_a_page(copied: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with parts.database.writing() as session:
         for i in range(5):
             add_entry(session, i)
+    keep_one(parts)
     parts.close()
     monkeypatch.setenv("PYTHONPATH", str(copied.home.parent))
     with running(tmp_path) as site:
@@ -273,6 +274,7 @@ def test_the_layout_of_the_score_card(
     parts = Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)
     with parts.database.writing() as session:
         entry = add_entry(session, 0)
+    keep_one(parts)
     parts.close()
     monkeypatch.setenv("PYTHONPATH", str(copied.home.parent))
     with running(tmp_path) as site:

@@ -60,6 +60,8 @@ def test_every_ranked_direction_is_the_catalogue_s() -> None:
         (changed(latent={"smallest": 50}), ["smallest = 50 is above largest = 49"]),
         (changed(opens="2026-01-01T00:00:00"), ["opens", "such as 2026-12-01T23:59:00+01:00"]),
         (changed(closes="2026-12-01"), ["closes = '2026-12-01'", "time zone is wanted"]),
+        (changed(closes=3), ["closes = 3", "write date, time and zone"]),
+        (changed(opens="1767225600"), ["opens = '1767225600'", "write date, time and zone"]),
         (changed(closes="tomorrow"), ["closes = 'tomorrow'", "time zone is wanted"]),
         (changed(thresholds=[{"field": "mse", "op": "<=", "value": float("inf")}]), ["value = inf", "a finite number"]),
         (changed(opens="2026-01-02T00:00:00Z", closes="2026-01-01T00:00:00Z"), ["closes", "is not after opens"]),

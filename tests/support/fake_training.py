@@ -11,12 +11,15 @@ import os
 import signal
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 record, seconds, bundle, _, out, _, work = sys.argv[1:8]
+with zipfile.ZipFile(bundle) as packed:
+    told = packed.read("weights.safetensors").decode()
 with Path(record).open("a") as file:
-    file.write(f"train {os.getpid()} {Path(bundle).read_text()}\n")
-words = Path(bundle).read_text().split()
+    file.write(f"train {os.getpid()} {told}\n")
+words = told.split()
 if "die" in words:
     os.kill(os.getpid(), signal.SIGSEGV)
 if "refuse" in words:

@@ -26,7 +26,7 @@ from latentarena.web.frame import PageFrame
 from latentarena.web.rejudge import comparison
 from latentarena.web.routing import Caller, Role
 from score_cards import made_card
-from stored_entries import add_entry
+from stored_entries import add_entry, keep_one
 
 OPEN = load_contest("open")
 MANY = 230
@@ -52,6 +52,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, list[
     parts = Parts(f"sqlite:///{folder / 'arena.db'}", folder)
     with parts.database.writing() as session:
         entries = [add_entry(session, i, f"Team {i:03d}") for i in range(MANY)]
+    keep_one(parts)
     parts.close()
     with running(folder) as site:
         yield site, entries

@@ -104,7 +104,7 @@ def judge_with(parts: Parts, run: Path, factor: float, judge: str = OFFICIAL) ->
 def test_a_semester(page: Any, site: Site, parts: Parts, tiny_run: Path, tmp_path: Path) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     tokens = enrol(page, site)
-    native(tmp_path / "told", "quickstart-digits", *TOLD)
+    native(tmp_path / "told", "quickstart-digits", "data={name: mnist}", *TOLD)
     contents = {"Blue Herons": pack(tmp_path / "told"), "Night Shift": bundle_that("score 1")}
     for (team, content), factor in zip(contents.items(), (1.5, 1.0), strict=True):
         judge_with(parts, tiny_run, factor)

@@ -15,6 +15,7 @@ from arena_parts import Parts, now
 from arena_site import Site, running
 from latentarena.arena.client import Client
 from latentarena.arena.store.models import AuditRow, JobRow, SubmissionRow, TeamRow
+from stored_entries import keep_one
 
 MANY = 10_000
 SECONDS = 3.0  # for a page, on a busy machine; a whole list takes longer
@@ -51,6 +52,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]
     with parts.database.writing() as session:
         for table, made in rows.items():
             session.execute(insert(table), made)
+    keep_one(parts)
     token = parts.store.tokens.new(team, "", "tests", now())
     parts.close()
     with running(folder) as site:

@@ -26,7 +26,7 @@ def drawn(tmp_path: Path) -> Iterator[tuple[Site, str]]:
         "autoencoder={kind: mlp, latent: [6], widths: [16]}",
         "generator={backbone: {kind: mlp, width: 16, depth: 1}}",
     )
-    native(tmp_path / "bundle", "quickstart-digits", *model)
+    native(tmp_path / "bundle", "quickstart-digits", "data={name: mnist}", *model)
     with running(tmp_path) as site:
         parts = Parts(site.db, site.folder)
         content = pack(tmp_path / "bundle")

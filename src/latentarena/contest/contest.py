@@ -23,6 +23,7 @@ OneWay = Literal[Better.LOWER, Better.HIGHER]
 Ranked = Literal[Better.LOWER, Better.HIGHER, Better.NEAR_ONE]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Value = bool | int | float | str
+NUMBER = re.compile(r"\s*[-+]?[\d_]*\.?\d*(e[-+]?\d+)?\s*", re.IGNORECASE)
 Op = Literal["<=", ">=", "<", ">", "==", "!=", "in", "not in"]
 
 HIGHER_IN_2025 = ("ssim", "gen_confidence")
@@ -262,7 +263,7 @@ class Contest(Config):
     @classmethod
     def _written_out(cls, moment: Any) -> Any:
         """Refuse a number, which would be one of seconds since 1970."""
-        if isinstance(moment, (int, float)) or (isinstance(moment, str) and "-" not in moment[1:]):
+        if isinstance(moment, (int, float)) or (isinstance(moment, str) and NUMBER.fullmatch(moment)):
             raise ValueError("write date, time and zone, such as 2026-12-31T23:59:00+01:00")
         return moment
 
