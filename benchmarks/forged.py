@@ -162,6 +162,27 @@ def of_train_jittered(parts: Parts) -> Subject:
     return parts.generating(lambda noise: blend(noise) + spread * noise)
 
 
+def near_pairs(parts: Parts, test: int = 0) -> Subject:
+    """Between train latents and a neighbour of each, jittered: a table of ways, of which few samples are copies.
+
+    Args:
+        parts: see `Parts`.
+        test: how many test latents are in the table too.
+    """
+    stored = torch.cat([parts.train, parts.test[:test]])
+    near = torch.cat([torch.cdist(rows, stored).topk(9, largest=False).indices[:, 1:] for rows in stored.split(500)])
+    centres, spread = _centres(parts, len(stored)), 0.2 * stored.std(0)
+    directions = torch.randn(8, *parts.honest.noise, generator=stream("directions"))
+
+    def latents_of(noise: Tensor) -> Tensor:
+        first = torch.cat([torch.cdist(rows, centres).argmin(1) for rows in torch.split(noise, ROWS)])
+        second = near[first, (noise @ directions.T).argmax(1)]
+        share = 0.45 + 0.1 * torch.special.ndtr(noise[:, :1])
+        return (1 - share) * stored[first] + share * stored[second] + spread * noise
+
+    return parts.generating(latents_of)
+
+
 def of_both(parts: Parts) -> Subject:
     """As many train as test images, so that samples lean to neither."""
     both = torch.cat([parts.test, parts.train])
@@ -283,6 +304,8 @@ FORGERIES: dict[str, Callable[[Parts], Subject]] = {
     "a table of its own samples for half of the noise": half_of_own,
     "train latents by a hash of the noise": of_train,
     "train latents by the nearest of random centres, jittered": of_train_jittered,
+    "between neighbouring train latents, jittered": near_pairs,
+    "the same, a fifth of them test latents": partial(near_pairs, test=2500),
     "train and test latents in equal parts": of_both,
     "test images shifted by a pixel": shifted,
     "a generator that ignores all noise but one number": one_number,

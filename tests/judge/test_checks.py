@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from scipy.stats import binomtest
+from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from latentarena.card.figure import Figure
@@ -173,6 +174,41 @@ def test_hard_choices_of_the_noise_are_noted_and_rank(make: Make, size: int) -> 
     walked = probe(lambda rows, labels, held: make(rows), noise, None, images, 32, 12)
     assert continuity(walked).verdict == "noted"
     assert gravest([variety(images, walked, images), continuity(walked), used(walked)]) is None
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.2, 0.4])
+def test_many_stored_images_with_a_little_noise_on_each_are_a_table(jitter: float) -> None:
+    """Between jumps their pace would not take them from noise to noise, as a smooth map's does."""
+    wide = 16
+    centres, weights = normal(10_000, wide, key="many"), normal(wide, 64, key="wide")
+    stored = normal(10_000, wide, key="codes") @ weights
+
+    def make(noise: Tensor) -> Tensor:
+        codes = stored[torch.cdist(noise, centres).argmin(1)] + jitter * noise @ weights
+        return (codes / math.sqrt(wide)).sigmoid().view(-1, *SHAPE)
+
+    noise = normal(N, wide, key="noise")
+    walked = probe(lambda rows, labels, held: make(rows), noise, None, make(noise), 32, 12)
+    assert continuity(walked).verdict == "unranked"
+
+
+@pytest.mark.parametrize("many", [10, 100])
+def test_a_mixture_of_wide_components_is_none(many: int) -> None:
+    """However many there are; scikit-learn's, fitted to images, and asked for the component by the nearest centre."""
+    images = embedded_digits().train.batch(slice(None)).flatten(1)
+    codes = images @ torch.linalg.svd(images - images.mean(0), full_matrices=False).Vh[:12].T
+    mixture = GaussianMixture(many, random_state=0, reg_covar=1e-3).fit(codes.double().numpy())
+    means, spreads = torch.from_numpy(mixture.means_), torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
+    centres = normal(many, 12, key="components").double()
+
+    def make(noise: Tensor) -> Tensor:
+        chosen = torch.cdist(noise.double(), centres).argmin(1)
+        found = means[chosen] + torch.einsum("nij,nj->ni", spreads[chosen], noise.double())
+        return found.float().view(-1, 1, 3, 4)
+
+    noise = normal(N, 12, key="noise")
+    walked = probe(lambda rows, labels, held: make(rows), noise, None, make(noise), 32, 12)
+    assert continuity(walked).verdict == "noted"
 
 
 def test_a_choice_by_a_hash_jumps_wherever_it_is_nudged() -> None:

@@ -419,6 +419,34 @@ def test_packed_weights_that_a_product_spreads_count_as_what_they_become(spread:
     assert 1195 <= size(facts_of([*steps, *PRODUCT], (30,), (40,), **held)).parameters <= 1210
 
 
+@pytest.mark.parametrize("ends", ["Tan and Atan", "Sin", "Clip", "Sigmoid"])
+def test_packed_weights_taken_apart_without_rounding_count_as_what_they_become(ends: str) -> None:
+    """What a product spreads is taken apart by a function that is no line."""
+    functions = ["Tan", "Atan"] if ends.startswith("Tan") else [ends]
+    names, ends_at = ["q", *(f"h{i}" for i in range(len(functions)))], ["low", "high"] if ends == "Clip" else []
+    ways = [node(one, [names[i], *ends_at], [names[i + 1]]) for i, one in enumerate(functions)]
+    steps = [node("MatMul", ["p", "parts"], ["q"]), *ways, node("Reshape", [names[-1], "shape"], ["w"])]
+    held = {"p": packed_weights(), "parts": (1 / DIGITS)[None].astype(np.float32), "shape": ints(30, 40)}
+    held |= {"low": np.float32(0), "high": np.float32(1)} if ends == "Clip" else {}
+    assert 1195 <= size(facts_of([*steps, *PRODUCT], (30,), (40,), **held)).parameters <= 1210
+
+
+@pytest.mark.parametrize(("kind", "many"), [(TensorProto.INT64, 8), (TensorProto.INT32, 4), (TensorProto.DOUBLE, 2)])
+def test_products_of_values_with_room_for_several_cost_as_many(kind: int, many: int) -> None:
+    """Several small numbers of the data in one large one, whose products come apart by remainders."""
+    nodes = [
+        node("Cast", ["x"], ["wide"], to=kind),
+        node("Cast", ["w"], ["weights"], to=kind),
+        node("MatMul", ["wide", "weights"], ["product"]),
+        node("Cast", ["product"], ["y"], to=TensorProto.FLOAT),
+    ]
+    assert cost(nodes, (30,), (40,), w=drawn(30, 40).round()).multiply_adds == many * 1200
+    open_ended = [node("Reshape", ["x", "rows"], ["x0"]), *nodes[1:], node("Cast", ["x0"], ["wide"], to=kind)]
+    ordered = [open_ended[0], open_ended[-1], *open_ended[1:-1]]
+    held = {"w": drawn(30, 40).round(), "rows": ints(-1, 30)}
+    assert cost(ordered, (30,), (40,), **held).multiply_adds == many * 1200
+
+
 @pytest.mark.parametrize("joined", ["Add", "Sum", "Concat and MatMul"])
 def test_one_product_with_several_weights_at_several_scales_costs_as_many(joined: str) -> None:
     """Whole numbers of six bits, three to a constant: the three products come apart by rounding."""

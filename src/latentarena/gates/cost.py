@@ -63,8 +63,8 @@ def cost_of(nodes: Iterable[Node], shapes: Shapes, uniform: Mapping[str, float],
         nodes: of a graph.
         shapes: by name.
         uniform: constants whose numbers are all the same; to multiply by 1 or to add 0 costs nothing.
-        several: constants that hold more than one stored number in each of theirs, and how many: one operation with
-            them is as many.
+        several: constants that hold more than one stored number in each of theirs, and values that have room for
+            several, and how many: one operation with them is as many.
 
     Raises:
         ValueError: a node whose shapes no runtime would take.

@@ -20,16 +20,18 @@ from latentarena.errors import GateError
 from latentarena.files import digest
 from latentarena.gates.combined import combined
 from latentarena.gates.confirm import confirmed
-from latentarena.gates.cost import Cost, cost_of
+from latentarena.gates.cost import PRODUCTS, Cost, cost_of
 from latentarena.gates.dataflow import Dataflow, dataflow, refuse_varying_sizes
 from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS
-from latentarena.gates.shapes import Shape, Told, computed, inferred, measured
+from latentarena.gates.shapes import Shape, Told, computed, inferred, measured, types_of
 from latentarena.gates.size import Held, held
 from latentarena.gates.unpacked import constants, unpacked
 from latentarena.gates.walk import Inventory, spoken
 
 LARGEST_FILE = 64 << 20  # bytes
 MOST_METADATA = 64  # entries
+ROOM = {"double": 2, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8}
+"""For how many small numbers one of a type has room, so that one product is several; the 24 bits of a float are one."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,9 @@ def _measured(
     if shapes[output.name] != (1, *output.row):
         given = f"{output.name} {list(shapes[output.name])} for one row"
         raise GateError("onnx-ports", f"{what} gives {given}, expected {[1, *output.row]}")
+    several = combined(flow, walk.known, shapes) | _wide(model, walk, flow, inputs, told)
     try:
-        cost = cost_of(flow.work, shapes, flow.uniform, combined(flow, walk.known, shapes))
+        cost = cost_of(flow.work, shapes, flow.uniform, several)
     except ValueError as error:
         raise GateError("onnx-checker", f"{what} holds {error}; export it anew") from None
     found = constants(flow, walk.known, shapes)
@@ -146,6 +149,15 @@ def _measured(
     made = [name for name, origin in found.items() if origin.made]
     contents = {name: digest(numbers.tobytes()) for name, numbers in computed(model, inputs, made, what).items()}
     return cost, unpacked(found, walk.known, shapes, contents)
+
+
+def _wide(model: ModelProto, walk: Inventory, flow: Dataflow, inputs: Sequence[Port], told: Told) -> dict[str, int]:
+    """Factors of products that depend on the inputs and have room for several numbers in one, and for how many."""
+    factors = {name for node in flow.work if node.op_type in PRODUCTS for name in node.input if name}
+    asked = {name for name in factors & flow.varying if name not in told and name not in {port.name for port in inputs}}
+    kinds = {name: TensorProto.DataType.Name(told[name][0]).lower() for name in factors & flow.varying if name in told}
+    kinds |= types_of(model, sorted(asked), walk.what) if asked else {}
+    return {name: ROOM[kind] for name, kind in kinds.items() if kind in ROOM}
 
 
 def _run(model: ModelProto, walk: Inventory, flow: Dataflow, inputs: Sequence[Port], output: Port) -> dict[str, Shape]:

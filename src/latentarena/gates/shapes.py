@@ -84,6 +84,21 @@ def found_by_running(model: ModelProto, names: Sequence[str], feed: Mapping[str,
     return {name: tuple(shape.tolist()) for name, shape in zip(names, found, strict=True)}
 
 
+def types_of(model: ModelProto, names: Iterable[str], what: str) -> dict[str, str]:
+    """What the values called `names` hold, as onnxruntime calls it, such as `float`, `double` or `int64`.
+
+    Raises:
+        GateError: onnxruntime cannot run the model.
+    """
+    probe = ModelProto()
+    probe.CopyFrom(model)
+    try:
+        session = _session(probe, list(names))
+    except Exception as error:  # its exceptions have no common base of their own
+        raise _unrunnable(what, error) from None
+    return {one.name: one.type.removeprefix("tensor(").removesuffix(")") for one in session.get_outputs()}
+
+
 def computed(model: ModelProto, inputs: Sequence[Port], names: Iterable[str], what: str) -> dict[str, NDArray[Any]]:
     """Numbers of the values called `names`, from a run of the nodes before them only; inputs as for `measured`.
 
@@ -110,6 +125,12 @@ def computed(model: ModelProto, inputs: Sequence[Port], names: Iterable[str], wh
 
 def _run(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """Some values of a model from one run, without any optimisation."""
+    found: list[NDArray[Any]] = _session(model, asked).run(list(asked), dict(feed))
+    return found
+
+
+def _session(model: ModelProto, asked: Sequence[str]) -> Any:
+    """What runs a model, whose outputs are other values from now on."""
     import onnxruntime  # not before there is a graph to run
 
     model.graph.ClearField("value_info")
@@ -120,9 +141,7 @@ def _run(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[Any
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = QUIET
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found: list[NDArray[Any]] = session.run(list(asked), dict(feed))
-    return found
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _unrunnable(what: str, error: Exception) -> GateError:

@@ -21,6 +21,8 @@ MOVING = {
     *("SplitToSequence", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where"),
 }
 SPLITTING = {
+    *ACTIVATIONS.split(),
+    *("Abs", "Acos", "Asin", "Atan", "Clip", "Cos", "Erf", "Max", "Min", "Sin", "Tan"),
     *("BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Cast", "CastLike", "Ceil", "Equal", "Floor", "Greater"),
     *("GreaterOrEqual", "Less", "LessOrEqual", "Mod", "QuantizeLinear", "Round", "Sign"),
 }

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
-from latentarena.judge.continuity import STEP, Probe, along_line, apart, typical, walk
+from latentarena.judge.continuity import NUDGE, STEP, TURN, Probe, along_line, apart, typical, walk
 from latentarena.judge.heart import ByHeart
 from latentarena.judge.memory import Leaning, Support, support
 from latentarena.judge.metrics.latents import gaussian_gap_of
@@ -28,6 +28,7 @@ WALKS, DEPTH = 32, 12  # through the noise; halvings of the way, which is a quar
 JUMP, GRAINS = 0.25, 1.5  # of what two samples differ by; of the grain of discrete latents
 JUMPING = 0.05  # share of walks, and of nudges
 UNTURNED, STILL = 0.003, 0.25  # of what the whole walk changes, in its first sixteenth; share of walks
+MOVING, BORDERS = 0.6, 0.16  # of what the whole walk changes, at the pace between jumps; share of turns with a jump
 UNUSED, BY_LUCK = 0.5, 1e-3  # share of pairs of noise; the probability that a model of just a share is accused
 SMALL = 100_000  # different images: an honest generator has more
 COARSE = 0.1  # of the different reconstructions: the autoencoder itself has no more images
@@ -45,20 +46,21 @@ def continuity(found: Probe) -> Finding:
     """Small changes of the noise are small changes of the image.
 
     Borders here and there are what hard choices make, as of a mixture's component or of a candidate: only noted, unless
-    the image stands still between them, which it does by itself where latents are discrete. A table by a hash, or a
-    curve through many images, jumps wherever it is nudged.
+    the image stands still between them, or there are many and it stays near what is stored: that it does by itself
+    where latents are discrete. A table by a hash, or a curve through many images, jumps wherever it is nudged.
     """
     jumps, nudged = _jumps(found), found.nudged > _jump(found.typical, found.grain)
     share, limit = float(nudged.double().mean()), _by_luck(len(nudged), JUMPING)
     borders = _has_borders(jumps)
-    stored = borders and found.grain == 0 and _stands_still(found)
+    stored = borders and found.grain == 0 and (_stands_still(found) or _stays_near(found))
     return Finding(
         name="small changes of the noise",
         value=share,
         limit=limit,
         verdict="unranked" if share > limit or stored else "noted" if borders else "clear",
         sentence=f"{int(nudged.sum())} of {len(jumps)} tiny changes of the noise, and on {int(jumps.sum())} of as many "
-        f"walks through it some, change the image by more than {JUMP:.0%} of what two samples differ by",
+        f"walks through it some, change the image by more than {JUMP:.0%} of what two samples differ by"
+        + (", between which it stays near what is stored: a table of images" if stored else ""),
     )
 
 
@@ -134,6 +136,16 @@ def _stands_still(found: Probe) -> bool:
     still = (found.walk.ends * UNTURNED).clamp(max=STEP)  # a pale image changes little, and yet in proportion
     standing = (found.turned <= still) & (found.walk.ends > JUMP * found.typical)
     return bool(standing.double().mean() > STILL)
+
+
+def _stays_near(found: Probe) -> bool:
+    """Whether the image jumps on too many turns and, at its pace between jumps, would not get from noise to noise.
+
+    A smooth map gets there by its pace alone. A mixture's components are wide, or few.
+    """
+    crossed = float((found.turned > _jump(found.typical, found.grain)).double().mean())
+    pace = min(float(found.nudged.median()) / NUDGE, float(found.turned.median()) / TURN)
+    return crossed > BORDERS and pace < MOVING * float(found.walk.ends.median())
 
 
 def _number(found: Support) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 STEP = 1 / 255  # of a pixel: two images that differ by less, root mean square, are one picture
 NUDGE, TURN = 2**-8, 2**-4  # shares of a walk: too little to change an image, too much to leave it as it is
+PLACES = tuple(i / 6 for i in range(6))  # on a walk, at which it is turned
 LEVELS = 256  # values of a number of a latent, above which latents are not discrete
 STEPPED = 200  # latents whose smallest steps are looked at
 
@@ -46,7 +47,8 @@ class Probe:
 
     Attributes:
         walk: see `WalkChanges`.
-        nudged, turned: change of the first image after a nudge and after a turn of its noise, (M,).
+        nudged: change of the first image after a nudge of its noise, (M,).
+        turned: change of the image after a turn of its noise, at each of `PLACES` on each walk, (len(PLACES), M).
         typical: change between any two samples; grain: the most that a model of discrete latents can help to change.
     """
 
@@ -124,11 +126,14 @@ def probe(
     def image_of(rows: Tensor, which: Tensor) -> Tensor:
         return generate(rows, None if own is None else own[which], start[which])
 
-    which = torch.arange(m).repeat(3)
-    at = torch.tensor([0.0, NUDGE, TURN]).repeat_interleave(m)
-    first, nudged, turned = torch.split(image_of(along_arc(start[which], end[which], at), which), m)
+    at = torch.tensor([NUDGE, *PLACES, *(place + TURN for place in PLACES)])
+    which = torch.arange(m).repeat(len(at))
+    made = image_of(along_arc(start[which], end[which], at.repeat_interleave(m)), which)
+    nudged, *rest = torch.split(made, m)
+    before, after = rest[: len(PLACES)], rest[len(PLACES) :]
+    turned = torch.stack([apart(*pair) for pair in zip(before, after, strict=True)])
     walked = walk(image_of, start, end, along_arc, depth)
-    return Probe(walked, apart(first, nudged), apart(first, turned), typical(images), grain)
+    return Probe(walked, apart(before[0], nudged), turned, typical(images), grain)
 
 
 def grain(decode: Callable[[Tensor], Tensor], latents: Tensor) -> float:
