@@ -402,3 +402,9 @@ def test_json_in_other_encodings_names_the_way_out(encoding: str) -> None:
     with pytest.raises(ValueError, match="save it as UTF-8") as refused:
         parse_json('{"name": "ü"}'.encode(encoding))
     assert "codec" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 500 + b'"\\ud800"' + b"]" * 500])
+def test_json_that_is_nested_without_end_is_told_in_words_of_ours(content: bytes) -> None:
+    with pytest.raises(ValueError, match="nested more than 64 levels deep"):
+        parse_json(content)

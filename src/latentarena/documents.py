@@ -20,6 +20,7 @@ from latentarena.errors import ConfigError
 from latentarena.text import SHOWN, shown
 
 DEEPEST = 64  # levels of JSON, YAML and dotted keys
+DEEP = f"it is nested more than {DEEPEST} levels deep"
 LARGEST = 1 << 18  # bytes of a YAML file; recipes and contests have a few thousand
 BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 INTEGER = re.compile(r"[-+]?[0-9]+")
@@ -191,7 +192,7 @@ def parse_json(content: bytes) -> Any:
     `SHOWN` digits, `DEEPEST` levels.
 
     Raises:
-        ValueError, RecursionError: it is not; the message says why.
+        ValueError: it is not; the message says why.
     """
     if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError("it begins with a byte order mark, or is UTF-16; save it as UTF-8 without a byte order mark")
@@ -201,21 +202,24 @@ def parse_json(content: bytes) -> Any:
         raise ValueError("it is not text in UTF-8; save it as UTF-8") from None
     if "\0" in text:  # UTF-16 without a mark
         raise ValueError("it is not text in UTF-8; save it as UTF-8")
-    value = json.loads(
-        text,
-        parse_int=bounded_integer,
-        parse_float=_finite_float,
-        parse_constant=_refuse_constant,
-        object_pairs_hook=_unique_keys,
-    )
-    if "\\ud" in text or "\\uD" in text:  # escapes of surrogates, which are text in pairs only
-        json.dumps(value, ensure_ascii=False).encode()
+    try:
+        value = json.loads(
+            text,
+            parse_int=bounded_integer,
+            parse_float=_finite_float,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique_keys,
+        )
+    except RecursionError:
+        raise ValueError(DEEP) from None
     level, depth = [value], 0
     while level:
         if depth > DEEPEST:
-            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+            raise ValueError(DEEP)
         inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
         level, depth = [part for parts in inner for part in parts], depth + 1
+    if "\\ud" in text or "\\uD" in text:  # escapes of surrogates, which are text in pairs only
+        json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
@@ -234,7 +238,7 @@ def read_json(path: Path, largest: int, what: str, way_out: str) -> Any:
     content = read_at_most(path, largest, f"is larger than {largest} bytes: it is no {what}", way_out)
     try:
         return parse_json(content)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not JSON: {error}") from None
 
 

@@ -144,6 +144,8 @@ def test_the_client_takes_a_site_s_address_and_not_a_page_s() -> None:
             Client(url, "token")
     with pytest.raises(ConfigError, match=r"write http://\[::1\]$"):
         Client("http://[::1]/board")
+    with pytest.raises(ConfigError, match=r"names a user, and leads to evil\.example; write https://evil\.example$"):
+        Client("http://127.0.0.1@evil.example", "token")
     Client("https://a.example:8443/", "token")
 
 

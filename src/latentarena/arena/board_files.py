@@ -38,7 +38,7 @@ def read_board(path: Path, contest: Contest) -> Board:
         return validate(Board, parse_json(path.read_bytes()), str(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}; give a board.json or a CSV") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not JSON: {error}; give a board.json or a CSV") from None
 
 

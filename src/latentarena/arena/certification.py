@@ -24,7 +24,7 @@ def certificate_in(found: Certification | None) -> Certificate | None:
         return None
     try:
         return validate(Certificate, parse_json(found.content.encode()), "the certificate")
-    except (ConfigError, ValueError, RecursionError):
+    except (ConfigError, ValueError):
         return None
 
 

@@ -79,7 +79,7 @@ def fetch_contest(url: str) -> Contest:
         content = client.contest()
     try:
         raw = parse_json(content)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigError(f"{url} answers with no contest: {printable(str(error)[:200])}") from None
     return validate(Contest, raw, url)
 
@@ -213,7 +213,9 @@ def _refuse_more_than_a_site(url: str, parts: httpx.URL) -> None:
     if parts.userinfo or parts.path.strip("/") or parts.query or parts.fragment:
         port = f":{parts.port}" if parts.port else ""
         host = f"[{parts.host}]" if ":" in parts.host else parts.host
-        raise ConfigError(f"address {url!r} has more to it than a site's; write {parts.scheme}://{host}{port}")
+        more = f"names a user, and leads to {host}" if parts.userinfo else "has more to it than a site's"
+        scheme = parts.scheme if is_loopback(parts.host) else "https"
+        raise ConfigError(f"address {url!r} {more}; write {scheme}://{host}{port}")
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -151,7 +151,7 @@ def certificate_left_in(out: Path) -> EvaluationEnd | None:
             return _refusal_in(files["refusal.json"])
         if "certificate.json" in files:
             return EvaluationEnd(Trained(read_certificate(files["certificate.json"]).model_dump_json()), {})
-    except (ConfigError, ValueError, OSError, RecursionError) as error:
+    except (ConfigError, ValueError, OSError) as error:
         LOGGER.error("a repeated training left what cannot be read: %s", error)
     return None
 
@@ -177,7 +177,7 @@ def verdict_in(out: Path) -> EvaluationEnd | None:
         bundle = parse_json(files.pop("bundle.json").read_bytes()) if "bundle.json" in files else {}
         words = log.read_bytes()[-LONGEST:].decode(errors="replace") if log else ""
         return EvaluationEnd(_outcome(card, bundle, words), files)
-    except (ConfigError, ValueError, OSError, RecursionError) as error:
+    except (ConfigError, ValueError, OSError) as error:
         LOGGER.error("an evaluation left what cannot be read: %s", error)
         return None
 

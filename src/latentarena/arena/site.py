@@ -149,7 +149,7 @@ def _json(home: Path, name: str) -> dict[str, Any]:
     content = _content(home, name)
     try:
         raw = parse_json(content) if content else None
-    except (ValueError, RecursionError):
+    except ValueError:
         return {}
     return raw if isinstance(raw, dict) else {}
 

@@ -28,7 +28,7 @@ def check_card(content: bytes, what: str = "card.json") -> Any:
         raise GateError("too-large", f"{what} is larger than {LARGEST_CARD} bytes; leave out what no card needs")
     try:
         raw = parse_json(content)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise GateError("card-json", f"{what} is not JSON: {error}") from None
     for count, value in enumerate(_values(raw)):
         if count >= MOST_VALUES:

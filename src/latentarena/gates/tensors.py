@@ -101,7 +101,7 @@ def _header(content: bytes, what: str) -> tuple[Mapping[str, Any], int]:
         raise _no_file("tensors-header", what, "its header is not a JSON object")
     try:
         header = parse_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _no_file("tensors-header", what, f"its header is not JSON: {error}") from None
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):

@@ -106,7 +106,7 @@ def keep_judge(desk: Desk, content: bytes) -> str:
         length = int.from_bytes(content[:8], "little")  # of a safetensors file's header
         header = parse_json(content[8 : 8 + min(length, HEADER)])
         dataset = str(parse_json(header["__metadata__"]["facts"].encode())["dataset"])
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise ConfigError("the file is no judge: it does not say what it was trained on") from None
     if dataset != desk.contest.dataset:
         raise ConfigError(f"this is a judge of {dataset[:40]!r}; the contest's data is {desk.contest.dataset!r}")
