@@ -62,8 +62,8 @@ class ForeignPart(Config):
 class Kinds(Registry[type[C]]):
     """Configurations of one kind of part, told apart by their key `kind`; in a type's annotation it reads them."""
 
-    def __init__(self, kind: str, shipped: Any) -> None:
-        """Those of a union, which `register` adds others to."""
+    def __init__(self, kind: str, shipped: Any = None) -> None:
+        """Those of a union, or none, which `register` adds others to."""
         super().__init__(kind, **{one.model_fields["kind"].default: one for one in get_args(shipped)})
         self._adapter: TypeAdapter[Any] | None = None
 
@@ -81,9 +81,19 @@ class Kinds(Registry[type[C]]):
 
     def _read(self, raw: Any, _: Callable[[Any], Any]) -> C:
         if self._adapter is None:
-            union: Any = reduce(or_, self.values())
-            self._adapter = TypeAdapter(Annotated[union, Field(discriminator="kind")])
+            self._adapter = TypeAdapter(self._union())
         return self._adapter.validate_python(raw)  # type: ignore[no-any-return]
+
+    def _union(self) -> Any:
+        """The type of them all.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if not self:
+            raise ValueError(f"no {self.kind} is loaded; give a file that registers one with --plugin, or as parts")
+        union: Any = reduce(or_, self.values())
+        return Annotated[union, Field(discriminator="kind")] if len(self) > 1 else union
 
 
 @dataclass(frozen=True)
@@ -117,10 +127,11 @@ def _foreign_in(config: BaseModel) -> Iterator[ForeignPart]:
         for known in (one.known for one in field.metadata if isinstance(one, Chosen)):
             if isinstance(known, Registry) and value in known.foreign:
                 yield _named(known, value)
-        if isinstance(value, Config):
-            for kinds in REGISTRIES.values():
-                yield from (_named(kinds, name) for name in kinds.foreign if kinds[name] is type(value))
-            yield from _foreign_in(value)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Config):
+                for kinds in REGISTRIES.values():
+                    yield from (_named(kinds, name) for name in kinds.foreign if kinds[name] is type(part))
+                yield from _foreign_in(part)
 
 
 def _named(known: Registry[Any], name: str) -> ForeignPart:
@@ -145,7 +156,7 @@ def load_parts(named: Iterable[str | PathLike[str]] = ()) -> None:
             try:
                 point.load()
             except Exception as error:
-                log.warning("the parts of the installed package %s are left out: %s", point.value, _words(error))
+                log.warning("the parts of the installed package %s are left out: %s", point.value, fault_words(error))
     for one in map(str, named):
         if one.endswith(".py"):
             _load_file(expanded(one, "parts: ").resolve())
@@ -171,12 +182,12 @@ def _load_file(path: Path) -> None:
     except ArenaError as error:
         raise ConfigError(f"parts {path}: {error}") from None
     except Exception as error:
-        raise ConfigError(f"parts {path}: {_words(error, str(path))}") from error
+        raise ConfigError(f"parts {path}: {fault_words(error, str(path))}") from error
     _loaded[str(path)] = source
 
 
-def _words(error: Exception, file: str = "") -> str:
-    """What went wrong, and in which line of the file."""
+def fault_words(error: Exception, file: str = "") -> str:
+    """What went wrong in somebody's own code, and in which line of the file."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f"line {lines[-1]}: " if lines else ""
     return f"{where}{type(error).__name__}: {' '.join(str(error).split())[:300]}"

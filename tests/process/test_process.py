@@ -13,10 +13,14 @@ from latentarena.process import (
     PATHS,
     TARGETS,
     TIMES,
+    Lesson,
+    Loss,
     Network,
     Path,
     Point,
+    PseudoHuberConfig,
     Row,
+    SquaredConfig,
     denoiser,
     gaussian_correction,
     matching_loss,
@@ -192,6 +196,42 @@ def test_matching_loss_is_the_mean_squared_error_of_the_row(
         out = (gaussian if correction == "gaussian" else 0) + network(x[None], t[i : i + 1], labels[i : i + 1])[0]
         squares.append((out - (p * data[i] + q * noise[i])).square().mean())
     torch.testing.assert_close(loss, torch.stack(squares).mean(), atol=0, rtol=1e-5)
+
+
+def test_the_pseudo_huber_loss_lies_between_a_squared_and_a_plain_error() -> None:
+    """It is the root mean squared error of each row for a small c, and half its square over c for a large one."""
+    data, path, target = normal(12, 5, key="data"), PATHS["straight"](), TARGETS["velocity"]
+
+    def found(loss: Loss) -> float:
+        draws = Draws(stream("loss"))
+        return float(
+            matching_loss(lambda x, t, labels: x, path, target, TIMES["uniform"], data, None, draws, loss=loss)
+        )
+
+    def plain(network: Network, lesson: Lesson) -> Tensor:
+        errors = network(lesson.x, lesson.t, lesson.labels) - lesson.answer
+        return torch.linalg.vector_norm(errors, dim=1).mean() / 5**0.5
+
+    small, large = (PseudoHuberConfig(c=c) for c in (1e-7, 1e3))
+    assert found(small.build()) == pytest.approx(found(plain), rel=1e-5)
+    assert 2 * large.c * found(large.build()) == pytest.approx(found(SquaredConfig().build()), rel=1e-5)
+
+
+def test_a_lesson_holds_the_batch_and_the_answer_that_training_asks_for() -> None:
+    data, labels, lessons = normal(12, 3, key="data"), torch.arange(12), []
+    path, target = PATHS["vp_cosine"](), TARGETS["v"]
+
+    def kept(network: Network, lesson: Lesson) -> Tensor:
+        lessons.append(lesson)
+        return lesson.x.sum()
+
+    matching_loss(lambda x, t, _: x, path, target, TIMES["uniform"], data, labels, Draws(stream("kept")), loss=kept)
+    (lesson,) = lessons
+    at = path.at(lesson.t, data)
+    torch.testing.assert_close(lesson.x, at.alpha * lesson.data + at.sigma * lesson.noise)
+    torch.testing.assert_close(lesson.answer, at.alpha * lesson.noise - at.sigma * lesson.data)
+    assert lesson.data is data
+    assert lesson.labels is labels
 
 
 def test_training_times_stay_in_the_span() -> None:

@@ -10,13 +10,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from latentarena.card.catalogue import CATEGORIES
 from latentarena.card.comparison import figure_lines, verdict
-from latentarena.card.words import CLEAN, check_words, identity, rows_by_category, timing_words, trainings_words
+from latentarena.card.words import (
+    CLEAN,
+    HEADINGS,
+    check_words,
+    identity,
+    rows_by_category,
+    timing_words,
+    trainings_words,
+)
 
 WORDS = {
     "categories": CATEGORIES,
     "check_words": check_words,
     "clean": CLEAN,
     "figure_lines": figure_lines,
+    "headings": HEADINGS,
     "identity": identity,
     "rows_by_category": rows_by_category,
     "timing_words": timing_words,

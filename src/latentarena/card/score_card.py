@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from latentarena.bounds import Count, Label, Real, Side, Words
+from latentarena.bounds import Count, Label, Plain, Real, Side, Words
 from latentarena.card.catalogue import COLUMNS, METRICS, points
-from latentarena.card.figure import Figure
+from latentarena.card.figure import Better, Figure
 from latentarena.card.finding import Finding
 from latentarena.card.metric import Metric
 from latentarena.config import Config, validate
@@ -24,6 +24,7 @@ SEEDS = (2025, 2026, 2027, 2028, 2029)  # numbers of the draws of noise and labe
 FEWEST, MOST = 100, 1_000_000  # samples of a card
 LARGEST = 1 << 20  # bytes of a card
 MOST_CHECKS = 32
+MOST_OWN = 32
 
 
 class Score(Figure):
@@ -41,6 +42,24 @@ class Score(Figure):
     def matched(self) -> Figure:
         """The figure of as many samples as there are real images behind `real`."""
         return self.equal or self
+
+
+class OwnFigure(Score):
+    """A figure of a metric of somebody's own, which is shown and has no part in ranks and points.
+
+    Attributes:
+        title, what: the metric in words; better: its direction; decimals: shown.
+        settings: its keys, `kind` among them.
+        source, digest: name and SHA-256 of the file or package that it comes from.
+    """
+
+    title: Label
+    what: Words
+    better: Better
+    decimals: int = Field(ge=0, le=12)
+    settings: Plain
+    source: Label
+    digest: Label
 
 
 class Opinion(Config):
@@ -124,6 +143,7 @@ class ScoreCard(Config):
             first digits of the SHA-256 of a contest's key; empty on cards from before there were keys.
         solver, steps, guidance: the bundle's own.
         scores: by metric name; see `METRICS` for direction, unit and source.
+        own: figures of metrics of somebody's own, by name; they count for nothing.
         by_class: share of the samples of a class in which the judge sees it, by class name; empty if unconditional.
         by_seed: the Frechet distance of each seed's samples alone.
         by_steps: Frechet distance of fewer samples by number of solver steps; empty where steps cannot be chosen.
@@ -161,6 +181,7 @@ class ScoreCard(Config):
     steps: Count
     guidance: Real
     scores: dict[Label, Score]
+    own: dict[Label, OwnFigure] = Field(default={}, max_length=MOST_OWN)
     by_class: dict[Label, Real]
     by_seed: tuple[Real, ...]
     by_steps: dict[Count, Real]
@@ -196,6 +217,7 @@ class ScoreCard(Config):
     def fingerprint(self) -> str:
         """SHA-256 of all but timing, sandbox and other trainings: equal cards of two runs have equal fingerprints."""
         apart = {"timing", "sandbox", "trainings", *(("device", "arithmetic") if self.computed_officially else ())}
+        apart |= set() if self.own else {"own"}  # which older cards do not have
         return digest_json(self.model_dump(mode="json", exclude=apart))
 
     @property

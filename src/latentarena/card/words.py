@@ -13,9 +13,12 @@ from typing import cast
 
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.card.figure import Figure
-from latentarena.card.score_card import Score, ScoreCard
+from latentarena.card.score_card import OwnFigure, Score, ScoreCard
 from latentarena.key import PUBLIC
 
+OWN = "own"
+HEADINGS = CATEGORIES | {OWN: "Metrics of one's own, never ranked"}
+"""The headings above the rows of a card, by category."""
 CLEAN = "Nothing was found that calls for advice."
 UNVERIFIED = "unverified"
 UNCERTIFIED = "uncertified"  # a bundle's own word on its training
@@ -84,18 +87,19 @@ def check_words(card: ScoreCard) -> tuple[str, list[str]]:
 
 
 def rows_by_category(card: ScoreCard) -> dict[str, list[CardRow]]:
-    """The scores of a card in words, by category, in the order of the catalogue; categories without any left out."""
+    """The scores of a card in words, by the names of `HEADINGS` and in their order; those without any left out."""
     rows: dict[str, list[CardRow]] = {}
     for category in CATEGORIES:
         names = [name for name, metric in METRICS.items() if metric.category == category and name in card.scores]
         if names:
             rows[category] = [row_of(card, name) for name in names]
-    return rows
+    return rows | ({OWN: list(map(_own_row, card.own.values()))} if card.own else {})
 
 
 def image_rows(scores: Mapping[str, Score]) -> Iterator[tuple[str, CardRow]]:
-    """Figures of images in words, each with its category."""
+    """Figures of images in words, each with its category of `HEADINGS`."""
     yield from ((metric.category, _row(name, scores[name])) for name, metric in METRICS.items() if name in scores)
+    yield from ((OWN, _own_row(one)) for one in scores.values() if isinstance(one, OwnFigure))
 
 
 def row_of(card: ScoreCard, name: str) -> CardRow:
@@ -107,16 +111,27 @@ def row_of(card: ScoreCard, name: str) -> CardRow:
 
 
 def _row(name: str, score: Score) -> CardRow:
-    metric, real = METRICS[name], score.real
+    metric = METRICS[name]
+    margin = "" if metric.margin is None else metric.margin.words
+    return _worded(score, metric.title, metric.what, metric.better, metric.decimals, margin)
+
+
+def _own_row(one: OwnFigure) -> CardRow:
+    settings = ", ".join(f"{key} = {value}" for key, value in one.settings.items() if key != "kind")
+    return _worded(one, one.title, "; ".join(filter(None, (one.what, settings, one.source))), one.better, one.decimals)
+
+
+def _worded(score: Score, title: str, what: str, better: str, decimals: int, margin: str = "") -> CardRow:
+    real = score.real
     return CardRow(
-        title=metric.title,
-        what=metric.what,
-        value=decimal_text(score.value, metric.decimals),
-        interval=_interval(score, metric.decimals),
-        real="" if real is None else decimal_text(real.value, metric.decimals),
-        real_interval="" if real is None else _interval(real, metric.decimals),
-        better=metric.better,
-        margin="" if metric.margin is None else metric.margin.words,
+        title=title,
+        what=what,
+        value=decimal_text(score.value, decimals),
+        interval=_interval(score, decimals),
+        real="" if real is None else decimal_text(real.value, decimals),
+        real_interval="" if real is None else _interval(real, decimals),
+        better=better,
+        margin=margin,
     )
 
 

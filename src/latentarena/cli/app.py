@@ -155,7 +155,8 @@ def list_parts(plugin: PluginOption = None) -> None:
     kinds = kinds_of_parts()
     width = max(map(len, kinds))
     for kind, known in kinds.items():
-        typer.echo(f"{kind:{width}}  {', '.join(name for name in known if name not in known.foreign)}")
+        shipped = ", ".join(name for name in known if name not in known.foreign)
+        typer.echo(f"{kind:{width}}  {shipped or 'your own; those of the score card are always measured'}")
         for name, origin in known.foreign.items():
             typer.echo(f"{'':{width}}  {name}: of {printable(origin.place or origin.name)}, {origin.digest[:12]}")
 

@@ -18,6 +18,7 @@ from latentarena.card.certificate import Certificate
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import (
     CLEAN,
+    HEADINGS,
     UNVERIFIED,
     check_words,
     contest_cells,
@@ -106,10 +107,10 @@ def _table(card: ScoreCard) -> Table:
     for category, rows in rows_by_category(card).items():
         table.add_section()
         reported = ", uncertified where so marked" if category == "training" else ""
-        table.add_row(f"{CATEGORIES[category]}{reported}", style="bold")
+        table.add_row(f"{HEADINGS[category]}{reported}", style="bold")
         for row in rows:
             cells = [(row.value, row.interval, False), (row.real, row.real_interval, row.like_real)]
-            table.add_row(row.title, *(_cell(*cell) for cell in cells), row.better)
+            table.add_row(printable(row.title), *(_cell(*cell) for cell in cells), row.better)
     return table
 
 
@@ -239,10 +240,10 @@ def print_images(found: JudgedImages) -> None:
     for category, row in image_rows(found.scores):
         if category != last:
             table.add_section()
-            table.add_row(CATEGORIES[category], style="bold")
+            table.add_row(HEADINGS[category], style="bold")
         last = category
         real = f"{row.real}\n{row.real_interval}" if row.real else ""
-        table.add_row(f"{row.title} ({row.better})", f"{row.value}\n{row.interval}", real)
+        table.add_row(f"{printable(row.title)} ({row.better})", f"{row.value}\n{row.interval}", real)
     page.print(table)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -25,6 +26,10 @@ from latentarena.cli.options import (
     SizeOption,
     complete_zoo,
 )
+
+if TYPE_CHECKING:
+    from latentarena.bundle import AnyBundle
+    from latentarena.card.own import OwnMetric
 
 
 class _ScoreByDefault(TyperGroup):
@@ -78,9 +83,16 @@ def judge(
     crop: CropOption = None,
     resize: ResizeOption = None,
     plugin: PluginOption = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Metric of your own, of a --plugin; or with settings: '{kind: NAME, threshold: 0.3}'."
+        ),
+    ] = None,
 ) -> None:
     """Score a bundle of your own on the full test split, or images of any model; others' bundles: arena check."""
     from latentarena.bundle import OWN, open_bundle, placed
+    from latentarena.card.own import own_metrics
     from latentarena.cli.console import print_card, print_contest, quiet_logs
     from latentarena.data import holds_images
     from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
@@ -91,9 +103,10 @@ def judge(
     from latentarena.run.watching import show_judging, show_training
 
     quiet_logs()
+    own = own_metrics(metric or (), "--metric")
     of_images = {"--dataset": dataset, "--against": against, "--size": size, "--crop": crop, "--resize": resize}
     if holds_images(bundle):
-        _judge_images(bundle, of_images, judge_file, data, json_file, {"--html": html, "--png": picture})
+        _judge_images(bundle, of_images, judge_file, data, json_file, {"--html": html, "--png": picture}, own)
         return
     for option, value in of_images.items():
         if value is not None:
@@ -107,7 +120,7 @@ def judge(
             make_folder(path.parent)
     panel = panel_for(data_of(loaded, data), judge_file, show_training)
     with show_judging():
-        found = judge_bundle(loaded, panel, samples, timed=timed)
+        found = judge_bundle(loaded, panel, samples, timed=timed, own=own)
     card = found.card
     (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
     if json_file is not None:
@@ -125,6 +138,7 @@ def _judge_images(
     root: Path | None,
     json_file: Path | None,
     pages: dict[str, Path | None],
+    own: Sequence[OwnMetric],
 ) -> None:
     """Print the sample half of a score card for images at a path."""
     from latentarena.cli.console import print_images
@@ -141,9 +155,8 @@ def _judge_images(
         make_folder(json_file.parent)
     fit = {name: options[f"--{name}"] for name in ("size", "crop", "resize")}
     with show_judging():
-        found = judge_images(
-            images, options["--dataset"] or "mnist", options["--against"], fit, judge_file, root, show_training
-        )
+        real, against = options["--dataset"] or "mnist", options["--against"]
+        found = judge_images(images, real, against, fit, judge_file, root, show_training, own)
     print_images(found)
     if json_file is not None:
         write_json(json_file, found.plain())
@@ -199,22 +212,37 @@ def verify(
     judge_file: JudgeOption = None,
     data: DataOption = None,
     key: KeyOption = None,
+    plugin: PluginOption = None,
 ) -> None:
     """Recompute a score card from its bundle, portable ones in a sandbox, and compare; exits with 1 if they differ."""
-    from latentarena.bundle import BOXED, DATA_ONLY, OWN, open_bundle
     from latentarena.card.score_card import read_card
     from latentarena.cli.console import print_check, quiet_logs
     from latentarena.evaluate.verify import recompute
     from latentarena.key import PRACTICE, Key
     from latentarena.run.watching import show_training
-    from latentarena.sandbox import standing
 
     quiet_logs()
     claimed, secret = read_card(card), PRACTICE if key is None else Key.parse(key)
-    with open_bundle(bundle, trust=BOXED if standing().tier else OWN, forms=DATA_ONLY) as loaded:
+    with _to_verify(bundle, bool(plugin)) as loaded:
         again = recompute(claimed, loaded, data, judge_file, show_training, secret)
     if not print_check(claimed, again):
         raise typer.Exit(1)
+
+
+def _to_verify(path: Path, loaded: bool) -> AnyBundle:
+    """A bundle whose card is verified, as a stranger's; of parts of the user's own once these are loaded."""
+    from latentarena.bundle import BOXED, DATA_ONLY, OWN, open_bundle
+    from latentarena.errors import GateError
+    from latentarena.sandbox import standing
+
+    try:
+        return open_bundle(path, trust=BOXED if standing().tier else OWN, forms=DATA_ONLY)
+    except GateError as refusal:
+        if refusal.reason != "parts":
+            raise
+        if not loaded:
+            raise GateError("parts", f"{refusal}, or load it here with --plugin FILE") from None
+        return open_bundle(path, trust=OWN)
 
 
 @judge_app.command("train")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from latentarena.card.own import OwnMetric
 from latentarena.card.score_card import Score
 from latentarena.config import validate
 from latentarena.data import FOLDER, DataConfig, Dataset, load_dataset, read_images
@@ -48,6 +49,7 @@ def judge_images(
     judge_file: Path | None = None,
     root: Path | None = None,
     watch: Watch = lambda ticks, stage: ticks,
+    own: Sequence[OwnMetric] = (),
 ) -> JudgedImages:
     """Judge the images at a path.
 
@@ -58,6 +60,7 @@ def judge_images(
         fit: `size`, `crop` and `resize` of images in files, as `DataConfig` has them.
         judge_file: the judge; the dataset's own unless given.
         root: where the dataset is looked for.
+        own: metrics of somebody's own.
 
     Raises:
         ArenaError: one line: images that cannot be read, too few of them, or of another shape than the dataset's.
@@ -66,7 +69,7 @@ def judge_images(
     real = load_dataset(validate(DataConfig, {"name": dataset, **of_data}, "--dataset"), root)
     images, other = _images(path, fit, real), None if against is None else _images(against, fit, real)
     judge = judge_for(real, watch, judge_file)
-    scores = score_images(images, real, judge, other)
+    scores = score_images(images, real, judge, other, own)
     return JudgedImages(scores, len(images), real.name, "" if against is None else str(against), judge.name)
 
 

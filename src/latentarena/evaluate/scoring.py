@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latentarena import __version__
 from latentarena.bundle import AnyBundle, Provenance
+from latentarena.card.own import OwnMetric
 from latentarena.card.score_card import SEEDS, Advice, Score, ScoreCard, scored
 from latentarena.compute import CPU
 from latentarena.data import FOLDER, Dataset, load_dataset
@@ -129,6 +130,7 @@ def judge_bundle(
     timed: bool = True,
     precision: Precision | None = None,
     key: Key = PRACTICE,
+    own: Sequence[OwnMetric] = (),
 ) -> Judged:
     """Judge an opened bundle on the full test split and `samples` images of its own sampler.
 
@@ -139,6 +141,7 @@ def judge_bundle(
         timed: whether sampling is timed too.
         precision: to which latents are rounded, if it is coarser than the card's own.
         key: of all that is random; a contest has one of its own.
+        own: metrics of somebody's own, which count for nothing.
 
     Raises:
         JudgeError: a judge fails its self-test on this data, or the model's images cannot be judged.
@@ -149,7 +152,7 @@ def judge_bundle(
     compute = CPU if model.native is None else model.native.compute
     subject = subject_of(bundle, precision)
     randomness = Randomness(key, bundle.digest)
-    found = score(subject, data, judge, panel.opinions, samples, seeds, randomness)
+    found = score(subject, data, judge, panel.opinions, samples, seeds, randomness, own)
     sampling, scores = card.sampling, found.scores | _cost(bundle)
     by_steps: dict[int, float] = {}
     if model.native is not None:  # whose sampler can be looked into
@@ -182,6 +185,7 @@ def judge_bundle(
         steps=sampling.steps,
         guidance=sampling.guidance,
         scores=scores,
+        own=found.own,
         by_class=by_class,
         by_seed=found.by_seed,
         by_steps=by_steps,
@@ -199,8 +203,8 @@ def judge_bundle(
         device=compute.name,
         arithmetic=compute.precision,
     )
-    own = card.model_dump(mode="json") | {"form": card.form}
-    return Judged(score_card, found, panel, own, model.log)
+    own_card = card.model_dump(mode="json") | {"form": card.form}
+    return Judged(score_card, found, panel, own_card, model.log)
 
 
 def _cut_short(made: Provenance | None) -> tuple[Advice, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.bundle import AnyBundle
+from latentarena.card.own import own_metrics_of
 from latentarena.card.score_card import ScoreCard
 from latentarena.errors import JudgeError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
@@ -85,6 +86,7 @@ def recompute(
         key: of all that was random.
 
     Raises:
+        ConfigError: the card has a figure of a metric that is not loaded here.
         JudgeError: one line where bundle, code, data or judges are not those of the card.
     """
     if not card.computed_officially:
@@ -108,7 +110,8 @@ def recompute(
         if opinion.digest not in known:
             raise JudgeError(f"the card holds the opinion of judge {opinion.judge}, which is not at hand")
     panel = replace(panel, opinions=[known[opinion.digest] for opinion in card.opinions])
-    return judge_bundle(bundle, panel, card.samples, card.seeds, False, card.precision, key).card
+    own = own_metrics_of(card.own)
+    return judge_bundle(bundle, panel, card.samples, card.seeds, False, card.precision, key, own).card
 
 
 def _refuse(what: str, card: str, here: str, way_out: str) -> None:

@@ -19,7 +19,7 @@ from latentarena.errors import OutputError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
 from latentarena.judge.classifier import Judge
-from latentarena.judge.material import Errors, Known, Samples, Seen
+from latentarena.judge.material import Errors, Known, Material, Prior, Samples, Seen
 from latentarena.judge.measure import measured
 from latentarena.judge.metrics import draws, edge_energies, nearest, radii, spreads
 from latentarena.progress import within
@@ -64,6 +64,14 @@ def real_index(data: Dataset, samples: int) -> Tensor:
     """The test images that stand for `samples` real ones: all, or a fixed random draw; int64, ascending."""
     n = len(data.test)
     return torch.randperm(n, generator=stream("floor", samples))[:samples].sort().values
+
+
+def real_materials(known: Known, data: Dataset, samples: int) -> dict[str, Material | None]:
+    """The test images that stand for so many real ones, in the place of samples and of images from the prior."""
+    index = real_index(data, samples)
+    counts, images, seen = draws(len(index)), data.test.batch(index), known.test.rows(index)
+    near = nearest(images, data.train.pixels)
+    return {"samples": Samples(counts, images, seen, near, known), "prior": Prior(counts, seen, known)}
 
 
 def _look(judge: Judge, data: Dataset, test: Seen, samples: int) -> Known:

@@ -6,7 +6,7 @@ which gives figures by metric, or statistics whose intervals are drawn here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -14,9 +14,12 @@ from types import ModuleType
 
 from latentarena.card.catalogue import METRICS
 from latentarena.card.figure import Figure
+from latentarena.card.own import OWN_METRICS, OwnMetric
+from latentarena.errors import JudgeError
 from latentarena.judge import metrics
 from latentarena.judge.material import Material
 from latentarena.judge.metrics import Statistic, estimate
+from latentarena.parts import fault_words
 from latentarena.progress import counted
 
 
@@ -43,6 +46,25 @@ def _figure(name: str, one: Figure | Statistic, material: Material) -> Figure:
     if isinstance(one, Figure):
         return one
     return estimate(one, material.counts, METRICS[name].smallest, METRICS[name].largest)
+
+
+def measured_own(metrics: Iterable[OwnMetric], materials: Mapping[str, Material | None]) -> dict[str, Figure]:
+    """Metrics of somebody's own by name, of those that can be measured on these materials.
+
+    Raises:
+        JudgeError: one fails, or comes to no finite number; the message names its file and line.
+    """
+    return {one.kind: _own(one, found) for one in metrics if (found := materials.get(one.need)) is not None}
+
+
+def _own(metric: OwnMetric, material: Material) -> Figure:
+    origin = OWN_METRICS.foreign[metric.kind]
+    try:
+        one = getattr(metric, f"of_{metric.need}")(material)
+        return one if isinstance(one, Figure) else estimate(one, material.counts, metric.smallest, metric.largest)
+    except Exception as error:
+        words = fault_words(error, origin.place)
+        raise JudgeError(f"metric {metric.kind!r} of {origin.name} cannot be measured: {words}") from error
 
 
 @cache

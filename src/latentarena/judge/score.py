@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from latentarena.card.finding import Finding
-from latentarena.card.score_card import SEEDS, Opinion, Score, scored
+from latentarena.card.own import OwnMetric
+from latentarena.card.score_card import SEEDS, Opinion, OwnFigure, Score, scored
 from latentarena.data import Dataset, Images
 from latentarena.judge.classifier import Judge
 from latentarena.judge.examine import examine
-from latentarena.judge.known import known_of, real_index
+from latentarena.judge.known import known_of, real_index, real_materials
 from latentarena.judge.material import (
     Errors,
     Known,
@@ -26,7 +27,7 @@ from latentarena.judge.material import (
     Samples,
     Seen,
 )
-from latentarena.judge.measure import measured
+from latentarena.judge.measure import measured, measured_own
 from latentarena.judge.metrics import confidences, draws, estimate, frechet_of, mean_of, nearest, squared_errors
 from latentarena.judge.randomness import WITHOUT_BUNDLE, Randomness
 from latentarena.judge.subject import (
@@ -51,7 +52,7 @@ class Findings:
     """The figures and the images that they were measured on.
 
     Attributes:
-        scores: by metric name.
+        scores: by metric name; own: of metrics of somebody's own.
         by_class: share of the samples of a class in which the judge sees it, (K,); None if unconditional.
         by_seed: Frechet distance of each seed's samples alone.
         opinions: of the other judges.
@@ -66,6 +67,7 @@ class Findings:
     """
 
     scores: dict[str, Score]
+    own: dict[str, OwnFigure]
     by_class: Tensor | None
     by_seed: tuple[float, ...]
     opinions: tuple[Opinion, ...]
@@ -89,11 +91,12 @@ def score(
     samples: int = SAMPLES,
     seeds: Sequence[int] = SEEDS,
     randomness: Randomness = WITHOUT_BUNDLE,
+    own: Sequence[OwnMetric] = (),
 ) -> Findings:
     """Score a model on the full test split and on generated images, an equal share from each seed.
 
     Raises:
-        JudgeError: a judge fails its self-test on this data.
+        JudgeError: a judge fails its self-test on this data, or a metric of `own` fails.
         ModelError: the model's images are not finite, of another shape, or outside [0, 1].
         GateError: an image or a latent depends on more than its own row; see `ask`.
     """
@@ -112,10 +115,12 @@ def score(
     prior = None if coded is None else Prior(counts, judge.look(coded.prior_images), known)
     labels = None if asked is None else Labels(counts, asked, seen.labels, len(judge.frequencies))
     autoencoder = {} if coded is None else _of_autoencoder(coded, data, chosen, randomness)
-    found = measured({"samples": drawn, "labels": labels, "prior": prior, **autoencoder})
+    materials = {"samples": drawn, "labels": labels, "prior": prior, **autoencoder}
+    found, equal = measured(materials), _as_many_as_real(drawn, prior, data, randomness)
     sampled = Sampled(generator_of(subject, randomness), noise, asked, images, seen.features)
     return Findings(
-        scores=scored(found, known.floors, measured(_as_many_as_real(drawn, prior, data, randomness))),
+        scores=scored(found, known.floors, measured(equal)),
+        own=_own(own, materials, equal, data, samples),
         by_class=None if labels is None else labels.obeyed,
         by_seed=tuple(map(judge.distance, _split(seen, [len(noise) for noise, _ in parts]))),
         opinions=tuple(_opinion(other, data, drawn, counts) for other in opinions),
@@ -132,16 +137,19 @@ def score(
     )
 
 
-def score_images(images: Tensor, data: Dataset, judge: Judge, against: Tensor | None = None) -> dict[str, Score]:
+def score_images(
+    images: Tensor, data: Dataset, judge: Judge, against: Tensor | None = None, own: Sequence[OwnMetric] = ()
+) -> dict[str, Score]:
     """The sample half of a score card: figures of images (N, C, H, W) in [0, 1], whatever made them.
 
     Args:
         images: that are judged.
         data: real images; judge: of the same data.
         against: images that stand in the train split's place, if any: the reference of distances and copies.
+        own: metrics of somebody's own, whose figures stand among the others as `OwnFigure`.
 
     Raises:
-        JudgeError: the judge fails its self-test on this data.
+        JudgeError: the judge fails its self-test on this data, or a metric of `own` fails.
         ModelError: the images are not finite, of another shape than the data's, or outside [0, 1].
     """
     n = len(images)
@@ -151,8 +159,28 @@ def score_images(images: Tensor, data: Dataset, judge: Judge, against: Tensor | 
     known, counts = known_of(judge, data, n, other), draws(n, generator=WITHOUT_BUNDLE.stream("bootstrap", "samples"))
     data = data if other is None else replace(data, train=other)
     drawn = Samples(counts, images, judge.look(images), nearest(images, data.train.pixels), known)
-    equal = measured(_as_many_as_real(drawn, None, data, WITHOUT_BUNDLE))
-    return scored(measured({"samples": drawn}), known.floors, equal)
+    materials, equal = {"samples": drawn}, _as_many_as_real(drawn, None, data, WITHOUT_BUNDLE)
+    return scored(measured(materials), known.floors, measured(equal)) | _own(own, materials, equal, data, n)
+
+
+def _own(
+    metrics: Sequence[OwnMetric],
+    materials: Mapping[str, Material | None],
+    equal: Mapping[str, Material | None],
+    data: Dataset,
+    samples: int,
+) -> dict[str, OwnFigure]:
+    """What metrics of somebody's own come to, beside what real images do."""
+    drawn = materials["samples"]
+    if not metrics or not isinstance(drawn, Samples):
+        return {}
+    found, few = measured_own(metrics, materials), measured_own(metrics, equal)
+    real = measured_own(metrics, real_materials(drawn.real, data, samples))
+    return {
+        one.kind: one.on_card(found[one.kind], real.get(one.kind), few.get(one.kind))
+        for one in metrics
+        if one.kind in found
+    }
 
 
 def _of_autoencoder(coded: Coded, data: Dataset, chosen: Tensor, randomness: Randomness) -> dict[str, Material]:

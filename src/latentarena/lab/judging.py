@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentarena.card.own import own_metrics
 from latentarena.card.score_card import Score, ScoreCard
 from latentarena.errors import ConfigError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
@@ -32,6 +34,7 @@ def judge(
     dataset: None = ...,
     against: None = ...,
     root: str | PathLike[str] | None = ...,
+    metrics: Iterable[str | Mapping[str, Any]] = ...,
     judge_file: str | PathLike[str] | None = ...,
     timed: bool = ...,
     progress: bool = ...,
@@ -43,6 +46,7 @@ def judge(
     dataset: str | None = ...,
     against: Tensor | Array | None = ...,
     root: str | PathLike[str] | None = ...,
+    metrics: Iterable[str | Mapping[str, Any]] = ...,
     judge_file: str | PathLike[str] | None = ...,
     progress: bool = ...,
 ) -> dict[str, Score]: ...
@@ -53,6 +57,7 @@ def judge(
     dataset: str | None = None,
     against: Tensor | Array | None = None,
     root: str | PathLike[str] | None = None,
+    metrics: Iterable[str | Mapping[str, Any]] = (),
     judge_file: str | PathLike[str] | None = None,
     timed: bool = True,
     progress: bool = True,
@@ -65,28 +70,30 @@ def judge(
         dataset: that images are held against, mnist unless given; a bundle names its own.
         against: images that stand in the place of the dataset's train split, whatever made them.
         root: where the dataset's files are looked for.
+        metrics: of your own, by name or as a mapping of `kind` and settings; their parts are loaded before.
         judge_file: the judge; the dataset's own unless given.
         timed: whether a model's sampling is timed.
         progress: whether it is shown.
 
     Returns:
         The card, whose `scores` are figures by metric with 95 % intervals and what real images score; of images these
-        figures alone: those of sample quality, diversity and copying.
+        figures alone: those of sample quality, diversity and copying. Those of `metrics` are a card's `own`.
 
     Raises:
         ArenaError: one line: a bundle that is none, images of another shape or range, data that is not found.
     """
     place, file = (None if path is None else Path(path) for path in (root, judge_file))
-    watch = show_training if progress else quietly
+    watch, own = show_training if progress else quietly, own_metrics(metrics, "metrics")
     with show_judging() if progress else nullcontext():
         if isinstance(what, Tensor | np.ndarray):
             data = load_data(dataset or "mnist", root=root)
             other = None if against is None else _images(against)
-            return score_images(_images(what), data, judge_for(data, watch, file), other)
+            return score_images(_images(what), data, judge_for(data, watch, file), other, own)
         if dataset is not None or against is not None:
             raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset and against out")
         bundle = load(what).bundle
-        return judge_bundle(bundle, panel_for(data_of(bundle, place), file, watch), samples, timed=timed).card
+        panel = panel_for(data_of(bundle, place), file, watch)
+        return judge_bundle(bundle, panel, samples, timed=timed, own=own).card
 
 
 def _images(given: Tensor | Array) -> Tensor:

@@ -11,7 +11,7 @@ from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config, validate
 from latentarena.parts import one_of
 from latentarena.process import CORRECTIONS, PATHS, TARGETS
-from latentarena.sample import ALWAYS, GRIDS, SOLVERS
+from latentarena.sample import ALWAYS, GRIDS, SOLVERS, GuideConfig
 
 MOST_STEPS = 10_000  # of a sampler
 
@@ -68,6 +68,7 @@ class SamplingConfig(Config):
         guidance: its scale. At 1 a class is drawn as often as the model believes in it; above, only what is typical
             of it.
         interval: times (from, to) at which guidance acts.
+        guide: that wraps the network's estimates; what the generator is made for unless given.
         eta: share of fresh noise in each step: of `ddim`, which adds none unless told, and of `sde`, whose share is 1.
     """
 
@@ -76,6 +77,7 @@ class SamplingConfig(Config):
     grid: Annotated[str, one_of(GRIDS)] = "uniform"
     guidance: float = Field(default=1.0, ge=0, le=100)
     interval: tuple[float, float] = ALWAYS
+    guide: GuideConfig | None = None
     eta: float | None = Field(default=None, ge=0, le=1)
 
     @field_validator("interval")
@@ -92,6 +94,8 @@ class SamplingConfig(Config):
             raise ValueError(
                 f"eta = {self.eta:g}: {self.solver} has none; leave it out or choose from {', '.join(choices)}"
             )
+        if self.guide is not None and self.solver == JUMP:
+            raise ValueError(f"guide.kind = {self.guide.kind}: solver = {JUMP} asks no denoiser that could be guided")
         return self
 
     @property

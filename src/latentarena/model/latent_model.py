@@ -24,12 +24,11 @@ from latentarena.randomness import Fresh, RowNoise, normal_rows, stream
 from latentarena.sample import (
     GRIDS,
     SOLVERS,
+    Guidable,
     Jump,
-    autoguidance,
-    classifier_free,
-    classifier_guidance,
     last,
     sample,
+    usual_guide,
 )
 
 CHUNK = 500  # latents at a time
@@ -127,6 +126,7 @@ class LatentModel(nn.Module):
         local = _at_one_time(self.network) if config.average else self.network
         self.denoise = denoiser(local, self.path, self.target)
         self.denoise_weaker = denoiser(self.weaker, self.path, self.target) if self.weaker is not None else None
+        self.denoiser(architecture.sampling)  # refuses a guide that the model has nothing for
 
     @property
     def native(self) -> LatentModel:
@@ -190,13 +190,9 @@ class LatentModel(nn.Module):
 
     def denoiser(self, how: SamplingConfig) -> Denoiser:
         """The network's estimates of data and noise, guided as `how` says; on the standardised scale."""
-        if self.classifier is not None:
-            return classifier_guidance(self.path, self.classifier, how.guidance, how.interval)(self.denoise)
-        if how.guidance == 1:
-            return self.denoise
-        if self.denoise_weaker is not None:
-            return autoguidance(self.denoise_weaker, how.guidance, how.interval)(self.denoise)
-        return classifier_free(how.guidance, how.interval)(self.denoise)
+        made = Guidable(self.path, self.denoise_weaker, self.classifier, how.guidance, how.interval)
+        guide = usual_guide(made) if how.guide is None else how.guide.build(made)
+        return guide(self.denoise)
 
     def jump(self, how: SamplingConfig, labels: Tensor | None, fresh: Fresh) -> Jump:
         """What goes from one time to an earlier one: a solver on the denoiser, or a mean-velocity network alone.

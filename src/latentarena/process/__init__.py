@@ -1,7 +1,19 @@
 """Processes: paths between data and noise, what is predicted on them, and the loss that trains it."""
 
 from latentarena.process.coupling import COUPLINGS, Coupling, independent, optimal_transport
-from latentarena.process.loss import TIMES, WEIGHTINGS, Times, Weighting, matching_loss
+from latentarena.process.loss import (
+    LOSSES,
+    TIMES,
+    WEIGHTINGS,
+    Lesson,
+    Loss,
+    LossConfig,
+    PseudoHuberConfig,
+    SquaredConfig,
+    Times,
+    Weighting,
+    matching_loss,
+)
 from latentarena.process.path import PATHS, Cosine, LinearBeta, Path, Point, Straight, Trigonometric, VariancePreserving
 from latentarena.process.target import (
     CORRECTIONS,
@@ -20,6 +32,7 @@ from latentarena.process.target import (
 __all__ = [
     "CORRECTIONS",
     "COUPLINGS",
+    "LOSSES",
     "PATHS",
     "TARGETS",
     "TIMES",
@@ -28,11 +41,16 @@ __all__ = [
     "Coupling",
     "Denoiser",
     "Estimate",
+    "Lesson",
     "LinearBeta",
+    "Loss",
+    "LossConfig",
     "Network",
     "Path",
     "Point",
+    "PseudoHuberConfig",
     "Row",
+    "SquaredConfig",
     "Straight",
     "Target",
     "Times",

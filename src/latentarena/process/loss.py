@@ -1,12 +1,17 @@
-"""Training times, loss weightings and the regression that trains every denoiser."""
+"""Training times, loss weightings, losses and the regression that trains every denoiser."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from latentarena.config import Config
+from latentarena.parts import Kinds
 from latentarena.process.coupling import Coupling, independent
 from latentarena.process.path import Path, Point
 from latentarena.process.target import Network, Row, Target, determinant
@@ -62,6 +67,69 @@ WEIGHTINGS: Registry[Weighting] = Registry(
 )
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A batch at its training times, and what the network should answer.
+
+    Attributes:
+        x: data and noise mixed, (B, ...); t: their times (B,); labels: int64 (B,) or None.
+        data, noise: (B, ...) each.
+        answer: p * data + q * noise, (B, ...).
+        weight: of the squared error by time, broadcast as the batch.
+    """
+
+    x: Tensor
+    t: Tensor
+    labels: Tensor | None
+    data: Tensor
+    noise: Tensor
+    answer: Tensor
+    weight: Tensor
+
+
+Loss = Callable[[Network, Lesson], Tensor]  # -> a number; it asks the network itself, once or more often
+
+
+def squared(network: Network, lesson: Lesson) -> Tensor:
+    """The weighted mean squared error."""
+    return (lesson.weight * (network(lesson.x, lesson.t, lesson.labels) - lesson.answer).square()).mean()
+
+
+class SquaredConfig(Config):
+    """The weighted mean squared error, whose least is the expected answer."""
+
+    kind: Literal["squared"] = "squared"
+
+    def build(self) -> Loss:
+        """The loss."""
+        return squared
+
+
+class PseudoHuberConfig(Config):
+    """The pseudo-Huber loss (Song & Dhariwal, 2024), which far-off examples move less than they move a squared error.
+
+    Attributes:
+        c: error, as a root mean square, from which on it grows linearly.
+    """
+
+    kind: Literal["pseudo_huber"] = "pseudo_huber"
+    c: float = Field(default=0.03, gt=0, le=1e3)
+
+    def build(self) -> Loss:
+        """The loss."""
+
+        def loss(network: Network, lesson: Lesson) -> Tensor:
+            errors = lesson.weight * (network(lesson.x, lesson.t, lesson.labels) - lesson.answer).square()
+            return ((errors.flatten(1).mean(1) + self.c**2).sqrt() - self.c).mean()
+
+        return loss
+
+
+Shipped = SquaredConfig | PseudoHuberConfig
+LOSSES: Kinds[Shipped] = Kinds("loss", Shipped)
+LossConfig = Annotated[Shipped, LOSSES]
+
+
 def matching_loss(
     network: Network,
     path: Path,
@@ -73,8 +141,9 @@ def matching_loss(
     coupling: Coupling = independent,
     weighting: Weighting = unweighted,
     noise: Tensor | None = None,
+    loss: Loss = squared,
 ) -> Tensor:
-    """Mean squared error between the network's output and p * data + q * noise at random times.
+    """The error between the network's output and p * data + q * noise at random times; squared unless told otherwise.
 
     Flow matching (Lipman et al., 2023) for the velocity row, denoising score matching (Ho et al., 2020) for the
     noise row.
@@ -85,11 +154,12 @@ def matching_loss(
         coupling: re-orders the noise inside the batch.
         weighting: of the squared error, by time.
         noise: (B, ...) that belongs to these data, as in reflow; drawn and coupled unless given.
+        loss: of the network and a `Lesson`.
     """
     first, last = path.span
     t = first + (last - first) * times(draws, len(data))  # (B,)
     noise = coupling(data, draws.normal(*data.shape)) if noise is None else noise
     at = path.at(t, data)
     p, q = target(at)
-    out = network(at.mix(data, noise), t, labels)
-    return (weighting(at, (p, q)) * (out - (p * data + q * noise)).square()).mean()
+    x, answer = at.mix(data, noise), p * data + q * noise
+    return loss(network, Lesson(x, t, labels, data, noise, answer, weighting(at, (p, q))))

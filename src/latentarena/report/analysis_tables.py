@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from latentarena.bundle import AnyBundle, BundleCard
-from latentarena.card.catalogue import CATEGORIES, METRICS
+from latentarena.card.catalogue import METRICS
 from latentarena.card.score_card import ScoreCard
-from latentarena.card.words import contest_cells, identity, row_of, rows_by_category
+from latentarena.card.words import HEADINGS, contest_cells, identity, row_of, rows_by_category
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import refusal
 from latentarena.contest.entry import Entry
@@ -90,7 +90,7 @@ def figures(card: ScoreCard) -> Markdown:
     """Every figure of the card."""
     rows: list[list[object]] = []
     for category, found in rows_by_category(card).items():
-        rows.append([Markdown(f"**{CATEGORIES[category]}**"), "", "", "", ""])
+        rows.append([Markdown(f"**{HEADINGS[category]}**"), "", "", "", ""])
         rows += [[row.title, row.value, row.interval, row.real, row.better] for row in found]
     return table(["figure", "this model", "95 % interval", "real images", "better"], rows)
 

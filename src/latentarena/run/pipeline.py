@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from latentarena.bundle import OWN, Curve, NativeBundle, Provenance, open_bundle, save_bundle
+from latentarena.card.own import OwnMetric
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import with_trainings
 from latentarena.config import validate
@@ -24,14 +25,13 @@ from latentarena.judge.score import SAMPLES
 from latentarena.judge.training import refuse_few
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel
-from latentarena.parts import foreign_in
 from latentarena.pictures import grid, png
 from latentarena.report.poster import write_poster
 from latentarena.report.report import write_report
 from latentarena.report.scorecard import SHOWN
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
-from latentarena.train.recipe import Overrides, Recipe, load_recipe, to_yaml
+from latentarena.train.recipe import Overrides, Recipe, load_recipe, to_yaml, trained_with
 from latentarena.train.shelter import Shelter, lock_folder, move_back, refuge_of
 from latentarena.train.stages import Watch, train_model
 
@@ -143,12 +143,12 @@ def _occupy(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
     if refuge.exists():
         move_back(refuge, folder)
     path, content = folder / RECIPE, folder / DATA
-    identity = [data.digest, *(f"{part.digest}  {part.kind} {part.name}" for part in foreign_in(recipe))]
+    identity = [data.digest, *(f"{part.digest}  {part.kind} {part.name}" for part in trained_with(recipe))]
     if path.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
         old = validate(Recipe, read_yaml(path), str(path))
-        words = {"name", "about", "otherwise", "expected", "length", "parts"}  # which change nothing
+        words = {"name", "about", "otherwise", "expected", "length", "parts", "metrics"}  # which change nothing
         before, now = (r.model_dump(mode="json", exclude=words) for r in (old, recipe))
         difference = _first_difference(before, now)
         if difference:
@@ -157,7 +157,7 @@ def _occupy(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
         if found[:1] != identity[:1]:
             raise ConfigError(f"{folder} holds a run on other content of {data.name}; choose another --out")
         if found != identity:
-            changed = ", ".join(dict.fromkeys(part.source for part in foreign_in(recipe)))
+            changed = ", ".join(dict.fromkeys(part.source for part in trained_with(recipe)))
             raise ConfigError(f"{folder} holds a run with another version of {changed}; choose another --out")
     write_text(path, to_yaml(recipe))
     write_text(content, "\n".join(identity) + "\n")
@@ -273,7 +273,7 @@ def _run(
     bundle = shelter.reach(prepared.folder, lambda place: save_bundle(place / BUNDLE, recipe.name, model, made))
     if samples is None:
         return shelter.settle(), None
-    return judge_run(bundle, data, shelter, watch, samples, others)
+    return judge_run(bundle, data, shelter, watch, samples, others, recipe.metrics)
 
 
 def judge_run(
@@ -283,9 +283,10 @@ def judge_run(
     watch: Watch,
     samples: int = SAMPLES,
     others: Mapping[int, ScoreCard] | None = None,
+    own: Sequence[OwnMetric] = (),
 ) -> Ran:
     """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
-    found = judge_bundle(bundle, panel_for(data, watch=watch), samples)
+    found = judge_bundle(bundle, panel_for(data, watch=watch), samples, own=own)
     findings, judge = found.findings, found.panel.judge
     card = with_trainings(found.card, bundle.card.provenance.recipe["seed"], others or {})
 
@@ -308,7 +309,7 @@ def _curve(columns: dict[str, list[float]]) -> Curve:
 def provenance_of(prepared: Prepared, fabric: Fabric, latents: LatentStatistics, folder: Path) -> Provenance:
     """How the model of a run came to be, once all its stages are trained; their logs are in `folder`."""
     curves = {stage: curve(folder / "logs", stage) for stage in prepared.recipe.training.stages()}
-    recipe = prepared.recipe.model_dump(mode="json")
+    recipe = prepared.recipe.model_dump(mode="json", exclude={"metrics"})  # which look at what was made
     recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine
     recipe["parts"] = [Path(one).name for one in prepared.recipe.parts]
     return Provenance(

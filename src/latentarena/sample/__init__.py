@@ -1,5 +1,6 @@
 """Sampling: solvers as jumps, guidance as wrapped denoisers, and the generator that walks from noise to data."""
 
+from latentarena.sample.guidance import GUIDES, Guidable, GuideConfig, usual_guide
 from latentarena.sample.guide import (
     ALWAYS,
     Classifier,
@@ -33,9 +34,12 @@ from latentarena.sample.solver import (
 __all__ = [
     "ALWAYS",
     "GRIDS",
+    "GUIDES",
     "SOLVERS",
     "Classifier",
+    "Guidable",
     "Guide",
+    "GuideConfig",
     "Jump",
     "Measure",
     "Method",
@@ -58,4 +62,5 @@ __all__ = [
     "midpoint",
     "rk4",
     "sample",
+    "usual_guide",
 ]

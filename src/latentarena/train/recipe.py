@@ -13,17 +13,19 @@ from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
 from latentarena.backbone import MLPConfig
 from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.bounds import Label
+from latentarena.card.own import OwnMetrics
 from latentarena.config import Config, merged, override, validate
 from latentarena.data import DataConfig
 from latentarena.documents import read_yaml, yaml_text
 from latentarena.errors import ConfigError
 from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig
 from latentarena.model.latent_model import Architecture
-from latentarena.parts import load_parts, one_of
-from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS
+from latentarena.parts import ForeignPart, foreign_in, load_parts, one_of
+from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, LossConfig, SquaredConfig
 from latentarena.registry import REGISTRIES, Registry
 from latentarena.text import one_path_part
 from latentarena.train.augment import Augmentation
+from latentarena.train.error import ErrorConfig, SquaredErrorConfig
 from latentarena.train.loop import FitConfig
 from latentarena.train.shelf import recipe_source
 
@@ -52,8 +54,8 @@ class AutoencoderTraining(FitConfig):
     """How the autoencoder is trained.
 
     Attributes:
-        beta: weight of the KL divergence against the squared error, both summed over an image
-            (Higgins et al., 2017).
+        error: of the reconstructions.
+        beta: weight of the KL divergence against that error, both summed over an image (Higgins et al., 2017).
         anneal: the share of the steps over which beta rises linearly from zero (Bowman et al., 2016).
         free_bits: nats that each latent dimension may hold at no cost (Kingma et al., 2016).
         perceptual: weight of the distance in a classifier's features; needs `training.features`.
@@ -61,6 +63,7 @@ class AutoencoderTraining(FitConfig):
         augment: how the training images are varied.
     """
 
+    error: ErrorConfig = SquaredErrorConfig()
     beta: float = Field(default=0.01, ge=0)
     anneal: float = Field(default=0.0, ge=0, le=1)
     free_bits: float = Field(default=0.0, ge=0)
@@ -76,12 +79,14 @@ class GeneratorTraining(FitConfig):
         times: the distribution of training times.
         coupling: which noise goes with which data.
         weighting: of the squared error, by time.
+        loss: of the network's answers; a mean-velocity network has its own.
         drop_labels: the fraction of labels hidden from a conditional generator.
     """
 
     times: Annotated[str, one_of(TIMES)] = "uniform"
     coupling: Annotated[str, one_of(COUPLINGS)] = "independent"
     weighting: Annotated[str, one_of(WEIGHTINGS)] = "none"
+    loss: LossConfig = SquaredConfig()
     drop_labels: float = Field(default=0.1, ge=0, le=1)
 
 
@@ -188,6 +193,7 @@ class Recipe(Config):
             its seed and its epochs.
         length: epochs of this run as a share of those that the recipe was written with; set by what changes them.
         seed: of everything random.
+        metrics: of one's own, by name or with their settings, that the judge measures too; see `OwnMetric`.
         parts: Python files and installed parts that it needs, which `load_recipe` runs; a file's path is seen from the
             recipe's.
     """
@@ -204,6 +210,7 @@ class Recipe(Config):
     generator: GeneratorConfig
     sampling: SamplingConfig = SamplingConfig()
     training: Training
+    metrics: OwnMetrics = ()
 
     def scaled(self, budget: float) -> Recipe:
         """The same recipe with `budget` times the epochs: shorter or longer, and the learning rate still ends at zero.
@@ -243,13 +250,18 @@ class Recipe(Config):
         for name in ("weaker", "classifier"):
             if (getattr(training, name) is None) != (getattr(generator, name) is None):
                 raise ValueError(f"generator.{name} and training.{name} go together; one of them is missing")
-        if self.sampling.guidance != 1 and not generator.guided:
+        if self.sampling.guidance != 1 and not generator.guided and self.sampling.guide is None:
             raise ValueError(
                 f"sampling.guidance = {self.sampling.guidance} needs a generator that is conditional or has a "
                 "classifier or a weaker network to be guided by"
             )
         if self.sampling.solver == JUMP and not generator.average:
             raise ValueError(f"sampling.solver = {JUMP} is what a mean-velocity network does; set generator.average")
+        if generator.average and not isinstance(training.generator.loss, SquaredConfig):
+            raise ValueError(
+                f"training.generator.loss.kind = {training.generator.loss.kind}: generator.average has a loss of its "
+                "own (MeanFlow); leave training.generator.loss out"
+            )
         if generator.average and (training.reflow or training.consistency):
             raise ValueError("training.reflow and training.consistency start from a flow, not from generator.average")
         return self
@@ -300,6 +312,11 @@ def kinds_of_parts() -> dict[str, Registry[Any]]:
     return dict(REGISTRIES)
 
 
+def trained_with(recipe: Recipe) -> tuple[ForeignPart, ...]:
+    """The parts that do not come with this package and that training may depend on: all but metrics."""
+    return foreign_in(recipe.model_copy(update={"metrics": ()}))
+
+
 def _with_parts(raw: dict[str, Any], folder: Path = Path()) -> dict[str, Any]:
     """A recipe's plain data, once the parts that it names are loaded; the path of each is written in full."""
     parts = raw.get("parts")
@@ -324,7 +341,7 @@ def _refuse_hidden(value: Any, where: str) -> None:
 
 def _design(recipe: Recipe) -> dict[str, Any]:
     """What is trained on what, and how: all but words, the seed and how long."""
-    raw = recipe.model_dump(exclude={"name", "about", "otherwise", "expected", "length", "seed"})
+    raw = recipe.model_dump(exclude={"name", "about", "otherwise", "expected", "length", "seed", "metrics"})
     for stage in raw["training"].values():
         if stage is not None:
             stage.pop("epochs")

@@ -19,9 +19,8 @@ from latentarena.data import Dataset
 from latentarena.errors import ArenaError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_text
-from latentarena.parts import foreign_in
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
-from latentarena.train.recipe import Recipe
+from latentarena.train.recipe import Recipe, trained_with
 from latentarena.train.shelter import Reach, plainly
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Reuse:
         self.recipe, self.folder, self.first, self.reach = recipe, folder, fabric.is_global_zero, reach
         self.cache = cache_folder() / "stages"
         computed = [fabric.world_size, fabric.device.type, fabric.strategy.precision.precision]
-        foreign = [part.digest for part in foreign_in(recipe)]
+        foreign = [part.digest for part in trained_with(recipe)]
         self.common = [source_digest(), *foreign, data.digest, recipe.seed, *computed]
 
     @contextmanager

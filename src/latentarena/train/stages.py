@@ -54,9 +54,9 @@ Watch = Callable[[Iterator[Tick], str], Iterator[Tick]]
 
 
 class AutoencoderObjective(Objective):
-    """Squared error, beta times the KL divergence, and what else the config weighs in.
+    """The error of reconstructions, beta times the KL divergence, and what else the config weighs in.
 
-    All is divided by the number of pixel values, so that the loss reads as a mean squared error.
+    All is divided by the number of pixel values, so that the loss reads as the mean error of a pixel.
 
     Args:
         features: of the perceptual loss; frozen.
@@ -73,6 +73,7 @@ class AutoencoderObjective(Objective):
     ) -> None:
         super().__init__()
         self.autoencoder, self.images, self.config, self.size = autoencoder, images, config, len(images)
+        self.error = config.error.build()
         self.critic = features if config.perceptual else None
         self.discriminator = discriminator if config.adversarial else None
 
@@ -82,8 +83,7 @@ class AutoencoderObjective(Objective):
             images = augment(images, draws, config.augment)
         posterior = self.autoencoder.encode(images)
         again = self.autoencoder.decode(posterior.sample(draws.normal(*posterior.mean.shape)))
-        error = (again - images).square().mean()
-        losses = {"loss": error, "mse": error}
+        losses = {"loss": self.error(again, images), "mse": (again - images).detach().square().mean()}
         if config.beta:
             nats = posterior.kl_by_dimension()  # (D,)
             losses["kl"], costly = nats.sum(), nats.clamp(min=config.free_bits).sum()
@@ -111,7 +111,7 @@ class GeneratorObjective(Objective):
         super().__init__()
         self.network, self.path, self.target = network, model.path, model.target
         self.means, self.config, self.size = model.scale(latents.mean), config, len(latents.mean)
-        self.spread = spread(model, latents)
+        self.spread, self.loss = spread(model, latents), config.loss.build()
         self.mean_velocity = model.mean_velocity if model.architecture.generator.average else None
         self.labels = labels if model.architecture.generator.conditional else None
         self.none = len(model.architecture.classes)  # the class table's row for "no label"
@@ -125,10 +125,9 @@ class GeneratorObjective(Objective):
         times = TIMES[config.times]
         if self.mean_velocity is not None:
             return {"loss": meanflow_loss(self.mean_velocity, self.path, times, data, labels, draws)}
+        asked = self.network, self.path, self.target, times, data, labels, draws
         coupling, weighting = COUPLINGS[config.coupling], WEIGHTINGS[config.weighting]
-        return {
-            "loss": matching_loss(self.network, self.path, self.target, times, data, labels, draws, coupling, weighting)
-        }
+        return {"loss": matching_loss(*asked, coupling, weighting, loss=self.loss)}
 
 
 class ReflowObjective(Objective):

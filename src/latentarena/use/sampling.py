@@ -119,7 +119,7 @@ def refuse_many(path: Path, n: int, shape: tuple[int, int, int]) -> None:
 
 def refuse_unguided(model: LatentModel, guidance: float) -> None:
     """Raise a ConfigError where guidance is asked of a model that has none."""
-    if guidance != 1 and not model.architecture.generator.guided:
+    if guidance != 1 and not model.architecture.generator.guided and model.architecture.sampling.guide is None:
         raise ConfigError(f"--guidance {guidance}: this model has nothing to be guided by; leave --guidance out")
 
 

@@ -3,7 +3,8 @@
 Each module has a function for every material that it measures, such as `of_samples`; see `judge/measure.py`.
 """
 
-from latentarena.card.figure import Figure
+from latentarena.card.figure import Better, Figure
+from latentarena.card.own import OWN_METRICS, OwnMetric
 from latentarena.judge.metrics.classes import (
     class_kl,
     class_kl_of,
@@ -48,8 +49,11 @@ from latentarena.judge.metrics.pictures import (
 from latentarena.judge.metrics.structure import ssim, ssims
 
 __all__ = [
+    "OWN_METRICS",
+    "Better",
     "Figure",
     "Memberships",
+    "OwnMetric",
     "Statistic",
     "absolute_errors",
     "class_kl",

@@ -1,0 +1,38 @@
+"""Errors of reconstructions, which an autoencoder is trained by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from torch import Tensor
+
+from latentarena.config import Config
+from latentarena.parts import Kinds
+
+Error = Callable[[Tensor, Tensor], Tensor]  # reconstructions and images, (B, C, H, W) in [0, 1] -> a number
+
+
+class SquaredErrorConfig(Config):
+    """The mean squared error of a pixel."""
+
+    kind: Literal["squared"] = "squared"
+
+    def build(self) -> Error:
+        """The error of reconstructions."""
+        return lambda again, images: (again - images).square().mean()
+
+
+class AbsoluteErrorConfig(Config):
+    """The mean absolute error of a pixel, which blurs edges less."""
+
+    kind: Literal["absolute"] = "absolute"
+
+    def build(self) -> Error:
+        """The error of reconstructions."""
+        return lambda again, images: (again - images).abs().mean()
+
+
+Shipped = SquaredErrorConfig | AbsoluteErrorConfig
+ERRORS: Kinds[Shipped] = Kinds("reconstruction error", Shipped)
+ErrorConfig = Annotated[Shipped, ERRORS]
