@@ -70,12 +70,14 @@ def measured(home: Path) -> list[Way]:
     bare = min(timed(("python", "-c", "pass"), folder=home) for _ in range(3))
     loaded = min(timed(("python", "-c", "import latentarena"), folder=home) for _ in range(3))
     drawn = min(timed(("arena", "sample", "zoo:quickstart"), folder=home) for _ in range(3))
+    examined = min(timed(("arena", "doctor"), folder=home) for _ in range(3))
     (home / "own.py").write_text(OWN)
     (home / "entries" / "me" / "mine").mkdir(parents=True)
     return [
         Way("a clone to a first picture, packages included", "2 commands", timed(*first, folder=home / "clone"), None),
         Way("`import latentarena`", "1 line", max(loaded - bare, 0.0), 0.2),
         Way("`arena sample zoo:quickstart`", "1 command", drawn, 3),
+        Way("`arena doctor`", "1 command", examined, 3),
         Way(
             "modules of one's own to an entry on a local board, MNIST",
             f"{len(OWN.splitlines())} lines, {len(BOARD)} commands",

@@ -211,3 +211,11 @@ def test_a_bundle_is_evaluated_without_what_only_training_and_drawing_need() -> 
     loaded = loaded_by("latentarena.evaluate.evaluate")
     assert "torch" in loaded
     assert {"lightning_fabric", "torch._dynamo", "sklearn", "scipy", "matplotlib", "onnxruntime"}.isdisjoint(loaded)
+
+
+def test_judges_are_loaded_without_the_compiler_of_torch() -> None:
+    """It takes longer than all else that `arena doctor` does."""
+    code = "import sys; from latentarena.cli.doctor import examine; list(examine(None)); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "latentarena.judge.classifier" in loaded
+    assert {"torch._dynamo", "sympy", "lightning_fabric", "sklearn", "scipy", "matplotlib"}.isdisjoint(loaded)
