@@ -1,10 +1,14 @@
-"""What the site adds to the pages of docs/: files of the repository's root, tables made of the code, and MathML."""
+"""What the site adds to the pages of docs/: files of the root, notebooks, tables made of the code, and MathML."""
 
 from __future__ import annotations
 
+import base64
 import html
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
@@ -14,6 +18,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 EXAMPLES = [one for kind in ("py", "yaml", "toml") for one in sorted((ROOT / "examples").rglob(f"*.{kind}"))]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 OUTSIDE = re.compile(rf"\]\(((?:\.\./)*)\.\./(?:({'|'.join(PAGES)})|(examples/[\w./-]+))")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.S)
 
@@ -25,6 +30,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in EXAMPLES:
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, f"{name}.txt", content=path.read_text("utf-8")))
+    for path in NOTEBOOKS:
+        for name, content in notebook(path):
+            files.append(File.generated(config, f"notebooks/{name}", content=content))
     for name, write in {"commands": commands, "metrics": metrics}.items():
         files.append(File.generated(config, f"reference/{name}.md", content=write()))
     return files
@@ -42,6 +50,44 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
     return FORMULA.sub(
         lambda found: convert(html.unescape(found[3]), display="block" if found[2] == "[" else "inline"), content
     )
+
+
+def notebook(path: Path) -> Iterator[tuple[str, str | bytes]]:
+    """A notebook as it is stored, a page of its cells and outputs, and the pictures of that page; each by its name."""
+    lines, pictures = [], 0
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            lines += [re.sub(r"\]\((\w+)\.ipynb", r"](\1.md", text), ""]
+            continue
+        lines += [fenced("python", text), ""]
+        for output in cell["outputs"]:
+            kinds = output.get("data", {})
+            kind = next((one for one in ("image/gif", "image/png") if one in kinds), None)
+            if kind is None:
+                lines += [written(output), ""]
+                continue
+            pictures += 1
+            name = f"{path.stem}-{pictures}.{kind.partition('/')[2]}"
+            yield name, base64.b64decode("".join(kinds[kind]))
+            lines += [f"![What the cell above draws]({name})", ""]
+    title, _, rest = "\n".join(lines).partition("\n")
+    yield path.name, path.read_text("utf-8")
+    yield f"{path.stem}.md", f"{title}\n\n[The notebook as a file]({path.name}), executed by `make notebooks`.\n{rest}"
+
+
+def written(output: dict[str, Any]) -> str:
+    """An output of words."""
+    kinds = output.get("data", {})
+    if "text/markdown" in kinds:
+        return "".join(kinds["text/markdown"])
+    return fenced("text", "".join(output.get("text", kinds.get("text/plain", ""))))
+
+
+def fenced(language: str, text: str) -> str:
+    """A block of code, in a fence that is longer than any in it."""
+    fence = "`" * max([3, *(len(found) + 1 for found in re.findall("`{3,}", text))])
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def commands() -> str:

@@ -139,7 +139,25 @@ axes.set(xlabel="steps", ylabel="frechet, fewer samples", xscale="log", yscale="
 plt.show()
 
 # %% [markdown]
+# ## The deliverable
+#
+# One command writes all of this for a run, and what a contest asks for beside it: whether its rules would rank it,
+# the map, traversals, trade-offs against other runs, every figure and hash. It is a text that you write in, a page, and
+# a PDF where there is a browser.
+
+# %%
+# !arena analyse zoo:quickstart --contest contest-2025 --against zoo:small --out analysis | grep -v PDF
+# !ls analysis
+
+# %%
+text = Path("analysis/analysis.md").read_text()
+Markdown(text[text.index("## Results") : text.index("## Reconstructions")])
+
+# %% [markdown]
 # ## In your own words
+#
+# These are the questions that `analysis/analysis.md` leaves places for; what stands there is kept when the command runs
+# again, and `arena pack` puts it into the folder that is handed in.
 #
 # 1. Which figure is worst beside that of real images, and in which picture above do you see it?
 # 2. What did you try, what did you expect of it, and what came of it? Failures count.

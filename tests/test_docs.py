@@ -165,6 +165,19 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     ]
 
 
+def test_notebooks_stand_on_the_site_with_their_outputs(site: Path) -> None:
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert len(notebooks) >= 7
+    for path in notebooks:
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+        drawn = sum("image/png" in one or "image/gif" in one for one in outputs)
+        page = site / "notebooks" / f"{path.stem}.html"
+        pictures = [link for link in Found(page).loaded if link.startswith(f"{path.stem}-")]
+        assert len(pictures) == drawn, path.name
+        assert (site / "notebooks" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_formulas_are_mathml(site: Path) -> None:
     page = (site / "explanation.html").read_text("utf-8")
     assert page.count("<math") == len(re.findall(r"\$\$.+?\$\$|\$.+?\$", (DOCS / "explanation.md").read_text(), re.S))

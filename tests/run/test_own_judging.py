@@ -253,14 +253,15 @@ def test_a_metric_that_fails_is_told_by_its_file(wrong: str, said: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("key", "kind", "said"),
     [
-        ("sampling.guide={kind: autoguidance}", "the generator has no weaker network"),
-        ("sampling.guide={kind: classifier}", "the generator has no classifier"),
-        ("sampling.guide={kind: wild}", "expected tags: 'classifier_free', 'autoguidance', 'classifier'"),
-        ("training.generator.loss={kind: wild}", "expected tags: 'squared', 'pseudo_huber'"),
+        ("sampling.guide", "autoguidance", "the generator has no weaker network"),
+        ("sampling.guide", "classifier", "the generator has no classifier"),
+        ("sampling.guide", "wild", "expected tags: 'classifier_free', 'autoguidance', 'classifier'"),
+        ("training.generator.loss", "wild", "expected tags: 'squared', 'pseudo_huber'"),
     ],
 )
-def test_a_guide_without_its_network_is_refused_before_training(change: str, said: str, tmp_path: Path) -> None:
+def test_a_part_that_does_not_fit_is_refused_before_training(key: str, kind: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=said):
-        la.train("quickstart-digits", folder=tmp_path / "run", **dict([change.split("=", 1)]))
+        la.train("quickstart-digits", folder=tmp_path / "run", **{key: {"kind": kind}})
+    assert not (tmp_path / "run").exists()

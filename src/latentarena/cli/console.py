@@ -245,6 +245,8 @@ def print_images(found: JudgedImages) -> None:
         real = f"{row.real}\n{row.real_interval}" if row.real else ""
         table.add_row(f"{printable(row.title)} ({row.better})", f"{row.value}\n{row.interval}", real)
     page.print(table)
+    if found.note:
+        page.print(f"NOTE: {printable(found.note)}.", style="bold yellow")
 
 
 def print_zoo() -> None:

@@ -79,6 +79,14 @@ def judge(
     against: Annotated[
         Path | None, typer.Option(help="For images: others that stand in the place of the dataset's train split.")
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="For images: compare them in features other than the judge's: dinov2-small, dinov2-base, ..., "
+            "transformers:NAME or a folder, or an .onnx file.",
+        ),
+    ] = None,
     size: SizeOption = None,
     crop: CropOption = None,
     resize: ResizeOption = None,
@@ -104,7 +112,8 @@ def judge(
 
     quiet_logs()
     own = own_metrics(metric or (), "--metric")
-    of_images = {"--dataset": dataset, "--against": against, "--size": size, "--crop": crop, "--resize": resize}
+    of_images: dict[str, Any] = {"--dataset": dataset, "--against": against, "--features": features}
+    of_images |= {"--size": size, "--crop": crop, "--resize": resize}
     if holds_images(bundle):
         _judge_images(bundle, of_images, judge_file, data, json_file, {"--html": html, "--png": picture}, own)
         return
@@ -156,7 +165,8 @@ def _judge_images(
     fit = {name: options[f"--{name}"] for name in ("size", "crop", "resize")}
     with show_judging():
         real, against = options["--dataset"] or "mnist", options["--against"]
-        found = judge_images(images, real, against, fit, judge_file, root, show_training, own)
+        how = judge_file, root, show_training, own, options["--features"]
+        found = judge_images(images, real, against, fit, *how)
     print_images(found)
     if json_file is not None:
         write_json(json_file, found.plain())

@@ -13,7 +13,9 @@ from latentarena.card.own import OwnMetric
 from latentarena.card.score_card import Score
 from latentarena.config import validate
 from latentarena.data import FOLDER, DataConfig, Dataset, load_dataset, read_images
-from latentarena.errors import DataError
+from latentarena.errors import ConfigError, DataError
+from latentarena.judge.compared import compare_images
+from latentarena.judge.extractors import open_extractor
 from latentarena.judge.score import FEWEST, score_images
 from latentarena.judge.training import judge_for
 from latentarena.train.stages import Watch
@@ -26,7 +28,8 @@ class JudgedImages:
     Attributes:
         scores: by metric, with intervals and what as many real test images score.
         images: how many; dataset: the real ones; against: what stood in the train split's place, or nothing.
-        judge: its name.
+        judge: its name, or what features images were compared in.
+        note: what a reader must know first.
     """
 
     scores: dict[str, Score]
@@ -34,6 +37,7 @@ class JudgedImages:
     dataset: str
     against: str
     judge: str
+    note: str = ""
 
     def plain(self) -> dict[str, Any]:
         """All of it as a JSON value."""
@@ -50,6 +54,7 @@ def judge_images(
     root: Path | None = None,
     watch: Watch = lambda ticks, stage: ticks,
     own: Sequence[OwnMetric] = (),
+    features: str | None = None,
 ) -> JudgedImages:
     """Judge the images at a path.
 
@@ -61,6 +66,7 @@ def judge_images(
         judge_file: the judge; the dataset's own unless given.
         root: where the dataset is looked for.
         own: metrics of somebody's own.
+        features: an extractor that takes the judge's place; see `open_extractor`. No judge is trained then.
 
     Raises:
         ArenaError: one line: images that cannot be read, too few of them, or of another shape than the dataset's.
@@ -68,9 +74,22 @@ def judge_images(
     of_data = fit if dataset.startswith(FOLDER) else {}
     real = load_dataset(validate(DataConfig, {"name": dataset, **of_data}, "--dataset"), root)
     images, other = _images(path, fit, real), None if against is None else _images(against, fit, real)
-    judge = judge_for(real, watch, judge_file)
-    scores = score_images(images, real, judge, other, own)
-    return JudgedImages(scores, len(images), real.name, "" if against is None else str(against), judge.name)
+    beside = len(images), real.name, "" if against is None else str(against)
+    if features is None:
+        judge = judge_for(real, watch, judge_file)
+        return JudgedImages(score_images(images, real, judge, other, own), *beside, judge.name)
+    if own or judge_file is not None:
+        raise ConfigError(f"--features {features} takes the judge's place; leave --metric and --judge out")
+    extractor = open_extractor(features)
+    return JudgedImages(compare_images(images, real, extractor, other), *beside, features, _note(features, real))
+
+
+def _note(features: str, real: Dataset) -> str:
+    """What features of photographs are worth on some images."""
+    return (
+        f"{features} was trained on photographs, not on {real.name}: what it does not see there is not in these "
+        "figures; score cards and contests go by the dataset's own judge (leave --features out)"
+    )
 
 
 def _images(path: Path, fit: Mapping[str, Any], real: Dataset) -> Tensor:

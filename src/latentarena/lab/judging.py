@@ -17,6 +17,8 @@ from latentarena.card.own import own_metrics
 from latentarena.card.score_card import Score, ScoreCard
 from latentarena.errors import ConfigError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
+from latentarena.judge.compared import compare_images
+from latentarena.judge.extractors import open_extractor
 from latentarena.judge.score import FEWEST, score_images
 from latentarena.judge.training import judge_for
 from latentarena.lab.datasets import load as load_data
@@ -33,6 +35,7 @@ def judge(
     samples: int = ...,
     dataset: None = ...,
     against: None = ...,
+    features: None = ...,
     root: str | PathLike[str] | None = ...,
     metrics: Iterable[str | Mapping[str, Any]] = ...,
     judge_file: str | PathLike[str] | None = ...,
@@ -45,6 +48,7 @@ def judge(
     *,
     dataset: str | None = ...,
     against: Tensor | Array | None = ...,
+    features: str | None = ...,
     root: str | PathLike[str] | None = ...,
     metrics: Iterable[str | Mapping[str, Any]] = ...,
     judge_file: str | PathLike[str] | None = ...,
@@ -56,6 +60,7 @@ def judge(
     samples: int = 10_000,
     dataset: str | None = None,
     against: Tensor | Array | None = None,
+    features: str | None = None,
     root: str | PathLike[str] | None = None,
     metrics: Iterable[str | Mapping[str, Any]] = (),
     judge_file: str | PathLike[str] | None = None,
@@ -69,6 +74,8 @@ def judge(
         samples: that a model is asked for.
         dataset: that images are held against, mnist unless given; a bundle names its own.
         against: images that stand in the place of the dataset's train split, whatever made them.
+        features: for images, an extractor in the judge's place: `dinov2-small`, `transformers:NAME` or a folder, or the
+            path of an .onnx file. Such networks know photographs: MNIST needs its own judge.
         root: where the dataset's files are looked for.
         metrics: of your own, by name or as a mapping of `kind` and settings; their parts are loaded before.
         judge_file: the judge; the dataset's own unless given.
@@ -88,9 +95,11 @@ def judge(
         if isinstance(what, Tensor | np.ndarray):
             data = load_data(dataset or "mnist", root=root)
             other = None if against is None else _images(against)
+            if features is not None:
+                return compare_images(_images(what), data, open_extractor(features), other)
             return score_images(_images(what), data, judge_for(data, watch, file), other, own)
-        if dataset is not None or against is not None:
-            raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset and against out")
+        if any(one is not None for one in (dataset, against, features)):
+            raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset, against and features out")
         bundle = load(what).bundle
         panel = panel_for(data_of(bundle, place), file, watch)
         return judge_bundle(bundle, panel, samples, timed=timed, own=own).card
