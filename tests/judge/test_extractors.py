@@ -118,13 +118,14 @@ def test_the_command_and_the_function_find_the_same(dinov2: Path, tmp_path: Path
     done = arena_here(*how, "--json", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     words = " ".join(done.stdout.split())
-    assert "was trained on photographs, not on digits" in words
+    assert f"the features are those of {named}, which is no judge of digits" in words
     assert "the dataset's own judge" in words
     scores = json.loads((tmp_path / "found.json").read_text())["scores"]
     found = la.judge(images, dataset="digits", features=named, progress=False)
     assert {name: one.value for name, one in found.items()} == {name: one["value"] for name, one in scores.items()}
-    refused = arena_here(*how, "--metric", "ink")
+    refused = arena_here(*how, "--judge", tmp_path / "judge.safetensors")
     assert refused.returncode != 0
+    assert "takes the judge's place; leave --metric and --judge out" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.parametrize(

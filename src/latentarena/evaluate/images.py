@@ -20,6 +20,11 @@ from latentarena.judge.score import FEWEST, score_images
 from latentarena.judge.training import judge_for
 from latentarena.train.stages import Watch
 
+NOTE = (
+    "the features are those of {}, which is no judge of {}: a network that knows photographs misses much of what is "
+    "none; score cards and contests go by the dataset's own judge (leave --features out)"
+)
+
 
 @dataclass(frozen=True)
 class JudgedImages:
@@ -71,25 +76,18 @@ def judge_images(
     Raises:
         ArenaError: one line: images that cannot be read, too few of them, or of another shape than the dataset's.
     """
+    if features is not None and (own or judge_file is not None):
+        raise ConfigError(f"--features {features} takes the judge's place; leave --metric and --judge out")
+    extractor = None if features is None else open_extractor(features)
     of_data = fit if dataset.startswith(FOLDER) else {}
     real = load_dataset(validate(DataConfig, {"name": dataset, **of_data}, "--dataset"), root)
     images, other = _images(path, fit, real), None if against is None else _images(against, fit, real)
     beside = len(images), real.name, "" if against is None else str(against)
-    if features is None:
-        judge = judge_for(real, watch, judge_file)
-        return JudgedImages(score_images(images, real, judge, other, own), *beside, judge.name)
-    if own or judge_file is not None:
-        raise ConfigError(f"--features {features} takes the judge's place; leave --metric and --judge out")
-    extractor = open_extractor(features)
-    return JudgedImages(compare_images(images, real, extractor, other), *beside, features, _note(features, real))
-
-
-def _note(features: str, real: Dataset) -> str:
-    """What features of photographs are worth on some images."""
-    return (
-        f"{features} was trained on photographs, not on {real.name}: what it does not see there is not in these "
-        "figures; score cards and contests go by the dataset's own judge (leave --features out)"
-    )
+    if extractor is not None:
+        scores = compare_images(images, real, extractor, other)
+        return JudgedImages(scores, *beside, extractor.name, NOTE.format(extractor.name, real.name))
+    judge = judge_for(real, watch, judge_file)
+    return JudgedImages(score_images(images, real, judge, other, own), *beside, judge.name)
 
 
 def _images(path: Path, fit: Mapping[str, Any], real: Dataset) -> Tensor:
