@@ -258,8 +258,9 @@ def test_the_layout_of_the_score_card(
 ) -> None:
     """A column more, of the metrics' names: it stands on the page of a card, on a server and on a static site."""
     words, macros = "card/words.py", "card/templates/score_card.html"
-    copied.change(words, "    title: str\n    what: str\n", "    name: str\n    title: str\n    what: str\n")
-    copied.change(words, "        title=metric.title,\n", "        name=name,\n        title=metric.title,\n")
+    last, row = '    over_trainings: str = ""\n', "metric.title, metric.what, metric.better, metric.decimals, margin)"
+    copied.change(words, last, f'{last}    name: str = ""\n')
+    copied.change(words, f"return _worded(score, {row}", f"return replace(_worded(score, {row}, name=name)")
     head = '<thead><tr><th scope="col" class="text">metric</th>'
     copied.change(macros, head, f'{head}<th scope="col">name</th>')
     copied.change(

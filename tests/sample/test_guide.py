@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from latentarena.errors import ConfigError
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
 from latentarena.process import PATHS, Denoiser, Estimate, Path
 from latentarena.randomness import stream
 from latentarena.sample import (
     GRIDS,
+    Guidable,
     autoguidance,
     bits_per_dimension,
     classifier_free,
@@ -23,7 +25,9 @@ from latentarena.sample import (
     log_likelihood,
     rk4,
     sample,
+    usual_guide,
 )
+from latentarena.sample import GUIDES as NAMED
 from latentarena.train.recipe import load_recipe
 
 CENTERS = torch.tensor([[-2.0, 0.0], [2.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
@@ -71,6 +75,25 @@ def test_classifier_guidance_by_the_exact_classifier_is_the_conditional_model(pa
     expected = denoise(x, t, labels)
     torch.testing.assert_close(guided.noise, expected.noise, atol=1e-10, rtol=0)
     torch.testing.assert_close(guided.data, expected.data, atol=1e-10, rtol=0)
+
+
+def test_a_model_is_guided_by_what_it_has_unless_a_guide_is_named() -> None:
+    path, (x, t, labels) = PATHS["straight"](), states()
+    strong, weaker = mixture(path), lambda y, s, c: mixture(path)(y, s, None)
+    has = {"weaker": weaker, "classifier": lambda y, s: logits(path, y, s)}
+    guides = {
+        "classifier_free": classifier_free(1.7),
+        "autoguidance": autoguidance(weaker, 1.7),
+        "classifier": classifier_guidance(path, has["classifier"], 1.7),
+    }
+    for name, needed in {"classifier_free": None, "autoguidance": "weaker", "classifier": "classifier"}.items():
+        model = Guidable(path, scale=1.7, **({} if needed is None else {needed: has[needed]}))
+        expected = guides[name](strong)(x, t, labels)
+        for guide in (usual_guide(model), NAMED[name]().build(model)):
+            torch.testing.assert_close(guide(strong)(x, t, labels).data, expected.data)
+        if needed is not None:
+            with pytest.raises(ConfigError, match=f"{name}: the generator has no {needed}"):
+                NAMED[name]().build(Guidable(path))
 
 
 @pytest.mark.parametrize("path_name", PATHS)

@@ -147,7 +147,7 @@ def _occupy(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
     if path.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
-        old = validate(Recipe, read_yaml(path), str(path))
+        old = validate(Recipe, read_yaml(path) | {"metrics": ()}, str(path))  # which may not be loaded any more
         words = {"name", "about", "otherwise", "expected", "length", "parts", "metrics"}  # which change nothing
         before, now = (r.model_dump(mode="json", exclude=words) for r in (old, recipe))
         difference = _first_difference(before, now)
