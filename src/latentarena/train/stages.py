@@ -83,7 +83,7 @@ class AutoencoderObjective(Objective):
             images = augment(images, draws, config.augment)
         posterior = self.autoencoder.encode(images)
         again = self.autoencoder.decode(posterior.sample(draws.normal(*posterior.mean.shape)))
-        losses = {"loss": self.error(again, images), "mse": (again - images).detach().square().mean()}
+        losses = {"loss": self.error(again, images), "mse": (again - images).square().mean()}
         if config.beta:
             nats = posterior.kl_by_dimension()  # (D,)
             losses["kl"], costly = nats.sum(), nats.clamp(min=config.free_bits).sum()
