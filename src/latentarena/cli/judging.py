@@ -23,6 +23,7 @@ from latentarena.cli.options import (
     ResizeOption,
     SamplesOption,
     SizeOption,
+    WaterfallOption,
     complete_zoo,
 )
 
@@ -63,6 +64,7 @@ def judge(
     picture: Annotated[Path | None, typer.Option("--png", help="Also draw the card as a picture, .png.")] = None,
     samples: SamplesOption = 10_000,
     timed: Annotated[bool, typer.Option("--timed/--untimed", help="Whether sampling is timed too.")] = True,
+    waterfall: WaterfallOption = False,
     score_set: Annotated[ScoreSet, typer.Option("--set", help="Which figures are printed.")] = ScoreSet.ARENA,
     judge_file: JudgeOption = None,
     data: DataOption = None,
@@ -107,7 +109,7 @@ def judge(
             make_folder(path.parent)
     panel = panel_for(data_of(loaded, data), judge_file, show_training)
     with show_judging():
-        found = judge_bundle(loaded, panel, samples, timed=timed)
+        found = judge_bundle(loaded, panel, samples, timed=timed, waterfall=waterfall)
     card = found.card
     (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
     if json_file is not None:

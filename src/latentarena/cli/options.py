@@ -43,6 +43,13 @@ JudgeOption = Annotated[
     Path | None,
     typer.Option("--judge", help="A judge's file, as `arena judge train` writes it; the data's own unless given."),
 ]
+WaterfallOption = Annotated[
+    bool,
+    typer.Option(
+        "--waterfall",
+        help="Also split the Frechet distance into autoencoder, generator, steps and guidance: two more samplings.",
+    ),
+]
 KeyOption = Annotated[
     str | None,
     typer.Option("--key", metavar="HEX", help="A contest's key, once it is published; the public one unless given."),

@@ -34,6 +34,7 @@ def judge(
     root: str | PathLike[str] | None = ...,
     judge_file: str | PathLike[str] | None = ...,
     timed: bool = ...,
+    waterfall: bool = ...,
     progress: bool = ...,
 ) -> ScoreCard: ...
 @overload
@@ -55,6 +56,7 @@ def judge(
     root: str | PathLike[str] | None = None,
     judge_file: str | PathLike[str] | None = None,
     timed: bool = True,
+    waterfall: bool = False,
     progress: bool = True,
 ) -> ScoreCard | dict[str, Score]:
     """The score card of a model of your own, as `arena judge` makes it; or figures of images, whatever made them.
@@ -67,6 +69,7 @@ def judge(
         root: where the dataset's files are looked for.
         judge_file: the judge; the dataset's own unless given.
         timed: whether a model's sampling is timed.
+        waterfall: whether a model's error waterfall is measured, which takes two more samplings.
         progress: whether it is shown.
 
     Returns:
@@ -86,7 +89,8 @@ def judge(
         if dataset is not None or against is not None:
             raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset and against out")
         bundle = load(what).bundle
-        return judge_bundle(bundle, panel_for(data_of(bundle, place), file, watch), samples, timed=timed).card
+        panel = panel_for(data_of(bundle, place), file, watch)
+        return judge_bundle(bundle, panel, samples, timed=timed, waterfall=waterfall).card
 
 
 def _images(given: Tensor | Array) -> Tensor:
