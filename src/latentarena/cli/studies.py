@@ -68,8 +68,9 @@ def study(
     from latentarena.study.runs import run_study
 
     if not sources:
+        width = max(map(len, STUDIES.names()))
         for name in STUDIES.names():
-            typer.echo(f"{name}  {STUDIES.about(name)}")
+            typer.echo(f"{name:{width}}  {STUDIES.about(name)}")
         return
     quiet_logs()
     given = {
@@ -83,7 +84,7 @@ def study(
     }
     given = {key: value for key, value in given.items() if value}
     found = study_from(sources, budget, data, **given)
-    _announce(found)
+    _announce(found, data)
     if dry_run:
         return
     from latentarena.study.page import FILES, write_study
@@ -128,9 +129,10 @@ def _options(given: dict[str, Any]) -> Iterator[str]:
                 yield from (option, str(one))
 
 
-def _announce(study: Study) -> None:
+def _announce(study: Study, root: Path | None) -> None:
     """What is compared, and whether that is controlled."""
     from latentarena.cli.console import console
+    from latentarena.study.cost import seconds_of
 
     config = study.config
     console.print(f"{config.title}: {len(study.recipes)} arms, {config.seeds} to {config.most} seeds", highlight=False)
@@ -141,13 +143,12 @@ def _announce(study: Study) -> None:
         unasked = study.unasked(claim)
         beside = f"   NOT CONTROLLED: its arms differ also in {', '.join(unasked)}" if unasked else ""
         console.print(f"  claim: {claim.text}{beside}", style="yellow" if beside else None, highlight=False)
-    minutes = [
-        recipe.expected["minutes"][0] * recipe.length
-        for recipe in study.recipes.values()
-        if "minutes" in recipe.expected
-    ]
-    if len(minutes) == len(study.recipes):
-        console.print(f"about {sum(minutes) * config.seeds:.0f} minutes, one run after the other", highlight=False)
+    seconds = seconds_of(study, root)
+    if seconds is not None:
+        runs = len(study.recipes) * config.seeds
+        console.print(
+            f"{runs} runs, about {seconds / 60:.0f} minutes on two cores, one after the other", highlight=False
+        )
 
 
 class _Display:

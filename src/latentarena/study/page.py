@@ -67,6 +67,7 @@ def _found(progress: StudyRuns, command: str) -> dict[str, Any]:
     return {
         "title": study.config.title,
         "about": study.config.about,
+        "origin": study.config.origin,
         "command": command,
         "machine": machine(),
         "source": first.source if first else "",
