@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from latentarena.cli.options import (
     HELP,
@@ -24,21 +23,12 @@ from latentarena.cli.options import (
     SamplesOption,
     SizeOption,
     WaterfallOption,
+    by_default,
     complete_zoo,
 )
 
-
-class _ScoreByDefault(TyperGroup):
-    """`arena judge BUNDLE` is `arena judge bundle BUNDLE`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["bundle", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer()
-judge_app = typer.Typer(cls=_ScoreByDefault, no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
+judge_app = typer.Typer(cls=by_default("bundle"), no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
 app.add_typer(judge_app, name="judge", help="Score a bundle (arena judge BUNDLE), or train a judge.")
 
 
