@@ -7,18 +7,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from latentarena.bundle import OWN, open_bundle
 from latentarena.card.figure import Figure
 from latentarena.card.score_card import read_card
 from latentarena.card.waterfall import Stage, Waterfall
 from latentarena.files import write_json
-from latentarena.pictures import embed_images
+from latentarena.model.latent_model import LatentModel
+from latentarena.pictures import embed_images, evenly
 from latentarena.run.training_cost import training_cost
 from latentarena.study import runs
 from latentarena.study.charts import fronts, learning_curves
 from latentarena.study.found import found_in
-from latentarena.study.grids import ROW, SEED, SHOWN, same_noise
+from latentarena.study.grids import MOMENTS, ROW, SEED, SHOWN, WALKED, same_noise
 from latentarena.study.page import markdown
 from latentarena.study.plan import study_of
 from latentarena.study.runs import StudyRuns, run_study
@@ -78,12 +80,19 @@ def test_an_arm_that_another_one_beats_is_not_on_the_front(made: StudyRuns) -> N
 
 
 def test_arms_are_drawn_from_the_same_noise(made: StudyRuns) -> None:
-    pictures = same_noise(made)
+    pictures, walks = same_noise(made)
     assert [picture.caption.split(",")[0] for picture in pictures] == list(made.study.recipes)
     model = open_bundle(made.runs[0].folder / "bundle", trust=OWN).model
     images = model.generate(model.noise(SHOWN, SEED), seed=SEED)
     assert pictures[0].source == embed_images(images, "", "", ROW).source
     assert pictures[1].source == pictures[0].source  # one model in both arms
+    assert isinstance(model, LatentModel)
+    states = list(model.trajectory(model.noise(WALKED, SEED), seed=SEED))
+    assert len(states) == MOMENTS + 1  # of 8 steps, the first and the last among those that are shown
+    rows = torch.stack([model.decode(states[i]) for i in evenly(len(states), MOMENTS)], 1)
+    assert torch.allclose(rows[:, -1], images[:WALKED], atol=1e-5)
+    assert walks[0].source == embed_images(rows.flatten(0, 1), "", "", MOMENTS).source
+    assert walks[0].caption.startswith(f"{made.runs[0].arm}, seed 0, t = 1")
 
 
 def test_waterfalls_are_told_over_seeds_and_runs_without_one_are_made_again(made: StudyRuns) -> None:

@@ -24,11 +24,10 @@ def seconds_of(study: Study, root: Path | None) -> float | None:
         root: where to look for data.
     """
     try:
-        data = {arm: load_dataset(recipe.data, root) for arm, recipe in study.recipes.items()}
+        data = load_dataset(next(iter(study.recipes.values())).data, root)
     except DataMissing:
         return None
-    first = next(iter(data.values()))
-    return study.config.seeds * seconds_a_seed(study.recipes, first.shape, first.classes, len(first.train))
+    return study.config.seeds * seconds_a_seed(study.recipes, data.shape, data.classes, len(data.train))
 
 
 def seconds_a_seed(

@@ -31,7 +31,8 @@ def write_study(progress: StudyRuns, command: str) -> None:
     found = found_in(progress, command)
     page, report, data, table = (progress.folder / name for name in FILES)
     write_text(page, markdown(found))
-    drawn = {"fronts": fronts(found), "learning": learning_curves(found), "pictures": same_noise(progress)}
+    pictures, walks = same_noise(progress)
+    drawn = {"fronts": fronts(found), "learning": learning_curves(found), "pictures": pictures, "walks": walks}
     template = environment().get_template("study.html")
     write_text(report, template.render(found, **drawn, cell=shown_figure, page_of=page_of))
     write_json(data, found)
