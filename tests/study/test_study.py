@@ -218,6 +218,10 @@ def test_pages_say_verdict_figures_factors_and_command(file: Path, record: Path,
     ]
     assert float(rows[1]["frechet"]) == pytest.approx(40.015)
     page = (tmp_path / "out" / "study.html").read_text()
+    assert "<title>short, seed 1: loss" in page
+    assert '<a href="long/seed-2/report.html">' in page
+    assert page.count("samples of short") == 2  # in words for those who do not see it, and to enlarge it
+    assert "arena train short/recipe.yaml seed=0 --out short/seed-0 --samples 100" in page
     for said in (
         '<strong class="holds">holds</strong>',
         "training.generator.epochs",

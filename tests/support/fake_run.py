@@ -26,5 +26,7 @@ card = json.loads(Path(run, "score.json").read_text())
 value = 10 * epochs + 0.01 * (number % 3) + 0.001 * len(arm) * number
 card["scores"]["frechet"] |= {"value": value, "low": value, "high": value}
 card["samples"] = int(samples)
+if Path(run, "logs").exists():
+    shutil.copytree(Path(run, "logs"), Path(out, "logs"), dirs_exist_ok=True)
 shutil.copytree(Path(run, "bundle"), Path(out, "bundle"), dirs_exist_ok=True)
 Path(out, "score.json").write_text(json.dumps(card))

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from latentarena.card.catalogue import CATEGORIES
 from latentarena.card.comparison import figure_lines, verdict
+from latentarena.card.waterfall import waterfall_rows, waterfall_words
 from latentarena.card.words import (
     CLEAN,
     HEADINGS,
@@ -31,6 +32,8 @@ WORDS = {
     "timing_words": timing_words,
     "trainings_words": trainings_words,
     "verdict": verdict,
+    "waterfall_rows": waterfall_rows,
+    "waterfall_words": waterfall_words,
 }
 """Functions and words for templates that show a card, by the name they have there; `score_card.html` uses them."""
 

@@ -14,6 +14,7 @@ from latentarena.card.catalogue import COLUMNS, METRICS, points
 from latentarena.card.figure import Better, Figure
 from latentarena.card.finding import Finding
 from latentarena.card.metric import Metric
+from latentarena.card.waterfall import Waterfall
 from latentarena.config import Config, validate
 from latentarena.documents import read_json
 from latentarena.errors import ConfigError
@@ -158,6 +159,7 @@ class ScoreCard(Config):
         unverified: names of the figures, of `METRICS` and `COLUMNS`, that rest on the submission's own word.
         notice: what a reader must know first, such as stand-in data.
         trainings: what other seeds of the same recipe give, where they were trained.
+        waterfall: where the Frechet distance comes from, if that was asked.
         sandbox: what held the model while it ran, such as `tier 2`; empty where it ran in the judge's own process.
         device, arithmetic: where the model ran and in what precision; others than the CPU in 32-true do not rank.
     """
@@ -200,6 +202,7 @@ class ScoreCard(Config):
     device: Label = "cpu"
     arithmetic: Label = "32-true"
     trainings: Trainings | None = None
+    waterfall: Waterfall | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> ScoreCard:
@@ -215,8 +218,9 @@ class ScoreCard(Config):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all but timing, sandbox and other trainings: equal cards of two runs have equal fingerprints."""
-        apart = {"timing", "sandbox", "trainings", *(("device", "arithmetic") if self.computed_officially else ())}
+        """SHA-256 of all but timing, sandbox, other trainings and waterfall: equal for equal cards of two runs."""
+        apart = {"timing", "sandbox", "trainings", "waterfall"}
+        apart |= {"device", "arithmetic"} if self.computed_officially else set()
         apart |= set() if self.own else {"own"}  # which older cards do not have
         return digest_json(self.model_dump(mode="json", exclude=apart))
 

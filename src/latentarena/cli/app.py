@@ -9,7 +9,15 @@ import typer
 from typer.core import TyperGroup
 
 from latentarena.cli import bundles, contests, data, judging, studies, teams, use
-from latentarena.cli.options import HELP, AcceleratorOption, DataOption, PluginOption, PrecisionOption, SamplesOption
+from latentarena.cli.options import (
+    HELP,
+    AcceleratorOption,
+    DataOption,
+    PluginOption,
+    PrecisionOption,
+    SamplesOption,
+    WaterfallOption,
+)
 from latentarena.documents import read_text
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
@@ -79,6 +87,7 @@ def train(
     strategy: Annotated[str, typer.Option(help="auto, ddp.")] = "auto",
     judged: Annotated[bool, typer.Option("--judge/--no-judge", help="Whether the model is judged afterwards.")] = True,
     samples: SamplesOption = 10_000,
+    waterfall: WaterfallOption = False,
     seeds: Annotated[
         int,
         typer.Option(
@@ -114,7 +123,7 @@ def train(
             folders = ", ".join(one.folder.name for one in several)
             console.print(f"{seeds} trainings in {prepared.folder.parent}: {folders}", highlight=False)
     with show_judging():
-        ran = run_seeds(several, fabric, show_training, samples if judged else None)
+        ran = run_seeds(several, fabric, show_training, samples if judged else None, waterfall)
     if ran is not None:
         folder, card = ran
         print_results(folder, prepared.recipe, card)

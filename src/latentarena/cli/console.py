@@ -16,6 +16,7 @@ from rich.text import Text
 from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.certificate import Certificate
 from latentarena.card.score_card import ScoreCard
+from latentarena.card.waterfall import waterfall_rows, waterfall_words
 from latentarena.card.words import (
     CLEAN,
     HEADINGS,
@@ -76,6 +77,11 @@ def print_card(card: ScoreCard) -> None:
     page.print("points of 100:")
     for category, points in card.points.items():
         page.print(f"  {CATEGORIES[category]:<22}{points:>5.1f}  {'#' * round(points / 2.5)}")
+    if card.waterfall is not None:
+        page.print("error waterfall:")
+        for title, distance, added in waterfall_rows(card.waterfall):
+            page.print(f"  {title:<32}{distance:<26}{added}")
+        page.print(waterfall_words(card.waterfall))
     checked, found = check_words(card)
     for line in found:
         page.print(printable(line), style="bold red")

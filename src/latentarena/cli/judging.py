@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from latentarena.cli.options import (
     HELP,
@@ -24,6 +23,8 @@ from latentarena.cli.options import (
     ResizeOption,
     SamplesOption,
     SizeOption,
+    WaterfallOption,
+    by_default,
     complete_zoo,
 )
 
@@ -31,18 +32,8 @@ if TYPE_CHECKING:
     from latentarena.bundle import AnyBundle
     from latentarena.card.own import OwnMetric
 
-
-class _ScoreByDefault(TyperGroup):
-    """`arena judge BUNDLE` is `arena judge bundle BUNDLE`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["bundle", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer()
-judge_app = typer.Typer(cls=_ScoreByDefault, no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
+judge_app = typer.Typer(cls=by_default("bundle"), no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
 app.add_typer(judge_app, name="judge", help="Score a bundle (arena judge BUNDLE), or train a judge.")
 
 
@@ -68,6 +59,7 @@ def judge(
     picture: Annotated[Path | None, typer.Option("--png", help="Also draw the card as a picture, .png.")] = None,
     samples: SamplesOption = 10_000,
     timed: Annotated[bool, typer.Option("--timed/--untimed", help="Whether sampling is timed too.")] = True,
+    waterfall: WaterfallOption = False,
     score_set: Annotated[ScoreSet, typer.Option("--set", help="Which figures are printed.")] = ScoreSet.ARENA,
     judge_file: JudgeOption = None,
     data: DataOption = None,
@@ -129,7 +121,7 @@ def judge(
             make_folder(path.parent)
     panel = panel_for(data_of(loaded, data), judge_file, show_training)
     with show_judging():
-        found = judge_bundle(loaded, panel, samples, timed=timed, own=own)
+        found = judge_bundle(loaded, panel, samples, timed=timed, own=own, waterfall=waterfall)
     card = found.card
     (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
     if json_file is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 
 def complete_zoo(incomplete: str) -> list[str]:
@@ -13,6 +14,21 @@ def complete_zoo(incomplete: str) -> list[str]:
     from latentarena.zoo import PREFIX, zoo_models
 
     return [name for name in map(PREFIX.__add__, zoo_models()) if name.startswith(incomplete)]
+
+
+def by_default(name: str) -> type[TyperGroup]:
+    """A group of commands in which what names no command is an argument of this one: `arena judge BUNDLE`."""
+
+    class Group(TyperGroup):
+        default = name
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            said = args[:1] or ([] if self.no_args_is_help else [""])
+            if said and said[0] not in (*self.commands, "--help", "-h"):
+                args = [self.default, *args]
+            return super().parse_args(ctx, args)
+
+    return Group
 
 
 SOLVERS = "euler, heun, midpoint, rk4, dopri5, ddim, ddpm, dpm_solver_pp, sde, consistency"
@@ -42,6 +58,13 @@ AnyBundleArgument = Annotated[
 JudgeOption = Annotated[
     Path | None,
     typer.Option("--judge", help="A judge's file, as `arena judge train` writes it; the data's own unless given."),
+]
+WaterfallOption = Annotated[
+    bool,
+    typer.Option(
+        "--waterfall",
+        help="Also split the Frechet distance into autoencoder, generator, steps and guidance: two more samplings.",
+    ),
 ]
 KeyOption = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latentarena.cli.options import DataOption
+from latentarena.cli.options import HELP, DataOption, by_default
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 BETWEEN = re.compile(r",(?![^\[{]*[\]}])")  # a comma that is in no list or mapping
 app = typer.Typer()
+study_app = typer.Typer(cls=by_default("run"), context_settings=HELP, rich_markup_mode=None)
+app.add_typer(study_app, name="study", help="Train arms over seeds (arena study STUDY), or compare two studies.")
 
 
-@app.command("study")
+@study_app.command("run")
 def study(
     sources: Annotated[
         list[str] | None,
@@ -58,6 +60,9 @@ def study(
     most: Annotated[
         int | None, typer.Option(min=2, max=1000, help="Trainings of each arm while a claim is undecided.")
     ] = None,
+    waterfall: Annotated[
+        bool, typer.Option("--waterfall", help="Also split every Frechet distance into the parts of the model.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Runs at a time; they share the cores evenly.")] = 1,
     budget: Annotated[float, typer.Option(help="Factor on the epochs of every run.")] = 1.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
@@ -68,8 +73,9 @@ def study(
     from latentarena.study.runs import run_study
 
     if not sources:
+        width = max(map(len, STUDIES.names()))
         for name in STUDIES.names():
-            typer.echo(f"{name}  {STUDIES.about(name)}")
+            typer.echo(f"{name:{width}}  {STUDIES.about(name)}")
         return
     quiet_logs()
     given = {
@@ -80,10 +86,11 @@ def study(
         "claims": claims,
         "seeds": seeds,
         "most": most or seeds,
+        "waterfall": waterfall,
     }
     given = {key: value for key, value in given.items() if value}
     found = study_from(sources, budget, data, **given)
-    _announce(found)
+    _announce(found, data)
     if dry_run:
         return
     from latentarena.study.page import FILES, write_study
@@ -105,6 +112,25 @@ def study(
         raise typer.Exit(1)
 
 
+@study_app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A finished study's folder, or its study.json.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    out: Annotated[Path | None, typer.Option(help="Also write it as Markdown, .md.")] = None,
+) -> None:
+    """Compare two finished studies: arms of one name, figure by figure, and the claims that both decided."""
+    from latentarena.files import write_text
+    from latentarena.pictures import refuse_suffix
+    from latentarena.study.compare import comparison, read_found
+
+    if out is not None:
+        refuse_suffix(out, ".md")
+    said = comparison(read_found(first), read_found(second))
+    typer.echo(said, nl=False)
+    if out is not None:
+        write_text(out, said)
+
+
 def _assigned(texts: list[str] | None, option: str) -> dict[str, str]:
     """Keys and what stands after their `=`."""
     from latentarena.errors import ConfigError
@@ -119,7 +145,9 @@ def _assigned(texts: list[str] | None, option: str) -> dict[str, str]:
 def _options(given: dict[str, Any]) -> Iterator[str]:
     """The options that stand for these values, so that a page can say how it was made."""
     for key, value in given.items():
-        if isinstance(value, dict):
+        if value is True:
+            yield f"--{key}"
+        elif isinstance(value, dict):
             for name, one in value.items():
                 yield from (f"--{key}", f"{name}={','.join(one) if isinstance(one, list) else one}")
         else:
@@ -128,9 +156,10 @@ def _options(given: dict[str, Any]) -> Iterator[str]:
                 yield from (option, str(one))
 
 
-def _announce(study: Study) -> None:
+def _announce(study: Study, root: Path | None) -> None:
     """What is compared, and whether that is controlled."""
     from latentarena.cli.console import console
+    from latentarena.study.cost import seconds_of
 
     config = study.config
     console.print(f"{config.title}: {len(study.recipes)} arms, {config.seeds} to {config.most} seeds", highlight=False)
@@ -141,13 +170,12 @@ def _announce(study: Study) -> None:
         unasked = study.unasked(claim)
         beside = f"   NOT CONTROLLED: its arms differ also in {', '.join(unasked)}" if unasked else ""
         console.print(f"  claim: {claim.text}{beside}", style="yellow" if beside else None, highlight=False)
-    minutes = [
-        recipe.expected["minutes"][0] * recipe.length
-        for recipe in study.recipes.values()
-        if "minutes" in recipe.expected
-    ]
-    if len(minutes) == len(study.recipes):
-        console.print(f"about {sum(minutes) * config.seeds:.0f} minutes, one run after the other", highlight=False)
+    seconds = seconds_of(study, root)
+    if seconds is not None:
+        runs = len(study.recipes) * config.seeds
+        console.print(
+            f"{runs} runs, about {seconds / 60:.0f} minutes on two cores, one after the other", highlight=False
+        )
 
 
 class _Display:

@@ -21,6 +21,7 @@ from latentarena.distill import straightness
 from latentarena.errors import BundleError
 from latentarena.evaluate.efficiency import time_sampling
 from latentarena.evaluate.held_out import held_out_losses
+from latentarena.evaluate.waterfall import LEAPS, error_waterfall
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import digest
 from latentarena.judge.classifier import Judge
@@ -32,14 +33,13 @@ from latentarena.judge.score import SAMPLES, SWEPT, Findings, score
 from latentarena.judge.subject import Subject, judge_labels
 from latentarena.judge.training import judge_for, opinions_for
 from latentarena.key import PRACTICE, Key
-from latentarena.model.config import JUMP, MOST_STEPS
+from latentarena.model.config import MOST_STEPS
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.model.placing import on_cpu
 from latentarena.precision import Precision, coarser
 from latentarena.train.stages import Watch
 
 FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
-LEAPS = (JUMP, "consistency")  # solvers that follow no flow
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ def judge_bundle(
     precision: Precision | None = None,
     key: Key = PRACTICE,
     own: Sequence[OwnMetric] = (),
+    waterfall: bool = False,
 ) -> Judged:
     """Judge an opened bundle on the full test split and `samples` images of its own sampler.
 
@@ -142,6 +143,7 @@ def judge_bundle(
         precision: to which latents are rounded, if it is coarser than the card's own.
         key: of all that is random; a contest has one of its own.
         own: metrics of somebody's own, which count for nothing.
+        waterfall: whether the error waterfall is measured too, which takes two more samplings, one at many steps.
 
     Raises:
         JudgeError: a judge fails its self-test on this data, or the model's images cannot be judged.
@@ -202,6 +204,7 @@ def judge_bundle(
         notice=card.caveat,
         device=compute.name,
         arithmetic=compute.precision,
+        waterfall=error_waterfall(bundle, data, judge, found, randomness) if waterfall else None,
     )
     own_card = card.model_dump(mode="json") | {"form": card.form}
     return Judged(score_card, found, panel, own_card, model.log)

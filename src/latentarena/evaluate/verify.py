@@ -78,7 +78,7 @@ def recompute(
     """A score card recomputed from the bundle and its data, untimed.
 
     Args:
-        card: says how many samples, which judges, and to what latents were rounded.
+        card: says how many samples, which judges, to what latents were rounded, and whether it has a waterfall.
         bundle: what it should have come from.
         root: where to look for data.
         judge_file: the judge; the data's own unless given.
@@ -110,8 +110,8 @@ def recompute(
         if opinion.digest not in known:
             raise JudgeError(f"the card holds the opinion of judge {opinion.judge}, which is not at hand")
     panel = replace(panel, opinions=[known[opinion.digest] for opinion in card.opinions])
-    own = own_metrics_of(card.own)
-    return judge_bundle(bundle, panel, card.samples, card.seeds, False, card.precision, key, own).card
+    own, waterfall = own_metrics_of(card.own), card.waterfall is not None
+    return judge_bundle(bundle, panel, card.samples, card.seeds, False, card.precision, key, own, waterfall).card
 
 
 def _refuse(what: str, card: str, here: str, way_out: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.special import bdtrc
 from torch import Tensor
 
 from latentarena.card.figure import Figure
@@ -99,6 +98,8 @@ def _has_borders(jumps: Tensor) -> bool:
 
 def _by_luck(n: int, share: float) -> float:
     """The share of n trials that a model of this share exceeds by luck alone, with the probability `BY_LUCK`."""
+    from scipy.special import bdtrc  # not where a bundle is only opened
+
     more = bdtrc(np.arange(n + 1), n, share)  # the probability of more than so many
     return int((more <= BY_LUCK).argmax()) / n
 

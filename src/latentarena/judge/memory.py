@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy.special import bdtrc
 from torch import Tensor
 
 from latentarena.card.figure import Figure
@@ -51,6 +50,8 @@ class Leaning:
         return self._tail(self.train)
 
     def _tail(self, copies: int) -> float:
+        from scipy.special import bdtrc  # not where a bundle is only opened
+
         return float(bdtrc(copies - 1, self.test + self.train, 0.5)) if copies else 1.0
 
 

@@ -56,6 +56,7 @@ class Findings:
         by_class: share of the samples of a class in which the judge sees it, (K,); None if unconditional.
         by_seed: Frechet distance of each seed's samples alone.
         opinions: of the other judges.
+        noise: of the samples, (n, *noise).
         generated: (n, C, H, W); asked: labels that were asked for, int64 (n,), or None.
         seen: what the judge sees in them; near: their nearest train images.
         prior: (n, C, H, W), or None for a model of pixels.
@@ -71,6 +72,7 @@ class Findings:
     by_class: Tensor | None
     by_seed: tuple[float, ...]
     opinions: tuple[Opinion, ...]
+    noise: Tensor
     generated: Tensor
     asked: Tensor | None
     seen: Seen
@@ -124,6 +126,7 @@ def score(
         by_class=None if labels is None else labels.obeyed,
         by_seed=tuple(map(judge.distance, _split(seen, [len(noise) for noise, _ in parts]))),
         opinions=tuple(_opinion(other, data, drawn, counts) for other in opinions),
+        noise=noise,
         generated=images,
         asked=asked,
         seen=seen,

@@ -40,6 +40,7 @@ def judge(
     metrics: Iterable[str | Mapping[str, Any]] = ...,
     judge_file: str | PathLike[str] | None = ...,
     timed: bool = ...,
+    waterfall: bool = ...,
     progress: bool = ...,
 ) -> ScoreCard: ...
 @overload
@@ -65,6 +66,7 @@ def judge(
     metrics: Iterable[str | Mapping[str, Any]] = (),
     judge_file: str | PathLike[str] | None = None,
     timed: bool = True,
+    waterfall: bool = False,
     progress: bool = True,
 ) -> ScoreCard | dict[str, Score]:
     """The score card of a model of your own, as `arena judge` makes it; or figures of images, whatever made them.
@@ -80,6 +82,7 @@ def judge(
         metrics: of your own, by name or as a mapping of `kind` and settings; their parts are loaded before.
         judge_file: the judge; the dataset's own unless given.
         timed: whether a model's sampling is timed.
+        waterfall: whether a model's error waterfall is measured, which takes two more samplings.
         progress: whether it is shown.
 
     Returns:
@@ -102,7 +105,7 @@ def judge(
             raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset, against and features out")
         bundle = load(what).bundle
         panel = panel_for(data_of(bundle, place), file, watch)
-        return judge_bundle(bundle, panel, samples, timed=timed, own=own).card
+        return judge_bundle(bundle, panel, samples, timed=timed, own=own, waterfall=waterfall).card
 
 
 def _images(given: Tensor | Array) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latentarena.card.catalogue import CATEGORIES
+from latentarena.card.waterfall import Waterfall, waterfall_rows
 from latentarena.pictures import plain
 
 if TYPE_CHECKING:
@@ -99,6 +100,23 @@ def draw_steps(axes: Axes, by_steps: Mapping[int, float], own: int, floor: float
     axes.set(xlabel="solver steps", ylabel="Frechet distance")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8, loc="best")
+
+
+def draw_waterfall(axes: Axes, found: Waterfall) -> None:
+    """What each stage adds to the Frechet distance, as a bar from the stage before, with the distance's interval."""
+    before = 0.0
+    for row, stage in enumerate(found.stages):
+        one = stage.frechet
+        color = SOFT if stage.added is None else ACCENT if one.value >= before else LIGHT
+        axes.barh(row, one.value - before, left=before, color=color, height=0.6)
+        ends = [[one.value - one.low], [one.high - one.value]]
+        axes.errorbar(one.value, row, xerr=ends, color=INK, capsize=3, linewidth=1)
+        before = one.value
+    axes.set_yticks(range(len(found.stages)), [title for title, _, _ in waterfall_rows(found)])
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.set(xlabel="Frechet distance")
+    axes.grid(alpha=0.3, axis="x")
 
 
 def plain_logarithmic(axis: Axis) -> None:

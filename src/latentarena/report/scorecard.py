@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentarena.card import pages
 from latentarena.card.score_card import ScoreCard
+from latentarena.card.waterfall import Waterfall
 from latentarena.card.words import contest_cells, references
 from latentarena.data import Dataset
 from latentarena.files import write_text
@@ -18,7 +19,7 @@ from latentarena.judge.known import real_index
 from latentarena.judge.metrics import confidences, frechet_distance, squared_errors
 from latentarena.judge.score import SWEPT, Findings
 from latentarena.pictures import Picture, blank, embed_figure, embed_images
-from latentarena.report.charts import draw_classes, draw_radar, draw_steps
+from latentarena.report.charts import draw_classes, draw_radar, draw_steps, draw_waterfall
 
 if TYPE_CHECKING:
     from matplotlib.projections.polar import PolarAxes
@@ -88,6 +89,7 @@ def section(card: ScoreCard, findings: Findings, data: Dataset) -> dict[str, Any
         "contest": contest_cells(card),
         "radar": _radar(card),
         "charts": [_classes(findings, data), *([_steps(findings, card, data)] if card.by_steps else [])],
+        "waterfall": None if card.waterfall is None else waterfall_picture(card.waterfall),
         "samples": _samples(findings, data),
         "sorted_samples": _sorted_samples(findings, data),
         "reconstructions": _reconstructions(findings, data),
@@ -118,6 +120,14 @@ def _steps(findings: Findings, card: ScoreCard, data: Dataset) -> Picture:
         "images. Fewer images have larger distances, so these are not the card's."
     )
     return embed_figure(figure, "line chart of the Frechet distance against solver steps", caption)
+
+
+def waterfall_picture(found: Waterfall) -> Picture:
+    """The error waterfall as a chart."""
+    figure = blank(6, 0.5 * len(found.stages) + 1)
+    draw_waterfall(figure.add_subplot(), found)
+    caption = "A bar reaches from the distance of the stage before to its own; lighter where the distance falls."
+    return embed_figure(figure, "waterfall chart of the Frechet distance by stage", caption)
 
 
 def _samples(findings: Findings, data: Dataset) -> list[Picture]:

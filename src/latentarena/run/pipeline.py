@@ -205,11 +205,12 @@ def run_seeds(
     fabric: Fabric,
     watch: Watch = lambda ticks, stage: ticks,
     samples: int | None = SAMPLES,
+    waterfall: bool = False,
 ) -> Ran | None:
     """Run all of them; the card and the report of the first one then say what the others came to.
 
     Args:
-        several: of `prepare_seeds`, or a single run; watch, samples: as for `run`.
+        several: of `prepare_seeds`, or a single run; watch, samples, waterfall: as for `run`.
 
     Returns:
         As `run`, of the first.
@@ -218,10 +219,10 @@ def run_seeds(
     for prepared in several[1:]:
         card = finished(prepared.folder) if fabric.is_global_zero else None
         if card is None:
-            _, card = run(prepared, fabric, watch, samples) or (None, None)
+            _, card = run(prepared, fabric, watch, samples, waterfall=waterfall) or (None, None)
         if card is not None:
             others[prepared.recipe.seed] = card
-    return run(several[0], fabric, watch, samples, others)
+    return run(several[0], fabric, watch, samples, others, waterfall)
 
 
 def finished(folder: Path) -> ScoreCard | None:
@@ -239,6 +240,7 @@ def run(
     watch: Watch = lambda ticks, stage: ticks,
     samples: int | None = SAMPLES,
     others: Mapping[int, ScoreCard] | None = None,
+    waterfall: bool = False,
 ) -> Ran | None:
     """Train, bundle, judge and report.
 
@@ -246,19 +248,25 @@ def run(
         watch: wraps the training ticks, to show progress.
         samples: how many images the judge asks for; None for no judging.
         others: score cards of other trainings of the recipe by seed, which card and report then speak of.
+        waterfall: whether the judge measures the error waterfall too.
 
     Returns:
         The folder and the score card; None in the helper processes of a distributed run.
     """
     try:
-        return _run(prepared, fabric, watch, samples, others)
+        return _run(prepared, fabric, watch, samples, others, waterfall)
     finally:
         if prepared.lock is not None:
             prepared.lock.release()
 
 
 def _run(
-    prepared: Prepared, fabric: Fabric, watch: Watch, samples: int | None, others: Mapping[int, ScoreCard] | None
+    prepared: Prepared,
+    fabric: Fabric,
+    watch: Watch,
+    samples: int | None,
+    others: Mapping[int, ScoreCard] | None,
+    waterfall: bool,
 ) -> Ran | None:
     recipe, data, shelter = prepared.recipe, prepared.data, Shelter(prepared.folder)
     if fabric.is_global_zero:
@@ -273,7 +281,7 @@ def _run(
     bundle = shelter.reach(prepared.folder, lambda place: save_bundle(place / BUNDLE, recipe.name, model, made))
     if samples is None:
         return shelter.settle(), None
-    return judge_run(bundle, data, shelter, watch, samples, others, recipe.metrics)
+    return judge_run(bundle, data, shelter, watch, samples, others, recipe.metrics, waterfall)
 
 
 def judge_run(
@@ -284,9 +292,10 @@ def judge_run(
     samples: int = SAMPLES,
     others: Mapping[int, ScoreCard] | None = None,
     own: Sequence[OwnMetric] = (),
+    waterfall: bool = False,
 ) -> Ran:
     """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
-    found = judge_bundle(bundle, panel_for(data, watch=watch), samples, own=own)
+    found = judge_bundle(bundle, panel_for(data, watch=watch), samples, own=own, waterfall=waterfall)
     findings, judge = found.findings, found.panel.judge
     card = with_trainings(found.card, bundle.card.provenance.recipe["seed"], others or {})
 

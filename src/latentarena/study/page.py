@@ -1,4 +1,4 @@
-"""What a study found, for people and for programs: verdicts first, then the figures of every arm."""
+"""The pages of a study, for people and for programs: verdicts first, then the figures of every arm."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from typing import Any
 
 from latentarena.card.catalogue import METRICS
 from latentarena.card.figure import Figure
-from latentarena.card.trainings import over_trainings
-from latentarena.facts import machine
 from latentarena.files import write_json, write_text
-from latentarena.pictures import Picture, embed_file
 from latentarena.report.scorecard import environment
-from latentarena.run.pipeline import PICTURE, finished
-from latentarena.study.claims import Verdict, named
-from latentarena.study.plan import Study
-from latentarena.study.runs import State, StudyRuns
+from latentarena.study.charts import fronts, learning_curves, page_of
+from latentarena.study.found import found_in
+from latentarena.study.grids import same_noise
+from latentarena.study.runs import StudyRuns
 
-ALWAYS = ("parameters", "mse", "frechet")  # figures that every page shows where they are known
 FILES = ("study.md", "study.html", "study.json", "study.csv")
 
 
@@ -32,11 +28,13 @@ def write_study(progress: StudyRuns, command: str) -> None:
     Raises:
         OutputError: a file cannot be written.
     """
-    found = _found(progress, command)
+    found = found_in(progress, command)
     page, report, data, table = (progress.folder / name for name in FILES)
     write_text(page, markdown(found))
+    pictures, walks = same_noise(progress)
+    drawn = {"fronts": fronts(found), "learning": learning_curves(found), "pictures": pictures, "walks": walks}
     template = environment().get_template("study.html")
-    write_text(report, template.render(found, pictures=_pictures(progress), cell=shown_figure))
+    write_text(report, template.render(found, **drawn, cell=shown_figure, page_of=page_of))
     write_json(data, found)
     write_text(table, _csv(progress))
 
@@ -49,84 +47,31 @@ def markdown(found: dict[str, Any]) -> str:
         lines.append(
             f"- **{one['word']}**: `{one['claim']}`: {'; '.join(filter(None, [*one['effects'], one['beside']]))}"
         )
-    lines += ["", found["rule"], "", *_table(["arm", "seeds", *found["columns"].values()], _arm_rows(found))]
-    lines += ["", "Means over seeds, with the 95 % t interval of the mean.", "", "## What the arms differ in", ""]
+    lines += ["", found["rule"], "", *table(["arm", "seeds", *found["columns"].values()], _arm_rows(found))]
+    lines += ["", "Means over seeds, with the 95 % t interval of the mean."]
+    lines += _waterfall_lines(found)
+    lines += ["", "## What the arms differ in", ""]
     arms = [one["arm"] for one in found["arms"]]
     rows = [[f"`{key}`", *(values[arm] for arm in arms)] for key, values in found["factors"].items()]
-    lines += [*_table(["key", *arms], rows), "", f"Asked about: {', '.join(found['asks']) or 'nothing'}."]
+    lines += [*table(["key", *arms], rows), "", f"Asked about: {', '.join(found['asks']) or 'nothing'}."]
     return "\n".join([*lines, *(["", *found["failures"]] if found["failures"] else [])]) + "\n"
-
-
-def _found(progress: StudyRuns, command: str) -> dict[str, Any]:
-    """Everything that the pages say, as plain data."""
-    study, verdicts = progress.study, progress.verdicts
-    done = [run for run in progress.runs if run.figures]
-    known = {name for run in done for name in run.figures}
-    names = [name for name in dict.fromkeys([*ALWAYS, *named(study.claims)]) if name in known]
-    first = next((finished(run.folder) for arm in study.recipes for run in done if run.arm == arm), None)
-    return {
-        "title": study.config.title,
-        "about": study.config.about,
-        "command": command,
-        "machine": machine(),
-        "source": first.source if first else "",
-        "data": f"{first.dataset} {first.data}" if first else "",
-        "judge": f"{first.judge} {first.judge_hash}" if first else "",
-        "notice": first.notice if first else "",
-        "verdicts": [_said(one, study) for one in verdicts],
-        "rule": _rule(progress),
-        "columns": {name: METRICS[name].title for name in names},
-        "arms": [
-            {
-                "arm": arm,
-                "seeds": [*found],
-                "figures": {name: _over([one.get(name) for one in found.values()]) for name in names},
-            }
-            for arm, found in progress.figures.items()
-        ],
-        "factors": study.factors,
-        "asks": list(study.config.asks),
-        "failures": [
-            f"{run.arm} with seed {run.seed} failed: {run.last_line}"
-            for run in progress.runs
-            if run.state is State.FAILED
-        ],
-    }
-
-
-def _said(verdict: Verdict, study: Study) -> dict[str, Any]:
-    """A verdict in words; `beside` says what its arms differ in though it is not asked about."""
-    unasked, asked = study.unasked(verdict.claim), ", ".join(study.config.asks)
-    beside = (
-        f"not controlled: beside {asked or 'nothing that is asked about'} also {', '.join(unasked)}" if unasked else ""
-    )
-    effects = [effect.words for effect in verdict.effects]
-    return {"claim": verdict.claim.text, "word": str(verdict.word), "effects": effects, "beside": beside}
-
-
-def _rule(progress: StudyRuns) -> str:
-    config = progress.study.config
-    if not config.claims:
-        return "The study makes no claim."
-    return (
-        f"Pairs are trainings with one seed. After the third seed and after each one that follows, a comparison is "
-        f"decided if the t interval of its mean difference, at the level that this look may spend, leaves out zero; "
-        f"with at most {config.most} seeds, the chance that any claim is decided wrongly is at most {config.error:g}."
-    )
-
-
-def _over(values: list[float | None]) -> dict[str, Any] | None:
-    there = [value for value in values if value is not None]
-    if not there:
-        return None
-    figure = over_trainings(there) if len(there) > 1 else Figure.of(there[0])
-    return figure.model_dump() | {"values": there}
 
 
 def _arm_rows(found: dict[str, Any]) -> Iterator[list[str]]:
     for one in found["arms"]:
         cells = [shown_figure(figure) for figure in one["figures"].values()]
         yield [one["arm"], str(len(one["seeds"])), *cells]
+
+
+def _waterfall_lines(found: dict[str, Any]) -> list[str]:
+    """The error waterfalls as a table, where the judge was asked for them."""
+    rows = [
+        [arm, stage["stage"], shown_figure(stage["frechet"]), shown_figure(stage["added"])]
+        for arm, stages in found["waterfalls"].items()
+        for stage in stages
+    ]
+    head = ["arm", "stage", "Frechet distance", "adds"]
+    return ["", "## Where the Frechet distance comes from", "", *table(head, rows)] if rows else []
 
 
 def shown_figure(figure: dict[str, Any] | None) -> str:
@@ -138,7 +83,8 @@ def shown_figure(figure: dict[str, Any] | None) -> str:
     return f"{one.value:{form}}" if one.low == one.high else f"{one:{form}}"
 
 
-def _table(head: list[str], rows: Any) -> list[str]:
+def table(head: list[str], rows: Any) -> list[str]:
+    """A table in Markdown, line by line."""
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
 
 
@@ -146,14 +92,8 @@ def _csv(progress: StudyRuns) -> str:
     """A line by run: arm, seed, state, folder, command's recipe and every figure."""
     names = [name for name in METRICS if any(name in run.figures for run in progress.runs)]
     out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["arm", "seed", "state", "folder", *names])
+    lines = csv.writer(out, lineterminator="\n")
+    lines.writerow(["arm", "seed", "state", "folder", *names])
     for run in progress.runs:
-        table.writerow([run.arm, run.seed, run.state, run.folder, *(run.figures.get(name, "") for name in names)])
+        lines.writerow([run.arm, run.seed, run.state, run.folder, *(run.figures.get(name, "") for name in names)])
     return out.getvalue()
-
-
-def _pictures(progress: StudyRuns) -> list[Picture]:
-    """The samples of each arm's first seed."""
-    first = {run.arm: run.folder / PICTURE for run in reversed(progress.runs) if (run.folder / PICTURE).exists()}
-    return [embed_file(first[arm], f"samples of {arm}", arm) for arm in progress.study.recipes if arm in first]

@@ -49,6 +49,8 @@ class StudyConfig(Config):
 
     Attributes:
         title, about: for people.
+        origin: who made the claims.
+        quick: factor on the epochs with which three seeds take less than an hour on two cores.
         set: what is changed in the recipe of every arm.
         vary: values by dotted key: every arm becomes one for each combination of them, named such as `ARM-lr-0.001`.
         match: in what all arms are made like the first: `parameters` of the generator by its width, `steps` or `macs`
@@ -58,10 +60,13 @@ class StudyConfig(Config):
         seeds, most: trainings of each arm, at least, and at most as long as a claim is undecided.
         error: chance that any of the claims is decided wrongly.
         samples: that the judge asks for.
+        waterfall: whether it measures the error waterfall of every run.
     """
 
     title: str
     about: str = ""
+    origin: str = ""
+    quick: float | None = Field(default=None, gt=0, le=1)
     arms: dict[Name, Arm] = Field(min_length=1, max_length=100)
     set: dict[str, Any] = Field(default_factory=dict)
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
@@ -72,6 +77,7 @@ class StudyConfig(Config):
     most: int = Field(default=FIRST, ge=2, le=1000)
     error: float = Field(default=0.05, gt=0, lt=0.5)
     samples: int = Field(default=10_000, ge=100, le=1_000_000)
+    waterfall: bool = False
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def _wanted(progress: StudyRuns) -> Iterator[Run]:
     ):  # seeds of an arm share no stage: side by side
         for seed in seeds:
             run = Run(arm, seed, progress.folder / arm / f"seed-{seed}")
-            run.figures = _figures_in(run.folder, study.config.samples)
+            run.figures = _figures_in(run.folder, study.config.samples, study.config.waterfall)
             run.state = State.DONE if run.figures else State.WAITING
             yield run
 
@@ -183,6 +183,7 @@ def _start(run: Run, progress: StudyRuns, root: Path | None) -> None:
     command = [*TRAIN, str(recipe), f"seed={run.seed}", "--resume"]
     command += ["--out", str(run.folder), "--samples", str(progress.study.config.samples)]
     command += ["--data", str(root)] if root else []
+    command += ["--waterfall"] if progress.study.config.waterfall else []
     threads = max(1, (os.cpu_count() or 1) // progress.jobs)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     dying = partial(end_with_parent) if os.name == "posix" else None
@@ -210,7 +211,9 @@ def _look(run: Run) -> None:
     run.state = State.DONE if run.figures else State.FAILED
 
 
-def _figures_in(folder: Path, samples: int = 0) -> dict[str, float]:
-    """The figures of a run that came to its end; none where it did not, or was judged by fewer samples."""
+def _figures_in(folder: Path, samples: int = 0, waterfall: bool = False) -> dict[str, float]:
+    """The figures of a run that came to its end; none where it did not, or was judged by less than is asked for."""
     card = finished(folder)
-    return {} if card is None or card.samples < samples else {name: one.value for name, one in card.scores.items()}
+    if card is None or card.samples < samples or (waterfall and card.waterfall is None):
+        return {}
+    return {name: one.value for name, one in card.scores.items()}
