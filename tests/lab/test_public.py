@@ -13,7 +13,7 @@ import latentarena as la
 SIGNATURES = {  # a change here is a change of the major version, but for parameters that are added with a default
     "train": "recipe, *, folder, root, resume, budget, judged, samples, accelerator, progress, parts, **overrides",
     "load": "source, *, parts",
-    "judge": "what, *, samples, dataset, against, features, root, metrics, judge_file, timed, progress",
+    "judge": "what, *, samples, dataset, against, features, root, metrics, judge_file, timed, waterfall, progress",
     "export": "model, folder",
     "save": "modules, folder, *, name, process, solver, steps, grid, guidance, dataset, root, conditional, noise_shape",
     "fit": "network, data, labels, *, process, loss, folder, epochs, batch, lr, warmup, weight_decay, ema, clip, seed, "
