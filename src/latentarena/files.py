@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.errors import ConfigError, OutputError
+
+log = logging.getLogger(__name__)
 
 
 def digest(*parts: bytes | memoryview) -> str:
@@ -172,6 +175,20 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def keep_cached(path: Path, content: bytes, keep: int, what: str) -> None:
+    """Write a file of the cache, of whose folder the latest `keep` stay; where it cannot be written, go on without it.
+
+    Args:
+        what: is cached, for the warning, with its verb, such as `the encoded latents are`.
+    """
+    try:
+        make_folder(path.parent)
+        write_atomically(path, content)
+        prune(path.parent, keep)
+    except OutputError as error:
+        log.warning("%s not cached: %s", what, error)
 
 
 def prune(folder: Path, keep: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 
@@ -15,13 +14,11 @@ from latentarena.autoencoder import Autoencoder, Posterior
 from latentarena.bounds import Count, Real
 from latentarena.config import Config
 from latentarena.data import Images
-from latentarena.errors import OutputError
-from latentarena.files import cache_folder, digest, make_folder, prune, write_atomically
+from latentarena.files import cache_folder, digest, keep_cached
 from latentarena.precision import Precision
 from latentarena.randomness import Draws
 from latentarena.registry import source_behind
 
-log = logging.getLogger(__name__)
 CHUNK = 1000  # images at a time
 KEPT = 16  # encoded train splits in the cache
 SMALLEST = 1e-2  # standard deviation: a collapsed dimension is not blown up into noise
@@ -143,11 +140,6 @@ def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Po
 
 
 def _keep(path: Path, latents: Posterior) -> None:
-    """Cache; where the cache cannot be written, go on without it."""
     tensors = {"mean": latents.mean, "log_variance": latents.log_variance}
-    try:
-        make_folder(path.parent)
-        write_atomically(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
-        prune(path.parent, KEPT)
-    except OutputError as error:
-        log.warning("the encoded latents are not cached: %s", error)
+    content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+    keep_cached(path, content, KEPT, "the encoded latents are")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,11 +21,10 @@ from latentarena.data.layout import TEST, TRAIN, layout_of
 from latentarena.data.listing import LeftOut, Listing, warn_left_out
 from latentarena.data.picture import DIM, Fit, pixels
 from latentarena.data.survey import Survey, broken_line, hold_out, survey_of
-from latentarena.errors import DataError, OutputError
+from latentarena.errors import DataError
 from latentarena.facts import source_digest
-from latentarena.files import cache_folder, digest, digest_json, make_folder, prune, write_atomically
+from latentarena.files import cache_folder, digest, digest_json, keep_cached
 
-log = logging.getLogger(__name__)
 KEPT = 4  # decoded folders in the cache
 DECODERS = ("jpg", "libjpeg_turbo", "webp", "avif", "jpg_2000", "libtiff")
 BRIGHT = 223  # a value that all pixels of a dataset stay above only by mistake
@@ -106,12 +104,8 @@ def _kept(cached: Path) -> _Decoded | None:
 
 def _keep(cached: Path, decoded: _Decoded) -> None:
     words = {"left_out": [[one.path, one.reason] for one in decoded.left_out], "notes": decoded.notes}
-    try:
-        make_folder(cached.parent)
-        write_atomically(cached, save({"pixels": decoded.pixels}, {"said": json.dumps(words)}))
-        prune(cached.parent, KEPT)
-    except OutputError as error:
-        log.warning("the decoded images are not cached: %s", error)
+    content = save({"pixels": decoded.pixels}, {"said": json.dumps(words)})
+    keep_cached(cached, content, KEPT, "the decoded images are")
 
 
 def _decoded(source: Path, survey: Survey, fit: Fit, listed: int) -> _Decoded:

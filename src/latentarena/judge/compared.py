@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -13,8 +11,7 @@ from latentarena.card.catalogue import METRICS
 from latentarena.card.figure import Figure
 from latentarena.card.score_card import Score, scored
 from latentarena.data import Dataset, Images
-from latentarena.errors import OutputError
-from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
+from latentarena.files import cache_folder, digest_json, keep_cached
 from latentarena.judge.extractors import Extractor
 from latentarena.judge.known import REFERENCE, real_index
 from latentarena.judge.material import Seen
@@ -23,7 +20,6 @@ from latentarena.judge.metrics.estimate import Measures
 from latentarena.judge.subject import checked
 from latentarena.randomness import stream
 
-log = logging.getLogger(__name__)
 KEPT = 8  # files in the cache
 
 
@@ -88,10 +84,5 @@ def _kept(extractor: Extractor, data: Dataset, split: str, images: Images, index
     except (OSError, SafetensorError, KeyError):
         pass  # not there, or damaged: computed anew
     features = extractor.look(images.batch(index))
-    try:
-        make_folder(path.parent)
-        write_atomically(path, save({"features": features.contiguous()}))
-        prune(path.parent, KEPT)
-    except OutputError as error:
-        log.warning("features of real images are not cached: %s", error)
+    keep_cached(path, save({"features": features.contiguous()}), KEPT, "features of real images are")
     return features

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +14,8 @@ from torch import Tensor
 
 from latentarena.card.figure import Figure
 from latentarena.data import Dataset, Images
-from latentarena.errors import OutputError
 from latentarena.facts import source_digest
-from latentarena.files import cache_folder, digest_json, make_folder, prune, write_atomically
+from latentarena.files import cache_folder, digest_json, keep_cached
 from latentarena.judge.classifier import Judge
 from latentarena.judge.material import Errors, Known, Material, Prior, Samples, Seen
 from latentarena.judge.measure import measured
@@ -25,7 +23,6 @@ from latentarena.judge.metrics import draws, edge_energies, nearest, radii, spre
 from latentarena.progress import within
 from latentarena.randomness import stream
 
-log = logging.getLogger(__name__)
 REFERENCE = 10_000  # train images that neighbourhoods are taken among
 KEPT = 16  # files in the cache
 COMPONENTS = 32
@@ -156,13 +153,8 @@ def _read(path: Path, judge: Judge, test: Seen) -> Known:
 
 
 def _keep(path: Path, known: Known) -> None:
-    """Cache; where the cache cannot be written, go on without it."""
     tensors = {name: getattr(known, name).contiguous() for name in ("train", "radii", "spreads")}
     words = {"edges": known.edges, "apart": known.apart}
     floors = {name: floor.model_dump() for name, floor in known.floors.items()}
-    try:
-        make_folder(path.parent)
-        write_atomically(path, save(tensors, {"known": json.dumps(words | {"floors": floors})}))
-        prune(path.parent, KEPT)
-    except OutputError as error:
-        log.warning("what the judge knows of real images is not cached: %s", error)
+    content = save(tensors, {"known": json.dumps(words | {"floors": floors})})
+    keep_cached(path, content, KEPT, "what the judge knows of real images is")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 WIDTH, HEIGHT = 420.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 20.0, 12.0, 44.0
-COLOURS = 8  # series of colours of their own; more share them
 MARGIN = 0.06  # of the range, around the data
 MOST_TICKS = 6
 
@@ -107,8 +107,8 @@ class Drawn:
     plot: Plot
     x: Axis
     y: Axis
-    size: tuple[float, float] = (WIDTH, HEIGHT)
-    frame: tuple[float, float, float, float] = field(default=(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM))
+    size: ClassVar = (WIDTH, HEIGHT)
+    frame: ClassVar = (LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
 
     def polyline(self, line: Line) -> str:
         """The points of a line, as SVG has them."""
@@ -119,22 +119,15 @@ def draw(plot: Plot) -> Drawn | None:
     """A plot in pixels; None where nothing can be drawn. On logarithmic axes what is not above zero is left out."""
     marks = [mark for mark in plot.marks if _fits(mark.x, mark.y, plot.logarithmic)]
     lines = [
-        Line(
-            [point for point in line.points if _fits(*point, plot.logarithmic)],
-            line.text,
-            line.series,
-            line.href,
-            line.dashed,
-        )
-        for line in plot.lines
+        replace(line, points=[point for point in line.points if _fits(*point, plot.logarithmic)]) for line in plot.lines
     ]
     points = [(mark.x, mark.y) for mark in marks] + [point for line in lines for point in line.points]
     if not points:
         return None
-    kept = Plot(plot.title, plot.x, plot.y, plot.series, marks, lines, plot.logarithmic, plot.caption)
     xs, ys = zip(*points, strict=True)
     across = Axis.of(xs, LEFT, WIDTH - RIGHT, plot.logarithmic[0])
-    return Drawn(kept, across, Axis.of(ys, HEIGHT - BOTTOM, TOP, plot.logarithmic[1]))
+    up = Axis.of(ys, HEIGHT - BOTTOM, TOP, plot.logarithmic[1])
+    return Drawn(replace(plot, marks=marks, lines=lines), across, up)
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

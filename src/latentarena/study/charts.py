@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from latentarena.report.plots import Drawn, Line, Mark, Plot, draw, pareto
+from latentarena.study.found import Plain
 
 COSTS = {
     "parameters": "parameters",
@@ -15,7 +15,6 @@ COSTS = {
 }
 """What quality is held against, by name of a run's figure."""
 QUALITY = "frechet"
-Plain = dict[str, Any]
 
 
 def fronts(found: Plain) -> list[Drawn]:
@@ -33,7 +32,8 @@ def _front(found: Plain, cost: str, label: str) -> Plot:
     marks = []
     for run in done:
         x, y = (run["figures"][name] for name in (cost, QUALITY))
-        marks.append(Mark(x, y, run_words(run, cost, label), arms.index(run["arm"]), page_of(run)))
+        words = run_words(run, f"Frechet distance {y:.4g}, {label} {x:,.6g}")
+        marks.append(Mark(x, y, words, arms.index(run["arm"]), page_of(run)))
     marks += [
         Mark(x, y, f"{arm}, mean over seeds: Frechet distance {y:.4g}, {label} {x:,.6g}", arms.index(arm), large=True)
         for arm, (x, y) in known.items()
@@ -54,10 +54,8 @@ def _mean(figures: list[dict[str, float]], cost: str) -> tuple[float, float] | N
     return tuple(sum(one[name] for one in figures) / len(figures) for name in (cost, QUALITY))  # type: ignore[return-value]
 
 
-def run_words(run: Plain, cost: str, label: str) -> str:
-    """A run for those who point at it: its figures, where it is, and the command that makes it."""
-    figures = run["figures"]
-    said = f"Frechet distance {figures[QUALITY]:.4g}, {label} {figures[cost]:,.6g}"
+def run_words(run: Plain, said: str) -> str:
+    """A run for those who point at it: what is said of it, where it is, and the command that makes it."""
     return f"{run['arm']}, seed {run['seed']}: {said}\n{run['folder']}\n{run['command']}"
 
 
@@ -80,8 +78,7 @@ def _curves(found: Plain, stage: str) -> Iterator[Plot]:
         lines = []
         for one in curves:
             run = runs[one["arm"], one["seed"]]
-            last = f"loss {one['losses'][-1]:.4g} after {one[key][-1]:,.4g} {label}"
-            words = f"{one['arm']}, seed {one['seed']}: {last}\n{run['folder']}\n{run['command']}"
+            words = run_words(run, f"loss {one['losses'][-1]:.4g} after {one[key][-1]:,.4g} {label}")
             points = list(zip(one[key], one["losses"], strict=True))
             lines.append(Line(points, words, arms.index(one["arm"]), page_of(run)))
         losses = [loss for one in curves for loss in one["losses"]]

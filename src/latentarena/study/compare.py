@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from latentarena.card.catalogue import METRICS
 from latentarena.card.figure import Better, Figure
 from latentarena.documents import read_json
 from latentarena.errors import ConfigError
+from latentarena.study.found import Plain
 from latentarena.study.page import FILES, shown_figure, table
 
-Plain = dict[str, Any]
 DATA = next(name for name in FILES if name.endswith(".json"))
 LARGEST = 1 << 24  # bytes of a study's data
 KEYS = ("title", "command", "data", "judge", "source", "verdicts", "arms")

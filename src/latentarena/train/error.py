@@ -13,6 +13,11 @@ from latentarena.parts import Kinds
 Error = Callable[[Tensor, Tensor], Tensor]  # reconstructions and images, (B, C, H, W) in [0, 1] -> a number
 
 
+def squared_error(again: Tensor, images: Tensor) -> Tensor:
+    """The mean squared error of a pixel."""
+    return (again - images).square().mean()
+
+
 class SquaredErrorConfig(Config):
     """The mean squared error of a pixel."""
 
@@ -20,7 +25,7 @@ class SquaredErrorConfig(Config):
 
     def build(self) -> Error:
         """The error of reconstructions."""
-        return lambda again, images: (again - images).square().mean()
+        return squared_error
 
 
 class AbsoluteErrorConfig(Config):

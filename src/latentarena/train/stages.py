@@ -28,6 +28,7 @@ from latentarena.train.adversary import (
 from latentarena.train.augment import augment
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.classifier import ClassifierObjective
+from latentarena.train.error import squared_error
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.perceptual import perceptual_distance
@@ -83,7 +84,8 @@ class AutoencoderObjective(Objective):
             images = augment(images, draws, config.augment)
         posterior = self.autoencoder.encode(images)
         again = self.autoencoder.decode(posterior.sample(draws.normal(*posterior.mean.shape)))
-        losses = {"loss": self.error(again, images), "mse": (again - images).square().mean()}
+        error = self.error(again, images)
+        losses = {"loss": error, "mse": error if self.error is squared_error else squared_error(again, images)}
         if config.beta:
             nats = posterior.kl_by_dimension()  # (D,)
             losses["kl"], costly = nats.sum(), nats.clamp(min=config.free_bits).sum()
