@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,11 +16,13 @@ from types import FrameType
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, kill, a terminal that closes, the same on Windows
 STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 SHARE, LEAST = 0.75, 2 << 10  # of the machine's memory for one process, and MiB that it needs in any case
-WORDS = (  # of torch, the linker, C++ and Python's own C code without memory
+SPARE = 64  # MiB beyond a process's limit, in which it says that it has reached it
+WORDS = (  # of torch, the linker, C++, Python's own C code and zlib without memory
     "allocate memory",
     "failed to map segment",
     "std::bad_alloc",
     "error return without exception set",
+    "Error -4 while",
 )
 UNREAD = "could not get source code"  # of inspect, to which linecache gives no lines where memory has run out
 GROUPS = Path("/sys/fs/cgroup")
@@ -91,8 +94,8 @@ def starved(error: BaseException) -> bool:
     """Whether an error is how Python, a library or the system says that memory has run out."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM or str(error) == UNREAD
-    said = isinstance(error, RuntimeError | ImportError | SystemError) and any(words in str(error) for words in WORDS)
-    return said or isinstance(error, MemoryError)
+    kinds = RuntimeError | ImportError | SystemError | zlib.error
+    return isinstance(error, MemoryError) or (isinstance(error, kinds) and any(words in str(error) for words in WORDS))
 
 
 def _memories() -> Iterator[int]:

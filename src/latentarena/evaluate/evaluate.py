@@ -36,7 +36,7 @@ from latentarena.pictures import grid, png, save_images
 from latentarena.report.poster import write_poster
 from latentarena.report.scorecard import nearest_pairs, write_page
 from latentarena.sandbox import SandboxError, standing
-from latentarena.system import affordable, limit_memory, starved
+from latentarena.system import SPARE, affordable, limit_memory, starved
 from latentarena.train.stages import Watch
 
 SHOWN, ROW = 64, 16  # images in a picture; in a row of one
@@ -226,6 +226,7 @@ def main(arguments: Sequence[str]) -> int:
         with _blamed(chosen.bundle, ModelError):  # a card and pictures hold names and numbers of the bundle
             write_evaluated(found, chosen.out)
     except Exception as error:
+        limit_memory(memory + SPARE)
         verdict = refusal_of(error)
         if verdict is None:
             raise

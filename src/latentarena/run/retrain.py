@@ -27,7 +27,7 @@ from latentarena.config import validate
 from latentarena.contest.eligibility import Eligibility
 from latentarena.data import Dataset
 from latentarena.documents import parse_json
-from latentarena.errors import ArenaError, BundleError, ConfigError
+from latentarena.errors import BundleError, ConfigError
 from latentarena.evaluate.evaluate import refusal_of, refuse_ineligible, sentence_of
 from latentarena.evaluate.scoring import Panel, data_of, judge_bundle
 from latentarena.facts import machine, source_digest
@@ -43,7 +43,7 @@ from latentarena.parts import foreign_in
 from latentarena.run.agreement import disagreements, misdeclared
 from latentarena.run.pipeline import Prepared, provenance_of
 from latentarena.run.training_cost import StageCost, training_cost
-from latentarena.system import affordable, limit_memory
+from latentarena.system import SPARE, affordable, limit_memory
 from latentarena.train.fabric import make_fabric
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
@@ -303,7 +303,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         order = _order(chosen)
         made = retrain(order, chosen.work, tell=partial(print, flush=True))
-    except (ArenaError, MemoryError, RuntimeError) as error:
+    except Exception as error:
+        limit_memory(memory + SPARE)
         verdict = refusal_of(error)
         if verdict is None:
             raise
