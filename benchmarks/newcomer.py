@@ -20,19 +20,21 @@ from latentarena.files import write_text
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON, ARENA = sys.executable, str(Path(sys.executable).with_name("arena"))
 OWN = """import torch, latentarena as la
-class Velocity(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.net = torch.nn.Sequential(torch.nn.Linear(785, 256), torch.nn.SiLU(), torch.nn.Linear(256, 784))
+from torch import nn
+class Velocity(nn.Sequential):
     def forward(self, x, t, labels):
-        return self.net(torch.cat([x.flatten(1), t[:, None]], 1)).view_as(x)
-network, images = Velocity(), la.datasets.load("mnist").train.images
-la.fit(network, 2 * images - 1, epochs=1)
-la.save(network, "mine", steps=8)
+        return super().forward(torch.cat([x, t[:, None]], 1))
+encode = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.SiLU(), nn.Linear(128, 32), nn.LayerNorm(32))
+decode = nn.Sequential(nn.Linear(32, 128), nn.SiLU(), nn.Linear(128, 784), nn.Sigmoid(), nn.Unflatten(1, (1, 28, 28)))
+network = Velocity(nn.Linear(33, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(), nn.Linear(256, 32))
+images = la.datasets.load("mnist").train.images
+la.fit(nn.Sequential(encode, decode), images, loss=lambda m, x, labels, draws: (m(x) - x).square().mean(), epochs=2)
+la.fit(network, encode(images).detach(), epochs=4)
+la.save({"encode": encode, "decode": decode, "network": network}, "mine", steps=8)
 """
 BOARD = (
     ("python", "own.py"),
-    ("arena", "check", "mine/bundle", "--fast", "--out", "entries/me/mine"),
+    ("arena", "check", "mine/bundle", "--out", "entries/me/mine"),
     ("arena", "board", "build", "entries", "--out", "board"),
 )
 
