@@ -16,8 +16,8 @@ SIGNATURES = {  # a change here is a change of the major version, but for parame
     "judge": "what, *, samples, dataset, against, features, root, metrics, judge_file, timed, waterfall, progress",
     "export": "model, folder",
     "save": "modules, folder, *, name, process, solver, steps, grid, guidance, dataset, root, conditional, noise_shape",
-    "fit": "network, data, labels, *, process, loss, folder, epochs, batch, lr, warmup, weight_decay, ema, clip, seed, "
-    "resume, accelerator, progress",
+    "fit": "network, data, labels, *, process, loss, folder, epochs, batch, lr, muon, warmup, weight_decay, ema, clip, "
+    "seed, resume, accelerator, progress",
     "study": "source, *, folder, root, jobs, budget, **config",
     "datasets.load": "name, *, root, size, crop, resize",
     "datasets.names": "",

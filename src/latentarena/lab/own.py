@@ -43,6 +43,7 @@ def fit(
     epochs: float = 10,
     batch: int = 256,
     lr: float = 1e-3,
+    muon: float = 0.0,
     warmup: float = 0.05,
     weight_decay: float = 0.0,
     ema: float = 0.0,
@@ -65,7 +66,8 @@ def fit(
         loss: in place of a process's: a function of (network, data, labels, generator) of a batch that gives a scalar,
             or scalars by name of which `loss` is minimised. It draws from the generator, or from torch's global one.
         folder: gets `checkpoints/` and `logs/`; without one nothing is kept.
-        epochs, batch, lr, warmup, weight_decay, ema, clip: see `FitConfig`; with `ema` the averaged weights are kept.
+        epochs, batch, lr, muon, warmup, weight_decay, ema, clip: see `FitConfig`; with `ema` the averaged weights
+            are kept.
         seed: of all random numbers but the initial weights, which the module has already.
         resume: go on with the training in `folder`, if there is one.
         accelerator: `auto`, `cpu`, `cuda`, `mps`.
@@ -81,8 +83,8 @@ def fit(
     """
     if process is not None and loss is not None:
         raise ConfigError("process and loss are two ways to say what is learned; give one")
-    rates = {"batch": batch, "lr": lr, "warmup": warmup, "weight_decay": weight_decay, "ema": ema, "clip": clip}
-    config = validate(FitConfig, {"epochs": epochs} | rates, "fit")
+    rates = {"lr": lr, "muon": muon, "warmup": warmup, "weight_decay": weight_decay, "ema": ema, "clip": clip}
+    config = validate(FitConfig, {"epochs": epochs, "batch": batch} | rates, "fit")
     chosen = loss or _matching(process or Process())
     fabric = make_fabric(accelerator)
     fabric.launch()

@@ -30,6 +30,7 @@ from latentarena.train.checkpoint import (
     pack_optimizer,
     unpack_optimizer,
 )
+from latentarena.train.muon import Muon
 from latentarena.train.shelter import Reach, plainly
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class FitConfig(Config):
         epochs: passes over the train split (fractions allowed); the learning rate always anneals to the end.
         batch: examples per step, over all processes together.
         lr: peak learning rate of AdamW.
+        muon: peak learning rate of Muon, which then moves the matrices and convolutions (see `train.muon`) while
+            AdamW moves the rest; 0 leaves all to AdamW.
         warmup: fraction of the steps in which the rate rises linearly.
         weight_decay: decoupled weight decay.
         ema: decay of the exponential moving average of the weights, which is what is kept; 0 switches it off.
@@ -55,6 +58,7 @@ class FitConfig(Config):
     epochs: float = Field(gt=0, le=1e6)
     batch: int = Field(default=256, ge=1)
     lr: float = Field(default=1e-3, gt=0, le=1)
+    muon: float = Field(default=0.0, ge=0, le=1)
     warmup: float = Field(default=0.05, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     ema: float = Field(default=0.0, ge=0, lt=1)
@@ -108,12 +112,20 @@ class Tick:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def rate(step: int, steps: int, config: FitConfig) -> float:
+def rate(step: int, steps: int, peak: float, warmup: float) -> float:
     """Learning rate at a step: linear warm-up, then half a cosine to zero (Loshchilov & Hutter, 2017)."""
-    warm = config.warmup * steps
+    warm = warmup * steps
     if step < warm:
-        return config.lr * (step + 1) / (warm + 1)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
+        return peak * (step + 1) / (warm + 1)
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
+
+
+def optimizer_of(module: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW, or Muon where the config asks for it, on the parameters of a module that want a gradient."""
+    if config.muon:
+        return Muon(module, config.lr, config.weight_decay, config.muon)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return torch.optim.AdamW(trained, config.lr, weight_decay=config.weight_decay, foreach=True)
 
 
 def fit(
@@ -196,16 +208,16 @@ class _Run:
         self.batch, self.steps = min(config.batch, objective.size), config.steps(objective.size)
         refuse_uneven(config, objective.size, fabric.world_size, key[1])
         self.trained = [p for p in objective.parameters() if p.requires_grad]
-        adamw = torch.optim.AdamW(self.trained, config.lr, weight_decay=config.weight_decay, foreach=True)
-        self.module, self.optimizer = fabric.setup(objective, adamw)
+        self.module, self.optimizer = fabric.setup(objective, optimizer_of(objective, config))
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.average = [p.detach().clone() for p in self.trained] if config.ema else []
         objective.averages = tuple(self.average)
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
 
     def step(self, step: int) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate(step, self.steps, self.config)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = rate(step, self.steps, peak, self.config.warmup)
         generator = stream(*self.key, step, device=self.fabric.device)
         draws = Draws(generator, self.fabric.global_rank, self.fabric.world_size)
         self.objective.progress = step / self.steps
@@ -234,7 +246,8 @@ class _Run:
             raise self._lost("the loss is", done)
         speed = self.counted * self.batch / seconds
         self.sums, self.counted = {}, 0
-        return means | {"lr": rate(done - 1, self.steps, self.config), "samples_per_second": speed}
+        lr = rate(done - 1, self.steps, self.config.lr, self.config.warmup)
+        return means | {"lr": lr, "samples_per_second": speed}
 
     def _lost(self, what: str, step: int) -> TrainingError:
         kept = self.store.latest()
