@@ -9,18 +9,26 @@ from contextlib import contextmanager
 
 import torch
 
+from latentarena.autoencoder import ConvVAEConfig
+from latentarena.backbone import MLPConfig
 from latentarena.card.score_card import Timing
 from latentarena.judge.metrics import Figure
-from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
-from latentarena.train.recipe import load_recipe
+from latentarena.model.config import GeneratorConfig, SamplingConfig
+from latentarena.model.latent_model import AnyModel, Architecture, LatentModel, labels_for
 
-REFERENCE = "quickstart"  # the architecture of this recipe, untrained: its weights do not change its speed
+REFERENCE = Architecture(  # untrained: its weights do not change its speed; no recipe's, so that speeds stay comparable
+    shape=(1, 28, 28),
+    classes=tuple("0123456789"),
+    autoencoder=ConvVAEConfig(latent=(28,), widths=(12, 24), neck=4),
+    generator=GeneratorConfig(backbone=MLPConfig(width=112, depth=2, loops=3, conditioning=10)),
+    sampling=SamplingConfig(solver="heun", steps=8),
+)
 BATCH, REPEATS, THREADS = 100, 5, 1
 
 
 def time_sampling(model: AnyModel) -> Timing:
     """Median seconds of sampling on one thread, after a warm-up, in turn with a reference model."""
-    reference = LatentModel(load_recipe(REFERENCE).architecture((1, 28, 28), tuple("0123456789"))).eval()
+    reference = LatentModel(REFERENCE).eval()
     with threads(THREADS):
         milliseconds(model, 10)
         milliseconds(reference, 10)
