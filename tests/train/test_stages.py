@@ -185,7 +185,7 @@ class TestLatentStatistics:
         ("digitdreamer", "training.features=null", "features is missing"),
         ("quickstart", "training.finetune={epochs: 1}", ""),
         ("rf-pixel", "training.finetune={epochs: 1}", "finetune goes on with training.autoencoder"),
-        ("quickstart", "sampling.guidance=2", "needs a generator that is conditional"),
+        ("fm-small", "sampling.guidance=2", "needs a generator that is conditional"),
         ("quickstart", "sampling.solver=jump", "generator.average"),
         ("quickstart", "generator.classifier={width: 8}", "go together"),
         ("meanflow-latent", "generator.target=noise", "cannot be averaged"),
