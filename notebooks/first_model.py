@@ -39,7 +39,7 @@ from latentarena.pictures import grid
 # %% [markdown]
 # ## Draw
 #
-# Trained models ship with the program. This one has 113,742 numbers; its samples come in the order in which they were
+# Trained models ship with the program. This one has 119,900 numbers; its samples come in the order in which they were
 # drawn.
 
 # %%
