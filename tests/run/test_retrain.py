@@ -33,13 +33,14 @@ from latentarena.key import Key
 from latentarena.model.latent_model import LatentModel
 from latentarena.run.agreement import disagreements
 from latentarena.run.pipeline import prepare, prepare_seeds, run, run_seeds
-from latentarena.run.retrain import SAMPLES, Order, main, recipe_of, retrain
+from latentarena.run.retrain import Order, main, recipe_of, retrain
 from latentarena.run.training_cost import training_cost
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
 from score_cards import made_card
 
 CLASSES = tuple("0123456789")
+SAMPLES = 200
 LONG = ["training.autoencoder.epochs=4", "training.generator.epochs=12", "sampling.steps=5"]
 
 
@@ -106,6 +107,14 @@ def test_every_kind_of_stage_is_counted(recipe: str, stages: list[str]) -> None:
 
 
 # trained anew
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_samples() -> Iterator[None]:
+    """A figure is of fewer images here than in a certificate, which changes no law."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("latentarena.run.retrain.SAMPLES", SAMPLES)
+        yield
 
 
 @pytest.fixture(scope="module")
