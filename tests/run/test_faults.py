@@ -36,10 +36,10 @@ loop.SAVE_EVERY = -1.0  # a checkpoint at every logging point
 pipeline.judge_run = lambda bundle, *rest: sys.exit(0)
 main()
 """
-STEPS = {"autoencoder": 66, "generator": 200}
+STEPS = {"autoencoder": 44, "generator": 200}
 LONG = [
     *TINY,
-    "training.autoencoder.epochs=3",
+    "training.autoencoder.epochs=2",
     "training.generator.epochs=40",
     "training.generator.ema=0.99",
     "--accelerator=cpu",
@@ -78,7 +78,7 @@ def strike(
     """Send a signal at a random moment between two fractions of a stage."""
     target = random.uniform(*span) * STEPS[stage]
     while process.poll() is None and _reached(out, stage) < target:
-        time.sleep(0.002)
+        time.sleep(0.01)
     process.send_signal(number)
     return finish(process)
 
@@ -181,7 +181,7 @@ def test_run_whose_folder_vanishes_loses_nothing(
     run, away = tmp_path / "run", tmp_path / "away"
     process = start(run, *LONG)
     while process.poll() is None and _reached(run, "generator") < 0.2 * STEPS["generator"]:
-        time.sleep(0.002)
+        time.sleep(0.01)
     run.rename(away)
     done, refuge = finish(process), refuge_of(run)
     assert done.returncode == 0, done.stderr
