@@ -53,7 +53,7 @@ MEANFLOW = [
     "generator.backbone={kind: mlp, width: 16, depth: 1}",
 ]
 MLP = [
-    "quickstart",
+    "quickstart-digits",
     "autoencoder={kind: mlp, latent: [3], widths: [16]}",
     "generator.backbone={kind: mlp, width: 16, depth: 1}",
 ]
