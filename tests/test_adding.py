@@ -169,10 +169,9 @@ def test_a_solver(copied: Copied, tiny_run: Path, tmp_path: Path) -> None:
     few, many = map(float, copied.python(ERRORS, tiny_run / "bundle").split())
     assert math.log2(few / many) > 1.6
     how = [*TINY, "sampling.solver=ralston", "sampling.steps=2"]
-    copied.arena("train", "quickstart-digits", *how, "--out", tmp_path / "run", "--no-judge")
-    assert "unrolling ralston x 2" in copied.arena(
-        "export", tmp_path / "run" / "bundle", "--out", tmp_path / "portable"
-    )
+    train = ("train", "quickstart-digits", *how, "--out", tmp_path / "run", "--no-judge")
+    export = ("export", tmp_path / "run" / "bundle", "--out", tmp_path / "portable")
+    assert "unrolling ralston x 2" in copied.commands(train, export)
 
 
 def test_an_autoencoder(copied: Copied, tmp_path: Path) -> None:
@@ -268,10 +267,11 @@ def test_the_layout_of_the_score_card(
     )
     assert copied.touched == files_of("The score card's layout")
 
-    copied.arena("judge", "bundle", tiny_run / "bundle", "--samples", 100, "--html", tmp_path / "card.html")
     (tmp_path / "in" / "one").mkdir(parents=True)
     (tmp_path / "in" / "one" / "score.json").write_text(made_card("one").model_dump_json())
-    copied.arena("board", "build", tmp_path / "in", "--out", tmp_path / "site")
+    how = ("--samples", 100, "--untimed", "--html", tmp_path / "card.html")
+    build = ("board", "build", tmp_path / "in", "--out", tmp_path / "site")
+    copied.commands(("judge", "bundle", tiny_run / "bundle", *how), build)
     parts = Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path)
     with parts.database.writing() as session:
         entry = add_entry(session, 0)

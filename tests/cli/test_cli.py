@@ -243,9 +243,9 @@ def test_doctor_holds_a_judge_against_its_data(monkeypatch: pytest.MonkeyPatch) 
     assert re.search(r"accuracy 99\.\d\d% and calibration on mnist as recorded$", line.text)
 
 
-def test_judging_again_gives_the_card_of_the_run(arena: Arena, tiny_run: Path, tmp_path: Path) -> None:
+def test_judging_again_gives_the_card_of_the_run(arena_here: Arena, tiny_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "card.json"
-    done = arena("judge", tiny_run / "bundle", "--untimed", "--json", path)
+    done = arena_here("judge", tiny_run / "bundle", "--untimed", "--json", path)
     assert done.returncode == 0, done.stderr
     card = ScoreCard.model_validate_json(path.read_text())
     first = ScoreCard.model_validate_json((tiny_run / "score.json").read_text())

@@ -168,7 +168,11 @@ FORGED: dict[str, dict[str, Any]] = {
     "endless notice": {"provenance__notice": "x" * 20_000},
     "no data": {"provenance__recipe__data": {"name": 5}},
     "architecture": {"architecture__shape": [1, 10**30, 8]},
+    "latent": {"latent": [-7, -7]},
 }
+
+
+NAMED = {"huge": "seconds", "hugestep": "steps", "latent": "latent"}  # in the sentence of a refusal
 
 
 @pytest.mark.parametrize("kind", FORGED)
@@ -179,6 +183,8 @@ def test_forged_provenance_is_refused_before_anything_is_judged(kind: str, tiny_
     assert said["state"] == "refused"
     assert "judge" not in said["log"]
     assert len(said["sentence"]) < LONGEST
+    assert said["sentence"].isprintable()
+    assert NAMED.get(kind, "") in said["sentence"]
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -256,10 +262,8 @@ def test_one_bad_entry_is_recorded_and_the_rest_go_on(
 
 
 ENTRIES: dict[str, dict[str, Any]] = {
-    "a huge": FORGED["huge"],
-    "b hugestep": FORGED["hugestep"],
-    "c latent": {"latent": [-7, -7]},
-    "d unknown": {"metric_of_my_own": 1.0},
+    "a hugestep": FORGED["hugestep"],
+    "b unknown": {"metric_of_my_own": 1.0},
 }
 
 
@@ -271,8 +275,7 @@ def test_the_command_records_forged_entries_and_goes_on_to_the_honest_one_and_th
     draw, known = random.Random(5).choice, sorted(places(raw), key=repr)
     for name, changes in (ENTRIES | {"z honest": {}}).items():
         with_card(tiny_run / "bundle", entries / name, **changes)
-    for i in range(2):
-        carrying(changed(raw, draw(known), draw(HOSTILE)), tiny_run / "bundle", entries / f"e drawn {i}")
+    carrying(changed(raw, draw(known), draw(HOSTILE)), tiny_run / "bundle", entries / "e drawn")
     rules = (CONTESTS / "open.yaml").read_text().replace("dataset: mnist", "dataset: digits")
     rules = rules.replace("judge: official", f"judge: {digits_judge.digest}").replace("10000}", "100}")
     (tmp_path / "mine.yaml").write_text(rules)
@@ -281,10 +284,8 @@ def test_the_command_records_forged_entries_and_goes_on_to_the_honest_one_and_th
     done = CliRunner().invoke(app, ["board", "check", str(entries), *contest, "--tolerant", "--out", str(out)])
     assert done.exit_code == 0, done.output
     said = {name: json.loads((out / name / "refusal.json").read_text())["sentence"] for name in ENTRIES}
-    assert "seconds" in said["a huge"]
-    assert "steps" in said["b hugestep"]
-    assert "latent" in said["c latent"]
-    assert "metric_of_my_own" in said["d unknown"]
+    assert "steps" in said["a hugestep"]
+    assert "metric_of_my_own" in said["b unknown"]
     assert all(len(words) < LONGEST and words.isprintable() for words in said.values())
     done = CliRunner().invoke(app, ["board", "build", str(out), *contest, "--verified", "--out", str(site)])
     assert done.exit_code == 0, done.output
@@ -294,7 +295,7 @@ def test_the_command_records_forged_entries_and_goes_on_to_the_honest_one_and_th
     assert honest["place"] is not None
     assert (site / "entries" / f"{honest['id']}.html").is_file()
     drawn = {line["team"] for line in board["lines"] + board["others"]} - set(ENTRIES) - {"z honest"}
-    assert drawn == {f"e drawn {i}" for i in range(2)}
+    assert drawn == {"e drawn"}
 
 
 def test_the_command_builds_a_board_around_self_reported_cards_that_cannot_be(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from judge_bad import tuned
 
-SAMPLES = 300
+SAMPLES = 120
 
 
 def told(value: float, floor: float) -> Score:

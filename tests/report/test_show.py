@@ -95,8 +95,9 @@ def test_what_is_expected_at_the_end_is_what_comes_out(tiny_bundle: NativeBundle
     )
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
-@pytest.mark.parametrize("view", [view for view in VIEWS if view != "guidance"])
+@pytest.mark.parametrize(
+    ("view", "suffix"), [*((view, ".png") for view in VIEWS if view != "guidance"), ("latent", ".svg")]
+)
 def test_every_view_is_a_picture(view: str, suffix: str, tiny_bundle: NativeBundle, tmp_path: Path) -> None:
     path = tmp_path / "made" / f"{view}{suffix}"
     said = show_to_file(tiny_bundle, embedded_digits(), view, path, None, 0)

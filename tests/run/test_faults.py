@@ -23,7 +23,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from command import TINY
+from command import TINY, Arena
 from latentarena.train.shelter import refuge_of
 
 DRIVER = """
@@ -36,10 +36,10 @@ loop.SAVE_EVERY = -1.0  # a checkpoint at every logging point
 pipeline.judge_run = lambda bundle, *rest: sys.exit(0)
 main()
 """
-STEPS = {"autoencoder": 66, "generator": 200}
+STEPS = {"autoencoder": 44, "generator": 200}
 LONG = [
     *TINY,
-    "training.autoencoder.epochs=3",
+    "training.autoencoder.epochs=2",
     "training.generator.epochs=40",
     "training.generator.ema=0.99",
     "--accelerator=cpu",
@@ -78,7 +78,7 @@ def strike(
     """Send a signal at a random moment between two fractions of a stage."""
     target = random.uniform(*span) * STEPS[stage]
     while process.poll() is None and _reached(out, stage) < target:
-        time.sleep(0.002)
+        time.sleep(0.01)
     process.send_signal(number)
     return finish(process)
 
@@ -175,11 +175,13 @@ def test_program_that_is_told_to_end_before_it_trains_says_so(tmp_path: Path, nu
     assert line.startswith("arena: interrupted")
 
 
-def test_run_whose_folder_vanishes_loses_nothing(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:
+def test_run_whose_folder_vanishes_loses_nothing(
+    ordeal: Ordeal, start: Start, arena_here: Arena, tmp_path: Path
+) -> None:
     run, away = tmp_path / "run", tmp_path / "away"
     process = start(run, *LONG)
     while process.poll() is None and _reached(run, "generator") < 0.2 * STEPS["generator"]:
-        time.sleep(0.002)
+        time.sleep(0.01)
     run.rename(away)
     done, refuge = finish(process), refuge_of(run)
     assert done.returncode == 0, done.stderr
@@ -190,7 +192,7 @@ def test_run_whose_folder_vanishes_loses_nothing(ordeal: Ordeal, start: Start, t
     assert {stage: rows(refuge, stage)["loss"] for stage in STEPS} == {
         stage: rows(ordeal.peace, stage)["loss"] for stage in STEPS
     }
-    refused = finish(start(run, *LONG))
+    refused = arena_here("train", "quickstart-digits", *LONG, "--out", run)
     assert refused.returncode == 2
     assert f"a run went on in {refuge}" in refused.stderr
     shutil.rmtree(run)  # made by the run that was refused

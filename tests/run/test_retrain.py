@@ -33,14 +33,15 @@ from latentarena.key import Key
 from latentarena.model.latent_model import LatentModel
 from latentarena.run.agreement import disagreements
 from latentarena.run.pipeline import prepare, prepare_seeds, run, run_seeds
-from latentarena.run.retrain import SAMPLES, Order, main, recipe_of, retrain
+from latentarena.run.retrain import Order, main, recipe_of, retrain
 from latentarena.run.training_cost import training_cost
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
 from score_cards import made_card
 
 CLASSES = tuple("0123456789")
-LONG = ["training.autoencoder.epochs=4", "training.generator.epochs=12"]
+SAMPLES = 200
+LONG = ["training.autoencoder.epochs=4", "training.generator.epochs=12", "sampling.steps=5"]
 
 
 # what a training costs
@@ -106,6 +107,14 @@ def test_every_kind_of_stage_is_counted(recipe: str, stages: list[str]) -> None:
 
 
 # trained anew
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_samples() -> Iterator[None]:
+    """A figure is of fewer images here than in a certificate, which changes no law."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("latentarena.run.retrain.SAMPLES", SAMPLES)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -276,17 +285,18 @@ def two(
     tmp_path_factory: pytest.TempPathFactory, digits_judge: Judge
 ) -> dict[str, tuple[NativeBundle, ScoreCard, Certificate]]:
     """One recipe trained whole, and for 8 % of its epochs: cards and certificates."""
-    home, fabric, found = tmp_path_factory.mktemp("two"), Fabric(accelerator="cpu", devices=1), {}
+    home, fabric = tmp_path_factory.mktemp("two"), Fabric(accelerator="cpu", devices=1)
+    found: dict[str, tuple[NativeBundle, ScoreCard]] = {}
     for name, budget in (("whole", 1.0), ("eight", 0.08)):
         prepared = prepare("quickstart-digits", [*TINY, *LONG], home / name, budget=budget)
-        done = run(prepared, fabric, samples=SAMPLES)  # as many as for a certificate
-        assert done is not None
+        assert run(prepared, fabric, samples=None) is not None
         bundle = native_of(open_bundle(home / name / "bundle", trust=OWN))
-        found[name] = (bundle, done[1], bundle)
+        judged = judge_bundle(bundle, Panel(embedded_digits(), digits_judge), SAMPLES, timed=False)  # as a certificate
+        found[name] = (bundle, judged.card)
     middle = (found["whole"][1].scores["frechet"].value + found["eight"][1].scores["frechet"].value) / 2
     return {
         name: (bundle, card, retrain(Order(bundle, embedded_digits(), digits_judge, 2, middle), home / f"{name}-again"))
-        for name, (bundle, card, _) in found.items()
+        for name, (bundle, card) in found.items()
     }
 
 
@@ -314,11 +324,20 @@ def test_training_less_is_not_rewarded(two: dict[str, tuple[NativeBundle, ScoreC
     assert lines["whole"].cells["held_out_loss"].rank == 1
 
 
+def judged(bundle: NativeBundle, judge: Judge) -> ScoreCard:
+    return judge_bundle(bundle, Panel(embedded_digits(), judge), samples=100, timed=False).card
+
+
+@pytest.fixture(scope="module")
+def honest(tiny_bundle: NativeBundle, digits_judge: Judge) -> ScoreCard:
+    return judged(tiny_bundle, digits_judge)
+
+
 @pytest.mark.parametrize("kind", ["tiny", "honestlooking", "empty"])
 def test_falsified_words_about_training_gain_no_place_and_no_point(
-    kind: str, tiny_run: Path, tmp_path: Path, digits_judge: Judge
+    kind: str, honest: ScoreCard, tiny_bundle: NativeBundle, tiny_run: Path, tmp_path: Path, digits_judge: Judge
 ) -> None:
-    was = native_of(open_bundle(tiny_run / "bundle", trust=OWN)).card.provenance
+    was = tiny_bundle.card.provenance
     last = {stage: curve.losses[-1] for stage, curve in was.curves.items()}
     changes: dict[str, dict[str, object]] = {
         "tiny": {
@@ -329,10 +348,8 @@ def test_falsified_words_about_training_gain_no_place_and_no_point(
         "empty": {"seconds": {}, "curves": {}},
     }
     fake = forged(tiny_run / "bundle", tmp_path / kind, **changes[kind])
-    contest, entries = rules(1.0), []
-    for name, bundle in (("honest", native_of(open_bundle(tiny_run / "bundle", trust=OWN))), ("forged", fake)):
-        card = judge_bundle(bundle, Panel(embedded_digits(), digits_judge), samples=200, timed=False).card
-        entries.append(entry_of(card, contest, name, name, verified=True))
+    contest, cards = rules(1.0), {"honest": honest, "forged": judged(fake, digits_judge)}
+    entries = [entry_of(card, contest, name, name, verified=True) for name, card in cards.items()]
     lines = {line.team: line for line in make_board(entries, contest).lines}
     for line in lines.values():  # other figures differ: what the judge asks follows from the bundle's hash
         assert line.categories["training"] == 1
@@ -346,8 +363,8 @@ def test_falsified_words_about_training_gain_no_place_and_no_point(
 
 def test_several_seeds_give_the_card_an_interval_over_trainings(tmp_path: Path, digits_judge: Judge) -> None:
     fabric = Fabric(accelerator="cpu", devices=1)
-    several = prepare_seeds(2, "quickstart-digits", [*TINY, "seed=7"], tmp_path / "runs")
-    done = run_seeds(several, fabric, samples=200)
+    several = prepare_seeds(2, "quickstart-digits", [*TINY, "seed=7", "sampling.steps=2"], tmp_path / "runs")
+    done = run_seeds(several, fabric, samples=100)
     assert done is not None
     cards = [read_card(tmp_path / "runs" / f"seed-{seed}" / "score.json") for seed in (7, 8)]
     made = cards[0].trainings

@@ -101,7 +101,7 @@ def test_classifier_guidance_hits_its_class(path_name: str) -> None:
     path = PATHS[path_name]()
     noise, labels = normal(600, 2, key="noise"), torch.arange(600) % 3
     guide = classifier_guidance(path, lambda y, s: logits(path, y, s), 1.0)
-    *_, last = sample(heun(path, guide(mixture(path)), labels), noise, GRIDS["uniform"](path, 100).double())
+    *_, last = sample(heun(path, guide(mixture(path)), labels), noise, GRIDS["uniform"](path, 50).double())
     hit = torch.cdist(last, CENTERS).argmin(1) == labels
     assert float(hit.double().mean()) > 0.99
     assert float((last - CENTERS[labels]).std()) == pytest.approx(WIDTH, rel=0.15)  # diversity is kept
@@ -206,7 +206,7 @@ def test_log_likelihood_is_that_of_the_known_density(path_name: str, labelled: b
     variance = at.alpha**2 * WIDTH**2 + at.sigma**2
     each = logits(path, x, start) - torch.log(2 * math.pi * variance)  # (12, 3), two dimensions
     expected = each.gather(1, labels[:, None])[:, 0] if labelled else each.logsumexp(1) - math.log(3)
-    found = log_likelihood(path, mixture(path), x, labels if labelled else None, steps=120)
+    found = log_likelihood(path, mixture(path), x, labels if labelled else None, steps=60)
     torch.testing.assert_close(found, expected, atol=0.1, rtol=0.02)
 
 
@@ -228,6 +228,6 @@ def test_inverted_data_come_back(path_name: str) -> None:
     path = PATHS[path_name]()
     x, _, labels = states(16, key="points")
     x = CENTERS[labels] + WIDTH * x / 2
-    noise = invert(path, mixture(path), rk4, x, labels, 100)
-    *_, back = sample(rk4(path, mixture(path), labels), noise, GRIDS["uniform"](path, 100).double())
+    noise = invert(path, mixture(path), rk4, x, labels, 50)
+    *_, back = sample(rk4(path, mixture(path), labels), noise, GRIDS["uniform"](path, 50).double())
     torch.testing.assert_close(back, x, atol=1e-3, rtol=0)

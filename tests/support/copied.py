@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import latentarena
 
 SOURCE = Path(latentarena.__file__).parent
 CONTRIBUTING = SOURCE.parents[1] / "CONTRIBUTING.md"
-ARENA = "import latentarena, sys; from latentarena.cli import main; print(latentarena.__file__); sys.exit(main())"
+ARENA = """
+import json, sys
+import latentarena
+from latentarena.cli import main
+
+print(latentarena.__file__)
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code:
+            raise
+"""
 
 
 class Copied:
@@ -55,7 +70,11 @@ class Copied:
 
     def arena(self, *arguments: object) -> str:
         """What a command of the copy prints."""
-        shown = self.python(ARENA, *arguments)
+        return self.commands(arguments)
+
+    def commands(self, *several: Sequence[object]) -> str:
+        """What commands of the copy print, one after the other in one process, since each takes seconds to start."""
+        shown = self.python(ARENA, json.dumps([[str(word) for word in words] for words in several]))
         assert shown.startswith(str(self.home))
         return shown
 
