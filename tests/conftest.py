@@ -68,23 +68,6 @@ def postgres() -> Generator[PostgresServer]:
 
 
 SECONDS = "files/seconds"  # in pytest's cache: by file, what its tests took when the whole suite was last run
-SLOW = (  # that is not known in a new checkout; the second needs no tiny run, so that two workers begin at once
-    "run/test_retrain.py",
-    "legacy/test_legacy.py",
-    "bundle/test_portable.py",
-    "run/test_faults.py",
-    "web/test_web_browser.py",
-    "evaluate/test_verdicts.py",
-    "test_docs.py",
-    "arena/test_intake.py",
-    "test_adding.py",
-    "arena/test_worker.py",
-    "lab/test_own.py",
-    "legacy/test_submission.py",
-    "arena/test_worker_for_real.py",
-    "judge/test_opinions.py",
-    "test_platforms.py",
-)
 _seconds: dict[str, float] = {}  # of this session
 
 
@@ -98,22 +81,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Longest files first, so that no worker is left with one when all else is done.
 
     With `--dist loadfile --no-loadscope-reorder` a worker takes the next file of this order. A file that nothing is
-    known of may be the longest; of several, as in a new checkout, one of `SLOW`, then that of most bytes.
+    known of may be the longest; of several, as in a new checkout, that of most bytes.
     """
-    home = Path(__file__).parent
-    slow = {home / name: place for place, name in enumerate(SLOW)}
     known = config.cache.get(SECONDS, {}) if getattr(config, "cache", None) else {}
     size = {item.path: item.path.stat().st_size for item in items}
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("cuda"):
                 item.add_marker(pytest.mark.skip(reason=NO_GPU))
-
-    def order(item: pytest.Item) -> tuple[float, int, int, Path]:
-        seconds = known.get(item.nodeid.partition("::")[0], math.inf)
-        return -seconds, slow.get(item.path, len(slow)), -size[item.path], item.path
-
-    items.sort(key=order)
+    items.sort(key=lambda item: (-known.get(item.nodeid.partition("::")[0], math.inf), -size[item.path], item.path))
 
 
 NO_GPU = "NO CUDA DEVICE HERE: GPU figures and their agreement with the CPU's are untested"

@@ -24,7 +24,6 @@ from latentarena.text import plain_line, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from matplotlib.transforms import Bbox
 
 MOVING = (".gif", ".mp4")
 FORMATS = (".png", *MOVING, ".npz")
@@ -90,26 +89,10 @@ def embed_figure(figure: Figure, alt: str, caption: str, kind: Literal["plot", "
 def figure_bytes(figure: Figure, form: str = "png") -> bytes:
     """A figure as a file: a PNG of few colours, a third as large as one of all, or another format of matplotlib's."""
     buffer = io.BytesIO()
+    figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches="tight")
     if form != "png":
-        figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches="tight")
         return buffer.getvalue()
-    raw = {"compress_level": 0}  # it is read at once and written again
-    figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches=_tight(figure), pil_kwargs=raw)
     return png(Image.open(buffer).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE))
-
-
-def _tight(figure: Figure) -> Bbox:
-    """The box of all that a figure shows, in inches, as `bbox_inches="tight"` finds it, which draws it for this."""
-    from matplotlib import rcParams
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure.set_dpi(RESOLUTION)
-    FigureCanvasAgg(figure)
-    layout = figure.get_layout_engine()
-    if layout is not None:
-        layout.execute(figure)
-        figure.set_layout_engine("none")
-    return figure.get_tightbbox().padded(rcParams["savefig.pad_inches"])
 
 
 def _data(content: bytes) -> str:
