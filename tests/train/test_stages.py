@@ -187,7 +187,7 @@ class TestLatentStatistics:
         ("rf-pixel", "training.finetune={epochs: 1}", "finetune goes on with training.autoencoder"),
         ("fm-small", "sampling.guidance=2", "needs a generator that is conditional"),
         ("quickstart", "sampling.solver=jump", "generator.average"),
-        ("quickstart", "generator.classifier={width: 8}", "go together"),
+        ("fm-small", "generator.classifier={width: 8}", "go together"),
         ("meanflow-latent", "generator.target=noise", "cannot be averaged"),
         ("onestep-latent", "training.reflow.times=uniform", "needs reflow with times = end"),
         ("meanflow-latent", "training.consistency={epochs: 1}", "start from a flow"),
