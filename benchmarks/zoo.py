@@ -42,6 +42,8 @@ class Wanted:
 
 WANTED = (
     Wanted("quickstart", "quickstart", "VAE of 28 numbers and latent flow matching: the model of the quickstart"),
+    Wanted("champion", "champion", "the best under 100,000 numbers: told the class, guided by a weaker flow"),
+    Wanted("featherweight", "featherweight", "under 30,000 numbers, reconstructions better than the winner's of 2025"),
     Wanted("one-step", "onestep-latent", "latent flow distilled to one network evaluation"),
     Wanted("digitdreamer", "digitdreamer-small", "deep-compression autoencoder, class-conditional DiT, guidance 2"),
     Wanted("latent-diffusion", "ldm-spatial", "latent diffusion: spatial VAE, U-Net that predicts the noise, DDIM"),
