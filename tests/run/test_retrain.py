@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import shutil
 import sys
@@ -31,7 +32,7 @@ from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.key import Key
 from latentarena.model.latent_model import LatentModel
-from latentarena.run.agreement import disagreements
+from latentarena.run.agreement import COMPARED, disagreements, undecided
 from latentarena.run.pipeline import prepare, prepare_seeds, run, run_seeds
 from latentarena.run.retrain import SAMPLES, Order, main, recipe_of, retrain
 from latentarena.run.training_cost import training_cost
@@ -41,6 +42,47 @@ from score_cards import made_card
 
 CLASSES = tuple("0123456789")
 LONG = ["training.autoencoder.epochs=4", "training.generator.epochs=12"]
+FIGURES = ("mse", "ssim", "frechet", "prior_frechet", "class_kl", "coverage", "precision", "recall")
+CLAIMED = {  # by the epochs that a recipe asks for: three trainings of it, and the bundle
+    20: [
+        (0.003061, 0.9539, 3.315, 10.71, 0.05224, 0.2843, 0.531, 0.9459),
+        (0.003126, 0.952, 2.823, 11.06, 0.03933, 0.3911, 0.586, 0.9695),
+        (0.003074, 0.9531, 2.704, 11.68, 0.02965, 0.3551, 0.56, 0.9646),
+        (0.003061, 0.9539, 0.3942, 11.45, 0.004103, 0.8537, 0.859, 0.9417),
+    ],
+    40: [
+        (0.003061, 0.9539, 2.143, 11.2, 0.01691, 0.4771, 0.624, 0.9639),
+        (0.003126, 0.952, 1.859, 11.03, 0.03144, 0.5555, 0.652, 0.9556),
+        (0.003074, 0.9531, 1.962, 11.82, 0.02356, 0.5139, 0.636, 0.9563),
+        (0.003061, 0.9539, 0.2872, 10.82, 0.00529, 0.8239, 0.851, 0.9244),
+    ],
+    80: [
+        (0.003061, 0.9539, 1.227, 11.69, 0.0165, 0.6734, 0.731, 0.9598),
+        (0.003126, 0.952, 0.9861, 11.11, 0.01164, 0.7344, 0.787, 0.9341),
+        (0.003074, 0.9531, 0.9583, 11.82, 0.01562, 0.7323, 0.747, 0.957),
+        (0.003061, 0.9539, 0.5466, 10.96, 0.009454, 0.835, 0.868, 0.9355),
+    ],
+    120: [
+        (0.003061, 0.9539, 0.7156, 11.46, 0.009862, 0.7767, 0.788, 0.9466),
+        (0.003126, 0.952, 0.7118, 11.09, 0.008255, 0.7718, 0.796, 0.9286),
+        (0.003074, 0.9531, 0.5843, 11.69, 0.007061, 0.7975, 0.789, 0.9438),
+        (0.003061, 0.9539, 0.5703, 11.38, 0.01581, 0.8509, 0.853, 0.9376),
+    ],
+}
+SMALL = [
+    (0.00355, 0.9615, 0.7005, 21.16, 0.002231, 0.8857, 0.9025, 0.8925),
+    (0.003517, 0.9616, 0.658, 20.42, 0.002501, 0.8797, 0.8967, 0.9009),
+    (0.003488, 0.9616, 0.6154, 21.56, 0.002578, 0.8789, 0.8989, 0.8944),
+    (0.003481, 0.9622, 0.6601, 20.47, 0.002271, 0.8921, 0.8975, 0.9044),
+    (0.003555, 0.9614, 0.7225, 21.73, 0.002136, 0.8777, 0.9023, 0.8875),
+]
+BASE = [
+    (0.00355, 0.9615, 0.3119, 21.17, 0.001529, 0.9191, 0.924, 0.9032),
+    (0.003517, 0.9616, 0.3226, 20.82, 0.001564, 0.922, 0.9198, 0.9063),
+    (0.003488, 0.9616, 0.2515, 21.65, 0.0008846, 0.9222, 0.9226, 0.9107),
+    (0.003481, 0.9622, 0.2796, 20.89, 0.0006739, 0.9274, 0.9205, 0.9017),
+    (0.003555, 0.9614, 0.3223, 21.56, 0.0006886, 0.9266, 0.9235, 0.8982),
+]
 
 
 # what a training costs
@@ -124,11 +166,13 @@ def test_an_honest_bundle_comes_out_bit_for_bit_and_is_certified(
 ) -> None:
     """Looking at the quality on the way changes nothing: the weights are those of a training without looks."""
     folder, made = again
+    assert made.trainings[0].seed == tiny_bundle.card.provenance.recipe["seed"]
     assert made.trainings[0].weights == tiny_bundle.card.weights
     assert made.trainings[1].weights != tiny_bundle.card.weights
     assert (made.verdict, made.reasons) == ("agrees", ())
     assert made.figures["quality_macs"].value < made.figures["train_macs"].value  # reached at the first look
     assert {"mse", "frechet"} <= set(made.spread)
+    assert set(made.declared) == set(COMPARED)
     assert read_certificate(folder / "certificate.json") == made
 
 
@@ -159,6 +203,8 @@ def test_a_training_that_was_interrupted_is_gone_on_with(
                 raise Stopped
             yield tick
 
+    assert again[1].drawn is not None
+    order = replace(order, key=Key.parse(again[1].drawn))  # which is all that it takes to make a certificate anew
     with pytest.raises(Stopped):
         retrain(order, tmp_path / "cut", cut)
     assert (tmp_path / "cut" / "seed-0" / "probes.json").exists()
@@ -166,7 +212,20 @@ def test_a_training_that_was_interrupted_is_gone_on_with(
     made = retrain(order, tmp_path / "cut")
     whole = again[1]
     assert [one.weights for one in made.trainings] == [one.weights for one in whole.trainings]
-    assert [one.probes for one in made.trainings] == [one.probes for one in whole.trainings]
+    assert made.model_copy(update={"drawn": whole.drawn}) == whole
+
+
+def test_seeds_and_noise_follow_from_a_key_that_the_bundle_s_maker_does_not_know(
+    order: Order, again: tuple[Path, Certificate]
+) -> None:
+    made = again[1]
+    assert made.drawn is not None
+    key = Key.parse(made.drawn)
+    own, other = (one.seed for one in made.trainings)
+    assert (made.key, other) == (key.name, key.seed(order.bundle.digest, "training", 1))
+    assert other != own + 1
+    with pytest.raises(ConfigError, match="begun for another key"):
+        retrain(replace(order, key=Key.new()), again[0])
 
 
 def forged(bundle: Path, out: Path, **changes: object) -> NativeBundle:
@@ -178,11 +237,19 @@ def forged(bundle: Path, out: Path, **changes: object) -> NativeBundle:
     return native_of(open_bundle(out, trust=OWN))
 
 
-def trained(weights: str, mse: float, frechet: float) -> RepeatedTraining:
-    probe = {"macs": 1.0, "frechet": frechet}
-    figures = {"mse": mse, "frechet": frechet}
+def trained(weights: str, **figures: float) -> RepeatedTraining:
+    probe = {"macs": 1.0, "frechet": 1.0}
     raw = {"seed": 0, "weights": weights * 64, "probes": [probe], "figures": figures, "losses": {"generator": 1.0}}
     return RepeatedTraining.model_validate(raw)
+
+
+def told(bundle: NativeBundle, rows: list[tuple[float, ...]], names: tuple[str, ...] = FIGURES) -> list[str]:
+    """The figures in which the last row, a bundle, disagrees with the others, trainings of the recipe on its card."""
+    anew = [trained("abcde"[n], **dict(zip(names, row, strict=True))) for n, row in enumerate(rows[:-1])]
+    card = bundle.card.model_copy(update={"weights": "f" * 64})
+    declared = made_card("m", **dict(zip(names, rows[-1], strict=True)))
+    assert list(undecided(card, declared, anew)) == []
+    return [line.split(" =")[0] for line in disagreements(card, declared, anew)]
 
 
 @pytest.mark.parametrize(
@@ -192,17 +259,49 @@ def trained(weights: str, mse: float, frechet: float) -> RepeatedTraining:
         ("d", 0.0200, 2.1, ["mse"]),
         ("d", 0.0050, 2.1, ["mse"]),
         ("d", 0.0104, 0.3, ["frechet"]),
+        ("d", 0.0104, 3.4, ["frechet"]),
         ("a", 0.0200, 0.3, []),  # bit for bit what the recipe gives: another machine may have judged it
     ],
 )
 def test_a_bundle_that_its_recipe_does_not_make_is_found_out(
     weights: str, mse: float, frechet: float, found: list[str], tiny_bundle: NativeBundle
 ) -> None:
-    anew = [trained("a", 0.0100, 2.0), trained("b", 0.0103, 2.2), trained("c", 0.0106, 2.1)]
+    pairs = [("a", 0.0100, 2.0), ("b", 0.0103, 2.2), ("c", 0.0106, 2.1)]
+    anew = [trained(which, mse=one, frechet=other) for which, one, other in pairs]
     card = tiny_bundle.card.model_copy(update={"weights": weights * 64})
     said = list(disagreements(card, made_card("m", mse=mse, frechet=frechet), anew))
     assert [line.split(" =")[0] for line in said] == found
     assert all("but its recipe gives" in line for line in said)
+
+
+@pytest.mark.parametrize("epochs", sorted(CLAIMED))
+def test_a_longer_training_does_not_pass_for_a_shorter_one(epochs: int, tiny_bundle: NativeBundle) -> None:
+    """The digits' quickstart with all 250 epochs of its generator, under recipes that ask for fewer: real figures."""
+    *anew, whole = CLAIMED[epochs]
+    found = told(tiny_bundle, [*anew, whole])
+    assert {"coverage", "precision"} & set(found)
+    assert ("frechet" in found) == (epochs <= 80)
+
+
+def test_a_larger_network_does_not_pass_for_a_smaller_one_and_another_seed_does(tiny_bundle: NativeBundle) -> None:
+    """Five trainings each of two networks on MNIST, judged on 10,000 samples: real figures."""
+    for three in itertools.combinations(range(5), 3):
+        small = [SMALL[seed] for seed in three]
+        assert all("frechet" in told(tiny_bundle, [*small, bundle]) for bundle in BASE)
+        for recipe in (SMALL, BASE):
+            others = [row for seed, row in enumerate(recipe) if seed not in three]
+            assert [told(tiny_bundle, [*(recipe[seed] for seed in three), bundle]) for bundle in others] == [[], []]
+
+
+def test_a_recipe_whose_trainings_differ_widely_certifies_nothing(tiny_bundle: NativeBundle) -> None:
+    """Else an unfinished training would take any bundle for its own."""
+    anew = [trained("a", frechet=3.0), trained("b", frechet=1.2), trained("c", frechet=0.8)]
+    declared = made_card("m", frechet=1.4)
+    assert list(disagreements(tiny_bundle.card, declared, anew)) == []
+    (line,) = undecided(tiny_bundle.card, declared, anew)
+    assert "differ too widely in frechet (0.8 to 3)" in line
+    same = tiny_bundle.card.model_copy(update={"weights": "b" * 64})
+    assert list(undecided(same, declared, anew)) == []
 
 
 def test_words_that_the_recipe_does_not_bear_out_are_said(
@@ -261,8 +360,9 @@ def test_training_is_certified_by_the_contest_s_key(
     options = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--seeds", "2", "--keyed"]
     assert main([str(tiny_run / "bundle"), *options]) == 0
     made = read_certificate(tmp_path / "out" / "certificate.json")
-    assert (again[1].key, made.key, made.verdict) == ("public", secret.name, "agrees")
-    assert [one.weights for one in made.trainings] == [one.weights for one in again[1].trainings]
+    assert (made.key, made.drawn, made.verdict) == (secret.name, None, "agrees")
+    assert made.trainings[1].seed == secret.seed(order.bundle.digest, "training", 1)
+    assert made.trainings[0].weights == again[1].trainings[0].weights
     assert made.trainings[0].probes[-1].frechet != again[1].trainings[0].probes[-1].frechet
     assert made.declared["frechet"] != again[1].declared["frechet"]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and secret.text.encode() in path.read_bytes()]
@@ -389,5 +489,5 @@ def test_the_command_line_trains_anew_and_says_so_in_words(
 ) -> None:
     said = arena_here("retrain", tiny_run / "bundle", "--seeds", "2", "--quality", "1000000", "--out", again[0])
     assert said.returncode == 0
-    assert "trained anew 2 times, with the seeds 0, 1" in said.stdout
+    assert f"trained anew 2 times, with the seeds 0, {again[1].trainings[1].seed}" in said.stdout
     assert "the bundle agrees with its recipe" in said.stdout
