@@ -194,7 +194,8 @@ def retrain(
     from latentarena.evaluate.scoring import data_of
     from latentarena.judge.training import judge_for
     from latentarena.key import Key
-    from latentarena.run.retrain import Order, retrain
+    from latentarena.run.order import Order
+    from latentarena.run.retrain import retrain
     from latentarena.run.watching import show_training
 
     quiet_logs()

@@ -12,7 +12,7 @@ from latentarena.card.certificate import RepeatedTraining
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.trainings import quantile
 
-ALARM = 0.05  # share of honest bundles that the intervals over seeds refuse, all figures together
+ALARM = 0.02  # share of honest bundles that the intervals over seeds refuse, all figures together
 SLACK = 0.02  # share of a figure that another platform may change
 LOSSES = 0.05  # share of a loss by which a card's may differ from that of its recipe, beside the spread over seeds
 
@@ -60,7 +60,7 @@ COMPARED = {
     "frechet": _distance(0.05, 1.5),
     "prior_frechet": _distance(0.05, 1.35),
     "class_kl": _distance(0.02, 2.0),
-    "coverage": _share(1.5),
+    "coverage": _share(1.6),
     "precision": _share(1.4),
     "recall": _share(1.6),
 }
@@ -71,7 +71,7 @@ def disagreements(card: BundleCard, declared: ScoreCard, trainings: Sequence[Rep
     """Scores of a bundle that its recipe does not reach, or that are worse than what it reaches.
 
     Weights that are equal bit for bit settle it. Else each figure is held against the prediction interval of one more
-    training, at a level at which all of them together raise a false alarm in 5 % of the cases; but no further from the
+    training, at a level at which all of them together raise a false alarm in 2 % of the cases; but no further from the
     mean of the trainings than the figure's `most`. Figures that differ too widely between the trainings are left to
     `undecided`.
     """

@@ -11,7 +11,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,22 +25,19 @@ from latentarena.card.score_card import ScoreCard
 from latentarena.card.trainings import common, over_trainings
 from latentarena.config import validate
 from latentarena.contest.eligibility import Eligibility
-from latentarena.data import Dataset
 from latentarena.documents import parse_json
 from latentarena.errors import BundleError, ConfigError
 from latentarena.evaluate.evaluate import refusal_of, refuse_ineligible, sentence_of
 from latentarena.evaluate.scoring import Panel, data_of, judge_bundle
 from latentarena.facts import machine, source_digest
 from latentarena.files import digest_json, make_folder, write_json
-from latentarena.judge.classifier import Judge
-from latentarena.judge.randomness import Randomness
 from latentarena.judge.training import judge_for
 from latentarena.key import Key
 from latentarena.latents import encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.model.modes import evaluated
-from latentarena.parts import foreign_in
 from latentarena.run.agreement import COMPARED, disagreements, misdeclared, undecided
+from latentarena.run.order import MOST, Order, claimed
 from latentarena.run.pipeline import Prepared, provenance_of
 from latentarena.run.training_cost import StageCost, training_cost
 from latentarena.system import SPARE, affordable, limit_memory
@@ -55,55 +52,13 @@ if TYPE_CHECKING:
 
 SAMPLES = 1000  # images generated for a figure, of the bundle and of every training alike
 PROBES = 8  # looks at the quality in a stage
-CERTIFICATE, ORDER, TRAINING, PROBED, DECLARED = (
+CERTIFICATE, TRAINING, PROBED, DECLARED = (
     "certificate.json",
-    "order.json",
     "training.json",
     "probes.json",
     "declared.json",
 )
 MEMORY = 16 << 10  # MiB
-MOST = 1e15  # multiply-adds of one training
-
-
-@dataclass(frozen=True)
-class Order:
-    """The request for a certificate: a bundle, its data, the judge, how many seeds.
-
-    Attributes:
-        bundle: whose recipe is trained anew; data: what it was trained on.
-        judge: finds the quality.
-        seeds: trainings: with the recipe's own seed, and with others that follow from the key.
-        quality: the Frechet distance to which training is measured.
-        most: multiply-adds that one training may take.
-        key: of the judge's random numbers and of the seeds; a contest has one of its own. Without one, it is drawn:
-            who makes a bundle must not know it.
-    """
-
-    bundle: NativeBundle
-    data: Dataset
-    judge: Judge
-    seeds: int = 3
-    quality: float = QUALITY
-    most: float = MOST
-    key: Key | None = None
-
-    @property
-    def randomness(self) -> Randomness:
-        """The random numbers of the trainings and of the looks at them."""
-        assert self.key is not None
-        return Randomness(self.key, self.bundle.digest)
-
-    def identity(self) -> dict[str, Any]:
-        """The facts that a begun folder must share with this request; the number of seeds may grow."""
-        return {
-            "bundle": self.bundle.digest,
-            "data": self.data.digest,
-            "judge": self.judge.digest,
-            "key": self.key.name if self.key else None,
-            "quality": self.quality,
-            "source": source_digest(),
-        } | {part.words: part.digest for part in foreign_in(self.bundle.card.architecture)}
 
 
 def recipe_of(card: BundleCard) -> Recipe:
@@ -148,7 +103,7 @@ def retrain(
             f"the recipe of {order.bundle.card.name!r} takes {total:.3g} multiply-adds; at most {order.most:.3g} are "
             "trained anew"
         )
-    order, drawn = _claimed(make_folder(folder), order)
+    order, drawn = claimed(make_folder(folder), order)
     declared = _declared(order, folder)
     trainings = []
     for number in range(order.seeds):
@@ -159,26 +114,6 @@ def retrain(
     certificate = _certificate(order, recipe, declared, trainings, drawn)
     write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
     return certificate
-
-
-def _claimed(folder: Path, order: Order) -> tuple[Order, str | None]:
-    """The order with its key, and that key if it was drawn; notes what a folder is for, or makes sure that it is."""
-    path = folder / ORDER
-    if path.exists():
-        found = parse_json(path.read_bytes())
-    elif any(folder.iterdir()):
-        raise ConfigError(f"{folder} holds something else; choose an empty folder with --out")
-    else:
-        drawn = Key.new() if order.key is None else None  # a contest's key is written nowhere
-        begun = order if drawn is None else replace(order, key=drawn)
-        found = begun.identity() | {"drawn": drawn.text if drawn else None}
-        write_json(path, found)
-    if order.key is None and found.get("drawn"):
-        order = replace(order, key=Key.parse(found["drawn"]))
-    differing = [name for name, value in order.identity().items() if found.get(name) != value]
-    if differing:
-        raise ConfigError(f"{folder} was begun for another {' and '.join(differing)}; choose another --out")
-    return order, found.get("drawn")
 
 
 def _declared(order: Order, folder: Path) -> ScoreCard:
