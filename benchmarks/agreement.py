@@ -28,7 +28,7 @@ FOUND = json.loads(Path(__file__).with_suffix(".json").read_text())
 FIGURES: list[str] = FOUND["figures"]
 HONEST: dict[str, dict[str, list[list[float]]]] = FOUND["honest"]
 IMPOSTORS: dict[str, list[float]] = FOUND["impostors"]
-DRAWS = 4000
+DRAWS = 1000
 
 
 def verdict(bundle: Sequence[float], trainings: Sequence[Sequence[float]]) -> str:

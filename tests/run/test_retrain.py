@@ -346,7 +346,8 @@ def two(
         assert done is not None
         bundle = native_of(open_bundle(home / name / "bundle", trust=OWN))
         found[name] = (bundle, done[1], bundle)
-    middle = (found["whole"][1].scores["frechet"].value + found["eight"][1].scores["frechet"].value) / 2
+    whole, eight = (found[name][1].scores["frechet"].value for name in ("whole", "eight"))
+    middle = 0.25 * whole + 0.75 * eight  # every seed of the whole recipe comes below, the other's own seed does not
     return {
         name: (bundle, card, retrain(Order(bundle, embedded_digits(), digits_judge, 2, middle), home / f"{name}-again"))
         for name, (bundle, card, _) in found.items()
