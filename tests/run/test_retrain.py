@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import shutil
 import sys
@@ -31,17 +32,19 @@ from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.judge.classifier import Judge
 from latentarena.key import Key
 from latentarena.model.latent_model import LatentModel
-from latentarena.run.agreement import disagreements
+from latentarena.run.agreement import COMPARED, disagreements, undecided
+from latentarena.run.order import Order
 from latentarena.run.pipeline import prepare, prepare_seeds, run, run_seeds
-from latentarena.run.retrain import Order, main, recipe_of, retrain
+from latentarena.run.retrain import SAMPLES, main, recipe_of, retrain
 from latentarena.run.training_cost import training_cost
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
 from score_cards import made_card
 
 CLASSES = tuple("0123456789")
-SAMPLES = 200
-LONG = ["training.autoencoder.epochs=4", "training.generator.epochs=12", "sampling.steps=5"]
+LONG = ["training.autoencoder.epochs=4", "training.generator.epochs=12"]
+REAL = json.loads((Path(__file__).resolve().parents[2] / "benchmarks" / "agreement.json").read_text())
+SMALL, BASE = (REAL["honest"]["mnist"][name] for name in ("fm-small", "fm-base"))
 
 
 # what a training costs
@@ -109,14 +112,6 @@ def test_every_kind_of_stage_is_counted(recipe: str, stages: list[str]) -> None:
 # trained anew
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_samples() -> Iterator[None]:
-    """A figure is of fewer images here than in a certificate, which changes no law."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("latentarena.run.retrain.SAMPLES", SAMPLES)
-        yield
-
-
 @pytest.fixture(scope="module")
 def order(tiny_bundle: NativeBundle, digits_judge: Judge) -> Order:
     return Order(tiny_bundle, embedded_digits(), digits_judge, seeds=2, quality=1e6)
@@ -133,11 +128,13 @@ def test_an_honest_bundle_comes_out_bit_for_bit_and_is_certified(
 ) -> None:
     """Looking at the quality on the way changes nothing: the weights are those of a training without looks."""
     folder, made = again
+    assert made.trainings[0].seed == tiny_bundle.card.provenance.recipe["seed"]
     assert made.trainings[0].weights == tiny_bundle.card.weights
     assert made.trainings[1].weights != tiny_bundle.card.weights
     assert (made.verdict, made.reasons) == ("agrees", ())
     assert made.figures["quality_macs"].value < made.figures["train_macs"].value  # reached at the first look
     assert {"mse", "frechet"} <= set(made.spread)
+    assert set(made.declared) == set(COMPARED)
     assert read_certificate(folder / "certificate.json") == made
 
 
@@ -168,6 +165,8 @@ def test_a_training_that_was_interrupted_is_gone_on_with(
                 raise Stopped
             yield tick
 
+    assert again[1].drawn is not None
+    order = replace(order, key=Key.parse(again[1].drawn))  # which is all that it takes to make a certificate anew
     with pytest.raises(Stopped):
         retrain(order, tmp_path / "cut", cut)
     assert (tmp_path / "cut" / "seed-0" / "probes.json").exists()
@@ -175,7 +174,20 @@ def test_a_training_that_was_interrupted_is_gone_on_with(
     made = retrain(order, tmp_path / "cut")
     whole = again[1]
     assert [one.weights for one in made.trainings] == [one.weights for one in whole.trainings]
-    assert [one.probes for one in made.trainings] == [one.probes for one in whole.trainings]
+    assert made.model_copy(update={"drawn": whole.drawn}) == whole
+
+
+def test_seeds_and_noise_follow_from_a_key_that_the_bundle_s_maker_does_not_know(
+    order: Order, again: tuple[Path, Certificate]
+) -> None:
+    made = again[1]
+    assert made.drawn is not None
+    key = Key.parse(made.drawn)
+    own, other = (one.seed for one in made.trainings)
+    assert (made.key, other) == (key.name, key.seed(order.bundle.digest, "training", 1))
+    assert other != own + 1
+    with pytest.raises(ConfigError, match="begun for another key"):
+        retrain(replace(order, key=Key.new()), again[0])
 
 
 def forged(bundle: Path, out: Path, **changes: object) -> NativeBundle:
@@ -187,11 +199,20 @@ def forged(bundle: Path, out: Path, **changes: object) -> NativeBundle:
     return native_of(open_bundle(out, trust=OWN))
 
 
-def trained(weights: str, mse: float, frechet: float) -> RepeatedTraining:
-    probe = {"macs": 1.0, "frechet": frechet}
-    figures = {"mse": mse, "frechet": frechet}
+def trained(weights: str, **figures: float) -> RepeatedTraining:
+    probe = {"macs": 1.0, "frechet": 1.0}
     raw = {"seed": 0, "weights": weights * 64, "probes": [probe], "figures": figures, "losses": {"generator": 1.0}}
     return RepeatedTraining.model_validate(raw)
+
+
+def told(bundle: NativeBundle, rows: list[list[float]]) -> list[str]:
+    """The figures in which the last row, a bundle, disagrees with the others, trainings of the recipe on its card."""
+    names = REAL["figures"]
+    anew = [trained("abcde"[n], **dict(zip(names, row, strict=True))) for n, row in enumerate(rows[:-1])]
+    card = bundle.card.model_copy(update={"weights": "f" * 64})
+    declared = made_card("m", **dict(zip(names, rows[-1], strict=True)))
+    assert list(undecided(card, declared, anew)) == []
+    return [line.split(" =")[0] for line in disagreements(card, declared, anew)]
 
 
 @pytest.mark.parametrize(
@@ -201,17 +222,49 @@ def trained(weights: str, mse: float, frechet: float) -> RepeatedTraining:
         ("d", 0.0200, 2.1, ["mse"]),
         ("d", 0.0050, 2.1, ["mse"]),
         ("d", 0.0104, 0.3, ["frechet"]),
+        ("d", 0.0104, 3.4, ["frechet"]),
         ("a", 0.0200, 0.3, []),  # bit for bit what the recipe gives: another machine may have judged it
     ],
 )
 def test_a_bundle_that_its_recipe_does_not_make_is_found_out(
     weights: str, mse: float, frechet: float, found: list[str], tiny_bundle: NativeBundle
 ) -> None:
-    anew = [trained("a", 0.0100, 2.0), trained("b", 0.0103, 2.2), trained("c", 0.0106, 2.1)]
+    pairs = [("a", 0.0100, 2.0), ("b", 0.0103, 2.2), ("c", 0.0106, 2.1)]
+    anew = [trained(which, mse=one, frechet=other) for which, one, other in pairs]
     card = tiny_bundle.card.model_copy(update={"weights": weights * 64})
     said = list(disagreements(card, made_card("m", mse=mse, frechet=frechet), anew))
     assert [line.split(" =")[0] for line in said] == found
     assert all("but its recipe gives" in line for line in said)
+
+
+@pytest.mark.parametrize("epochs", [20, 40, 80, 120])
+def test_a_longer_training_does_not_pass_for_a_shorter_one(epochs: int, tiny_bundle: NativeBundle) -> None:
+    """The digits' quickstart with all 250 epochs of its generator, under recipes that ask for fewer: real figures."""
+    recipe = f"quickstart-digits, {epochs} epochs"
+    found = told(tiny_bundle, [*REAL["honest"]["digits"][recipe], REAL["impostors"][recipe]])
+    assert "precision" in found
+    assert ("frechet" in found) == (epochs <= 80)
+
+
+def test_a_larger_network_does_not_pass_for_a_smaller_one_and_another_seed_does(tiny_bundle: NativeBundle) -> None:
+    """Five trainings each of two networks on MNIST, judged on 10,000 samples: real figures."""
+    for three in itertools.combinations(range(5), 3):
+        small = [SMALL[seed] for seed in three]
+        assert all("frechet" in told(tiny_bundle, [*small, bundle]) for bundle in BASE)
+        for recipe in (SMALL, BASE):
+            others = [row for seed, row in enumerate(recipe) if seed not in three]
+            assert [told(tiny_bundle, [*(recipe[seed] for seed in three), bundle]) for bundle in others] == [[], []]
+
+
+def test_a_recipe_whose_trainings_differ_widely_certifies_nothing(tiny_bundle: NativeBundle) -> None:
+    """Else an unfinished training would take any bundle for its own."""
+    anew = [trained("a", frechet=3.0), trained("b", frechet=1.2), trained("c", frechet=0.8)]
+    declared = made_card("m", frechet=1.4)
+    assert list(disagreements(tiny_bundle.card, declared, anew)) == []
+    (line,) = undecided(tiny_bundle.card, declared, anew)
+    assert "differ too widely in frechet (0.8 to 3)" in line
+    same = tiny_bundle.card.model_copy(update={"weights": "b" * 64})
+    assert list(undecided(same, declared, anew)) == []
 
 
 def test_words_that_the_recipe_does_not_bear_out_are_said(
@@ -270,8 +323,9 @@ def test_training_is_certified_by_the_contest_s_key(
     options = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--seeds", "2", "--keyed"]
     assert main([str(tiny_run / "bundle"), *options]) == 0
     made = read_certificate(tmp_path / "out" / "certificate.json")
-    assert (again[1].key, made.key, made.verdict) == ("public", secret.name, "agrees")
-    assert [one.weights for one in made.trainings] == [one.weights for one in again[1].trainings]
+    assert (made.key, made.drawn, made.verdict) == (secret.name, None, "agrees")
+    assert made.trainings[1].seed == secret.seed(order.bundle.digest, "training", 1)
+    assert made.trainings[0].weights == again[1].trainings[0].weights
     assert made.trainings[0].probes[-1].frechet != again[1].trainings[0].probes[-1].frechet
     assert made.declared["frechet"] != again[1].declared["frechet"]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and secret.text.encode() in path.read_bytes()]
@@ -285,18 +339,18 @@ def two(
     tmp_path_factory: pytest.TempPathFactory, digits_judge: Judge
 ) -> dict[str, tuple[NativeBundle, ScoreCard, Certificate]]:
     """One recipe trained whole, and for 8 % of its epochs: cards and certificates."""
-    home, fabric = tmp_path_factory.mktemp("two"), Fabric(accelerator="cpu", devices=1)
-    found: dict[str, tuple[NativeBundle, ScoreCard]] = {}
+    home, fabric, found = tmp_path_factory.mktemp("two"), Fabric(accelerator="cpu", devices=1), {}
     for name, budget in (("whole", 1.0), ("eight", 0.08)):
         prepared = prepare("quickstart-digits", [*TINY, *LONG], home / name, budget=budget)
-        assert run(prepared, fabric, samples=None) is not None
+        done = run(prepared, fabric, samples=SAMPLES)  # as many as for a certificate
+        assert done is not None
         bundle = native_of(open_bundle(home / name / "bundle", trust=OWN))
-        judged = judge_bundle(bundle, Panel(embedded_digits(), digits_judge), SAMPLES, timed=False)  # as a certificate
-        found[name] = (bundle, judged.card)
-    middle = (found["whole"][1].scores["frechet"].value + found["eight"][1].scores["frechet"].value) / 2
+        found[name] = (bundle, done[1], bundle)
+    whole, eight = (found[name][1].scores["frechet"].value for name in ("whole", "eight"))
+    middle = 0.25 * whole + 0.75 * eight  # every seed of the whole recipe comes below, the other's own seed does not
     return {
         name: (bundle, card, retrain(Order(bundle, embedded_digits(), digits_judge, 2, middle), home / f"{name}-again"))
-        for name, (bundle, card) in found.items()
+        for name, (bundle, card, _) in found.items()
     }
 
 
@@ -324,20 +378,11 @@ def test_training_less_is_not_rewarded(two: dict[str, tuple[NativeBundle, ScoreC
     assert lines["whole"].cells["held_out_loss"].rank == 1
 
 
-def judged(bundle: NativeBundle, judge: Judge) -> ScoreCard:
-    return judge_bundle(bundle, Panel(embedded_digits(), judge), samples=100, timed=False).card
-
-
-@pytest.fixture(scope="module")
-def honest(tiny_bundle: NativeBundle, digits_judge: Judge) -> ScoreCard:
-    return judged(tiny_bundle, digits_judge)
-
-
 @pytest.mark.parametrize("kind", ["tiny", "honestlooking", "empty"])
 def test_falsified_words_about_training_gain_no_place_and_no_point(
-    kind: str, honest: ScoreCard, tiny_bundle: NativeBundle, tiny_run: Path, tmp_path: Path, digits_judge: Judge
+    kind: str, tiny_run: Path, tmp_path: Path, digits_judge: Judge
 ) -> None:
-    was = tiny_bundle.card.provenance
+    was = native_of(open_bundle(tiny_run / "bundle", trust=OWN)).card.provenance
     last = {stage: curve.losses[-1] for stage, curve in was.curves.items()}
     changes: dict[str, dict[str, object]] = {
         "tiny": {
@@ -348,8 +393,10 @@ def test_falsified_words_about_training_gain_no_place_and_no_point(
         "empty": {"seconds": {}, "curves": {}},
     }
     fake = forged(tiny_run / "bundle", tmp_path / kind, **changes[kind])
-    contest, cards = rules(1.0), {"honest": honest, "forged": judged(fake, digits_judge)}
-    entries = [entry_of(card, contest, name, name, verified=True) for name, card in cards.items()]
+    contest, entries = rules(1.0), []
+    for name, bundle in (("honest", native_of(open_bundle(tiny_run / "bundle", trust=OWN))), ("forged", fake)):
+        card = judge_bundle(bundle, Panel(embedded_digits(), digits_judge), samples=200, timed=False).card
+        entries.append(entry_of(card, contest, name, name, verified=True))
     lines = {line.team: line for line in make_board(entries, contest).lines}
     for line in lines.values():  # other figures differ: what the judge asks follows from the bundle's hash
         assert line.categories["training"] == 1
@@ -363,8 +410,8 @@ def test_falsified_words_about_training_gain_no_place_and_no_point(
 
 def test_several_seeds_give_the_card_an_interval_over_trainings(tmp_path: Path, digits_judge: Judge) -> None:
     fabric = Fabric(accelerator="cpu", devices=1)
-    several = prepare_seeds(2, "quickstart-digits", [*TINY, "seed=7", "sampling.steps=2"], tmp_path / "runs")
-    done = run_seeds(several, fabric, samples=100)
+    several = prepare_seeds(2, "quickstart-digits", [*TINY, "seed=7"], tmp_path / "runs")
+    done = run_seeds(several, fabric, samples=200)
     assert done is not None
     cards = [read_card(tmp_path / "runs" / f"seed-{seed}" / "score.json") for seed in (7, 8)]
     made = cards[0].trainings
@@ -406,5 +453,5 @@ def test_the_command_line_trains_anew_and_says_so_in_words(
 ) -> None:
     said = arena_here("retrain", tiny_run / "bundle", "--seeds", "2", "--quality", "1000000", "--out", again[0])
     assert said.returncode == 0
-    assert "trained anew 2 times, with the seeds 0, 1" in said.stdout
+    assert f"trained anew 2 times, with the seeds 0, {again[1].trainings[1].seed}" in said.stdout
     assert "the bundle agrees with its recipe" in said.stdout

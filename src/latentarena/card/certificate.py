@@ -15,8 +15,6 @@ from latentarena.key import PUBLIC
 
 QUALITY = 1.0
 """The Frechet distance that training is measured to unless a contest names another one."""
-COMPARED = ("mse", "frechet")
-"""The figures by which a bundle is compared with its recipe trained anew: one of each part of the model."""
 AGREE = 3  # trainings from which on their spread widens the intervals of a board: of two, nobody can tell
 LARGEST = 1 << 18  # bytes of a certificate
 
@@ -63,15 +61,17 @@ class Certificate(Config):
         recipe: SHA-256 of its recipe, seed apart.
         dataset, data: name and content hash of what it was trained on.
         judge: SHA-256 of the judge's file.
-        key: name of the key of the judge's random numbers.
+        key: name of the key of the judge's random numbers, and of the seeds of the trainings.
+        drawn: that key, where it was drawn for this certificate; with it anybody can make the certificate anew.
         samples: images generated for each figure that needs them.
         quality: the Frechet distance to which training is measured.
-        trainings: the recipe with its own seed first, then with others.
+        trainings: the recipe with its own seed first, then with those that follow from the key.
         declared: what the judge finds of the bundle itself, by the same measure as `trainings`.
         figures: of training, by metric: mean over the trainings, with its interval. `quality_macs` is absent where a
             training never reaches the quality.
         spread: half-widths by metric of the interval that holds what another seed gives, at 95 %.
-        verdict: whether the bundle agrees with its recipe; reasons: why not, or what its card declares otherwise.
+        verdict: whether the bundle agrees with its recipe; undecided where the trainings differ too widely to tell.
+        reasons: why it does not, or what its card declares otherwise.
         source, version: of the code that trained; machine: where.
     """
 
@@ -83,13 +83,14 @@ class Certificate(Config):
     data: Hash
     judge: Hash
     key: str = Field(default=PUBLIC, max_length=40)
+    drawn: Hash | None = None
     samples: int = Field(ge=1, le=1_000_000)
     quality: float = Field(gt=0)
     trainings: tuple[RepeatedTraining, ...] = Field(min_length=2, max_length=100)
     declared: dict[str, float]
     figures: dict[str, Figure]
     spread: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
-    verdict: Literal["agrees", "disagrees"]
+    verdict: Literal["agrees", "disagrees", "undecided"]
     reasons: tuple[Line, ...] = Field(default=(), max_length=20)
     source: Hash
     version: str = Field(max_length=40)

@@ -195,8 +195,14 @@ def print_certificate(made: Certificate, folder: Path) -> None:
         page.print(f"  a training does not reach a Frechet distance of {made.quality:g}: no multiply-adds to it")
     for reason in made.reasons:
         page.print(f"  {reason}", style="bold yellow")
-    verdict = "agrees with its recipe" if made.agrees else "does NOT agree with its recipe"
+    verdict = {
+        "agrees": "agrees with its recipe",
+        "disagrees": "does NOT agree with its recipe",
+        "undecided": "is NOT certified: its recipe's own trainings differ too widely",
+    }[made.verdict]
     page.print(f"the bundle {verdict} -> {folder / 'certificate.json'}", style="bold")
+    if made.drawn:
+        page.print(f"  made anew by: arena retrain BUNDLE --seeds {len(made.trainings)} --key {made.drawn}")
 
 
 def print_analysis(made: Analysed, run: Path, contest: str) -> None:

@@ -168,7 +168,7 @@ def _judge_images(
 def retrain(
     bundle: BundleArgument,
     seeds: Annotated[
-        int, typer.Option(min=2, max=20, help="Trainings: with the recipe's own seed, and with those that follow it.")
+        int, typer.Option(min=2, max=20, help="Trainings: with the recipe's own seed, and with seeds drawn by the key.")
     ] = 3,
     quality: Annotated[
         float, typer.Option(min=0.0001, help="The Frechet distance to which the cost of training is measured.")
@@ -179,7 +179,13 @@ def retrain(
     ] = None,
     judge_file: JudgeOption = None,
     data: DataOption = None,
-    key: KeyOption = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEX",
+            help="A contest's key, once it is published, or a certificate's; a new one is drawn unless given.",
+        ),
+    ] = None,
     plugin: PluginOption = None,
 ) -> None:
     """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
@@ -187,8 +193,9 @@ def retrain(
     from latentarena.cli.console import console, print_certificate, quiet_logs
     from latentarena.evaluate.scoring import data_of
     from latentarena.judge.training import judge_for
-    from latentarena.key import PRACTICE, Key
-    from latentarena.run.retrain import Order, retrain
+    from latentarena.key import Key
+    from latentarena.run.order import Order
+    from latentarena.run.retrain import retrain
     from latentarena.run.watching import show_training
 
     quiet_logs()
@@ -197,7 +204,7 @@ def retrain(
     judge = judge_for(dataset, show_training, judge_file)
     folder = out or Path("retrained") / loaded.digest[:12]
     made = retrain(
-        Order(loaded, dataset, judge, seeds, quality, key=PRACTICE if key is None else Key.parse(key)),
+        Order(loaded, dataset, judge, seeds, quality, key=None if key is None else Key.parse(key)),
         folder,
         show_training,
         lambda line: console.print(line, highlight=False),

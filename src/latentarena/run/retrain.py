@@ -20,27 +20,24 @@ from latentarena import __version__
 from latentarena.bundle import BOXED, NativeBundle, native_of, open_bundle, save_bundle
 from latentarena.bundle.native import BundleCard
 from latentarena.card.catalogue import METRICS
-from latentarena.card.certificate import COMPARED, QUALITY, Certificate, ProbedLoss, RepeatedTraining
+from latentarena.card.certificate import QUALITY, Certificate, ProbedLoss, RepeatedTraining
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.trainings import common, over_trainings
 from latentarena.config import validate
 from latentarena.contest.eligibility import Eligibility
-from latentarena.data import Dataset
 from latentarena.documents import parse_json
 from latentarena.errors import BundleError, ConfigError
 from latentarena.evaluate.evaluate import refusal_of, refuse_ineligible, sentence_of
 from latentarena.evaluate.scoring import Panel, data_of, judge_bundle
 from latentarena.facts import machine, source_digest
 from latentarena.files import digest_json, make_folder, write_json
-from latentarena.judge.classifier import Judge
-from latentarena.judge.randomness import Randomness
 from latentarena.judge.training import judge_for
-from latentarena.key import PRACTICE, Key
+from latentarena.key import Key
 from latentarena.latents import encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.model.modes import evaluated
-from latentarena.parts import foreign_in
-from latentarena.run.agreement import disagreements, misdeclared
+from latentarena.run.agreement import COMPARED, disagreements, misdeclared, undecided
+from latentarena.run.order import MOST, Order, claimed
 from latentarena.run.pipeline import Prepared, provenance_of
 from latentarena.run.training_cost import StageCost, training_cost
 from latentarena.system import SPARE, affordable, limit_memory
@@ -55,48 +52,13 @@ if TYPE_CHECKING:
 
 SAMPLES = 1000  # images generated for a figure, of the bundle and of every training alike
 PROBES = 8  # looks at the quality in a stage
-CERTIFICATE, ORDER, TRAINING, PROBED, DECLARED = (
+CERTIFICATE, TRAINING, PROBED, DECLARED = (
     "certificate.json",
-    "order.json",
     "training.json",
     "probes.json",
     "declared.json",
 )
 MEMORY = 16 << 10  # MiB
-MOST = 1e15  # multiply-adds of one training
-
-
-@dataclass(frozen=True)
-class Order:
-    """The request for a certificate: a bundle, its data, the judge, how many seeds.
-
-    Attributes:
-        bundle: whose recipe is trained anew; data: what it was trained on.
-        judge: finds the quality.
-        seeds: trainings: with the recipe's own seed, and with those that follow it.
-        quality: the Frechet distance to which training is measured.
-        most: multiply-adds that one training may take.
-        key: of the judge's random numbers; a contest has one of its own.
-    """
-
-    bundle: NativeBundle
-    data: Dataset
-    judge: Judge
-    seeds: int = 3
-    quality: float = QUALITY
-    most: float = MOST
-    key: Key = PRACTICE
-
-    def identity(self) -> dict[str, Any]:
-        """The facts that a begun folder must share with this request; the number of seeds may grow."""
-        return {
-            "bundle": self.bundle.digest,
-            "data": self.data.digest,
-            "judge": self.judge.digest,
-            "key": self.key.name,
-            "quality": self.quality,
-            "source": source_digest(),
-        } | {part.words: part.digest for part in foreign_in(self.bundle.card.architecture)}
 
 
 def recipe_of(card: BundleCard) -> Recipe:
@@ -141,30 +103,17 @@ def retrain(
             f"the recipe of {order.bundle.card.name!r} takes {total:.3g} multiply-adds; at most {order.most:.3g} are "
             "trained anew"
         )
-    _claim(make_folder(folder), order)
+    order, drawn = claimed(make_folder(folder), order)
     declared = _declared(order, folder)
     trainings = []
     for number in range(order.seeds):
-        own = recipe.model_copy(update={"seed": (recipe.seed + number) % 2**63})
+        seed = order.randomness.seed("training", number) if number else recipe.seed
+        own = recipe.model_copy(update={"seed": seed})
         tell(f"training {number + 1} of {order.seeds}, seed {own.seed}: {total:.3g} multiply-adds")
         trainings.append(_trained(order, own, cost, folder / f"seed-{own.seed}", watch))
-    certificate = _certificate(order, recipe, declared, trainings)
+    certificate = _certificate(order, recipe, declared, trainings, drawn)
     write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
     return certificate
-
-
-def _claim(folder: Path, order: Order) -> None:
-    """Note what a folder is for, or make sure that it is for this."""
-    path = folder / ORDER
-    if not path.exists():
-        if any(folder.iterdir()):
-            raise ConfigError(f"{folder} holds something else; choose an empty folder with --out")
-        write_json(path, order.identity())
-        return
-    found = parse_json(path.read_bytes())
-    differing = [name for name, value in order.identity().items() if found.get(name) != value]
-    if differing:
-        raise ConfigError(f"{folder} was begun for another {' and '.join(differing)}; choose another --out")
 
 
 def _declared(order: Order, folder: Path) -> ScoreCard:
@@ -176,7 +125,8 @@ def _declared(order: Order, folder: Path) -> ScoreCard:
 
 
 def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
-    return judge_bundle(bundle, Panel(order.data, order.judge), SAMPLES, timed=False, key=order.key).card
+    panel, key = Panel(order.data, order.judge), order.randomness.key
+    return judge_bundle(bundle, panel, SAMPLES, timed=False, key=key).card
 
 
 def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> RepeatedTraining:
@@ -249,8 +199,7 @@ class _Anew:
 
     def _distance(self) -> float:
         """The Frechet distance of the model as it is."""
-        randomness = Randomness(self.order.key, self.order.bundle.digest)
-        noise = randomness.noise(SAMPLES, self.model.noise_shape, "certificate")
+        noise = self.order.randomness.noise(SAMPLES, self.model.noise_shape, "certificate")
         labels = labels_for(self.model, SAMPLES)
         with evaluated(self.model):
             distance = self.order.judge.distance(self.order.judge.look(self.model.generate(noise, labels)))
@@ -258,7 +207,7 @@ class _Anew:
 
 
 def _certificate(
-    order: Order, recipe: Recipe, declared: ScoreCard, trainings: Sequence[RepeatedTraining]
+    order: Order, recipe: Recipe, declared: ScoreCard, trainings: Sequence[RepeatedTraining], drawn: str | None
 ) -> Certificate:
     card, data = order.bundle.card, order.data
     figures = common([one.figures for one in trainings])
@@ -266,8 +215,9 @@ def _certificate(
     costs = [macs for macs in reached if macs is not None]
     if len(costs) == len(trainings):
         figures["quality_macs"] = over_trainings(costs)
-    reasons = list(disagreements(card, declared, trainings))
-    lies = [] if reasons else list(misdeclared(card, trainings))
+    against = list(disagreements(card, declared, trainings))
+    open_ = list(undecided(card, declared, trainings))
+    lies = [] if against or open_ else list(misdeclared(card, trainings))
     return Certificate(
         name=card.name,
         bundle=order.bundle.digest,
@@ -275,15 +225,16 @@ def _certificate(
         dataset=data.name,
         data=data.digest,
         judge=order.judge.digest,
-        key=order.key.name,
+        key=order.randomness.key.name,
+        drawn=drawn,
         samples=SAMPLES,
         quality=order.quality,
         trainings=tuple(trainings),
         declared={name: declared.scores[name].value for name in COMPARED if name in declared.scores},
         figures={name: one for name, one in figures.items() if METRICS[name].certified},
         spread={name: one.high - one.value for name, one in figures.items() if not METRICS[name].certified},
-        verdict="disagrees" if reasons else "agrees",
-        reasons=tuple(reason[:300] for reason in (*reasons, *lies))[:20],
+        verdict="disagrees" if against else "undecided" if open_ else "agrees",
+        reasons=tuple(reason[:300] for reason in (*against, *open_, *lies))[:20],
         source=source_digest(),
         version=__version__,
         machine=machine()[:200],
@@ -321,7 +272,7 @@ def _order(chosen: argparse.Namespace) -> Order:
     refuse_ineligible(bundle, Eligibility(dataset=chosen.dataset), chosen.data)
     data = data_of(bundle, chosen.data)
     judge = judge_for(data, file=chosen.judge)
-    key = Key.parse(sys.stdin.readline()) if chosen.keyed else PRACTICE
+    key = Key.parse(sys.stdin.readline()) if chosen.keyed else None
     return Order(bundle, data, judge, chosen.seeds, chosen.quality, chosen.macs, key)
 
 
