@@ -139,7 +139,7 @@ class _Exchange:
             if self._unread():  # what is left of the body would be read as the next request
                 headers["Connection"] = "close"
         elif self.method == "HEAD":
-            message = message | {"body": b""}
+            message = {**message, "body": b""}
         await self._send(message)
 
     def _unread(self) -> bool:
