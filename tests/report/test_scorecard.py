@@ -135,7 +135,7 @@ def test_table_rounds_the_figures_of_the_card(judged: Judged) -> None:
 
 def test_marks_stand_where_figures_are_equivalent(judged: Judged, page: Page) -> None:
     found = Counter(map(judged[0].likeness, judged[0].scores))
-    assert len(found) == 4  # few real images of a small dataset show some of everything
+    assert found[Likeness.UNTOLD] > 0
     marks = [attributes for tag, attributes in page.tags if attributes.get("class") == "like"]
     assert len(marks) - 1 == found[Likeness.LIKE]  # one explains the mark
     assert page.text.count("?") - 1 == found[Likeness.UNTOLD]
