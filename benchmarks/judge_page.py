@@ -62,7 +62,17 @@ def _metrics() -> Iterator[str]:
         "secret until it has closed. Figures that are best where real images are count by "
         "their distance to the band of real images. A figure is called like real once it is shown to be equivalent to "
         "that of real images: compared at equal numbers of images, the 95 % interval of the difference lies within the "
-        "margin (on the side that is worse, or on both where no direction is better)."
+        "margin (on the side that is worse, or on both where no direction is better). It differs once that interval "
+        "leaves 0 out on the worse side, and stands without a mark. Where the interval holds 0 and reaches beyond the "
+        "margin, there are too few images to tell, and a `?` says so: few real images beside as many others are mostly "
+        "marked so, and that is no fault of theirs."
+    )
+    yield ""
+    yield (
+        "A margin is at most half of the entropy that real images have, for the judge is so sure of some data that a "
+        "constant would be more than all of it. Margins of distances to real images, of classes and of copies are "
+        "constants or shares of the distance of as many real images: what real images have there is nought but for "
+        "chance, and falls with their number."
     )
     yield ""
     for category, title in CATEGORIES.items():

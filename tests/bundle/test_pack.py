@@ -207,6 +207,26 @@ def test_graphs_that_were_merged_name_their_operators_once(tmp_path: Path) -> No
     assert len(onnx.load(tmp_path / "b" / "generate.onnx").opset_import) == 1
 
 
+@pytest.mark.parametrize("kind", ["value", "weight"])
+def test_a_value_inside_that_has_the_name_of_a_port_gets_another(tmp_path: Path, kind: str) -> None:
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    model = onnx.load(files["decode"])
+    plain = pack_graphs(tmp_path / "a", "plain", files, "digits")
+    graph = model.graph
+    graph.output[0].name, graph.node[-1].output[0] = "given", "given"
+    inner = graph.node[0].output[0] if kind == "value" else graph.initializer[0].name
+    for port in (*graph.initializer, *graph.value_info):
+        port.name = "images" if port.name == inner else port.name
+    for node in graph.node:
+        node.input[:] = ["images" if one == inner else one for one in node.input]
+        node.output[:] = ["images" if one == inner else one for one in node.output]
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, files["decode"])
+    packed = pack_graphs(tmp_path / "b", "renamed", files, "digits")
+    latents = plain.model.noise(3, 0)
+    assert torch.equal(packed.model.decode(latents), plain.model.decode(latents))
+
+
 def rewritten(path: Path, nodes: list[NodeProto], functions: list[FunctionProto]) -> tuple[Path, ModelProto]:
     """A graph of which the noise passes these nodes first, from `x` to `h`."""
     model = onnx.load(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import tracemalloc
 import unicodedata
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ from albums import album, encoded, noise, store, zipped
 from latentarena.cli.app import app
 from latentarena.data import DataConfig, Dataset, load_dataset
 from latentarena.data.layout import layout_of
+from latentarena.data.listing import list_files
 from latentarena.data.picture import Fit
 from latentarena.data.source import look_at_source
 from latentarena.errors import DataError
@@ -520,3 +522,27 @@ def test_arena_data_knows_datasets_by_name(tmp_path: Path) -> None:
     code, said = shown("digits", "--out", tmp_path / "sheet.png")
     assert code == 0
     assert "digits: 1,797 images" in said
+
+
+@pytest.mark.parametrize("name", ["/".join("a" * 32_000) + "/x.png", "a" * 5_000 + ".png", "b/" * 65 + "x.png"])
+def test_a_zip_of_absurd_paths_is_refused_before_its_folders_are_listed(name: str, tmp_path: Path) -> None:
+    """A few hundred KB of names with so many folders took gigabytes."""
+    source = tmp_path / "d.zip"
+    with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
+        for kind in "abc":
+            archive.writestr(f"{kind}/{name}", b"")
+    tracemalloc.start()
+    said = refusal(source)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
+    assert "a/" + name[:20] in said
+    assert "more than" in said
+    assert len(said) < 300 + len(str(source))
+
+
+def test_a_zip_as_deep_as_a_folder_may_be_is_read(tmp_path: Path) -> None:
+    files = {f"{kind}{'/f' * 63}/{n}.png": encoded(noise(8, 8, seed=n)) for kind in "ab" for n in range(4)}
+    listed = list_files(zipped(tmp_path / "d.zip", files))
+    assert [str(file.path) for file in listed.files] == sorted(files)
+    assert max(len(folder.parts) for folder in listed.folders) == 64

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,36 @@ def test_an_empty_archive_is_called_empty_with_what_belongs_in_it(content: bytes
     for allowed in (BUNDLE, SUBMISSION):
         with pytest.raises(GateError, match=f"is empty; {allowed.hint}"):
             open_archive(content, allowed)
+
+
+LAYERS = [("model.py", b"pass"), ("weights.safetensors", b"")]
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([("/".join("a" * 20_000) + "/model.py", b"pass")], "lies too deep; pack the folder"),
+        ([("a/b/" + name, content) for name, content in LAYERS], "lies too deep; pack the folder"),
+        ([*LAYERS, ("\x1b[2J.py", b"pass")], "is no name that is taken; name it in letters"),
+        ([*LAYERS, ("run.sh", b"")], "is no part of a submission; a submission of the 2025 form holds"),
+        ([*LAYERS, ("other.py", b"pass")], "holds model.py and other.py"),
+    ],
+)
+def test_a_command_that_takes_programs_refuses_no_archive_for_holding_one(
+    entries: list[tuple[str, bytes]], said: str
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    with pytest.raises(GateError) as caught:
+        open_archive(packed.getvalue(), SUBMISSION)
+    message = str(caught.value)
+    assert said in message
+    assert message.isprintable()
+    assert len(message) < 400
+    with pytest.raises(GateError, match=r"is a program and no zip file; name it \.py"):
+        open_archive(b"import torch\n" * 9, SUBMISSION)
 
 
 @cases(tensor_cases.REFUSED)

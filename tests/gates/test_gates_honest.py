@@ -24,11 +24,24 @@ from safetensors.numpy import load, save
 
 from corpus.archive_cases import FILES, Entry, zipped
 from corpus.folder_cases import filled
-from corpus.graph_cases import FLOAT, INPUTS, OUTPUT, floats, held, honest, ints, looked_at, node, then, unrolled
+from corpus.graph_cases import (
+    FLOAT,
+    INPUTS,
+    OUTPUT,
+    edited,
+    floats,
+    held,
+    honest,
+    ints,
+    looked_at,
+    node,
+    then,
+    unrolled,
+)
 from corpus.tensor_cases import honest as honest_tensors
 from latentarena.errors import GateError
 from latentarena.gates import Cost, check_card, check_graph, check_in_box, check_tensors, open_archive, open_files
-from latentarena.gates.operators import OPERATORS, OPSETS
+from latentarena.gates.operators import OPERATORS, OPSETS, TYPES
 
 CARD, WEIGHTS = (Entry(name.encode(), content) for name, content in FILES.items())
 FOLDER, JUNK = Entry(b"model/", mode=stat.S_IFDIR | 0o755, method=0), Entry(b"__MACOSX/model/._card.json", b"x")
@@ -320,6 +333,28 @@ STOCK = """
 def test_what_torch_makes_of_its_own_layers_is_run() -> None:
     """What torch 2.13's exporter made of some 90 of its layers and functions, at opsets 18, 20 and 23."""
     assert set(STOCK.split()) <= OPERATORS
+
+
+@pytest.mark.parametrize("kind", TensorProto.DataType.keys())
+def test_a_type_is_run_or_refused_by_its_name(kind: str) -> None:
+    """No type passes the walk that onnxruntime does not run."""
+    number = TensorProto.DataType.Value(kind)
+
+    def through(model: ModelProto) -> None:
+        for one in model.graph.node:
+            one.input[:] = ["back" if name == "latents" else name for name in one.input]
+        model.graph.node.insert(0, node("Cast", ["there"], ["back"], to=FLOAT))
+        model.graph.node.insert(0, node("Cast", ["latents"], ["there"], to=number))
+
+    content = edited(through)()
+    if kind in TYPES:
+        check_in_box(content, INPUTS, OUTPUT, "decode.onnx")
+        return
+    with pytest.raises(
+        GateError, match=f"makes values of {kind.lower()}, which are not run; of bool, int8, "
+    ) as caught:
+        check_graph(content, INPUTS, OUTPUT, "decode.onnx")
+    assert caught.value.reason == "onnx-type"
 
 
 def test_only_standard_operators_are_run() -> None:

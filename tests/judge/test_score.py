@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from latentarena.card.catalogue import CATEGORIES, METRICS, points
+from latentarena.card.metric import Likeness
 from latentarena.data import Dataset
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import JudgeError
@@ -374,6 +375,7 @@ def test_the_contest_divergence_of_a_missing_class_is_infinite(
     assert contest_2025(1, test, None, found.known.test, found.seen)["kl_div_classes"] is None
 
 
+LIKE, DIFFERENT, UNTOLD = Likeness
 REAL = Figure(value=0.03, low=0.02, high=0.045)  # a Frechet distance of many real images
 FEW = Figure(value=0.048, low=0.0, high=0.371)  # of 355: nobody can tell
 
@@ -381,25 +383,42 @@ FEW = Figure(value=0.048, low=0.0, high=0.371)  # of 355: nobody can tell
 @pytest.mark.parametrize(
     ("own", "real", "like"),
     [
-        ((0.031, 0.022, 0.043), REAL, True),
-        ((0.01, 0.005, 0.02), REAL, True),  # nearer than real images is no fault of a distance
-        ((0.08, 0.065, 0.09), REAL, False),
-        ((0.031, 0.0, 0.2), REAL, False),  # too uncertain to tell
-        ((0.278, 0.2, 0.35), FEW, False),  # the intervals overlap all the same
-        ((0.048, 0.0, 0.371), FEW, False),
+        ((0.031, 0.022, 0.043), REAL, LIKE),
+        ((0.01, 0.005, 0.02), REAL, LIKE),  # nearer than real images is no fault of a distance
+        ((0.08, 0.065, 0.09), REAL, DIFFERENT),
+        ((0.031, 0.0, 0.2), REAL, UNTOLD),
+        ((0.278, 0.2, 0.35), FEW, UNTOLD),
+        ((0.048, 0.0, 0.371), FEW, UNTOLD),
+        ((0.9, 0.8, 1.0), FEW, DIFFERENT),  # so far off that few images are enough
     ],
 )
 def test_a_distance_is_like_real_once_it_is_shown_to_be(
-    own: tuple[float, float, float], real: Figure, like: bool
+    own: tuple[float, float, float], real: Figure, like: Likeness
 ) -> None:
     value, low, high = own
-    assert METRICS["frechet"].like_real(Figure(value=value, low=low, high=high), real) is like
+    assert METRICS["frechet"].likeness(Figure(value=value, low=low, high=high), real) is like
 
 
 def test_a_figure_that_real_images_bound_on_both_sides_is_unlike_them_on_both_sides() -> None:
     real = Figure(value=0.99, low=0.989, high=0.991)
     near, sure, unsure = (Figure(value=v, low=v - 0.001, high=v + 0.001) for v in (0.992, 1.003, 0.977))
-    assert [METRICS["confidence"].like_real(one, real) for one in (near, sure, unsure)] == [True, False, False]
+    assert [METRICS["confidence"].likeness(one, real) for one in (near, sure, unsure)] == [LIKE, DIFFERENT, DIFFERENT]
+
+
+def test_no_copies_among_few_images_show_nothing() -> None:
+    """The interval of none among 200 reaches further than the margin: no result could be called like real."""
+    none = Figure(value=0.0, low=0.0, high=0.0188)
+    assert METRICS["copies"].likeness(none, none) is UNTOLD
+    many = Figure(value=0.0, low=0.0, high=0.0004)
+    assert METRICS["copies"].likeness(many, many) is LIKE
+
+
+def test_a_margin_is_no_more_than_half_of_a_small_entropy() -> None:
+    real = Figure(value=0.014, low=0.0135, high=0.0145)
+    near, half_more, far = (Figure(value=v, low=v - 5e-4, high=v + 5e-4) for v in (0.0145, 0.0241, 0.05))
+    assert [METRICS["entropy"].likeness(one, real) for one in (near, half_more, far)] == [LIKE, DIFFERENT, DIFFERENT]
+    assert METRICS["entropy"].margin.of(0.8) == 0.02  # type: ignore[union-attr]
+    assert METRICS["mse"].likeness(near, real) is None
 
 
 def test_an_equivalence_test_is_wrong_as_seldom_as_it_says() -> None:
@@ -409,8 +428,21 @@ def test_an_equivalence_test_is_wrong_as_seldom_as_it_says() -> None:
     real, own = ([Figure(value=v, low=v - half, high=v + half) for v in row] for row in means.tolist())
     shift = METRICS["recall"].margin.of(0.9)  # type: ignore[union-attr]
     worse = [Figure(value=e.value - shift, low=e.low - shift, high=e.high - shift) for e in own]
-    assert sum(map(METRICS["recall"].like_real, worse, real)) / 2000 < 0.035
-    assert sum(map(METRICS["recall"].like_real, own, real)) / 2000 > 0.95
+    wrong, right = (list(map(METRICS["recall"].likeness, some, real)) for some in (worse, own))
+    assert wrong.count(LIKE) / 2000 < 0.035
+    assert wrong.count(DIFFERENT) / 2000 > 0.95
+    assert right.count(LIKE) / 2000 > 0.95
+    assert right.count(DIFFERENT) / 2000 < 0.035
+
+
+def test_few_real_images_are_seldom_called_different_and_never_by_omission() -> None:
+    """A tenth of the images: most comparisons cannot tell, and real ones are still not called different."""
+    noise = torch.randn(2, 2000, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    means, half = 0.9 + 0.1 * noise.mean(2), 1.96 * 0.1 / 20**0.5
+    real, own = ([Figure(value=v, low=v - half, high=v + half) for v in row] for row in means.tolist())
+    found = list(map(METRICS["recall"].likeness, own, real))
+    assert found.count(DIFFERENT) / 2000 < 0.035
+    assert found.count(UNTOLD) / 2000 > 0.5
 
 
 def test_samples_are_compared_with_real_images_at_equal_numbers(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from latentarena.bundle import NativeBundle, save_bundle
 from latentarena.card import words as wording
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
+from latentarena.card.metric import Likeness
 from latentarena.card.score_card import Advice, Opinion, ScoreCard, Timing
 from latentarena.card.words import CLEAN, contest_cells, contest_line, references, rows_by_category
 from latentarena.cli.console import print_card, print_contest
@@ -127,13 +129,17 @@ def test_table_rounds_the_figures_of_the_card(judged: Judged) -> None:
             assert bool(interval) == (one.low < one.value or one.value < one.high)
             ends = interval.strip("[]").split(", ") if interval else []
             assert all(abs(float(end) - bound) <= half for end, bound in zip(ends, (one.low, one.high), strict=False))
-        assert row.like_real == judged[0].like_real(metric_of[row.title])
+        assert row.likeness == judged[0].likeness(metric_of[row.title])
         assert not (row.real and score.real is None)
 
 
 def test_marks_stand_where_figures_are_equivalent(judged: Judged, page: Page) -> None:
+    found = Counter(map(judged[0].likeness, judged[0].scores))
+    assert found[Likeness.UNTOLD] > 0
     marks = [attributes for tag, attributes in page.tags if attributes.get("class") == "like"]
-    assert len(marks) - 1 == sum(map(judged[0].like_real, judged[0].scores))  # one explains the mark
+    assert len(marks) - 1 == found[Likeness.LIKE]  # one explains the mark
+    assert page.text.count("?") - 1 == found[Likeness.UNTOLD]
+    assert f"{judged[0].real_images:,} images are too few to tell" in " ".join(page.text)
 
 
 def test_what_a_card_says_is_text_and_never_markup(

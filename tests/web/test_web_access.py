@@ -82,6 +82,17 @@ def test_what_is_not_there_is_not_found(site: Site, path: str) -> None:
         assert client.get(path).status_code == 404
 
 
+@pytest.mark.parametrize("path", [path for method, path, _ in ROUTES if method == "GET"])
+def test_head_is_answered_as_get_without_the_body(site: Site, path: str) -> None:
+    """As link checkers and the health checks of proxies ask; by nobody and by an organiser."""
+    for headers in ({}, {"Authorization": f"Bearer {site.organiser}"}):
+        with httpx.Client(base_url=site.url, headers=headers) as client:
+            asked, bare = client.get(path), client.head(path)
+        assert (bare.status_code, bare.content) == (asked.status_code, b"")
+        for name in ("Content-Type", "Content-Security-Policy", "Location", "WWW-Authenticate"):
+            assert bare.headers.get(name) == asked.headers.get(name)
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "OPTIONS", "BREW"])
 def test_other_methods_are_refused(site: Site, method: str) -> None:
     with httpx.Client(base_url=site.url) as client:

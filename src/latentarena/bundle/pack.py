@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,7 +109,7 @@ def _read(path: Path, graph: str) -> ModelProto:
         inputs.sort(key=lambda port: port.type.tensor_type.elem_type != 1)  # noise is float32, labels are not
     names = {port.name: name for port, name in zip(inputs, wanted, strict=False)}
     names[model.graph.output[0].name] = "latents" if graph == "encode" else "images"
-    _rename(model, names, path)
+    _rename(model, names)
     _store_once(model)
     _import_once(model)
     del model.graph.input[:]
@@ -142,21 +143,20 @@ def _inlined(model: ModelProto, path: Path) -> ModelProto:
         raise BundleError(f"{path}: its functions cannot be inlined ({fault}); {way}") from None
 
 
-def _rename(model: ModelProto, names: Mapping[str, str], path: Path) -> None:
-    """Give values new names, wherever they are used."""
-    taken = {output for node in model.graph.node for output in node.output} | {
-        port.name for port in (*model.graph.input, *model.graph.output)
-    }
-    clash = sorted((set(names.values()) & taken) - set(names))
-    if clash:
-        raise BundleError(
-            f"{path}: {clash[0]!r} is the name of a value inside; rename that value before it is exported"
-        )
-    for node in model.graph.node:
-        node.input[:] = [names.get(one, one) for one in node.input]
-        node.output[:] = [names.get(one, one) for one in node.output]
-    for port in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        port.name = names.get(port.name, port.name)
+def _rename(model: ModelProto, names: Mapping[str, str]) -> None:
+    """Give values new names, wherever they are used; a value inside that has one of these gets another."""
+    graph = model.graph
+    named = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    taken = {one.name for one in named} | {name for node in graph.node for name in (*node.input, *node.output)}
+    new = dict(names)
+    for name in sorted(taken.intersection(names.values()) - names.keys()):
+        numbered = (f"{name}_{number}" for number in count(1))
+        new[name] = next(one for one in numbered if one not in taken)
+    for node in graph.node:
+        node.input[:] = [new.get(one, one) for one in node.input]
+        node.output[:] = [new.get(one, one) for one in node.output]
+    for one in named:
+        one.name = new.get(one.name, one.name)
 
 
 def _store_once(model: ModelProto) -> None:

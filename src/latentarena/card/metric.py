@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from latentarena.card.figure import Better, Figure
 
@@ -19,19 +20,34 @@ class Margin:
     Attributes:
         absolute: in the metric's unit.
         share: of the figure of real images, added to it.
+        most: share of the figure of real images that the margin is at most. Only for figures that real images have by
+            what they are: a distance to real images is nought but for chance, and no share of it says anything.
     """
 
     absolute: float = 0.0
     share: float = 0.0
+    most: float = math.inf
 
     def of(self, real: float) -> float:
         """In the metric's unit, beside this figure of real images."""
-        return self.absolute + self.share * abs(real)
+        own = self.absolute + self.share * abs(real)
+        return own if self.most == math.inf else min(own, self.most * abs(real))
 
     @property
     def words(self) -> str:
         """Such as `5 % of the figure of real images`."""
-        return f"{100 * self.share:g} % of the figure of real images" if self.share else f"{self.absolute:g}"
+        if self.share:
+            return f"{100 * self.share:g} % of the figure of real images"
+        most = "" if self.most == math.inf else f", at most {100 * self.most:g} % of the figure of real images"
+        return f"{self.absolute:g}{most}"
+
+
+class Likeness(StrEnum):
+    """What a comparison with as many real images shows of a figure."""
+
+    LIKE = "like real"
+    DIFFERENT = "different"
+    UNTOLD = "too few images to tell"
 
 
 @dataclass(frozen=True)
@@ -62,17 +78,21 @@ class Metric:
     margin: Margin | None = None
     certified: bool = False
 
-    def like_real(self, own: Figure, real: Figure) -> bool:
-        """Whether a figure is equivalent to that of as many real images: no worse by as much as the margin.
+    def likeness(self, own: Figure, real: Figure) -> Likeness | None:
+        """Whether a figure is equivalent to that of as many real images, differs from it, or nobody can tell.
 
-        An equivalence test: the 95 % interval of the difference has to lie within the margin, so that figures too
-        uncertain to tell are not called alike (Schuirmann, 1987).
+        It is equivalent once the 95 % interval of the difference lies within the margin on the side that is worse
+        (Schuirmann, 1987), and different once that interval leaves 0 out on this side. An interval that holds 0 and
+        reaches beyond the margin shows neither. None where the metric has no margin.
         """
         if self.margin is None:
-            return False
+            return None
         apart, margin = own.minus(real), self.margin.of(real.value)
-        not_above, not_below = apart.high < margin, apart.low > -margin
-        return {Better.LOWER: not_above, Better.HIGHER: not_below}.get(self.better, not_above and not_below)
+        upwards, downwards = self.better is not Better.HIGHER, self.better is not Better.LOWER  # may be worse
+        if not (upwards and apart.high >= margin) and not (downwards and apart.low <= -margin):
+            return Likeness.LIKE
+        worse = (upwards and apart.low > 0) or (downwards and apart.high < 0)
+        return Likeness.DIFFERENT if worse else Likeness.UNTOLD
 
 
 def log_scale(zero_at: float, full_at: float) -> Worth:

@@ -13,7 +13,7 @@ from latentarena.bounds import Count, Label, Plain, Real, Side, Words
 from latentarena.card.catalogue import COLUMNS, METRICS, points
 from latentarena.card.figure import Better, Figure
 from latentarena.card.finding import Finding
-from latentarena.card.metric import Metric
+from latentarena.card.metric import Likeness, Metric
 from latentarena.card.waterfall import Waterfall
 from latentarena.config import Config, validate
 from latentarena.documents import read_json
@@ -234,11 +234,16 @@ class ScoreCard(Config):
         """How many real test images stand behind the figures of real images."""
         return min(self.samples, self.images)
 
-    def like_real(self, name: str) -> bool:
-        """Whether a figure is shown to be equivalent to that of as many real images; see `Metric.like_real`."""
+    def likeness(self, name: str) -> Likeness | None:
+        """What a comparison of a figure with that of as many real images shows; see `Metric.likeness`.
+
+        None where there is no such comparison.
+        """
         score = self.scores[name]
         equal_numbers = self.samples <= self.images or any(one.equal for one in self.scores.values())
-        return equal_numbers and score.real is not None and METRICS[name].like_real(score.matched, score.real)
+        if score.real is None or not equal_numbers:
+            return None
+        return METRICS[name].likeness(score.matched, score.real)
 
     @property
     def points(self) -> dict[str, float]:

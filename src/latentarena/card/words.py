@@ -13,6 +13,7 @@ from typing import cast
 
 from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
 from latentarena.card.figure import Figure
+from latentarena.card.metric import Likeness
 from latentarena.card.score_card import OwnFigure, Score, ScoreCard
 from latentarena.key import PUBLIC
 
@@ -34,7 +35,8 @@ class CardRow:
 
     Attributes:
         over_trainings: mean and interval over several trainings; empty where there were none.
-        like_real: whether it is equivalent to the figure of as many real images, to within `margin`.
+        likeness: whether it is equivalent to the figure of as many real images, to within `margin`; None where
+            they are not compared.
     """
 
     title: str
@@ -45,7 +47,7 @@ class CardRow:
     real_interval: str
     better: str
     margin: str
-    like_real: bool = False
+    likeness: Likeness | None = None
     over_trainings: str = ""
 
 
@@ -105,9 +107,7 @@ def image_rows(scores: Mapping[str, Score]) -> Iterator[tuple[str, CardRow]]:
 def row_of(card: ScoreCard, name: str) -> CardRow:
     """A metric of the card in words."""
     row, over = _row(name, card.scores[name]), _over_trainings(card, name)
-    return replace(
-        row, interval=_doubt(card, name) or row.interval, like_real=card.like_real(name), over_trainings=over
-    )
+    return replace(row, interval=_doubt(card, name) or row.interval, likeness=card.likeness(name), over_trainings=over)
 
 
 def _row(name: str, score: Score) -> CardRow:
@@ -164,6 +164,16 @@ def _interval(one: Figure, decimals: int) -> str:
     """The two ends; empty for a figure that is counted and not estimated."""
     exact = one.low == one.value == one.high
     return "" if exact else f"[{decimal_text(one.low, decimals)}, {decimal_text(one.high, decimals)}]"
+
+
+def likeness_words(card: ScoreCard) -> dict[Likeness, str]:
+    """What the two marks of a card say, in a sentence each."""
+    n = f"{card.real_images:,}"
+    return {
+        Likeness.LIKE: f"equivalent to {n} real images: compared at equal numbers, the 95 % interval of the difference "
+        "lies within the margin",
+        Likeness.UNTOLD: f"{n} images are too few to tell: that interval holds 0, and reaches beyond the margin",
+    }
 
 
 def trainings_words(card: ScoreCard) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.certificate import Certificate
+from latentarena.card.metric import Likeness
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.waterfall import waterfall_rows, waterfall_words
 from latentarena.card.words import (
@@ -27,6 +28,7 @@ from latentarena.card.words import (
     expected_lines,
     identity,
     image_rows,
+    likeness_words,
     rows_by_category,
     timing_words,
     trainings_words,
@@ -45,10 +47,7 @@ if TYPE_CHECKING:  # every command prints, and few need these: a third of a seco
     from latentarena.train.recipe import Recipe
 
 WIDTH = 100  # columns of a score card
-LIKE_REAL = (
-    "* like real: equivalent to {:,} real images (the 95 % interval of the difference, at equal numbers, lies within "
-    "the margin of docs/judge.md)"
-)
+MARKS = {Likeness.LIKE: "*", Likeness.UNTOLD: "?"}  # beside the figure of real images
 MANY = 12  # names of a kind
 
 
@@ -103,9 +102,9 @@ def print_card(card: ScoreCard) -> None:
 def _table(card: ScoreCard) -> Table:
     title = f"{printable(card.model)} on {printable(card.dataset)}, judged by {printable(card.judge)}"
     style: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
-    table = Table(
-        title=title, title_justify="left", caption=LIKE_REAL.format(card.real_images), caption_justify="left", **style
-    )
+    marks = (f"{MARKS[likeness]} {likeness}: {words}" for likeness, words in likeness_words(card).items())
+    caption = "\n".join((*marks, "Margins: docs/judge.md"))
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", **style)
     table.add_column("metric")
     for name in ("this model\n95 % interval", f"{card.real_images:,} real images\n95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -115,14 +114,15 @@ def _table(card: ScoreCard) -> Table:
         reported = ", uncertified where so marked" if category == "training" else ""
         table.add_row(f"{HEADINGS[category]}{reported}", style="bold")
         for row in rows:
-            cells = [(row.value, row.interval, False), (row.real, row.real_interval, row.like_real)]
+            cells = [(row.value, row.interval, None), (row.real, row.real_interval, row.likeness)]
             table.add_row(printable(row.title), *(_cell(*cell) for cell in cells), row.better)
     return table
 
 
-def _cell(value: str, interval: str, like_real: bool) -> str:
+def _cell(value: str, interval: str, likeness: Likeness | None) -> str:
     """A figure above its error bars, right-aligned with room for the mark."""
-    marked = f"{value}{' *' if like_real else '  '}" if value else ""
+    mark = MARKS.get(likeness, " ") if likeness else " "
+    marked = f"{value} {mark}" if value else ""
     return f"{marked}\n{interval}  " if interval else marked
 
 

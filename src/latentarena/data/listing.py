@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 LARGEST_FILE = 64 << 20  # bytes
 MOST_FILES = 2_000_000
 DEEPEST = 64  # folders inside each other
+LONGEST = 4096  # characters of a path, which is what systems take
+SHOWN = 60  # of them in a message
 HELD = 1 << 30  # bytes of files that are kept in memory between two readings
 HIDDEN = "hidden, or made by the operating system"
 HIDDEN_IMAGES = "in a hidden folder: rename it, without the dot, if it is a class"
@@ -116,6 +118,16 @@ def _plain(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
+def _refuse_deep(path: str, folders: int, source: Path) -> None:
+    """Raise where a path is longer or deeper than any of a dataset: every folder around every file is listed."""
+    shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}..."
+    way = "name the folder of images itself"
+    if folders > DEEPEST:
+        raise DataError(f"folder:{source}: {shown} is {folders:,} folders deep, more than {DEEPEST}; {way}")
+    if len(path) > LONGEST:
+        raise DataError(f"folder:{source}: {shown} has {len(path):,} characters, more than {LONGEST:,}; {way}")
+
+
 def is_litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in LITTER
 
@@ -137,8 +149,7 @@ def _walk(source: Path, folder: Path, inside: PurePosixPath, above: tuple[str, .
     if here in above:
         yield LeftOut(f"{inside}/", "a link to a folder around it")
         return
-    if len(above) > DEEPEST:
-        raise DataError(f"folder:{source}: {inside} is more than {DEEPEST} folders deep")
+    _refuse_deep(str(inside), len(above), source)
     yield inside
     try:
         with os.scandir(folder) as listed:
@@ -196,7 +207,9 @@ def _in_zip(source: Path) -> Iterator[Found]:
 
 def _inside(name: str, source: Path) -> PurePosixPath:
     r"""The member's path; PowerShell writes `cat\1.png`."""
-    path = PurePosixPath(_plain(name.replace("\\", "/")).lstrip("/"))
+    name = name.replace("\\", "/").lstrip("/")
+    _refuse_deep(name, name.rstrip("/").count("/"), source)
+    path = PurePosixPath(_plain(name))
     if ".." in path.parts:
         raise DataError(f"folder:{source}: {name} leads out of the zip; pack it anew")
     return path

@@ -140,7 +140,8 @@ def directory(content: bytes | mmap, what: str, allowed: FileSet) -> tuple[list[
     if content[:4] not in (LOCAL, END):
         wrong = wrong_kind(content=content[:LOOK])
         if wrong:
-            raise GateError(wrong[0], f"{what} is {wrong[1]}")
+            bare = wrong[0] == "code" and allowed is SUBMISSION
+            raise GateError(wrong[0], f"{what} is {'a program and no zip file; name it .py' if bare else wrong[1]}")
         zipped = END in content[-66_000:]
         wrong = None if zipped else no_archive(content[:LOOK])
         if wrong:
@@ -228,7 +229,7 @@ def _named(entries: list[Member], what: str, allowed: FileSet) -> dict[str, Memb
             continue  # not even unpacked
         if entry.folder:
             if len(parts) > 1 or entry.size or entry.packed:
-                raise GateError("zip-name", f"{what}: {entry.shown} is no part of a bundle; {allowed.hint}")
+                raise no_part("zip-name", what, entry.name.decode("utf-8", "backslashreplace"), allowed)
             folders.add(parts[0])
             continue
         folders.add(parts[0] if len(parts) == 2 else b"")

@@ -8,7 +8,7 @@ import stat
 import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from latentarena.errors import GateError
 from latentarena.gates.kinds import out_of_place
@@ -31,12 +31,13 @@ class FileSet:
         named: pattern of the names.
         folded: whether a name that differs from such a one in case only is meant for it; else cases differ.
         complete: the files in their order, once they are all there; raises a GateError with the archive's name.
-        hint: what the form is, in words.
+        thing: what it is called; hint: what the form is, in words.
     """
 
     named: re.Pattern[str]
     folded: bool
     complete: Callable[[Files, str], Files]
+    thing: str
     hint: str
 
 
@@ -76,12 +77,16 @@ def read_plain(path: Path, most: int, follow: bool, hint: str = HINT) -> bytes:
 
 
 def no_part(reason: str, what: str, name: str, allowed: FileSet) -> GateError:
-    wrong = out_of_place(name.removesuffix("/").rpartition("/")[2])
-    if wrong:
-        return GateError(wrong[0], f"{what}: {ascii(name)[:100]} is {wrong[1]}")
-    if allowed.named.fullmatch(name.rpartition("/")[2]):
-        return GateError(reason, f"{what}: {ascii(name)[:100]} lies too deep; pack the folder that holds it itself")
-    return GateError(reason, f"{what}: {ascii(name)[:100]} is no part of a bundle; {allowed.hint}; take it away")
+    """Why a file or folder cannot be where it is: its place, its kind or its name."""
+    last, shown = name.removesuffix("/").rpartition("/")[2], f"{what}: {ascii(name)[:100]}"
+    if allowed.named.fullmatch(last):
+        return GateError(reason, f"{shown} lies too deep; pack the folder that holds it itself")
+    if allowed.named.fullmatch(f"a{PurePath(last).suffix}"):  # a kind of file that the set has under any plain name
+        return GateError(reason, f"{shown} is no name that is taken; name it in letters, digits and _, 100 at most")
+    wrong = out_of_place(last)
+    if wrong and not (wrong[0] == "code" and allowed is SUBMISSION):
+        return GateError(wrong[0], f"{shown} is {wrong[1]}")
+    return GateError(reason, f"{shown} is no part of {allowed.thing}; {allowed.hint}; take it away")
 
 
 def too_large(what: str, size: int, most: int) -> GateError:
@@ -110,10 +115,11 @@ def _complete_submission(files: Files, what: str) -> Files:
     return {name: files[name] for name in [*code, *sorted(set(files) - set(code))]}
 
 
-BUNDLE = FileSet(re.compile("|".join(map(re.escape, NAMES))), True, _complete, HINT)
+BUNDLE = FileSet(re.compile("|".join(map(re.escape, NAMES))), True, _complete, "a bundle", HINT)
 SUBMISSION = FileSet(
     re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .()+=-]{0,99}\.(py|ipynb|safetensors)"),
     False,
     _complete_submission,
+    "a submission",
     PYTHON_HINT,
 )

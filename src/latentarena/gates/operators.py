@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 from onnx.defs import onnx_opset_version
 
 from latentarena.errors import GateError
@@ -46,6 +47,14 @@ SHAPES = """
     SequenceLength Shape Size Slice SpaceToDepth Split SplitToSequence Squeeze Tile Transpose Trilu Unique Unsqueeze
 """
 SPECTRA = "BlackmanWindow DFT HammingWindow HannWindow STFT"
+TYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 bfloat16 float16 float double".upper().split()
+"""What values may hold, as ONNX names it: neither texts nor numbers of eight bits and fewer that are scaled, of which
+onnxruntime runs hardly anything."""
+TYPED = {  # operators, and the setting that says what their outcome holds
+    "Cast": "to",
+    "EyeLike": "dtype",
+    **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow"), "output_datatype"),
+}
 OPERATORS = frozenset(" ".join((ARITHMETIC, ACTIVATIONS, PRODUCTS, NORMALISATION, REDUCTIONS, SHAPES, SPECTRA)).split())
 
 LARGEST_VALUE = 1 << 26  # numbers that one node may give for a row where its size is written in the graph
@@ -118,6 +127,16 @@ def refuse_sizes(node: Node, known: Known, named: str) -> None:
         outcome = abs(limit - start) / max(abs(step), 1e-30)
     if not outcome <= LARGEST_VALUE:
         raise GateError("onnx-absurd", f"{named} makes {outcome:.3g} numbers of one row; at most {LARGEST_VALUE:,} are")
+
+
+def refuse_type(operator: str, setting: str, kind: int, named: str) -> None:
+    """Raise a GateError where a setting makes a node give values of a type that is not run."""
+    if TYPED.get(operator) != setting:
+        return
+    said = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else f"type {kind}"
+    if said not in TYPES:
+        fault = f"makes values of {said.lower()}, which are not run; of {', '.join(TYPES).lower()} they are"
+        raise GateError("onnx-type", f"{named} {fault}")
 
 
 def refuse_window(name: str, sizes: Sequence[int], named: str) -> None:

@@ -19,6 +19,7 @@ from latentarena.gates.operators import (
     SPEAKING,
     SUBGRAPHS,
     refuse_sizes,
+    refuse_type,
     refuse_window,
 )
 from latentarena.gates.size import key_of
@@ -166,6 +167,7 @@ class Inventory:
         if name == "training_mode" and attribute.i:
             raise self._training(node)
         refuse_window(name, attribute.ints, self._named(node))
+        refuse_type(node.op_type, name, attribute.i, self._named(node))
         if attribute.type == AttributeProto.FLOAT:
             number = np.array([attribute.f], np.float32)
             _refuse_infinite(number, self._named(node))

@@ -1,4 +1,4 @@
-"""Middleware around the whole app: size and time limits, security headers, one log line, counters."""
+"""Middleware around the whole app: size and time limits, security headers, HEAD as GET, one log line, counters."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class Guard:
         seconds = time.perf_counter() - exchange.began
         route = exchange.scope.get("route")
         where = getattr(route, "path", "(none)")
-        self.meters.request(exchange.scope["method"], where, exchange.status, seconds)
-        if exchange.status >= HTTPStatus.BAD_REQUEST or exchange.scope["method"] not in ("GET", "HEAD"):
+        self.meters.request(exchange.method, where, exchange.status, seconds)
+        if exchange.status >= HTTPStatus.BAD_REQUEST or exchange.method not in ("GET", "HEAD"):
             facts = {
                 "id": exchange.id,
-                "method": exchange.scope["method"],
+                "method": exchange.method,
                 "path": exchange.scope["path"],
                 "status": exchange.status,
                 "milliseconds": round(1000 * seconds, 1),
@@ -92,6 +92,9 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         self.scope, self._receive, self._send, self.limit = scope, receive, send, limit
+        self.method = scope["method"]
+        if self.method == "HEAD":  # is answered as GET, but for the body
+            scope["method"] = "GET"
         self.id = secrets.token_hex(6)
         self.began = time.perf_counter()
         self.status = 499  # until there is an answer: the caller went away
@@ -135,6 +138,8 @@ class _Exchange:
                 headers.append("Set-Cookie", f"{COOKIE}=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax")
             if self._unread():  # what is left of the body would be read as the next request
                 headers["Connection"] = "close"
+        elif self.method == "HEAD":
+            message = {**message, "body": b""}
         await self._send(message)
 
     def _unread(self) -> bool:
