@@ -132,6 +132,7 @@ def judge_bundle(
     key: Key = PRACTICE,
     own: Sequence[OwnMetric] = (),
     waterfall: bool = False,
+    alike: str | None = None,
 ) -> Judged:
     """Judge an opened bundle on the full test split and `samples` images of its own sampler.
 
@@ -144,6 +145,7 @@ def judge_bundle(
         key: of all that is random; a contest has one of its own.
         own: metrics of somebody's own, which count for nothing.
         waterfall: whether the error waterfall is measured too, which takes two more samplings, one at many steps.
+        alike: hash of another bundle, whose noise and order are taken; the bundle's own unless given.
 
     Raises:
         JudgeError: a judge fails its self-test on this data, or the model's images cannot be judged.
@@ -153,7 +155,7 @@ def judge_bundle(
     model, card = bundle.model, bundle.card
     compute = CPU if model.native is None else model.native.compute
     subject = subject_of(bundle, precision)
-    randomness = Randomness(key, bundle.digest)
+    randomness = Randomness(key, alike or bundle.digest)
     found = score(subject, data, judge, panel.opinions, samples, seeds, randomness, own)
     sampling, scores = card.sampling, found.scores | _cost(bundle)
     by_steps: dict[int, float] = {}

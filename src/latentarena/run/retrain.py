@@ -126,7 +126,7 @@ def _declared(order: Order, folder: Path) -> ScoreCard:
 
 def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
     panel, key = Panel(order.data, order.judge), order.randomness.key
-    return judge_bundle(bundle, panel, SAMPLES, timed=False, key=key).card
+    return judge_bundle(bundle, panel, SAMPLES, timed=False, key=key, alike=order.bundle.digest).card
 
 
 def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> RepeatedTraining:
