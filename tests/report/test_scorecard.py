@@ -139,7 +139,7 @@ def test_marks_stand_where_figures_are_equivalent(judged: Judged, page: Page) ->
     marks = [attributes for tag, attributes in page.tags if attributes.get("class") == "like"]
     assert len(marks) - 1 == found[Likeness.LIKE]  # one explains the mark
     assert page.text.count("?") - 1 == found[Likeness.UNTOLD]
-    assert f"{judged[0].real_images:,} images are too few to tell" in " ".join(page.text)
+    assert f"too few images to tell: at {judged[0].real_images:,} that interval" in " ".join(page.text)
 
 
 def test_what_a_card_says_is_text_and_never_markup(

@@ -172,7 +172,7 @@ def likeness_words(card: ScoreCard) -> dict[Likeness, str]:
     return {
         Likeness.LIKE: f"equivalent to {n} real images: compared at equal numbers, the 95 % interval of the difference "
         "lies within the margin",
-        Likeness.UNTOLD: f"{n} images are too few to tell: that interval holds 0, and reaches beyond the margin",
+        Likeness.UNTOLD: f"at {n} that interval holds 0, and reaches beyond the margin",
     }
 
 
