@@ -275,7 +275,7 @@ def test_a_folder_of_another_search_is_refused(
     with pytest.raises(ConfigError, match=r"holds another search \(seed was 0 and is now 1\)"):
         run_search(space, data, tmp_path / "out", fabric, Budget(trials=1), seed=1)
     file.write_text(SPACE.replace("high: 24", "high: 32"))
-    with pytest.raises(ConfigError, match="holds another search.*choose another --out"):
+    with pytest.raises(ConfigError, match=r"holds another search.*choose another --out"):
         run_search(load_space(str(file)), data, tmp_path / "out", fabric, Budget(trials=1))
 
 

@@ -1,4 +1,4 @@
-"""The trials of a search: Optuna proposes values and keeps them in a file, trainings on a part of the train split score.
+"""The trials of a search: values that Optuna proposes and keeps in a file, scored by trainings on the train split.
 
 What is proposed follows from the seed and the scores before, so a search that was stopped goes on as if it had not
 been: the trial that was running is proposed again.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentarena.data import Dataset
-from latentarena.errors import ConfigError, TrainingError
+from latentarena.errors import ConfigError, Interrupted, TrainingError
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import digest_json, make_folder, write_json, write_text
 from latentarena.run.training_cost import training_cost
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 TRIALS, RESULT, BEST, PAGE = "trials.db", "search.json", "best.yaml", "search.md"
 FILES = (BEST, PAGE, RESULT)
+USUAL = 20  # trials where no budget is named
 RANDOM, COMPARED = 8, 4  # trials before values are chosen by their scores, and before trials are cut short by them
 
 
@@ -48,7 +49,7 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True)
 class Budget:
-    """How far a search goes, over all calls of it together; whatever is reached first ends it.
+    """How far a search goes, over all calls of it together: whatever is reached first ends it, or 20 trials.
 
     Attributes:
         trials: that have ended, pruned and failed ones too.
@@ -59,6 +60,11 @@ class Budget:
     trials: int | None = None
     minutes: float | None = None
     macs: float | None = None
+
+    @property
+    def most(self) -> int | None:
+        """Trials that there may be; None where something else ends the search."""
+        return USUAL if self.trials is self.minutes is self.macs is None else self.trials
 
 
 @dataclass(frozen=True)
@@ -219,7 +225,7 @@ class _Maker:
             yield self.search.trials[-1]
 
     def _spent(self) -> bool:
-        most = self.budget.trials
+        most = self.budget.most
         return (most is not None and len(self.search.trials) >= most) or self._late()
 
     def _late(self) -> bool:
@@ -244,6 +250,9 @@ class _Maker:
         except _TimeUp:
             self._drop(trial.number)
             return None
+        except Interrupted as stop:
+            said = f"trial {len(self.search.trials)} was interrupted; the same command makes it again and goes on"
+            raise Interrupted(said, stop.exit_code - 128) from None
         except (ConfigError, TrainingError) as error:
             score, ended, reason = None, state.FAIL, str(error)
         trial.set_user_attr("seconds", time.monotonic() - began)
@@ -363,6 +372,18 @@ def markdown(search: Search) -> str:
         cells += [f"{one.state}{': ' * bool(one.reason)}{one.reason}", f"{one.seconds:.0f}", f"{one.macs:.3g}"]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def line_of(search: Search, trial: Trial) -> str:
+    """What became of a trial, in a line."""
+    values = ", ".join(f"{key}={value_text(value)}" for key, value in trial.values.items())
+    said = {
+        Ended.DONE: f"{search.space.config.minimise} {trial.score or 0:.4g}",
+        Ended.PRUNED: f"pruned, {trial.early or 0:.4g} after the short training",
+        Ended.FAILED: f"failed: {trial.reason}",
+    }
+    best = "" if search.best is None else f"; best: trial {search.best.number}, {search.best.score:.4g}"
+    return f"trial {trial.number} in {trial.seconds:.0f} s: {said[trial.state]} ({values}){best}"
 
 
 def value_text(value: Any) -> str:
