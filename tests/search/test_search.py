@@ -88,6 +88,12 @@ def test_every_shipped_space_can_start() -> None:
         assert load_space(name).config.title
 
 
+def test_the_space_of_the_documentation_can_start(file: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "search.md"
+    file.write_text(page.read_text("utf-8").partition("```yaml\n")[2].partition("```")[0])
+    assert load_space(str(file)).config.ranges.keys() >= {"training.generator.lr"}
+
+
 def test_the_validation_split_is_a_part_of_the_train_split_and_of_nothing_else(data: Dataset) -> None:
     part = with_validation(data, 0.2)
     assert len(part.train) + len(part.test) == len(data.train)
