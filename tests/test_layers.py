@@ -50,7 +50,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
     {"report"},
     {"evaluate"},
     {"run"},
-    {"study"},
+    {"study", "search"},
     {"arena"},
     {"web"},
     {"cli", "lab"},

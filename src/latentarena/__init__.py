@@ -16,9 +16,10 @@
 | `la.Process` | path, target, loss, coupling, solver and guidance for any network of (x, t, labels) |
 | `la.Path` | the base class of a path of your own |
 | `la.study` | train designs over seeds until claims about them are decided |
+| `la.search` | tune ranges of a recipe's keys |
 | `la.ArenaError` | the base class of every refusal |
 
-`train`, `judge` and `study` are packages too, which can be called.
+`train`, `judge`, `study` and `search` are packages too, which can be called.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from latentarena.lab.own import fit as fit
     from latentarena.lab.own import save as save
     from latentarena.lab.process import Process as Process
+    from latentarena.lab.searches import search as search
     from latentarena.lab.studies import study as study
     from latentarena.lab.training import train as train
     from latentarena.process import Path as Path
@@ -58,6 +60,7 @@ _HOMES = {  # of the public names
 }
 _CALLED = {  # packages that are functions too
     "judge": "latentarena.lab.judging",
+    "search": "latentarena.lab.searches",
     "study": "latentarena.lab.studies",
     "train": "latentarena.lab.training",
 }

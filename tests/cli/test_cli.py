@@ -28,7 +28,7 @@ from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
 USES = ["show", "interpolate", "inpaint", "edit", "likelihood"]
-COMMANDS = ["train", "study", "sample", "export", *USES, "judge", "verify", "recipes", "doctor"]
+COMMANDS = ["train", "study", "search", "sample", "export", *USES, "judge", "verify", "recipes", "doctor"]
 COMMANDS += ["check", "import-legacy", "worker", "backup", "restore", "submit", "status", "serve", "team", "board"]
 COMMANDS += ["data", "analyse", "pack", "retrain", "certify", "erase", "zoo", "parts"]
 

@@ -19,6 +19,7 @@ SIGNATURES = {  # a change here is a change of the major version, but for parame
     "fit": "network, data, labels, *, process, loss, folder, epochs, batch, lr, muon, warmup, weight_decay, ema, clip, "
     "seed, resume, accelerator, progress",
     "study": "source, *, folder, root, jobs, budget, **config",
+    "search": "source, *, folder, root, trials, minutes, macs, seed, accelerator, progress",
     "datasets.load": "name, *, root, size, crop, resize",
     "datasets.names": "",
     "Process": "path, target, correction, coupling, times, weighting",
@@ -55,7 +56,7 @@ def test_a_public_function_takes_what_it_took(name: str) -> None:
 
 
 def test_the_public_names_are_these() -> None:
-    words = "ArenaError Model Path Process Recipe __version__ datasets export fit judge load save study train"
+    words = "ArenaError Model Path Process Recipe __version__ datasets export fit judge load save search study train"
     assert sorted(la.__all__) == words.split()
     assert set(la.__all__) <= set(dir(la))
     with pytest.raises(AttributeError, match=r"latentarena has no 'museum'; it has .*train"):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from latentarena.cli import bundles, contests, data, judging, studies, teams, use
+from latentarena.cli import bundles, contests, data, judging, searches, studies, teams, use
 from latentarena.cli.options import (
     HELP,
     AcceleratorOption,
@@ -23,7 +23,7 @@ from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
 
 LONGEST = 200  # letters of a command's sentence
 GROUPS = {
-    "Train and use": "train recipes parts study zoo sample show interpolate inpaint edit likelihood",
+    "Train and use": "train recipes parts study search zoo sample show interpolate inpaint edit likelihood",
     "Judge": "judge verify check retrain",
     "Contest": "analyse pack export import-legacy submit status board serve worker certify team backup restore erase",
     "Tools": "data doctor",
@@ -55,7 +55,7 @@ app = typer.Typer(
 )
 recipes_app = typer.Typer(invoke_without_command=True, context_settings=HELP, rich_markup_mode=None)
 app.add_typer(recipes_app, name="recipes", help="List the recipes, or show one.")
-for part in (studies, use, judging, bundles, contests, teams, data):
+for part in (studies, searches, use, judging, bundles, contests, teams, data):
     app.add_typer(part.app)
 
 
