@@ -25,7 +25,8 @@ from latentarena.judge.metrics import frechet_distance
 from latentarena.judge.training import JudgeConfig, judge_for, train_judge
 from latentarena.model.latent_model import LatentModel
 from latentarena.search.plan import SPACES, Space, load_space
-from latentarena.search.trials import Budget, Search, Trial, run_search
+from latentarena.search.record import Search, Trial
+from latentarena.search.trials import Budget, run_search
 from latentarena.search.validation import Yardstick, with_validation
 from latentarena.train.loop import FitConfig
 from latentarena.train.recipe import load_recipe

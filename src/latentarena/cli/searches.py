@@ -37,7 +37,8 @@ def search(
     from latentarena.data import load_dataset
     from latentarena.run.watching import quietly, show_training
     from latentarena.search.plan import SPACES, load_space
-    from latentarena.search.trials import FILES, Budget, Search, Trial, line_of, run_search
+    from latentarena.search.record import FILES, Search, Trial, line_of
+    from latentarena.search.trials import Budget, run_search
     from latentarena.train.fabric import make_fabric
 
     if source is None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from latentarena.data import load_dataset
 from latentarena.run.watching import console
 from latentarena.search.plan import load_space
-from latentarena.search.trials import Budget, Search, Trial, line_of, run_search
+from latentarena.search.record import Search, Trial, line_of
+from latentarena.search.trials import Budget, run_search
 from latentarena.system import stopping_as_ctrl_c
 from latentarena.train.fabric import make_fabric
 
