@@ -86,7 +86,8 @@ def no_part(reason: str, what: str, name: str, allowed: FileSet) -> GateError:
     wrong = out_of_place(last)
     if wrong and not (wrong[0] == "code" and allowed is SUBMISSION):
         return GateError(wrong[0], f"{shown} is {wrong[1]}")
-    return GateError(reason, f"{shown} is no part of {allowed.thing}; {allowed.hint}; take it away")
+    kind = wrong[0] if wrong else reason
+    return GateError(kind, f"{shown} is no part of {allowed.thing}; {allowed.hint}; take it away")
 
 
 def too_large(what: str, size: int, most: int) -> GateError:
