@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -93,10 +94,7 @@ def figures_of(run: Path) -> dict[str, float]:
     card = ScoreCard.model_validate(parse_json((run / "score.json").read_bytes()))
     found = {name: score.value for name, score in card.scores.items()}
     found |= {f"real_{name}": score.real.value for name, score in card.scores.items() if score.real is not None}
-    latent = 1
-    for side in card.latent:
-        latent *= side
-    return found | {"latent": latent, "minutes": found["train_seconds"] / 60}
+    return found | {"latent": math.prod(card.latent), "minutes": found["train_seconds"] / 60}
 
 
 def measured(runs: Path) -> dict[str, Seeds]:

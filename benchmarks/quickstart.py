@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -57,13 +58,10 @@ def quickstart(arena: Callable[..., float], work: Path) -> tuple[list[Row], dict
     wall = arena("train", "quickstart", "--out", work / "mnist")
     card = json.loads((work / "mnist" / "score.json").read_text())
     scores = card["scores"]
-    latent = 1
-    for size in card["latent"]:
-        latent *= size
     rows = [
         Row("quickstart on MNIST, whole command (s)", wall, 240),
         Row("stored numbers", sum(card["parameters"].values()), 120_000),
-        Row("latent dimension", latent, 49),
+        Row("latent dimension", math.prod(card["latent"]), 49),
         Row("test MSE", scores["mse"]["value"], 0.0042),
         Row("test SSIM", scores["ssim"]["value"], 0.955, higher_is_better=True),
         Row("class KL (nats)", scores["class_kl"]["value"], 0.01),

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from safetensors.torch import load, save
 
 from latentarena.bundle import OWN, open_bundle
+from latentarena.card.words import REFERENCES
 from latentarena.errors import ArenaError, ConfigError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
 from latentarena.files import digest, make_folder, write_atomically, write_json, write_text
@@ -29,6 +30,7 @@ from latentarena.zoo import BUNDLE, INDEX, MODELS, SCORE
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 LARGEST = 10_000_000  # bytes of all
+REFERENCE = "quickstart"  # whose points stand beside those of any model of its dataset
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def put(wanted: Wanted, run: Path) -> None:
     there = json.loads(index.read_bytes())["models"] if index.exists() else {}
     there[wanted.name] = entry
     write_json(index, {"models": {one.name: there[one.name] for one in WANTED if one.name in there}})
+    if wanted.name == REFERENCE:
+        write_json(REFERENCES / f"{card.dataset}.json", {REFERENCE: card.points})
     print(f"{wanted.name}: Frechet distance {card.scores['frechet'].value:.3g}", flush=True)
 
 

@@ -14,6 +14,7 @@ import latentarena as la
 from latentarena import zoo
 from latentarena.arena.client import pack
 from latentarena.bundle import BOXED, OWN, open_bundle
+from latentarena.card.words import references
 from latentarena.cli.options import complete_zoo
 from latentarena.errors import BundleError, ConfigError
 from latentarena.train.recipe import load_recipe
@@ -53,6 +54,12 @@ def test_a_model_was_trained_for_all_the_epochs_of_the_recipe_that_it_names(name
     for stage, config in load_recipe(kept.recipe).training.stages().items():
         if stage in made.recipe["training"]:  # the rounds of reflow are stages of one part of the recipe
             assert made.recipe["training"][stage]["epochs"] == config.epochs
+
+
+def test_the_model_that_others_are_drawn_beside_is_the_quickstart_of_the_zoo() -> None:
+    card = la.load("zoo:quickstart").score_card
+    assert card is not None
+    assert references(card.dataset) == {"quickstart": card.points}
 
 
 def test_a_stranger_may_send_one_in() -> None:

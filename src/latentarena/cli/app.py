@@ -19,7 +19,7 @@ from latentarena.cli.options import (
     WaterfallOption,
 )
 from latentarena.documents import read_text
-from latentarena.train.shelf import recipe_about, recipe_names, recipe_source
+from latentarena.train.shelf import RECIPES, recipe_names, recipe_source
 
 LONGEST = 200  # letters of a command's sentence
 GROUPS = {
@@ -133,9 +133,7 @@ def train(
 def recipes(ctx: typer.Context) -> None:
     """List the recipes with a line each."""
     if ctx.invoked_subcommand is None:
-        width = max(map(len, recipe_names()))
-        for name in recipe_names():
-            typer.echo(f"{name:{width}}  {recipe_about(name)}")
+        typer.echo("\n".join(RECIPES.lines()))
 
 
 @recipes_app.command("show")

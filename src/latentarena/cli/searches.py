@@ -37,18 +37,16 @@ def search(
     from latentarena.data import load_dataset
     from latentarena.run.watching import quietly, show_training
     from latentarena.search.plan import SPACES, load_space
-    from latentarena.search.record import FILES, Search, Trial, line_of
+    from latentarena.search.record import BEST, FILES, PAGE, Search, Trial, line_of
     from latentarena.search.trials import Budget, run_search
     from latentarena.train.fabric import make_fabric
 
     if source is None:
-        width = max(map(len, SPACES.names()))
-        for name in SPACES.names():
-            typer.echo(f"{name:{width}}  {SPACES.about(name)}")
+        typer.echo("\n".join(SPACES.lines()))
         return
     quiet_logs()
     space = load_space(source)
-    folder = out or Path("runs") / f"search-{space.name}"
+    folder = out or space.home
     budget = Budget(trials, minutes, macs)
     fabric = make_fabric(accelerator)
     fabric.launch()
@@ -59,7 +57,7 @@ def search(
     watch = show_training if console.is_terminal else quietly
     made = run_search(space, load_dataset(space.recipe.data, data), folder, fabric, budget, seed, tell, watch)
     if made.best is None:
-        console.print(f"{len(made.trials)} trials, none of which came to a score; see {folder / FILES[1]}")
+        console.print(f"{len(made.trials)} trials, none of which came to a score; see {folder / PAGE}")
         raise typer.Exit(1)
     console.print(f"{', '.join(FILES)} in {folder}", highlight=False)
-    console.print(f"next: arena train {folder / FILES[0]}", highlight=False)
+    console.print(f"next: arena train {folder / BEST}", highlight=False)

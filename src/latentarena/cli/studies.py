@@ -73,9 +73,7 @@ def study(
     from latentarena.study.runs import run_study
 
     if not sources:
-        width = max(map(len, STUDIES.names()))
-        for name in STUDIES.names():
-            typer.echo(f"{name:{width}}  {STUDIES.about(name)}")
+        typer.echo("\n".join(STUDIES.lines()))
         return
     quiet_logs()
     given = {

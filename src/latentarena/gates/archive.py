@@ -20,7 +20,6 @@ from latentarena.gates.file_set import (
     BUNDLE,
     MOST_BYTES,
     MOST_ENTRIES,
-    SUBMISSION,
     Files,
     FileSet,
     known_name,
@@ -111,7 +110,7 @@ def glance(content: bytes | mmap, allowed: Sequence[FileSet], what: str = "the f
             coded = any(entry.name.endswith((b".py", b".ipynb")) for entry in entries)
             one.complete(dict.fromkeys(_named(entries, what, one), b""), what)
         except GateError as error:
-            refused.setdefault(coded and one is SUBMISSION, error)
+            refused.setdefault(coded and one.programs, error)
         else:
             return
     raise refused.get(True) or refused[False]
@@ -140,7 +139,7 @@ def directory(content: bytes | mmap, what: str, allowed: FileSet) -> tuple[list[
     if content[:4] not in (LOCAL, END):
         wrong = wrong_kind(content=content[:LOOK])
         if wrong:
-            bare = wrong[0] == "code" and allowed is SUBMISSION
+            bare = wrong[0] == "code" and allowed.programs
             raise GateError(wrong[0], f"{what} is {'a program and no zip file; name it .py' if bare else wrong[1]}")
         zipped = END in content[-66_000:]
         wrong = None if zipped else no_archive(content[:LOOK])

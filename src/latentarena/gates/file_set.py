@@ -40,6 +40,11 @@ class FileSet:
     thing: str
     hint: str
 
+    @property
+    def programs(self) -> bool:
+        """Whether a program has a place in it."""
+        return self.named.fullmatch("a.py") is not None
+
 
 def known_name(name: str, what: str, taken: Collection[str], kind: str, allowed: FileSet) -> str:
     """The name of a file of the set, or none; what only looks like one, or comes twice, is refused."""
@@ -83,11 +88,10 @@ def no_part(reason: str, what: str, name: str, allowed: FileSet) -> GateError:
         return GateError(reason, f"{shown} lies too deep; pack the folder that holds it itself")
     if allowed.named.fullmatch(f"a{PurePath(last).suffix}"):  # a kind of file that the set has under any plain name
         return GateError(reason, f"{shown} is no name that is taken; name it in letters, digits and _, 100 at most")
-    wrong = out_of_place(last)
-    if wrong and not (wrong[0] == "code" and allowed is SUBMISSION):
-        return GateError(wrong[0], f"{shown} is {wrong[1]}")
-    kind = wrong[0] if wrong else reason
-    return GateError(kind, f"{shown} is no part of {allowed.thing}; {allowed.hint}; take it away")
+    kind, fault = out_of_place(last) or (reason, "")
+    if not fault or (kind == "code" and allowed.programs):
+        fault = f"no part of {allowed.thing}; {allowed.hint}; take it away"
+    return GateError(kind, f"{shown} is {fault}")
 
 
 def too_large(what: str, size: int, most: int) -> GateError:

@@ -49,7 +49,7 @@ def search(
     """
     space = load_space(str(source))
     data = load_dataset(space.recipe.data, None if root is None else Path(root))
-    home = Path("runs") / f"search-{space.name}" if folder is None else Path(folder)
+    home = space.home if folder is None else Path(folder)
     fabric = make_fabric(accelerator)
     fabric.launch()
 

@@ -115,6 +115,11 @@ class Space:
     config: SpaceConfig
     recipe: Recipe
 
+    @property
+    def home(self) -> Path:
+        """Where everything goes unless another folder is named."""
+        return Path("runs") / f"search-{self.name}"
+
     def trial(self, values: Mapping[str, Any]) -> Recipe:
         """The recipe with values of the ranges put in.
 

@@ -34,6 +34,12 @@ class Shelf:
         """A shipped one's line for people."""
         return str(read_yaml(self.folder / f"{name}.yaml").get(self.line, ""))
 
+    def lines(self) -> list[str]:
+        """Every shipped one's name and line for people, in columns."""
+        names = self.names()
+        width = max(map(len, names))
+        return [f"{name:{width}}  {self.about(name)}" for name in names]
+
     def source(self, name: str) -> Path:
         """The file of a shipped one, or the path itself where it names a YAML file.
 
