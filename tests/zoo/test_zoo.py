@@ -57,8 +57,7 @@ def test_a_model_was_trained_for_all_the_epochs_of_the_recipe_that_it_names(name
 
 
 def test_the_model_that_others_are_drawn_beside_is_the_quickstart_of_the_zoo() -> None:
-    card = la.load("zoo:quickstart").score_card
-    assert card is not None
+    card = zoo.zoo_card("quickstart")
     assert references(card.dataset) == {"quickstart": card.points}
 
 
