@@ -19,6 +19,8 @@ SHARE, LEAST = 0.75, 2 << 10  # of the machine's memory for one process, and MiB
 SPARE = 64  # MiB beyond a process's limit, in which it says that it has reached it
 WORDS = (  # of torch, the linker, C++, Python's own C code and zlib without memory
     "allocate memory",
+    "[enforce fail a",  # the same of torch's allocator, cut where there was no memory for the rest of the sentence
+    "could not create a primitive",  # of its library for convolutions
     "failed to map segment",
     "std::bad_alloc",
     "error return without exception set",

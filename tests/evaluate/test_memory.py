@@ -60,7 +60,8 @@ def test_memory_that_ends_while_a_source_is_read_is_memory_that_ended(monkeypatc
 
 def test_what_is_said_where_memory_ended_in_code_of_c_is_memory_that_ended() -> None:
     assert refusal_of(SystemError("error return without exception set")) == ("failed", "memory")
-    assert refusal_of(RuntimeError("std::bad_alloc")) == ("failed", "memory")
+    for words in ("std::bad_alloc", "[enforce fail a", "could not create a primitive descriptor"):
+        assert refusal_of(RuntimeError(words)) == ("failed", "memory")
     assert refusal_of(zlib.error("Error -4 while decompressing data")) == ("failed", "memory")
     assert refusal_of(zlib.error("Error -3 while decompressing data: invalid block type")) is None
     assert refusal_of(SystemError("bad argument to internal function")) is None
