@@ -14,7 +14,8 @@ import yaml
 from latentarena.arena.contest_files import CONTESTS, contest_names, load_contest
 from latentarena.card.catalogue import COLUMNS, METRICS
 from latentarena.config import validate
-from latentarena.contest.contest import Contest, Rule
+from latentarena.contest.contest import Contest
+from latentarena.contest.rule import Rule
 from latentarena.errors import ConfigError
 
 RAW = yaml.safe_load((CONTESTS / "open.yaml").read_text())

@@ -14,9 +14,10 @@ from latentarena.latents import encode_all
 from latentarena.model.latent_model import LatentModel
 from latentarena.randomness import Draws, stream
 from latentarena.sample import last
-from latentarena.train.recipe import AdversarialTraining, Recipe, ReflowTraining, load_recipe
+from latentarena.train.recipe import Recipe, load_recipe
 from latentarena.train.shelter import Shelter
 from latentarena.train.stages import AdversarialObjective, ReflowObjective, reflow_pairs, train_model
+from latentarena.train.training import AdversarialTraining, ReflowTraining
 
 SMALL = [
     "autoencoder.latent=[6]",

@@ -25,10 +25,11 @@ from latentarena.train.adversary import PatchDiscriminator
 from latentarena.train.augment import Augmentation
 from latentarena.train.fabric import make_fabric
 from latentarena.train.loop import Tick
-from latentarena.train.recipe import AutoencoderTraining, GeneratorTraining, Recipe, load_recipe
+from latentarena.train.recipe import Recipe, load_recipe
 from latentarena.train.shelf import recipe_names
 from latentarena.train.shelter import Shelter
 from latentarena.train.stages import AutoencoderObjective, GeneratorObjective, refuse_diverged, train_model
+from latentarena.train.training import AutoencoderTraining, GeneratorTraining
 
 STEP = 1e-9  # a budget that leaves one step of every stage
 DIGITS = ["data.name=digits", "autoencoder.widths=[4,8]", "otherwise=null"]
@@ -281,7 +282,8 @@ class TestReuse:
 
 
 def test_autoencoder_that_diverged_is_called_that_before_the_generator_is_trained(tmp_path: Path) -> None:
-    assignments = ["training.autoencoder.lr=1", "training.autoencoder.clip=0", "training.autoencoder.epochs=1"]
+    settings = ("lr=1", "muon=0", "clip=0", "epochs=1")
+    assignments = [f"training.autoencoder.{one}" for one in settings]
     recipe = load_recipe("quickstart-digits", assignments)
     data = embedded_digits()
     model = LatentModel(recipe.architecture(data.shape, data.classes))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -16,25 +15,16 @@ from latentarena.card.certificate import QUALITY
 from latentarena.card.figure import Better
 from latentarena.config import Config
 from latentarena.contest.eligibility import Eligibility, Form, LatentLimits
+from latentarena.contest.rule import Rule
 
 DECLARED = ("bundle.provenance.seconds.", "bundle.provenance.losses.")
 """A bundle's own figures of its training: no rule can rest on them."""
 OneWay = Literal[Better.LOWER, Better.HIGHER]
 Ranked = Literal[Better.LOWER, Better.HIGHER, Better.NEAR_ONE]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-Value = bool | int | float | str
 NUMBER = re.compile(r"\s*[-+]?[\d_]*\.?\d*(e[-+]?\d+)?\s*", re.IGNORECASE)
-Op = Literal["<=", ">=", "<", ">", "==", "!=", "in", "not in"]
 
 HIGHER_IN_2025 = ("ssim", "gen_confidence")
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
 FACTS = (
     "latent_numbers", "samples", "steps", "guidance", "solver", "dataset", "notice", "form", "verified", "certified",
     "points",
@@ -85,45 +75,6 @@ class Category(Config):
     def label(self) -> str:
         """What people see."""
         return self.title or self.name
-
-
-class Rule(Config):
-    """A condition on a field of an entry; a field that is missing fails it.
-
-    Attributes:
-        field: a metric, or one of `FACTS`, `points.CATEGORY`, or `bundle.KEY` of the bundle's card; for awards also
-            `place` and `CATEGORY_rank`.
-        op: how to compare.
-        value: with what; a list for `in` and `not in`.
-    """
-
-    field: str
-    op: Op
-    value: Value | tuple[Value, ...]
-
-    @model_validator(mode="after")
-    def _list_where_one_is_due(self) -> Rule:
-        if isinstance(self.value, tuple) != (self.op in ("in", "not in")):
-            raise ValueError(f"op {self.op!r} takes {'a list' if self.op in ('in', 'not in') else 'one value'}")
-        return self
-
-    def holds(self, facts: Mapping[str, Any]) -> bool:
-        """Whether an entry meets it; values of another type than the rule's never do."""
-        found = facts.get(self.field)
-        if found is None or found != found:  # NaN is as good as missing
-            return False
-        if isinstance(self.value, tuple):
-            return (found in self.value) == (self.op == "in")
-        numbers = [isinstance(one, int | float) and not isinstance(one, bool) for one in (found, self.value)]
-        if not all(numbers) and type(found) is not type(self.value):
-            return False
-        return COMPARISONS[self.op](found, self.value)
-
-    @property
-    def words(self) -> str:
-        """Such as `mse <= 0.01`."""
-        value = ", ".join(map(str, self.value)) if isinstance(self.value, tuple) else str(self.value)
-        return f"{self.field} {self.op} {value}"
 
 
 class Award(Config):

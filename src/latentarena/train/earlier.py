@@ -9,7 +9,7 @@ import torch
 from latentarena.errors import CheckpointError
 from latentarena.model.latent_model import LatentModel
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
-from latentarena.train.recipe import Training
+from latentarena.train.training import Training
 
 
 def is_student(training: Training) -> bool:

@@ -32,16 +32,16 @@ from latentarena.train.error import squared_error
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.perceptual import perceptual_distance
-from latentarena.train.recipe import (
+from latentarena.train.recipe import Recipe
+from latentarena.train.reuse import Reuse
+from latentarena.train.shelter import Shelter
+from latentarena.train.training import (
     AdversarialTraining,
     AutoencoderTraining,
     ConsistencyTraining,
     GeneratorTraining,
-    Recipe,
     ReflowTraining,
 )
-from latentarena.train.reuse import Reuse
-from latentarena.train.shelter import Shelter
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

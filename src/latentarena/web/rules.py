@@ -6,7 +6,8 @@ from datetime import datetime
 
 from latentarena.card.catalogue import METRICS
 from latentarena.contest.commitment import Commitment
-from latentarena.contest.contest import Category, Contest, Rule
+from latentarena.contest.contest import Category, Contest
+from latentarena.contest.rule import Rule
 
 FORMS = {
     "native": "native bundles (card.json and weights.safetensors, made by `arena train`)",
