@@ -18,7 +18,7 @@ SIGNATURES = {  # a change here is a change of the major version, but for parame
     "save": "modules, folder, *, name, process, solver, steps, grid, guidance, dataset, root, conditional, noise_shape",
     "fit": "network, data, labels, *, process, loss, folder, epochs, batch, lr, muon, warmup, weight_decay, ema, clip, "
     "seed, resume, accelerator, progress",
-    "study": "source, *, folder, root, jobs, budget, **config",
+    "study": "source, *, folder, root, jobs, on, threads, budget, **config",
     "search": "source, *, folder, root, trials, minutes, macs, seed, accelerator, progress",
     "datasets.load": "name, *, root, size, crop, resize",
     "datasets.names": "",

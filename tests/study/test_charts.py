@@ -17,7 +17,7 @@ from latentarena.files import write_json
 from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import embed_images, evenly
 from latentarena.run.training_cost import training_cost
-from latentarena.study import runs
+from latentarena.study import place, runs
 from latentarena.study.charts import fronts, learning_curves
 from latentarena.study.found import found_in
 from latentarena.study.grids import MOMENTS, ROW, SEED, SHOWN, WALKED, same_noise
@@ -34,9 +34,9 @@ def made(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyRuns:
     """Two arms of quick runs, of which the longer one has the larger distance."""
     folder = tmp_path_factory.mktemp("charts")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "TRAIN", (sys.executable, "-S", "-E", str(FAKE), str(tiny_run), str(folder / "record")))
+        patch.setattr(place, "ARENA", (sys.executable, "-S", "-E", str(FAKE), str(tiny_run), str(folder / "record")))
         study = study_of(["quickstart-digits"], vary={"training.generator.epochs": [4, 8]}, samples=100)
-        return run_study(study, folder / "out", None, 3)
+        return run_study(study, folder / "out", None, 3, place.Here(1))
 
 
 def test_a_run_is_told_with_its_folder_command_and_costs(made: StudyRuns) -> None:

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import latentarena as la
 from latentarena.errors import ConfigError
 from latentarena.model.latent_model import LatentModel
-from latentarena.study import runs
+from latentarena.study import place
 from latentarena.study.page import write_study
 from latentarena.study.plan import STUDIES, is_study, load_study, study_of
 from latentarena.study.runs import run_study
@@ -49,7 +49,7 @@ def record(tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """Runs are quick ones, noted in this file."""
     path = tmp_path / "record"
     path.touch()
-    monkeypatch.setattr(runs, "TRAIN", (sys.executable, "-S", "-E", str(FAKE), str(tiny_run), str(path)))
+    monkeypatch.setattr(place, "ARENA", (sys.executable, "-S", "-E", str(FAKE), str(tiny_run), str(path)))
     return path
 
 
@@ -172,13 +172,13 @@ def test_runs_that_are_done_are_not_made_again_and_those_that_are_missing_are(
     file: Path, record: Path, tmp_path: Path
 ) -> None:
     study = load_study(str(file))
-    done = run_study(study, tmp_path / "out", None, 2)
+    done = run_study(study, tmp_path / "out", None, 2, place.Here(1))
     assert Counter(record.read_text().split("\n")[:-1]) == {
         f"{arm} {k}": 1 for arm in ("short", "long") for k in range(3)
     }
     assert [one.word for one in done.verdicts] == ["holds"]
     (tmp_path / "out" / "long" / "seed-1" / "score.json").unlink()
-    again = run_study(study, tmp_path / "out", None, 1)
+    again = run_study(study, tmp_path / "out", None, 1, place.Here(1))
     assert record.read_text().split("\n")[6:-1] == ["long 1"]
     assert again.figures == done.figures
 
@@ -190,13 +190,13 @@ def test_seeds_are_added_only_while_a_claim_is_undecided_and_only_to_its_arms(
         "arms:", "arms:\n  other: {recipe: quickstart-digits, set: {training.generator.epochs: 2}}"
     )
     file.write_text(more.replace("frechet[long]", "1.0001 * frechet[short]"))  # of noise alone: never decided
-    run_study(load_study(str(file)), tmp_path / "out", None, 4)
+    run_study(load_study(str(file)), tmp_path / "out", None, 4, place.Here(1))
     assert Counter(line.split()[0] for line in record.read_text().splitlines()) == {"short": 3, "long": 3, "other": 3}
 
 
 def test_a_run_that_fails_costs_the_others_nothing_and_is_named(file: Path, record: Path, tmp_path: Path) -> None:
     file.write_text(STUDY.replace("arms:", "arms:\n  broken: {recipe: quickstart-digits}"))
-    progress = run_study(load_study(str(file)), tmp_path / "out", None, 3)
+    progress = run_study(load_study(str(file)), tmp_path / "out", None, 3, place.Here(1))
     write_study(progress, "arena study lengths.yaml")
     states = {(run.arm, str(run.state)) for run in progress.runs}
     assert states == {("broken", "failed"), ("short", "done"), ("long", "done")}
@@ -206,7 +206,7 @@ def test_a_run_that_fails_costs_the_others_nothing_and_is_named(file: Path, reco
 
 
 def test_pages_say_verdict_figures_factors_and_command(file: Path, record: Path, tmp_path: Path) -> None:
-    progress = run_study(load_study(str(file)), tmp_path / "out", None, 3)
+    progress = run_study(load_study(str(file)), tmp_path / "out", None, 3, place.Here(1))
     write_study(progress, "arena study lengths.yaml")
     found = json.loads((tmp_path / "out" / "study.json").read_text())
     assert [one["word"] for one in found["verdicts"]] == ["holds"]
@@ -237,8 +237,8 @@ def test_a_study_that_is_killed_goes_on_where_it_was_and_leaves_no_run_behind(
 ) -> None:
     program = (
         "from pathlib import Path; from latentarena.study import runs; from latentarena.study.plan import load_study;"
-        f"runs.TRAIN = {runs.TRAIN!r};"
-        f"runs.run_study(load_study({str(file)!r}), Path({str(tmp_path / 'out')!r}), None, 1)"
+        f"place.ARENA = {place.ARENA!r};"
+        f"runs.run_study(load_study({str(file)!r}), Path({str(tmp_path / 'out')!r}), None, 1, place.Here(1))"
     )
     process = subprocess.Popen([sys.executable, "-c", program])
     until = time.monotonic() + 60
@@ -249,7 +249,7 @@ def test_a_study_that_is_killed_goes_on_where_it_was_and_leaves_no_run_behind(
     before = record.read_text().splitlines()
     time.sleep(0.5)
     assert record.read_text().splitlines() == before  # nothing goes on by itself
-    run_study(load_study(str(file)), tmp_path / "out", None, 2)
+    run_study(load_study(str(file)), tmp_path / "out", None, 2, place.Here(1))
     counts = Counter(record.read_text().splitlines())
     assert len(counts) == 6
     assert sum(counts.values()) <= 7  # the one that was running, and no other, is made again

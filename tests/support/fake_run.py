@@ -1,8 +1,8 @@
-"""Stands in for `arena train` where a test is about a study: RUN RECORD RECIPE seed=N --resume --out DIR --samples M.
+"""Stands in for `arena train` where a test is about a study.
 
-It notes its start in RECORD, works for a fifth of a second, and leaves the bundle and card of the finished run RUN,
-with a Frechet distance of ten times the arm's epochs and a little that depends on arm and seed. An arm named `broken`
-fails.
+It is called with RUN RECORD train RECIPE seed=N --resume --out DIR --samples M. It notes its start in RECORD, works for
+a fifth of a second, and leaves the bundle and card of the finished run RUN, with a Frechet distance of ten times the
+arm's epochs and a little that depends on arm and seed. An arm named `broken` fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-run, record, recipe, seed, _, _, out, _, samples = sys.argv[1:10]
+run, record, _, recipe, seed, _, _, out, _, samples = sys.argv[1:11]
 arm, number = Path(recipe).parent.name, int(seed.removeprefix("seed="))
 with Path(record).open("a") as file:
     file.write(f"{arm} {number}\n")

@@ -64,11 +64,21 @@ def study(
         bool, typer.Option("--waterfall", help="Also split every Frechet distance into the parts of the model.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Runs at a time; they share the cores evenly.")] = 1,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="A cluster that makes the runs: ray, ray://HOST:PORT, slurm or slurm://PARTITION?time=MINUTES."
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Cores of each run; on a cluster one unless given.")
+    ] = None,
     budget: Annotated[float, typer.Option(help="Factor on the epochs of every run.")] = 1.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and train nothing.")] = False,
 ) -> None:
     """Train arms over seeds until each claim about them is decided; runs that are done are not made again."""
     from latentarena.cli.console import console, quiet_logs
+    from latentarena.study.place import place_of
     from latentarena.study.plan import STUDIES, study_from
     from latentarena.study.runs import run_study
 
@@ -94,8 +104,8 @@ def study(
     from latentarena.study.page import FILES, write_study
 
     folder = out or Path("runs") / found.name
-    with _Display() as display:
-        progress = run_study(found, folder, data, jobs, display.show)
+    with place_of(on, folder, jobs, threads) as place, _Display() as display:
+        progress = run_study(found, folder, data, jobs, place, display.show)
     words = [*sources, *_options(given), *(["--budget", f"{budget:g}"] if budget != 1 else [])]
     write_study(progress, f"arena study {shlex.join(words)}")
     for one in progress.verdicts:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.study.page import write_study
+from latentarena.study.place import place_of
 from latentarena.study.plan import study_from
 from latentarena.study.runs import StudyRuns, run_study
 from latentarena.system import stopping_as_ctrl_c
@@ -19,6 +20,8 @@ def study(
     folder: str | PathLike[str] | None = None,
     root: str | PathLike[str] | None = None,
     jobs: int = 1,
+    on: str | None = None,
+    threads: int | None = None,
     budget: float = 1.0,
     **config: Any,
 ) -> StudyRuns:
@@ -32,6 +35,8 @@ def study(
         folder: for everything; `runs/STUDY` unless given. Runs that are done there are not made again.
         root: where the datasets' files are looked for.
         jobs: runs at a time, each in a process of its own.
+        on: a cluster that makes the runs: `ray`, `ray://HOST:PORT`, `slurm` or `slurm://PARTITION?time=MINUTES`.
+        threads: cores of each run; an even share of the machine's unless given, and one on a cluster.
         budget: factor on the epochs of every run.
         config: such as `seeds`, `most`, `claims`, `asks`, `set`, `vary`, `match`, in place of the study's own.
 
@@ -43,11 +48,11 @@ def study(
         KeyboardInterrupt: Ctrl-C; the runs saved, and the same call goes on.
     """
     sources = [source] if isinstance(source, str) else list(source)
-    place = None if root is None else Path(root)
-    found = study_from(sources, budget, place, **config)
+    data = None if root is None else Path(root)
+    found = study_from(sources, budget, data, **config)
     home = Path("runs") / found.name if folder is None else Path(folder)
-    with stopping_as_ctrl_c():
-        progress = run_study(found, home, place, jobs)
+    with stopping_as_ctrl_c(), place_of(on, home, jobs, threads) as place:
+        progress = run_study(found, home, data, jobs, place)
     given = {"budget": budget, **config} if budget != 1 else config
     options = "".join(f", {key}={value!r}" for key, value in given.items())
     write_study(progress, f"la.study({source!r}{options})")

@@ -1,4 +1,4 @@
-"""The runs of a study: every arm with every seed, some at a time, each in a process and a folder of its own.
+"""The runs of a study: every arm with every seed, some at a time, each in a folder of its own.
 
 A run is what `arena train` makes of the arm's recipe. Those that came to their end are not made again, those that were
 begun are gone on with, and one that fails is noted and costs the others nothing.
@@ -6,27 +6,21 @@ begun are gone on with, and one that fails is noted and costs the others nothing
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
 from latentarena.files import make_folder, write_text
 from latentarena.run.pipeline import SCORE, finished
 from latentarena.study.claims import Figures, Verdict, Word, judge_claims
+from latentarena.study.place import Job, Place
 from latentarena.study.plan import Study
-from latentarena.system import end_with_parent
 from latentarena.text import printable
 from latentarena.train.recipe import to_yaml
 
-TRAIN = (sys.executable, "-m", "latentarena", "train")
 LOOK = 0.2  # seconds between two looks at what is running
-END = 120.0  # seconds in which a run that is stopped must have saved
 TAIL = 4096  # bytes at the end of a log in which its last line is
 
 
@@ -57,7 +51,7 @@ class Run:
     fresh: bool = False
     began: float = 0.0
     seconds: float = 0.0
-    process: subprocess.Popen[bytes] | None = None
+    job: Job | None = None
 
     @property
     def log(self) -> Path:
@@ -113,13 +107,19 @@ class StudyRuns:
 
 
 def run_study(
-    study: Study, folder: Path, root: Path | None, jobs: int, watch: Callable[[StudyRuns], None] = lambda progress: None
+    study: Study,
+    folder: Path,
+    root: Path | None,
+    jobs: int,
+    place: Place,
+    watch: Callable[[StudyRuns], None] = lambda progress: None,
 ) -> StudyRuns:
     """Make the runs that are wanted: the seeds asked for, then one more of each arm while its claims are undecided.
 
     Args:
         folder: holds a folder by arm, and in it one by seed.
         root: where to look for data.
+        place: where runs are made.
         watch: called when a run starts or ends, and several times a second.
 
     Raises:
@@ -130,7 +130,7 @@ def run_study(
         write_text(make_folder(folder / arm) / "recipe.yaml", to_yaml(recipe))
     while batch := list(_wanted(progress)):
         progress.runs += batch
-        _make(progress, batch, root, watch)
+        _make(progress, batch, root, place, watch)
     return progress
 
 
@@ -154,60 +154,50 @@ def _open_arms(verdicts: Sequence[Verdict]) -> list[str]:
     return list(dict.fromkeys(term.arm for link in links for term in (link.smaller, link.larger) if term.arm))
 
 
-def _make(progress: StudyRuns, batch: Sequence[Run], root: Path | None, watch: Callable[[StudyRuns], None]) -> None:
+def _make(
+    progress: StudyRuns, batch: Sequence[Run], root: Path | None, place: Place, watch: Callable[[StudyRuns], None]
+) -> None:
     waiting = [run for run in batch if run.state is State.WAITING]
     running: list[Run] = []
     try:
         while waiting or running:
             while waiting and len(running) < progress.jobs:
                 running.append(waiting.pop(0))
-                _start(running[-1], progress, root)
+                _start(running[-1], progress, root, place)
             watch(progress)
             time.sleep(LOOK)
             for run in running:
                 _look(run)
             running = [run for run in running if run.state is State.RUNNING]
     finally:
-        for run in running:  # those that are left where this is interrupted: they save what they have
-            if run.process is not None:
-                run.process.terminate()
-        for run in running:
-            if run.process is not None:
-                run.process.wait(END)
+        left = [run.job for run in running if run.job is not None]  # where this is interrupted: they save
+        for job in left:
+            job.stop()
+        for job in left:
+            job.wait()
     watch(progress)
 
 
-def _start(run: Run, progress: StudyRuns, root: Path | None) -> None:
-    """Start a process that dies with this one, on its share of the cores."""
-    recipe = run.folder.with_name("recipe.yaml")
-    command = [*TRAIN, str(recipe), f"seed={run.seed}", "--resume"]
-    command += ["--out", str(run.folder), "--samples", str(progress.study.config.samples)]
-    command += ["--data", str(root)] if root else []
-    command += ["--waterfall"] if progress.study.config.waterfall else []
-    threads = max(1, (os.cpu_count() or 1) // progress.jobs)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    dying = partial(end_with_parent) if os.name == "posix" else None
+def _start(run: Run, progress: StudyRuns, root: Path | None, place: Place) -> None:
+    """Have a run made, by paths that mean the same from any folder."""
+    folder, config = run.folder.absolute(), progress.study.config
+    arguments = ["train", str(folder.with_name("recipe.yaml")), f"seed={run.seed}", "--resume"]
+    arguments += ["--out", str(folder), "--samples", str(config.samples)]
+    arguments += ["--data", str(root.absolute())] if root else []
+    arguments += ["--waterfall"] if config.waterfall else []
     (run.folder / SCORE).unlink(missing_ok=True)
-    with run.log.open("ab") as log:
-        run.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            start_new_session=True,  # Ctrl-C reaches it through this process alone
-            preexec_fn=dying,
-        )
+    run.job = place.start(arguments, run.log.absolute())
     run.state, run.fresh, run.began = State.RUNNING, True, time.monotonic()
 
 
 def _look(run: Run) -> None:
     """Note it where a run has ended."""
-    assert run.process is not None
-    if run.process.poll() is None:
+    assert run.job is not None
+    status = run.job.status()
+    if status is None:
         return
     run.seconds = time.monotonic() - run.began
-    run.figures = _figures_in(run.folder) if run.process.returncode == 0 else {}
+    run.figures = _figures_in(run.folder) if status == 0 else {}
     run.state = State.DONE if run.figures else State.FAILED
 
 

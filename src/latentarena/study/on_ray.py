@@ -1,0 +1,68 @@
+"""A Ray cluster as the place of a study's runs: where a machine dies, Ray starts its runs on another one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from latentarena.errors import ConfigError, TrainingError
+from latentarena.study.place import END, Job, Place, make_whole, shared_settings
+
+AGAIN = -1  # times that Ray starts a run again whose machine is gone: always
+
+
+@contextmanager
+def on_ray(on: str, folder: Path, threads: int) -> Iterator[Place]:
+    """The cluster at an address, `ray` for the one that this machine is part of; see `place_of`."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError(f"--on {on} needs {error.name}: pip install 'latentarena[cluster]'") from None
+    try:
+        ray.init("auto" if on == "ray" else on, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise ConfigError(f"--on {on}: no Ray cluster answers ({words}); `ray start --head` starts one") from None
+    try:
+        yield _Ray(ray, threads)
+    finally:
+        ray.shutdown()
+
+
+class _Ray:
+    def __init__(self, ray: Any, threads: int) -> None:
+        self._ray, self._threads = ray, threads
+        self._make = ray.remote(num_cpus=threads, max_retries=AGAIN)(make_whole)
+
+    def start(self, arguments: Sequence[str], log: Path) -> Job:
+        return _Task(self._ray, self._make.remote(list(arguments), self._threads, log, shared_settings()), log)
+
+
+class _Task:
+    """A run that the cluster was asked for."""
+
+    def __init__(self, ray: Any, reference: Any, log: Path) -> None:
+        self._ray, self._reference, self._log = ray, reference, log
+
+    def status(self) -> int | None:
+        try:
+            if not self._ray.wait([self._reference], timeout=0)[0]:
+                return None
+            return int(self._ray.get(self._reference))
+        except self._ray.exceptions.RayError as error:
+            with self._log.open("a") as log:
+                log.write(f"{type(error).__name__}: {' '.join(str(error).split())[:400]}\n")
+            return 1
+        except ConnectionError as error:
+            raise TrainingError(
+                f"the Ray cluster is gone ({error}); the same command goes on when it is back"
+            ) from None
+
+    def stop(self) -> None:
+        self._ray.cancel(self._reference)
+
+    def wait(self) -> None:
+        self._ray.wait([self._reference], timeout=END)

@@ -1,0 +1,103 @@
+"""A SLURM cluster as the place of a study's runs: each is a job, and one that is preempted is queued again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from latentarena.errors import ConfigError
+from latentarena.files import make_folder, write_text
+from latentarena.study.place import END, Job, Place, make_whole, shared_settings
+
+MINUTES = 24 * 60  # that a job may take unless the address says otherwise
+LOOK = 1.0  # seconds between two questions about a job that is ending
+
+
+@contextmanager
+def on_slurm(on: str, folder: Path, threads: int, cluster: str = "slurm") -> Iterator[Place]:
+    """The cluster that this machine can send jobs to; `slurm://PARTITION?account=LAB&time=600` sets `sbatch`'s options.
+
+    See `place_of`. `cluster` is submitit's word for the scheduler; its `local` runs jobs in processes of this machine.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise ConfigError(f"--on {on} needs {error.name}: pip install 'latentarena[cluster]'") from None
+    address = urlsplit(on)
+    options = {"time": MINUTES} | dict(parse_qsl(address.query))
+    options |= {"partition": address.netloc} if address.netloc else {}
+    try:
+        executor = submitit.AutoExecutor(make_folder(folder / "slurm"), cluster=cluster)
+    except RuntimeError:
+        raise ConfigError(f"--on {on}: there is no `srun` here; start the study where jobs are submitted") from None
+    try:
+        executor.update_parameters(
+            name="arena", cpus_per_task=threads, **{f"slurm_{name}": value for name, value in options.items()}
+        )
+    except (TypeError, ValueError, NameError) as error:
+        raise ConfigError(f"--on {on}: {' '.join(str(error).split())[:300]}") from None
+    yield _Slurm(executor, submitit.core.plugins.get_executors()[cluster].job_class, threads)
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What a job does, and how it goes on when it was preempted."""
+
+    arguments: tuple[str, ...]
+    threads: int
+    log: Path
+    settings: dict[str, str]
+
+    def __call__(self) -> int:
+        return make_whole(self.arguments, self.threads, self.log, self.settings)
+
+    def checkpoint(self) -> Any:
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
+
+
+class _Slurm:
+    def __init__(self, executor: Any, kind: Any, threads: int) -> None:
+        self._executor, self._kind, self._threads = executor, kind, threads
+
+    def start(self, arguments: Sequence[str], log: Path) -> Job:
+        """Send a job, unless the one that an earlier call sent is still waiting or running."""
+        note = log.with_suffix(".job")
+        if note.exists():
+            before = self._kind(self._executor.folder, note.read_text().strip())
+            if not before.done():
+                return _Sent(before, log)
+        job = self._executor.submit(_Making(tuple(arguments), self._threads, log, shared_settings()))
+        write_text(note, f"{job.job_id}\n")
+        return _Sent(job, log)
+
+
+class _Sent:
+    """A job that was sent."""
+
+    def __init__(self, job: Any, log: Path) -> None:
+        self._job, self._log = job, log
+
+    def status(self) -> int | None:
+        if not self._job.done():
+            return None
+        failed = self._job.exception()
+        if failed is None:
+            return int(self._job.result())
+        with self._log.open("a") as log:
+            log.write(f"SLURM job {self._job.job_id}: {' '.join(str(failed).split())[:400]}\n")
+        return 1
+
+    def stop(self) -> None:
+        self._job.cancel()
+
+    def wait(self) -> None:
+        until = time.monotonic() + END
+        while not self._job.done() and time.monotonic() < until:
+            time.sleep(LOOK)
