@@ -62,7 +62,9 @@ class _Task:
             ) from None
 
     def stop(self) -> None:
-        self._ray.cancel(self._reference)
+        if self._ray.is_initialized():  # as long as the cluster is there
+            self._ray.cancel(self._reference)
 
     def wait(self) -> None:
-        self._ray.wait([self._reference], timeout=END)
+        if self._ray.is_initialized():
+            self._ray.wait([self._reference], timeout=END)

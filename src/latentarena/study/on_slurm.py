@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ def on_slurm(on: str, folder: Path, threads: int, cluster: str = "slurm") -> Ite
         import submitit
     except ImportError as error:
         raise ConfigError(f"--on {on} needs {error.name}: pip install 'latentarena[cluster]'") from None
+    logging.getLogger("submitit").setLevel(logging.ERROR)
     address = urlsplit(on)
     options = {"time": MINUTES} | dict(parse_qsl(address.query))
     options |= {"partition": address.netloc} if address.netloc else {}
