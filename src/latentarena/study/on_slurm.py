@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from latentarena.files import make_folder, write_text
 from latentarena.study.place import END, Job, Place, make_whole, shared_settings
 
 MINUTES = 24 * 60  # that a job may take unless the address says otherwise
+SIGNALLED = 128  # exit statuses above it, and below zero, are of what a signal ended
 LOOK = 1.0  # seconds between two questions about a job that is ending
 
 
@@ -90,11 +93,20 @@ class _Sent:
         if not self._job.done():
             return None
         failed = self._job.exception()
-        if failed is None:
-            return int(self._job.result())
-        with self._log.open("a") as log:
-            log.write(f"SLURM job {self._job.job_id}: {' '.join(str(failed).split())[:400]}\n")
-        return 1
+        status = int(self._job.result()) if failed is None else 1
+        if (failed is not None or not 0 <= status < SIGNALLED) and self._queued():
+            return None
+        if failed is not None:
+            with self._log.open("a") as log:
+                log.write(f"SLURM job {self._job.job_id}: {' '.join(str(failed).split())[:400]}\n")
+        return status
+
+    def _queued(self) -> bool:
+        """Whether it was told to end only to be queued again."""
+        if shutil.which("squeue") is None:
+            return False
+        asked = ["squeue", "--noheader", f"--jobs={self._job.job_id}"]
+        return bool(subprocess.run(asked, capture_output=True, check=False).stdout.strip())
 
     def stop(self) -> None:
         self._job.cancel()
