@@ -92,6 +92,11 @@ class Recipe(Config):
                     f"training.{name}.beta = {stage.beta}: autoencoder.kind = {self.autoencoder.kind} is deterministic "
                     "and has no KL divergence; set beta to 0"
                 )
+            if stage is not None and stage.equivariance and len(getattr(self.autoencoder, "latent", ())) != 3:
+                raise ValueError(
+                    f"training.{name}.equivariance = {stage.equivariance} is for spatial latents, [channels, height, "
+                    f"width]; autoencoder.latent = {list(getattr(self.autoencoder, 'latent', ()))}"
+                )
         for name in ("weaker", "classifier"):
             if (getattr(training, name) is None) != (getattr(generator, name) is None):
                 raise ValueError(f"generator.{name} and training.{name} go together; one of them is missing")

@@ -28,6 +28,7 @@ from latentarena.train.adversary import (
 from latentarena.train.augment import augment
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.classifier import ClassifierObjective
+from latentarena.train.equivariance import changed_alike
 from latentarena.train.error import squared_error
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
@@ -83,7 +84,10 @@ class AutoencoderObjective(Objective):
         if config.augment is not None:
             images = augment(images, draws, config.augment)
         posterior = self.autoencoder.encode(images)
-        again = self.autoencoder.decode(posterior.sample(draws.normal(*posterior.mean.shape)))
+        latents = posterior.sample(draws.normal(*posterior.mean.shape))
+        if config.equivariance and float(draws.uniform(1)) < config.equivariance:
+            latents, images = changed_alike(latents, images, draws)
+        again = self.autoencoder.decode(latents)
         error = self.error(again, images)
         losses = {"loss": error, "mse": error if self.error is squared_error else squared_error(again, images)}
         if config.beta:

@@ -47,6 +47,8 @@ class AutoencoderTraining(FitConfig):
         perceptual: weight of the distance in a classifier's features; needs `training.features`.
         adversarial: weight of a patch discriminator's verdict.
         augment: how the training images are varied.
+        equivariance: share of the batches in which maps and images are turned and scaled alike (see `changed_alike`);
+            for spatial latents.
     """
 
     error: ErrorConfig = SquaredErrorConfig()
@@ -56,6 +58,7 @@ class AutoencoderTraining(FitConfig):
     perceptual: float = Field(default=0.0, ge=0)
     adversarial: float = Field(default=0.0, ge=0)
     augment: Augmentation | None = None
+    equivariance: float = Field(default=0.0, ge=0, le=1)
 
 
 class GeneratorTraining(FitConfig):
