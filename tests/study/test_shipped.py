@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from latentarena.cli.app import app
 from latentarena.data.digits import embedded_digits
 from latentarena.run.training_cost import training_cost
-from latentarena.study.cost import JUDGING, RATE, seconds_a_seed, seconds_of
+from latentarena.study.cost import JUDGING, RATE, bytes_of, cost_of, seconds_a_seed
 from latentarena.study.plan import STUDIES, load_study, study_of
 from latentarena.train.recipe import load_recipe
 
@@ -58,8 +58,18 @@ def test_a_study_on_data_that_is_at_hand_is_told_with_its_seeds(tmp_path: Path) 
     study = study_of(["quickstart-digits"], seeds=4, most=4)
     digits = embedded_digits()
     a_seed = seconds_a_seed(study.recipes, digits.shape, digits.classes, len(digits.train))
-    assert seconds_of(study, None) == pytest.approx(4 * a_seed)
-    assert seconds_of(load_study("sizes"), tmp_path) is None
+    cost = cost_of(study, None)
+    assert cost is not None
+    assert cost.seconds == pytest.approx(4 * a_seed)
+    assert cost.bytes == 4 * bytes_of(study.recipes["quickstart-digits"], digits.shape, digits.classes)
+    assert cost_of(load_study("sizes"), tmp_path) is None
+
+
+def test_a_run_takes_about_the_disk_that_is_told(tiny_run: Path) -> None:
+    digits = embedded_digits()
+    told = bytes_of(load_recipe(str(tiny_run / "recipe.yaml")), digits.shape, digits.classes)
+    found = sum(file.stat().st_size for file in tiny_run.rglob("*") if file.is_file())
+    assert 0.5 * found < told < 2 * found
 
 
 def test_the_studies_are_listed_with_their_titles() -> None:

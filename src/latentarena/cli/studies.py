@@ -167,7 +167,7 @@ def _options(given: dict[str, Any]) -> Iterator[str]:
 def _announce(study: Study, root: Path | None) -> None:
     """What is compared, and whether that is controlled."""
     from latentarena.cli.console import console
-    from latentarena.study.cost import seconds_of
+    from latentarena.study.cost import cost_of
 
     config = study.config
     console.print(f"{config.title}: {len(study.recipes)} arms, {config.seeds} to {config.most} seeds", highlight=False)
@@ -178,11 +178,13 @@ def _announce(study: Study, root: Path | None) -> None:
         unasked = study.unasked(claim)
         beside = f"   NOT CONTROLLED: its arms differ also in {', '.join(unasked)}" if unasked else ""
         console.print(f"  claim: {claim.text}{beside}", style="yellow" if beside else None, highlight=False)
-    seconds = seconds_of(study, root)
-    if seconds is not None:
+    cost = cost_of(study, root)
+    if cost is not None:
         runs = len(study.recipes) * config.seeds
         console.print(
-            f"{runs} runs, about {seconds / 60:.0f} minutes on two cores, one after the other", highlight=False
+            f"{runs} runs, about {cost.seconds / 60:.0f} minutes on two cores, one after the other, and "
+            f"{cost.bytes / 1e6:,.0f} MB of disk",
+            highlight=False,
         )
 
 

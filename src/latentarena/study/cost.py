@@ -1,13 +1,15 @@
-"""How long a study takes, told before it starts from the multiply-adds of its trainings."""
+"""What a study takes, told before it starts: time from the multiply-adds of its trainings, disk from its numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from latentarena.data import load_dataset
 from latentarena.errors import DataMissing
 from latentarena.files import digest_json
+from latentarena.model.latent_model import LatentModel
 from latentarena.run.training_cost import training_cost
 from latentarena.study.plan import Study
 from latentarena.train.recipe import Recipe
@@ -15,10 +17,21 @@ from latentarena.train.reuse import determinants
 
 RATE = 1.3e10  # multiply-adds of training a second on two cores: the slowest quarter of docs/results.md
 JUDGING = 60.0  # seconds of judging a run there
+PAGES = 3 << 20  # bytes of a run's report, pictures and logs
+STORED = (
+    30  # bytes that a run keeps for each of its numbers: in the bundle, and in checkpoints with the optimizer's state
+)
 
 
-def seconds_of(study: Study, root: Path | None) -> float | None:
-    """Seconds of all first runs on two cores, one after the other; None where the data is not at hand.
+class Cost(NamedTuple):
+    """Seconds on two cores, one run after the other, and bytes on disk."""
+
+    seconds: float
+    bytes: int
+
+
+def cost_of(study: Study, root: Path | None) -> Cost | None:
+    """What all first runs take; None where the data is not at hand.
 
     Args:
         root: where to look for data.
@@ -27,7 +40,15 @@ def seconds_of(study: Study, root: Path | None) -> float | None:
         data = load_dataset(next(iter(study.recipes.values())).data, root)
     except DataMissing:
         return None
-    return study.config.seeds * seconds_a_seed(study.recipes, data.shape, data.classes, len(data.train))
+    seeds, recipes = study.config.seeds, study.recipes
+    seconds = seconds_a_seed(recipes, data.shape, data.classes, len(data.train))
+    return Cost(seeds * seconds, seeds * sum(bytes_of(recipe, data.shape, data.classes) for recipe in recipes.values()))
+
+
+def bytes_of(recipe: Recipe, shape: tuple[int, int, int], classes: tuple[str, ...]) -> int:
+    """Bytes that a run of a recipe keeps."""
+    model = LatentModel(recipe.architecture(shape, classes), recipe.seed)
+    return PAGES + STORED * sum(one.numel() for one in model.parameters())
 
 
 def seconds_a_seed(
