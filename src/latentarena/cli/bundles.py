@@ -151,7 +151,8 @@ def pack(
         list[Path],
         typer.Argument(
             metavar="RUN | ENCODE.onnx DECODE.onnx GENERATE.onnx",
-            help="A run that is handed in; or three graphs: images to latents, latents to images, noise to images.",
+            help="A run that is handed in; or three graphs: images to latents, latents to images, noise to images. "
+            "Files of these names may come in any order.",
         ),
     ],
     out: Annotated[
@@ -191,9 +192,9 @@ def pack(
         raise typer.BadParameter(f"give one run, or three graphs: encode, decode and generate; here are {len(what)}")
     if name is None:
         raise typer.BadParameter("a bundle of three graphs needs a name: --name NAME")
-    from latentarena.bundle.pack import pack_graphs
+    from latentarena.bundle.pack import named_graphs, pack_graphs
 
-    files = dict(zip(("encode", "decode", "generate"), what, strict=True))
+    files = named_graphs(what)
     names, folder = tuple(word.strip() for word in classes.split(",") if word.strip()), out or Path("bundle")
     bundle = pack_graphs(folder, name, files, dataset, names, precision, pixels)
     parts = ", ".join(f"{part} {count:,}" for part, count in bundle.card.parameters.items())
