@@ -200,7 +200,8 @@ def pack(
     parts = ", ".join(f"{part} {count:,}" for part, count in bundle.card.parameters.items())
     shapes = f"latent {list(bundle.card.latent)}, noise {list(bundle.card.noise)}"
     console.print(f"{bundle.card.name}: {shapes}, stored numbers by part: {parts} -> {folder}", highlight=False)
-    console.print(f"next: arena check {shlex.quote(str(folder))}", highlight=False)
+    verb = "check" if dataset == _rules_of("open").dataset else "judge"  # a contest of other images refuses it
+    console.print(f"next: arena {verb} {shlex.quote(str(folder))}", highlight=False)
 
 
 @app.command()
