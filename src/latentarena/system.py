@@ -37,6 +37,7 @@ Handler = Callable[[int, FrameType | None], None]
 def noted_signals() -> Iterator[list[int]]:
     """The numbers of the stopping signals that arrive, for the caller to act on; the second of a kind acts as before.
 
+    A block that comes to its end in spite of them has overlooked them: then they arrive once more, and act as before.
     What is ignored stays ignored, as `nohup` wants it. Outside the main thread nothing is noted.
     """
     noted: list[int] = []
@@ -48,6 +49,8 @@ def noted_signals() -> Iterator[list[int]]:
     before = {one: signal.getsignal(one) for one in STOPPING if signal.getsignal(one) is not signal.SIG_IGN}
     with _handled(note, tuple(before)):
         yield noted
+    for number in noted:
+        signal.raise_signal(number)
 
 
 @contextmanager

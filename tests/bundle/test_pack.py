@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from latentarena.bundle import OWN, open_bundle
 from latentarena.bundle.export import export_modules
-from latentarena.bundle.pack import pack_graphs
+from latentarena.bundle.pack import named_graphs, pack_graphs
 from latentarena.bundle.portable import PortableCard
 from latentarena.cli.app import app
 from latentarena.errors import ArenaError, BundleError
@@ -133,6 +133,33 @@ def test_graphs_that_make_no_bundle_are_refused_with_the_way_out(tmp_path: Path,
     with pytest.raises(ArenaError, match=re.escape(words)):
         pack_graphs(tmp_path / "b", "mine", files, "digits")
     assert not (tmp_path / "b").exists()
+
+
+class OfSomeRows(Decode):
+    """Joins a constant that has as many rows as the example that it is exported with."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        zeros = torch.zeros(len(z), 1).numpy()
+        return super().forward(torch.cat([z, torch.from_numpy(zeros)], 1)[:, :4])
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_graph_for_one_number_of_rows_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """Also where that number is the one that it is tried with."""
+    files = written(tmp_path / "raw", OfSomeRows(), dynamo=False, beside=False)
+    with pytest.raises(BundleError, match=r"runs with 2 rows at a time and not with 3; leave the number of rows open"):
+        pack_graphs(tmp_path / "b", "fixed", files, "digits")
+
+
+def test_graphs_are_known_by_their_names_in_any_order() -> None:
+    """As `*.onnx` gives them."""
+    files = [Path("m") / f"{name}.onnx" for name in ("decode", "encode", "generate")]
+    assert named_graphs(files) == {path.stem: path for path in files}
+    assert named_graphs([Path("vae-enc.onnx"), Path("vae-dec.onnx"), Path("flow.onnx")]) == {
+        "encode": Path("vae-enc.onnx"),
+        "decode": Path("vae-dec.onnx"),
+        "generate": Path("flow.onnx"),
+    }
 
 
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:

@@ -265,10 +265,16 @@ def test_parquet_without_pyarrow_names_it(tmp_path: Path, monkeypatch: pytest.Mo
     ("name", "words"),
     [
         ("processed/training.pt", ["is a pickle", "torch.load(", "numpy.savez('images.npz'", "folder:images.npz"]),
+        (
+            "images.npy",
+            ["is one array", "numpy.load(", "numpy.savez('images.npz', x_train=images)", "folder:images.npz"],
+        ),
         ("cifar-10-batches-py/data_batch_1", ["pickles of CIFAR", "CIFAR10", "numpy.savez('cifar10.npz'"]),
     ],
 )
-def test_pickles_are_refused_with_the_command_that_converts(tmp_path: Path, name: str, words: list[str]) -> None:
+def test_arrays_of_other_forms_are_refused_with_the_command_that_converts(
+    tmp_path: Path, name: str, words: list[str]
+) -> None:
     line = refusal(store(tmp_path / "data", {name: b"x"}))
     assert [word for word in words if word not in line] == []
 
@@ -280,6 +286,27 @@ def test_pickles_are_refused_with_the_command_that_converts(tmp_path: Path, name
 def test_files_of_other_forms_are_refused(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert words in refusal(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "way"),
+    [
+        (TRAIN.reshape(len(TRAIN), -1), TRAIN_LABELS, "images.reshape(-1, {0}, {0})".format(TRAIN.shape[1])),
+        (TRAIN, TRAIN_LABELS.astype(str), "numpy.unique(labels, return_inverse=True)[1]"),
+        (TRAIN, TRAIN_LABELS.astype(float), "labels.astype(int)"),
+        (TRAIN, np.eye(10)[TRAIN_LABELS], "labels.argmax(1)"),
+    ],
+    ids=["rows of pixels", "text", "float", "one-hot"],
+)
+def test_arrays_in_other_shapes_are_refused_with_the_way_out(
+    tmp_path: Path, images: np.ndarray, labels: np.ndarray, way: str
+) -> None:
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels)
+    assert way in refusal(tmp_path / "a.npz")
+    names = {"images": images, "labels": labels}
+    better = eval(way, {"numpy": np}, names)  # the advice can be followed
+    np.savez(tmp_path / "a.npz", **{"x_train": images, "y_train": labels} | {"xy"["labels" in way] + "_train": better})
+    assert len(load(tmp_path / "a.npz").classes) == len(set(TRAIN_LABELS.tolist()))
 
 
 def test_tables_beside_images_are_no_dataset(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from latentarena.run.retrain import SAMPLES, main, recipe_of, retrain
 from latentarena.run.training_cost import training_cost
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
+from latentarena.train.shelter import held
 from score_cards import made_card
 
 CLASSES = tuple("0123456789")
@@ -151,6 +152,8 @@ def test_what_is_trained_is_not_trained_again_and_the_folder_is_for_one_order(
         retrain(replace(order, quality=2.0), folder)
     with pytest.raises(BundleError, match="at most 1e\\+03 are trained anew"):
         retrain(replace(order, most=1e3), folder / "other")
+    with held(folder), pytest.raises(ConfigError, match="in use by another run"):
+        retrain(order, folder)
 
 
 def test_a_training_that_was_interrupted_is_gone_on_with(

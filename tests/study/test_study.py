@@ -22,6 +22,7 @@ from latentarena.study.page import write_study
 from latentarena.study.plan import STUDIES, is_study, load_study, study_of
 from latentarena.study.runs import run_study
 from latentarena.train.recipe import Recipe
+from latentarena.train.shelter import held
 
 FAKE = Path(__file__).parents[1] / "support" / "fake_run.py"
 STUDY = """
@@ -59,6 +60,13 @@ def test_every_shipped_study_can_start_and_says_what_it_compares() -> None:
         assert study.claims
         assert any(study.unasked(claim) == [] for claim in study.claims), name
         assert study.factors
+
+
+def test_two_studies_do_not_share_a_folder(file: Path, record: Path, tmp_path: Path) -> None:
+    """The second one would call the first one's runs failed, and take their score cards away."""
+    with held(tmp_path / "out"), pytest.raises(ConfigError, match=r"out is in use by another run .* another --out"):
+        run_study(load_study(str(file)), tmp_path / "out", None, 1)
+    assert record.read_text() == ""
 
 
 def test_a_factor_that_is_not_asked_about_is_named(file: Path) -> None:

@@ -17,7 +17,7 @@ from latentarena.errors import ConfigError, Interrupted, TrainingError
 from latentarena.randomness import Draws, stream
 from latentarena.system import STOPPING
 from latentarena.train import loop
-from latentarena.train.checkpoint import Checkpoints
+from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.loop import FitConfig, Objective, Tick, fit, rate
 from regression import BATCH, CONFIG, KEY, SIZE, STEPS, Regression
 
@@ -292,6 +292,22 @@ def test_ctrl_c_at_the_very_end_is_heard(fabric: Fabric, tmp_path: Path) -> None
             break
     with pytest.raises(Interrupted):
         next(ticks)
+    assert Checkpoints(tmp_path, KEY[1]).latest().step == STEPS
+
+
+def test_a_signal_while_the_last_step_is_saved_is_not_lost(
+    fabric: Fabric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks for signals any more then: it arrives again once the stage is over, and stops what comes after."""
+
+    def save(checkpoints: Checkpoints, checkpoint: Checkpoint) -> None:
+        original(checkpoints, checkpoint)
+        signal.raise_signal(signal.SIGINT)
+
+    original = Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "save", save)
+    with pytest.raises(KeyboardInterrupt):
+        list(fit(Regression(), CONFIG, fabric, tmp_path, KEY))
     assert Checkpoints(tmp_path, KEY[1]).latest().step == STEPS
 
 

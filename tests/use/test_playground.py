@@ -203,7 +203,7 @@ def test_visitors_take_turns_and_everybody_knows_their_place(drawings: Drawings)
 
 def test_a_line_is_bounded_for_each_visitor_and_for_all(drawings: Drawings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latentarena.arena.playground.OF_ALL", 40)
-    drawings.ask("first", n=-1, sleep=1)
+    drawings.ask("first", n=-1, sleep=2)
     until(lambda: drawings.playground._line.of("first") == 0)
     for i in range(OF_ONE):
         drawings.ask("greedy", n=i)
@@ -212,8 +212,15 @@ def test_a_line_is_bounded_for_each_visitor_and_for_all(drawings: Drawings, monk
     assert drawings.playground.place(drawings.ask("greedy", n=3)) == 5  # the same question is no other
     for i in range(40 - 1 - OF_ONE):
         drawings.ask(f"visitor {i}", n=100 + i)
+    last, late = drawings.ask("greedy", n=OF_ONE - 1), drawings.ask("late", n=999)
+    assert drawings.playground.place(late) < 2 + 1 + 7 + 2  # who has much gives way to who has little
+    assert isinstance(last.made.result(0), StoreBusy)
+    assert len(drawings.playground._open) == 40
+    line = drawings.playground._line
+    while line.of("greedy") > line.of("late") + 1:
+        drawings.ask("late", n=1000 + line.of("late"))
     with pytest.raises(StoreBusy, match="wait already"):
-        drawings.ask("late", n=999)
+        drawings.ask("late", n=999_999)
 
 
 def test_what_was_drawn_is_drawn_once_and_failures_are_forgotten(drawings: Drawings) -> None:

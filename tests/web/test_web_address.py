@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from arena_site import free_port, running
+from arena_site import Site, free_port, running
 from latentarena.arena.address import is_loopback
 from latentarena.arena.client import Client
 from latentarena.arena.objects import Objects
@@ -112,6 +112,32 @@ def test_pages_print_the_address_of_the_operator_and_never_the_request_s(tmp_pat
         assert "--to https://arena.example.org<" in submit.text
         assert "evil" not in login.text + submit.text
         assert "max-age" in login.headers["strict-transport-security"]
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    options = ["--url", "https://arena.example.org", "--behind-proxy"]
+    with running(tmp_path_factory.mktemp("proxied"), options=options) as site:
+        yield site
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        lambda n: [f"198.51.100.{n}", "203.0.113.9"],  # a proxy that adds a line of its own behind the caller's
+        lambda n: [f"198.51.100.{n}, 203.0.113.9"],
+        lambda n: [f"203.0.113.9:{4000 + n}"],
+        lambda n: [f"[2001:db8::{n}]:{4000 + n}"],  # one network
+    ],
+    ids=["own line", "same line", "port", "port of IPv6"],
+)
+def test_what_a_caller_says_of_its_address_does_not_change_it(proxied: Site, lines: Callable[[int], list[str]]) -> None:
+    statuses = []
+    for n in range(12):
+        headers = [("X-Forwarded-For", line) for line in lines(n)]
+        headers.append(("Authorization", f"Bearer {lines(0)[0][-6:]}-wrong-{n}"))
+        statuses.append(httpx.get(f"{proxied.url}/api/v1/submissions", headers=headers).status_code)
+    assert statuses == [401] * 10 + [429] * 2
 
 
 def test_https_alone_prints_https(tmp_path: Path) -> None:

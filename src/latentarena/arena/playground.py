@@ -87,6 +87,9 @@ class Playground:
             digest: of the bundle's zip.
             asked: `verb` and its arguments, see `study.playground`.
 
+        Where all together have as many waiting as may, the visitor with the most gives up its last one for one who has
+        fewer.
+
         Raises:
             VisitorBusy: the visitor has as many waiting as one may; StoreBusy: so have all together.
         """
@@ -141,7 +144,11 @@ class Playground:
         if self._line.of(visitor) >= OF_ONE:
             raise VisitorBusy(f"{OF_ONE} drawings of yours wait already; they are drawn one after the other")
         if len(self._open) >= OF_ALL:
-            raise StoreBusy(f"{OF_ALL} drawings wait already; try again soon")
+            given_up = self._line.give_up(self._line.of(visitor) + 1)
+            if given_up is None:
+                raise StoreBusy(f"{OF_ALL} drawings wait already; try again soon")
+            del self._open[given_up.key]
+            given_up.made.set_result(StoreBusy("others have fewer drawings that wait, and came first; ask again"))
 
     def _draw_all(self) -> None:
         while (ticket := self._next()) is not None:
@@ -192,6 +199,11 @@ class _Line:
         if own:
             self._by_visitor[visitor] = own
         return ticket
+
+    def give_up(self, more_than: int) -> Ticket | None:
+        """Take out the last ticket of the visitor with the most, if that has more than so many."""
+        visitor = max(self._by_visitor, key=self.of, default="")
+        return self._by_visitor[visitor].pop() if self.of(visitor) > more_than else None
 
     def of(self, visitor: str) -> int:
         return len(self._by_visitor.get(visitor, ()))

@@ -28,8 +28,8 @@ from latentarena.gates.operators import DOMAINS
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
-ROWS = 2  # that are tried
-KINDS = {1: "float32", 7: "int64"}  # of ONNX's element types
+ROWS, MOST_ROWS = (2, 3), 1000  # that are tried, and that are tried where a graph is of so many
+KINDS = {1: "float32", 7: "int64", 10: "float16", 11: "float64"}  # of ONNX's element types
 WRITTEN_OUT = (  # operators of converters in terms of standard ones, as functions of ONNX; {opset} is the model's
     """<domain: "", opset_import: ["": {opset}]>
     Erfc (x) => (y) {{ one = Constant <value = float {{1.0}}> ()  e = Erf (x)  y = Sub (one, e) }}""",
@@ -43,6 +43,12 @@ WRITTEN_OUT = (  # operators of converters in terms of standard ones, as functio
 )
 
 
+def named_graphs(files: Sequence[Path]) -> dict[str, Path]:
+    """Which file is which graph: by their names where they have those of graphs, else by their order."""
+    by_name = {path.stem.lower(): path for path in files}
+    return by_name if by_name.keys() == set(GRAPHS) else dict(zip(GRAPHS, files, strict=True))
+
+
 def pack_graphs(
     folder: Path,
     name: str,
@@ -53,7 +59,7 @@ def pack_graphs(
     pixels: bool = False,
 ) -> PortableBundle:
     """Write a portable bundle of three ONNX files: weights that lie beside a graph are put into it, the ports get their
-    names, shapes are read from the graphs, parameters counted, hashes taken, and each graph is run once.
+    names, shapes are read from the graphs, parameters counted, hashes taken, and each graph is run.
 
     Args:
         folder: is made; it may be the one that holds the graphs.
@@ -71,12 +77,13 @@ def pack_graphs(
     inside = [path for path in files.values() if path.parent.resolve() == folder.resolve()]
     refuse_strangers(folder, but={one.name for path in inside for one in (path, *_beside(path))})
     models = {graph: _read(files[graph], graph) for graph in GRAPHS}
+    declared = {rows for model in models.values() for rows in _opened(model)}
     facts = _shapes(models) | {"name": name, "classes": tuple(classes), "precision": precision, "pixels": pixels}
     nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
     card = validate(PortableCard, nothing | facts | {"data": {"name": dataset}}, "the card")
     contents = {graph: model.SerializeToString(deterministic=True) for graph, model in models.items()}
     gated = {graph: check_graph(contents[graph], *card.ports(graph), card.called(graph)) for graph in GRAPHS}
-    _try(card, contents)
+    _try(card, contents, sorted(declared.union(ROWS)))
     write_portable(folder, card, contents, gated)
     for path in inside:
         for weights in _beside(path):
@@ -114,11 +121,17 @@ def _read(path: Path, graph: str) -> ModelProto:
     _import_once(model)
     del model.graph.input[:]
     model.graph.input.extend(inputs)
-    for port in (*model.graph.input, *model.graph.output):
-        dims = port.type.tensor_type.shape.dim
-        if dims:
-            dims[0].dim_param = "n"
     return model
+
+
+def _opened(model: ModelProto) -> set[int]:
+    """Declare the number of rows of all ports open; gives back those that were declared instead."""
+    dims = [port.type.tensor_type.shape.dim for port in (*model.graph.input, *model.graph.output)]
+    declared = {sizes[0].dim_value for sizes in dims if sizes and 0 < sizes[0].dim_value <= MOST_ROWS}
+    for sizes in dims:
+        if sizes:
+            sizes[0].dim_param = "n"
+    return declared
 
 
 def _inlined(model: ModelProto, path: Path) -> ModelProto:
@@ -207,12 +220,35 @@ def _row(port: ValueInfoProto, what: str) -> tuple[int, ...]:
     return sizes
 
 
-def _try(card: PortableCard, contents: Mapping[str, bytes]) -> None:
-    """Run each graph once, so that what cannot run is told here and not by a judge."""
+def _try(card: PortableCard, contents: Mapping[str, bytes], numbers: Sequence[int]) -> None:
+    """Run each graph with several numbers of rows, so that what cannot run is told here and not by a judge."""
     model = PortableModel(card, Sessions(card, contents))
-    labels = torch.arange(ROWS) % max(1, len(card.classes)) if card.conditional else None
-    model.decode(model.encode(torch.rand(ROWS, *card.shape, generator=torch.Generator().manual_seed(0))))
-    model.generate(model.noise(ROWS, 0), labels)
+    for graph in GRAPHS:
+        failed = {rows: error for rows in numbers if (error := _fault(card, model, graph, rows))}
+        runs = [rows for rows in numbers if rows not in failed]
+        if failed and runs:
+            raise BundleError(
+                f"{card.called(graph)} runs with {runs[0]} rows at a time and not with {min(failed)}; leave the number "
+                "of rows open when you export it (dynamic_shapes, dynamic_axes), and write no number of rows into it"
+            )
+        if failed:
+            raise failed[min(failed)]
+
+
+def _fault(card: PortableCard, model: PortableModel, graph: str, rows: int) -> BundleError | None:
+    """Why a graph does not run with so many rows."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(rows) % max(1, len(card.classes)) if card.conditional else None
+    try:
+        if graph == "encode":
+            model.encode(torch.rand(rows, *card.shape, generator=generator))
+        elif graph == "decode":
+            model.decode(torch.randn(rows, *card.latent, generator=generator))
+        else:
+            model.generate(model.noise(rows, 0), labels)
+    except BundleError as error:
+        return error
+    return None
 
 
 def _beside(path: Path) -> list[Path]:

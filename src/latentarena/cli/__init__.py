@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from itertools import pairwise
 from typing import NoReturn
 
 __all__ = ["main"]
@@ -18,6 +19,7 @@ SERVER = {
     "sqlalchemy",
     "starlette",
 }  # the extra `arena`
+MAY_BE_EMPTY = "--classes"  # of a model without labels
 
 
 def main() -> None:
@@ -55,6 +57,7 @@ def _run() -> None:
     usage: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    _refuse_empty(arguments)
     try:
         status = app(arguments, prog_name="arena", standalone_mode=False)
     except ArenaError as error:
@@ -76,6 +79,16 @@ def _run() -> None:
     if status == 130:  # how typer reports a Ctrl-C that it caught
         raise KeyboardInterrupt
     sys.exit(status)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse what a shell makes of `--out "$OUT"` where OUT is not set: as a path it would be the current folder."""
+    for before, one in pairwise(["arena", *arguments]):
+        option = one.removesuffix("=") if one.startswith("--") and one.endswith("=") else ""
+        if (one == "" and before != MAY_BE_EMPTY) or (option and option != MAY_BE_EMPTY):
+            _refuse(
+                f"nothing is given for {option or f'what follows {before[:80]}'}; is a variable of the shell empty?", 2
+            )
 
 
 def _override(error: Exception, arguments: list[str]) -> str:

@@ -151,7 +151,8 @@ def pack(
         list[Path],
         typer.Argument(
             metavar="RUN | ENCODE.onnx DECODE.onnx GENERATE.onnx",
-            help="A run that is handed in; or three graphs: images to latents, latents to images, noise to images.",
+            help="A run that is handed in; or three graphs: images to latents, latents to images, noise to images. "
+            "Files of these names may come in any order.",
         ),
     ],
     out: Annotated[
@@ -191,15 +192,16 @@ def pack(
         raise typer.BadParameter(f"give one run, or three graphs: encode, decode and generate; here are {len(what)}")
     if name is None:
         raise typer.BadParameter("a bundle of three graphs needs a name: --name NAME")
-    from latentarena.bundle.pack import pack_graphs
+    from latentarena.bundle.pack import named_graphs, pack_graphs
 
-    files = dict(zip(("encode", "decode", "generate"), what, strict=True))
+    files = named_graphs(what)
     names, folder = tuple(word.strip() for word in classes.split(",") if word.strip()), out or Path("bundle")
     bundle = pack_graphs(folder, name, files, dataset, names, precision, pixels)
     parts = ", ".join(f"{part} {count:,}" for part, count in bundle.card.parameters.items())
     shapes = f"latent {list(bundle.card.latent)}, noise {list(bundle.card.noise)}"
     console.print(f"{bundle.card.name}: {shapes}, stored numbers by part: {parts} -> {folder}", highlight=False)
-    console.print(f"next: arena check {shlex.quote(str(folder))}", highlight=False)
+    verb = "check" if dataset == _rules_of("open").dataset else "judge"  # a contest of other images refuses it
+    console.print(f"next: arena {verb} {shlex.quote(str(folder))}", highlight=False)
 
 
 @app.command()

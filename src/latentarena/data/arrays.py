@@ -287,9 +287,18 @@ def _labels(split: Split, title: str) -> np.ndarray:
     if labels.shape[1] != 1 or labels.dtype.kind not in "iu" or len(labels) != len(split.pixels):
         raise DataError(
             f"labels of the {title} split are {split.labels.dtype} {list(split.labels.shape)} for "
-            f"{len(split.pixels)} images; one whole number for each is expected"
+            f"{len(split.pixels)} images; one whole number for each is expected{_numbered(labels)}"
         )
     return labels[:, 0]
+
+
+def _numbered(labels: np.ndarray) -> str:
+    """How labels of other forms become numbers, as the end of a sentence."""
+    if labels.shape[1:] != (1,):
+        return ": of rows that mark the class (one-hot), save labels.argmax(1)"
+    ways = {"U": "numpy.unique(labels, return_inverse=True)[1]", "f": "labels.astype(int)"}
+    way = ways.get(labels.dtype.kind, "")
+    return f": save {way}" if way else ""
 
 
 def pixels_of(pixels: np.ndarray, title: str) -> np.ndarray:
@@ -300,7 +309,9 @@ def pixels_of(pixels: np.ndarray, title: str) -> np.ndarray:
     elif pixels.ndim == 4 and pixels.shape[-1] in (1, 3):
         pixels = np.moveaxis(pixels, -1, 1)
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or not len(pixels) or pixels.dtype.kind not in "iufb":
-        raise DataError(f"{what}; expected are N x height x width, or that x 1 or 3 channels")
+        side = isqrt(pixels.shape[1]) if pixels.ndim == 2 else 0
+        way = f": images.reshape(-1, {side}, {side})" if side and side * side == pixels.shape[1] else ""
+        raise DataError(f"{what}; expected are N x height x width, or that x 1 or 3 channels{way}")
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= 0 and high <= 255):
         raise DataError(f"{what} with values of {low:g} to {high:g}; save them as uint8, 0 to 255")

@@ -76,7 +76,8 @@ def _kind(source: Path) -> str:
 
 def _refuse_form(source: Path) -> None:
     """Refuse files that are not opened here: pickles, which can run programs, packed folders, a single image."""
-    files = [source] if source.is_file() else sorted(source.rglob("*.pt")) + sorted(source.rglob("data_batch_1"))
+    kinds = ("*.pt", "data_batch_1", "*.npy")
+    files = [source] if source.is_file() else [path for kind in kinds for path in sorted(source.rglob(kind))]
     if source.is_dir() and (array_files(source) or not files or _holds_images(source)):
         return
     for path in files:
@@ -95,6 +96,12 @@ def _refuse_form(source: Path) -> None:
         if suffix in PACKED and not array_files(path):
             raise DataError(
                 f"folder:{source} is a packed file other than zip; unpack it (tar -xf {path.name}) and name the folder"
+            )
+        if suffix == ".npy":
+            raise DataError(
+                f"folder:{source}: {path.name} is one array, and may be images or labels; convert it with python -c "
+                f"\"import numpy; images = numpy.load('{path}'); numpy.savez('images.npz', x_train=images)\", with "
+                "labels beside them as y_train=labels, and name folder:images.npz"
             )
         if suffix in (".mat", ".h5", ".hdf5"):
             raise DataError(f"folder:{source} is not read here; save its arrays with {SAVE} and name folder:images.npz")

@@ -17,6 +17,7 @@ from latentarena.judge.classifier import Judge
 from latentarena.judge.randomness import Randomness
 from latentarena.key import Key
 from latentarena.parts import foreign_in
+from latentarena.train.shelter import LOCK
 
 ORDER = "order.json"
 MOST = 1e15  # multiply-adds of one training
@@ -71,7 +72,7 @@ def claimed(folder: Path, order: Order) -> tuple[Order, str | None]:
     path = folder / ORDER
     if path.exists():
         found = parse_json(path.read_bytes())
-    elif any(folder.iterdir()):
+    elif any(one.name != LOCK for one in folder.iterdir()):
         raise ConfigError(f"{folder} holds something else; choose an empty folder with --out")
     else:
         drawn = Key.new() if order.key is None else None  # a contest's key is written nowhere

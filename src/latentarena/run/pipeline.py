@@ -300,10 +300,10 @@ def judge_run(
     card = with_trainings(found.card, bundle.card.provenance.recipe["seed"], others or {})
 
     def write(folder: Path) -> None:
-        write_json(folder / SCORE, card.model_dump(mode="json"))
         write_atomically(folder / PICTURE, png(grid(findings.generated[:SHOWN])))
         write_poster(folder / POSTER, card, findings, data)
         write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
+        write_json(folder / SCORE, card.model_dump(mode="json"))  # last: a run that has it is finished
 
     shelter.reach(shelter.home, write)
     return shelter.settle(), card

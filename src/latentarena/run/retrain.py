@@ -45,6 +45,7 @@ from latentarena.train.fabric import make_fabric
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.recipe import Recipe
+from latentarena.train.shelter import held
 from latentarena.train.stages import Watch, stages
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def retrain(
 
     Raises:
         BundleError: the bundle has no recipe that can be trained anew, or too long a one.
-        ConfigError: the folder belongs to something else.
+        ConfigError: the folder belongs to something else, or another process uses it.
         TrainingError, Interrupted: see `fit`; what is trained is kept.
     """
     recipe = recipe_of(order.bundle.card)
@@ -103,17 +104,18 @@ def retrain(
             f"the recipe of {order.bundle.card.name!r} takes {total:.3g} multiply-adds; at most {order.most:.3g} are "
             "trained anew"
         )
-    order, drawn = claimed(make_folder(folder), order)
-    declared = _declared(order, folder)
-    trainings = []
-    for number in range(order.seeds):
-        seed = order.randomness.seed("training", number) if number else recipe.seed
-        own = recipe.model_copy(update={"seed": seed})
-        tell(f"training {number + 1} of {order.seeds}, seed {own.seed}: {total:.3g} multiply-adds")
-        trainings.append(_trained(order, own, cost, folder / f"seed-{own.seed}", watch))
-    certificate = _certificate(order, recipe, declared, trainings, drawn)
-    write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
-    return certificate
+    with held(folder):
+        order, drawn = claimed(folder, order)
+        declared = _declared(order, folder)
+        trainings = []
+        for number in range(order.seeds):
+            seed = order.randomness.seed("training", number) if number else recipe.seed
+            own = recipe.model_copy(update={"seed": seed})
+            tell(f"training {number + 1} of {order.seeds}, seed {own.seed}: {total:.3g} multiply-adds")
+            trainings.append(_trained(order, own, cost, folder / f"seed-{own.seed}", watch))
+        certificate = _certificate(order, recipe, declared, trainings, drawn)
+        write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
+        return certificate
 
 
 def _declared(order: Order, folder: Path) -> ScoreCard:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from latentarena.data import Dataset
 from latentarena.errors import ConfigError, Interrupted, TrainingError
-from latentarena.files import digest_json, make_folder
+from latentarena.files import digest_json
 from latentarena.run.training_cost import training_cost
 from latentarena.search.plan import Space, Span
 from latentarena.search.record import Ended, Search, Trial, write_results
@@ -24,7 +24,7 @@ from latentarena.search.validation import Yardstick, with_validation
 from latentarena.text import shown
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import Recipe, to_yaml
-from latentarena.train.shelter import lock_folder
+from latentarena.train.shelter import held
 from latentarena.train.stages import Watch
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def run_search(
         OutputError: the folder cannot be written.
     """
     _optuna()
-    lock = lock_folder(make_folder(folder))
-    try:
+    with held(folder):
         config = space.config
         part = with_validation(data, config.validation)
         study = _opened(space, data, seed, folder)
@@ -97,9 +96,6 @@ def run_search(
         for trial in maker.trials():
             told(maker.search, trial)
         return maker.search
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 def _optuna() -> Any:

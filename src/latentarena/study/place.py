@@ -96,7 +96,10 @@ class _Process:
         self._process.terminate()
 
     def wait(self) -> None:
-        self._process.wait(END)
+        try:
+            self._process.wait(END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
 
 class Here:

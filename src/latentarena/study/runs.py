@@ -19,6 +19,7 @@ from latentarena.study.place import Job, Place
 from latentarena.study.plan import Study
 from latentarena.text import printable
 from latentarena.train.recipe import to_yaml
+from latentarena.train.shelter import held
 
 LOOK = 0.2  # seconds between two looks at what is running
 TAIL = 4096  # bytes at the end of a log in which its last line is
@@ -123,14 +124,16 @@ def run_study(
         watch: called when a run starts or ends, and several times a second.
 
     Raises:
+        ConfigError: another process makes a study in the folder.
         OutputError: the folder cannot be written.
     """
     progress = StudyRuns(study, folder, jobs)
-    for arm, recipe in study.recipes.items():
-        write_text(make_folder(folder / arm) / "recipe.yaml", to_yaml(recipe))
-    while batch := list(_wanted(progress)):
-        progress.runs += batch
-        _make(progress, batch, root, place, watch)
+    with held(folder):
+        for arm, recipe in study.recipes.items():
+            write_text(make_folder(folder / arm) / "recipe.yaml", to_yaml(recipe))
+        while batch := list(_wanted(progress)):
+            progress.runs += batch
+            _make(progress, batch, root, place, watch)
     return progress
 
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
-from latentarena.files import digest, make_folder, write_json
+from latentarena.files import digest, write_json
 from latentarena.randomness import Draws
 from latentarena.train.logs import curve, logged
 from latentarena.train.loop import FitConfig, Objective, fit
-from latentarena.train.shelter import lock_folder
+from latentarena.train.shelter import held
 from latentarena.train.stages import Watch
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def train_module(
         ConfigError: there is nothing to train or to train on, or the folder holds another training.
     """
     _refuse(network, data, labels)
-    lock = lock_folder(make_folder(folder))
-    try:
+    with held(folder):
         _claim(folder, _identity(network, data, labels, config, seed), resume)
         before = data.device
         objective = OwnObjective(
@@ -77,9 +76,6 @@ def train_module(
             pass
         network.eval().to(before)
         return curve(folder / "logs", STAGE)
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 def _refuse(network: nn.Module, data: Tensor, labels: Tensor | None) -> None:

@@ -7,7 +7,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -157,6 +158,22 @@ def lock_folder(folder: Path) -> FileLock | None:
         log.warning("%s cannot be locked (%s): see that no other run writes to it", folder, error)
         return None
     return lock
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Path]:
+    """The folder, made if it is not there, with its lock for the length of the block.
+
+    Raises:
+        ConfigError: another process holds it.
+        OutputError: it cannot be written to.
+    """
+    lock = lock_folder(make_folder(folder))
+    try:
+        yield folder
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _mount_of(folder: Path) -> Path:

@@ -129,14 +129,21 @@ def address_of(request: Request) -> str:
     """
     found = request.client.host if request.client else "?"
     if services_of(request).settings.behind_proxy:
-        found = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or found
+        found = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip() or found
     try:
-        address = ip_address(found)
+        address = ip_address(_without_port(found))
     except ValueError:
         return found[:LONGEST_ADDRESS]
     if isinstance(address, IPv6Address):
         return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
     return str(address)
+
+
+def _without_port(address: str) -> str:
+    """An address without the port that some proxies write behind it: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    host, sign, port = address.rpartition(":")
+    plain = host if sign and port.isdigit() and (host.count(".") == 3 or host.endswith("]")) else address
+    return plain.removeprefix("[").removesuffix("]")
 
 
 def visitor_of(request: Request) -> str:
