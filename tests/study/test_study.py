@@ -65,7 +65,7 @@ def test_every_shipped_study_can_start_and_says_what_it_compares() -> None:
 def test_two_studies_do_not_share_a_folder(file: Path, record: Path, tmp_path: Path) -> None:
     """The second one would call the first one's runs failed, and take their score cards away."""
     with held(tmp_path / "out"), pytest.raises(ConfigError, match=r"out is in use by another run .* another --out"):
-        run_study(load_study(str(file)), tmp_path / "out", None, 1)
+        run_study(load_study(str(file)), tmp_path / "out", None, 1, place.Here(1))
     assert record.read_text() == ""
 
 
