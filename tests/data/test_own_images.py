@@ -546,3 +546,20 @@ def test_a_zip_as_deep_as_a_folder_may_be_is_read(tmp_path: Path) -> None:
     listed = list_files(zipped(tmp_path / "d.zip", files))
     assert [str(file.path) for file in listed.files] == sorted(files)
     assert max(len(folder.parts) for folder in listed.folders) == 64
+
+
+@pytest.mark.parametrize(
+    ("names", "kinds"),
+    [
+        (["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.10.jpg"], "cat, dog"),
+        (["cat_1.png", "cat_2.png", "dog_1.png", "dog_2.png"], "cat, dog"),
+        (["IMG_001.jpg", "IMG_002.jpg"], None),  # a camera's numbers
+        (["left.png", "right.png"], None),
+        (["cat0.png", "dog1.png"], None),  # one of each says nothing
+    ],
+)
+def test_files_that_are_numbered_by_kind_are_pointed_out(names: list[str], kinds: str | None) -> None:
+    layout = layout_of([PurePosixPath(name) for name in names])
+    hint = f"; names begin with {kinds}: for classes, move each kind into a folder of that name" if kinds else ""
+    assert layout.words == f"images without classes{hint}"
+    assert layout.labels == ("",) * len(names)

@@ -13,6 +13,7 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT = re.compile(r"(train(?:ing)?|val(?:id|idation)?|test(?:ing)?)(?:[-_ ]?(?:set|data|images|imgs|split))?")
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")  # of a name such as `trainA`
 NUMBERS = re.compile(r"[\d ]+")
+NUMBERED = re.compile(r"([^\W\d_][^\d.]*?)[ ._-]?\d+(?:\.[A-Za-z]+)?")  # such as `cat.0.jpg`
 PICTURES = re.compile(r"(?:jpeg|input|rgb)?[-_ ]?(?:images?|imgs?|inputs?|photos?|pictures?)")
 BELONGINGS = re.compile(
     r".*(?:mask|label|annotation|annot|segmentation|segmentationclass|groundtruth|ground_truth|target|caption)s?|gts?|seg"
@@ -141,11 +142,21 @@ def _refuse_loose(paths: Paths, tops: list[str], what: str) -> None:
         )
 
 
+def _begun_alike(paths: Paths) -> list[str]:
+    """What files that are numbered by kind, such as `cat.0.jpg` and `dog.0.jpg`, begin with; empty for other names."""
+    begun = [NUMBERED.fullmatch(path[-1]) for path in paths]
+    kinds = [one[1] for one in begun if one is not None]
+    alike = len(kinds) == len(paths) and 1 < len(set(kinds)) <= len(kinds) / 2
+    return sorted(set(kinds)) if alike else []
+
+
 def _classes(paths: Paths) -> tuple[str, tuple[str, ...]]:
     """What the class folders are, in words, and the label of each path."""
     tops = _folders(paths)
     if not tops:
-        return "images without classes", tuple("" for _ in paths)
+        kinds = _begun_alike(paths)
+        hint = f"; names begin with {_listed(kinds)}: for classes, move each kind into a folder of that name"
+        return f"images without classes{hint if kinds else ''}", tuple("" for _ in paths)
     _refuse_loose(paths, tops, "the class folders")
     _refuse_inner(paths, tops)
     _refuse_belongings(tops)
