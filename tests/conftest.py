@@ -16,13 +16,12 @@ from filelock import FileLock
 from lightning_fabric import Fabric
 
 from command import TINY, Arena
-from latentarena.bundle import OWN, NativeBundle, export_bundle, native_of, open_bundle, save_bundle
+from latentarena.bundle import OWN, NativeBundle, export_bundle, native_of, open_bundle
 from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
 from latentarena.files import cache_folder
 from latentarena.judge.classifier import Judge
 from latentarena.judge.training import JudgeConfig, judge_for, train_judge
-from latentarena.model.latent_model import LatentModel
 from latentarena.sandbox import standing
 from latentarena.train.loop import FitConfig
 from postgres_server import PostgresServer, programs
@@ -158,25 +157,12 @@ def tiny_bundle(tiny_run: Path) -> NativeBundle:
 
 
 @pytest.fixture(scope="session")
-def brief_folder(common: Path, tiny_bundle: NativeBundle) -> Path:
-    """The tiny run's model in two steps, native; no test changes it."""
-    folder, architecture = common / "brief", tiny_bundle.card.architecture
-    with FileLock(common / "brief.lock"):
-        if not folder.exists():
-            fewer = architecture.model_copy(update={"sampling": architecture.sampling.but(steps=2)})
-            model = LatentModel(fewer)
-            model.load_state_dict(tiny_bundle.model.state_dict())
-            save_bundle(folder, "brief", model, tiny_bundle.card.provenance)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def portable_folder(common: Path, brief_folder: Path) -> Path:
-    """The same, exported, which takes seconds; no test changes it."""
+def portable_folder(common: Path, tiny_bundle: NativeBundle) -> Path:
+    """The tiny run's bundle, exported, which takes seconds; no test changes it."""
     folder = common / "portable"
     with FileLock(common / "portable.lock"):
         if not folder.exists():
-            export_bundle(native_of(open_bundle(brief_folder, trust=OWN)), folder)
+            export_bundle(tiny_bundle, folder)
     return folder
 
 

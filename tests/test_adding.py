@@ -168,7 +168,7 @@ def test_a_solver(copied: Copied, tiny_run: Path, tmp_path: Path) -> None:
 
     few, many = map(float, copied.python(ERRORS, tiny_run / "bundle").split())
     assert math.log2(few / many) > 1.6
-    how = [*TINY, "sampling.solver=ralston", "sampling.steps=2"]
+    how = [*TINY, "sampling.solver=ralston"]
     train = ("train", "quickstart-digits", *how, "--out", tmp_path / "run", "--no-judge")
     export = ("export", tmp_path / "run" / "bundle", "--out", tmp_path / "portable")
     assert "unrolling ralston x 2" in copied.commands(train, export)

@@ -14,7 +14,7 @@ from latentarena.judge.classifier import Judge
 
 ABSENT = """
 import builtins, os, pkgutil, signal, sys
-import filelock, fsspec, granian, lightning_fabric, matplotlib.pyplot, numba, onnx, onnxruntime, platformdirs, pooch
+import filelock, fsspec, granian, lightning_fabric, matplotlib.pyplot, onnx, onnxruntime, platformdirs, pooch
 import scipy.stats, sklearn.datasets, sqlalchemy, tempfile, torch
 
 MODULES = {"resource", "fcntl", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog", "crypt"}

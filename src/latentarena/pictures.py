@@ -89,9 +89,11 @@ def embed_figure(figure: Figure, alt: str, caption: str, kind: Literal["plot", "
 def figure_bytes(figure: Figure, form: str = "png") -> bytes:
     """A figure as a file: a PNG of few colours, a third as large as one of all, or another format of matplotlib's."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches="tight")
     if form != "png":
+        figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches="tight")
         return buffer.getvalue()
+    passing = {"compress_level": 0}  # it is read at once and written again
+    figure.savefig(buffer, format=form, dpi=RESOLUTION, bbox_inches="tight", pil_kwargs=passing)
     return png(Image.open(buffer).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE))
 
 

@@ -164,19 +164,17 @@ def run_steps(name: str, repository: Path, tools: Path) -> list[subprocess.Compl
     return done
 
 
-def test_a_pull_request_is_checked_and_the_board_is_published(
-    repository: Path, brief_folder: Path, tiny_run: Path, tmp_path: Path
-) -> None:
+def test_a_pull_request_is_checked_and_the_board_is_published(repository: Path, tiny_run: Path, tmp_path: Path) -> None:
     before = run_steps("publish", repository, tmp_path / "tools")
     assert [one.returncode for one in before] == [0, 0]  # a board that nobody has entered yet
     (repository / "latentarena.py").write_text("raise SystemExit('ran what a stranger sent')")
     (repository / "torch.py").write_text("raise SystemExit('ran what a stranger sent')")
-    pull_request(repository, "$(touch${IFS}pwned)", "alpha/one", brief_folder)  # ten thousand samples in two steps
+    pull_request(repository, "$(touch${IFS}pwned)", "alpha/one", tiny_run / "bundle")
     check = run_steps("check", repository, tmp_path / "tools")
     assert [one.returncode for one in check] == [0, 0], [one.stderr + one.stdout for one in check]
     assert "1/1  alpha/one: evaluated" in check[0].stdout
     card = json.loads((repository / "evaluated" / "alpha" / "one" / "card.json").read_text())
-    assert card["bundle"] == open_bundle(brief_folder, trust=OWN).digest
+    assert card["bundle"] == open_bundle(tiny_run / "bundle", trust=OWN).digest
     assert (repository / "site" / "entries" / "alpha-one.samples.png").is_file()
     board = json.loads((repository / "site" / "board.json").read_text())
     assert [(line["team"], line["place"], line["verified"]) for line in board["lines"]] == [("alpha", 1, True)]

@@ -19,13 +19,13 @@ from latentarena.judge.classifier import Judge
 
 
 def test_a_bundle_that_is_handed_in_comes_to_stand_on_the_board(
-    brief_folder: Path, digits_judge: Judge, tmp_path: Path
+    tiny_run: Path, digits_judge: Judge, tmp_path: Path
 ) -> None:
     contest = Contest.model_validate(load_contest("open").model_dump() | {"name": "digits", "dataset": "digits"})
     with closing(Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path, lease=5)) as parts:
         parts.store.rules.put("digits", contest.model_dump_json(), now())
         team = parts.team()
-        contents = [pack(brief_folder), b"PK\x03\x04 and then nothing of a zip"]
+        contents = [pack(tiny_run / "bundle"), b"PK\x03\x04 and then nothing of a zip"]
         ids = [
             parts.store.submissions.add(team, parts.objects.put(one), len(one), "official", Quotas(), now())[0].id
             for one in contents
@@ -40,7 +40,10 @@ def test_a_bundle_that_is_handed_in_comes_to_stand_on_the_board(
         assert [line.split()[0] for line in good.log.splitlines()] == ["files", "card", "tensors", "judge", "scored"]
         [(_, evaluation, _)] = parts.store.rejudging.state().entries
         card = ScoreCard.model_validate_json(evaluation.card)
-        assert (card.bundle, card.judge_hash) == (open_bundle(brief_folder, trust=OWN).digest, digits_judge.digest)
+        assert (card.bundle, card.judge_hash) == (
+            open_bundle(tiny_run / "bundle", trust=OWN).digest,
+            digits_judge.digest,
+        )
         assert {"samples.png", "reconstructions.png", "card.html"} <= set(evaluation.files)
         assert all(parts.objects.read(one) for one in evaluation.files.values())
         bundle = json.loads(evaluation.bundle)

@@ -28,14 +28,17 @@ def test_nobody_else_opens_a_bundle() -> None:
 
 
 def test_a_bundle_of_one_s_own_needs_no_box(
-    portable_folder: Path, brief_folder: Path, monkeypatch: pytest.MonkeyPatch
+    portable_folder: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_box(*_: object, **__: object) -> None:
         raise AssertionError("a box was started")
 
     monkeypatch.setattr(boxed, "Box", no_box)
-    for folder in (portable_folder, brief_folder):
-        assert open_bundle(folder, trust=OWN).card.latent == native_of(open_bundle(brief_folder, trust=OWN)).card.latent
+    for folder in (portable_folder, tiny_run / "bundle"):
+        assert (
+            open_bundle(folder, trust=OWN).card.latent
+            == native_of(open_bundle(tiny_run / "bundle", trust=OWN)).card.latent
+        )
     with pytest.raises(AssertionError, match="a box was started"):
         open_bundle(portable_folder, trust=Trust.BOXED)
 
@@ -51,9 +54,9 @@ def test_boxes_end_with_the_bundle(portable_folder: Path) -> None:
 
 @pytest.mark.parametrize(("form", "accepted"), [("portable", ("native",)), ("native", ("portable",))])
 def test_a_form_that_is_not_accepted_is_refused_by_name(
-    form: str, accepted: tuple[str, ...], portable_folder: Path, brief_folder: Path
+    form: str, accepted: tuple[str, ...], portable_folder: Path, tiny_run: Path
 ) -> None:
-    folder = {"portable": portable_folder, "native": brief_folder}[form]
+    folder = {"portable": portable_folder, "native": tiny_run / "bundle"}[form]
     with pytest.raises(GateError, match=f"is of the form {form}; accepted here: {accepted[0]}") as refusal:
         open_bundle(folder, trust=Trust.BOXED, forms=accepted)
     assert refusal.value.reason == "form"

@@ -41,8 +41,8 @@ def test_help_lists_every_command(arena: Arena, option: str) -> None:
 
 
 @pytest.mark.parametrize("words", [*([name] for name in COMMANDS), ["judge", "train"]])
-def test_every_command_explains_itself(arena: Arena, words: list[str]) -> None:
-    done = arena(*words, "--help")
+def test_every_command_explains_itself(arena_here: Arena, words: list[str]) -> None:
+    done = arena_here(*words, "--help")
     assert done.returncode == 0
     assert f"Usage: arena {' '.join(words)}" in done.stdout
 
@@ -51,20 +51,20 @@ def test_version_is_the_package_version(arena: Arena) -> None:
     assert arena("--version").stdout.strip() == __version__
 
 
-def test_recipes_are_listed_with_a_line_each(arena: Arena) -> None:
-    lines = arena("recipes").stdout.splitlines()
+def test_recipes_are_listed_with_a_line_each(arena_here: Arena) -> None:
+    lines = arena_here("recipes").stdout.splitlines()
     assert [line.split(maxsplit=1) for line in lines] == [[name, recipe_about(name)] for name in recipe_names()]
 
 
-def test_shown_recipe_is_yaml_that_loads_with_its_overrides(arena: Arena, tmp_path: Path) -> None:
-    done = arena("recipes", "show", "quickstart-digits", "seed=7", "sampling.steps=3")
+def test_shown_recipe_is_yaml_that_loads_with_its_overrides(arena_here: Arena, tmp_path: Path) -> None:
+    done = arena_here("recipes", "show", "quickstart-digits", "seed=7", "sampling.steps=3")
     path = tmp_path / "mine.yaml"
     path.write_text(done.stdout)
     assert load_recipe(str(path)) == load_recipe("quickstart-digits", ["seed=7", "sampling.steps=3"])
 
 
-def test_short_recipe_is_the_file_as_written(arena: Arena) -> None:
-    raw = yaml.safe_load(arena("recipes", "show", "quickstart", "--short").stdout)
+def test_short_recipe_is_the_file_as_written(arena_here: Arena) -> None:
+    raw = yaml.safe_load(arena_here("recipes", "show", "quickstart", "--short").stdout)
     assert raw["about"] == recipe_about("quickstart")
     assert "seed" not in raw
 
@@ -97,8 +97,8 @@ def test_closing_lines_name_a_run_s_folder_as_it_is_and_can_be_pasted(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_refusal_is_one_line_and_an_exit_code(arena: Arena, words: list[str], code: int, says: str) -> None:
-    done = arena(*words)
+def test_refusal_is_one_line_and_an_exit_code(arena_here: Arena, words: list[str], code: int, says: str) -> None:
+    done = arena_here(*words)
     assert done.returncode == code
     assert done.stdout == ""
     [line] = done.stderr.splitlines()

@@ -238,7 +238,7 @@ def test_flows_before_and_after_reflow_stand_beside_each_other(
     model = tiny_bundle.model
     bend = straightness(model.path, model.denoise, model.noise(16, 3), None, FINE)
     assert titles[:2] == [f"Flow-1; straightness {bend:.3g}", f"Flow-2; straightness {bend:.3g}"]  # the same weights
-    assert titles[2].startswith("euler x 8: ends")
+    assert titles[2].startswith(f"euler x {model.architecture.sampling.steps}: ends")
 
 
 def test_a_student_is_drawn_beside_its_flow_and_by_no_other_solver(
@@ -247,7 +247,7 @@ def test_a_student_is_drawn_beside_its_flow_and_by_no_other_solver(
     subject = reflowed(tiny_bundle, tiny_run, tmp_path, "end")
     first, second = [axes.get_title() for axes in solver_paths(subject).axes]
     assert first.startswith("Flow-1; straightness")
-    assert second == "this model, heun x 8"
+    assert second == f"this model, heun x {tiny_bundle.model.architecture.sampling.steps}"
     assert "Flow-1, which it was distilled from" in field_slices(subject).get_suptitle()
     with pytest.raises(ConfigError, match="name the bundle in there"):
         field_slices(replace(subject, before={}))

@@ -25,8 +25,6 @@ from latentarena.train.recipe import load_recipe
 from latentarena.train.reuse import Reuse
 from own_parts import EXAMPLE, GATED, restored
 
-SHORT = [*TINY, "sampling.steps=2"]
-
 
 @pytest.fixture(autouse=True)
 def as_before() -> Generator[None]:
@@ -38,7 +36,7 @@ def as_before() -> Generator[None]:
 def gated_run(tmp_path_factory: pytest.TempPathFactory, arena: Arena, digits_judge: Judge) -> Path:
     """The folder of a run of the example's recipe, trained and judged by the command line."""
     folder = tmp_path_factory.mktemp("gated") / "run"
-    done = arena("train", EXAMPLE / "gated.yaml", *SHORT, "--out", folder, "--samples", 100)
+    done = arena("train", EXAMPLE / "gated.yaml", *TINY, "--out", folder, "--samples", 100)
     assert done.returncode == 0, done.stderr
     assert f"--plugin {GATED}" in done.stdout
     return folder
@@ -100,7 +98,7 @@ def test_a_dataset_of_ones_own_is_trained_on(tmp_path: Path, arena_here: Arena) 
     assert "mnist, fashion-mnist" in listed
     done = arena_here("data", "stripes", *own, "--out", tmp_path / "sheet.png")
     assert "lying" in done.stdout, done.stderr
-    how = ("data.name=stripes", *SHORT, *own, "--no-judge", "--out", tmp_path / "run")
+    how = ("data.name=stripes", *TINY, *own, "--no-judge", "--out", tmp_path / "run")
     done = arena_here("train", "quickstart-digits", *how)
     assert done.returncode == 0, done.stderr
     assert la.load(tmp_path / "run").sample(2).shape == (2, 1, 12, 12)
@@ -148,7 +146,7 @@ def test_a_run_is_not_gone_on_with_after_the_source_has_changed(
     shutil.copytree(gated_run, folder)
     changed.write_text(GATED.read_text() + "\n# another version\n")
     shutil.copy(EXAMPLE / "gated.yaml", tmp_path)
-    done = arena_here("train", tmp_path / "gated.yaml", *SHORT, "--out", folder, "--resume", "--no-judge")
+    done = arena_here("train", tmp_path / "gated.yaml", *TINY, "--out", folder, "--resume", "--no-judge")
     assert done.returncode == 2
     assert "holds a run with another version of gated_parts.py; choose another --out" in done.stderr
 

@@ -349,15 +349,15 @@ def two(
     home, fabric, found = tmp_path_factory.mktemp("two"), Fabric(accelerator="cpu", devices=1), {}
     for name, budget in (("whole", 1.0), ("eight", 0.08)):
         prepared = prepare("quickstart-digits", [*TINY, *LONG], home / name, budget=budget)
-        done = run(prepared, fabric, samples=SAMPLES)  # as many as for a certificate
-        assert done is not None
+        assert run(prepared, fabric, samples=None) is not None
         bundle = native_of(open_bundle(home / name / "bundle", trust=OWN))
-        found[name] = (bundle, done[1], bundle)
-    whole, eight = (found[name][1].scores["frechet"].value for name in ("whole", "eight"))
+        panel = Panel(embedded_digits(), digits_judge)
+        found[name] = (bundle, judge_bundle(bundle, panel, SAMPLES, timed=False).card)  # as many as for a certificate
+    whole, eight = (card.scores["frechet"].value for _, card in found.values())
     middle = 0.25 * whole + 0.75 * eight  # every seed of the whole recipe comes below, the other's own seed does not
     return {
         name: (bundle, card, retrain(Order(bundle, embedded_digits(), digits_judge, 2, middle), home / f"{name}-again"))
-        for name, (bundle, card, _) in found.items()
+        for name, (bundle, card) in found.items()
     }
 
 
@@ -385,9 +385,18 @@ def test_training_less_is_not_rewarded(two: dict[str, tuple[NativeBundle, ScoreC
     assert lines["whole"].cells["held_out_loss"].rank == 1
 
 
+def judged(bundle: NativeBundle, judge: Judge) -> ScoreCard:
+    return judge_bundle(bundle, Panel(embedded_digits(), judge), samples=200, timed=False).card
+
+
+@pytest.fixture(scope="module")
+def honest(tiny_bundle: NativeBundle, digits_judge: Judge) -> ScoreCard:
+    return judged(tiny_bundle, digits_judge)
+
+
 @pytest.mark.parametrize("kind", ["tiny", "honestlooking", "empty"])
 def test_falsified_words_about_training_gain_no_place_and_no_point(
-    kind: str, tiny_run: Path, tmp_path: Path, digits_judge: Judge
+    kind: str, honest: ScoreCard, tiny_run: Path, tmp_path: Path, digits_judge: Judge
 ) -> None:
     was = native_of(open_bundle(tiny_run / "bundle", trust=OWN)).card.provenance
     last = {stage: curve.losses[-1] for stage, curve in was.curves.items()}
@@ -400,10 +409,8 @@ def test_falsified_words_about_training_gain_no_place_and_no_point(
         "empty": {"seconds": {}, "curves": {}},
     }
     fake = forged(tiny_run / "bundle", tmp_path / kind, **changes[kind])
-    contest, entries = rules(1.0), []
-    for name, bundle in (("honest", native_of(open_bundle(tiny_run / "bundle", trust=OWN))), ("forged", fake)):
-        card = judge_bundle(bundle, Panel(embedded_digits(), digits_judge), samples=200, timed=False).card
-        entries.append(entry_of(card, contest, name, name, verified=True))
+    contest, cards = rules(1.0), {"honest": honest, "forged": judged(fake, digits_judge)}
+    entries = [entry_of(card, contest, name, name, verified=True) for name, card in cards.items()]
     lines = {line.team: line for line in make_board(entries, contest).lines}
     for line in lines.values():  # other figures differ: what the judge asks follows from the bundle's hash
         assert line.categories["training"] == 1

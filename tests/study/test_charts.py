@@ -17,10 +17,10 @@ from latentarena.files import write_json
 from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import embed_images, evenly
 from latentarena.run.training_cost import training_cost
-from latentarena.study import place, runs
+from latentarena.study import grids, place, runs
 from latentarena.study.charts import fronts, learning_curves
 from latentarena.study.found import found_in
-from latentarena.study.grids import MOMENTS, ROW, SEED, SHOWN, WALKED, same_noise
+from latentarena.study.grids import ROW, SEED, SHOWN, WALKED, same_noise
 from latentarena.study.page import markdown
 from latentarena.study.plan import study_of
 from latentarena.study.runs import StudyRuns, run_study
@@ -79,7 +79,9 @@ def test_an_arm_that_another_one_beats_is_not_on_the_front(made: StudyRuns) -> N
     assert all(run["command"] in mark.text for run, mark in zip(found["runs"], plot.marks, strict=False))
 
 
-def test_arms_are_drawn_from_the_same_noise(made: StudyRuns) -> None:
+def test_arms_are_drawn_from_the_same_noise(made: StudyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 2  # of three times, the first and the last
+    monkeypatch.setattr(grids, "MOMENTS", most)
     pictures, walks = same_noise(made)
     assert [picture.caption.split(",")[0] for picture in pictures] == list(made.study.recipes)
     model = open_bundle(made.runs[0].folder / "bundle", trust=OWN).model
@@ -88,10 +90,10 @@ def test_arms_are_drawn_from_the_same_noise(made: StudyRuns) -> None:
     assert pictures[1].source == pictures[0].source  # one model in both arms
     assert isinstance(model, LatentModel)
     states = list(model.trajectory(model.noise(WALKED, SEED), seed=SEED))
-    assert len(states) == MOMENTS + 1  # of 8 steps, the first and the last among those that are shown
-    rows = torch.stack([model.decode(states[i]) for i in evenly(len(states), MOMENTS)], 1)
+    assert len(states) == most + 1
+    rows = torch.stack([model.decode(states[i]) for i in evenly(len(states), most)], 1)
     assert torch.allclose(rows[:, -1], images[:WALKED], atol=1e-5)
-    assert walks[0].source == embed_images(rows.flatten(0, 1), "", "", MOMENTS).source
+    assert walks[0].source == embed_images(rows.flatten(0, 1), "", "", most).source
     assert walks[0].caption.startswith(f"{made.runs[0].arm}, seed 0, t = 1")
 
 

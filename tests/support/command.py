@@ -12,6 +12,7 @@ TINY = [
     "generator.backbone.depth=1",
     "training.autoencoder.epochs=1",
     "training.generator.epochs=2",
+    "sampling.steps=2",
 ]
 
 

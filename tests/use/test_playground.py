@@ -103,10 +103,10 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence(
 
 @BOXED
 def test_a_portable_bundle_draws_in_boxes_what_its_native_form_draws(
-    portable_folder: Path, brief_folder: Path, studio: Studio
+    portable_folder: Path, tiny_run: Path, studio: Studio
 ) -> None:
     asked = {"verb": "samples", "seed": 5}
-    found, expected = (image_of(studio.answer(path, asked)) for path in (portable_folder, brief_folder))
+    found, expected = (image_of(studio.answer(path, asked)) for path in (portable_folder, tiny_run / "bundle"))
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
     with pytest.raises(ConfigError, match="at once"):
         studio.answer(portable_folder, {"verb": "becoming"})
