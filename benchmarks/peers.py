@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rounds and a short race: does it all run")
     parser.add_argument("--only", nargs="*", choices=("timed", "race"), default=["timed", "race"])
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of alternating blocks")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each training of the race")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time, for each training")
     parser.add_argument("--points", type=int, default=POINTS, help="of each curve")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="judged at each point")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each contender")

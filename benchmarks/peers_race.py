@@ -33,7 +33,8 @@ class Point:
     Attributes:
         who: the contender; seed: of its training.
         seconds: of processor time that its training had taken; steps: of the optimizer until then.
-        frechet, low, high: distance of the samples from real images with its 95 % interval; real: of as many test images.
+        frechet, low, high: distance of the samples from real images, with its 95 % interval.
+        real: that of as many test images.
         sampling: seconds of processor time that the samples took.
     """
 
@@ -91,9 +92,9 @@ def _torchcfm() -> Contender:
         return odeint(network, noise, ends, method="midpoint", options={"step_size": 2 / EVALUATIONS})[-1]
 
     about = (
-        "`examples/images/mnist_example.ipynb`: OT-CFM of pixels, U-Net of 32 channels and one block a level, Adam at its "
-        "default rate, batches of 128; sampled by torchdiffeq, as in its conditional example, but by the midpoint rule in "
-        f"{EVALUATIONS} evaluations where it has dopri5"
+        "`examples/images/mnist_example.ipynb`: OT-CFM of pixels, U-Net of 32 channels and one block a level, Adam at "
+        "its default rate, batches of 128; sampled by torchdiffeq, as in its conditional example, but by the midpoint "
+        f"rule in {EVALUATIONS} evaluations where it has dopri5"
     )
     return Contender(network, about, 128, loss, torch.optim.Adam(network.parameters()), draw)
 
@@ -113,9 +114,9 @@ def _flow_matching() -> Contender:
         return solver.sample(x_init=noise, method="midpoint", step_size=2 / EVALUATIONS)
 
     about = (
-        "it has no MNIST example: `examples/image` with its default path, AdamW (rate 1e-4, betas 0.9 and 0.95), midpoint "
-        f"rule ({EVALUATIONS} evaluations where it has 200) and batches of 32; the package brings no network, so that of "
-        "torchcfm's example, which descends from the same guided-diffusion code"
+        "it has no MNIST example: `examples/image` with its default path, AdamW (rate 1e-4, betas 0.9 and 0.95), "
+        f"midpoint rule ({EVALUATIONS} evaluations where it has 200) and batches of 32; the package brings no network, "
+        "so that of torchcfm's example, which descends from the same guided-diffusion code"
     )
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.95))
     return Contender(network, about, 32, loss, optimizer, draw)
@@ -163,8 +164,8 @@ def _diffusers() -> Contender:
         return x
 
     about = (
-        "the MNIST notebook of Hugging Face's diffusion course (unit 2): class-conditional DDPM of pixels with the cosine "
-        "schedule, UNet2DModel of 32, 64, 64 channels, Adam at 1e-3, batches of 128; sampled by DDIM in "
+        "the MNIST notebook of Hugging Face's diffusion course (unit 2): class-conditional DDPM of pixels with the "
+        "cosine schedule, UNet2DModel of 32, 64, 64 channels, Adam at 1e-3, batches of 128; sampled by DDIM in "
         f"{EVALUATIONS} evaluations where it has DDPM in 1,000, and told the classes in turn"
     )
     return Contender(network, about, 128, loss, torch.optim.Adam(network.parameters(), lr=1e-3), draw)
@@ -172,12 +173,13 @@ def _diffusers() -> Contender:
 
 CONTENDERS: dict[str, Callable[[], Contender]] = {
     "torchcfm": _torchcfm,
-    "flow_matching": _flow_matching,
     "diffusers": _diffusers,
+    "flow_matching": _flow_matching,
 }
 OURS = (
-    "`arena train quickstart`: autoencoder, then a flow of its latents, guided by a weaker one. Rates anneal to the end, so "
-    "each of its points is a training of its own with fewer epochs; the time is that of both stages, encoding and writing"
+    "`arena train quickstart`: autoencoder, then a flow of its latents, guided by a weaker one. Rates "
+    "anneal to the end, so each of its points is a training of its own with fewer epochs; the time is "
+    "that of all stages, and of writing the bundle"
 )
 
 
@@ -192,7 +194,9 @@ def judged(who: str, seed: int, seconds: float, steps: int, images: Tensor, samp
     """A point of a curve, of images in [0, 1]."""
     found = la.judge(images, progress=False)["frechet"]
     assert found.real is not None
-    point = Point(who, seed, seconds, steps, len(images), found.value, found.low, found.high, found.real.value, sampling)
+    point = Point(
+        who, seed, seconds, steps, len(images), found.value, found.low, found.high, found.real.value, sampling
+    )
     print(point, flush=True)
     return point
 
@@ -245,7 +249,7 @@ def ours(ends: list[float], samples: int, seed: int) -> Iterator[Point]:
 
 
 def _trained(budget: float, seed: int) -> tuple[float, Any, int]:
-    """Processor seconds, model and steps of the quickstart with a share of its epochs; nothing is taken from a cache."""
+    """Processor seconds, model and steps of the quickstart with a share of its epochs, none from a cache."""
     with tempfile.TemporaryDirectory() as place:
         before = os.environ.get("LATENTARENA_CACHE")
         os.environ["LATENTARENA_CACHE"] = str(Path(place) / "cache")

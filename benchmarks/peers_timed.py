@@ -111,7 +111,9 @@ def compared(
     for who in blocks:
         ratios = [theirs / ours for theirs, ours in zip(speeds[who], speeds[OURS], strict=True)]
         low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9]).tolist()
-        shares = [products * s / rate for s, rate in zip(speeds[who], speeds["matrix"], strict=True)] if products else []
+        shares = (
+            [products * s / rate for s, rate in zip(speeds[who], speeds["matrix"], strict=True)] if products else []
+        )
         share = statistics.median(shares) if shares else None
         row = Row(part, work, unit, who, statistics.median(speeds[who]), middle, low, high, share)
         row = Row(**asdict(row) | {"value": (values or {}).get(who)})
@@ -352,7 +354,7 @@ def _drawing(draw: Callable[[], Tensor], rows: int) -> Block:
 
 
 def coupling(rounds: int) -> Iterator[Row]:
-    """Batches a second that are paired with noise by exact optimal transport; the value is the mean squared distance."""
+    """Batches a second paired with noise by exact optimal transport; the value is the mean squared distance."""
     from torchcfm.optimal_transport import OTPlanSampler
 
     theirs, images = OTPlanSampler("exact"), 2 * load_dataset(DataConfig()).train.batch(slice(0, 1024)) - 1
