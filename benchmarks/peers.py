@@ -1,12 +1,12 @@
 """Latent Arena beside torchcfm, flow_matching, diffusers, torch-fidelity, scikit-image and a loop written by hand.
 
     make peers    # installs the peers without what they depend on, then runs
-    python benchmarks/peers.py [--out DIR] [--quick] [--only timed race] [--minutes M] [--points N] [--samples N]
+    python benchmarks/peers.py [--out DIR] [--quick] [--only timed race] [--who NAME ...] [--minutes M] ...
 
 One thread. `timed` compares the cost of equal work, in alternating blocks of one process; `race` trains each peer's own
 example for so many minutes of processor time and has our own judge look at its samples. Needs MNIST. Writes peers.json,
 peers.md and peers.png into DIR, docs/ unless given; every figure of the page comes from the JSON file, where what was
-measured before stays until its part is measured again.
+measured before stays until it is measured again.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ import torch
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import make_folder, write_json, write_text
 from peers_page import page, picture
-from peers_race import race, told
+from peers_race import OURS, PEERS, about, curve
 from peers_timed import timed
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = ("torchcfm", "flow_matching", "diffusers", "torchdiffeq", "POT", "torch_fidelity", "scikit-image")
-ROUNDS, MINUTES, POINTS, SAMPLES = 7, 2.0, 3, 200
+NAMED = ("torchcfm", "flow_matching", "diffusers", "torchdiffeq", "POT", "torch_fidelity", "scikit-image")
+ROUNDS, MINUTES, POINTS, SAMPLES, EVALUATIONS = 7, 3.0, 3, 200, 20
 QUICK = {"rounds": 2, "minutes": 0.2, "points": 1, "samples": 100}
 
 
 def facts() -> dict[str, Any]:
     """What is recorded with every part: machine, threads, code and versions."""
-    named = versions() | {name: version(name) for name in PEERS}
+    named = versions() | {name: version(name) for name in NAMED}
     return {"machine": machine(), "threads": torch.get_num_threads(), "code": source_digest()[:12], "versions": named}
 
 
@@ -47,11 +47,13 @@ def measured(rounds: int) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def raced(minutes: float, points: int, samples: int, seeds: int) -> Iterator[dict[str, Any]]:
-    """The part `race`, again after each point."""
-    found: dict[str, Any] = facts() | {"minutes": minutes, "settings": told(), "points": []}
-    for point in race(60 * minutes, points, samples, seeds):
-        found["points"].append(point)
+def raced(who: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A contender of the part `race`, again after each point."""
+    how = {name: getattr(options, name) for name in ("minutes", "samples", "evaluations")}
+    found: dict[str, Any] = facts() | how | {"about": about(who, options.evaluations), "curve": []}
+    ends = 60 * options.minutes, options.points, options.samples, options.seeds
+    for point in curve(who, *ends, options.evaluations):
+        found["curve"].append(point)
         yield found
 
 
@@ -65,6 +67,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time, for each training")
     parser.add_argument("--points", type=int, default=POINTS, help="of each curve")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="judged at each point")
+    parser.add_argument("--evaluations", type=int, default=EVALUATIONS, help="of a peer's network, for a sample")
+    parser.add_argument("--who", nargs="*", choices=(OURS, *PEERS), default=(OURS, *PEERS), help="who races; all do")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each contender")
     options = parser.parse_args()
     if options.quick:
@@ -72,14 +76,12 @@ def main() -> None:
     torch.set_num_threads(1)
     kept = make_folder(options.out) / "peers.json"
     found: dict[str, Any] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
-    parts = {
-        "timed": lambda: measured(options.rounds),
-        "race": lambda: raced(options.minutes, options.points, options.samples, options.seeds),
-    }
-    for name in options.only:
-        for part in parts[name]():
-            found[name] = part
-            write_json(kept, found)
+    if "timed" in options.only:
+        for part in measured(options.rounds):
+            write_json(kept, found := found | {"timed": part})
+    for who in options.who if "race" in options.only else ():
+        for part in raced(who, options):
+            write_json(kept, found := found | {"race": found.get("race", {}) | {who: part}})
     write_text(options.out / "peers.md", page(found))
     picture(found, options.out / "peers.png")
 

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 import latentarena as la
 from latentarena.data import DataConfig, load_dataset
 
-EVALUATIONS = 20  # of the network for a sample
 PILOT = 0.04  # of the quickstart's epochs: by what they take it is known how many fit into a time
 ROWS = 100  # samples drawn at a time
 
@@ -77,7 +76,7 @@ def _unet() -> nn.Module:
     return UNetModel(dim=(1, 28, 28), num_channels=32, num_res_blocks=1)
 
 
-def _torchcfm() -> Contender:
+def _torchcfm(evaluations: int) -> Contender:
     from torchcfm.conditional_flow_matching import ExactOptimalTransportConditionalFlowMatcher
     from torchdiffeq import odeint
 
@@ -89,17 +88,17 @@ def _torchcfm() -> Contender:
 
     def draw(noise: Tensor, labels: Tensor) -> Tensor:
         ends = torch.tensor([0.0, 1.0])
-        return odeint(network, noise, ends, method="midpoint", options={"step_size": 2 / EVALUATIONS})[-1]
+        return odeint(network, noise, ends, method="midpoint", options={"step_size": 2 / evaluations})[-1]
 
     about = (
         "`examples/images/mnist_example.ipynb`: OT-CFM of pixels, U-Net of 32 channels and one block a level, Adam at "
         "its default rate, batches of 128; sampled by torchdiffeq, as in its conditional example, but by the midpoint "
-        f"rule in {EVALUATIONS} evaluations where it has dopri5"
+        f"rule in {evaluations} evaluations where it has dopri5"
     )
     return Contender(network, about, 128, loss, torch.optim.Adam(network.parameters()), draw)
 
 
-def _flow_matching() -> Contender:
+def _flow_matching(evaluations: int) -> Contender:
     from flow_matching.path import CondOTProbPath
     from flow_matching.solver import ODESolver
 
@@ -111,11 +110,11 @@ def _flow_matching() -> Contender:
         return (network(point.t, point.x_t) - point.dx_t).square().mean()
 
     def draw(noise: Tensor, labels: Tensor) -> Tensor:
-        return solver.sample(x_init=noise, method="midpoint", step_size=2 / EVALUATIONS)
+        return solver.sample(x_init=noise, method="midpoint", step_size=2 / evaluations)
 
     about = (
         "it has no MNIST example: `examples/image` with its default path, AdamW (rate 1e-4, betas 0.9 and 0.95), "
-        f"midpoint rule ({EVALUATIONS} evaluations where it has 200) and batches of 32; the package brings no network, "
+        f"midpoint rule ({evaluations} evaluations where it has 200) and batches of 32; the package brings no network, "
         "so that of torchcfm's example, which descends from the same guided-diffusion code"
     )
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.95))
@@ -145,7 +144,7 @@ class _LabelledUNet(nn.Module):
         return self.unet(torch.cat([x, told], 1), t, return_dict=False)[0]
 
 
-def _diffusers() -> Contender:
+def _diffusers(evaluations: int) -> Contender:
     from diffusers import DDIMScheduler, DDPMScheduler
 
     network = _LabelledUNet()
@@ -157,7 +156,7 @@ def _diffusers() -> Contender:
 
     def draw(noise: Tensor, labels: Tensor) -> Tensor:
         backward = DDIMScheduler.from_config(forward.config)
-        backward.set_timesteps(EVALUATIONS)
+        backward.set_timesteps(evaluations)
         x = noise
         for t in backward.timesteps:
             x = backward.step(network(x, t, labels), t, x).prev_sample
@@ -166,28 +165,30 @@ def _diffusers() -> Contender:
     about = (
         "the MNIST notebook of Hugging Face's diffusion course (unit 2): class-conditional DDPM of pixels with the "
         "cosine schedule, UNet2DModel of 32, 64, 64 channels, Adam at 1e-3, batches of 128; sampled by DDIM in "
-        f"{EVALUATIONS} evaluations where it has DDPM in 1,000, and told the classes in turn"
+        f"{evaluations} evaluations where it has DDPM in 1,000, and told the classes in turn"
     )
     return Contender(network, about, 128, loss, torch.optim.Adam(network.parameters(), lr=1e-3), draw)
 
 
-CONTENDERS: dict[str, Callable[[], Contender]] = {
+PEERS: dict[str, Callable[[int], Contender]] = {
     "torchcfm": _torchcfm,
     "diffusers": _diffusers,
     "flow_matching": _flow_matching,
 }
-OURS = (
+OURS = "latentarena"
+QUICKSTART = (
     "`arena train quickstart`: autoencoder, then a flow of its latents, guided by a weaker one. Rates "
     "anneal to the end, so each of its points is a training of its own with fewer epochs; the time is "
     "that of all stages, and of writing the bundle"
 )
 
 
-def told() -> dict[str, str]:
-    """Which settings each contender has, and how many weights."""
-    made = {name: make() for name, make in CONTENDERS.items()}
-    weights = {name: sum(p.numel() for p in one.network.parameters()) for name, one in made.items()}
-    return {"latentarena": OURS} | {name: f"{one.about}. {weights[name]:,} weights" for name, one in made.items()}
+def about(who: str, evaluations: int) -> str:
+    """A contender's settings in words."""
+    if who == OURS:
+        return QUICKSTART
+    contender = PEERS[who](evaluations)
+    return f"{contender.about}. {sum(p.numel() for p in contender.network.parameters()):,} weights"
 
 
 def judged(who: str, seed: int, seconds: float, steps: int, images: Tensor, sampling: float) -> Point:
@@ -213,10 +214,10 @@ def _drawn(contender: Contender, samples: int, seed: int) -> Tensor:
     return ((images + 1) / 2).nan_to_num().clamp(0, 1)
 
 
-def peer(who: str, ends: list[float], samples: int, seed: int) -> Iterator[Point]:
+def peer(who: str, ends: list[float], samples: int, seed: int, evaluations: int) -> Iterator[Point]:
     """The curve of a peer's example: one training, interrupted."""
     torch.manual_seed(seed)
-    contender, train = CONTENDERS[who](), load_dataset(DataConfig()).train
+    contender, train = PEERS[who](evaluations), load_dataset(DataConfig()).train
     images, labels = 2 * train.batch(slice(None)) - 1, train.labels
     ends, spent, steps = list(ends), 0.0, 0
     while ends:
@@ -243,7 +244,7 @@ def ours(ends: list[float], samples: int, seed: int) -> Iterator[Point]:
         spent, model, steps = _trained(budget, seed)
         start = time.process_time()
         images = model.sample(samples, seed=seed)
-        yield judged("latentarena", seed, spent, steps, images, time.process_time() - start)
+        yield judged(OURS, seed, spent, steps, images, time.process_time() - start)
         if budget == 1:
             return
 
@@ -267,9 +268,11 @@ def _trained(budget: float, seed: int) -> tuple[float, Any, int]:
         return spent, model, steps
 
 
-def race(seconds: float, points: int, samples: int, seeds: int) -> Iterator[dict[str, Any]]:
-    """All curves, a point at a time, the last after so many seconds and each before it after half of them."""
+def curve(
+    who: str, seconds: float, points: int, samples: int, seeds: int, evaluations: int
+) -> Iterator[dict[str, Any]]:
+    """A contender's points, the last of a training after so many seconds and each before it after half of them."""
     ends = [seconds / 2**halvings for halvings in reversed(range(points))]
     for seed in range(seeds):
-        for found in (ours(ends, samples, seed), *(peer(who, ends, samples, seed) for who in CONTENDERS)):
-            yield from map(asdict, found)
+        found = ours(ends, samples, seed) if who == OURS else peer(who, ends, samples, seed, evaluations)
+        yield from map(asdict, found)

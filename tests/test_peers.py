@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from peers_page import faster, page
+from peers_race import PEERS
 from peers_timed import OURS, alternated, compared
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -20,7 +21,8 @@ def test_the_page_says_what_the_file_says() -> None:
     found = json.loads((DOCS / "peers.json").read_text("utf-8"))
     assert (DOCS / "peers.md").read_text("utf-8") == page(found)
     assert {row["part"] for row in found["timed"]["rows"]} == {"training", "sampling", "coupling", "judging"}
-    assert {point["who"] for point in found["race"]["points"]} == set(found["race"]["settings"])
+    assert set(found["race"]) == {OURS, *PEERS}
+    assert all(point["who"] == who for who, one in found["race"].items() for point in one["curve"])
 
 
 def test_contestants_come_to_the_same() -> None:
