@@ -121,8 +121,8 @@ def _table(work: str, rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "|---|" + "---:|" * (len(heads) - 1 + shares + values)
     for row in rows:
         cells = [row["who"], f"{row['speed']:,.3g}" if row["speed"] < 1000 else f"{row['speed']:,.0f}", _ratio(row)]
-        cells += [f"{row['share']:.0%}".replace("%", " %")] * shares
-        cells += ["" if row["value"] is None else f"{row['value']:.6g}"] * values
+        cells += [f"{100 * row['share']:.0f} %"] if shares else []
+        cells += [f"{row['value']:{'.1g' if row['part'] == 'sampling' else '.6g'}}"] if values else []
         yield f"| {' | '.join(cells)} |"
     yield ""
 
