@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure as Picture
 
 OURS = "latentarena"
+EPOCH = 469  # steps of 128 images, the peers' largest batch, in a pass through MNIST
 ORDER = ("training", "sampling", "coupling", "judging")
 SURE, CLEARLY = 1.0, 1.05  # a peer is faster where its 10 % quantile is above the one and its median above the other
 HEADS = {
@@ -39,8 +40,9 @@ def faster(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def page(found: dict[str, Any]) -> str:
     """docs/peers.md."""
-    lines = ["# Beside other projects", "", "Made by `python benchmarks/peers.py`, or `make peers`, which installs the"]
-    lines += ["others first; do not edit. One thread everywhere; seconds are of processor time.", ""]
+    lines = ["# Beside other projects", "", "Made by `python benchmarks/peers.py`; do not edit. `make peers` installs"]
+    lines += ["the others first. One thread everywhere; seconds are of processor time, so that other programs on the"]
+    lines += ["machine slow all down alike, by the caches that they take.", ""]
     if "timed" in found:
         lines += list(_losses(found["timed"]["rows"]))
     if "race" in found:
@@ -73,6 +75,12 @@ def _race(race: dict[str, dict[str, Any]]) -> Iterator[str]:
         "used, and made for GPUs."
     )
     yield ""
+    if any(point["steps"] < EPOCH and point["who"] != OURS for point in _points(race)):
+        yield (
+            f"**A peer that made fewer than {EPOCH} steps has not seen the train split once**: its figure says how far "
+            "a core gets in the time, not how good the example becomes. `--minutes` gives more."
+        )
+        yield ""
     yield "![Frechet distance by seconds of training](peers.png)"
     yield ""
     yield "| | seed | training (s) | steps | samples | Frechet | 95 % interval | real images | sampling (s) |"
@@ -153,7 +161,7 @@ def picture(found: dict[str, Any], path: Path) -> None:
         label = who if seed == 0 else None
         axes.errorbar(x, y, errors, marker="o", capsize=3, color=f"C{names.index(who)}", label=label)
     axes.axhline(_points(race)[0]["real"], color="grey", linestyle=":", label="real images")
-    axes.set(xscale="log", yscale="log", xlabel="training, seconds of one core", ylabel="Frechet distance")
+    axes.set(yscale="log", xlabel="training, seconds of one core", ylabel="Frechet distance")
     axes.grid(alpha=0.3)
     axes.legend()
     chart.savefig(path, dpi=110)
