@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # whether pip is told of other indexes here, which then decide
 OWN_INDEX := $(BIN)/python -m pip config list | grep -Eq 'index|find-links'
 
-.PHONY: demo test lint site notebooks clean
+.PHONY: demo test lint site notebooks peers clean
 
 demo: $(VENV)/.installed
 	$(BIN)/arena train quickstart --resume
@@ -28,6 +28,11 @@ site: $(VENV)/.installed-docs
 
 notebooks: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/notebooks.py $(NOTEBOOKS)
+
+# flow_matching is under CC BY-NC: it is measured here, and nothing that is shipped or tested imports it
+peers: $(VENV)/.installed-dev
+	$(PIP) --no-deps flow_matching torch_fidelity # the latter asks for torchvision; the part measured needs none
+	$(BIN)/python benchmarks/peers.py $(PEERS)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Latent Arena needs Python 3.11 or newer on the path (or make PYTHON=/path/to/python3)"; exit 1; }

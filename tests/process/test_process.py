@@ -84,6 +84,23 @@ def test_path_derivatives_equal_autograd(path: Path) -> None:
         torch.testing.assert_close(derivative, expected, atol=1e-12, rtol=1e-12)
 
 
+def test_derivatives_are_computed_once_and_only_where_they_are_asked_for() -> None:
+    asked: list[Tensor] = []
+
+    class Watched(Cosine):
+        def alpha(self, t: Tensor) -> Tensor:
+            asked.append(t)
+            return super().alpha(t)
+
+    t = times(11, Watched())
+    at = Watched().at(t, t)
+    denoiser(lambda x, t, labels: x, Watched(), TARGETS["v"])(t, t, None)
+    before = len(asked)
+    assert not any(torch._C._functorch.is_functorch_wrapped_tensor(one) for one in asked)
+    _ = at.d_alpha, at.d_sigma, at.velocity(t, t)
+    assert len(asked) == before + 1
+
+
 @pytest.mark.parametrize("path", EVERY_PATH, ids=lambda p: type(p).__name__)
 def test_velocity_is_the_slope_of_the_mix(path: Path) -> None:
     data, noise, t, h = normal(9, 4, key="data"), normal(9, 4, key="noise"), times(11, path)[1:-1], 1e-5

@@ -6,7 +6,9 @@ One time for everything: t = 0 is data, t = 1 is noise.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,12 +19,29 @@ from latentarena.registry import Registry
 
 @dataclass(frozen=True)
 class Point:
-    """A path at time t: alpha, sigma and their time derivatives, each broadcast against the latents."""
+    """A path at time t: alpha, sigma and their time derivatives, each broadcast against the latents.
+
+    Attributes:
+        slopes: gives both derivatives; is called when one is asked for, since it takes as long as a small network.
+    """
 
     alpha: Tensor
     sigma: Tensor
-    d_alpha: Tensor
-    d_sigma: Tensor
+    slopes: Callable[[], tuple[Tensor, Tensor]]
+
+    @cached_property
+    def _slopes(self) -> tuple[Tensor, Tensor]:
+        return self.slopes()
+
+    @property
+    def d_alpha(self) -> Tensor:
+        """The time derivative of alpha."""
+        return self._slopes[0]
+
+    @property
+    def d_sigma(self) -> Tensor:
+        """The time derivative of sigma."""
+        return self._slopes[1]
 
     def mix(self, data: Tensor, noise: Tensor) -> Tensor:
         """x_t for these data and noise, (B, ...)."""
@@ -62,9 +81,12 @@ class Path:
 
     def _at(self, t: Tensor) -> Point:
         """The path at times of the shape of the result."""
-        one = torch.ones_like(t)
-        (alpha, sigma), (d_alpha, d_sigma) = jvp(lambda u: (self.alpha(u), self.sigma(u)), (t,), (one,))[:2]
-        return Point(alpha, sigma, d_alpha, d_sigma)
+
+        def slopes() -> tuple[Tensor, Tensor]:
+            d_alpha, d_sigma = jvp(lambda u: (self.alpha(u), self.sigma(u)), (t,), (torch.ones_like(t),))[1]
+            return d_alpha, d_sigma
+
+        return Point(self.alpha(t), self.sigma(t), slopes)
 
 
 class Straight(Path):
@@ -79,9 +101,9 @@ class Straight(Path):
         return t
 
     def _at(self, t: Tensor) -> Point:
-        """Derivatives written out: differentiating takes as long as a small network."""
+        """Derivatives written out."""
         one = torch.ones_like(t)
-        return Point(1 - t, t, -one, one)
+        return Point(1 - t, t, lambda: (-one, one))
 
 
 class VariancePreserving(Path):

@@ -36,12 +36,20 @@ class OwnObjective(Objective):
         labels = None if self.labels is None else self.labels[index]
         devices = [self.data.device] if self.data.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(draws.generator.initial_seed())
+            _seed(draws.generator.initial_seed(), self.data.device)
             found = self.loss(self.network, self.data[index], labels, draws.generator)
         losses = dict(found) if isinstance(found, Mapping) else {"loss": found}
         if not isinstance(losses.get("loss"), Tensor) or losses["loss"].numel() != 1:
             raise ConfigError("loss gives no scalar tensor; return one, or a mapping with one under the name loss")
         return losses
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seed torch's global generators; for work on the CPU its own alone, since that of all takes as long as a layer."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def train_module(
