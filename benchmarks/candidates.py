@@ -173,10 +173,8 @@ CANDIDATES = {
         Candidate("batch 2,048", _of("generator", batch=2048, lr=0.007)),
         Candidate("trapezoidal rate", part=("rate", trapezoid)),
         Candidate("uniform times", _of("generator", times="uniform")),
-        Candidate(
-            "optimal transport in the batch", _of("generator", coupling="optimal_transport", batch=256, lr=0.0025)
-        ),
-        Candidate("the same batch of 256 without it", _of("generator", batch=256, lr=0.0025)),
+        Candidate("batch 256", _of("generator", batch=256, lr=0.0025)),
+        Candidate("batch 256, optimal transport in it", _of("generator", batch=256, lr=0.0025) | TRANSPORT),
         Candidate("no average of the weights", _of("generator", ema=0)),
         Candidate("means of the posteriors, not samples", latents=lambda latents: Posterior.certain(latents.mean)),
         Candidate("guided by a weaker flow", WEAKER),
