@@ -148,7 +148,7 @@ def test_bar_on_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "quickstart-digits", "data.name=folder:" + 300 * "x"], {}, "xxx"),
         (["train", "quickstart-digits", "--out", 300 * "x"], {}, "the name is too long"),
         (["train", "quickstart-digits", "--data", 300 * "x"], {}, "xxx"),
-        (["train", "quickstart-digits", "--out", ""], {}, "nothing is given for what follows --out; is a variable"),
+        (["train", "quickstart-digits", "--out", ""], {}, "nothing is given for --out; is a variable"),
         (["train", "quickstart-digits", "--out="], {}, "nothing is given for --out; is a variable"),
         (["judge", ""], {}, "nothing is given for what follows judge"),
         (["judge", 300 * "x"], {}, "File name too long"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,7 +245,7 @@ def test_model_whose_images_are_not_finite_is_refused_in_one_line(
     broken = copy.deepcopy(tiny_bundle)
     with torch.no_grad():
         for parameter in broken.model.parameters():
-            parameter.fill_(3e38)
+            parameter.fill_(math.nan)
     with pytest.raises(JudgeError, match="not finite"):
         judge_bundle(broken, Panel(data, digits_judge), samples=100, timed=False)
 

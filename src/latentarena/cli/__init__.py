@@ -6,7 +6,7 @@ import codecs
 import io
 import sys
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 __all__ = ["main"]
 
@@ -19,7 +19,7 @@ SERVER = {
     "sqlalchemy",
     "starlette",
 }  # the extra `arena`
-MAY_BE_EMPTY = "--classes"  # of a model without labels
+PATH = "Path"  # what an option is taken for whose type typer does not tell
 
 
 def main() -> None:
@@ -57,7 +57,8 @@ def _run() -> None:
     usage: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    _refuse_empty(arguments)
+    if any(one == "" or one.endswith("=") for one in arguments):
+        _refuse_empty(arguments)
     try:
         status = app(arguments, prog_name="arena", standalone_mode=False)
     except ArenaError as error:
@@ -82,13 +83,31 @@ def _run() -> None:
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """Refuse what a shell makes of `--out "$OUT"` where OUT is not set: as a path it would be the current folder."""
+    """Refuse what a shell makes of `--out "$OUT"` where OUT is not set: as a path it would be the current folder.
+
+    Other options say themselves what they take.
+    """
+    paths, others = _options()
     for before, one in pairwise(["arena", *arguments]):
         option = one.removesuffix("=") if one.startswith("--") and one.endswith("=") else ""
-        if (one == "" and before != MAY_BE_EMPTY) or (option and option != MAY_BE_EMPTY):
-            _refuse(
-                f"nothing is given for {option or f'what follows {before[:80]}'}; is a variable of the shell empty?", 2
-            )
+        if option in paths or (one == "" and before not in others):
+            what = option or (before if before in paths else f"what follows {before[:80]}")
+            _refuse(f"nothing is given for {what}; is a variable of the shell empty?", 2)
+
+
+def _options() -> tuple[set[str], set[str]]:
+    """The options of all commands that take a path, and those that take anything else."""
+    import typer
+
+    from latentarena.cli.app import app
+
+    commands: list[Any] = [typer.main.get_command(app)]
+    kinds: tuple[set[str], set[str]] = set(), set()
+    for command in commands:
+        commands.extend(getattr(command, "commands", {}).values())
+        for one in command.params:
+            kinds[PATH not in repr(vars(one).get("type_descriptor", PATH))].update(one.opts)
+    return kinds[0], kinds[1] - kinds[0]
 
 
 def _override(error: Exception, arguments: list[str]) -> str:
