@@ -12,7 +12,7 @@ import pytest
 from latentarena.errors import ConfigError
 from latentarena.run.pipeline import finished
 from latentarena.study.on_slurm import on_slurm
-from latentarena.study.place import Job, place_of
+from latentarena.study.place import StartedRun, place_of
 
 BEGUN = "generator  step"
 PORT, NODE = 23847, {"object_store_memory": 80 << 20}
@@ -35,7 +35,7 @@ def said(log: Path) -> str:
     return log.read_text() if log.exists() else ""
 
 
-def status(job: Job) -> int | None:
+def status(job: StartedRun) -> int | None:
     until(lambda: job.status() is not None)
     return job.status()
 

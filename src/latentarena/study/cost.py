@@ -23,14 +23,14 @@ STORED = (
 )
 
 
-class Cost(NamedTuple):
+class StudyCost(NamedTuple):
     """Seconds on two cores, one run after the other, and bytes on disk."""
 
     seconds: float
     bytes: int
 
 
-def cost_of(study: Study, root: Path | None) -> Cost | None:
+def cost_of(study: Study, root: Path | None) -> StudyCost | None:
     """What all first runs take; None where the data is not at hand.
 
     Args:
@@ -42,7 +42,9 @@ def cost_of(study: Study, root: Path | None) -> Cost | None:
         return None
     seeds, recipes = study.config.seeds, study.recipes
     seconds = seconds_a_seed(recipes, data.shape, data.classes, len(data.train))
-    return Cost(seeds * seconds, seeds * sum(bytes_of(recipe, data.shape, data.classes) for recipe in recipes.values()))
+    return StudyCost(
+        seeds * seconds, seeds * sum(bytes_of(recipe, data.shape, data.classes) for recipe in recipes.values())
+    )
 
 
 def bytes_of(recipe: Recipe, shape: tuple[int, int, int], classes: tuple[str, ...]) -> int:

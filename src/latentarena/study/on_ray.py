@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.errors import ConfigError, TrainingError
-from latentarena.study.place import END, Job, Place, make_whole, shared_settings
+from latentarena.study.place import END, Place, StartedRun, make_whole, shared_settings
 
 AGAIN = -1  # times that Ray starts a run again whose machine is gone: always
 
@@ -37,7 +37,7 @@ class _Ray:
         self._ray, self._threads = ray, threads
         self._make = ray.remote(num_cpus=threads, max_retries=AGAIN)(make_whole)
 
-    def start(self, arguments: Sequence[str], log: Path) -> Job:
+    def start(self, arguments: Sequence[str], log: Path) -> StartedRun:
         return _Task(self._ray, self._make.remote(list(arguments), self._threads, log, shared_settings()), log)
 
 

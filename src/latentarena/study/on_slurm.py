@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_text
-from latentarena.study.place import END, Job, Place, make_whole, shared_settings
+from latentarena.study.place import END, Place, StartedRun, make_whole, shared_settings
 
 MINUTES = 24 * 60  # that a job may take unless the address says otherwise
 SIGNALLED = 128  # exit statuses above it, and below zero, are of what a signal ended
@@ -71,7 +71,7 @@ class _Slurm:
     def __init__(self, executor: Any, kind: Any, threads: int) -> None:
         self._executor, self._kind, self._threads = executor, kind, threads
 
-    def start(self, arguments: Sequence[str], log: Path) -> Job:
+    def start(self, arguments: Sequence[str], log: Path) -> StartedRun:
         """Send a job, unless the one that an earlier call sent is still waiting or running."""
         note = log.with_suffix(".job")
         if note.exists():

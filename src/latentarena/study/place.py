@@ -24,7 +24,7 @@ END = 120.0  # seconds in which a run that is stopped must have saved
 SHARED = ("LATENTARENA_", "XDG_CACHE_HOME")  # what variables begin with that mean the same on every machine
 
 
-class Job(Protocol):
+class StartedRun(Protocol):
     """A run that was started."""
 
     def status(self) -> int | None:
@@ -40,7 +40,7 @@ class Job(Protocol):
 class Place(Protocol):
     """Something that makes runs."""
 
-    def start(self, arguments: Sequence[str], log: Path) -> Job:
+    def start(self, arguments: Sequence[str], log: Path) -> StartedRun:
         """Start `arena` with these arguments; what it says is added to the log."""
 
 
@@ -108,7 +108,7 @@ class Here:
     def __init__(self, threads: int) -> None:
         self._threads = threads
 
-    def start(self, arguments: Sequence[str], log: Path) -> Job:
+    def start(self, arguments: Sequence[str], log: Path) -> StartedRun:
         """Start a process."""
         return _Process(start_process(arguments, self._threads, log))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from latentarena.files import make_folder, write_text
 from latentarena.run.pipeline import SCORE, finished
 from latentarena.study.claims import Figures, Verdict, Word, judge_claims
-from latentarena.study.place import Job, Place
+from latentarena.study.place import Place, StartedRun
 from latentarena.study.plan import Study
 from latentarena.text import printable
 from latentarena.train.recipe import to_yaml
@@ -52,7 +52,7 @@ class Run:
     fresh: bool = False
     began: float = 0.0
     seconds: float = 0.0
-    job: Job | None = None
+    job: StartedRun | None = None
 
     @property
     def log(self) -> Path:
