@@ -10,6 +10,7 @@ from typing import Any
 
 from latentarena.errors import ConfigError, TrainingError
 from latentarena.study.place import END, Place, StartedRun, make_whole, shared_settings
+from latentarena.text import plain_line
 
 AGAIN = -1  # times that Ray starts a run again whose machine is gone: always
 
@@ -24,8 +25,9 @@ def on_ray(on: str, folder: Path, threads: int) -> Iterator[Place]:
     try:
         ray.init("auto" if on == "ray" else on, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        words = " ".join(str(error).split())[:200]
-        raise ConfigError(f"--on {on}: no Ray cluster answers ({words}); `ray start --head` starts one") from None
+        raise ConfigError(
+            f"--on {on}: no Ray cluster answers ({plain_line(str(error))}); `ray start --head` starts one"
+        ) from None
     try:
         yield _Ray(ray, threads)
     finally:
@@ -54,7 +56,7 @@ class _Task:
             return int(self._ray.get(self._reference))
         except self._ray.exceptions.RayError as error:
             with self._log.open("a") as log:
-                log.write(f"{type(error).__name__}: {' '.join(str(error).split())[:400]}\n")
+                log.write(f"{type(error).__name__}: {plain_line(str(error), 400)}\n")
             return 1
         except ConnectionError as error:
             raise TrainingError(

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_text
 from latentarena.study.place import END, Place, StartedRun, make_whole, shared_settings
+from latentarena.text import plain_line
 
 MINUTES = 24 * 60  # that a job may take unless the address says otherwise
 SIGNALLED = 128  # exit statuses above it, and below zero, are of what a signal ended
@@ -45,7 +46,7 @@ def on_slurm(on: str, folder: Path, threads: int, cluster: str = "slurm") -> Ite
             name="arena", cpus_per_task=threads, **{f"slurm_{name}": value for name, value in options.items()}
         )
     except (TypeError, ValueError, NameError) as error:
-        raise ConfigError(f"--on {on}: {' '.join(str(error).split())[:300]}") from None
+        raise ConfigError(f"--on {on}: {plain_line(str(error), 300)}") from None
     yield _Slurm(executor, submitit.core.plugins.get_executors()[cluster].job_class, threads)
 
 
@@ -98,7 +99,7 @@ class _Sent:
             return None
         if failed is not None:
             with self._log.open("a") as log:
-                log.write(f"SLURM job {self._job.job_id}: {' '.join(str(failed).split())[:400]}\n")
+                log.write(f"SLURM job {self._job.job_id}: {plain_line(str(failed), 400)}\n")
         return status
 
     def _queued(self) -> bool:

@@ -60,29 +60,6 @@ def start_process(
         )
 
 
-def make_whole(arguments: Sequence[str], threads: int, log: Path, settings: dict[str, str]) -> int:
-    """`arena` with these arguments, to its end, on a machine of a cluster; its exit status.
-
-    It is killed with the process that calls this: then another machine goes on with it, and no two may write to a
-    folder. Where that process is only told to stop, it saves first.
-
-    Args:
-        settings: environment variables of the machine that asked for it.
-    """
-    os.environ.update(settings)
-    process = start_process(arguments, threads, log, signal.SIGKILL)
-    try:
-        return process.wait()
-    finally:
-        process.terminate()
-        process.wait(END)
-
-
-def shared_settings() -> dict[str, str]:
-    """The environment variables that a run needs wherever it is made."""
-    return {name: value for name, value in os.environ.items() if name.startswith(SHARED)}
-
-
 class _Process:
     """A run in a process of this machine."""
 
@@ -100,6 +77,30 @@ class _Process:
             self._process.wait(END)
         except subprocess.TimeoutExpired:
             self._process.kill()
+
+
+def make_whole(arguments: Sequence[str], threads: int, log: Path, settings: dict[str, str]) -> int:
+    """`arena` with these arguments, to its end, on a machine of a cluster; its exit status.
+
+    It is killed with the process that calls this: then another machine goes on with it, and no two may write to a
+    folder. Where that process is only told to stop, it saves first.
+
+    Args:
+        settings: environment variables of the machine that asked for it.
+    """
+    os.environ.update(settings)
+    process = start_process(arguments, threads, log, signal.SIGKILL)
+    run = _Process(process)
+    try:
+        return process.wait()
+    finally:
+        run.stop()
+        run.wait()
+
+
+def shared_settings() -> dict[str, str]:
+    """The environment variables that a run needs wherever it is made."""
+    return {name: value for name, value in os.environ.items() if name.startswith(SHARED)}
 
 
 class Here:

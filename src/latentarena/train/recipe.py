@@ -81,6 +81,7 @@ class Recipe(Config):
     def _possible(self) -> Recipe:
         pixels = isinstance(self.autoencoder, IdentityConfig)
         training, generator = self.training, self.generator
+        latent = getattr(self.autoencoder, "latent", ())
         if pixels and training.autoencoder is not None:
             raise ValueError("training.autoencoder is set, but autoencoder.kind = identity has nothing to train")
         if not pixels and training.autoencoder is None:
@@ -92,10 +93,10 @@ class Recipe(Config):
                     f"training.{name}.beta = {stage.beta}: autoencoder.kind = {self.autoencoder.kind} is deterministic "
                     "and has no KL divergence; set beta to 0"
                 )
-            if stage is not None and stage.equivariance and len(getattr(self.autoencoder, "latent", ())) != 3:
+            if stage is not None and stage.equivariance and len(latent) != 3:
                 raise ValueError(
                     f"training.{name}.equivariance = {stage.equivariance} is for spatial latents, [channels, height, "
-                    f"width]; autoencoder.latent = {list(getattr(self.autoencoder, 'latent', ()))}"
+                    f"width]; autoencoder.latent = {list(latent)}"
                 )
         for name in ("weaker", "classifier"):
             if (getattr(training, name) is None) != (getattr(generator, name) is None):
