@@ -1,4 +1,4 @@
-"""Write docs/claims.md, the claims ledger: every claim of the shipped studies, and what became of it.
+"""Write docs/claims.md, the claims ledger, and the README's part of it with a picture: what became of every claim.
 
     python benchmarks/claims.py
 
@@ -9,16 +9,27 @@ without such a file is listed as not yet run.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from latentarena.documents import read_yaml
-from latentarena.files import write_text
+from latentarena.files import write_atomically, write_text
+from latentarena.pictures import figure_bytes
 from latentarena.study.plan import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs"
+DOCS, README = ROOT / "docs", ROOT / "README.md"
+FRONT = {  # claims that the README shows, by study
+    "prior-flow": "frechet[vae-beta-0.015] < 0.5 * prior_frechet[vae-beta-0.015]",
+    "sizes": "frechet[fm-small] > frechet[fm-base] > frechet[fm-large]",
+    "guidance-scale": "recall[scale-4] < recall[scale-1]",
+}
+BEGIN, END = "<!-- by benchmarks/claims.py -->", "<!-- end of it -->"
+TERM = re.compile(r"(\w+)\[([^\]]+)\]")  # a figure of an arm
 HEAD = """# Claims
 
 Each row is a claim that somebody makes about designs of small latent generative models, and what became of it: every
@@ -46,6 +57,44 @@ def page(found: Mapping[str, dict[str, Any]], studies: Mapping[str, dict[str, An
     lines += ["", *_table("study", "claims", "made by", "command", "within an hour on two cores")]
     lines += [_open(name, one) for name, one in studies.items() if name not in found]
     return "\n".join(lines) + "\n"
+
+
+def front(found: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Name, results and verdict of the claims that the README shows and that results are there for."""
+    for name, claim in FRONT.items():
+        if one := found.get(name):
+            yield name, one, next(verdict for verdict in one["verdicts"] if verdict["claim"] == claim)
+
+
+def with_front(readme: str, found: Mapping[str, dict[str, Any]]) -> str:
+    """The README with what became of its claims, between the two marks."""
+    lines = [
+        f"- [{one['title']}](docs/studies/{name}.md): `{said['claim']}` **{said['word']}**: {said['effects'][0]}."
+        for name, one, said in front(found)
+    ]
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    made = ["", "", *lines, "", "![A dot for each training, a bar for their mean](docs/claims.png)", "", ""]
+    return before + BEGIN + "\n".join(made) + END + after
+
+
+def picture(found: Mapping[str, dict[str, Any]]) -> Figure:
+    """Every training's figure as a dot, a row for each term of a claim and a panel for each claim."""
+    shown = list(front(found))
+    figure = Figure(figsize=(9, 0.6 + 1.7 * len(shown)), layout="constrained")
+    for axes, (_, one, verdict) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
+        terms = list(dict.fromkeys(TERM.findall(verdict["claim"])))
+        for row, (name, arm) in enumerate(terms):
+            values = [run["figures"][name] for run in one["runs"] if run["arm"] == arm and name in run["figures"]]
+            axes.plot(values, [row] * len(values), "o", color="#3b6ea5", alpha=0.7)
+            axes.plot(sum(values) / len(values), row, "|", color="#b3452c", markersize=18)
+        axes.set(ylim=(len(terms) - 0.5, -0.5), xscale="linear" if "recall" in verdict["claim"] else "log")
+        axes.set_yticks(range(len(terms)), [f"{name}[{arm}]" for name, arm in terms])
+        axes.set_title(f"{one['title']}: {verdict['word']}", loc="left", fontsize=10)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.grid(axis="x", alpha=0.3)
+    return figure
 
 
 def _decided(name: str, found: dict[str, Any], study: dict[str, Any]) -> Iterator[str]:
@@ -78,4 +127,7 @@ def _row(*cells: str) -> str:
 
 
 if __name__ == "__main__":
-    write_text(DOCS / "claims.md", page(results(DOCS / "studies"), shipped()))
+    known = results(DOCS / "studies")
+    write_text(DOCS / "claims.md", page(known, shipped()))
+    write_atomically(DOCS / "claims.png", figure_bytes(picture(known)))
+    write_text(README, with_front(README.read_text(encoding="utf-8"), known))

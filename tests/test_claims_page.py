@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from claims import DOCS, page, results, shipped
+from claims import DOCS, README, page, picture, results, shipped, with_front
 
 FOUND = {
     "title": "Sizes",
@@ -25,10 +25,22 @@ def test_the_page_is_what_the_script_makes_of_the_results() -> None:
     assert (DOCS / "claims.md").read_text() == page(results(DOCS / "studies"), shipped())
 
 
+def test_the_readme_shows_what_the_script_makes_of_the_results() -> None:
+    readme = README.read_text()
+    assert with_front(readme, results(DOCS / "studies")) == readme
+
+
+def test_the_picture_has_a_dot_for_each_training() -> None:
+    found = results(DOCS / "studies")
+    panel = picture({"sizes": found["sizes"]}).axes[0]
+    arms = [arm["figures"]["frechet"]["values"] for arm in found["sizes"]["arms"]]
+    assert [line.get_xdata().tolist() for line in panel.lines[::2]] == arms
+
+
 def test_every_claim_of_every_shipped_study_stands_on_it() -> None:
     text = page(results(DOCS / "studies"), shipped())
     for name, study in shipped().items():
-        lines = [line for line in text.splitlines() if f"`arena study {name}`" in line]
+        lines = [line for line in text.splitlines() if f"`arena study {name}" in line]
         assert all(any(f"`{claim}`" in line for line in lines) for claim in study["claims"]), name
 
 
