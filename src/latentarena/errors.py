@@ -22,6 +22,9 @@ ArenaError              anything this package refuses or gives up on
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ArenaError(Exception):
     """Anything this package refuses or gives up on; `exit_code` is what the command line returns."""
@@ -124,3 +127,16 @@ class Interrupted(ArenaError):  # noqa: N818 - not a fault
     def __init__(self, message: str, number: int = 2) -> None:
         super().__init__(message)
         self.exit_code = 128 + number  # as shells report a signal
+
+
+@contextmanager
+def optional(extra: str, what: str, refusal: type[ArenaError] = ConfigError) -> Iterator[None]:
+    """Imports of one of the package's extras, for `what`.
+
+    Raises:
+        ArenaError: of the given class; it is not installed, and the command that installs it is named.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise refusal(f"{what} needs {error.name}: pip install 'latentarena[{extra}]'") from None

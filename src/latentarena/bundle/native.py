@@ -28,7 +28,7 @@ from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import Architecture, LatentModel
 from latentarena.parts import ForeignPart, foreign_in
 from latentarena.system import starved
-from latentarena.text import shown
+from latentarena.text import plain_line, shown
 from latentarena.train.checkpoint import mismatch
 
 WEIGHTS = "weights.safetensors"
@@ -184,7 +184,7 @@ def read_native(files: Files, folder: Path, trusted: bool = True) -> NativeBundl
         if starved(error):
             raise
         # it was numbers that torch cannot count with, in whatever words it has for that
-        words = " ".join(str(error).split())[:200]
+        words = plain_line(str(error))
         raise BundleError(f"{folder / CARD}: architecture cannot be built: {type(error).__name__}: {words}") from None
     tensors = _fitting(blueprint, content, folder / WEIGHTS)
     if digest(content) != card.weights:

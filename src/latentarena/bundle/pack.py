@@ -24,6 +24,7 @@ from latentarena.errors import BundleError
 from latentarena.gates import check_graph
 from latentarena.gates.file_set import MOST_BYTES
 from latentarena.gates.operators import DOMAINS
+from latentarena.text import plain_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -151,7 +152,7 @@ def _inlined(model: ModelProto, path: Path) -> ModelProto:
     try:
         return onnx.inliner.inline_local_functions(model, convert_version=True)
     except Exception as error:  # onnx has errors of its own, and does not convert every operator to another opset
-        fault = " ".join(str(error).split())[:200]
+        fault = plain_line(str(error))
         way = "make functions and graph for one opset, or inline them at export"
         raise BundleError(f"{path}: its functions cannot be inlined ({fault}); {way}") from None
 

@@ -10,7 +10,7 @@ from typing import Any
 from latentarena.data.arrays import LABEL_COLUMNS, split_in_name
 from latentarena.data.layout import TRAIN
 from latentarena.data.listing import HIDDEN, File, LeftOut, Listing, is_litter
-from latentarena.errors import DataError
+from latentarena.errors import DataError, optional
 
 BESIDE = "beside the parquet files"
 IMAGE_COLUMNS = ("image", "img")
@@ -29,11 +29,9 @@ def list_parquet(source: Path, files: Sequence[Path]) -> Listing:
     Raises:
         DataError: pyarrow is not installed, or a file has no column of images or of labels.
     """
-    try:
+    with optional("parquet", f"folder:{source}", DataError):
         from pyarrow import ArrowException
         from pyarrow import parquet as pq
-    except ImportError:
-        raise DataError(f"folder:{source}: parquet files need pyarrow: pip install 'latentarena[parquet]'") from None
     found: list[File] = []
     splits = {path: split_in_name(path.name) or split_in_name(path.parent.name) for path in files}
     _refuse_several(source, splits)

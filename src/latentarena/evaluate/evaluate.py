@@ -37,6 +37,7 @@ from latentarena.report.poster import write_poster
 from latentarena.report.scorecard import nearest_pairs, write_page
 from latentarena.sandbox import SandboxError, standing
 from latentarena.system import SPARE, affordable, limit_memory, starved
+from latentarena.text import plain_line
 from latentarena.train.stages import Watch
 
 SHOWN, ROW = 64, 16  # images in a picture; in a row of one
@@ -142,7 +143,7 @@ def _blamed(path: Path, fault: type[BundleError] | type[ModelError]) -> Iterator
     except Exception as error:
         if starved(error):
             raise
-        words = " ".join(str(error).split())[:300]
+        words = plain_line(str(error), 300)
         raise fault(f"{path} cannot be evaluated: {type(error).__name__}: {words}") from error
 
 

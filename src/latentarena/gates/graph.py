@@ -27,6 +27,7 @@ from latentarena.gates.shapes import Shape, Told, computed, inferred, measured, 
 from latentarena.gates.size import Held, held
 from latentarena.gates.unpacked import constants, unpacked
 from latentarena.gates.walk import Inventory, spoken
+from latentarena.text import plain_line
 
 LARGEST_FILE = 64 << 20  # bytes
 MOST_METADATA = 64  # entries
@@ -115,7 +116,7 @@ def _checked(model: ModelProto, what: str) -> Told:
             return inferred(model)
         onnx.checker.check_model(model, full_check=True)  # what is wrong for one row only is seen when it runs
     except Exception as error:  # its exceptions have no common base
-        reason = " ".join(str(error).split())[:300]
+        reason = plain_line(str(error), 300)
         raise GateError("onnx-checker", f"{what} is not valid ONNX: {reason}; export it anew") from None
     return {}
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, optional
 from latentarena.files import digest
 from latentarena.progress import counted
 from latentarena.sandbox.runtime import open_session, run
@@ -101,10 +101,8 @@ def _graph(path: Path, named: str) -> Extractor:
 
 def _transformer(source: str, named: str) -> Extractor:
     """A model of images from the hub of transformers, or from a folder."""
-    try:
+    with optional("features", f"--features {named}"):
         from transformers import AutoModel, PretrainedConfig
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"--features {named} needs {error.name}: pip install 'latentarena[features]'") from None
     for library in ("transformers", "huggingface_hub"):  # what is wrong comes as an exception
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:

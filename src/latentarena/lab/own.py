@@ -24,6 +24,7 @@ from latentarena.model.modes import evaluated
 from latentarena.run.watching import quietly, show_training
 from latentarena.sample import SOLVERS, last, sample
 from latentarena.system import stopping_as_ctrl_c
+from latentarena.text import plain_line
 from latentarena.train.fabric import make_fabric
 from latentarena.train.loop import FitConfig
 from latentarena.train.own import Loss, train_module
@@ -207,7 +208,7 @@ def _latent(encode: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
         with evaluated(encode), torch.no_grad():
             latents = encode(torch.zeros(2, *shape, device=weight.device))
     except Exception as error:  # it is anybody's code
-        said = " ".join(str(error).split())[:200]
+        said = plain_line(str(error))
         raise BundleError(f"encode fails on images {[2, *shape]}: {type(error).__name__}: {said}") from error
     if not isinstance(latents, Tensor) or len(latents) != 2 or latents.ndim < 2:
         found = list(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from latentarena.errors import BundleError
 from latentarena.legacy.source import NOTEBOOK, read_source
 from latentarena.legacy.standins import ShippedWeights, install, notebook
+from latentarena.text import plain_line
 
 NAME = "SubmissionInterface"
 STEPS = 100  # that the contest asked for where a submission has no number of its own
@@ -144,7 +145,7 @@ class Submission2025:
             where = f" at line {lines[-1]}" if lines else ""
             given = ", ".join(f"{asked} served from {found}" for asked, found in self.weights.given.items())
             served = f" (gdown: {given})" if loading and given else ""
-            message = " ".join(str(error).split())[:400]
+            message = plain_line(str(error), 400)
             raise BundleError(f"{what}{where}: {type(error).__name__}: {message}{served}") from None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentarena.data import Dataset
-from latentarena.errors import ConfigError, Interrupted, TrainingError
+from latentarena.errors import ConfigError, Interrupted, TrainingError, optional
 from latentarena.files import digest_json
 from latentarena.run.training_cost import training_cost
 from latentarena.search.plan import Space, Span
@@ -99,10 +99,8 @@ def run_search(
 
 
 def _optuna() -> Any:
-    try:
+    with optional("search", "arena search"):
         import optuna
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"arena search needs {error.name}: pip install 'latentarena[search]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from latentarena.errors import ConfigError, TrainingError
+from latentarena.errors import ConfigError, TrainingError, optional
 from latentarena.study.place import END, Place, StartedRun, make_whole, shared_settings
 from latentarena.text import plain_line
 
@@ -18,10 +18,8 @@ AGAIN = -1  # times that Ray starts a run again whose machine is gone: always
 @contextmanager
 def on_ray(on: str, folder: Path, threads: int) -> Iterator[Place]:
     """The cluster at an address, `ray` for the one that this machine is part of; see `place_of`."""
-    try:
+    with optional("cluster", f"--on {on}"):
         import ray
-    except ImportError as error:
-        raise ConfigError(f"--on {on} needs {error.name}: pip install 'latentarena[cluster]'") from None
     try:
         ray.init("auto" if on == "ray" else on, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:

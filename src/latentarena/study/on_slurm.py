@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, optional
 from latentarena.files import make_folder, write_text
 from latentarena.study.place import END, Place, StartedRun, make_whole, shared_settings
 from latentarena.text import plain_line
@@ -29,10 +29,8 @@ def on_slurm(on: str, folder: Path, threads: int, cluster: str = "slurm") -> Ite
 
     See `place_of`. `cluster` is submitit's word for the scheduler; its `local` runs jobs in processes of this machine.
     """
-    try:
+    with optional("cluster", f"--on {on}"):
         import submitit
-    except ImportError as error:
-        raise ConfigError(f"--on {on} needs {error.name}: pip install 'latentarena[cluster]'") from None
     logging.getLogger("submitit").setLevel(logging.ERROR)
     address = urlsplit(on)
     options = {"time": MINUTES} | dict(parse_qsl(address.query))

@@ -17,7 +17,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError
+from latentarena.errors import ConfigError, StorageFull, StoreBusy, StoreError, optional
+from latentarena.text import plain_line
 
 PATIENCE = 5.0  # seconds that a transaction waits for another one
 POOL = 8  # connections
@@ -52,19 +53,18 @@ class Database:
                 raise ConfigError("--db sqlite: name a file, as in sqlite:///arena.db")
             self.file = Path(parsed.database or "") if self.sqlite else None
             self.conninfo = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
-            self.engine: Engine = create_engine(
-                parsed,
-                poolclass=QueuePool,
-                pool_size=POOL,
-                max_overflow=0,
-                pool_timeout=PATIENCE,
-                pool_pre_ping=not self.sqlite,
-                connect_args={"timeout": PATIENCE} if self.sqlite else _limits(),
-            )
+            with optional("site", "--db"):
+                self.engine: Engine = create_engine(
+                    parsed,
+                    poolclass=QueuePool,
+                    pool_size=POOL,
+                    max_overflow=0,
+                    pool_timeout=PATIENCE,
+                    pool_pre_ping=not self.sqlite,
+                    connect_args={"timeout": PATIENCE} if self.sqlite else _limits(),
+                )
         except (ArgumentError, NoSuchModuleError):
             raise ConfigError("--db is no database URL; give sqlite:///FILE or postgresql://HOST/NAME") from None
-        except ModuleNotFoundError as error:
-            raise ConfigError(f"--db needs {error.name}; pip install 'latentarena[site]'") from None
         if self.file is not None:
             event.listen(self.engine, "do_connect", partial(_keep_private, self.file))
             event.listen(self.engine, "connect", _configure_sqlite)
@@ -176,7 +176,7 @@ def _explained() -> Iterator[None]:
     except SQLAlchemyError as error:
         if type(error).__name__ == "TimeoutError":
             raise StoreBusy("the database is busy: no connection was free in time; try again soon") from error
-        raise StoreError(f"the database failed: {_line(error)}") from error
+        raise StoreError(f"the database failed: {plain_line(str(error), 300)}") from error
 
 
 def _translated(error: DBAPIError) -> StoreError:
@@ -190,8 +190,4 @@ def _translated(error: DBAPIError) -> StoreError:
     lost = isinstance(error, OperationalError) and not isinstance(original, sqlite3.Error)
     if error.connection_invalidated or lost:
         return StoreBusy("the database does not answer; try again soon")
-    return StoreError(f"the database failed: {_line(original)}")
-
-
-def _line(error: Any) -> str:
-    return " ".join(str(error).split())[:300]
+    return StoreError(f"the database failed: {plain_line(str(original), 300)}")
