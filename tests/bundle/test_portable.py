@@ -252,6 +252,55 @@ def test_any_modules_can_be_exported(tmp_path: Path, digits_judge: Judge) -> Non
     assert found.asked is not None
 
 
+RUNS = 4  # of the module itself at an export: three that it is tried by, one that shows how it calls others
+
+
+class Counted(nn.Module):
+    """A network that says when it is asked."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        super().__init__()
+        self.layer, self.told = nn.Linear(6, 6), told  # what is kept here the exporter would set back
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        self.told()
+        shift = t[:, None] if labels is None else (t * labels)[:, None]
+        return (self.layer(x) + shift).tanh()
+
+
+class Stepped(nn.Module):
+    """A sampler of so many steps, each of which asks its network with labels and without."""
+
+    def __init__(self, steps: int, network: nn.Module) -> None:
+        super().__init__()
+        self.steps, self.network, self.picture = steps, network, Picture()
+
+    def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
+        for step in range(self.steps):
+            t = torch.tensor(step / 7).expand(noise.shape[0])
+            noise = noise + self.network(noise, t, labels) - 0.5 * self.network(noise, t, None)
+        return self.picture(noise)
+
+
+def test_a_network_is_traced_once_however_many_steps_there_are(tmp_path: Path) -> None:
+    """And its weights are in the graph once, though it is asked in two ways."""
+    traced = []
+    for steps in (2, 9):
+        asked = list[int]()
+        network, folder = Counted(lambda asked=asked: asked.append(1)), tmp_path / str(steps)  # type: ignore[misc]
+        sampler = Stepped(steps, network).eval()
+        encode, shapes = nn.Sequential(nn.Flatten(), nn.Linear(784, 6)), ((1, 28, 28), (6,), (6,))
+        parts = (encode, sampler.picture, sampler)
+        bundle = export_modules(folder, "x", *parts, *shapes, CLASSES, True, dataset="digits", repeated=[network])
+        traced.append(len(asked) - steps * 2 * RUNS)
+        noise, labels = bundle.model.noise(17, 0), torch.arange(17) % 10
+        with torch.no_grad():
+            torch.testing.assert_close(bundle.model.generate(noise, labels), sampler(noise, labels), atol=1e-4, rtol=0)
+        held = bundle.card.parameters["generator"] - sum(one.numel() for one in network.parameters())
+        assert held in range(60)
+    assert traced[0] == traced[1] > 0
+
+
 class Random(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         return torch.rand_like(noise)

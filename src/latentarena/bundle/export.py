@@ -65,7 +65,8 @@ def export_bundle(bundle: NativeBundle, folder: Path) -> PortableBundle:
         "data": card.data,
         "provenance": card.provenance,
     }
-    return _export(folder, facts, modules, differentiated=model.classifier is not None)
+    repeated = [one for one in (model.network, model.weaker) if one is not None]
+    return _export(folder, facts, modules, repeated, differentiated=model.classifier is not None)
 
 
 def export_modules(
@@ -84,6 +85,7 @@ def export_modules(
     dataset: str = "mnist",
     sampling: Sampler | None = None,
     provenance: Provenance | None = None,
+    repeated: Sequence[nn.Module] = (),
 ) -> PortableBundle:
     """Write any PyTorch modules as a portable bundle; they are called in evaluation mode, on the device they are on.
 
@@ -104,6 +106,7 @@ def export_modules(
         dataset: what it was trained on, as in a recipe's `data.name`.
         sampling: what `generate` does, in words.
         provenance: how it came to be.
+        repeated: modules that `generate` calls at every step, which makes them worth tracing once; they hold no state.
 
     Raises:
         BundleError: a module cannot be exported, or what was exported gives something else than the module.
@@ -123,7 +126,7 @@ def export_modules(
         "data": validate(DataConfig, {"name": dataset}, "dataset"),
         "provenance": provenance,
     }
-    return _export(folder, facts, {"encode": encode, "decode": decode, "generate": generate})
+    return _export(folder, facts, {"encode": encode, "decode": decode, "generate": generate}, repeated)
 
 
 class _Encoder(nn.Module):
@@ -173,7 +176,11 @@ def _refuse_unportable(how: SamplingConfig) -> None:
 
 
 def _export(
-    folder: Path, facts: dict[str, Any], modules: dict[str, nn.Module], differentiated: bool = False
+    folder: Path,
+    facts: dict[str, Any],
+    modules: dict[str, nn.Module],
+    repeated: Sequence[nn.Module],
+    differentiated: bool = False,
 ) -> PortableBundle:
     """Try, trace, compare and write: the graphs first, so that a card never speaks of files that are not there."""
     nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
@@ -193,6 +200,7 @@ def _export(
                 output.name,
                 f"{graph} of {card.name!r}",
                 differentiated and graph == "generate",
+                repeated if graph == "generate" else (),
             )
         contents = {graph: graphs[graph].SerializeToString(deterministic=True) for graph in GRAPHS}
         gated = {

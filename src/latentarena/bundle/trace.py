@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from latentarena.bundle.repeated import Called, calls, put_in, standing_in
 from latentarena.errors import BundleError
 from latentarena.model.derivatives import in_plain_operators
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 20
+ROWS = {0: torch.export.Dim.DYNAMIC}  # the dimension of a tensor that is free
 FOLDED = 64  # numbers of a constant that is computed with in advance; weights stay what they are
 
 
@@ -29,6 +31,7 @@ def to_onnx(
     output: str,
     what: str,
     differentiated: bool = False,
+    repeated: Iterable[nn.Module] = (),
 ) -> ModelProto:
     """The graph of a module.
 
@@ -39,6 +42,7 @@ def to_onnx(
         what: the module's name in messages.
         differentiated: the module takes gradients; it is first traced into one that does not, since the exporter alone
             cannot.
+        repeated: modules inside that are called again and again: they are traced once.
 
     Raises:
         BundleError: it cannot be traced.
@@ -51,26 +55,55 @@ def to_onnx(
                 plain = in_plain_operators()
                 traced = make_fx(module, plain, tracing_mode="symbolic", _allow_non_fake_inputs=True)
                 module = traced(*examples).eval()
-            program = torch.onnx.export(
-                module,
-                examples,
-                input_names=list(inputs),
-                output_names=[output],
-                opset_version=OPSET,
-                dynamo=True,
-                dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),
-                custom_translation_table=_translations(),
-                optimize=False,
-                verbose=False,
-            )
-            assert program is not None
-            return _tidied(program.model)
+            called = [] if differentiated else calls(module, examples, repeated)
+            with standing_in(called):
+                model = _traced(module, examples, tuple(ROWS for _ in inputs), inputs, output)
+            put_in(model, [(one, _traced_part(one)) for one in called])
+            return _plain(model)
     except Exception as error:  # whatever the tracing of foreign code may come to
         raise BundleError(f"{what} cannot be exported: {_reason(error)}") from error
 
 
-def _tidied(model: Any) -> ModelProto:
-    """The exporter's model without what it tells of its making, constants worked out, nothing left but plain ops."""
+def _traced(module: nn.Module, examples: tuple[Tensor, ...], shapes: Any, inputs: Sequence[str], output: str) -> Any:
+    """What the exporter makes of a module, as an onnx_ir model; `shapes` say which dimensions are free."""
+    program = torch.onnx.export(
+        module,
+        examples,
+        input_names=list(inputs),
+        output_names=[output],
+        opset_version=OPSET,
+        dynamo=True,
+        dynamic_shapes=shapes,
+        custom_translation_table=_translations(),
+        optimize=False,
+        verbose=False,
+    )
+    assert program is not None
+    return program.model
+
+
+def _traced_part(one: Called) -> Any:
+    tensors = one.tensors()
+    names = [f"{one.name}.{i}" for i in range(len(tensors))]
+    model = _traced(one.alone(), tensors, (tuple(ROWS for _ in tensors),), names, one.name)
+    _tidy(model)
+    return model
+
+
+def _plain(model: Any) -> ModelProto:
+    """The exporter's model as a file of it is."""
+    import onnx_ir
+
+    _tidy(model)
+    proto: ModelProto = onnx_ir.to_proto(model)
+    proto.graph.ClearField("value_info")
+    for port in (*proto.graph.input, *proto.graph.output):
+        port.type.tensor_type.shape.dim[0].dim_param = "n"
+    return proto
+
+
+def _tidy(model: Any) -> None:
+    """Leave of the exporter's model plain operators alone: constants worked out, nothing of its own making."""
     import onnx_ir
     from onnx_ir.passes import common
     from onnxscript.optimizer import fold_constants_ir
@@ -105,11 +138,6 @@ def _tidied(model: Any) -> ModelProto:
         common.ClearMetadataAndDocStringPass(),
     )
     tidy(model)
-    proto: ModelProto = onnx_ir.to_proto(model)
-    proto.graph.ClearField("value_info")
-    for port in (*proto.graph.input, *proto.graph.output):
-        port.type.tensor_type.shape.dim[0].dim_param = "n"
-    return proto
 
 
 def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:

@@ -170,6 +170,7 @@ def save(
         pixels=isinstance(parts["encode"], _FromPixels),
         dataset=dataset,
         sampling=sampler,
+        repeated=[parts["network"]] if "network" in parts else [],
     )
     write_atomically(make_folder(home) / WEIGHTS, weights)
     return Model(made)
