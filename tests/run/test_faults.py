@@ -170,9 +170,43 @@ def test_program_that_is_told_to_end_before_it_trains_says_so(tmp_path: Path, nu
         time.sleep(0.002)
     process.send_signal(number)
     done = finish(process)
-    assert done.returncode == 130
+    assert done.returncode == 128 + number
     [line] = done.stderr.splitlines()
     assert line.startswith("arena: interrupted")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_program_that_is_told_to_end_while_it_judges_says_so(tiny_run: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-u", "-m", "latentarena", "judge", str(tiny_run / "bundle")]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout is not None
+    assert "judging" in process.stdout.readline()
+    process.send_signal(number)
+    done = finish(process)
+    assert done.returncode == 128 + number
+    [line] = done.stderr.splitlines()
+    assert line.startswith("arena: interrupted")
+
+
+def test_script_that_is_told_to_end_outside_of_training_dies_of_the_signal() -> None:
+    """Once what is open was closed: nobody takes it for a Ctrl-C, or for a script that has failed."""
+    code = """
+import signal
+from latentarena.system import stopping_as_ctrl_c
+with stopping_as_ctrl_c():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        print("closed", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "closed\n", "")
 
 
 def test_run_whose_folder_vanishes_loses_nothing(

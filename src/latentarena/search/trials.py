@@ -184,7 +184,7 @@ class _Maker:
             return None
         except Interrupted as stop:
             said = f"trial {len(self.search.trials)} was interrupted; the same command makes it again and goes on"
-            raise Interrupted(said, stop.exit_code - 128) from None
+            raise Interrupted(said, stop.number) from None
         except (ConfigError, TrainingError) as error:
             score, ended, reason = None, state.FAIL, str(error)
         trial.set_user_attr("seconds", time.monotonic() - began)
