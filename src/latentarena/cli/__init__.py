@@ -19,6 +19,10 @@ SERVER = {
     "sqlalchemy",
     "starlette",
 }  # the extra `arena`
+GOES_ON = {  # how commands go on that were interrupted; the others begin anew
+    "train": ", and the same command with --resume goes on",
+    **dict.fromkeys(("study", "search", "retrain"), ", and the same command goes on"),
+}
 PATH = "Path"  # what an option is taken for whose type typer does not tell
 
 
@@ -32,8 +36,8 @@ def main() -> None:
         try:
             _run()
         except KeyboardInterrupt:
-            kept = "interrupted; what was saved before is kept, and the same command with --resume goes on"
-            stop = Interrupted(kept, *came[:1])
+            command = next((one for one in sys.argv[1:] if not one.startswith("-")), "")
+            stop = Interrupted(f"interrupted; what was saved before is kept{GOES_ON.get(command, '')}", *came[:1])
             _refuse(str(stop), stop.exit_code)
         except BrokenPipeError:  # whoever read the output has left, such as `head`
             sys.stderr.close()  # else Python complains about stdout while it exits
