@@ -23,7 +23,7 @@ MOVE = "move it from there once there is room"
 PAUSES = (0.2, 0.8, 2.0)  # seconds before a write is tried again
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCK, ROOM = ".lock", ".room"
-WRITTEN = 8 << 20  # bytes that are set aside for what a judge finds: card, report and pictures take a quarter
+WRITTEN = 4 << 20  # bytes that are set aside for what a judge finds: card, report and pictures take half of them
 
 
 class Reach(Protocol):
@@ -146,7 +146,8 @@ class Shelter:
         for name, content in self._remembered.items():
             make_folder((self.refuge / name).parent)
             write_atomically(self.refuge / name, content)
-        why = error.strerror if isinstance(error, OSError) else str(error)
+        cause = error if isinstance(error, OSError) else error.__cause__
+        why = (cause.strerror if isinstance(cause, OSError) else None) or str(error)
         log.warning("cannot write to %s (%s): going on in %s until it is back", self.home, why, self.refuge)
 
     def _come_back(self) -> None:
