@@ -17,7 +17,8 @@ ArenaError              anything this package refuses or gives up on
 │   ├── NotThere        no such team, submission or object
 │   ├── QuotaReached    a team has handed in as much as it may
 │   └── OutOfTime       the contest is not open yet, or has closed
-└── OutputError         a file that cannot be written
+├── OutputError         a file that cannot be written
+└── Interrupted         Ctrl-C or another signal that asks to stop
 """
 
 from __future__ import annotations
@@ -120,13 +121,17 @@ class OutputError(ArenaError):
 
 
 class Interrupted(ArenaError):  # noqa: N818 - not a fault
-    """Ctrl-C, or another signal that asks to stop: the state was saved first."""
+    """Ctrl-C, or another signal that asks to stop: what can be saved was saved first.
+
+    Attributes:
+        number: the signal's, from which the exit status follows, as shells report a signal.
+    """
 
     exit_code = 130
 
     def __init__(self, message: str, number: int = 2) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number  # as shells report a signal
+        self.number, self.exit_code = number, 128 + number
 
 
 @contextmanager

@@ -54,14 +54,25 @@ def noted_signals() -> Iterator[list[int]]:
 
 
 @contextmanager
-def stopping_as_ctrl_c() -> Iterator[None]:
-    """Every stopping signal raises KeyboardInterrupt, so that a program that is killed can still say a word."""
+def stopping_as_ctrl_c() -> Iterator[list[int]]:
+    """Every stopping signal raises KeyboardInterrupt, so that a program that is killed can still say a word.
+
+    The numbers of those that came are listed for the caller. Where nobody has caught the KeyboardInterrupt by the end
+    of the block, the signal arrives once more and acts as before: the program dies of it, and of nothing else.
+    """
+    came: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        came.append(number)
         raise KeyboardInterrupt
 
-    with _handled(interrupt, tuple(one for one in STOPPING if signal.getsignal(one) is signal.SIG_DFL)):
-        yield
+    try:
+        with _handled(interrupt, tuple(one for one in STOPPING if signal.getsignal(one) is signal.SIG_DFL)):
+            yield came
+    except KeyboardInterrupt:
+        for number in came[:1]:
+            signal.raise_signal(number)
+        raise
 
 
 @contextmanager

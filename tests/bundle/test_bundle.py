@@ -117,7 +117,10 @@ WRONG_TENSORS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
         lambda t: t | {"network.enter.weight": t["network.enter.weight"].T.contiguous()},
         r"'network.enter.weight' has shape \(6, 16\), expected \(16, 6\)",
     ),
-    "type": (lambda t: t | {LEAVE: t[LEAVE].double()}, rf"'{LEAVE}' holds float64, expected float32 or float16"),
+    "type": (
+        lambda t: t | {LEAVE: t[LEAVE].double()},
+        rf"'{LEAVE}' holds float64, expected .*; save tensor.float",
+    ),
     "integers": (lambda t: t | {LEAVE: t[LEAVE].long()}, rf"'{LEAVE}' holds int64, expected float32"),
     "nan": (lambda t: spoiled(t, LEAVE, float("nan")), rf"'{LEAVE}' holds values that are not finite"),
     "infinite": (lambda t: spoiled(t, "scale.mean", float("-inf")), "'scale.mean' holds values that are not finite"),

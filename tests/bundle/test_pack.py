@@ -120,6 +120,7 @@ FLOAT = TensorProto.FLOAT
 WRONG = {
     "open size": ([("x", FLOAT, ["n", 1, "h", 8])], "leave only the number of rows open"),
     "bytes": ([("x", TensorProto.UINT8, ["n", 1, 8, 8])], "has to be float32"),
+    "doubles": ([("x", TensorProto.DOUBLE, ["n", 1, 8, 8])], "float64; it has to be float32; make weights and inputs"),
     "two inputs": ([("x", FLOAT, ["n", 1, 8, 8]), ("z", FLOAT, ["n", 4])], "2 inputs and 1 outputs"),
     "flat": ([("x", FLOAT, ["n", 64])], "images have channels, height and width"),
 }

@@ -500,7 +500,10 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "input name": (edited("generate.onnx", renamed), rf"generate.onnx takes z float32 \[n, 6\], expected {NOISE}"),
     "input shape": (edited("generate.onnx", last_size), rf"takes noise float32 \[n, 7\], expected {NOISE}"),
-    "input type": (edited("generate.onnx", double), rf"takes noise double \[n, 6\], expected {NOISE}"),
+    "input type": (
+        edited("generate.onnx", double),
+        rf"takes noise float64 \[n, 6\], expected {NOISE}.*\.float\(\)",
+    ),
     "extra input": (edited("generate.onnx", extra_input), rf"takes {NOISE}, more float32 \[1\], expected {NOISE}, n"),
     "fixed batch": (edited("decode.onnx", first_size(4)), r"gives images float32 \[4, 1, 28, 28\], expected .*\[n, 1"),
     "external": (edited("encode.onnx", elsewhere), "encode.onnx: tensor .* lies in another file"),

@@ -360,3 +360,17 @@ def test_a_type_is_run_or_refused_by_its_name(kind: str) -> None:
 def test_only_standard_operators_are_run() -> None:
     standard = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if schema.domain == ""}
     assert standard >= OPERATORS
+
+
+@pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.BFLOAT16])
+@pytest.mark.parametrize("where", ["weight", "input", "output"])
+def test_a_model_in_another_precision_is_told_how_to_become_float32(kind: int, where: str) -> None:
+    def change(model: ModelProto) -> None:
+        if where == "weight":
+            model.graph.initializer.append(helper.make_tensor("wide", kind, [2], [1.0, 2.0]))
+        else:
+            (port,) = getattr(model.graph, where)
+            port.type.tensor_type.elem_type = kind
+
+    with pytest.raises(GateError, match=r"float(64|16).*make weights and inputs float32 .*module\.float\(\)"):
+        check_graph(edited(change)(), INPUTS, OUTPUT, "decode.onnx")

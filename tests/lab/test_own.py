@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import latentarena as la
 from latentarena.judge.classifier import Judge
+from latentarena.train import shelter
 
 PROGRAM = """
 import sys, torch
@@ -159,6 +160,36 @@ def test_a_lost_runtime_goes_on_from_what_had_reached_the_drive(tmp_path: Path, 
     assert start(there, 5, "resume").wait() == 0
     assert newest.with_suffix(".damaged").exists()
     assert_same_weights(there, undisturbed)
+
+
+def test_a_folder_that_vanishes_costs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelter, "PAUSES", (0.0,))
+    monkeypatch.setenv("LATENTARENA_CACHE", str(tmp_path / "cache"))
+    home, away, steps = tmp_path / "run", tmp_path / "away", []
+
+    def fit(folder: Path | None, resume: bool = False) -> list[float]:
+        def loss(network: nn.Module, data: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+            steps.append(1)
+            if len(steps) == 5 and folder is not None:
+                home.rename(away)
+            return (network(data) - 1).square().mean()
+
+        torch.manual_seed(0)
+        data = torch.arange(16.0)[:, None]
+        made = la.fit(nn.Linear(1, 1), data, loss=loss, folder=folder, epochs=5, batch=8, resume=resume, progress=False)
+        return made["loss"]
+
+    expected = fit(None)
+    steps.clear()
+    assert fit(home) == expected
+    assert not home.exists()
+    with pytest.raises(la.ArenaError, match=r"went on in .* set resume=True to bring it back"):
+        fit(home)
+    shutil.rmtree(home)  # made by the training that was refused
+    away.rename(home)
+    assert fit(home, resume=True) == expected
+    assert len(steps) == 10  # none of them anew
+    assert not shelter.refuge_of(home).exists()
 
 
 def test_a_training_learns_and_says_how(tmp_path: Path, parts: dict[str, nn.Module]) -> None:

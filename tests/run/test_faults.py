@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,10 @@ import torch
 from safetensors.torch import load_file
 
 from command import TINY, Arena
-from latentarena.train.shelter import refuge_of
+from latentarena.card.score_card import read_card
+from latentarena.judge.classifier import Judge
+from latentarena.train.shelter import ROOM, refuge_of
+from small_disk import mounted
 
 DRIVER = """
 import sys
@@ -170,9 +174,43 @@ def test_program_that_is_told_to_end_before_it_trains_says_so(tmp_path: Path, nu
         time.sleep(0.002)
     process.send_signal(number)
     done = finish(process)
-    assert done.returncode == 130
+    assert done.returncode == 128 + number
     [line] = done.stderr.splitlines()
     assert line.startswith("arena: interrupted")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_program_that_is_told_to_end_while_it_judges_says_so(tiny_run: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-u", "-m", "latentarena", "judge", str(tiny_run / "bundle")]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout is not None
+    assert "judging" in process.stdout.readline()
+    process.send_signal(number)
+    done = finish(process)
+    assert done.returncode == 128 + number
+    [line] = done.stderr.splitlines()
+    assert line.startswith("arena: interrupted")
+
+
+def test_script_that_is_told_to_end_outside_of_training_dies_of_the_signal() -> None:
+    """Once what is open was closed: nobody takes it for a Ctrl-C, or for a script that has failed."""
+    code = """
+import signal
+from latentarena.system import stopping_as_ctrl_c
+with stopping_as_ctrl_c():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        print("closed", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "closed\n", "")
 
 
 def test_run_whose_folder_vanishes_loses_nothing(
@@ -201,6 +239,54 @@ def test_run_whose_folder_vanishes_loses_nothing(
     assert again.returncode == 0, again.stderr
     assert not refuge.exists()
     assert (run / WEIGHTS).read_bytes() == (ordeal.peace / WEIGHTS).read_bytes()
+
+
+def fill(folder: Path) -> Path:
+    """Take all that is left of a disk."""
+    with (folder / "ballast").open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return folder / "ballast"
+
+
+def test_disk_that_fills_up_while_a_run_is_judged(arena_here: Arena, digits_judge: Judge, tmp_path: Path) -> None:
+    arguments = ["train", "quickstart-digits", *TINY, "--samples", "200", "--accelerator=cpu"]
+    with mounted(tmp_path / "small", "size=16m") as disk:
+        run, refuge = disk / "run", refuge_of(disk / "run")
+        command = [sys.executable, "-m", "latentarena", *arguments, "--out", str(run)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and not (run / ROOM).exists():
+            time.sleep(0.005)
+        while process.poll() is None:  # what the run frees is taken as well
+            ballast = fill(disk)
+            time.sleep(0.001)
+        done = finish(process)
+        assert done.returncode == 1
+        [line] = done.stderr.splitlines()
+        assert "the disk is full; free some space" in line
+        assert f"what was found is kept in {refuge}" in line
+        kept = {path.name: path.read_bytes() for path in refuge.iterdir()}
+        assert kept.keys() == {"samples.png", "card.png", "report.html", "score.json"}
+        assert not kept.keys() & {path.name for path in run.iterdir()}
+        assert "cannot write" in arena_here(*arguments, "--out", run, "--resume").stderr  # still full
+        ballast.unlink()
+        again = arena_here(*arguments, "--out", run, "--resume")
+        assert (again.returncode, again.stderr) == (0, "")
+        assert {name: (run / name).read_bytes() for name in kept} == kept  # whose timing another judging would change
+        assert not refuge.exists()
+        other = arena_here(*arguments, "--samples", "300", "--out", run, "--resume")
+        assert other.returncode == 0, other.stderr
+        assert read_card(run / "score.json").samples == 300
+
+
+def test_disk_that_is_too_small_for_what_a_judge_finds(arena_here: Arena, tiny_run: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "small", "size=8k") as disk:
+        done = arena_here("judge", tiny_run / "bundle", "--samples", 200, "--untimed", "--json", disk / "card.json")
+        assert done.returncode == 1
+        assert f"cannot write {disk / 'card.json'}: the disk is full" in done.stderr
+        assert f"what was found is kept in {refuge_of(disk)}; move it from there" in done.stderr
+        assert list(disk.iterdir()) == []
+        assert read_card(refuge_of(disk) / "card.json").samples == 200
 
 
 def test_two_processes_learn_what_one_does(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from lightning_fabric import Fabric
 from command import Arena
 from latentarena.data import Dataset, Images
 from latentarena.data.digits import embedded_digits
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, Interrupted
 from latentarena.files import cache_folder
 from latentarena.judge.metrics import frechet_distance
 from latentarena.judge.training import JudgeConfig, judge_for, train_judge
@@ -28,7 +29,7 @@ from latentarena.search.plan import SPACES, Space, load_space
 from latentarena.search.record import Search, Trial
 from latentarena.search.trials import Budget, run_search
 from latentarena.search.validation import Yardstick, with_validation
-from latentarena.train.loop import FitConfig
+from latentarena.train.loop import FitConfig, Tick
 from latentarena.train.recipe import load_recipe
 
 SPACE = """
@@ -170,6 +171,30 @@ def test_a_killed_search_goes_on_and_makes_no_finished_trial_again(
     assert len(made) <= 2
     whole = run_search(space, embedded_digits(), tmp_path / "whole", fabric, Budget(trials=len(search.trials)))
     assert points(whole) == points(search)
+
+
+def test_a_search_that_is_told_to_end_goes_on_in_the_middle_of_a_trial(
+    space: Space, data: Dataset, fabric: Fabric, tmp_path: Path
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def watch(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
+        for tick in ticks:
+            seen.append((stage, tick.step))
+            if stops and (stage, tick.step) == ("generator", 1):
+                signal.raise_signal(stops.pop())
+            yield tick
+
+    stops: list[signal.Signals] = [signal.SIGTERM]
+    with pytest.raises(Interrupted, match="trial 0 was interrupted; the same command goes on") as stop:
+        run_search(space, data, tmp_path / "out", fabric, Budget(trials=1), watch=watch)
+    assert stop.value.exit_code == 128 + signal.SIGTERM
+    last = max(step for stage, step in seen if stage == "autoencoder")
+    seen.clear()
+    made = run_search(space, data, tmp_path / "out", fabric, Budget(trials=1), watch=watch)
+    assert seen[:2] == [("autoencoder", last), ("generator", 1)]
+    assert not (tmp_path / "out" / "trial").exists()
+    assert points(made) == points(run_search(space, data, tmp_path / "whole", fabric, Budget(trials=1)))
 
 
 def test_budgets_are_kept(space: Space, data: Dataset, fabric: Fabric, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import latentarena as la
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, OutputError
 from latentarena.model.latent_model import LatentModel
 from latentarena.study import place
 from latentarena.study.page import write_study
 from latentarena.study.plan import STUDIES, is_study, load_study, study_of
-from latentarena.study.runs import run_study
+from latentarena.study.runs import State, StudyRuns, run_study
 from latentarena.train.recipe import Recipe
 from latentarena.train.shelter import held
+from small_disk import mounted
 
 FAKE = Path(__file__).parents[1] / "support" / "fake_run.py"
 STUDY = """
@@ -200,6 +202,26 @@ def test_seeds_are_added_only_while_a_claim_is_undecided_and_only_to_its_arms(
     file.write_text(more.replace("frechet[long]", "1.0001 * frechet[short]"))  # of noise alone: never decided
     run_study(load_study(str(file)), tmp_path / "out", None, 4, place.Here(1))
     assert Counter(line.split()[0] for line in record.read_text().splitlines()) == {"short": 3, "long": 3, "other": 3}
+
+
+def test_a_full_disk_ends_a_study_and_what_was_done_is_kept(file: Path, record: Path, tmp_path: Path) -> None:
+    """Every further run would fail of it, one by one."""
+    with mounted(tmp_path / "small", "size=8m") as disk:
+        ballast = disk / "ballast"
+
+        def fill_up(progress: StudyRuns) -> None:
+            if any(run.state is State.DONE for run in progress.runs):
+                with ballast.open("ab", buffering=0) as taken, suppress(OSError):
+                    while True:
+                        taken.write(bytes(4096))
+
+        with pytest.raises(OutputError, match="the disk is full; free some space"):
+            run_study(load_study(str(file)), disk / "out", None, 1, place.Here(1), fill_up)
+        assert len(record.read_text().splitlines()) <= 2  # the one that was done, and the next
+        ballast.unlink()
+        made = run_study(load_study(str(file)), disk / "out", None, 1, place.Here(1))
+    assert {run.state for run in made.runs} == {State.DONE}
+    assert not made.runs[0].fresh
 
 
 def test_a_run_that_fails_costs_the_others_nothing_and_is_named(file: Path, record: Path, tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ import torch
 from lightning_fabric import Fabric
 
 from latentarena.errors import ConfigError, OutputError
+from latentarena.files import write_atomically
 from latentarena.train import loop, shelter
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.logs import curve, logged
 from latentarena.train.loop import Tick, fit
-from latentarena.train.shelter import Shelter, lock_folder, refuge_of
+from latentarena.train.shelter import Shelter, bring_back, lock_folder, refuge_of, write_or_keep
 from regression import CONFIG, KEY, STEPS, Regression
 from small_disk import mounted
 
@@ -128,6 +129,43 @@ def test_full_disk_stops_the_run_with_the_last_checkpoint_good(tmp_path: Path) -
         (home / "ballast").unlink()
         train(home, {})
         assert len(losses(home)) == STEPS
+
+
+def test_what_was_found_is_kept_beside_a_full_disk_and_brought_back(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        write_atomically(path, path.name.encode() * 20_000)
+
+    with mounted(tmp_path / "small", "size=64k") as home:
+        with pytest.raises(OutputError, match=r"write .*/d: the disk is full.*kept in .*; come again$") as caught:
+            write_or_keep({home / name: write for name in "abcde"}, "come again")
+        assert str(refuge_of(home)) in str(caught.value)
+        with pytest.raises(OutputError):
+            bring_back(home)
+        assert {path.name for path in refuge_of(home).iterdir()} == {"d", "e"}
+        assert {path.name for path in home.iterdir()} == {"a", "b", "c"}
+        (home / "a").unlink()
+        (home / "b").unlink()
+        bring_back(home)
+        assert {path.name for path in home.iterdir()} == {"c", "d", "e"}
+        assert not refuge_of(home).exists()
+
+
+def test_what_no_disk_has_room_for_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mounted(tmp_path / "small", "size=16k") as disk:
+        monkeypatch.setenv("LATENTARENA_CACHE", str(disk / "cache"))
+        with pytest.raises(OutputError, match=r"the disk is full; free some space or choose another folder$"):
+            write_or_keep({disk / "a": lambda path: write_atomically(path, bytes(20_000))}, "come again")
+        assert not refuge_of(disk).exists()
+        with pytest.raises(OutputError, match="the disk is full"), Shelter(disk / "run").set_aside():
+            pytest.fail("there is no room")
+        assert list((disk / "run").iterdir()) == []
+
+
+def test_room_is_held_as_long_as_it_is_needed(tmp_path: Path) -> None:
+    place = Shelter(tmp_path / "run")
+    with place.set_aside():
+        assert (place.home / shelter.ROOM).stat().st_size == shelter.WRITTEN
+    assert list(place.home.iterdir()) == []
 
 
 def test_file_larger_than_the_limit_is_a_full_disk(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -85,3 +87,18 @@ def test_a_picture_that_waits_is_a_picture_of_its_place(drawn: tuple[Site, str])
         assert one.headers["cache-control"] == "no-store"
     assert seen[-1].headers["content-type"] == "image/gif"
     assert "private" in seen[-1].headers["cache-control"]
+
+
+def test_visitors_who_leave_in_the_middle_of_a_drawing_stop_nobody(drawn: tuple[Site, str]) -> None:
+    """Connections end while a drawing is asked for, waited for and sent: the next visitor gets the next one."""
+    site, here = drawn
+    path = here.removeprefix(site.url)
+    for seed in range(30):
+        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as line:
+            line.sendall(f"GET {path}/becoming?steps=50&seed={seed} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            time.sleep(0.01 * seed)
+            if seed % 2:  # not a farewell, but a reset
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: httpx.get(f"{here}/becoming?steps=50&seed=99", timeout=30).status_code == 200)
+    assert httpx.get(f"{here}/becoming?steps=50&seed=0", timeout=30).status_code in (200, 202)
+    assert "Traceback" not in (site.folder / "log").read_text()

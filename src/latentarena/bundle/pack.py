@@ -23,14 +23,13 @@ from latentarena.config import validate
 from latentarena.errors import BundleError
 from latentarena.gates import check_graph
 from latentarena.gates.file_set import MOST_BYTES
-from latentarena.gates.operators import DOMAINS
+from latentarena.gates.operators import DOMAINS, spelled, to_float32
 from latentarena.text import plain_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
 ROWS, MOST_ROWS = (2, 3), 1000  # that are tried, and that are tried where a graph is of so many
-KINDS = {1: "float32", 7: "int64", 10: "float16", 11: "float64"}  # of ONNX's element types
 WRITTEN_OUT = (  # operators of converters in terms of standard ones, as functions of ONNX; {opset} is the model's
     """<domain: "", opset_import: ["": {opset}]>
     Erfc (x) => (y) {{ one = Constant <value = float {{1.0}}> ()  e = Erf (x)  y = Sub (one, e) }}""",
@@ -210,9 +209,9 @@ def _shapes(models: Mapping[str, ModelProto]) -> dict[str, object]:
 def _row(port: ValueInfoProto, what: str) -> tuple[int, ...]:
     """The shape of one row of an input."""
     sizes = tuple(dim.dim_value for dim in port.type.tensor_type.shape.dim)[1:]
-    kind = KINDS.get(port.type.tensor_type.elem_type, "another type")
-    if kind != "float32":
-        raise BundleError(f"{what} takes {port.name} of {kind}; it has to be float32")
+    kind = port.type.tensor_type.elem_type
+    if spelled(kind) != "float32":
+        raise BundleError(f"{what} takes {port.name} of {spelled(kind)}; it has to be float32{to_float32(kind)}")
     if not sizes or 0 in sizes:
         known = ", ".join(str(size) if size else "?" for size in sizes) or "nothing"
         raise BundleError(

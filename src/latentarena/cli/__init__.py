@@ -19,22 +19,29 @@ SERVER = {
     "sqlalchemy",
     "starlette",
 }  # the extra `arena`
+GOES_ON = {  # how commands go on that were interrupted; the others begin anew
+    "train": ", and the same command with --resume goes on",
+    **dict.fromkeys(("study", "search", "retrain"), ", and the same command goes on"),
+}
 PATH = "Path"  # what an option is taken for whose type typer does not tell
 
 
 def main() -> None:
     """Run `arena`; a refusal is one line on stderr and a non-zero exit status."""
+    from latentarena.errors import Interrupted
     from latentarena.system import stopping_as_ctrl_c
 
     _show_any_letter()
-    try:
-        with stopping_as_ctrl_c():
+    with stopping_as_ctrl_c() as came:
+        try:
             _run()
-    except KeyboardInterrupt:
-        _refuse("interrupted; what was saved before is kept, and the same command with --resume goes on", 130)
-    except BrokenPipeError:  # whoever read the output has left, such as `head`
-        sys.stderr.close()  # else Python complains about stdout while it exits
-        sys.exit(141)
+        except KeyboardInterrupt:
+            command = next((one for one in sys.argv[1:] if not one.startswith("-")), "")
+            stop = Interrupted(f"interrupted; what was saved before is kept{GOES_ON.get(command, '')}", *came[:1])
+            _refuse(str(stop), stop.exit_code)
+        except BrokenPipeError:  # whoever read the output has left, such as `head`
+            sys.stderr.close()  # else Python complains about stdout while it exits
+            sys.exit(141)
 
 
 def _show_any_letter() -> None:
@@ -51,7 +58,7 @@ def _run() -> None:
     import typer
 
     from latentarena.cli.app import app
-    from latentarena.errors import ArenaError
+    from latentarena.errors import ArenaError, Interrupted
 
     # typer carries its own click, so the base of its usage errors is found by name
     usage: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -77,7 +84,7 @@ def _run() -> None:
         if debug:
             raise
         _refuse(_unexpected(error), 1)
-    if status == 130:  # how typer reports a Ctrl-C that it caught
+    if status == Interrupted.exit_code:  # how typer reports a Ctrl-C that it caught
         raise KeyboardInterrupt
     sys.exit(status)
 

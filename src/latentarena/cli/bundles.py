@@ -57,15 +57,19 @@ def check(
     from latentarena.contest.entries import entry_of
     from latentarena.contest.prediction import predict
     from latentarena.evaluate.evaluate import FAST, evaluate, write_evaluated
+    from latentarena.files import make_folder
     from latentarena.judge.score import SAMPLES
     from latentarena.key import PRACTICE, Key
     from latentarena.run.watching import show_training
+    from latentarena.train.shelter import MOVE, write_or_keep
 
     quiet_logs()
     rules = _rules_of(contest)
     secret = PRACTICE if key is None else Key.parse(key)
     standing = read_board(board, rules) if board is not None else None
     samples = FAST if fast else SAMPLES
+    if out is not None:
+        make_folder(out)
     found = evaluate(
         bundle,
         rules.eligibility,
@@ -82,7 +86,7 @@ def check(
     )
     print_card(found.card)
     if out is not None:
-        write_evaluated(found, out)
+        write_or_keep({out: lambda folder: write_evaluated(found, folder)}, MOVE)
     if standing is not None:
         looser = rules.model_copy(
             update={"thresholds": tuple(one for one in rules.thresholds if one.field != "samples")}

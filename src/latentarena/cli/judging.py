@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,6 +101,7 @@ def judge(
     from latentarena.report.poster import write_poster
     from latentarena.report.scorecard import write_page
     from latentarena.run.watching import show_judging, show_training
+    from latentarena.train.shelter import MOVE, write_or_keep
 
     quiet_logs()
     own = own_metrics(metric or (), "--metric")
@@ -124,12 +125,12 @@ def judge(
         found = judge_bundle(loaded, panel, samples, timed=timed, own=own, waterfall=waterfall)
     card = found.card
     (print_contest if score_set is ScoreSet.CONTEST else print_card)(card)
-    if json_file is not None:
-        write_json(json_file, card.model_dump(mode="json"))
-    if html is not None:
-        write_page(html, card, found.findings, panel.data)
-    if picture is not None:
-        write_poster(picture, card, found.findings, panel.data)
+    writers: dict[Path | None, Callable[[Path], None]] = {
+        json_file: lambda path: write_json(path, card.model_dump(mode="json")),
+        html: lambda path: write_page(path, card, found.findings, panel.data),
+        picture: lambda path: write_poster(path, card, found.findings, panel.data),
+    }
+    write_or_keep({path: writer for path, writer in writers.items() if path is not None}, MOVE)
 
 
 def _judge_images(
@@ -147,6 +148,7 @@ def _judge_images(
     from latentarena.files import make_folder, write_json
     from latentarena.pictures import refuse_suffix
     from latentarena.run.watching import show_judging, show_training
+    from latentarena.train.shelter import MOVE, write_or_keep
 
     for option, path in pages.items():
         if path is not None:
@@ -161,7 +163,7 @@ def _judge_images(
         found = judge_images(images, real, against, fit, *how)
     print_images(found)
     if json_file is not None:
-        write_json(json_file, found.plain())
+        write_or_keep({json_file: lambda path: write_json(path, found.plain())}, MOVE)
 
 
 @app.command()

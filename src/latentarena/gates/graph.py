@@ -22,7 +22,7 @@ from latentarena.gates.combined import combined
 from latentarena.gates.confirm import confirmed
 from latentarena.gates.cost import PRODUCTS, Cost, cost_of
 from latentarena.gates.dataflow import Dataflow, dataflow, refuse_varying_sizes
-from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS
+from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS, spelled, to_float32
 from latentarena.gates.shapes import Shape, Told, computed, inferred, measured, types_of
 from latentarena.gates.size import Held, held
 from latentarena.gates.unpacked import constants, unpacked
@@ -221,9 +221,9 @@ def refuse_ports(model: ModelProto, inputs: Iterable[Port], output: Port, what: 
         ports = list(expected)
         if len(found) != len(ports) or not all(map(_fits, found, ports)):
             here, there = (", ".join(map(str, both)) for both in (map(_described, found), ports))
-            raise GateError(
-                "onnx-ports", f"{what} {side} {here or 'nothing'}, expected {there}, n being any number of rows"
-            )
+            ways = "".join(dict.fromkeys(to_float32(port.type.tensor_type.elem_type) for port in found[: len(ports)]))
+            fault = f"{what} {side} {here or 'nothing'}, expected {there}, n being any number of rows{ways}"
+            raise GateError("onnx-ports", fault)
 
 
 def _fits(found: ValueInfoProto, port: Port) -> bool:
@@ -242,12 +242,9 @@ def _fits(found: ValueInfoProto, port: Port) -> bool:
 def _described(port: ValueInfoProto) -> str:
     """As a `Port` puts it; a question mark for whatever is not said."""
     tensor = port.type.tensor_type
-    known = tensor.elem_type in TensorProto.DataType.values()
-    kind = TensorProto.DataType.Name(tensor.elem_type).lower() if tensor.elem_type and known else "of no type"
-    dtype = {"float": "float32"}.get(kind, kind)
     sizes = [str(dim.dim_value) if dim.HasField("dim_value") else "?" for dim in tensor.shape.dim[:10]]
     rows = ["n" if size == "?" else size for size in sizes[:1]]
-    return f"{spoken(port.name)} {dtype} [{', '.join(rows + sizes[1:])}]"
+    return f"{spoken(port.name)} {spelled(tensor.elem_type)} [{', '.join(rows + sizes[1:])}]"
 
 
 def _refuse_model(model: ModelProto, size: int, what: str) -> None:

@@ -50,6 +50,10 @@ SPECTRA = "BlackmanWindow DFT HammingWindow HannWindow STFT"
 TYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 bfloat16 float16 float double".upper().split()
 """What values may hold, as ONNX names it: neither texts nor numbers of eight bits and fewer that are scaled, of which
 onnxruntime runs hardly anything."""
+FLOAT32 = (
+    "make weights and inputs float32 and export it anew: in torch module.float() and tensor.float() before "
+    "torch.onnx.export, elsewhere array.astype('float32')"
+)
 TYPED = {  # operators, and the setting that says what their outcome holds
     "Cast": "to",
     "EyeLike": "dtype",
@@ -127,6 +131,20 @@ def refuse_sizes(node: Node, known: Known, named: str) -> None:
         outcome = abs(limit - start) / max(abs(step), 1e-30)
     if not outcome <= LARGEST_VALUE:
         raise GateError("onnx-absurd", f"{named} makes {outcome:.3g} numbers of one row; at most {LARGEST_VALUE:,} are")
+
+
+def spelled(kind: int) -> str:
+    """How people write one of ONNX's types, such as float64 for its double."""
+    if kind not in TensorProto.DataType.values():
+        return f"of type {kind}"
+    name: str = TensorProto.DataType.Name(kind).lower()
+    return {"undefined": "of no type", "float": "float32", "double": "float64"}.get(name, name)
+
+
+def to_float32(kind: int) -> str:
+    """The way out where something is of another floating type than float32, to end a message with."""
+    name = spelled(kind)
+    return f"; {FLOAT32}" if "float" in name and name != "float32" else ""
 
 
 def refuse_type(operator: str, setting: str, kind: int, named: str) -> None:

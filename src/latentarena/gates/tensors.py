@@ -26,6 +26,7 @@ WIDTHS = {"F32": 4, "F16": 2}  # bytes
 NUMBERS = {**WIDTHS, "BF16": 2, "F64": 8, "I64": 8}  # what code of one's own may make of its weights
 SPELLED = {
     "F64": "float64",
+    "BF16": "bfloat16",
     "I64": "int64",
     "I32": "int32",
     "I16": "int16",
@@ -124,7 +125,8 @@ def _tensor(name: str, raw: Any, start: int, what: str, widths: Mapping[str, int
         raise GateError("tensors-shape", f"{what}: tensor {name!r} has an absurd shape of {len(shape)} dimensions")
     if not isinstance(dtype, str) or dtype not in widths:
         said = SPELLED.get(dtype, ascii(dtype)[:20]) if isinstance(dtype, str) else ascii(dtype)[:20]
-        raise GateError("tensors-type", f"{what}: tensor {name!r} holds {said}, expected float32 or float16")
+        way = "; save tensor.float() in its place" if dtype in ("F64", "BF16") else ""
+        raise GateError("tensors-type", f"{what}: tensor {name!r} holds {said}, expected float32 or float16{way}")
     if offsets[1] - offsets[0] != prod(shape) * widths[dtype]:
         held = f"{offsets[1] - offsets[0]:,} bytes for {dtype} {shape}"
         raise _no_file("tensors-size", what, f"its tensor {name!r} has {held}")

@@ -21,6 +21,8 @@ from latentarena.gates.operators import (
     refuse_sizes,
     refuse_type,
     refuse_window,
+    spelled,
+    to_float32,
 )
 from latentarena.gates.size import key_of
 
@@ -238,8 +240,8 @@ def _numbers(tensor: TensorProto, named: str) -> NDArray[Any]:
         raise GateError("external-data", f"{named} lies in another file; save the model in one file")
     kind = tensor.data_type
     if kind not in WEIGHTS and kind not in INTEGERS:
-        said = TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else f"of type {kind}"
-        raise GateError("onnx-type", f"{named} is {said}; weights are float32 or float16, shapes int64")
+        fault = f"is {spelled(kind)}; weights are float32 or float16, shapes int64{to_float32(kind)}"
+        raise GateError("onnx-type", f"{named} {fault}")
     if fields - TENSOR or len(fields & CONTENTS) > 1:
         raise GateError("onnx-damaged", f"{named} is damaged: it holds its content twice or in parts; save it anew")
     dims = list(tensor.dims)

@@ -80,6 +80,8 @@ def fit(
     Raises:
         ConfigError: an impossible argument, or a folder that holds another training.
         TrainingError: the loss is not finite; the last good state is kept.
+        OutputError: the disk is full; the last checkpoint is kept. A folder that vanishes is no fault: training goes
+            on in the cache, and is moved back.
         Interrupted: Ctrl-C; the state was saved, and `resume=True` goes on.
     """
     if process is not None and loss is not None:

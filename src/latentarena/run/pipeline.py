@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from latentarena.bundle import OWN, Curve, NativeBundle, Provenance, open_bundle, save_bundle
-from latentarena.card.own import OwnMetric
+from latentarena.card.own import OWN_METRICS, OwnMetric
 from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import with_trainings
 from latentarena.config import validate
 from latentarena.data import Dataset, load_dataset
 from latentarena.documents import read_yaml
 from latentarena.errors import BundleError, ConfigError, DataMissing
-from latentarena.evaluate.scoring import judge_bundle, panel_for
-from latentarena.facts import machine, versions
+from latentarena.evaluate.scoring import Panel, judge_bundle, panel_for
+from latentarena.facts import machine, source_digest, versions
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.score import SAMPLES
 from latentarena.judge.training import refuse_few
@@ -32,7 +32,7 @@ from latentarena.report.scorecard import SHOWN
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
 from latentarena.train.recipe import Overrides, Recipe, load_recipe, to_yaml, trained_with
-from latentarena.train.shelter import Shelter, lock_folder, move_back, refuge_of
+from latentarena.train.shelter import Shelter, bring_back, lock_folder, refuge_of
 from latentarena.train.stages import Watch, train_model
 
 if TYPE_CHECKING:
@@ -140,8 +140,7 @@ def _occupy(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
         raise ConfigError(
             f"a run went on in {refuge} while {folder} was out of reach; add --resume to bring it back, or delete it"
         )
-    if refuge.exists():
-        move_back(refuge, folder)
+    bring_back(folder)
     path, content = folder / RECIPE, folder / DATA
     identity = [data.digest, *(f"{part.digest}  {part.kind} {part.name}" for part in trained_with(recipe))]
     if path.exists():
@@ -294,19 +293,44 @@ def judge_run(
     own: Sequence[OwnMetric] = (),
     waterfall: bool = False,
 ) -> Ran:
-    """Judge a run's bundle and write the score card, pictures of samples and card, and the report into its folder."""
-    found = judge_bundle(bundle, panel_for(data, watch=watch), samples, own=own, waterfall=waterfall)
-    findings, judge = found.findings, found.panel.judge
-    card = with_trainings(found.card, bundle.card.provenance.recipe["seed"], others or {})
+    """Judge a run's bundle and write score card, pictures of samples and card, and the report into its folder.
 
-    def write(folder: Path) -> None:
-        write_atomically(folder / PICTURE, png(grid(findings.generated[:SHOWN])))
-        write_poster(folder / POSTER, card, findings, data)
-        write_report(folder / REPORT, bundle, data, judge, card, findings, folder / "logs")
-        write_json(folder / SCORE, card.model_dump(mode="json"))  # last: a run that has it is finished
+    What was judged before, as it would be now, is not judged again.
 
-    shelter.reach(shelter.home, write)
+    Raises:
+        OutputError: the disk is full; what the judge found is kept in the run's refuge.
+    """
+    panel, seed = panel_for(data, watch=watch), bundle.card.provenance.recipe["seed"]
+    before = finished(shelter.folder)
+    whole = all((shelter.folder / name).exists() for name in FILES.values())
+    if before is not None and whole and _as_asked(before, panel, samples, own, waterfall):
+        card = with_trainings(before, seed, others or {})
+        if card == before:
+            return shelter.settle(), card
+    with shelter.set_aside():
+        found = judge_bundle(bundle, panel, samples, own=own, waterfall=waterfall)
+    findings = found.findings
+    card = with_trainings(found.card, seed, others or {})
+    shelter.reach(shelter.home, lambda folder: (folder / SCORE).unlink(missing_ok=True))
+    shelter.keep(
+        {
+            PICTURE: lambda path: write_atomically(path, png(grid(findings.generated[:SHOWN]))),
+            POSTER: lambda path: write_poster(path, card, findings, data),
+            REPORT: lambda path: write_report(path, bundle, data, panel.judge, card, findings, shelter.folder / "logs"),
+            SCORE: lambda path: write_json(path, card.model_dump(mode="json")),  # last: a run that has it is finished
+        }
+    )
     return shelter.settle(), card
+
+
+def _as_asked(card: ScoreCard, panel: Panel, samples: int, own: Sequence[OwnMetric], waterfall: bool) -> bool:
+    """Whether a run's card is what judging it now would give."""
+    metrics = {one.kind: (one.model_dump(mode="json"), OWN_METRICS.foreign[one.kind].digest) for one in own}
+    return (
+        (card.judge_hash, card.samples, card.source) == (panel.judge.digest, samples, source_digest())
+        and (card.waterfall is not None or not waterfall)
+        and {name: (one.settings, one.digest) for name, one in card.own.items()} == metrics
+    )
 
 
 def _curve(columns: dict[str, list[float]]) -> Curve:

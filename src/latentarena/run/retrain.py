@@ -45,7 +45,7 @@ from latentarena.train.fabric import make_fabric
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.recipe import Recipe
-from latentarena.train.shelter import held
+from latentarena.train.shelter import bring_back, held, write_or_keep
 from latentarena.train.stages import Watch, stages
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def retrain(
             "trained anew"
         )
     with held(folder):
+        bring_back(folder)
         order, drawn = claimed(folder, order)
         declared = _declared(order, folder)
         trainings = []
@@ -122,7 +123,7 @@ def _declared(order: Order, folder: Path) -> ScoreCard:
     """What the judge finds of the bundle itself."""
     path = folder / DECLARED
     if not path.exists():
-        write_json(path, _judged(order, order.bundle).model_dump(mode="json"))
+        _keep(path, _judged(order, order.bundle).model_dump(mode="json"))
     return validate(ScoreCard, parse_json(path.read_bytes()), str(path))
 
 
@@ -134,6 +135,7 @@ def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
 def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> RepeatedTraining:
     """One training, or what is left of it, and what came of it."""
     path = folder / TRAINING
+    bring_back(folder)
     if path.exists():
         return validate(RepeatedTraining, parse_json(path.read_bytes()), str(path))
     fabric = make_fabric()
@@ -151,8 +153,13 @@ def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: P
         figures=scores | {"train_macs": sum(stage.total for stage in cost.values())},
         losses=made.losses,
     )
-    write_json(path, training.model_dump(mode="json"))
+    _keep(path, training.model_dump(mode="json"))
     return training
+
+
+def _keep(path: Path, found: dict[str, Any]) -> None:
+    """Write what the judge has found; where the disk is full, where the same order finds it again."""
+    write_or_keep({path: lambda place: write_json(place, found)}, "the same command brings it back")
 
 
 def _probes(folder: Path) -> tuple[ProbedLoss, ...]:

@@ -1,13 +1,14 @@
 """The trials of a search: values that Optuna proposes and keeps in a file, scored by trainings on the train split.
 
 What is proposed follows from the seed and the scores before, so a search that was stopped goes on as if it had not
-been: the trial that was running is proposed again.
+been: the trial that was running is proposed again, and its training goes on from its checkpoints.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from optuna.distributions import BaseDistribution
 
-TRIALS = "trials.db"
+TRIALS, TRIAL = "trials.db", "trial"  # what has ended, and what is being made
 USUAL = 20  # trials where no budget is named
 RANDOM, COMPARED = 8, 4  # trials before values are chosen by their scores, and before trials are cut short by them
 
@@ -183,14 +184,15 @@ class _Maker:
             self._drop(trial.number)
             return None
         except Interrupted as stop:
-            said = f"trial {len(self.search.trials)} was interrupted; the same command makes it again and goes on"
-            raise Interrupted(said, stop.exit_code - 128) from None
+            said = f"trial {len(self.search.trials)} was interrupted; the same command goes on"
+            raise Interrupted(said, stop.number) from None
         except (ConfigError, TrainingError) as error:
             score, ended, reason = None, state.FAIL, str(error)
         trial.set_user_attr("seconds", time.monotonic() - began)
         if reason:
             trial.set_user_attr("reason", reason)
         self.study.tell(trial, score, ended)
+        shutil.rmtree(self.search.folder / TRIAL, ignore_errors=True)
         return trial.number
 
     def _score(self, trial: optuna.Trial) -> float | None:
@@ -221,7 +223,7 @@ class _Maker:
         """The mean score over the seeds of a trial."""
         seeds = [(recipe.seed + number) % 2**63 for number in range(self.space.config.seeds)]
         several = [recipe.model_copy(update={"seed": seed}) for seed in seeds]
-        scores = [self.yardstick.trained(one, self.search.folder / "trial", self._in_time) for one in several]
+        scores = [self.yardstick.trained(one, self.search.folder / TRIAL, self._in_time) for one in several]
         mean = sum(scores) / len(scores)
         if not math.isfinite(mean):
             raise TrainingError(f"its score is {mean}")

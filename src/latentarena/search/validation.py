@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,10 @@ import torch
 
 from latentarena.card.shipped import SHIPPED
 from latentarena.data import Dataset, Images
+from latentarena.documents import parse_json
 from latentarena.errors import TrainingError
 from latentarena.evaluate.held_out import held_out_losses
+from latentarena.files import digest_json, write_json
 from latentarena.judge.classifier import Judge
 from latentarena.judge.metrics import frechet_distance, squared_errors
 from latentarena.judge.subject import judge_labels
@@ -27,6 +30,8 @@ from latentarena.train.stages import Watch, train_model
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+SCORED = "score.json"
 
 
 def with_validation(data: Dataset, share: float) -> Dataset:
@@ -87,14 +92,22 @@ class Yardstick:
         return frechet_distance(*seen, *known)
 
     def trained(self, recipe: Recipe, folder: Path, watch: Watch) -> float:
-        """Train a recipe and score it; the folder is emptied first, and gone afterwards.
+        """Train a recipe and score it, going on with what the folder holds of that.
+
+        Args:
+            folder: gets a folder of its own for the recipe, which keeps the score alone once there is one.
 
         Raises:
             ArenaError: of a training that fails.
         """
-        shutil.rmtree(folder, ignore_errors=True)
+        home = folder / digest_json(recipe.model_dump(mode="json"))[:16]
+        if (home / SCORED).exists():
+            return float(parse_json((home / SCORED).read_bytes())["score"])
         model = LatentModel(recipe.architecture(self.data.shape, self.data.classes), recipe.seed)
-        train_model(recipe, model, self.data, self.fabric, Shelter(folder), watch)
+        train_model(recipe, model, self.data, self.fabric, Shelter(home), watch)
         value = self.score(model.cpu(), recipe)
-        shutil.rmtree(folder, ignore_errors=True)
+        if math.isfinite(value):
+            write_json(home / SCORED, {"score": value})
+        for name in ("checkpoints", "logs"):
+            shutil.rmtree(home / name, ignore_errors=True)
         return value

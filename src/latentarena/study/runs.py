@@ -182,7 +182,8 @@ def _make(
 
 
 def _start(run: Run, progress: StudyRuns, root: Path | None, place: Place) -> None:
-    """Have a run made, by paths that mean the same from any folder."""
+    """Have a run made, by paths that mean the same from any folder; where there is no room for it, end the study."""
+    make_folder(run.folder.parent)
     folder, config = run.folder.absolute(), progress.study.config
     arguments = ["train", str(folder.with_name("recipe.yaml")), f"seed={run.seed}", "--resume"]
     arguments += ["--out", str(folder), "--samples", str(config.samples)]

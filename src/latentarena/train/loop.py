@@ -174,12 +174,11 @@ def fit(
             if stop or (metrics and (now - saved > SAVE_EVERY or done == run.steps)):
                 run.save(done, before + now - began)
                 saved = time.monotonic()
-            if stop and not fabric.is_global_zero:
-                raise SystemExit(Interrupted.exit_code)  # the first process speaks for all
             if stop:
                 kept = f"stopped at step {done} of {run.steps}, saved"
                 line = f"{key[1]}: {kept}; the same command goes on (arena train: with --resume)"
-                raise Interrupted(line, *interrupted[:1])
+                told = Interrupted(line, *interrupted[:1])
+                raise told if fabric.is_global_zero else SystemExit(told.exit_code)  # the first speaks for all
     run.finish()
 
 

@@ -15,7 +15,7 @@ from latentarena.files import digest, write_json
 from latentarena.randomness import Draws
 from latentarena.train.logs import curve, logged
 from latentarena.train.loop import FitConfig, Objective, fit
-from latentarena.train.shelter import held
+from latentarena.train.shelter import Shelter, bring_back, held, refuge_of
 from latentarena.train.stages import Watch
 
 if TYPE_CHECKING:
@@ -75,15 +75,16 @@ def train_module(
     _refuse(network, data, labels)
     with held(folder):
         _claim(folder, _identity(network, data, labels, config, seed), resume)
-        before = data.device
+        place, before = Shelter(folder), data.device
+        place.remember(CLAIM)
         objective = OwnObjective(
             network.train(), loss, data.to(fabric.device), None if labels is None else labels.to(fabric.device)
         )
-        ticks = fit(objective, config, fabric, folder / "checkpoints", (seed, STAGE))
-        for _ in watch(logged(ticks, folder / "logs", STAGE), STAGE):
+        ticks = fit(objective, config, fabric, folder / "checkpoints", (seed, STAGE), place.reach)
+        for _ in watch(logged(ticks, folder / "logs", STAGE, place.reach), STAGE):
             pass
         network.eval().to(before)
-        return curve(folder / "logs", STAGE)
+        return curve(place.settle() / "logs", STAGE)
 
 
 def _refuse(network: nn.Module, data: Tensor, labels: Tensor | None) -> None:
@@ -106,7 +107,13 @@ def _identity(network: nn.Module, data: Tensor, labels: Tensor | None, config: F
 
 def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
     """Note what a folder is for, or make sure that it is the one to go on with."""
-    path = folder / CLAIM
+    path, refuge = folder / CLAIM, refuge_of(folder)
+    if refuge.exists() and not resume:
+        raise ConfigError(
+            f"a training went on in {refuge} while {folder} was out of reach; set resume=True to bring it back, or "
+            "delete it"
+        )
+    bring_back(folder)
     if path.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a training already; set resume=True to go on, or choose another folder")

@@ -7,8 +7,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -19,9 +19,11 @@ from latentarena.files import cache_folder, digest, make_folder, write_atomicall
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+MOVE = "move it from there once there is room"
 PAUSES = (0.2, 0.8, 2.0)  # seconds before a write is tried again
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-LOCK = ".lock"
+LOCK, ROOM = ".lock", ".room"
+WRITTEN = 4 << 20  # bytes that are set aside for what a judge finds: card, report and pictures take half of them
 
 
 class Reach(Protocol):
@@ -80,6 +82,41 @@ class Shelter:
 
         self._remembered |= self.reach(self.home, read)
 
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Hold room on the run's disk for the length of a block, for what that finds.
+
+        Raises:
+            OutputError: there is none.
+        """
+        ballast = os.urandom(WRITTEN)  # which no file system makes smaller
+        self.reach(self.home, lambda folder: write_atomically(folder / ROOM, ballast))
+        try:
+            yield
+        finally:
+            for folder in (self.home, self.refuge):
+                with suppress(OSError):
+                    (folder / ROOM).unlink()
+
+    def keep(self, files: Mapping[str, Callable[[Path], object]]) -> None:
+        """Write files of the run by what writes each; where the disk is full, into the refuge.
+
+        Raises:
+            OutputError: the disk is full; says where they are, unless that is full too.
+        """
+
+        def write(folder: Path) -> None:
+            for name, written in files.items():
+                written(folder / name)
+
+        try:
+            self.reach(self.home, write)
+        except (OSError, OutputError):
+            if self.away:
+                raise
+            way = "the same command with --resume brings it back without judging again"
+            write_or_keep({self.home / name: written for name, written in files.items()}, way)
+
     def settle(self) -> Path:
         """The folder that holds the run now that it is over, brought home if that can be reached."""
         self.reach(self.home, lambda folder: None)
@@ -109,7 +146,8 @@ class Shelter:
         for name, content in self._remembered.items():
             make_folder((self.refuge / name).parent)
             write_atomically(self.refuge / name, content)
-        why = error.strerror if isinstance(error, OSError) else str(error)
+        cause = error if isinstance(error, OSError) else error.__cause__
+        why = (cause.strerror if isinstance(cause, OSError) else None) or str(error)
         log.warning("cannot write to %s (%s): going on in %s until it is back", self.home, why, self.refuge)
 
     def _come_back(self) -> None:
@@ -125,6 +163,48 @@ class Shelter:
 def refuge_of(home: Path) -> Path:
     """The local folder that stands for a run's folder while that cannot be reached."""
     return cache_folder() / "refuge" / f"{home.name}-{digest(str(home.absolute()).encode())[:16]}"
+
+
+def write_or_keep(files: Mapping[Path, Callable[[Path], object]], way: str) -> None:
+    """Write what took long to find: from the first file on that cannot be written where it belongs, into a refuge.
+
+    Args:
+        files: what writes each file or folder.
+        way: how they come from the refuge to where they belong, for the message.
+
+    Raises:
+        OutputError: they are in the refuge, or there is no room for them there either.
+    """
+    fault: OSError | OutputError | None = None
+    for path, written in files.items():
+        try:
+            if fault is None:
+                written(path)
+                continue
+        except (OSError, OutputError) as error:
+            fault = error
+        _write_in_refuge(path, written, fault)
+    if fault is not None:
+        refuges = dict.fromkeys(str(refuge_of(path.parent)) for path in files)
+        raise OutputError(f"{fault}; what was found is kept in {', '.join(refuges)}; {way}") from fault
+
+
+def _write_in_refuge(path: Path, written: Callable[[Path], object], fault: OSError | OutputError) -> None:
+    """Write a file's stand-in, or raise the fault for which it has to stand in."""
+    refuge = refuge_of(path.parent)
+    there = refuge.exists()
+    try:
+        written(make_folder(refuge) / path.name)
+    except (OSError, OutputError):
+        if not there:
+            shutil.rmtree(refuge, ignore_errors=True)
+        raise fault from None
+
+
+def bring_back(home: Path) -> None:
+    """Move what was kept in a folder's refuge, if anything was, to where it belongs; see `move_back`."""
+    if refuge_of(home).exists():
+        move_back(refuge_of(home), home)
 
 
 def move_back(refuge: Path, home: Path) -> None:
