@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gc
 import io
 import sys
 from itertools import pairwise
@@ -31,6 +32,7 @@ def main() -> None:
     from latentarena.errors import Interrupted
     from latentarena.system import stopping_as_ctrl_c
 
+    gc.set_threshold(50_000, 20, 20)  # torch is a million objects that stay: looking for garbage among them takes 0.7 s
     _show_any_letter()
     with stopping_as_ctrl_c() as came:
         try:
