@@ -12,6 +12,7 @@ from latentarena.errors import ConfigError, TrainingError, optional
 from latentarena.study.place import END, Place, StartedRun, make_whole, shared_settings
 from latentarena.text import plain_line
 
+TRIES = 3
 AGAIN = -1  # times that Ray starts a run again whose machine is gone: always
 
 
@@ -20,16 +21,24 @@ def on_ray(on: str, folder: Path, threads: int) -> Iterator[Place]:
     """The cluster at an address, `ray` for the one that this machine is part of; see `place_of`."""
     with optional("cluster", f"--on {on}"):
         import ray
-    try:
-        ray.init("auto" if on == "ray" else on, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"--on {on}: no Ray cluster answers ({plain_line(str(error))}); `ray start --head` starts one"
-        ) from None
+    _enter(ray, on, TRIES)
     try:
         yield _Ray(ray, threads)
     finally:
         ray.shutdown()
+
+
+def _enter(ray: Any, on: str, tries: int) -> None:
+    """Connect to a cluster; it is asked again where it is too busy to start its server for us in half a minute."""
+    try:
+        ray.init("auto" if on == "ray" else on, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.shutdown()
+        if "Initialization failure" in str(error) and tries > 1:
+            return _enter(ray, on, tries - 1)
+        raise ConfigError(
+            f"--on {on}: no Ray cluster answers ({plain_line(str(error))}); `ray start --head` starts one"
+        ) from None
 
 
 class _Ray:
