@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from latentarena.documents import read_yaml
 from latentarena.files import write_atomically, write_text
@@ -92,9 +92,10 @@ def picture(found: Mapping[str, dict[str, Any]]) -> Figure:
         axes.set(ylim=(len(terms) - 0.5, -0.5), xscale="linear" if "recall" in verdict["claim"] else "log")
         axes.set_yticks(range(len(terms)), [f"{name}[{arm}]" for name, arm in terms])
         axes.set_title(f"{one['title']}: {verdict['word']}", loc="left", fontsize=10)
-        axes.xaxis.set_major_formatter("{x:g}")
         if axes.get_xscale() == "log":
-            axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.2, 0.5)))
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(axis="x", alpha=0.3)
     return figure
 
