@@ -16,7 +16,8 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from latentarena.errors import ConfigError
-from latentarena.run.pipeline import BUNDLE, prepare, run
+from latentarena.run.judging import BUNDLE
+from latentarena.run.pipeline import prepare, run
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelf import recipe_names
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from latentarena.errors import ConfigError
-from latentarena.run.pipeline import finished
+from latentarena.run.judging import finished
 from latentarena.study.on_slurm import on_slurm
 from latentarena.study.place import StartedRun, place_of
 

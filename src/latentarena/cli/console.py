@@ -315,7 +315,7 @@ def print_overview(title: str, found: Overview, every: bool) -> None:
 
 def print_results(folder: Path, recipe: Recipe, card: ScoreCard | None) -> None:
     """The score card, what the recipe was expected to come to, where everything is, and what to try next."""
-    from latentarena.run.pipeline import BUNDLE, FILES
+    from latentarena.run.judging import BUNDLE, FILES
 
     if card is not None:
         print_card(card)

@@ -11,7 +11,8 @@ from typing import Any
 from latentarena.bundle import OWN, open_bundle
 from latentarena.lab.models import Model
 from latentarena.parts import load_parts
-from latentarena.run.pipeline import BUNDLE, prepare, run
+from latentarena.run.judging import BUNDLE
+from latentarena.run.pipeline import prepare, run
 from latentarena.run.watching import quietly, show_judging, show_training
 from latentarena.system import stopping_as_ctrl_c
 from latentarena.train.fabric import make_fabric

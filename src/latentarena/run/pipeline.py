@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from latentarena.bundle import OWN, Curve, NativeBundle, Provenance, open_bundle, save_bundle
-from latentarena.card.own import OWN_METRICS, OwnMetric
-from latentarena.card.score_card import ScoreCard, read_card
-from latentarena.card.trainings import with_trainings
+from latentarena.bundle import Curve, Provenance, save_bundle
+from latentarena.card.score_card import ScoreCard
 from latentarena.config import validate
 from latentarena.data import Dataset, load_dataset
 from latentarena.documents import read_yaml
-from latentarena.errors import BundleError, ConfigError, DataMissing
-from latentarena.evaluate.scoring import Panel, judge_bundle, panel_for
-from latentarena.facts import machine, source_digest, versions
-from latentarena.files import make_folder, write_atomically, write_json, write_text
+from latentarena.errors import ConfigError, DataMissing
+from latentarena.facts import machine, versions
+from latentarena.files import make_folder, write_text
 from latentarena.judge.score import SAMPLES
 from latentarena.judge.training import refuse_few
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel
-from latentarena.pictures import grid, png
-from latentarena.report.poster import write_poster
-from latentarena.report.report import write_report
-from latentarena.report.scorecard import SHOWN
+from latentarena.run.judging import BUNDLE, Ran, finished, judge_run
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
 from latentarena.train.recipe import Overrides, Recipe, load_recipe, to_yaml, trained_with
@@ -40,21 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECIPE, DATA, BUNDLE, SCORE, REPORT, PICTURE, POSTER = (
-    "recipe.yaml",
-    "data.sha256",
-    "bundle",
-    "score.json",
-    "report.html",
-    "samples.png",
-    "card.png",
-)
-
-
-FILES = {"bundle": BUNDLE, "score card": SCORE, "report": REPORT, "samples": PICTURE, "card": POSTER}
-"""What people look at in the folder of a run, by what it is; of a run that was not judged, the bundle alone."""
-Ran = tuple[Path, ScoreCard | None]
-"""The folder of a run, and its score card; None if it was not judged."""
+RECIPE, DATA = "recipe.yaml", "data.sha256"
 
 
 @dataclass(frozen=True)
@@ -224,15 +204,6 @@ def run_seeds(
     return run(several[0], fabric, watch, samples, others, waterfall)
 
 
-def finished(folder: Path) -> ScoreCard | None:
-    """The score card in the folder of a run that came to its end; None where it did not."""
-    try:
-        card = read_card(folder / SCORE)
-        return card if open_bundle(folder / BUNDLE, trust=OWN).digest == card.bundle else None
-    except (ConfigError, BundleError):
-        return None
-
-
 def run(
     prepared: Prepared,
     fabric: Fabric,
@@ -281,56 +252,6 @@ def _run(
     if samples is None:
         return shelter.settle(), None
     return judge_run(bundle, data, shelter, watch, samples, others, recipe.metrics, waterfall)
-
-
-def judge_run(
-    bundle: NativeBundle,
-    data: Dataset,
-    shelter: Shelter,
-    watch: Watch,
-    samples: int = SAMPLES,
-    others: Mapping[int, ScoreCard] | None = None,
-    own: Sequence[OwnMetric] = (),
-    waterfall: bool = False,
-) -> Ran:
-    """Judge a run's bundle and write score card, pictures of samples and card, and the report into its folder.
-
-    What was judged before, as it would be now, is not judged again.
-
-    Raises:
-        OutputError: the disk is full; what the judge found is kept in the run's refuge.
-    """
-    panel, seed = panel_for(data, watch=watch), bundle.card.provenance.recipe["seed"]
-    before = finished(shelter.folder)
-    whole = all((shelter.folder / name).exists() for name in FILES.values())
-    if before is not None and whole and _as_asked(before, panel, samples, own, waterfall):
-        card = with_trainings(before, seed, others or {})
-        if card == before:
-            return shelter.settle(), card
-    with shelter.set_aside():
-        found = judge_bundle(bundle, panel, samples, own=own, waterfall=waterfall)
-    findings = found.findings
-    card = with_trainings(found.card, seed, others or {})
-    shelter.reach(shelter.home, lambda folder: (folder / SCORE).unlink(missing_ok=True))
-    shelter.keep(
-        {
-            PICTURE: lambda path: write_atomically(path, png(grid(findings.generated[:SHOWN]))),
-            POSTER: lambda path: write_poster(path, card, findings, data),
-            REPORT: lambda path: write_report(path, bundle, data, panel.judge, card, findings, shelter.folder / "logs"),
-            SCORE: lambda path: write_json(path, card.model_dump(mode="json")),  # last: a run that has it is finished
-        }
-    )
-    return shelter.settle(), card
-
-
-def _as_asked(card: ScoreCard, panel: Panel, samples: int, own: Sequence[OwnMetric], waterfall: bool) -> bool:
-    """Whether a run's card is what judging it now would give."""
-    metrics = {one.kind: (one.model_dump(mode="json"), OWN_METRICS.foreign[one.kind].digest) for one in own}
-    return (
-        (card.judge_hash, card.samples, card.source) == (panel.judge.digest, samples, source_digest())
-        and (card.waterfall is not None or not waterfall)
-        and {name: (one.settings, one.digest) for name, one in card.own.items()} == metrics
-    )
 
 
 def _curve(columns: dict[str, list[float]]) -> Curve:

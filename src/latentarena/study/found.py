@@ -13,7 +13,7 @@ from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.card.trainings import over_trainings
 from latentarena.facts import machine
 from latentarena.pictures import evenly
-from latentarena.run.pipeline import BUNDLE, SCORE
+from latentarena.run.judging import BUNDLE, SCORE
 from latentarena.run.training_cost import TRAINED, StageCost, training_cost
 from latentarena.study.claims import Verdict, named
 from latentarena.study.plan import Study

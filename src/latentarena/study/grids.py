@@ -7,7 +7,7 @@ import torch
 from latentarena.bundle import OWN, open_bundle
 from latentarena.model.latent_model import AnyModel, labels_for
 from latentarena.pictures import Picture, embed_images, evenly
-from latentarena.run.pipeline import BUNDLE
+from latentarena.run.judging import BUNDLE
 from latentarena.study.runs import Run, StudyRuns
 
 SHOWN, ROW = 50, 10  # samples of an arm; in a row

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from latentarena.files import make_folder, write_text
-from latentarena.run.pipeline import SCORE, finished
+from latentarena.run.judging import SCORE, finished
 from latentarena.study.claims import Figures, Verdict, Word, judge_claims
 from latentarena.study.place import Place, StartedRun
 from latentarena.study.plan import Study
