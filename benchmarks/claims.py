@@ -85,14 +85,17 @@ def picture(found: Mapping[str, dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(9, 0.6 + 1.7 * len(shown)), layout="constrained")
     for axes, (_, one, verdict) in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
         terms = list(dict.fromkeys(TERM.findall(verdict["claim"])))
+        drawn = []
         for row, (name, arm) in enumerate(terms):
             values = [run["figures"][name] for run in one["runs"] if run["arm"] == arm and name in run["figures"]]
+            drawn += values
             axes.plot(values, [row] * len(values), "o", color="#3b6ea5", alpha=0.7)
             axes.plot(sum(values) / len(values), row, "|", color="#b3452c", markersize=18)
-        axes.set(ylim=(len(terms) - 0.5, -0.5), xscale="linear" if "recall" in verdict["claim"] else "log")
+        wide = max(drawn) > 2 * min(drawn)
+        axes.set(ylim=(len(terms) - 0.5, -0.5), xscale="log" if wide else "linear")
         axes.set_yticks(range(len(terms)), [f"{name}[{arm}]" for name, arm in terms])
         axes.set_title(f"{one['title']}: {verdict['word']}", loc="left", fontsize=10)
-        if axes.get_xscale() == "log":
+        if wide:
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_formatter("{x:g}")

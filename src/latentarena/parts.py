@@ -27,6 +27,7 @@ from latentarena.config import Config
 from latentarena.errors import ArenaError, ConfigError
 from latentarena.files import digest, expanded
 from latentarena.registry import REGISTRIES, PartOrigin, Registry
+from latentarena.text import plain_line
 
 log = logging.getLogger(__name__)
 GROUP = "latentarena.parts"  # of entry points
@@ -190,4 +191,4 @@ def fault_words(error: Exception, file: str = "") -> str:
     """What went wrong in somebody's own code, and in which line of the file."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f"line {lines[-1]}: " if lines else ""
-    return f"{where}{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return f"{where}{type(error).__name__}: {plain_line(str(error), 300)}"

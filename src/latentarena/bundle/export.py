@@ -35,6 +35,7 @@ from latentarena.model.modes import evaluated
 from latentarena.precision import Precision
 from latentarena.randomness import stream
 from latentarena.sample import SOLVERS, last
+from latentarena.text import plain_line
 
 ROWS = 5  # that are traced and compared
 TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
@@ -317,7 +318,7 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
     try:
         given = [module(*examples), module(*examples), module(*(rows[:1] for rows in examples))]
     except Exception as error:  # it is anybody's code
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        said = f"{type(error).__name__}: {plain_line(str(error))}"
         raise BundleError(f"{what} fails: {_way_out(module)}{said}") from error
     for rows, output in zip((ROWS, ROWS, 1), given, strict=True):
         shape = (rows, *card.ports(graph)[1].row)

@@ -104,7 +104,7 @@ def _read(path: Path, graph: str) -> ModelProto:
     except BundleError:
         raise
     except Exception as error:  # protobuf and onnx have errors of their own
-        raise BundleError(f"{path} is no ONNX file: {' '.join(str(error).split())[:200]}") from None
+        raise BundleError(f"{path} is no ONNX file: {plain_line(str(error))}") from None
     model = _inlined(model, path)
     inner = {tensor.name for tensor in model.graph.initializer}
     inputs = [port for port in model.graph.input if port.name not in inner]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,8 +49,10 @@ class _Alone(nn.Module):
         return self.module(*(next(rest) if there else None for there in self.given))
 
 
-def calls(module: nn.Module, examples: tuple[Tensor, ...], repeated: Iterable[nn.Module]) -> list[Called]:
+def calls(module: nn.Module, examples: tuple[Tensor, ...], repeated: Sequence[nn.Module]) -> list[Called]:
     """How a module calls others that it holds, once for each kind of arguments; those of plain rows alone."""
+    if not repeated:
+        return []
     found: dict[Hashable, Called] = {}
 
     def note(one: nn.Module, given: tuple[Any, ...], result: Any) -> None:
@@ -108,9 +110,11 @@ def _stand_in(forward: Callable[..., Any], kinds: dict[Hashable | None, Called])
 
 
 def put_in(model: Any, graphs: Sequence[tuple[Called, Any]]) -> None:
-    """Exchange the nodes that stand for calls for the graphs of what is called; all are onnx_ir models."""
-    import onnx_ir
+    """Make of the nodes that stand for calls those of functions of the model, the graphs of what is called.
 
+    Args:
+        model, graphs: onnx_ir models; a graph for each of the calls.
+    """
     known: dict[tuple[int, str], Any] = {}
     weights = {one.name: _function(model, one, part, known) for one, part in graphs}
     for node in [node for node in model.graph if node.domain == DOMAIN]:
@@ -119,7 +123,6 @@ def put_in(model: Any, graphs: Sequence[tuple[Called, Any]]) -> None:
         for number, value in enumerate(held):
             node.replace_input_with(first + number, value)
     model.graph.opset_imports[DOMAIN] = 1
-    onnx_ir.passes.common.InlinePass()(model)
 
 
 def _function(model: Any, one: Called, part: Any, known: dict[tuple[int, str], Any]) -> list[Any]:

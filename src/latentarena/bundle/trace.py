@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ def to_onnx(
     output: str,
     what: str,
     differentiated: bool = False,
-    repeated: Iterable[nn.Module] = (),
+    repeated: Sequence[nn.Module] = (),
 ) -> ModelProto:
     """The graph of a module.
 
@@ -118,6 +118,7 @@ def _tidy(model: Any) -> None:
         rules.reshape_reshape_rule,
         rules.no_op_expand_rule,
     ]
+    common.InlinePass()(model)
     fold_constants_ir(
         model,
         onnx_shape_inference=True,
@@ -126,7 +127,6 @@ def _tidy(model: Any) -> None:
         should_fold=lambda node: False if node.op_type == "Transpose" else None,  # of a weight, which it would repeat
     )
     tidy = onnx_ir.passes.Sequential(
-        common.InlinePass(),
         RewritePass(shapes),
         common.IdentityEliminationPass(),
         common.RemoveUnusedNodesPass(),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, helper
 
 from latentarena.errors import GateError
+from latentarena.text import plain_line
 
 if TYPE_CHECKING:
     from latentarena.gates.graph import Port
@@ -145,7 +146,7 @@ def _session(model: ModelProto, asked: Sequence[str]) -> Any:
 
 
 def _unrunnable(what: str, error: Exception) -> GateError:
-    return GateError("onnx-run", f"{what} cannot be run: {' '.join(str(error).split())[:300]}")
+    return GateError("onnx-run", f"{what} cannot be run: {plain_line(str(error), 300)}")
 
 
 def _row(port: Port) -> NDArray[Any]:
