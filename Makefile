@@ -7,7 +7,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # whether pip is told of other indexes here, which then decide
-OWN_INDEX := $(BIN)/python -m pip config list | grep -Eq 'index|find-links'
+OWN_INDEX := $(BIN)/python -m pip config list | grep -E 'index|find-links' > /dev/null
 
 .PHONY: demo test lint site notebooks peers clean
 
