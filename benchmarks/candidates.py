@@ -176,6 +176,10 @@ CANDIDATES = {
         Candidate("batch 256", _of("generator", batch=256, lr=0.0025)),
         Candidate("batch 256, optimal transport in it", _of("generator", batch=256, lr=0.0025) | TRANSPORT),
         Candidate("no average of the weights", _of("generator", ema=0)),
+        *(
+            Candidate(f"average of length {length:g}", _of("generator", ema=0, ema_length=length))
+            for length in (0.05, 0.1, 0.2)
+        ),
         Candidate("means of the posteriors, not samples", latents=lambda latents: Posterior.certain(latents.mean)),
         Candidate("guided by a weaker flow", WEAKER),
     ),

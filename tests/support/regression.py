@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from latentarena.randomness import Draws
-from latentarena.train.loop import FitConfig, Objective
+from latentarena.train.loop import FitConfig, Objective, Tick
 
 SIZE, BATCH, WIDTH = 48, 8, 3
 KEY = (7, "stage")
 CONFIG = FitConfig(epochs=4, batch=BATCH, lr=0.02, ema=0.9, clip=1.0, weight_decay=0.01)
 STEPS = CONFIG.steps(SIZE)
+
+
+def advance(ticks: Iterator[Tick], step: int) -> None:
+    """Run until the checkpoint of `step` is written, then leave as a crash would: in the middle of the next step."""
+    for tick in ticks:
+        if tick.step == step + 1:
+            break
+    ticks.close()
 
 
 class Regression(Objective):

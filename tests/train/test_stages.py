@@ -23,6 +23,7 @@ from latentarena.run.pipeline import prepare
 from latentarena.train import reuse
 from latentarena.train.adversary import PatchDiscriminator
 from latentarena.train.augment import Augmentation
+from latentarena.train.earlier import flows_before
 from latentarena.train.fabric import make_fabric
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import Recipe, load_recipe
@@ -252,6 +253,22 @@ class TestReuse:
     def test_what_depends_on_a_change_is_trained_anew(self, tmp_path: Path, change: str, expected: set[str]) -> None:
         self.stages_trained(tmp_path / "a")
         assert self.stages_trained(tmp_path / "b", change)[0] == expected
+
+    def test_another_length_of_the_average_is_taken_from_what_was_trained(self, tmp_path: Path) -> None:
+        """Also for the pictures of the flow that a later stage starts from."""
+        several = ["training.generator.ema=0", "training.generator.epochs=8000"]  # of which a thousandth is trained
+        changes = [*several, "training.generator.ema_length=0.1"]
+        _, one = self.stages_trained(tmp_path / "a", *changes)
+        later = ["training.reflow={epochs: 1, pairs: 64, times: end}"]
+        longer = [*several, "training.generator.ema_length=0.2"]
+        second, other = self.stages_trained(tmp_path / "b", *longer)
+        assert second == set()
+        assert any(not torch.equal(weights, other.state_dict()[name]) for name, weights in one.state_dict().items())
+        for model, keys in ((one, changes), (other, longer)):
+            training = load_recipe("quickstart-digits", [*keys, *later]).training
+            flow = flows_before(other, training, tmp_path / "a" / "checkpoints")["Flow-1"]
+            for name, weights in model.state_dict().items():
+                assert torch.equal(weights, flow.state_dict()[name]), name
 
     def test_who_wants_a_stage_that_another_run_trains_waits_for_it(self, tmp_path: Path) -> None:
         recipe, data = load_recipe("quickstart-digits"), embedded_digits()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,33 +15,13 @@ from torch.optim.swa_utils import AveragedModel
 from latentarena.errors import ConfigError, Interrupted, TrainingError
 from latentarena.randomness import Draws, stream
 from latentarena.system import STOPPING
-from latentarena.train import loop
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.loop import FitConfig, Objective, Tick, fit, rate
-from regression import BATCH, CONFIG, KEY, SIZE, STEPS, Regression
-
-
-@pytest.fixture(scope="module")
-def fabric() -> Fabric:
-    return Fabric(accelerator="cpu", devices=1)
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint after every step."""
-    monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
+from regression import BATCH, CONFIG, KEY, SIZE, STEPS, Regression, advance
 
 
 def train(objective: Objective, fabric: Fabric, folder: Path, config: FitConfig = CONFIG, key=KEY) -> list[Tick]:
     return list(fit(objective, config, fabric, folder, key))
-
-
-def advance(ticks: Iterator[Tick], step: int) -> None:
-    """Run until the checkpoint of `step` is written, then leave as a crash would: in the middle of the next step."""
-    for tick in ticks:
-        if tick.step == step + 1:
-            break
-    ticks.close()
 
 
 def gradient(objective: Objective) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from latentarena.errors import CheckpointError
 from latentarena.model.latent_model import LatentModel
+from latentarena.train.averages import reconstructed
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
 from latentarena.train.training import Training
 
@@ -29,24 +30,32 @@ def flows_before(model: LatentModel, training: Training, checkpoints: Path) -> d
     reflow = training.reflow
     if reflow is None and training.consistency is None:
         return {}
-    names = ["generator", *(f"reflow{number}" for number in range(1, reflow.rounds if reflow is not None else 1))]
-    left = {f"Flow-{number}": Checkpoints(checkpoints, name).latest() for number, name in enumerate(names, 1)}
-    return {name: earlier(model, found) for name, found in left.items() if found is not None}
+    rounds = reflow.rounds if reflow is not None else 1
+    names = ["generator", *(f"reflow{number}" for number in range(1, rounds))]
+    found = [(Checkpoints(checkpoints, name).latest(), training.stages()[name].ema_length) for name in names]
+    return {f"Flow-{n}": earlier(model, left, length) for n, (left, length) in enumerate(found, 1) if left is not None}
 
 
 @torch.no_grad()
-def earlier(model: LatentModel, checkpoint: Checkpoint) -> LatentModel:
+def earlier(model: LatentModel, checkpoint: Checkpoint, ema_length: float = 0.0) -> LatentModel:
     """The model with the network of a checkpoint: the averaged weights, where they were averaged.
+
+    Args:
+        ema_length: of the stage, see `FitConfig`.
 
     Raises:
         CheckpointError: the checkpoint is of another model.
     """
     before = LatentModel(model.architecture)
     before.load_state_dict(model.state_dict())
-    averaged = "average.0" in checkpoint.tensors
+    tensors = checkpoint.tensors
+    if ema_length:
+        kept = {name.removeprefix("average."): one for name, one in tensors.items() if name.startswith("average.")}
+        tensors = {f"average.{i}": mean for i, mean in enumerate(reconstructed(kept, ema_length))}
+    averaged = ema_length or "average.0" in tensors
     for i, (name, parameter) in enumerate(before.network.named_parameters()):
         key = f"average.{i}" if averaged else f"model.network.{name}"
-        stored = checkpoint.tensors.get(key)
+        stored = tensors.get(key)
         if stored is None or stored.shape != parameter.shape:
             raise CheckpointError(f"the checkpoint of step {checkpoint.step} is of another model: {key} does not fit")
         parameter.copy_(stored)

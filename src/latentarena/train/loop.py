@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from latentarena.config import Config
 from latentarena.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from latentarena.randomness import Draws, stream
 from latentarena.system import noted_signals
+from latentarena.train.averages import LONGEST, SHORTEST, Averages, Exponential, PowerFunction
 from latentarena.train.checkpoint import (
     Checkpoint,
     Checkpoints,
@@ -52,6 +53,8 @@ class FitConfig(Config):
         warmup: fraction of the steps in which the rate rises linearly.
         weight_decay: decoupled weight decay.
         ema: decay of the exponential moving average of the weights, which is what is kept; 0 switches it off.
+        ema_length: keeps an average whose length can be changed after training instead (see `train.averages`): its
+            relative standard deviation, as a share of the training; 0 switches it off.
         clip: largest gradient norm; 0 switches clipping off.
     """
 
@@ -62,7 +65,16 @@ class FitConfig(Config):
     warmup: float = Field(default=0.05, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     ema: float = Field(default=0.0, ge=0, lt=1)
+    ema_length: float = Field(default=0.0, ge=0, le=LONGEST)
     clip: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if 0 < self.ema_length < SHORTEST:
+            raise ValueError(f"ema_length = {self.ema_length:g}: it is 0, or from {SHORTEST:g} to {LONGEST:g}")
+        if self.ema and self.ema_length:
+            raise ValueError("ema and ema_length are two ways to average the weights; leave one at 0")
+        return self
 
     def steps(self, size: int) -> int:
         """Steps for a train split of `size` examples."""
@@ -126,6 +138,13 @@ def optimizer_of(module: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
         return Muon(module, config.lr, config.weight_decay, config.muon)
     trained = [p for p in module.parameters() if p.requires_grad]
     return torch.optim.AdamW(trained, config.lr, weight_decay=config.weight_decay, foreach=True)
+
+
+def averages_of(config: FitConfig, parameters: Iterable[Tensor], steps: int) -> Averages | None:
+    """The averages of the weights that a config asks for, in a training of so many steps; None without any."""
+    if config.ema_length:
+        return PowerFunction(parameters, config.ema_length, steps)
+    return Exponential(parameters, config.ema) if config.ema else None
 
 
 def fit(
@@ -209,8 +228,8 @@ class _Run:
         self.trained = [p for p in objective.parameters() if p.requires_grad]
         self.module, self.optimizer = fabric.setup(objective, optimizer_of(objective, config))
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.average = [p.detach().clone() for p in self.trained] if config.ema else []
-        objective.averages = tuple(self.average)
+        self.averages = averages_of(config, self.trained, self.steps)
+        objective.averages = () if self.averages is None else tuple(self.averages.current)
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
 
@@ -226,9 +245,8 @@ class _Run:
         if self.config.clip:
             self.fabric.clip_gradients(self.module, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False)
         self.optimizer.step()
-        if self.average:
-            decay = min(self.config.ema, (1 + step) / (10 + step))  # short memory while young
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.trained], 1 - decay)
+        if self.averages is not None:
+            self.averages.follow(step)
         self.sums = {name: self.sums.get(name, 0) + loss.detach() for name, loss in losses.items()}
         self.counted += 1
 
@@ -260,7 +278,8 @@ class _Run:
             raise self._lost("a weight is", step)
         if self.fabric.is_global_zero:
             tensors = {f"model.{name}": tensor for name, tensor in self.objective.state_dict().items()}
-            tensors |= {f"average.{i}": tensor for i, tensor in enumerate(self.average)}
+            if self.averages is not None:
+                tensors |= {f"average.{name}": tensor for name, tensor in self.averages.state().items()}
             tensors |= {f"optimizer.{name}": tensor for name, tensor in pack_optimizer(self.optimizer).items()}
             self.store.save(Checkpoint(step, tensors, {"seconds": seconds}))
 
@@ -282,16 +301,17 @@ class _Run:
             part, rest = name.split(".", 1)
             parts[part][rest] = tensor
         load_exactly(self.objective, parts["model"], f"checkpoint {self.key[1]} at step {found.step}")
-        for i, mean in enumerate(self.average):
-            mean.copy_(parts["average"][str(i)])
+        if self.averages is not None:
+            self.averages.restore(parts["average"])
         unpack_optimizer(self.optimizer, parts["optimizer"])
         return found.step, float(found.facts["seconds"])
 
     @torch.no_grad()
     def finish(self) -> None:
         """Put the averaged weights into the objective."""
-        for parameter, mean in zip(self.trained, self.average, strict=False):
-            parameter.copy_(mean)
+        if self.averages is not None:
+            for parameter, mean in zip(self.trained, self.averages.final(), strict=True):
+                parameter.copy_(mean)
 
 
 @lru_cache(maxsize=1)

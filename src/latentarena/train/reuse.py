@@ -19,7 +19,9 @@ from latentarena.data import Dataset
 from latentarena.errors import ArenaError
 from latentarena.facts import source_digest
 from latentarena.files import cache_folder, digest_json, make_folder, prune, write_text
+from latentarena.train.averages import LONGEST
 from latentarena.train.checkpoint import Checkpoint, Checkpoints
+from latentarena.train.loop import FitConfig
 from latentarena.train.recipe import Recipe, trained_with
 from latentarena.train.shelter import Reach, plainly
 
@@ -123,5 +125,11 @@ def determinants(recipe: Recipe, stage: str) -> list[BaseModel | None]:
     if stage == "finetune":
         return parts
     alone = recipe.generator.model_copy(update={"classifier": None, "weaker": None})
-    parts += [alone, training.generator]
-    return parts if stage == "generator" else [*parts, recipe.generator, training]
+    if stage == "generator":
+        return [*parts, alone, _of_any_length(training.generator)]
+    return [*parts, alone, training.generator, recipe.generator, training]
+
+
+def _of_any_length(config: FitConfig) -> FitConfig:
+    """A stage's config whatever the length of its average, which its checkpoint leaves open."""
+    return config.model_copy(update={"ema_length": LONGEST}) if config.ema_length else config

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from latentarena.data import Dataset
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
 from latentarena.model.latent_model import LatentModel
-from latentarena.pictures import blank, refuse_suffix
+from latentarena.pictures import blank, figure_bytes, refuse_suffix
 from latentarena.randomness import stream
 from latentarena.sample import bits_per_dimension, log_likelihood
 from latentarena.use.uses import own_labels
@@ -161,6 +160,4 @@ def save_histogram(path: Path, found: Likelihood) -> None:
     axes.axvline(found.prior, color="#1d2330", linestyle="--", label=f"N(0, I) {found.prior:.3f}")
     axes.set(xlabel=f"{found.unit}, fewer is better", ylabel="images")
     axes.legend(fontsize=8)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, figure_bytes(figure))
