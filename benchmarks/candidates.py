@@ -14,13 +14,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from schedulefree import AdamWScheduleFree
 from scipy.stats import t as student
 from torch import Tensor, nn
 
@@ -30,6 +31,7 @@ from latentarena.facts import machine, versions
 from latentarena.files import write_json, write_text
 from latentarena.latents import encode_all
 from latentarena.model.latent_model import LatentModel
+from latentarena.process import denoiser
 from latentarena.search.validation import Yardstick, with_validation
 from latentarena.train import loop
 from latentarena.train.fabric import make_fabric
@@ -117,30 +119,96 @@ def fused(module: nn.Module, config: loop.FitConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(trained, config.lr, weight_decay=config.weight_decay, fused=True)
 
 
+class ScheduleFree:
+    """AdamW of a level rate, and the average that it keeps in place of a falling one (Defazio et al., 2024)."""
+
+    current: Sequence[Tensor] = ()
+
+    def optimizer(self, module: nn.Module, config: loop.FitConfig) -> torch.optim.Optimizer:
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.made = AdamWScheduleFree(self.parameters, config.lr, weight_decay=config.weight_decay)
+        self.made.train()
+        return self.made  # type: ignore[no-any-return]
+
+    def averages(self, config: loop.FitConfig, parameters: Sequence[Tensor], steps: int) -> ScheduleFree:
+        return self
+
+    def follow(self, step: int) -> None:
+        """The optimizer has done so."""
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def final(self) -> list[Tensor]:
+        self.made.eval()
+        return [parameter.detach().clone() for parameter in self.parameters]
+
+    def parts(self) -> dict[str, object]:
+        return {"optimizer_of": self.optimizer, "averages_of": self.averages, "rate": level}
+
+
+def level(step: int, steps: int, peak: float, warmup: float) -> float:
+    """Warm-up, then the peak."""
+    return peak * min((step + 1) / (warmup * steps + 1), 1.0)
+
+
+class SelfConditioned(nn.Module):
+    """A network that is told what it said before: in half of training's batches, and while sampling at every step but
+    the first (Chen et al., "Analog bits", 2023)."""
+
+    def __init__(self, model: LatentModel) -> None:
+        super().__init__()
+        (self.dimension,) = model.latent_shape
+        self.network = model.architecture.generator.backbone.build((2 * self.dimension,), None)
+        self.said, self.when = torch.empty(0), 0.0
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        told = torch.zeros_like(x)
+        if self.training and torch.rand(()) < 0.5:
+            with torch.no_grad():
+                told = self.say(x, told, t)
+        elif not self.training and self.said.shape == x.shape and float(t.max()) <= self.when:
+            told = self.said
+        answer = self.say(x, told, t)
+        if not self.training:
+            self.said, self.when = answer, float(t.max())
+        return answer
+
+    def say(self, x: Tensor, told: Tensor, t: Tensor) -> Tensor:
+        return self.network(torch.cat([x, told], 1), t, None)[:, : self.dimension]  # type: ignore[no-any-return]
+
+
 @contextmanager
-def patched(name: str, value: object) -> Iterator[None]:
-    """The training loop with another part."""
-    before = getattr(loop, name)
-    setattr(loop, name, value)
+def patched(parts: Mapping[str, object]) -> Iterator[None]:
+    """The training loop with other parts."""
+    before = {name: getattr(loop, name) for name in parts}
     try:
+        for name, value in parts.items():
+            setattr(loop, name, value)
         yield
     finally:
-        setattr(loop, name, before)
+        for name, value in before.items():
+            setattr(loop, name, value)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One change: to the recipe, to the model once it is built, to its latents, or to a part of the loop."""
+    """One change: to the recipe, to the model once it is built, to its latents, or to parts of the loop."""
 
     name: str
     set: dict[str, Any] = field(default_factory=dict)
     model: Callable[[LatentModel], None] = lambda model: None
     latents: Callable[[Posterior], Posterior] = lambda latents: latents
-    part: tuple[str, object] | None = None
+    parts: Mapping[str, object] = field(default_factory=dict)
 
 
 def _patches(model: LatentModel) -> None:
     model.autoencoder = Patches()
+
+
+def _told(model: LatentModel) -> None:
+    model.network = SelfConditioned(model)
+    model.denoise = denoiser(model.network, model.path, model.target)
 
 
 def _contiguous(model: LatentModel) -> None:
@@ -159,9 +227,9 @@ CANDIDATES = {
         Candidate("batch 1,024, twice the rate", _of("autoencoder", batch=1024, lr=0.02)),
         Candidate("Muon, batch 128", _of("autoencoder", muon=0.02, lr=0.007, batch=128)),
         Candidate("Muon, batch 1,024, twice the rate", _of("autoencoder", muon=0.04, lr=0.014, batch=1024)),
-        Candidate("trapezoidal rate", part=("rate", trapezoid)),
+        Candidate("trapezoidal rate", parts={"rate": trapezoid}),
         Candidate("half the epochs", _of("autoencoder", epochs=1)),
-        Candidate("fused AdamW", part=("optimizer_of", fused)),
+        Candidate("fused AdamW", parts={"optimizer_of": fused}),
         Candidate("channels not last", model=_contiguous),
         Candidate("patches, depthwise and 1x1 blocks", model=_patches),
         Candidate("patches, by Muon", _of("autoencoder", muon=0.02, lr=0.007), model=_patches),
@@ -171,7 +239,7 @@ CANDIDATES = {
         Candidate("Muon", _of("generator", muon=0.03)),
         Candidate("batch 512", _of("generator", batch=512, lr=0.0035)),
         Candidate("batch 2,048", _of("generator", batch=2048, lr=0.007)),
-        Candidate("trapezoidal rate", part=("rate", trapezoid)),
+        Candidate("trapezoidal rate", parts={"rate": trapezoid}),
         Candidate("uniform times", _of("generator", times="uniform")),
         Candidate("batch 256", _of("generator", batch=256, lr=0.0025)),
         Candidate("batch 256, optimal transport in it", _of("generator", batch=256, lr=0.0025) | TRANSPORT),
@@ -182,6 +250,8 @@ CANDIDATES = {
         ),
         Candidate("means of the posteriors, not samples", latents=lambda latents: Posterior.certain(latents.mean)),
         Candidate("guided by a weaker flow", WEAKER),
+        Candidate("no schedule", _of("generator", ema=0), parts=ScheduleFree().parts()),
+        Candidate("told what it said before", model=_told),
     ),
 }
 
@@ -227,6 +297,7 @@ class Bench:
     def generator(self, candidate: Candidate, seed: int) -> dict[str, float]:
         recipe = recipe_of(candidate, seed)
         model = LatentModel(recipe.architecture(self.data.shape, self.data.classes), seed)
+        candidate.model(model)
         model.autoencoder.load_state_dict(self.ready.state_dict())
         model.requires_grad_(False)
         latents = candidate.latents(encode_all(model.autoencoder, self.data.train, f"{self.data.digest} candidates"))
@@ -286,7 +357,7 @@ def main() -> int:
                 seeds = found["rows"].setdefault(f"{stage}: {one.name}", {})
                 if str(seed) in seeds if not wanted else one.name not in wanted:
                     continue
-                with patched(*(one.part or ("LOGGED", loop.LOGGED))):
+                with patched(one.parts):
                     seeds[str(seed)] = getattr(bench, stage)(one, seed)
                 print(stage, one.name, seed, seeds[str(seed)], flush=True)
                 found |= {"machine": machine(), "versions": versions()}

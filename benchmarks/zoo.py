@@ -49,7 +49,7 @@ WANTED = (
     Wanted("one-step", "onestep-latent", "latent flow distilled to one network evaluation"),
     Wanted("digitdreamer", "digitdreamer-small", "deep-compression autoencoder, class-conditional DiT, guidance 2"),
     Wanted("latent-diffusion", "ldm-spatial", "latent diffusion: spatial VAE, U-Net that predicts the noise, DDIM"),
-    Wanted("pixel", "ddpm-pixel", "DDPM on pixels as it was written, U-Net, DDIM"),
+    Wanted("pixel", "rf-pixel", "rectified flow on pixels, no latents: a U-Net that is told the class, guidance 1.3"),
     Wanted("digits", "quickstart-digits", "under 100,000 numbers, on the digits of scikit-learn: another judge"),
     Wanted("small", "fm-small", "the quickstart in less than 100,000 numbers"),
     Wanted("class-conditional", "autoguidance-latent", "class-conditional flow, guided by a weaker one of its kind"),
