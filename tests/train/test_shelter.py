@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,22 +113,46 @@ def test_drive_that_is_unmounted_is_not_written_under(tmp_path: Path, undisturbe
     assert same(objective, undisturbed[1])
 
 
-def test_full_disk_stops_the_run_with_the_last_checkpoint_good(tmp_path: Path) -> None:
+def fill(home: Path) -> None:
+    with (home / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_full_disk_stops_the_run_and_what_was_trained_is_in_the_refuge(
+    tmp_path: Path, undisturbed: tuple[Path, Regression], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY", 60.0)  # the disk's own checkpoints would be old
     with mounted(tmp_path / "small", "size=64k") as home:
+        refuge = refuge_of(home)
+        with pytest.raises(OutputError, match="the disk is full; free some space") as caught:
+            train(home, {5: partial(fill, home)})
+        assert f"kept in {refuge}; once there is room" in str(caught.value)
+        stopped = Checkpoints(refuge / "checkpoints", STAGE).latest().step
+        assert stopped in (5, 6)
+        assert losses(refuge) == losses(undisturbed[0])[:stopped]
+        with pytest.raises(OutputError, match="the disk is full"):
+            bring_back(home)
+        (home / "ballast").unlink()
+        bring_back(home)
+        assert Checkpoints(home / "checkpoints", STAGE).latest().step == stopped
+        _, objective = train(home, {})
+        assert losses(home) == losses(undisturbed[0])
+        assert same(objective, undisturbed[1])
+        assert not refuge.exists()
 
-        def fill() -> None:
-            with (home / "ballast").open("wb", buffering=0) as file:
-                while True:
-                    try:
-                        file.write(bytes(4096))
-                    except OSError:
-                        return
 
-        with pytest.raises(OutputError, match="the disk is full; free some space"):
-            train(home, {5: fill})
+def test_full_disk_that_the_refuge_is_on_too_leaves_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "small", "size=64k") as disk:
+        monkeypatch.setenv("LATENTARENA_CACHE", str(disk / "cache"))
+        home = disk / "run"
+        with pytest.raises(OutputError, match=r"the disk is full; free some space or choose another folder$"):
+            train(home, {5: partial(fill, disk)})
         assert Checkpoints(home / "checkpoints", STAGE).latest().step in (3, 4)
         assert not refuge_of(home).exists()
-        (home / "ballast").unlink()
+        (disk / "ballast").unlink()
         train(home, {})
         assert len(losses(home)) == STEPS
 

@@ -67,14 +67,14 @@ def judge_run(
     findings = found.findings
     card = with_trainings(found.card, seed, others or {})
     shelter.reach(shelter.home, lambda folder: (folder / SCORE).unlink(missing_ok=True))
-    shelter.keep(
-        {
-            PICTURE: lambda path: write_atomically(path, png(grid(findings.generated[:SHOWN]))),
-            POSTER: lambda path: write_poster(path, card, findings, data),
-            REPORT: lambda path: write_report(path, bundle, data, panel.judge, card, findings, shelter.folder / "logs"),
-            SCORE: lambda path: write_json(path, card.model_dump(mode="json")),  # last: a run that has it is finished
-        }
-    )
+
+    def write(folder: Path) -> None:
+        write_atomically(folder / PICTURE, png(grid(findings.generated[:SHOWN])))
+        write_poster(folder / POSTER, card, findings, data)
+        write_report(folder / REPORT, bundle, data, panel.judge, card, findings, shelter.folder / "logs")
+        write_json(folder / SCORE, card.model_dump(mode="json"))  # last: a run that has it is finished
+
+    shelter.reach(shelter.home, write)
     return shelter.settle(), card
 
 

@@ -45,7 +45,7 @@ from latentarena.train.fabric import make_fabric
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.recipe import Recipe
-from latentarena.train.shelter import bring_back, held, write_or_keep
+from latentarena.train.shelter import Shelter, bring_back, held, write_or_keep
 from latentarena.train.stages import Watch, stages
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def retrain(
             tell(f"training {number + 1} of {order.seeds}, seed {own.seed}: {total:.3g} multiply-adds")
             trainings.append(_trained(order, own, cost, folder / f"seed-{own.seed}", watch))
         certificate = _certificate(order, recipe, declared, trainings, drawn)
-        write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
+        _keep(folder / CERTIFICATE, certificate.model_dump(mode="json"))
         return certificate
 
 
@@ -134,26 +134,27 @@ def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
 
 def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> RepeatedTraining:
     """One training, or what is left of it, and what came of it."""
-    path = folder / TRAINING
+    path, place = folder / TRAINING, Shelter(folder)
     bring_back(folder)
     if path.exists():
         return validate(RepeatedTraining, parse_json(path.read_bytes()), str(path))
     fabric = make_fabric()
     fabric.launch()
     model = LatentModel(recipe.architecture(order.data.shape, order.data.classes), recipe.seed)
-    _Anew(order, recipe, cost, make_folder(folder), model, fabric).run(watch)
+    _Anew(order, recipe, cost, place, model, fabric).run(watch)
     latents = latent_statistics(encode_all(model.cpu().autoencoder, order.data.train, order.data.digest))
-    made = provenance_of(Prepared(recipe, order.data, folder, ""), fabric, latents, folder)
-    bundle = save_bundle(folder / "bundle", order.bundle.card.name, model, made)
+    prepared = Prepared(recipe, order.data, folder, "")
+    made = place.reach(folder, lambda there: provenance_of(prepared, fabric, latents, there))
+    bundle = place.reach(folder, lambda there: save_bundle(there / "bundle", order.bundle.card.name, model, made))
     scores = {name: score.value for name, score in _judged(order, bundle).scores.items()}
     training = RepeatedTraining(
         seed=recipe.seed,
         weights=bundle.card.weights,
-        probes=_probes(folder),
+        probes=place.reach(folder, _probes),
         figures=scores | {"train_macs": sum(stage.total for stage in cost.values())},
         losses=made.losses,
     )
-    _keep(path, training.model_dump(mode="json"))
+    place.reach(folder, lambda there: write_json(there / TRAINING, training.model_dump(mode="json")))
     return training
 
 
@@ -162,9 +163,14 @@ def _keep(path: Path, found: dict[str, Any]) -> None:
     write_or_keep({path: lambda place: write_json(place, found)}, "the same command brings it back")
 
 
+def _looks(folder: Path) -> list[dict[str, Any]]:
+    """What looks at the quality have found so far."""
+    path = folder / PROBED
+    return parse_json(path.read_bytes()) if path.exists() else []
+
+
 def _probes(folder: Path) -> tuple[ProbedLoss, ...]:
-    raw = parse_json((folder / PROBED).read_bytes())
-    return tuple(ProbedLoss(macs=one["macs"], frechet=one["frechet"]) for one in raw)
+    return tuple(ProbedLoss(macs=one["macs"], frechet=one["frechet"]) for one in _looks(folder))
 
 
 @dataclass
@@ -174,17 +180,19 @@ class _Anew:
     order: Order
     recipe: Recipe
     cost: dict[str, StageCost]
-    folder: Path
+    place: Shelter
     model: LatentModel
     fabric: Fabric
 
     def run(self, watch: Watch) -> None:
         """Train every stage to its end, from the newest checkpoint in the folder."""
         spent, configs, generating = 0.0, self.recipe.training.stages(), False
+        folder, reach = self.place.home, self.place.reach
         for stage, objective in stages(self.recipe, self.model, self.order.data, self.fabric.device):
             generating = generating or stage == "generator"
-            ticks = fit(objective, configs[stage], self.fabric, self.folder / "checkpoints", (self.recipe.seed, stage))
-            ticks = watch(logged(ticks, self.folder / "logs", stage), stage)
+            key = (self.recipe.seed, stage)
+            trained = fit(objective, configs[stage], self.fabric, folder / "checkpoints", key, reach)
+            ticks = watch(logged(trained, folder / "logs", stage, reach), stage)
             for tick in self._looked(ticks, stage, objective, spent) if generating else ticks:
                 del tick
             spent += self.cost[stage].total
@@ -192,8 +200,8 @@ class _Anew:
 
     def _looked(self, ticks: Iterator[Tick], stage: str, objective: Objective, spent: float) -> Iterator[Tick]:
         """The ticks of a stage; the quality is looked at a few times, until it is reached."""
-        path = self.folder / PROBED
-        found: list[dict[str, Any]] = parse_json(path.read_bytes()) if path.exists() else []
+        reach, home = self.place.reach, self.place.home
+        found = reach(home, _looks)
         for tick in ticks:
             due = {math.ceil(tick.steps * part / PROBES) for part in range(1, PROBES + 1)}
             known = [stage, tick.step] in [[one["stage"], one["step"]] for one in found]
@@ -203,7 +211,7 @@ class _Anew:
                 with objective.averaged():
                     distance = self._distance()
                 found.append({"stage": stage, "step": tick.step, "macs": macs, "frechet": distance})
-                write_json(path, found)
+                reach(home, lambda folder: write_json(folder / PROBED, found))
             yield tick
 
     def _distance(self) -> float:

@@ -6,18 +6,20 @@ import csv
 import io
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+from latentarena.errors import OutputError
 from latentarena.files import explained, make_folder, write_atomically
 from latentarena.train.loop import Tick
 from latentarena.train.shelter import Reach, plainly
 
 
-def logged(ticks: Iterator[Tick], folder: Path, stage: str, reach: Reach = plainly) -> Iterator[Tick]:
+def logged(ticks: Generator[Tick], folder: Path, stage: str, reach: Reach = plainly) -> Iterator[Tick]:
     """Pass ticks on and write their metrics to `<folder>/<stage>.csv` and to TensorBoard events beside it.
 
-    Rows later than the first tick's step, left by a run that was killed, are removed first.
+    Rows later than the first tick's step, left by a run that was killed, are removed first. A fault of writing is
+    raised where training stands, which can save its state.
     """
     first = next(ticks)
     table = _Growing(f"{stage}.csv", reach(folder, lambda place: _rows_until(place / f"{stage}.csv", first.step)))
@@ -34,7 +36,10 @@ def logged(ticks: Iterator[Tick], folder: Path, stage: str, reach: Reach = plain
         if tick.metrics:
             table.content += _row(tick, header=not table.content)
             events.content += _records(tick.step, {f"{stage}/{name}": value for name, value in tick.metrics.items()})
-            reach(folder, write)
+            try:
+                reach(folder, write)
+            except OutputError as fault:
+                ticks.throw(fault)
         yield tick
 
 

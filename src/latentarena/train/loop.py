@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from latentarena.config import Config
-from latentarena.errors import CheckpointError, ConfigError, Interrupted, TrainingError
+from latentarena.errors import CheckpointError, ConfigError, Interrupted, OutputError, TrainingError
 from latentarena.randomness import Draws, stream
 from latentarena.system import noted_signals
 from latentarena.train.averages import LONGEST, SHORTEST, Averages, Exponential, PowerFunction
@@ -154,11 +154,12 @@ def fit(
     folder: Path,
     key: tuple[int, str],
     reach: Reach = plainly,
-) -> Iterator[Tick]:
+) -> Generator[Tick]:
     """Train `objective` to the end, from the newest checkpoint in `folder` if there is one.
 
     A generator: it trains as it is iterated and yields after every step; the averaged weights are in
-    `objective` when it is exhausted.
+    `objective` when it is exhausted. An OutputError that is thrown into it is raised once the state is saved, if it
+    can be.
 
     Args:
         objective: on return holds the final (averaged) weights.
@@ -171,6 +172,7 @@ def fit(
     Raises:
         TrainingError: the loss is not finite; the last good checkpoint is kept.
         Interrupted: Ctrl-C, or the program was told to end; the state was saved.
+        OutputError: the disk is full; the state is saved where `reach` has another place for it.
         ConfigError: the batch does not divide among the processes.
     """
     run = _Run(objective, config, fabric, Checkpoints(folder, key[1], reach), key)
@@ -187,12 +189,18 @@ def fit(
             if done % every == 0 or done == run.steps:
                 metrics = run.metrics(done, now - logged)
                 logged = now
-            # Logged before it is saved: the curve of a resumed run has no gaps.
-            yield Tick(done, run.steps, done * run.batch, before + now - began, metrics)
-            stop = _all_agree(fabric, interrupted, at_logging_point=bool(metrics))
-            if stop or (metrics and (now - saved > SAVE_EVERY or done == run.steps)):
-                run.save(done, before + now - began)
-                saved = time.monotonic()
+            spent = before + now - began
+            try:
+                # Logged before it is saved: the curve of a resumed run has no gaps.
+                yield Tick(done, run.steps, done * run.batch, spent, metrics)
+                stop = _all_agree(fabric, interrupted, at_logging_point=bool(metrics))
+                if stop or (metrics and (now - saved > SAVE_EVERY or done == run.steps)):
+                    run.save(done, spent)
+                    saved = time.monotonic()
+            except OutputError:  # there is no room: what takes the folder's place has some, or has nothing
+                with suppress(OutputError):
+                    run.save(done, spent)
+                raise
             if stop:
                 kept = f"stopped at step {done} of {run.steps}, saved"
                 line = f"{key[1]}: {kept}; the same command goes on (arena train: with --resume)"

@@ -20,6 +20,7 @@ from latentarena.files import cache_folder, digest, make_folder, write_atomicall
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOVE = "move it from there once there is room"
+BRING = "once there is room, the same command brings it back (arena train: with --resume)"
 PAUSES = (0.2, 0.8, 2.0)  # seconds before a write is tried again
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCK, ROOM = ".lock", ".room"
@@ -41,7 +42,8 @@ class Shelter:
     """The `Reach` of a run: its folder, or a local refuge while the folder cannot be reached.
 
     What fails in the folder is tried again for a few seconds, then done in the refuge. Once the folder is back, the
-    refuge's files are moved there. A full disk is no reason to move: what is there is safe, and the run stops.
+    refuge's files are moved there. Where the disk is full, the run has to stop, and the refuge takes what it has still
+    to write.
 
     Args:
         home: the run's folder; made if it is not there.
@@ -49,7 +51,7 @@ class Shelter:
 
     def __init__(self, home: Path) -> None:
         make_folder(home)
-        self.home, self.refuge, self.away = home, refuge_of(home), False
+        self.home, self.refuge, self.away, self.full = home, refuge_of(home), False, False
         self._mount, self._remembered = _mount_of(home), dict[str, bytes]()
 
     @property
@@ -61,9 +63,20 @@ class Shelter:
         """Do it in a folder inside of `home`, or in its counterpart in the refuge.
 
         Raises:
-            OutputError: the disk is full, or the refuge cannot be written to either.
+            OutputError: the disk is full; says where the refuge is that was written to instead, unless that is full
+                too. The refuge cannot be written to either.
         """
-        if self.away:
+        try:
+            return self._go(folder, action)
+        except (OSError, OutputError) as error:
+            if _errno(error) not in FULL or self.away:
+                raise
+            self._stand_in(folder, action, error)
+            raise OutputError(f"{error}; what was found is kept in {self.refuge}; {BRING}") from error
+
+    def _go(self, folder: Path, action: Callable[[Path], T]) -> T:
+        """`reach` that stops at a full disk."""
+        if self.away and not self.full:
             self._come_back()
         if not self.away:
             try:
@@ -73,6 +86,17 @@ class Shelter:
                     raise
                 self._leave(error)
         return action(self.refuge / folder.relative_to(self.home))
+
+    def _stand_in(self, folder: Path, action: Callable[[Path], object], fault: OSError | OutputError) -> None:
+        """Do it in the refuge, where the run writes from now on, or raise the fault for which that has to stand in."""
+        there = self.refuge.exists()
+        try:
+            action(make_folder(self.refuge / folder.relative_to(self.home)))
+        except (OSError, OutputError):
+            if not there:
+                shutil.rmtree(self.refuge, ignore_errors=True)
+            raise fault from None
+        self.away = self.full = True
 
     def remember(self, *names: str) -> None:
         """Keep the content of these files of the run, if they are there, so that a refuge has them too."""
@@ -90,32 +114,13 @@ class Shelter:
             OutputError: there is none.
         """
         ballast = os.urandom(WRITTEN)  # which no file system makes smaller
-        self.reach(self.home, lambda folder: write_atomically(folder / ROOM, ballast))
+        self._go(self.home, lambda folder: write_atomically(folder / ROOM, ballast))
         try:
             yield
         finally:
             for folder in (self.home, self.refuge):
                 with suppress(OSError):
                     (folder / ROOM).unlink()
-
-    def keep(self, files: Mapping[str, Callable[[Path], object]]) -> None:
-        """Write files of the run by what writes each; where the disk is full, into the refuge.
-
-        Raises:
-            OutputError: the disk is full; says where they are, unless that is full too.
-        """
-
-        def write(folder: Path) -> None:
-            for name, written in files.items():
-                written(folder / name)
-
-        try:
-            self.reach(self.home, write)
-        except (OSError, OutputError):
-            if self.away:
-                raise
-            way = "the same command with --resume brings it back without judging again"
-            write_or_keep({self.home / name: written for name, written in files.items()}, way)
 
     def settle(self) -> Path:
         """The folder that holds the run now that it is over, brought home if that can be reached."""
@@ -265,5 +270,7 @@ def _mount_of(folder: Path) -> Path:
 
 
 def _errno(error: OSError | OutputError) -> int | None:
-    cause = error if isinstance(error, OSError) else error.__cause__
+    cause: BaseException | None = error
+    while isinstance(cause, OutputError):
+        cause = cause.__cause__
     return cause.errno if isinstance(cause, OSError) else None

@@ -323,9 +323,10 @@ def train_model(
     configs, reuse = recipe.training.stages(), Reuse(recipe, data, fabric, folder, reach)
     for stage, objective in stages(recipe, model, data, fabric.device):
         with reuse.shared(stage):
-            ticks = fit(objective, configs[stage], fabric, folder / "checkpoints", (recipe.seed, stage), reach)
+            trained = fit(objective, configs[stage], fabric, folder / "checkpoints", (recipe.seed, stage), reach)
+            ticks: Iterator[Tick] = trained
             if fabric.is_global_zero:
-                ticks = watch(logged(ticks, folder / "logs", stage, reach), stage)
+                ticks = watch(logged(trained, folder / "logs", stage, reach), stage)
             for _ in ticks:
                 pass
         if fabric.is_global_zero:
