@@ -37,6 +37,7 @@ from latentarena.run.order import Order
 from latentarena.run.pipeline import prepare, prepare_seeds, run, run_seeds
 from latentarena.run.retrain import SAMPLES, main, recipe_of, retrain
 from latentarena.run.training_cost import training_cost
+from latentarena.train import shelter
 from latentarena.train.loop import Tick
 from latentarena.train.recipe import load_recipe
 from latentarena.train.shelter import held
@@ -182,6 +183,27 @@ def test_a_training_that_was_interrupted_is_gone_on_with(
     clocks = {"train_seconds", "converge_seconds"}
     for one, other in zip(made.trainings, whole.trainings, strict=True):
         assert {**one.figures, **dict.fromkeys(clocks, 0)} == {**other.figures, **dict.fromkeys(clocks, 0)}
+
+
+def test_a_training_whose_folder_vanishes_goes_on_in_the_cache(
+    order: Order, again: tuple[Path, Certificate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelter, "PAUSES", (0.0,))
+    assert again[1].drawn is not None
+    first, home, away = again[1].trainings[0], tmp_path / "home", tmp_path / "away"
+
+    def taken(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
+        for tick in ticks:
+            if stage == "generator" and tick.step == tick.steps // 2 and not away.exists():
+                home.rename(away)
+            yield tick
+
+    made = retrain(replace(order, key=Key.parse(again[1].drawn)), home, taken)
+    assert [one.weights for one in made.trainings] == [one.weights for one in again[1].trainings]
+    assert made.trainings[0].probes == first.probes
+    kept = shelter.refuge_of(home / f"seed-{first.seed}")
+    assert json.loads((kept / "training.json").read_text())["weights"] == first.weights
+    assert (away / "declared.json").exists()
 
 
 def test_seeds_and_noise_follow_from_a_key_that_the_bundle_s_maker_does_not_know(
