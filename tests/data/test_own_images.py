@@ -384,6 +384,20 @@ def test_two_forms_of_a_name_are_one_class(tmp_path: Path) -> None:
     assert load(zipped(tmp_path / "b.zip", decomposed)).digest == load(zipped(tmp_path / "a.zip", composed)).digest
 
 
+@pytest.mark.parametrize("other", ["cat ", "\u00a0cat", "ca\u200bt", "cat\u3000"])
+@pytest.mark.parametrize("places", [("", ""), ("train/", "train/"), ("train/", "test/")])
+def test_names_that_nobody_can_tell_apart_are_no_two_classes(
+    tmp_path: Path, other: str, places: tuple[str, str]
+) -> None:
+    said = refusal(store(tmp_path / "some", tree(f"{places[0]}cat", f"{places[1]}{other}", f"{places[0]}dog")))
+    assert f"{min('cat', other)!a} and {max('cat', other)!a} differ in spaces or invisible characters alone" in said
+
+
+def test_spelling_tells_classes_apart(tmp_path: Path) -> None:
+    names = ("a", "A", "a b", "ab", "1", "01")
+    assert set(load(store(tmp_path / "some", tree(*names))).classes) == set(names)
+
+
 def test_backslashes_of_a_zip_are_folders(tmp_path: Path) -> None:
     files = album(6)
     data = load(zipped(tmp_path / "some.zip", {f"photos\\{n}".replace("/", "\\"): c for n, c in files.items()}))

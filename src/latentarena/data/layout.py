@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -59,6 +60,7 @@ def layout_of(
     if classes is not None:
         layout = layout_of(paths)
         labels = tuple(classes[path] for path in paths)
+        _refuse_same_looking(labels)
         if any(layout.splits):
             _refuse_untaught(layout.splits, labels)
         return Layout(f"{layout.words}; {len(set(labels))} classes from {table}", layout.splits, labels)
@@ -74,6 +76,7 @@ def layout_of(
         )
     if not roles:
         words, labels = _classes(inner)
+        _refuse_same_looking(labels)
         _refuse_hints(tops)
         return Layout(f"{words}{_inside(wrapper)}", tuple("" for _ in inner), labels)
     splits, labels, words = _split_layout(inner, roles)
@@ -224,8 +227,22 @@ def _split_layout(paths: Paths, roles: dict[str, str]) -> tuple[tuple[str, ...],
         words.append(f"{folders[role][0]}/ of {said}")
         for i, label in zip(index[role], found, strict=True):
             labels[i] = label
+    _refuse_same_looking(labels)
     _refuse_untaught(splits, labels)
     return splits, tuple(labels), "; ".join(words)
+
+
+def _refuse_same_looking(labels: Sequence[str]) -> None:
+    """Refuse classes whose names differ in what nobody sees: spaces around or between words, and invisible letters."""
+    seen: dict[str, str] = {}
+    for label in sorted(set(labels)):
+        visible = "".join(letter for letter in label if unicodedata.category(letter) != "Cf")
+        other = seen.setdefault(" ".join(visible.split()), label)
+        if other != label:
+            raise DataError(
+                f"{other!a} and {label!a} differ in spaces or invisible characters alone and can be read in two ways: "
+                "as one class or as two; give them one name, or names that differ"
+            )
 
 
 def _refuse_untaught(splits: Sequence[str], labels: Sequence[str]) -> None:
