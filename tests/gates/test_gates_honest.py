@@ -74,7 +74,15 @@ ARCHIVES: dict[str, list[Entry]] = {
     "with times": [replace(CARD, extra=TIMES), replace(WEIGHTS, extra=TIMES)],
     "UTF-8 flag": [replace(CARD, flags=2048), WEIGHTS],
     "beside what Windows adds": [CARD, Entry(b"Thumbs.db", b"x"), Entry(b"desktop.ini", b"y"), WEIGHTS],
+    "beside what Windows added to videos": [CARD, Entry(b"ehthumbs.db", b"x"), WEIGHTS],
     "beside what a Mac adds to other disks": [CARD, Entry(b"._card.json", b"x"), WEIGHTS],
+    "beside a Mac's picture of the folder": [CARD, Entry(b"Icon\r", b"x"), WEIGHTS],
+    "beside a notebook's copies": [CARD, Entry(b".ipynb_checkpoints/card-checkpoint.json", b"{}"), WEIGHTS],
+    "in a folder beside a notebook's copies": [
+        inside(CARD),
+        inside(Entry(b".ipynb_checkpoints/card-checkpoint.json", b"{}")),
+        inside(WEIGHTS),
+    ],
 }
 
 

@@ -224,7 +224,7 @@ def _named(entries: list[Member], what: str, allowed: FileSet) -> dict[str, Memb
     folders: set[bytes] = set()
     for entry in entries:
         parts = _parts(entry, what)
-        if any(added_by_system(part.decode("utf-8", "backslashreplace")) for part in (parts[0], parts[-1])):
+        if any(added_by_system(part.decode("utf-8", "backslashreplace")) for part in parts):
             continue  # not even unpacked
         if entry.folder:
             if len(parts) > 1 or entry.size or entry.packed:

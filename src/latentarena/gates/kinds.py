@@ -7,7 +7,13 @@ from pathlib import PurePath
 
 LOOK = 4096  # bytes by which a file is told
 
-ADDED = re.compile(r"__MACOSX|\.DS_Store|Thumbs\.db|desktop\.ini|\._.*", re.IGNORECASE)
+ADDED = re.compile(
+    r"__MACOSX|\.DS_Store|\._.*|Icon\r|\.localized"  # macOS
+    r"|(?:eh)?Thumbs\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information"  # Windows
+    r"|\.directory|\.Trash-\d+|\.nfs[0-9a-f]+|lost\+found"  # Linux
+    r"|\.ipynb_checkpoints|@eaDir",  # notebooks, network disks
+    re.IGNORECASE,
+)
 
 EXPORT = "export the modules with latentarena.bundle.export_modules, which writes ONNX"
 PICKLE = f"a pickle, which runs code when it is loaded; {EXPORT}"
@@ -99,5 +105,5 @@ def out_of_place(name: str) -> tuple[str, str] | None:
 
 
 def added_by_system(name: str) -> bool:
-    """Whether a file or folder of this name is one that a Mac or Windows adds to folders by itself."""
+    """Whether a file or folder of this name is one that a system or a notebook adds to folders by itself."""
     return ADDED.fullmatch(name) is not None
