@@ -68,7 +68,7 @@ __all__ = ["__version__", "datasets", *_HOMES, *_CALLED]
 
 
 class _CalledPackage(ModuleType):
-    """A package that is called as the function of its name: `la.train` is `latentarena.train`, whoever imports it."""
+    # A package that is called as the function of its name: `la.train` is `latentarena.train`, whoever imports it.
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return self._function(*arguments, **options)
@@ -77,6 +77,15 @@ class _CalledPackage(ModuleType):
     def _function(self) -> Any:
         name = self.__name__.rpartition(".")[2]
         return getattr(import_module(_CALLED[name]), name)
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        """What `help(la.train)` shows: the function's words, with how it is called."""
+        from inspect import getdoc, signature
+
+        words, called = getdoc(self._function) or "", signature(self._function, eval_str=False)
+        first, _, rest = words.partition("\n\n")
+        return f"{first}\n\n{self._function.__name__}{called}\n\n{rest}"
 
     @property
     def __signature__(self) -> Any:
@@ -111,4 +120,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

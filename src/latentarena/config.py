@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from latentarena.documents import BOOL, DEEPEST, FLOAT, INTEGER, bounded_integer, parse_yaml
 from latentarena.errors import ConfigError
-from latentarena.text import SHOWN, nearest, printable, shown
+from latentarena.text import SHOWN, meant, printable, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 LONGEST_REASON = 600  # characters: a reason may list choices, or quote a long value
@@ -39,9 +39,8 @@ class Config(BaseModel):
             fields, numeric, switches = cls.model_fields, _numeric(cls), _switches(cls)
             for key, value in raw.items():
                 if key not in fields:
-                    near = nearest(str(key), fields)
-                    hint = f"did you mean {near!r}? " if near else ""
-                    raise ValueError(f"unknown key {shown(key)}; {hint}the keys here are {', '.join(fields)}")
+                    known = f"{meant(str(key), fields)}the keys here are {', '.join(fields)}"
+                    raise ValueError(f"unknown key {shown(key)}; {known}")
                 if key in numeric and _holds_bool(value):
                     raise ValueError(f"{key} = {shown(value)}: a number is wanted, not true or false")
                 if key in numeric and _holds_number_as_text(value, numeric[key]):
@@ -168,8 +167,7 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[Bas
         *parents, last = keys = key.split(".")
         if len(keys) > DEEPEST:
             raise ConfigError(f"{key[:SHOWN]}... has {len(keys)} parts; no key has so many")
-        if keys[0] not in model.model_fields and (meant := _paths_of(keys[-1], model, changed)):
-            raise ConfigError(f"unknown key {shown(keys[0])}; did you mean {' or '.join(meant)}?")
+        refuse_misplaced(keys, model, changed)
         node = changed
         for depth, parent in enumerate(parents, 1):
             node, kinds = node.setdefault(parent, {}), set(_wanted(model, keys[:depth]))
@@ -182,6 +180,15 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[Bas
             unread = "" if INTEGER.fullmatch(text) else "not a list or mapping that can be read: "
             raise ConfigError(f"{key} = {text[:SHOWN]}: {unread}{reason}") from None
     return changed
+
+
+def refuse_misplaced(keys: Sequence[str], model: type[BaseModel], written: Any) -> None:
+    """Refuse a key that is not there, but elsewhere in what is written: `lr`, or `generator.lr` (ConfigError)."""
+    misspelt = len(keys) > 1 and not list(_wanted(model, keys[:-1]))  # which `validate` has the word for
+    if misspelt or list(_wanted(model, keys)):
+        return
+    if found := _paths_of(keys[-1], model, written):
+        raise ConfigError(f"unknown key {shown('.'.join(keys))}; did you mean {' or '.join(found)}?")
 
 
 def _paths_of(name: str, model: type[BaseModel], written: Any, where: str = "") -> list[str]:

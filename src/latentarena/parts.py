@@ -27,7 +27,7 @@ from latentarena.config import Config
 from latentarena.errors import ArenaError, ConfigError
 from latentarena.files import digest, expanded
 from latentarena.registry import REGISTRIES, PartOrigin, Registry
-from latentarena.text import plain_line
+from latentarena.text import meant, plain_line
 
 log = logging.getLogger(__name__)
 GROUP = "latentarena.parts"  # of entry points
@@ -110,7 +110,7 @@ def one_of(known: Iterable[str], *more: str) -> Chosen:
     def check(value: str) -> str:
         names = [*known, *more]
         if value not in names:
-            raise ValueError(f"choose from {', '.join(names)}")
+            raise ValueError(f"{meant(value, names)}choose from {', '.join(names)}")
         return value
 
     return Chosen(check, known)

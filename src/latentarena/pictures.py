@@ -35,6 +35,7 @@ SIZES = ((4, 40, 256), (4, 40, 16), (4, 20, 16), (2, 20, 16), (2, 10, 16), (1, 2
 LARGEST = 1_000_000  # bytes of an animation
 LASTING, REST = 3000, 1500  # milliseconds of an animation, and of its last frame
 BAR, MARGIN = 22, 8  # pixels: height of a caption, and width of a letter
+LINE = 16  # pixels: height of the words above images
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,33 @@ def grid(images: Tensor, columns: int | None = None, zoom: int = ZOOM, gap: int 
     sheet = cells.permute(0, 3, 1, 4, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
     picture = Image.fromarray(sheet.squeeze(-1).numpy() if channels == 1 else sheet.numpy())
     return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
+
+
+def labelled(images: Tensor, words: Sequence[str], columns: int | None = None, zoom: int = ZOOM) -> Image.Image:
+    """A grid with a word above each image (N, C, H, W), cut to its width; a row without words has no line for them."""
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    strips = []
+    for start in range(0, len(images), columns):
+        strip, said = grid(images[start : start + columns], columns, zoom), words[start : start + columns]
+        strips.append(_below_words(strip, said, zoom * (images.shape[-1] + GAP)) if any(said) else strip)
+    sheet = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)), "white")
+    place = 0
+    for strip in strips:
+        sheet.paste(strip, (0, place))
+        place += strip.height
+    return sheet
+
+
+def _below_words(strip: Image.Image, words: Sequence[str], cell: int) -> Image.Image:
+    """A row of images below a word for each, so many pixels wide."""
+    font = ImageFont.load_default(LINE - 5)
+    taller = Image.new(strip.mode, (strip.width, strip.height + LINE), "white")
+    for i, word in enumerate(words):
+        while font.getlength(word) > cell - 2:
+            word = word[:-1]
+        ImageDraw.Draw(taller).text((i * cell + 2, 1), word, "black", font)
+    taller.paste(strip, (0, LINE))
+    return taller
 
 
 def png(picture: Image.Image) -> bytes:
@@ -127,14 +155,19 @@ def ffmpeg() -> str | None:
         return None
 
 
-def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:
+def save_images(
+    path: Path, images: Tensor, labels: Tensor | None, words: Sequence[str] = (), scale: int | None = None
+) -> None:
     """Write generated images: a PNG grid, else an NPZ with `images` float32 (n, C, H, W) in [0, 1] and `labels`.
+
+    Args:
+        words: above the images of a PNG; scale: how many times as large it draws them.
 
     Raises:
         OutputError: the file cannot be written.
     """
     if path.suffix.lower() == ".png":
-        write_atomically(path, png(grid(images)))
+        write_atomically(path, png(labelled(images, words, zoom=scale or ZOOM)))
         return
     buffer = io.BytesIO()
     arrays = {"images": images.float().numpy()} | ({} if labels is None else {"labels": labels.numpy()})
@@ -143,19 +176,25 @@ def save_images(path: Path, images: Tensor, labels: Tensor | None) -> None:
 
 
 def save_animation(
-    path: Path, frames: Sequence[Tensor], captions: Sequence[str] = (), columns: int | None = None
+    path: Path,
+    frames: Sequence[Tensor],
+    captions: Sequence[str] = (),
+    columns: int | None = None,
+    scale: int | None = None,
 ) -> None:
     """Write a GIF that loops, or an MP4, of grids of images (N, C, H, W) with a caption each; the last frame rests.
 
-    Pixels are drawn four times as large and up to 40 frames are kept, fewer where the file would be larger than a
-    megabyte.
+    Pixels are drawn four times as large, or `scale` times, and up to 40 frames are kept, fewer where the file would be
+    larger than a megabyte.
 
     Raises:
         OutputError: the file cannot be written.
     """
     words = captions or [""] * len(frames)
     for zoom, most, shades in SIZES:
-        shown = [captioned(grid(frames[i], columns, zoom), words[i], shades) for i in evenly(len(frames), most)]
+        shown = [
+            captioned(grid(frames[i], columns, scale or zoom), words[i], shades) for i in evenly(len(frames), most)
+        ]
         content = _mp4(shown) if path.suffix.lower() == ".mp4" else _gif(shown)
         if len(content) <= LARGEST:
             break

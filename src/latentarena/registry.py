@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from latentarena.errors import ConfigError
 from latentarena.files import digest, source_of
+from latentarena.text import meant
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -91,7 +92,8 @@ class Registry(Mapping[str, T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._parts:
-            raise ConfigError(f"{self.kind} {name!r} is unknown; choose from {', '.join(self._parts)}")
+            choices = f"{meant(name, self)}choose from {', '.join(self._parts)}"
+            raise ConfigError(f"{self.kind} {name!r} is unknown; {choices}")
         return self._parts[name]
 
     def __contains__(self, name: object) -> bool:

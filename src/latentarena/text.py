@@ -31,6 +31,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return next(iter(get_close_matches(name, names, n=1)), "")
 
 
+def meant(name: str, names: Iterable[str]) -> str:
+    """`did you mean 'NAME'? `, the beginning of a list of choices; empty where none is near."""
+    near = nearest(name, names)
+    return f"did you mean {near!r}? " if near else ""
+
+
 def hidden(letter: str) -> bool:
     """Whether a character cannot be seen, or changes how others are shown."""
     return unicodedata.category(letter) in HIDDEN or ord(letter) in BLANK

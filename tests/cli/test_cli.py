@@ -200,11 +200,22 @@ def test_help_lists_every_command_once_in_its_group_with_a_whole_sentence(arena_
     assert "..." not in done.stdout.split("Train and use:")[1]
 
 
+@pytest.mark.parametrize("group", ["judge", "study", "recipes", "board", "team"])
+def test_a_group_lists_its_commands_with_whole_sentences(arena_here: Arena, group: str) -> None:
+    commands = typer.main.get_command(app).commands[group].commands  # type: ignore[attr-defined]
+    listed = arena_here(group, "--help").stdout.partition("Commands:")[2]
+    assert sorted(re.findall(r"^  ([a-z][a-z-]*)  +[A-Z]", listed, flags=re.MULTILINE)) == sorted(commands)
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["lr=0.1"], "unknown key 'lr'; did you mean training.autoencoder.lr or training.generator.lr?"),
         (["steps=3"], "unknown key 'steps'; did you mean sampling.steps?"),
+        (["generator.lr=1"], "'generator.lr'; did you mean training.autoencoder.lr or training.generator.lr?"),
+        (["data.name=mnits"], "dataset 'mnits' is unknown; did you mean 'mnist'?"),
+        (["generator.path=strait"], "generator.path = 'strait': did you mean 'straight'?"),
         (["--seed", "1"], "a key of the recipe is set without dashes: seed=1"),
         (["--seed=1"], "a key of the recipe is set without dashes: seed=1"),
         (["--seed", "--resume"], "a key of the recipe is set without dashes: seed=VALUE"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,23 @@ def test_a_loaded_model_is_the_bundles(tiny_run: Path) -> None:
     assert latents.shape == (2, *model.latent_shape)
     assert model.decode(latents).shape == (2, *model.image_shape)
     assert (model.name, model.classes) == (model.bundle.card.name, inner.classes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (torch.rand(2, 3, 8, 8), r"are \[2, 3, 8, 8\]; this model takes \[N, 1, 8, 8\]"),
+        (torch.rand(8, 8), r"are \[8, 8\]"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "are uint8; give float"),
+        (255 * torch.ones(2, 1, 8, 8), r"reach from 255 to 255; give them in \[0, 1\]"),
+        (np.zeros((2, 1, 8, 8)), "are a ndarray"),
+    ],
+)
+def test_what_cannot_be_encoded_is_one_line(conditional: la.Model, rows: Any, says: str) -> None:
+    with pytest.raises(la.ArenaError, match=says):
+        conditional.encode(rows)
+    with pytest.raises(la.ArenaError, match=r"latents are .*(takes \[N, 3\]|give a tensor)"):
+        conditional.decode(rows)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +119,8 @@ def test_a_recipe_with_values_of_python_is_trained_and_gone_on_with(tmp_path: Pa
     ("overrides", "says"),
     [
         ({"sed": 1}, "unknown key 'sed'; did you mean"),
+        ({"latent": [4]}, "unknown key 'latent'; did you mean autoencoder.latent"),
+        ({"generator.lr": 1}, r"'generator.lr'; did you mean training\.autoencoder\.lr or training\.generator\.lr"),
         ({"generator.backbone.width": "wide"}, r"generator\.backbone\.width = "),
         ({"data.name.more": 1}, "'name' holds a value, not keys"),
         ({"training": {"generator": {"lr": 7}}}, r"training\.generator\.lr = 7"),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,8 +20,7 @@ from latentarena.randomness import stream
 from latentarena.sample import SOLVERS, autoguidance, heun
 
 MEAN, DEVIATION = 1.5, 0.3
-SINGULAR = {("straight", "noise"), ("straight", "data"), ("trigonometric", "noise"), ("trigonometric", "data")}
-PAIRS = [pair for pair in product(PATHS, TARGETS) if pair not in SINGULAR]
+PAIRS = list(product(PATHS, TARGETS))
 
 
 def normal(*shape: int) -> Tensor:
@@ -65,6 +65,20 @@ def test_every_solver_by_its_name(solver: str) -> None:
     samples = la.Process("vp_linear", "noise").sample(network, noise, steps=64, solver=solver)
     assert abs(float(samples.mean()) - MEAN) < 0.1
     assert abs(float(samples.std()) - DEVIATION) < 0.1
+
+
+def test_an_end_where_a_plain_target_leaves_the_other_part_open_is_left_out() -> None:
+    spans = {target: la.Process("straight", target).grid("uniform", 2) for target in TARGETS}
+    assert spans["velocity"] == spans["v"] == [1, 0.5, 0]
+    assert spans["noise"] == pytest.approx([0.995, 0.4975, 0])
+    assert spans["data"] == pytest.approx([1, 0.5005, 0.001])
+
+
+def test_another_shape_than_that_of_x_is_refused_and_not_broadcast() -> None:
+    process, data = la.Process(), normal(4, 3)
+    for ask in (process.loss, process.sample):
+        with pytest.raises(la.ArenaError, match=r"gives \[4, 1\] for x of \[4, 3\]"):
+            ask(lambda x, t, labels: x[:, :1], data)
 
 
 def test_names_are_the_objects_they_stand_for() -> None:
@@ -136,14 +150,15 @@ def test_random_numbers_follow_from_the_generator_or_the_global_one() -> None:
     [
         ({"path": "bent"}, "path 'bent' is unknown; choose from straight"),
         ({"target": "flow"}, "target 'flow' is unknown; choose from data"),
-        ({"target": "noise"}, "target 'noise' on path Straight is singular"),
+        ({"path": "strait"}, "path 'strait' is unknown; did you mean 'straight'"),
+        ({"target": lambda at: (at.alpha**0, at.alpha**0)}, "target 'this' on path Straight is singular at t = 0.50"),
         ({"coupling": "none"}, "coupling 'none' is unknown"),
         ({"times": "none"}, "times 'none' is unknown"),
         ({"weighting": "some"}, "weighting 'some' is unknown"),
         ({"correction": "some"}, "correction 'some' is unknown"),
     ],
 )
-def test_what_there_is_not_is_refused_when_it_is_made(wrong: dict[str, str], says: str) -> None:
+def test_what_there_is_not_is_refused_when_it_is_made(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(la.ArenaError, match=says):
         la.Process(**wrong)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
 import subprocess
 import sys
 
@@ -58,9 +59,16 @@ def test_a_public_function_takes_what_it_took(name: str) -> None:
 def test_the_public_names_are_these() -> None:
     words = "ArenaError Model Path Process Recipe __version__ datasets export fit judge load save search study train"
     assert sorted(la.__all__) == words.split()
-    assert set(la.__all__) <= set(dir(la))
+    assert dir(la) == sorted(la.__all__)
     with pytest.raises(AttributeError, match=r"latentarena has no 'museum'; it has .*train"):
         _ = la.museum
+
+
+@pytest.mark.parametrize("name", ["train", "judge", "study", "search"])
+def test_help_of_a_package_that_is_called_is_that_of_the_function(name: str) -> None:
+    shown = pydoc.plain(pydoc.render_doc(getattr(la, name)))
+    assert f"\n    {name}({'recipe' if name == 'train' else 'what' if name == 'judge' else 'source'}: " in shown
+    assert "\n    Args:\n" in shown
 
 
 def run(code: str) -> str:

@@ -23,7 +23,7 @@ from latentarena.judge.classifier import Judge
 from latentarena.judge.subject import judge_labels
 from latentarena.model import latent_model as model_module
 from latentarena.model.latent_model import LatentModel, labels_for
-from latentarena.pictures import BAR, grid
+from latentarena.pictures import BAR, LINE, grid, labelled
 from latentarena.randomness import stream
 from latentarena.run.pipeline import Prepared, prepare
 from latentarena.train.shelter import Shelter
@@ -289,3 +289,13 @@ def test_stochastic_solvers_follow_the_seed(solver: str, tiny_bundle: NativeBund
     first, again, other = (model.generate(noise, None, how, seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_words_stand_above_images_and_change_none_of_them() -> None:
+    images = torch.rand(5, 1, 28, 28, generator=stream("images"))
+    plain, named = grid(images, 3), labelled(images, ["zero", "one", "a word that is far too long", "", ""], 3)
+    assert named.size == (plain.width, plain.height + LINE)  # the second row has no words
+    assert named.crop((0, LINE, *named.size)).tobytes() == plain.tobytes()
+    low, high = named.crop((58, 0, 116, LINE)).getextrema()
+    assert low < 128 < high
+    assert labelled(images, [], 3).tobytes() == plain.tobytes()

@@ -20,6 +20,7 @@ from latentarena.data.digits import embedded_digits
 from latentarena.latents import latent_statistics
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
+from latentarena.pictures import LINE
 from latentarena.process import PATHS, Denoiser, Estimate
 from latentarena.process import Path as Process
 from latentarena.randomness import stream
@@ -371,7 +372,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 
 def cells(columns: int, rows: int) -> tuple[int, int]:
-    """The size of a grid of 28 x 28 images."""
+    """The size of a grid of 28 x 28 images without words."""
     return columns * 58, rows * 58
 
 
@@ -399,8 +400,15 @@ def test_pictures_have_a_row_for_each_and_a_seed_stands_for_them(
     command, *rest = words
     for name in ("one", "again"):
         assert run(monkeypatch, command, bundles[kind], *rest, "--steps", 2, "--out", tmp_path / f"{name}.png") == 0
+    rows = size[1] // 58
     with Image.open(tmp_path / "one.png") as picture:
-        assert picture.size == size
+        assert picture.size == (size[0], size[1] + rows * LINE)
+        words = [picture.crop((0, row * (58 + LINE), size[0], row * (58 + LINE) + LINE)) for row in range(rows)]
+        assert all(line.convert("L").getextrema()[0] < 128 for line in words)  # dark on white
+    large = tmp_path / "large.png"
+    assert run(monkeypatch, command, bundles[kind], *rest, "--steps", 2, "--scale", 3, "--out", large) == 0
+    with Image.open(large) as picture:
+        assert picture.size == (size[0] // 2 * 3, rows * (87 + LINE))
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "again.png").read_bytes()
 
 

@@ -11,17 +11,18 @@ from typer.core import TyperGroup
 from latentarena.cli import bundles, contests, data, judging, searches, studies, teams, use
 from latentarena.cli.options import (
     HELP,
+    LONGEST,
     AcceleratorOption,
     DataOption,
     PluginOption,
     PrecisionOption,
     SamplesOption,
     WaterfallOption,
+    WholeGroup,
 )
 from latentarena.documents import read_text
 from latentarena.train.shelf import RECIPES, recipe_names, recipe_source
 
-LONGEST = 200  # letters of a command's sentence
 GROUPS = {
     "Train and use": "train recipes parts study search zoo sample show interpolate inpaint edit likelihood",
     "Judge": "judge verify check retrain",
@@ -53,7 +54,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A laboratory and an arena for small latent generative models. Add --debug to any command for tracebacks.",
 )
-recipes_app = typer.Typer(invoke_without_command=True, context_settings=HELP, rich_markup_mode=None)
+recipes_app = typer.Typer(cls=WholeGroup, invoke_without_command=True, context_settings=HELP, rich_markup_mode=None)
 app.add_typer(recipes_app, name="recipes", help="List the recipes, or show one.")
 for part in (studies, searches, use, judging, bundles, contests, teams, data):
     app.add_typer(part.app)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from latentarena.cli.options import HELP, AnyBundleArgument, DatabaseOption, ObjectsOption
+from latentarena.cli.options import HELP, AnyBundleArgument, DatabaseOption, ObjectsOption, WholeGroup
 
 app = typer.Typer()
-board_app = typer.Typer(no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
+board_app = typer.Typer(cls=WholeGroup, no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
 app.add_typer(board_app, name="board", help="Rank a table, or build a board that needs no server.")
 
 ContestOption = Annotated[

@@ -16,10 +16,19 @@ def complete_zoo(incomplete: str) -> list[str]:
     return [name for name in map(PREFIX.__add__, zoo_models()) if name.startswith(incomplete)]
 
 
+class WholeGroup(TyperGroup):
+    """A group that lists its commands with sentences that are not cut off."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(LONGEST)) for name, one in found if one is not None])
+
+
 def by_default(name: str) -> type[TyperGroup]:
     """A group of commands in which what names no command is an argument of this one: `arena judge BUNDLE`."""
 
-    class Group(TyperGroup):
+    class Group(WholeGroup):
         default = name
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -33,6 +42,7 @@ def by_default(name: str) -> type[TyperGroup]:
 
 SOLVERS = "euler, heun, midpoint, rk4, dopri5, ddim, ddpm, dpm_solver_pp, sde, consistency"
 GRIDS = "uniform, quadratic, karras, warped"  # a test holds both against the registries, which load torch
+LONGEST = 200  # letters of a command's sentence
 HELP = {"help_option_names": ["-h", "--help"]}
 DataOption = Annotated[
     Path | None,

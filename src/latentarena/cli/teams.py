@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from latentarena.cli.options import HELP, DatabaseOption, ObjectsOption
+from latentarena.cli.options import HELP, DatabaseOption, ObjectsOption, WholeGroup
 
 app = typer.Typer()
-team_app = typer.Typer(no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
+team_app = typer.Typer(cls=WholeGroup, no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
 app.add_typer(team_app, name="team", help="Teams and tokens of a site, for its organiser.")
 
 

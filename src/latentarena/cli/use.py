@@ -20,6 +20,13 @@ from latentarena.cli.options import (
 
 app = typer.Typer()
 
+ScaleOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=32, help="Pixels of the picture for each of an image's; 2 unless given, 4 of a small .gif or .mp4."
+    ),
+]
+
 
 @app.command()
 def sample(
@@ -44,6 +51,7 @@ def sample(
     out: Annotated[Path, typer.Option(help=".png grid, .gif or .mp4 of the trajectory, or .npz of arrays.")] = Path(
         "samples.png"
     ),
+    scale: ScaleOption = None,
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
     plugin: PluginOption = None,
@@ -55,7 +63,7 @@ def sample(
 
     loaded = placed(open_bundle(bundle, trust=OWN), accelerator, precision)
     sampling = chosen_sampling(loaded, solver, steps, guidance, grid, eta)
-    shown = sample_to_file(loaded, out, n, seed, labels, sampling)
+    shown = sample_to_file(loaded, out, n, seed, labels, sampling, scale)
     console.print(f"{shown} -> {out}")
 
 
@@ -115,6 +123,7 @@ def interpolate(
     seed: SeedOption = 0,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help=".png strips, or .gif or .mp4 there and back.")] = Path("strip.png"),
+    scale: ScaleOption = None,
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
     plugin: PluginOption = None,
@@ -130,9 +139,9 @@ def interpolate(
     loaded = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision)
     how = walk(loaded, steps, guidance)
     if start is None or end is None:
-        shown = interpolate_noise_to_file(loaded, out, rows, frames, labels, how, seed)
+        shown = interpolate_noise_to_file(loaded, out, rows, frames, labels, how, seed, scale)
     else:
-        shown = interpolate_images_to_file(loaded, data_of(loaded, data), out, start, end, frames, labels, how)
+        shown = interpolate_images_to_file(loaded, data_of(loaded, data), out, start, end, frames, labels, how, scale)
     console.print(f"{shown} -> {out}")
 
 
@@ -149,6 +158,7 @@ def inpaint(
     seed: SeedOption = 0,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help=".png: original, what is known of it, fills.")] = Path("inpainted.png"),
+    scale: ScaleOption = None,
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
     plugin: PluginOption = None,
@@ -161,7 +171,7 @@ def inpaint(
 
     loaded = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision)
     hidden = hidden_region(hide, mask, loaded.card.architecture.shape[1:])
-    shown = inpaint_to_file(loaded, data_of(loaded, data), out, index, hidden, fills, steps, seed)
+    shown = inpaint_to_file(loaded, data_of(loaded, data), out, index, hidden, fills, steps, seed, scale)
     console.print(f"{shown} -> {out}")
 
 
@@ -175,6 +185,7 @@ def edit(
     guidance: GuidanceOption = None,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help=".png: original, reconstruction, edits.")] = Path("edited.png"),
+    scale: ScaleOption = None,
     accelerator: AcceleratorOption = "auto",
     precision: PrecisionOption = "32-true",
     plugin: PluginOption = None,
@@ -187,7 +198,7 @@ def edit(
 
     loaded = placed(native_of(open_bundle(bundle, trust=OWN)), accelerator, precision)
     how = walk(loaded, steps, guidance)
-    shown = edit_to_file(loaded, data_of(loaded, data), out, index, to, strength, how)
+    shown = edit_to_file(loaded, data_of(loaded, data), out, index, to, strength, how, scale)
     console.print(f"{shown} -> {out}")
 
 

@@ -22,6 +22,7 @@ from latentarena.errors import ConfigError, DataError
 from latentarena.files import expanded
 from latentarena.parts import Chosen
 from latentarena.registry import Registry
+from latentarena.text import meant
 
 __all__ = [
     "CATALOG",
@@ -73,7 +74,8 @@ class DataConfig(Config):
     @model_validator(mode="after")
     def _possible(self) -> DataConfig:
         if not self.name.startswith(FOLDER) and self.name not in DATASETS:
-            raise ValueError(f"dataset {self.name!r} is unknown; choose from {', '.join(DATASETS)}, {FOLDER}PATH")
+            choices = f"{meant(self.name, DATASETS)}choose from {', '.join(DATASETS)}, {FOLDER}PATH"
+            raise ValueError(f"dataset {self.name!r} is unknown; {choices}")
         for key, value in (("size", self.size), ("crop", self.crop), ("resize", self.resize)):
             if value is not None and not self.name.startswith(FOLDER):
                 raise ValueError(f"{key} = {value} applies to folder:PATH only; {self.name} has its own size")

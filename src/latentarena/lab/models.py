@@ -108,11 +108,24 @@ class Model:
         )
 
     def encode(self, images: Tensor) -> Tensor:
-        """Latents (N, *latent) of images (N, C, H, W) in [0, 1]."""
+        """Latents (N, *latent) of images (N, C, H, W) in [0, 1].
+
+        Raises:
+            ConfigError: images of another shape or type, or outside [0, 1].
+        """
+        _refuse_unlike(images, "images", self.image_shape)
+        if images.numel() and not (images.min() >= 0 and images.max() <= 1):
+            low, high = images.min(), images.max()
+            raise ConfigError(f"images reach from {low:.3g} to {high:.3g}; give them in [0, 1], bytes divided by 255")
         return self.bundle.model.encode(images)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
+        """Images (N, C, H, W) in [0, 1] of latents (N, *latent).
+
+        Raises:
+            ConfigError: latents of another shape or type.
+        """
+        _refuse_unlike(latents, "latents", self.latent_shape)
         return self.bundle.model.decode(latents)
 
     def _labels(self, n: int, labels: Labels | None) -> Tensor | None:
@@ -132,6 +145,16 @@ class Model:
     def _named(self, label: str | int) -> str:
         known = isinstance(label, int) and 0 <= label < len(self.classes)
         return self.classes[int(label)] if known else str(label)
+
+
+def _refuse_unlike(rows: Tensor, what: str, shape: tuple[int, ...]) -> None:
+    """Refuse what is no float tensor (N, *shape)."""
+    if not isinstance(rows, Tensor):
+        raise ConfigError(f"{what} are a {type(rows).__name__}; give a tensor, such as torch.as_tensor(array)")
+    if rows.shape[1:] != shape or rows.ndim != 1 + len(shape):
+        raise ConfigError(f"{what} are {list(rows.shape)}; this model takes [N, {', '.join(map(str, shape))}]")
+    if not rows.is_floating_point():
+        raise ConfigError(f"{what} are {str(rows.dtype).removeprefix('torch.')}; give float numbers")
 
 
 def load(source: Model | str | PathLike[str], *, parts: Iterable[str | PathLike[str]] = ()) -> Model:

@@ -26,6 +26,7 @@ from latentarena.process import (
     denoiser,
     matching_loss,
     refuse_singular,
+    shortened,
 )
 from latentarena.randomness import Draws, Fresh, RowNoise
 from latentarena.sample import GRIDS, SOLVERS, Guide, Jump, Solver, classifier_free, last, sample
@@ -42,7 +43,8 @@ class Process:
         path: x_t = alpha(t) * data + sigma(t) * noise: `straight`, `vp_linear`, `vp_cosine`, `trigonometric`, or a
             `Path` with the two formulas.
         target: what the network predicts: `velocity` (dx_t / dt, from data to noise), `noise`, `data`, `v`, or a
-            function of a `Point` that gives the row (p, q) of p * data + q * noise.
+            function of a `Point` that gives the row (p, q) of p * data + q * noise. An end of the path at which that
+            does not determine data and noise is left out: t > 0.995 for noise on `straight`, t < 0.001 for data.
         correction: `gaussian` for a network that predicts what is to be added to the answer for unit Gaussian data, as
             those of recipes do; `none` for a plain one.
         coupling: which noise goes with which data in a batch: `independent`, `optimal_transport`, or a function.
@@ -175,7 +177,7 @@ class Process:
 
     @property
     def _path(self) -> Path:
-        return PATHS[self.path]() if isinstance(self.path, str) else self.path
+        return shortened(PATHS[self.path]() if isinstance(self.path, str) else self.path, self._target)
 
     @property
     def _target(self) -> Target:

@@ -27,6 +27,7 @@ from latentarena.process.target import (
     determinant,
     gaussian_correction,
     refuse_singular,
+    shortened,
 )
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "matching_loss",
     "optimal_transport",
     "refuse_singular",
+    "shortened",
 ]

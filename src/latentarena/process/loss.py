@@ -14,7 +14,7 @@ from latentarena.config import Config
 from latentarena.parts import Kinds
 from latentarena.process.coupling import Coupling, independent
 from latentarena.process.path import Path, Point
-from latentarena.process.target import Network, Row, Target, determinant
+from latentarena.process.target import Network, Row, Target, asked, determinant
 from latentarena.randomness import Draws
 from latentarena.registry import Registry
 
@@ -92,7 +92,7 @@ Loss = Callable[[Network, Lesson], Tensor]  # -> a number; it asks the network i
 
 def squared(network: Network, lesson: Lesson) -> Tensor:
     """The weighted mean squared error."""
-    return (lesson.weight * (network(lesson.x, lesson.t, lesson.labels) - lesson.answer).square()).mean()
+    return (lesson.weight * (asked(network, lesson.x, lesson.t, lesson.labels) - lesson.answer).square()).mean()
 
 
 class SquaredConfig(Config):
@@ -119,7 +119,7 @@ class PseudoHuberConfig(Config):
         """The loss."""
 
         def loss(network: Network, lesson: Lesson) -> Tensor:
-            errors = lesson.weight * (network(lesson.x, lesson.t, lesson.labels) - lesson.answer).square()
+            errors = lesson.weight * (asked(network, lesson.x, lesson.t, lesson.labels) - lesson.answer).square()
             return ((errors.flatten(1).mean(1) + self.c**2).sqrt() - self.c).mean()
 
         return loss

@@ -7,6 +7,7 @@ data = (q x - sigma out) / det and noise = (alpha out - p x) / det.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import wraps
 
@@ -30,6 +31,8 @@ class Estimate:
     noise: Tensor
 
 
+SINGULAR = 1e-6  # a determinant below this
+SHORT = (1e-3, 0.995)  # how far a path goes whose ends are left out, as the variance-preserving ones do
 Denoiser = Callable[[Tensor, Tensor, Tensor | None], Estimate]
 
 TARGETS: Registry[Target] = Registry(
@@ -68,21 +71,46 @@ def determinant(at: Point, row: Row) -> Tensor:
     return at.alpha * q - at.sigma * p
 
 
+def asked(network: Network, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+    """The network's output, of the shape of x: another one would be broadcast in silence (ConfigError)."""
+    out = network(x, t, labels)
+    if out.shape[1:] != x.shape[1:]:
+        raise ConfigError(f"the network gives {list(out.shape)} for x of {list(x.shape)}; give the shape of x")
+    return out
+
+
 def denoiser(network: Network, path: Path, target: Target) -> Denoiser:
     """Read the output of any function of (x, t, labels) as estimates of data and noise.
 
     Raises:
         ConfigError: the pair is singular: somewhere on the path the output does not determine them.
+            When it is called: the network's output has another shape than x.
     """
     refuse_singular(path, target)
 
     def estimate(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
         at = path.at(t, x)
         p, q = target(at)
-        out, det = network(x, t.expand(x.shape[0]), labels), determinant(at, (p, q))
+        out, det = asked(network, x, t.expand(x.shape[0]), labels), determinant(at, (p, q))
         return Estimate((q * x - at.sigma * out) / det, (at.alpha * out - p * x) / det)
 
     return estimate
+
+
+def shortened(path: Path, target: Target) -> Path:
+    """The path without its ends where the target is singular: plain noise leaves data open at the noise, data noise.
+
+    Where neither end is singular this is the path itself.
+    """
+    t = torch.tensor(path.span, dtype=torch.float64, device="cpu")
+    at = path.at(t, t)
+    first, last = (determinant(at, target(at)).abs() < SINGULAR).tolist()
+    if not first and not last:
+        return path
+    short = copy(path)
+    begin, end = path.span
+    short.span = (SHORT[0] if first else begin, SHORT[1] if last else end)
+    return short
 
 
 def refuse_singular(path: Path, target: Target) -> None:
@@ -90,7 +118,7 @@ def refuse_singular(path: Path, target: Target) -> None:
     t = torch.linspace(*path.span, 101, dtype=torch.float64, device="cpu")
     at = path.at(t, t)
     det = determinant(at, target(at)).abs()
-    if det.min() < 1e-6:
+    if det.min() < SINGULAR:
         plain = getattr(target, "__wrapped__", target)  # of a corrected one
         name = next((n for n, known in TARGETS.items() if known is plain), "this")
         raise ConfigError(

@@ -16,7 +16,7 @@ from latentarena.errors import ConfigError
 from latentarena.files import make_folder, write_atomically
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
-from latentarena.pictures import MOVING, grid, png, refuse_suffix, save_animation
+from latentarena.pictures import MOVING, ZOOM, labelled, png, refuse_suffix, save_animation
 from latentarena.use.sampling import chosen_labels, refuse_unguided
 from latentarena.use.uses import class_mean, edit, inpaint, interpolate, shift, to_noise
 
@@ -88,7 +88,14 @@ def hidden_region(hide: str, mask: Path | None, shape: Sequence[int]) -> Tensor:
 
 
 def interpolate_noise_to_file(
-    bundle: NativeBundle, path: Path, rows: int, frames: int, labels: str | None, how: SamplingConfig, seed: int
+    bundle: NativeBundle,
+    path: Path,
+    rows: int,
+    frames: int,
+    labels: str | None,
+    how: SamplingConfig,
+    seed: int,
+    scale: int | None = None,
 ) -> str:
     """Write `rows` arcs between random pairs of noise; returns a line that says what was drawn.
 
@@ -99,7 +106,9 @@ def interpolate_noise_to_file(
     refuse_suffix(path, ".png", *MOVING)
     model = bundle.model
     classes, ends = chosen_labels(model, rows, labels), model.noise(2 * rows, seed)
-    _save_arcs(path, interpolate(model, ends[:rows], ends[rows:], frames, classes, how))
+    told = [f"noise {row}" for row in range(rows)] if classes is None else _names(model, classes)
+    heads = [[one, *[""] * (frames - 1)] for one in told]
+    _save_arcs(path, interpolate(model, ends[:rows], ends[rows:], frames, classes, how), heads, scale)
     return f"{rows} x {frames} images of {bundle.card.name}, from noise to noise, seed {seed}"
 
 
@@ -112,6 +121,7 @@ def interpolate_images_to_file(
     frames: int,
     labels: str | None,
     how: SamplingConfig,
+    scale: int | None = None,
 ) -> str:
     """Write the arcs between the noises of test images; a conditional model draws a row as one class.
 
@@ -130,12 +140,21 @@ def interpolate_images_to_file(
         raise ConfigError(f"--to {end}: {len(second)} images, but --from names {len(first)}; give as many of each")
     classes = chosen_labels(model, len(first), labels) if labels is not None else own if model.conditional else None
     begin, finish = (to_noise(model, images, classes, how) for images in (first, second))
-    _save_arcs(path, interpolate(model, begin, finish, frames, classes, how))
+    heads = [[f"test {a}", *[""] * (frames - 2), f"test {b}"] for a, b in zip(_words(start), _words(end), strict=True)]
+    _save_arcs(path, interpolate(model, begin, finish, frames, classes, how), heads, scale)
     return f"{len(first)} x {frames} images of {bundle.card.name}, from test images {start} to {end}"
 
 
 def inpaint_to_file(
-    bundle: NativeBundle, data: Dataset, path: Path, index: str, hidden: Tensor, fills: int, steps: int, seed: int
+    bundle: NativeBundle,
+    data: Dataset,
+    path: Path,
+    index: str,
+    hidden: Tensor,
+    fills: int,
+    steps: int,
+    seed: int,
+    scale: int | None = None,
 ) -> str:
     """Write a row for each test image: itself, what is known of it, and `fills` ways to complete it.
 
@@ -156,14 +175,22 @@ def inpaint_to_file(
         steps,
     )
     cells = [images[:, None], images.masked_fill(hidden, COVER)[:, None], filled.reshape(n, fills, *images.shape[1:])]
-    _save_rows(path, torch.cat(cells, 1))
+    heads = [[f"test {one}", "known", *[f"fill {i + 1}" for i in range(fills)]] for one in _words(index)]
+    _save_rows(path, torch.cat(cells, 1), heads, scale)
     return (
         f"{n} x {fills} fills by {bundle.card.name}, {int(hidden.sum())} of {hidden.numel()} pixels hidden, seed {seed}"
     )
 
 
 def edit_to_file(
-    bundle: NativeBundle, data: Dataset, path: Path, index: str, to: str, strength: float, how: SamplingConfig
+    bundle: NativeBundle,
+    data: Dataset,
+    path: Path,
+    index: str,
+    to: str,
+    strength: float,
+    how: SamplingConfig,
+    scale: int | None = None,
 ) -> str:
     """Write a row for each test image: itself, its reconstruction, and the image as each class in `to`.
 
@@ -193,7 +220,8 @@ def edit_to_file(
             "unconditional; one trained with generator.conditional=true edits by the ODE"
         )
     cells = [images, model.decode(model.encode(images)), *edited]
-    _save_rows(path, torch.stack(cells, 1))
+    heads = [[f"test {one}", "decoded", *[f"as {word}" for word in _words(to)]] for one in _words(index)]
+    _save_rows(path, torch.stack(cells, 1), heads, scale)
     return f"{len(images)} images edited to {to} by {bundle.card.name}, strength {strength:g}, {manner}"
 
 
@@ -210,17 +238,27 @@ def _differences(model: LatentModel, data: Dataset, own: Tensor, target: int) ->
     return torch.stack([means[target] - means[k] for k in own.tolist()])
 
 
-def _save_arcs(path: Path, images: Tensor) -> None:
+def _words(text: str) -> list[str]:
+    """The parts of `0,5,17`."""
+    return [word.strip() for word in text.split(",")]
+
+
+def _names(model: LatentModel, classes: Tensor) -> list[str]:
+    return [model.architecture.classes[k] for k in classes.tolist()]
+
+
+def _save_arcs(path: Path, images: Tensor, heads: list[list[str]], scale: int | None) -> None:
     """Images (rows, frames, C, H, W) as a strip for each row, or as a film that goes there and back."""
     if path.suffix.lower() == ".png":
-        _save_rows(path, images)
+        _save_rows(path, images, heads, scale)
         return
     make_folder(path.parent)
     there = list(images.unbind(1))
-    save_animation(path, [*there, *there[-2::-1]])
+    save_animation(path, [*there, *there[-2::-1]], scale=scale)
 
 
-def _save_rows(path: Path, images: Tensor) -> None:
-    """Images (rows, columns, C, H, W) as a PNG."""
+def _save_rows(path: Path, images: Tensor, heads: list[list[str]], scale: int | None) -> None:
+    """Images (rows, columns, C, H, W) as a PNG, with a word above each."""
     make_folder(path.parent)
-    write_atomically(path, png(grid(images.flatten(0, 1), columns=images.shape[1])))
+    words = [word for row in heads for word in row]
+    write_atomically(path, png(labelled(images.flatten(0, 1), words, images.shape[1], scale or ZOOM)))

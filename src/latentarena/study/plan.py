@@ -20,7 +20,7 @@ from latentarena.errors import ConfigError
 from latentarena.study.claims import Claim
 from latentarena.study.match import Match, changed_keys, matched
 from latentarena.study.sequential import FIRST
-from latentarena.text import nearest, shown
+from latentarena.text import meant, shown
 from latentarena.train.recipe import Recipe, load_recipe
 from latentarena.train.shelf import SUFFIXES, Shelf, recipe_names
 
@@ -162,11 +162,8 @@ def is_study(source: str) -> bool:
         return "arms" in read_yaml(STUDIES.source(source))
     names = [*STUDIES.names(), *recipe_names()]
     if source not in names:
-        near = nearest(source, names)
-        hint = f"did you mean {near!r}? " if near else ""
-        raise ConfigError(
-            f"study or recipe {shown(source)} is unknown; {hint}`arena study` and `arena recipes` list them"
-        )
+        instead = f"{meant(source, names)}`arena study` and `arena recipes` list them"
+        raise ConfigError(f"study or recipe {shown(source)} is unknown; {instead}")
     return source in STUDIES.names()
 
 

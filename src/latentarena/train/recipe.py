@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from latentarena.autoencoder import AutoencoderConfig, IdentityConfig
 from latentarena.bounds import Label
 from latentarena.card.own import OwnMetrics
-from latentarena.config import Config, merged, override, validate
+from latentarena.config import Config, merged, override, refuse_misplaced, validate
 from latentarena.data import DataConfig
 from latentarena.documents import read_yaml, yaml_text
 from latentarena.errors import ConfigError
@@ -149,7 +149,12 @@ def load_recipe(source: str | Recipe, overrides: Overrides = ()) -> Recipe:
     else:
         file = recipe_source(source)
         stem, written = Path(source).stem, _with_parts(read_yaml(file), file.parent)
-    changed = merged(written, overrides) if isinstance(overrides, Mapping) else override(written, overrides, Recipe)
+    if isinstance(overrides, Mapping):
+        for key in overrides:
+            refuse_misplaced(key.split("."), Recipe, written)
+        changed = merged(written, overrides)
+    else:
+        changed = override(written, overrides, Recipe)
     changed = _with_parts(changed)
     recipe = validate(Recipe, {"name": stem} | changed, stem)
     length = recipe.length * _share(recipe, written.get("training"))

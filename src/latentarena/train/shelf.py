@@ -7,7 +7,7 @@ from pathlib import Path
 
 from latentarena.documents import read_yaml
 from latentarena.errors import ConfigError
-from latentarena.text import nearest
+from latentarena.text import meant
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -53,10 +53,8 @@ class Shelf:
         if path.suffix not in SUFFIXES and _is_file(path):
             raise ConfigError(f"{name[:200]}: a {self.what} is a .yaml file; give it that suffix if it is one")
         if path.suffix not in SUFFIXES:
-            near = nearest(name, names)
-            hint = f"did you mean {near!r}? " if near else ""
             choices = f"choose from {', '.join(names)}, or a path to a .yaml file"
-            raise ConfigError(f"{self.what} {name[:80]!r} is unknown; {hint}{choices}")
+            raise ConfigError(f"{self.what} {name[:80]!r} is unknown; {meant(name, names)}{choices}")
         if _is_file(path):
             return path
         raise ConfigError(f"there is no file {name[:200]!r}; {self._instead(path)}")

@@ -53,12 +53,14 @@ def sample_to_file(
     seed: int,
     labels: str | Tensor | None,
     sampling: SamplingConfig | None = None,
+    scale: int | None = None,
 ) -> str:
     """Draw n images into a PNG, NPZ, or a GIF or MP4: the trajectory, or of a portable bundle a walk through noise.
 
     Args:
         labels: classes in turn, by name as `chosen_labels` takes them, or int64 (n,).
         sampling: how, for a native bundle; its own unless given.
+        scale: pixels of the picture for each of an image.
 
     Returns:
         A line that says what was drawn.
@@ -80,13 +82,15 @@ def sample_to_file(
         native = model.native
         frames = [model.decode(latents) for latents in native.trajectory(noise, classes, sampling, seed)]
         times = native.times(sampling or native.architecture.sampling)
-        save_animation(path, frames, [f"t = {t:.2f}" for t in times])
+        save_animation(path, frames, [f"t = {t:.2f}" for t in times], scale=scale)
     elif animated:  # from noise to image at once: what moves is the noise
         rounds = turning(noise, model.noise(n, seed, "turned"), ROUND)
         frames = [drawn(model, turned, classes, sampling, seed) for turned in rounds]
-        save_animation(path, frames, [f"noise turned by {360 * i // ROUND} degrees" for i in range(ROUND)])
+        turns = [f"noise turned by {360 * i // ROUND} degrees" for i in range(ROUND)]
+        save_animation(path, frames, turns, scale=scale)
     else:
-        save_images(path, drawn(model, noise, classes, sampling, seed), classes)
+        words = [] if classes is None else [bundle.card.classes[k] for k in classes.tolist()]
+        save_images(path, drawn(model, noise, classes, sampling, seed), classes, words, scale)
     guided = f", guidance {how.guidance}" if how.guidance != 1 else ""
     return f"{n:,} images of {bundle.card.name}, {how.solver} x {how.steps}{guided}, seed {seed}"
 
