@@ -140,7 +140,7 @@ def interpolate_images_to_file(
         raise ConfigError(f"--to {end}: {len(second)} images, but --from names {len(first)}; give as many of each")
     classes = chosen_labels(model, len(first), labels) if labels is not None else own if model.conditional else None
     begin, finish = (to_noise(model, images, classes, how) for images in (first, second))
-    heads = [[f"test {a}", *[""] * (frames - 2), f"test {b}"] for a, b in zip(_words(start), _words(end), strict=True)]
+    heads = [[f"test #{a}", *[""] * (frames - 2), f"test #{b}"] for a, b in zip(_words(start), _words(end), strict=True)]
     _save_arcs(path, interpolate(model, begin, finish, frames, classes, how), heads, scale)
     return f"{len(first)} x {frames} images of {bundle.card.name}, from test images {start} to {end}"
 
@@ -175,7 +175,7 @@ def inpaint_to_file(
         steps,
     )
     cells = [images[:, None], images.masked_fill(hidden, COVER)[:, None], filled.reshape(n, fills, *images.shape[1:])]
-    heads = [[f"test {one}", "known", *[f"fill {i + 1}" for i in range(fills)]] for one in _words(index)]
+    heads = [[f"test #{one}", "known", *[f"fill {i + 1}" for i in range(fills)]] for one in _words(index)]
     _save_rows(path, torch.cat(cells, 1), heads, scale)
     return (
         f"{n} x {fills} fills by {bundle.card.name}, {int(hidden.sum())} of {hidden.numel()} pixels hidden, seed {seed}"
@@ -220,7 +220,7 @@ def edit_to_file(
             "unconditional; one trained with generator.conditional=true edits by the ODE"
         )
     cells = [images, model.decode(model.encode(images)), *edited]
-    heads = [[f"test {one}", "decoded", *[f"as {word}" for word in _words(to)]] for one in _words(index)]
+    heads = [[f"test #{one}", "decoded", *[f"as {word}" for word in _words(to)]] for one in _words(index)]
     _save_rows(path, torch.stack(cells, 1), heads, scale)
     return f"{len(images)} images edited to {to} by {bundle.card.name}, strength {strength:g}, {manner}"
 
