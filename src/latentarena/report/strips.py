@@ -140,7 +140,9 @@ def interpolate_images_to_file(
         raise ConfigError(f"--to {end}: {len(second)} images, but --from names {len(first)}; give as many of each")
     classes = chosen_labels(model, len(first), labels) if labels is not None else own if model.conditional else None
     begin, finish = (to_noise(model, images, classes, how) for images in (first, second))
-    heads = [[f"test #{a}", *[""] * (frames - 2), f"test #{b}"] for a, b in zip(_words(start), _words(end), strict=True)]
+    heads = [
+        [f"test #{a}", *[""] * (frames - 2), f"test #{b}"] for a, b in zip(_words(start), _words(end), strict=True)
+    ]
     _save_arcs(path, interpolate(model, begin, finish, frames, classes, how), heads, scale)
     return f"{len(first)} x {frames} images of {bundle.card.name}, from test images {start} to {end}"
 
