@@ -199,7 +199,8 @@ def prune(folder: Path, keep: int) -> None:
             if not path.name.startswith("."):
                 ages.append((path.stat().st_mtime, path))
     for _, path in sorted(ages, reverse=True)[keep:]:
-        path.unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows keeps what a process has mapped
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ from latentarena.precision import Precision
 from latentarena.randomness import Draws
 from latentarena.registry import source_behind
 
-CHUNK = 1000  # images at a time
+CHUNK, VALUES = 1000, 1 << 22  # images at a time, and their numbers: fewer images where they are large
 KEPT = 16  # encoded train splits in the cache
 SMALLEST = 1e-2  # standard deviation: a collapsed dimension is not blown up into noise
 
@@ -105,6 +105,11 @@ def latent_statistics(latents: Posterior) -> LatentStatistics:
     )
 
 
+def at_once(shape: tuple[int, ...]) -> int:
+    """How many images of a shape are taken at a time."""
+    return max(1, min(CHUNK, VALUES // math.prod(shape)))
+
+
 def module_digest(module: nn.Module) -> str:
     """SHA-256 of a module's weights, names included."""
     parts: list[bytes | memoryview] = []
@@ -130,7 +135,8 @@ def encode_all(autoencoder: Autoencoder, images: Images, data_digest: str) -> Po
             return Posterior(found["mean"], found["log_variance"])
         except (OSError, SafetensorError, KeyError):
             pass  # not there, or damaged: computed anew
-    chunks = [autoencoder.encode(images.batch(slice(i, i + CHUNK))) for i in range(0, len(images), CHUNK)]
+    step = at_once(images.shape)
+    chunks = [autoencoder.encode(images.batch(slice(i, i + step))) for i in range(0, len(images), step)]
     shared = len(chunks[0].log_variance) == 1
     variances = [chunk.log_variance.detach() for chunk in chunks]
     latents = Posterior(torch.cat([chunk.mean for chunk in chunks]), variances[0] if shared else torch.cat(variances))

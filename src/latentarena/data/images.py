@@ -85,7 +85,7 @@ class Dataset:
             raise DataError(f"{name}: images are {train.shape[1:]} pixels; the smallest that can be judged are 8x8")
         parts = (train.pixels, train.labels, test.pixels, test.labels)
         form = digest_json([classes, [tuple(part.shape) for part in parts]])
-        content = digest(form.encode(), *(part.contiguous().numpy().tobytes() for part in parts))
+        content = digest(form.encode(), *(part.contiguous().numpy().data for part in parts))
         if known := _shared(train, test):
             words = f"{known:,} of {len(test):,} test images are train images too"
             log.warning("%s: %s: scores on them say nothing of new images; take them out of one split", name, words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,11 @@ class PictureFacts:
     low: float = 0.0
     high: float = 0.0
     picture: Image.Image | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def bytes(self) -> int:
+        """Of the picture, as it is held."""
+        return 0 if self.picture is None else math.prod(self.picture.size) * len(self.picture.getbands())
 
 
 @dataclass(frozen=True)

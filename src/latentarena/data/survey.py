@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import TypeVar
@@ -21,6 +21,7 @@ from latentarena.errors import DataError
 
 HELD_OUT = 10  # one image in this many is test data where no split is given
 MODEST = 64  # pixels: the largest size that is suggested
+HELD = 1 << 28  # bytes of pictures that are not decoded twice
 FEWEST_TEST = 2  # images without which nothing is judged
 NOT_AN_IMAGE = "not an image"
 NO_LABELS = f"{NOT_AN_IMAGE}: labels are read only from a folder for each class, or from a .csv of names and labels"
@@ -90,7 +91,7 @@ def _sorted(
     listing: Listing, fit: Fit
 ) -> tuple[list[File], list[PictureFacts], list[LeftOut], dict[PurePosixPath, str]]:
     """The images and their facts, what is none, and what should be one and cannot be read, with the reason."""
-    images, facts, others, broken = [], [], [], {}
+    images, facts, others, broken, held = [], [], [], {}, 0
     for file in listing.files:
         try:
             found = examine(file.read(), file.path, fit)
@@ -100,8 +101,9 @@ def _sorted(
         if found is None:
             others.append(file.path)
         else:
+            held += found.bytes
             images.append(file)
-            facts.append(found)
+            facts.append(found if held <= HELD else replace(found, picture=None))
     stems = {file.path.stem for file in images}
     return images, facts, [LeftOut(str(path), _unread(path, stems)) for path in others], broken
 

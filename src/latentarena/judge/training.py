@@ -62,16 +62,17 @@ class JudgeConfig(Config):
 
 
 class JudgeObjective(Objective):
-    """Cross-entropy on randomly rotated, scaled, sheared and shifted train images."""
+    """Cross-entropy on randomly rotated, scaled, sheared and shifted train images, those of some rows."""
 
-    def __init__(self, trained: nn.ModuleDict, images: Images) -> None:
+    def __init__(self, trained: nn.ModuleDict, images: Images, rows: Tensor) -> None:
         super().__init__()
-        self.trained, self.images, self.size = trained, images, len(images)
+        self.trained, self.images, self.rows, self.size = trained, images, rows, len(rows)
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
-        images = wobble(self.images.batch(index), draws)
+        rows = self.rows[index]
+        images = wobble(self.images.batch(rows), draws)
         logits = self.trained["head"](self.trained["body"](images))
-        labels = self.images.labels[index]
+        labels = self.images.labels[rows]
         return {"loss": cross_entropy(logits, labels), "error": (logits.argmax(1) != labels).float().mean()}
 
 
@@ -130,12 +131,9 @@ def train_judge(
     train = dataset.train
     held = torch.arange(len(train)) % HELD_OUT == HELD_OUT - 1
     held[-1] |= not held.any()  # however few there are
-    learn, calibrate = (
-        Images(train.pixels[~held], train.labels[~held]),
-        Images(train.pixels[held], train.labels[held]),
-    )
+    learnt, calibrate = (~held).nonzero().squeeze(1), Images(train.pixels[held], train.labels[held])
     key = digest_json([config.model_dump(), dataset.digest])[:12]
-    objective = JudgeObjective(trained, learn.to(fabric.device))
+    objective = JudgeObjective(trained, train.to(fabric.device), learnt.to(fabric.device))
     ticks = fit(objective, config.fit, fabric, folder / "checkpoints" / key, (config.seed, "judge"))
     for _ in watch(ticks, "judge"):
         pass

@@ -14,7 +14,7 @@ from latentarena.backbone.classifier import Classifier
 from latentarena.data import Dataset, Images
 from latentarena.distill import consistency_loss, meanflow_loss
 from latentarena.errors import TrainingError
-from latentarena.latents import draw, encode_all
+from latentarena.latents import at_once, draw, encode_all
 from latentarena.model.latent_model import LatentModel
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, denoiser, matching_loss
 from latentarena.randomness import Draws, stream
@@ -211,7 +211,7 @@ def refuse_diverged(autoencoder: Autoencoder, images: Images, latents: Posterior
     from them is worse than plain grey images. An autoencoder that has hardly been trained decodes badly too, but from
     latents near zero that differ.
     """
-    some = images.batch(slice(0, ROWS))  # (n, C, H, W)
+    some = images.batch(slice(0, at_once(images.shape)))  # (n, C, H, W)
     error = float((autoencoder.decode(latents.mean[: len(some)].to(some.device)) - some).square().mean())
     grey, largest = float((some - 0.5).square().mean()), float(latents.mean.abs().max())
     same = float(latents.mean.std(0).max()) <= SAME * largest
