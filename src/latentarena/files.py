@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.errors import ConfigError, OutputError
+from latentarena.text import nearest
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,18 @@ def explained(path: Path) -> Iterator[None]:
         }.get(error.errno or 0, error.strerror or str(error))
         way_out = "free some space or choose another folder" if full else "choose another folder"
         raise OutputError(f"cannot write {path}: {reason}; {way_out}") from error
+
+
+def misspelt(path: Path) -> str:
+    """`did you mean 'PATH'? ` for a path that is not there, beside one whose name is nearly the same; else empty."""
+    missing = next((part for part in reversed((path, *path.parents)) if not part.exists()), None)
+    if missing is None or not missing.parent.is_dir():
+        return ""
+    try:
+        near = nearest(missing.name, [one.name for one in missing.parent.iterdir()])
+    except OSError:
+        return ""
+    return f"did you mean '{missing.parent / near / path.relative_to(missing)}'? " if near else ""
 
 
 def make_folder(path: Path) -> Path:

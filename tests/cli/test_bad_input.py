@@ -269,6 +269,15 @@ def test_missing_bundle_is_named(refuse: Refuse, command: str) -> None:
     assert "card.json and weights.safetensors" in line
 
 
+@pytest.mark.parametrize("command", ["sample", "judge", "check", "export", "analyse", "pack"])
+def test_a_misspelt_folder_is_answered_with_its_neighbour(refuse: Refuse, tmp_path: Path, command: str) -> None:
+    (tmp_path / "runs" / "quickstart").mkdir(parents=True)
+    for named in ("runs/quikstart", "run/quickstart"):
+        code, line = refuse(command, tmp_path / named)
+        assert code != 0
+        assert f"did you mean '{tmp_path / 'runs' / 'quickstart'}'?" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "fragments"),
     [

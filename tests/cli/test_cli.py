@@ -230,6 +230,13 @@ def test_a_key_that_is_nearly_right_is_answered_with_the_right_one(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_an_option_without_its_dashes_is_answered_with_the_right_one(arena: Arena) -> None:
+    done = arena("sample", "zoo:quickstart", "steps=3")
+    assert done.returncode == 2
+    assert "options are given with dashes: --steps 3" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_debug_shows_the_traceback(arena: Arena) -> None:
     done = arena("recipes", "show", "quickstrat", "--short", "--debug")
     assert done.returncode == 1

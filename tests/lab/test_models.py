@@ -80,18 +80,31 @@ def test_drawing_is_what_the_command_draws(conditional: la.Model, tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"labels": "cat"}, "labels cat: no such class"),
-        ({"labels": 10}, "labels 10: no such class"),
+        ({"labels": "cat"}, "labels = cat: no such class"),
+        ({"labels": 10}, "labels = 10: no such class"),
         ({"labels": []}, "labels are empty"),
         ({"solver": "rk5"}, "rk5"),
         ({"n": 0}, "n = 0"),
         ({"steps": 0}, "steps"),
+        ({"labels": "3,cat"}, "^labels = cat: no such class"),
     ],
 )
 def test_what_a_model_cannot_draw_is_one_line(conditional: la.Model, options: dict[str, object], says: str) -> None:
     with pytest.raises(la.ArenaError, match=says) as refusal:
         conditional.sample(**options)
     assert "\n" not in str(refusal.value)
+
+
+def test_refusals_name_keywords(tiny_run: Path, tmp_path: Path) -> None:
+    model = la.load(tiny_run)
+    with pytest.raises(la.ArenaError, match=r"^guidance = 2\.0: this model .*; leave guidance out$"):
+        model.sample(1, guidance=2.0)
+    with pytest.raises(la.ArenaError, match=r"^labels = 3: this model is unconditional; leave labels out"):
+        model.draw(tmp_path / "a.png", labels="3")
+    with pytest.raises(la.ArenaError, match=r"^n = 10001: .*; choose path FILE\.npz, or fewer$"):
+        model.draw(tmp_path / "a.png", n=10_001)
+    with pytest.raises(la.ArenaError, match=r"^path = .*\.jpg: "):
+        model.draw(tmp_path / "a.jpg")
 
 
 def test_what_is_no_bundle_is_one_line(tmp_path: Path) -> None:

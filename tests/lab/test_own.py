@@ -224,6 +224,7 @@ def test_a_loss_of_ones_own_trains_anything(parts: dict[str, nn.Module]) -> None
         ({"process": la.Process(), "loss": lambda *_: torch.zeros(())}, "two ways"),
         ({"loss": lambda *_: 0.5}, "loss gives no scalar"),
         ({"accelerator": "abacus"}, "accelerator"),
+        ({"resume": True, "folder": None}, "resume = True: there is no folder"),
     ],
 )
 def test_a_training_that_cannot_be_is_one_line(
@@ -243,10 +244,12 @@ def test_a_folder_is_of_one_training(parts: dict[str, nn.Module], tmp_path: Path
     with pytest.raises(la.ArenaError, match="holds a training already; set resume=True"):
         train(torch.zeros(8, 16))
     train(torch.zeros(8, 16), resume=True)
-    with pytest.raises(la.ArenaError, match="holds a training with other data"):
+    with pytest.raises(la.ArenaError, match="data or labels are not the same; give what it was begun with"):
         train(torch.ones(8, 16), resume=True)
-    with pytest.raises(la.ArenaError, match="holds a training with other fit"):
+    with pytest.raises(la.ArenaError, match=r"lr was 0\.001, now it is 0\.5; give"):
         train(torch.zeros(8, 16), resume=True, lr=0.5)
+    with pytest.raises(la.ArenaError, match=r"another training.*network is another: .* was .*, now it is"):
+        la.fit(nn.Linear(16, 16), torch.zeros(8, 16), loss=lambda *_: 0, folder=tmp_path, epochs=1, resume=True)
 
 
 def test_modules_of_ones_own_become_a_bundle_that_is_judged(

@@ -12,9 +12,12 @@ import torch
 
 import latentarena as la
 from command import TINY, Arena
+from latentarena.arena.contest_files import CONTESTS, load_contest
+from latentarena.autoencoder import AUTOENCODERS, build_autoencoder
 from latentarena.bundle import BOXED, OWN, open_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError, GateError
+from latentarena.evaluate.evaluate import refuse_ineligible
 from latentarena.judge.classifier import Judge
 from latentarena.parts import foreign_in, load_parts
 from latentarena.process import PATHS
@@ -139,6 +142,59 @@ def test_the_portable_form_needs_no_parts(gated_run: Path, tmp_path: Path) -> No
     assert "parts" not in json.loads((tmp_path / "portable" / "card.json").read_text())
 
 
+SQUARES = """
+import torch
+
+from latentarena.data import DATASETS, Dataset, Images
+
+
+@DATASETS.register("squares")
+def squares(root):
+    def split(seed):
+        rows = torch.Generator().manual_seed(seed)
+        sizes = torch.randint(4, 14, (300,), generator=rows)
+        pixels = torch.randint(0, 60, (300, 1, 16, 16), generator=rows, dtype=torch.uint8)
+        for image, size in zip(pixels, sizes.tolist()):
+            image[:, :size, :size] += 190
+        return Images(pixels, (sizes > 8).long())
+
+    return Dataset.of("squares", split(0), split(1), ("small", "large"))
+"""
+
+
+def test_a_model_of_ones_own_data_is_used_without_them(tmp_path: Path, arena_here: Arena) -> None:
+    own, run, portable = tmp_path / "squares.py", tmp_path / "run", tmp_path / "portable"
+    own.write_text(SQUARES)
+    with restored():
+        how = ("data.name=squares", "--plugin", own, "--no-judge", "--out", run)
+        done = arena_here("train", "quickstart-digits", *TINY, *how)
+        assert done.returncode == 0, done.stderr
+    done = arena_here("export", run / "bundle", "--out", portable)
+    assert done.returncode == 0, done.stderr
+    drawn = [la.load(bundle).sample(3) for bundle in (run, portable)]
+    torch.testing.assert_close(*drawn, atol=1e-4, rtol=0)
+    for what in (run, portable):
+        with pytest.raises(ConfigError, match=r"dataset 'squares' is unknown; .*--plugin FILE, in Python parts="):
+            la.judge(what)
+    with pytest.raises(GateError, match="a model of squares, not of mnist"):
+        refuse_ineligible(open_bundle(portable, trust=OWN), load_contest("open").eligibility, None)
+
+
+def test_a_run_of_ones_own_parts_is_packed_with_them(gated_run: Path, tmp_path: Path, arena_here: Arena) -> None:
+    run, out, rules = tmp_path / "run", tmp_path / "submission", tmp_path / "class.yaml"
+    rules.write_text((CONTESTS / "open.yaml").read_text().replace("dataset: mnist", "dataset: digits"))
+    done = arena_here("pack", gated_run, "--plugin", GATED, "--contest", rules)
+    assert done.returncode != 0
+    export, judge, pack = done.stderr.partition("for a run of it: ")[2].strip().split(", ")
+    for command in (export.replace("FILE", str(GATED)), f"{judge} --samples 100"):
+        done = arena_here(*command.replace(f"{gated_run}-portable", str(run)).split()[1:])
+        assert done.returncode == 0, done.stderr
+    done = arena_here("pack", run, "--plugin", GATED, "--contest", rules, "--out", out)
+    assert "decode.onnx" in {path.name for path in out.rglob("*")}, done.stderr + done.stdout
+    assert (out / "recipe.yaml").read_text().count("gated_parts.py") == (out / "gated_parts.py").is_file()
+    assert pack == f"arena pack {gated_run}-portable"
+
+
 def test_a_run_is_not_gone_on_with_after_the_source_has_changed(
     gated_run: Path, tmp_path: Path, arena_here: Arena
 ) -> None:
@@ -242,3 +298,65 @@ def test_a_name_belongs_to_the_file_that_took_it_first(tmp_path: Path) -> None:
     assert issubclass(first, Process)
     assert len(source_behind(first)) == 64
     assert source_behind(Process) == ""
+
+
+WRONG = """
+from typing import Literal
+
+import torch
+from torch import nn
+
+from latentarena.autoencoder import AUTOENCODERS, Autoencoder, Posterior
+from latentarena.config import Config
+
+
+class Halves(Autoencoder):
+    encoding = ()
+    latent_shape = (1, 14, 28)
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def encode(self, images):
+        return ENCODED
+
+    def decode(self, latents):
+        return DECODED
+
+
+@AUTOENCODERS.register("halves")
+class HalvesConfig(Config):
+    kind: Literal["halves"] = "halves"
+
+    def build(self, shape):
+        return Halves()
+"""
+HALF = "images[:, :, :14]"
+WHOLE = "torch.cat([latents, self.gain * latents], 2)"
+
+
+@pytest.mark.parametrize(
+    ("encoded", "decoded", "says"),
+    [
+        (f"Posterior.certain({HALF})", WHOLE, None),
+        (HALF, WHOLE, r"encode gives a Tensor; give a Posterior: Posterior\.certain\(latents\)"),
+        ("Posterior.certain(images)", WHOLE, r"encode gives \[2, 1, 28, 28\] for two images; \[2, 1, 14, 28\] is"),
+        (f"Posterior.certain({HALF})", "latents", r"decode gives \[2, 1, 14, 28\] for two images"),
+        ("self.missing", WHOLE, r"fails on two images \[1, 28, 28\]: AttributeError: .*'missing'"),
+    ],
+)
+def test_an_autoencoder_of_ones_own_is_tried_before_it_is_trained(
+    tmp_path: Path, encoded: str, decoded: str, says: str | None
+) -> None:
+    own = tmp_path / "halves.py"
+    own.write_text(WRONG.replace("ENCODED", encoded).replace("DECODED", decoded))
+    load_parts([own])
+    shape = (1, 28, 28)
+    if says is None:
+        made = build_autoencoder(AUTOENCODERS["halves"](), shape)
+        assert made.training
+        assert load_recipe("quickstart-digits", ["autoencoder={kind: halves}"]).autoencoder.kind == "halves"
+        return
+    with pytest.raises(ConfigError, match=rf"^autoencoder 'halves' of halves\.py: .*{says}"):
+        build_autoencoder(AUTOENCODERS["halves"](), shape)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from latentarena.arena.client import pack, zipped
 from latentarena.bundle import BOXED, OWN, AnyBundle, open_bundle
+from latentarena.bundle.foreign import REASON as FOREIGN
 from latentarena.bundle.native import WEIGHTS
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.contest import Contest, Deliverable
 from latentarena.documents import yaml_text
-from latentarena.errors import ConfigError, OutputError
+from latentarena.errors import ConfigError, GateError, OutputError
 from latentarena.evaluate.evaluate import refuse_ineligible
 from latentarena.evaluate.scoring import data_of
 from latentarena.files import make_folder, write_atomically
@@ -103,13 +104,25 @@ def _handed_in(home: Path, rules: Contest, root: Path | None) -> tuple[AnyBundle
     """The bundle and its files, once they are what a server of the contest would take."""
     place = bundle_in(home)
     files = open_files(place)
-    # a native one as a server opens it, which builds no parts but its own; graphs need no box to be packed
-    bundle = open_bundle(place, trust=BOXED) if WEIGHTS in files else open_bundle(place, trust=OWN)
+    try:  # a native one as a server opens it, which builds no parts but its own; graphs need no box to be packed
+        bundle = open_bundle(place, trust=BOXED) if WEIGHTS in files else open_bundle(place, trust=OWN)
+    except GateError as error:
+        raise _with_way_out(error, home) from None
     refuse_ineligible(bundle, rules.eligibility, root)
     size = len(pack(place))
     if size > rules.quotas.bytes:
         raise ConfigError(f"{place} has {size:,} bytes as a zip; {rules.title} takes {rules.quotas.bytes:,}")
     return bundle, files
+
+
+def _with_way_out(error: GateError, home: Path) -> GateError:
+    """The refusal of a model of foreign parts, with the commands that make its portable form a run of its own."""
+    if error.reason != FOREIGN:
+        return error
+    new = f"{home}-portable"
+    export = f"arena export {home}/bundle --plugin FILE --out {new}/bundle"
+    judge = f"arena judge {new}/bundle --json {new}/{SCORE}"
+    return GateError(error.reason, f"{error}; for a run of it: {export}, {judge}, arena pack {new}")
 
 
 def _analysed(home: Path, out: Path, bundle: AnyBundle, card: ScoreCard, rules: Contest, root: Path | None) -> Analysed:

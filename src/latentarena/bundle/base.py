@@ -16,7 +16,7 @@ from latentarena.model.latent_model import AnyModel
 from latentarena.precision import Precision
 
 if TYPE_CHECKING:
-    from latentarena.data import DataConfig
+    from latentarena.data import DataSource
     from latentarena.model.config import SamplingConfig
 
 STAGES = 20  # most that a training has
@@ -113,7 +113,7 @@ class Card(Config):
         @property
         def sampling(self) -> SamplingConfig | Sampler: ...
         @property
-        def data(self) -> DataConfig: ...
+        def data(self) -> DataSource: ...
 
     @property
     def caveat(self) -> str:

@@ -16,6 +16,7 @@ from latentarena.bundle.native import read_native
 from latentarena.bundle.portable import read_portable
 from latentarena.bundle.reading import CARD, read_card, read_files
 from latentarena.errors import GateError
+from latentarena.files import misspelt
 from latentarena.gates import open_files
 from latentarena.gates.card import is_portable
 from latentarena.sandbox import standing
@@ -86,7 +87,10 @@ def open_bundle(
         files = read_files(path)
         return read_portable(files, path) if is_portable(read_card(files, path)) else read_native(files, path)
     if not path.exists():
-        raise GateError("unreadable", f"{path} is not there; give a bundle's folder or zip file, or a submission's .py")
+        raise GateError(
+            "unreadable",
+            f"{path} is not there; {misspelt(path)}give a bundle's folder or zip file, or a submission's .py",
+        )
     for one in brought():
         if one.recognises(path):
             _refuse_form(path, one.name, forms)

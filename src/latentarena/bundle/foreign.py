@@ -19,6 +19,7 @@ from latentarena.text import printable
 
 log = logging.getLogger(__name__)
 MOST_PARTS = 32
+REASON = "parts"  # why a gate refuses them
 
 
 class _Needed(BaseModel):
@@ -55,7 +56,7 @@ def refuse_foreign(parts: Sequence[ForeignPart], card: Path) -> None:
         words = _listed(part.words for part in parts)
         way_out = "take its portable form, which needs none: arena export BUNDLE --plugin FILE"
         raise GateError(
-            "parts", f"{card}: the model is made of {words}, which does not come with latentarena; {way_out}"
+            REASON, f"{card}: the model is made of {words}, which does not come with latentarena; {way_out}"
         )
 
 

@@ -20,7 +20,7 @@ from latentarena.bundle.base import AnyBundle, Bundle, Card, Provenance
 from latentarena.bundle.foreign import MOST_PARTS, refuse_foreign, refuse_missing
 from latentarena.bundle.reading import CARD, NATIVE, part, read_card, read_files
 from latentarena.config import validate
-from latentarena.data import DataConfig
+from latentarena.data import DataSource
 from latentarena.errors import ArenaError, BundleError, ConfigError, GateError
 from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import Files, check_tensors
@@ -70,14 +70,14 @@ class BundleCard(Card):
         return self.architecture.sampling
 
     @property
-    def data(self) -> DataConfig:
+    def data(self) -> DataSource:
         """What it was trained on.
 
         Raises:
-            BundleError: it is no dataset that this version knows by name, such as somebody's own.
+            BundleError: the recipe does not say so in a form that this version reads.
         """
         try:
-            return validate(DataConfig, self.provenance.recipe.get("data", {}), "the bundle's recipe, data")
+            return validate(DataSource, self.provenance.recipe.get("data", {}), "the bundle's recipe, data")
         except ConfigError as error:
             raise BundleError(str(error)) from None
 

@@ -21,7 +21,7 @@ from latentarena.bounds import Label, Side
 from latentarena.bundle.base import Bundle, Card, Sampler
 from latentarena.bundle.reading import CARD, part, read_card
 from latentarena.config import Config, validate
-from latentarena.data import DataConfig
+from latentarena.data import DataSource
 from latentarena.errors import BundleError, ConfigError
 from latentarena.files import digest
 from latentarena.gates import (
@@ -78,7 +78,7 @@ class PortableCard(Card):
     pixels: bool = False
     hashes: Hashes
     sampling: Sampler = Sampler()
-    data: DataConfig = DataConfig()
+    data: DataSource = DataSource()
 
     @model_validator(mode="after")
     def _possible(self) -> PortableCard:

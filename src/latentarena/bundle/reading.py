@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.errors import BundleError
+from latentarena.files import misspelt
 from latentarena.gates import Files, bundle_in, check_card, open_archive
 from latentarena.gates.card import LARGEST_CARD
 from latentarena.gates.file_set import NAMES
@@ -24,6 +25,8 @@ def read_files(path: Path) -> Files:
     """
     if path.is_file():
         return open_archive(path)
+    if not path.exists():
+        raise _unreadable(path / CARD, "No such file or directory", f"{misspelt(path)}{NATIVE}")
     files, path = {}, bundle_in(path)
     for name in NAMES:
         try:

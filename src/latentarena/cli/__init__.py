@@ -79,7 +79,7 @@ def _run() -> None:
         if message.startswith("Usage:"):  # nothing was asked for, so help is the answer
             print(message)
             sys.exit(2)
-        _refuse(f"{message}{_override(error, arguments)} (see arena --help)", 2)
+        _refuse(f"{message}{_override(error, arguments)}{_option(error, arguments)} (see arena --help)", 2)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -130,6 +130,18 @@ def _override(error: Exception, arguments: list[str]) -> str:
     own, following = (*arguments[at : at + 2], "", "")[:2]
     given = own.partition("=")[2] or ("" if following.startswith("-") else following) or "VALUE"
     return f"; a key of the recipe is set without dashes: {option[2:][:SHOWN]}={given[:SHOWN]}"
+
+
+def _option(error: Exception, arguments: list[str]) -> str:
+    """What to write instead of `steps=3`: options take dashes, and only keys of a recipe an equals sign alone."""
+    from latentarena.text import SHOWN
+
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    known = {option for one in getattr(command, "params", ()) for option in one.opts}
+    for name, equals, value in (one.partition("=") for one in arguments):
+        if equals and f"--{name}" in known:
+            return f"; options are given with dashes: --{name} {value[:SHOWN]}"
+    return ""
 
 
 def _unexpected(error: Exception) -> str:

@@ -177,6 +177,7 @@ def pack(
         str, typer.Option(help="Precision that the judge rounds latents to: float32, float16 or float8.")
     ] = ("float16"),
     pixels: Annotated[bool, typer.Option("--pixels", help="Of graphs: the latent is the image itself.")] = False,
+    plugin: PluginOption = None,
 ) -> None:
     """Put a run's submission to a contest together and check it; or make a bundle of ONNX graphs from any framework."""
     from latentarena.cli.console import console, print_submission_folder, quiet_logs
@@ -187,7 +188,9 @@ def pack(
 
         if name is not None:
             raise typer.BadParameter(f"--name {name}: a run has its name already; it is for three graphs")
-        made = pack_submission(what[0], out or Path("submission"), _rules_of(contest), add or (), data)
+        sources = [Path(one) for one in plugin or () if one.endswith(".py")]  # the recipe needs them beside it
+        added = [*(add or ()), *sources]
+        made = pack_submission(what[0], out or Path("submission"), _rules_of(contest), added, data)
         print_submission_folder(made)
         if not made.complete:
             raise typer.Exit(1)

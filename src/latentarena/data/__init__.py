@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,13 +22,14 @@ from latentarena.errors import ConfigError, DataError
 from latentarena.files import expanded
 from latentarena.parts import Chosen
 from latentarena.registry import Registry
-from latentarena.text import meant
+from latentarena.text import SHOWN, meant
 
 __all__ = [
     "CATALOG",
     "DATASETS",
     "FOLDER",
     "DataConfig",
+    "DataSource",
     "Dataset",
     "Images",
     "Overview",
@@ -55,8 +56,8 @@ def _with_path(name: str) -> str:
     return name
 
 
-class DataConfig(Config):
-    """Which images.
+class DataSource(Config):
+    """A dataset by name; the name need not be known here, since a model can be used without its data.
 
     Attributes:
         name: one of `DATASETS`, or `folder:PATH`: a directory or zip of images, or arrays as IDX, `.npz`, CSV or
@@ -72,10 +73,7 @@ class DataConfig(Config):
     resize: Literal["stretch"] | None = None
 
     @model_validator(mode="after")
-    def _possible(self) -> DataConfig:
-        if not self.name.startswith(FOLDER) and self.name not in DATASETS:
-            choices = f"{meant(self.name, DATASETS)}choose from {', '.join(DATASETS)}, {FOLDER}PATH"
-            raise ValueError(f"dataset {self.name!r} is unknown; {choices}")
+    def _possible(self) -> Self:
         for key, value in (("size", self.size), ("crop", self.crop), ("resize", self.resize)):
             if value is not None and not self.name.startswith(FOLDER):
                 raise ValueError(f"{key} = {value} applies to folder:PATH only; {self.name} has its own size")
@@ -89,7 +87,23 @@ class DataConfig(Config):
         return Fit(self.size, self.crop, self.resize)
 
 
-def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
+class DataConfig(DataSource):
+    """Which images; see `DataSource`. The name has to be known."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if not self.name.startswith(FOLDER) and self.name not in DATASETS:
+            raise ValueError(_unknown(self.name))
+        return self
+
+
+def _unknown(name: str) -> str:
+    choices = f"{meant(name, DATASETS)}choose from {', '.join(DATASETS)}, {FOLDER}PATH"
+    own = "a dataset of your own needs its file: --plugin FILE, in Python parts=[FILE]"
+    return f"dataset {name[:SHOWN]!r} is unknown; {choices}; {own}"
+
+
+def load_dataset(config: DataSource, root: Path | None = None) -> Dataset:
     """Load the configured dataset on the CPU.
 
     Args:
@@ -99,11 +113,14 @@ def load_dataset(config: DataConfig, root: Path | None = None) -> Dataset:
     Raises:
         DataError: damaged or unknown content.
         DataMissing: not found and not downloadable.
+        ConfigError: a name that is not known, or a root that is no folder.
     """
     if root is not None and not root.is_dir():
         raise ConfigError(f"--data {root} is not a folder")
     if config.name.startswith(FOLDER):
         return load_source(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)
+    if config.name not in DATASETS:
+        raise ConfigError(_unknown(config.name))
     found = DATASETS[config.name](root)
     if not isinstance(found, Dataset):
         raise DataError(f"{config.name}: its loader gave {type(found).__name__}, not a latentarena.data.Dataset")

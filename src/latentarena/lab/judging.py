@@ -22,6 +22,7 @@ from latentarena.judge.extractors import open_extractor
 from latentarena.judge.score import FEWEST, score_images
 from latentarena.judge.training import judge_for
 from latentarena.lab.datasets import load as load_data
+from latentarena.lab.keywords import in_keywords
 from latentarena.lab.models import Model, load
 from latentarena.run.watching import quietly, show_judging, show_training
 
@@ -55,6 +56,7 @@ def judge(
     judge_file: str | PathLike[str] | None = ...,
     progress: bool = ...,
 ) -> dict[str, Score]: ...
+@in_keywords()
 def judge(
     what: Model | str | PathLike[str] | Tensor | Array,
     *,

@@ -13,6 +13,7 @@ from torch import Tensor
 from latentarena.bundle import OWN, AnyBundle, export_bundle, native_of, open_bundle
 from latentarena.card.score_card import ScoreCard
 from latentarena.errors import ConfigError
+from latentarena.lab.keywords import in_keywords
 from latentarena.parts import load_parts
 from latentarena.use.sampling import chosen_labels, chosen_sampling, drawn, refuse_unguided, sample_to_file
 
@@ -52,6 +53,7 @@ class Model:
         """The shape of one latent."""
         return self.bundle.card.latent
 
+    @in_keywords()
     def sample(
         self,
         n: int = 64,
@@ -74,7 +76,7 @@ class Model:
             seed: of the noise.
 
         Raises:
-            ConfigError: an option that the model does not have, named as on the command line.
+            ConfigError: a keyword that the model has nothing for.
         """
         how = chosen_sampling(self.bundle, solver, steps, guidance, grid, eta)
         model = self.bundle.model
@@ -84,6 +86,7 @@ class Model:
             raise ConfigError(f"n = {n}: take 1 or more")
         return drawn(model, model.noise(n, seed), self._labels(n, labels), how, seed)
 
+    @in_keywords(out="path")
     def draw(
         self,
         path: str | PathLike[str],

@@ -70,7 +70,7 @@ def fit(
         epochs, batch, lr, muon, warmup, weight_decay, ema, clip: see `FitConfig`; with `ema` the averaged weights
             are kept.
         seed: of all random numbers but the initial weights, which the module has already.
-        resume: go on with the training in `folder`, if there is one.
+        resume: go on with the training in `folder`, if it holds one.
         accelerator: `auto`, `cpu`, `cuda`, `mps`.
         progress: whether it is shown.
 
@@ -86,6 +86,8 @@ def fit(
     """
     if process is not None and loss is not None:
         raise ConfigError("process and loss are two ways to say what is learned; give one")
+    if resume and folder is None:
+        raise ConfigError("resume = True: there is no folder to go on from; give the one of the training, folder=...")
     rates = {"lr": lr, "muon": muon, "warmup": warmup, "weight_decay": weight_decay, "ema": ema, "clip": clip}
     config = validate(FitConfig, {"epochs": epochs, "batch": batch} | rates, "fit")
     chosen = loss or _matching(process or Process())

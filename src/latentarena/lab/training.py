@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latentarena.bundle import OWN, open_bundle
+from latentarena.lab.keywords import in_keywords
 from latentarena.lab.models import Model
 from latentarena.parts import load_parts
 from latentarena.run.judging import BUNDLE
@@ -19,6 +20,7 @@ from latentarena.train.fabric import make_fabric
 from latentarena.train.recipe import Recipe
 
 
+@in_keywords()
 def train(
     recipe: str | PathLike[str] | Recipe,
     *,

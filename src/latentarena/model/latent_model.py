@@ -9,7 +9,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from latentarena.autoencoder import Autoencoder, AutoencoderConfig
+from latentarena.autoencoder import Autoencoder, AutoencoderConfig, build_autoencoder
 from latentarena.compute import CPU
 from latentarena.config import Config
 from latentarena.distill import average_correction, meanflow_jump
@@ -115,7 +115,7 @@ class LatentModel(nn.Module):
         self.path, self.target = PATHS[config.path](), CORRECTIONS[config.correction](TARGETS[config.target])
         with torch.random.fork_rng(devices=[]):  # module initialisers know only the global generator
             torch.manual_seed(stream(seed, "weights").initial_seed())
-            self.autoencoder: Autoencoder = architecture.autoencoder.build(architecture.shape)
+            self.autoencoder: Autoencoder = build_autoencoder(architecture.autoencoder, architecture.shape)
             self.latent_shape = self.noise_shape = shape = self.autoencoder.latent_shape
             self.scale, classes = Standardiser(shape), len(architecture.classes)
             told = classes if config.conditional else None

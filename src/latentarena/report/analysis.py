@@ -26,7 +26,7 @@ from latentarena.contest.entries import entry_of
 from latentarena.data import Dataset
 from latentarena.documents import yaml_text
 from latentarena.errors import ConfigError
-from latentarena.files import make_folder, write_atomically, write_text
+from latentarena.files import make_folder, misspelt, write_atomically, write_text
 from latentarena.pictures import blank, figure_bytes, grid, plain, png
 from latentarena.randomness import normal_rows
 from latentarena.report import analysis_tables
@@ -132,6 +132,8 @@ def card_of(run: Path) -> ScoreCard:
     if str(run).startswith(PREFIX):
         return zoo_card(str(run).removeprefix(PREFIX))
     home = home_of(run)
+    if meant := misspelt(home):
+        raise ConfigError(f"{run} is not there; {meant}name a run's folder, zoo:NAME or a score card")
     if (home / CARD).is_file():
         raise ConfigError(
             f"{run} is a bundle alone; a run is a folder that holds it as {BUNDLE}, and its score card: name that "

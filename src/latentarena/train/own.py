@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,26 @@ def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
         if not resume:
             raise ConfigError(f"{folder} holds a training already; set resume=True to go on, or choose another folder")
         found = parse_json(path.read_bytes())
-        differing = [key for key, value in identity.items() if found.get(key) != value]
+        differing = "; ".join(_differing(found, identity))
         if differing:
-            raise ConfigError(f"{folder} holds a training with other {' and '.join(differing)}; choose another folder")
+            raise ConfigError(
+                f"{folder} holds another training, which cannot be gone on with: {differing}; give what it was begun "
+                "with, or choose another folder"
+            )
     write_json(path, identity)
+
+
+def _differing(found: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[str]:
+    """What is different now than it was when a training began, in words."""
+    was = {"seed": found.get("seed")} | found.get("fit", {})
+    for key, value in ({"seed": identity["seed"]} | identity["fit"]).items():
+        if was.get(key) != value:
+            yield f"{key} was {was.get(key)}, now it is {value}"
+    if found.get("data") != identity["data"]:
+        yield "data or labels are not the same"
+    shapes = found.get("weights", {})
+    for name in [*shapes, *(identity["weights"].keys() - shapes.keys())]:
+        if shapes.get(name) != identity["weights"].get(name):
+            before, now = (one.get(name, "not there") for one in (shapes, identity["weights"]))
+            yield f"the network is another: {name} was {before}, now it is {now}"
+            return

@@ -27,7 +27,7 @@ from latentarena.train.training import Training
 
 
 class Recipe(Config):
-    """A whole run.
+    """What is trained, on which data and how, and how it is sampled: a recipe of `arena recipes`, in full.
 
     Attributes:
         name: what the model and the folder of its runs are called; the file's name unless given.
@@ -88,7 +88,7 @@ class Recipe(Config):
             raise ValueError(f"training.autoencoder is missing for autoencoder.kind = {self.autoencoder.kind}")
         for name in ("autoencoder", "finetune"):
             stage = getattr(training, name)
-            if stage is not None and self.autoencoder.deterministic and stage.beta:
+            if stage is not None and getattr(self.autoencoder, "deterministic", False) and stage.beta:
                 raise ValueError(
                     f"training.{name}.beta = {stage.beta}: autoencoder.kind = {self.autoencoder.kind} is deterministic "
                     "and has no KL divergence; set beta to 0"
