@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -175,7 +176,7 @@ class Process:
             raise ConfigError(f"steps = {steps}: take 1 or more")
         return GRIDS[name](self._path, steps).tolist()
 
-    @property
+    @cached_property  # it looks at numbers, which a graph that is traced has none of
     def _path(self) -> Path:
         return shortened(PATHS[self.path]() if isinstance(self.path, str) else self.path, self._target)
 
