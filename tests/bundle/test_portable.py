@@ -311,9 +311,20 @@ class Undecided(nn.Module):
         return noise.sigmoid() if float(noise.sum()) > 0 else (-noise).sigmoid()
 
 
+class Logarithm(nn.Module):
+    def forward(self, latents: Tensor) -> Tensor:
+        return (latents - latents).log()
+
+
 class Together(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         return (noise - noise.mean(0)).sigmoid()
+
+
+def broken(module: nn.Conv2d) -> nn.Conv2d:
+    """A module one of whose weights is NaN, as after a training that diverged."""
+    nn.init.constant_(module.weight, float("nan"))
+    return module
 
 
 CUT = nn.Hardtanh(0, 1)
@@ -332,8 +343,23 @@ CUT = nn.Hardtanh(0, 1)
         ),
         ({"encode": nn.Conv2d(1, 1, 1).half()}, r"'alien' fails: its weights are float16, its .*call .float\(\) on it"),
         ({"decode": nn.Conv2d(1, 1, 1).double()}, "'alien' fails: its weights are float64, its inputs float32"),
+        (
+            {"decode": broken(nn.Conv2d(1, 1, 1))},
+            r"decode of 'alien' gives NaN or .*: so are weights of it \(.*weight\); its training diverged",
+        ),
+        ({"decode": Logarithm()}, "decode of 'alien' gives NaN or infinite values: its weights are finite"),
     ],
-    ids=["random", "undecided", "rows together", "wrong shape", "wrong input", "half", "double"],
+    ids=[
+        "random",
+        "undecided",
+        "rows together",
+        "wrong shape",
+        "wrong input",
+        "half",
+        "double",
+        "weights NaN",
+        "output NaN",
+    ],
 )
 def test_modules_that_are_no_function_are_refused(changes: dict[str, nn.Module], words: str, tmp_path: Path) -> None:
     parts = {"encode": CUT, "decode": CUT, "generate": CUT} | changes

@@ -74,7 +74,7 @@ def test_closing_lines_name_a_run_s_folder_as_it_is_and_can_be_pasted(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    print_results(Path(name), load_recipe("quickstart-digits"), None)
+    print_results(Path(name), Path(name), load_recipe("quickstart-digits"), None)
     title, *commands = capsys.readouterr().out.partition("bundle  ")[2].splitlines()
     assert title == str(Path(name, "bundle"))
     _, judge, train = (shlex.split(line) for line in commands[1:])
@@ -82,6 +82,16 @@ def test_closing_lines_name_a_run_s_folder_as_it_is_and_can_be_pasted(
     again = train[train.index("--out") + 1]
     assert Path(again).parent.resolve() == Path(name).resolve().parent
     assert Path(again).name == f"{Path(name).resolve().name}-seed1"
+
+
+def test_closing_lines_of_a_run_that_ended_in_its_refuge_send_the_next_one_beside_its_home(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, refuge = tmp_path / "runs" / "mine", tmp_path / "refuge"
+    print_results(refuge, home, load_recipe("quickstart-digits"), None)
+    _, judge, train = (shlex.split(line) for line in capsys.readouterr().out.splitlines()[-3:])
+    assert judge == ["arena", "judge", str(refuge / "bundle")]  # which is where it is
+    assert train[train.index("--out") + 1] == f"{home}-seed1"
 
 
 @pytest.mark.parametrize(

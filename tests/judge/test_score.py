@@ -312,6 +312,13 @@ def test_a_known_fault_is_named(fault: str, honest: Subject, data: Dataset, digi
     assert fault in faults(judged(MADE[fault](honest, data), data, digits_judge), data)
 
 
+def test_edges_beside_images_of_one_colour_are_no_ratio(found: Findings, data: Dataset) -> None:
+    sharp = found.scores["sample_sharpness"].model_copy(update={"value": 2e10, "low": 1e10, "high": 3e10})
+    beside = replace(found, scores={**found.scores, "sample_sharpness": sharp})
+    said = [one.text for one in diagnose(beside, beside.scores, {4: 1.0}, 4, data.classes) if one.fault == "noisy"]
+    assert said == ["the samples have edges, real images hardly any"]
+
+
 @pytest.mark.parametrize(("more", "expected"), [(0.5, True), (0.9, False)])
 def test_too_few_steps_are_named(more: float, expected: bool, found: Findings, data: Dataset) -> None:
     assert ("too few steps" in faults(found, data, {4: 1.0, 8: more})) is expected

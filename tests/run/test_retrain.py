@@ -140,13 +140,14 @@ def test_an_honest_bundle_comes_out_bit_for_bit_and_is_certified(
     assert read_certificate(folder / "certificate.json") == made
 
 
+def never(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
+    raise AssertionError(stage)
+
+
 def test_what_is_trained_is_not_trained_again_and_the_folder_is_for_one_order(
     again: tuple[Path, Certificate], order: Order
 ) -> None:
     folder, made = again
-
-    def never(ticks: Iterator[Tick], stage: str) -> Iterator[Tick]:
-        raise AssertionError(stage)
 
     assert retrain(order, folder, never) == made
     with pytest.raises(ConfigError, match="begun for another quality"):
@@ -201,9 +202,12 @@ def test_a_training_whose_folder_vanishes_goes_on_in_the_cache(
     made = retrain(replace(order, key=Key.parse(again[1].drawn)), home, taken)
     assert [one.weights for one in made.trainings] == [one.weights for one in again[1].trainings]
     assert made.trainings[0].probes == first.probes
-    kept = shelter.refuge_of(home / f"seed-{first.seed}")
-    assert json.loads((kept / "training.json").read_text())["weights"] == first.weights
-    assert (away / "declared.json").exists()
+    kept = shelter.refuge_of(home)
+    assert json.loads((kept / f"seed-{first.seed}" / "training.json").read_text())["weights"] == first.weights
+    assert not home.exists()  # no later training makes half of it anew
+    again_there = retrain(replace(order, key=Key.parse(again[1].drawn)), home, never)
+    assert (again_there, kept.exists()) == (made, False)
+    assert all((home / name).exists() for name in ("order.json", "declared.json", "certificate.json"))
 
 
 def test_seeds_and_noise_follow_from_a_key_that_the_bundle_s_maker_does_not_know(

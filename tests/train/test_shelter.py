@@ -17,12 +17,12 @@ import torch
 from lightning_fabric import Fabric
 
 from latentarena.errors import ConfigError, OutputError
-from latentarena.files import write_atomically
+from latentarena.files import make_folder, write_atomically
 from latentarena.train import loop, shelter
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.logs import curve, logged
 from latentarena.train.loop import Tick, fit
-from latentarena.train.shelter import Shelter, bring_back, lock_folder, refuge_of, write_or_keep
+from latentarena.train.shelter import Shelter, bring_back, go_on, held, lock_folder, refuge_of, write_or_keep
 from regression import CONFIG, KEY, STEPS, Regression
 from small_disk import mounted
 
@@ -113,6 +113,25 @@ def test_drive_that_is_unmounted_is_not_written_under(tmp_path: Path, undisturbe
     assert same(objective, undisturbed[1])
 
 
+def test_a_folder_that_cannot_be_written_says_where_its_refuge_is(tmp_path: Path) -> None:
+    home = tmp_path / "run"
+    place = Shelter(home)
+    home.rename(tmp_path / "away")
+    place.reach(home, lambda folder: write_atomically(make_folder(folder) / "state", b"1"))
+    kept = refuge_of(home)
+    with pytest.raises(ConfigError, match=f"a run went on in {kept} .*; add --resume to bring it back, or delete it$"):
+        go_on(home, False, "add --resume")
+    home.write_text("a file in its place")
+    with pytest.raises(OutputError, match=f"is a file, not a folder; .* is kept in {kept}$"), held(home):
+        pass
+    with pytest.raises(OutputError, match=f"is kept in {kept}$"):
+        go_on(home, True, "add --resume")
+    assert (kept / "state").read_bytes() == b"1"
+    home.unlink()
+    go_on(home, True, "add --resume")
+    assert ((home / "state").read_bytes(), kept.exists()) == (b"1", False)
+
+
 def fill(home: Path) -> None:
     with (home / "ballast").open("wb", buffering=0) as file, suppress(OSError):
         while True:
@@ -131,7 +150,7 @@ def test_full_disk_stops_the_run_and_what_was_trained_is_in_the_refuge(
         stopped = Checkpoints(refuge / "checkpoints", STAGE).latest().step
         assert stopped in (5, 6)
         assert losses(refuge) == losses(undisturbed[0])[:stopped]
-        with pytest.raises(OutputError, match="the disk is full"):
+        with pytest.raises(OutputError, match=f"the disk is full.* is kept in {refuge}$"):
             bring_back(home)
         (home / "ballast").unlink()
         bring_back(home)

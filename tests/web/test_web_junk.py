@@ -16,7 +16,7 @@ from arena_site import running
 from latentarena.arena.client import fetch_contest, pack
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.operation import erase, work
-from latentarena.errors import ConfigError, GateError
+from latentarena.errors import BundleError, ConfigError, GateError
 from latentarena.gates import file_in
 from latentarena.web.serve import Site, _prepare
 from latentarena.web.team_desk import refuse_junk
@@ -140,6 +140,12 @@ def test_the_client_packs_the_bundle_of_a_run(tmp_path: Path) -> None:
     for name in ("card.json", "weights.safetensors"):
         (bundle / name).write_bytes(b"x")
     assert pack(tmp_path / "run") == pack(bundle)
+
+
+def test_the_client_sends_no_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.zip").touch()
+    with pytest.raises(BundleError, match=r"mine\.zip is empty"):
+        pack(tmp_path / "mine.zip")
 
 
 def test_rules_come_over_a_safe_way_only() -> None:

@@ -32,11 +32,14 @@ def pack(bundle: Path) -> bytes:
     Of the folder of a run its bundle is taken.
 
     Raises:
-        BundleError: there is no such bundle, or the folder is empty.
+        BundleError: there is no such bundle, or the file or folder is empty.
     """
     bundle = bundle_in(located(bundle))
     if bundle.is_file():
-        return bundle.read_bytes()
+        content = bundle.read_bytes()
+        if not content:
+            raise BundleError(f"{bundle} is empty: it has no bytes; zip the bundle again, or give its folder")
+        return content
     if not bundle.is_dir():
         raise BundleError(
             f"{bundle} is neither a folder nor a zip; give the bundle that `arena train` or `arena export` made"

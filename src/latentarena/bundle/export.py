@@ -311,8 +311,8 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
     """What the module itself gives for the examples, once it has shown that it is a function of each row.
 
     Raises:
-        BundleError: it fails, or gives something of another shape, something else the next time, or something else for
-            a row alone.
+        BundleError: it fails, or gives something of another shape, NaN, something else the next time, or something else
+            for a row alone.
     """
     what, examples = f"{graph} of {card.name!r}", _examples(card, graph, module)
     try:
@@ -325,6 +325,8 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
         if not isinstance(output, Tensor) or output.shape != shape:
             found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise BundleError(f"{what} gives {found}, expected {shape}")
+        if not torch.isfinite(output).all():
+            raise BundleError(f"{what} gives NaN or infinite values: {_cause_of_nan(module)}")
     first, again, alone = (Tensor.cpu(output.detach()) for output in given)
     compare(card, graph, again, first, "the next time; noise is an input, draw none inside")
     compare(card, graph, alone, first[:1], "for a row alone than for the same row among others")
@@ -336,6 +338,14 @@ def _way_out(module: nn.Module) -> str:
     kinds = {str(one.dtype).removeprefix("torch.") for one in module.parameters() if one.is_floating_point()}
     other = sorted(kinds - {"float32"})
     return f"its weights are {' and '.join(other)}, its inputs float32; call .float() on it first: " if other else ""
+
+
+def _cause_of_nan(module: nn.Module) -> str:
+    """What is likely to be at fault where a module gives values that are not finite."""
+    bad = [name for name, tensor in module.state_dict().items() if not torch.isfinite(tensor).all()]
+    if bad:
+        return f"so are weights of it ({plain_line(bad[0], 60)}); its training diverged, train it anew at a lower lr"
+    return "its weights are finite, so it divides by 0 or overflows on the way"
 
 
 def compare(card: PortableCard, graph: str, found: Tensor, expected: Tensor, when: str) -> None:

@@ -127,7 +127,7 @@ def train(
         ran = run_seeds(several, fabric, show_training, samples if judged else None, waterfall)
     if ran is not None:
         folder, card = ran
-        print_results(folder, prepared.recipe, card)
+        print_results(folder, prepared.folder, prepared.recipe, card)
 
 
 @recipes_app.callback()

@@ -313,8 +313,12 @@ def print_overview(title: str, found: Overview, every: bool) -> None:
             page.print(f"  and {len(paths) - MANY:,} more: --all")
 
 
-def print_results(folder: Path, recipe: Recipe, card: ScoreCard | None) -> None:
-    """The score card, what the recipe was expected to come to, where everything is, and what to try next."""
+def print_results(folder: Path, home: Path, recipe: Recipe, card: ScoreCard | None) -> None:
+    """The score card, what the recipe was expected to come to, where everything is, and what to try next.
+
+    Args:
+        folder: where the run's files are; home: where they belong, which is elsewhere if that is out of reach.
+    """
     from latentarena.run.judging import BUNDLE, FILES
 
     if card is not None:
@@ -325,7 +329,7 @@ def print_results(folder: Path, recipe: Recipe, card: ScoreCard | None) -> None:
         if card is not None or name == BUNDLE:
             console.print(f"{what:>11}  {folder / name}", highlight=False)
     console.print("try next:")
-    beside = folder if folder.name.strip(".") else folder.resolve()  # of . and .. the name is not said
+    beside = home if home.name.strip(".") else home.resolve()  # of . and .. the name is not said
     commands = [["arena", "sample", folder / BUNDLE, "-n", 64, "--steps", 20, "--out", folder / "trajectory.gif"]]
     commands += [["arena", "judge", folder / BUNDLE]]
     commands += [["arena", "train", folder / "recipe.yaml", "seed=1", "--out", f"{beside}-seed1"]]

@@ -11,6 +11,7 @@ from latentarena.judge.score import Findings
 
 DISPUTED = 3.0  # times what honest doubt explains
 BLURRED, NOISY = 0.75, 1.4  # edge energy over that of real images
+NO_EDGES = 1e4  # times the edge energy of real images, which then are of one colour each
 SQUEEZED = (0.4, 0.8)  # between these, pixels were put through a sigmoid twice
 SCALED = (0.85, 1.18)  # spread of samples' latents over that of test latents
 ROUNDED = 0.1  # of how far latents spread; four significant bits move those of a size around 1 by 0.03
@@ -60,7 +61,9 @@ def _images(found: Findings) -> Iterator[Advice]:
         if score.low > NOISY:
             yield Advice(
                 fault="noisy",
-                text=f"edges of the {what} have {score.value:.1f} times the energy of real ones",
+                text=f"the {what} have edges, real images hardly any"
+                if score.value > NO_EDGES
+                else f"edges of the {what} have {score.value:.1f} times the energy of real ones",
                 remedy="train longer, or average the weights; see whether the last solver step ends at the data",
             )
 

@@ -17,7 +17,7 @@ from latentarena.data import Dataset, load_dataset
 from latentarena.documents import read_yaml
 from latentarena.errors import ConfigError, DataMissing
 from latentarena.facts import machine, versions
-from latentarena.files import make_folder, write_text
+from latentarena.files import write_text
 from latentarena.judge.score import SAMPLES
 from latentarena.judge.training import refuse_few
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
@@ -26,7 +26,7 @@ from latentarena.run.judging import BUNDLE, Ran, finished, judge_run
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
 from latentarena.train.recipe import Overrides, Recipe, load_recipe, to_yaml, trained_with
-from latentarena.train.shelter import Shelter, bring_back, lock_folder, refuge_of
+from latentarena.train.shelter import Shelter, go_on, lock_folder
 from latentarena.train.stages import Watch, train_model
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def prepare(
 
 def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> FileLock | None:
     """Take a run's folder: the lock that keeps other runs out, once the folder is known to be this run's."""
-    lock = lock_folder(make_folder(folder))
+    lock = lock_folder(folder)
     try:
         _occupy(folder, recipe, data, resume)
     except BaseException:
@@ -115,12 +115,7 @@ def _claim(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> FileLoc
 
 def _occupy(folder: Path, recipe: Recipe, data: Dataset, resume: bool) -> None:
     """Write recipe and data hash into the folder, or make sure that the run found there is the one to go on with."""
-    refuge = refuge_of(folder)
-    if refuge.exists() and not resume:
-        raise ConfigError(
-            f"a run went on in {refuge} while {folder} was out of reach; add --resume to bring it back, or delete it"
-        )
-    bring_back(folder)
+    go_on(folder, resume, "add --resume")
     path, content = folder / RECIPE, folder / DATA
     identity = [data.digest, *(f"{part.digest}  {part.kind} {part.name}" for part in trained_with(recipe))]
     if path.exists():

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
 
 from latentarena import __version__
 from latentarena.bundle import BOXED, NativeBundle, native_of, open_bundle, save_bundle
@@ -37,7 +39,7 @@ from latentarena.latents import encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.model.modes import evaluated
 from latentarena.run.agreement import COMPARED, disagreements, misdeclared, undecided
-from latentarena.run.order import MOST, Order, claimed
+from latentarena.run.order import MOST, ORDER, Order, claimed
 from latentarena.run.pipeline import Prepared, provenance_of
 from latentarena.run.training_cost import StageCost, training_cost
 from latentarena.system import SPARE, affordable, limit_memory
@@ -45,12 +47,13 @@ from latentarena.train.fabric import make_fabric
 from latentarena.train.logs import logged
 from latentarena.train.loop import Objective, Tick, fit
 from latentarena.train.recipe import Recipe
-from latentarena.train.shelter import Shelter, bring_back, held, write_or_keep
+from latentarena.train.shelter import Shelter, bring_back, held
 from latentarena.train.stages import Watch, stages
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+Found = TypeVar("Found", bound=BaseModel)
 SAMPLES = 1000  # images generated for a figure, of the bundle and of every training alike
 PROBES = 8  # looks at the quality in a stage
 CERTIFICATE, TRAINING, PROBED, DECLARED = (
@@ -107,24 +110,28 @@ def retrain(
     with held(folder):
         bring_back(folder)
         order, drawn = claimed(folder, order)
-        declared = _declared(order, folder)
+        place = Shelter(folder)
+        declared = _declared(order, place)
+        place.remember(ORDER, DECLARED)
         trainings = []
         for number in range(order.seeds):
             seed = order.randomness.seed("training", number) if number else recipe.seed
             own = recipe.model_copy(update={"seed": seed})
             tell(f"training {number + 1} of {order.seeds}, seed {own.seed}: {total:.3g} multiply-adds")
-            trainings.append(_trained(order, own, cost, folder / f"seed-{own.seed}", watch))
+            trainings.append(_trained(order, own, cost, place, watch))
         certificate = _certificate(order, recipe, declared, trainings, drawn)
-        _keep(folder / CERTIFICATE, certificate.model_dump(mode="json"))
+        _keep(place, place.home, CERTIFICATE, certificate)
+        place.settle()
         return certificate
 
 
-def _declared(order: Order, folder: Path) -> ScoreCard:
+def _declared(order: Order, place: Shelter) -> ScoreCard:
     """What the judge finds of the bundle itself."""
-    path = folder / DECLARED
-    if not path.exists():
-        _keep(path, _judged(order, order.bundle).model_dump(mode="json"))
-    return validate(ScoreCard, parse_json(path.read_bytes()), str(path))
+    found = place.reach(place.home, partial(_kept, DECLARED, ScoreCard))
+    if found is None:
+        found = _judged(order, order.bundle)
+        _keep(place, place.home, DECLARED, found)
+    return found
 
 
 def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
@@ -132,16 +139,19 @@ def _judged(order: Order, bundle: NativeBundle) -> ScoreCard:
     return judge_bundle(bundle, panel, SAMPLES, timed=False, key=key, alike=order.bundle.digest).card
 
 
-def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: Path, watch: Watch) -> RepeatedTraining:
+def _trained(
+    order: Order, recipe: Recipe, cost: dict[str, StageCost], place: Shelter, watch: Watch
+) -> RepeatedTraining:
     """One training, or what is left of it, and what came of it."""
-    path, place = folder / TRAINING, Shelter(folder)
-    bring_back(folder)
-    if path.exists():
-        return validate(RepeatedTraining, parse_json(path.read_bytes()), str(path))
+    folder = place.home / f"seed-{recipe.seed}"
+    found = place.reach(folder, partial(_kept, TRAINING, RepeatedTraining))
+    if found is not None:
+        place.remember(f"{folder.name}/{TRAINING}")
+        return found
     fabric = make_fabric()
     fabric.launch()
     model = LatentModel(recipe.architecture(order.data.shape, order.data.classes), recipe.seed)
-    _Anew(order, recipe, cost, place, model, fabric).run(watch)
+    _Anew(order, recipe, cost, place, folder, model, fabric).run(watch)
     latents = latent_statistics(encode_all(model.cpu().autoencoder, order.data.train, order.data.digest))
     prepared = Prepared(recipe, order.data, folder, "")
     made = place.reach(folder, lambda there: provenance_of(prepared, fabric, latents, there))
@@ -154,13 +164,20 @@ def _trained(order: Order, recipe: Recipe, cost: dict[str, StageCost], folder: P
         figures=scores | {"train_macs": sum(stage.total for stage in cost.values())},
         losses=made.losses,
     )
-    place.reach(folder, lambda there: write_json(there / TRAINING, training.model_dump(mode="json")))
+    _keep(place, folder, TRAINING, training)
+    place.remember(f"{folder.name}/{TRAINING}")
     return training
 
 
-def _keep(path: Path, found: dict[str, Any]) -> None:
-    """Write what the judge has found; where the disk is full, where the same order finds it again."""
-    write_or_keep({path: lambda place: write_json(place, found)}, "the same command brings it back")
+def _kept(name: str, model: type[Found], folder: Path) -> Found | None:
+    """What was found before, if it was."""
+    path = folder / name
+    return validate(model, parse_json(path.read_bytes()), str(path)) if path.exists() else None
+
+
+def _keep(place: Shelter, folder: Path, name: str, found: BaseModel) -> None:
+    """Write what was found; where the folder is full or gone, where the same order finds it again."""
+    place.reach(folder, lambda there: write_json(make_folder(there) / name, found.model_dump(mode="json")))
 
 
 def _looks(folder: Path) -> list[dict[str, Any]]:
@@ -181,13 +198,14 @@ class _Anew:
     recipe: Recipe
     cost: dict[str, StageCost]
     place: Shelter
+    folder: Path
     model: LatentModel
     fabric: Fabric
 
     def run(self, watch: Watch) -> None:
         """Train every stage to its end, from the newest checkpoint in the folder."""
         spent, configs, generating = 0.0, self.recipe.training.stages(), False
-        folder, reach = self.place.home, self.place.reach
+        folder, reach = self.folder, self.place.reach
         for stage, objective in stages(self.recipe, self.model, self.order.data, self.fabric.device):
             generating = generating or stage == "generator"
             key = (self.recipe.seed, stage)
@@ -200,8 +218,8 @@ class _Anew:
 
     def _looked(self, ticks: Iterator[Tick], stage: str, objective: Objective, spent: float) -> Iterator[Tick]:
         """The ticks of a stage; the quality is looked at a few times, until it is reached."""
-        reach, home = self.place.reach, self.place.home
-        found = reach(home, _looks)
+        reach = self.place.reach
+        found = reach(self.folder, _looks)
         for tick in ticks:
             due = {math.ceil(tick.steps * part / PROBES) for part in range(1, PROBES + 1)}
             known = [stage, tick.step] in [[one["stage"], one["step"]] for one in found]
@@ -211,7 +229,7 @@ class _Anew:
                 with objective.averaged():
                     distance = self._distance()
                 found.append({"stage": stage, "step": tick.step, "macs": macs, "frechet": distance})
-                reach(home, lambda folder: write_json(folder / PROBED, found))
+                reach(self.folder, lambda folder: write_json(folder / PROBED, found))
             yield tick
 
     def _distance(self) -> float:

@@ -275,10 +275,10 @@ class _Run:
         return means | {"lr": lr, "samples_per_second": speed}
 
     def _lost(self, what: str, step: int) -> TrainingError:
-        kept = self.store.latest()
+        kept, muon = self.store.latest(), " or muon" if self.config.muon else ""
         return TrainingError(
             f"{self.key[1]}: {what} not finite near step {step}; the last good state (step "
-            f"{kept.step if kept else 0}) is kept in {self.store.folder}; try a lower lr or set clip"
+            f"{kept.step if kept else 0}) is kept in {self.store.folder}; try a lower lr{muon}, or set clip"
         )
 
     def save(self, step: int, seconds: float) -> None:

@@ -15,7 +15,7 @@ from latentarena.files import digest, write_json
 from latentarena.randomness import Draws
 from latentarena.train.logs import curve, logged
 from latentarena.train.loop import FitConfig, Objective, fit
-from latentarena.train.shelter import Shelter, bring_back, held, refuge_of
+from latentarena.train.shelter import Shelter, go_on, held
 from latentarena.train.stages import Watch
 
 if TYPE_CHECKING:
@@ -107,13 +107,8 @@ def _identity(network: nn.Module, data: Tensor, labels: Tensor | None, config: F
 
 def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
     """Note what a folder is for, or make sure that it is the one to go on with."""
-    path, refuge = folder / CLAIM, refuge_of(folder)
-    if refuge.exists() and not resume:
-        raise ConfigError(
-            f"a training went on in {refuge} while {folder} was out of reach; set resume=True to bring it back, or "
-            "delete it"
-        )
-    bring_back(folder)
+    go_on(folder, resume, "set resume=True")
+    path = folder / CLAIM
     if path.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a training already; set resume=True to go on, or choose another folder")

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOVE = "move it from there once there is room"
 BRING = "once there is room, the same command brings it back (arena train: with --resume)"
+MOVED = "the same command moves it back (arena train: with --resume)"
+HELD = "what was written while it was out of reach is kept in"
 PAUSES = (0.2, 0.8, 2.0)  # seconds before a write is tried again
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOCK, ROOM = ".lock", ".room"
@@ -126,7 +128,7 @@ class Shelter:
         """The folder that holds the run now that it is over, brought home if that can be reached."""
         self.reach(self.home, lambda folder: None)
         if self.away:
-            log.warning("%s is out of reach: the run is in %s; --resume moves it back", self.home, self.refuge)
+            log.warning("%s is out of reach: the run is in %s; %s", self.home, self.refuge, MOVED)
         return self.folder
 
     def _insist(self, folder: Path, action: Callable[[Path], T]) -> T:
@@ -206,10 +208,44 @@ def _write_in_refuge(path: Path, written: Callable[[Path], object], fault: OSErr
         raise fault from None
 
 
+def go_on(home: Path, resume: bool, way: str) -> None:
+    """Bring back what a run's folder has in its refuge, which a run that does not go on from there must not pass over.
+
+    Args:
+        way: how one says that it shall go on, for the message.
+
+    Raises:
+        ConfigError: there is a refuge, and the run is not to go on.
+        OutputError: see `bring_back`.
+    """
+    refuge = refuge_of(home)
+    if refuge.exists() and not resume:
+        raise ConfigError(
+            f"a run went on in {refuge} while {home} was out of reach; {way} to bring it back, or delete it"
+        )
+    bring_back(home)
+
+
 def bring_back(home: Path) -> None:
-    """Move what was kept in a folder's refuge, if anything was, to where it belongs; see `move_back`."""
+    """Move what was kept in a folder's refuge, if anything was, to where it belongs; see `move_back`.
+
+    Raises:
+        OutputError: not all could be written; says where it is kept.
+    """
     if refuge_of(home).exists():
-        move_back(refuge_of(home), home)
+        with _telling_refuge(home):
+            move_back(refuge_of(home), home)
+
+
+@contextmanager
+def _telling_refuge(home: Path) -> Iterator[None]:
+    """Say of a folder that cannot be written to where its refuge is, if there is one."""
+    try:
+        yield
+    except (OSError, OutputError) as error:
+        if not refuge_of(home).exists():
+            raise
+        raise OutputError(f"{error}; {HELD} {refuge_of(home)}") from error
 
 
 def move_back(refuge: Path, home: Path) -> None:
@@ -227,11 +263,17 @@ def move_back(refuge: Path, home: Path) -> None:
 
 
 def lock_folder(folder: Path) -> FileLock | None:
-    """A lock on a run's folder that is held until it is released or this process dies; None where there are no locks.
+    """A lock on a run's folder, held until it is released or this process dies; None where there are no locks.
+
+    Args:
+        folder: made if it is not there.
 
     Raises:
         ConfigError: another process holds it.
+        OutputError: it cannot be written to.
     """
+    with _telling_refuge(folder):
+        make_folder(folder)
     lock = FileLock(folder / LOCK, thread_local=False)
     try:
         lock.acquire(blocking=False)
@@ -253,7 +295,7 @@ def held(folder: Path) -> Iterator[Path]:
         ConfigError: another process holds it.
         OutputError: it cannot be written to.
     """
-    lock = lock_folder(make_folder(folder))
+    lock = lock_folder(folder)
     try:
         yield folder
     finally:

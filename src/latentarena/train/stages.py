@@ -31,7 +31,7 @@ from latentarena.train.classifier import ClassifierObjective
 from latentarena.train.equivariance import changed_alike
 from latentarena.train.error import squared_error
 from latentarena.train.logs import logged
-from latentarena.train.loop import Objective, Tick, fit
+from latentarena.train.loop import FitConfig, Objective, Tick, fit
 from latentarena.train.perceptual import perceptual_distance
 from latentarena.train.recipe import Recipe
 from latentarena.train.reuse import Reuse
@@ -204,7 +204,7 @@ class ConsistencyObjective(Objective):
 
 
 @torch.no_grad()
-def refuse_diverged(autoencoder: Autoencoder, images: Images, latents: Posterior, lr: float) -> None:
+def refuse_diverged(autoencoder: Autoencoder, images: Images, latents: Posterior, config: FitConfig) -> None:
     """Raise a TrainingError where an autoencoder's training has diverged: no generator could make up for that.
 
     Either its latents are out of all proportion, or they are far out or the same for all images and what is decoded
@@ -217,11 +217,12 @@ def refuse_diverged(autoencoder: Autoencoder, images: Images, latents: Posterior
     same = float(latents.mean.std(0).max()) <= SAME * largest
     if largest <= LARGEST and (error <= WORSE * grey or (largest <= FAR and not same)):
         return
+    muon = f" or muon (it was {config.muon:g})" if config.muon else ""
     reach = f"reach {largest:.3g}" + (" and are the same for all images" if same else "")
     raise TrainingError(
         f"autoencoder: training diverged: reconstructions have a mean squared error of {error:.3g}, grey images "
         f"{grey:.3g}, and latents {reach}; train anew in another --out with a lower "
-        f"training.autoencoder.lr (it was {lr:g}), or with clip"
+        f"training.autoencoder.lr (it was {config.lr:g}){muon}, or with clip"
     )
 
 
@@ -250,7 +251,7 @@ def stages(recipe: Recipe, model: LatentModel, data: Dataset, device: torch.devi
     model.to(device).requires_grad_(False)
     latents = encode_all(model.autoencoder, train, data.digest)
     if recipe.training.autoencoder is not None:
-        refuse_diverged(model.autoencoder, train, latents, recipe.training.autoencoder.lr)
+        refuse_diverged(model.autoencoder, train, latents, recipe.training.autoencoder)
     yield from latent_stages(recipe, model, latents, train.labels)
 
 

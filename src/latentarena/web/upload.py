@@ -56,7 +56,8 @@ async def receive_file(request: Request, sink: Sink) -> tuple[int, dict[str, str
         await run_in_threadpool(sink.write, bytes(waiting))
     if written == 0:
         raise Problem(
-            HTTPStatus.BAD_REQUEST, "there is no file: send the zip as the body, or as the form part `bundle`"
+            HTTPStatus.BAD_REQUEST,
+            "there is no file, or an empty one: send the zip as the body, or as the form part `bundle`",
         )
     return written, form.fields
 
