@@ -25,6 +25,7 @@ MOVED = "the same command moves it back (arena train: with --resume)"
 HELD = "what was written while it was out of reach is kept in"
 PAUSES = (0.2, 0.8, 2.0)  # seconds before a write is tried again
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NAMED = 50  # letters of a folder's name in that of its refuge
 LOCK, ROOM = ".lock", ".room"
 WRITTEN = 4 << 20  # bytes that are set aside for what a judge finds: card, report and pictures take half of them
 
@@ -169,7 +170,7 @@ class Shelter:
 
 def refuge_of(home: Path) -> Path:
     """The local folder that stands for a run's folder while that cannot be reached."""
-    return cache_folder() / "refuge" / f"{home.name}-{digest(str(home.absolute()).encode())[:16]}"
+    return cache_folder() / "refuge" / f"{home.name[:NAMED]}-{digest(str(home.absolute()).encode())[:16]}"
 
 
 def write_or_keep(files: Mapping[Path, Callable[[Path], object]], way: str) -> None:
