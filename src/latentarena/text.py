@@ -31,6 +31,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return next(iter(get_close_matches(name, names, n=1)), "")
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a list such as `0, 5,17`."""
+    return [part.strip() for part in text.split(",")]
+
+
 def meant(name: str, names: Iterable[str]) -> str:
     """`did you mean 'NAME'? `, the beginning of a list of choices; empty where none is near."""
     near = nearest(name, names)

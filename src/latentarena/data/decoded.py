@@ -78,8 +78,9 @@ def decode(pictures: Pictures, n: int, left_out: tuple[LeftOut, ...], notes: tup
         log.warning("the decoded images are not cached: %s", error)
     memory = io.BytesIO()
     shape, said = _write(memory, pictures, n, left_out, notes)
-    (length,) = LENGTH.unpack(memory.getvalue()[: LENGTH.size])
-    pixels = torch.frombuffer(memory.getbuffer(), dtype=torch.uint8, offset=LENGTH.size + length)
+    content = memory.getbuffer()
+    (length,) = LENGTH.unpack_from(content)
+    pixels = torch.frombuffer(content, dtype=torch.uint8, offset=LENGTH.size + length)
     return Decoded(pixels.reshape(shape), left_out, said)
 
 

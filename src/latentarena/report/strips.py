@@ -17,6 +17,7 @@ from latentarena.files import make_folder, write_atomically
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import MOVING, ZOOM, labelled, png, refuse_suffix, save_animation
+from latentarena.text import listed
 from latentarena.use.sampling import chosen_labels, refuse_unguided
 from latentarena.use.uses import class_mean, edit, inpaint, interpolate, shift, to_noise
 
@@ -43,9 +44,9 @@ def chosen_images(data: Dataset, text: str, option: str) -> tuple[Tensor, Tensor
     """
     last = len(data.test) - 1
     chosen = []
-    for word in text.split(","):
-        if not word.strip().isdecimal() or int(word) > last:
-            raise ConfigError(f"{option} {word.strip()}: no such test image of {data.name}; choose from 0 to {last}")
+    for word in listed(text):
+        if not word.isdecimal() or int(word) > last:
+            raise ConfigError(f"{option} {word}: no such test image of {data.name}; choose from 0 to {last}")
         chosen.append(int(word))
     index = torch.tensor(chosen, device=data.test.labels.device)
     return data.test.batch(index).cpu(), data.test.labels[index].cpu()
@@ -141,7 +142,7 @@ def interpolate_images_to_file(
     classes = chosen_labels(model, len(first), labels) if labels is not None else own if model.conditional else None
     begin, finish = (to_noise(model, images, classes, how) for images in (first, second))
     heads = [
-        [f"test #{a}", *[""] * (frames - 2), f"test #{b}"] for a, b in zip(_words(start), _words(end), strict=True)
+        [f"test #{a}", *[""] * (frames - 2), f"test #{b}"] for a, b in zip(listed(start), listed(end), strict=True)
     ]
     _save_arcs(path, interpolate(model, begin, finish, frames, classes, how), heads, scale)
     return f"{len(first)} x {frames} images of {bundle.card.name}, from test images {start} to {end}"
@@ -177,7 +178,7 @@ def inpaint_to_file(
         steps,
     )
     cells = [images[:, None], images.masked_fill(hidden, COVER)[:, None], filled.reshape(n, fills, *images.shape[1:])]
-    heads = [[f"test #{one}", "known", *[f"fill {i + 1}" for i in range(fills)]] for one in _words(index)]
+    heads = [[f"test #{one}", "known", *[f"fill {i + 1}" for i in range(fills)]] for one in listed(index)]
     _save_rows(path, torch.cat(cells, 1), heads, scale)
     return (
         f"{n} x {fills} fills by {bundle.card.name}, {int(hidden.sum())} of {hidden.numel()} pixels hidden, seed {seed}"
@@ -206,7 +207,7 @@ def edit_to_file(
     refuse_suffix(path, ".png")
     model = bundle.model
     images, own = chosen_images(data, index, "--index")
-    targets = [_class_named(model, word.strip()) for word in to.split(",")]
+    targets = [_class_named(model, word) for word in listed(to)]
     if model.conditional:
         edited = [edit(model, images, own, torch.full_like(own, target), strength, how) for target in targets]
         manner = "by the ODE to noise and back"
@@ -222,7 +223,7 @@ def edit_to_file(
             "unconditional; one trained with generator.conditional=true edits by the ODE"
         )
     cells = [images, model.decode(model.encode(images)), *edited]
-    heads = [[f"test #{one}", "decoded", *[f"as {word}" for word in _words(to)]] for one in _words(index)]
+    heads = [[f"test #{one}", "decoded", *[f"as {word}" for word in listed(to)]] for one in listed(index)]
     _save_rows(path, torch.stack(cells, 1), heads, scale)
     return f"{len(images)} images edited to {to} by {bundle.card.name}, strength {strength:g}, {manner}"
 
@@ -238,11 +239,6 @@ def _differences(model: LatentModel, data: Dataset, own: Tensor, target: int) ->
     """From each image's own class to the target, (n, *latent)."""
     means = {k: class_mean(model, data.train, k) for k in {target, *own.tolist()}}
     return torch.stack([means[target] - means[k] for k in own.tolist()])
-
-
-def _words(text: str) -> list[str]:
-    """The parts of `0,5,17`."""
-    return [word.strip() for word in text.split(",")]
 
 
 def _names(model: LatentModel, classes: Tensor) -> list[str]:

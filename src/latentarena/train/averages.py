@@ -89,14 +89,15 @@ class PowerFunction:
     def __init__(self, parameters: Iterable[Tensor], length: float, steps: int) -> None:
         self.parameters, self.length = list(parameters), length
         self.snapped = {max(1, round(k * steps / SNAPSHOTS)) for k in range(1, SNAPSHOTS + 1)}
+        self.exponents = [exponent(kept) for kept in KEPT_LENGTHS]
         self.running = [_copies(self.parameters) for _ in KEPT_LENGTHS]
         self.current = self.running[0]
         self.snapshots: dict[str, Tensor] = {}
 
     def follow(self, step: int) -> None:
         """Take in the parameters as they are after a step; keep a snapshot where one is due."""
-        for which, (length, mean) in enumerate(zip(KEPT_LENGTHS, self.running, strict=True)):
-            _move(mean, self.parameters, 1 - (1 - 1 / (step + 1)) ** (exponent(length) + 1))
+        for which, (gamma, mean) in enumerate(zip(self.exponents, self.running, strict=True)):
+            _move(mean, self.parameters, 1 - (1 - 1 / (step + 1)) ** (gamma + 1))
             if step + 1 in self.snapped:
                 self.snapshots |= {f"{step + 1}.{which}.{i}": one for i, one in enumerate(_copies(mean))}
 
