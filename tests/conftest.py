@@ -16,6 +16,7 @@ from filelock import FileLock
 from lightning_fabric import Fabric
 
 from command import TINY, Arena
+from forked import Forked
 from latentarena.bundle import OWN, NativeBundle, export_bundle, native_of, open_bundle
 from latentarena.cli import main
 from latentarena.data.digits import embedded_digits
@@ -97,11 +98,14 @@ OUTCOMES = ("passed", "failed", "error", "skipped")
 
 @pytest.fixture(scope="session")
 def arena() -> Arena:
-    """Run the command line in a second process, as a user does."""
+    """Run the command line in a second process, as a user does; in one from the start where the environment differs."""
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        words = [str(one) for one in arguments]
+        if not environment:
+            return Forked(words).finish()
         return subprocess.run(
-            [sys.executable, "-m", "latentarena", *map(str, arguments)],
+            [sys.executable, "-m", "latentarena", *words],
             capture_output=True,
             text=True,
             env=os.environ | environment,

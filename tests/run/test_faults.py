@@ -6,7 +6,6 @@ A run here is the command line itself, stopped at its bundle: judging it takes l
 from __future__ import annotations
 
 import csv
-import os
 import random
 import shutil
 import signal
@@ -25,6 +24,7 @@ import torch
 from safetensors.torch import load_file
 
 from command import TINY, Arena
+from forked import Forked
 from latentarena.card.score_card import read_card
 from latentarena.judge.classifier import Judge
 from latentarena.train.shelter import ROOM, refuge_of
@@ -49,7 +49,7 @@ LONG = [
     "--accelerator=cpu",
 ]
 WEIGHTS = Path("bundle", "weights.safetensors")
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Forked]
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +58,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
     driver = tmp_path_factory.mktemp("driver") / "driver.py"
     driver.write_text(DRIVER)
 
-    def run(out: Path, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(driver), "train", "quickstart-digits", *arguments, "--out", str(out)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
-        )
+    def run(out: Path, *arguments: str) -> Forked:
+        return Forked(["train", "quickstart-digits", *arguments, "--out", str(out)], str(driver))
 
     return run
 
@@ -77,14 +70,14 @@ def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
 
 
 def strike(
-    process: subprocess.Popen[str], number: int, out: Path, stage: str, span: tuple[float, float]
+    process: Forked, number: int, out: Path, stage: str, span: tuple[float, float]
 ) -> subprocess.CompletedProcess[str]:
     """Send a signal at a random moment between two fractions of a stage."""
     target = random.uniform(*span) * STEPS[stage]
     while process.poll() is None and _reached(out, stage) < target:
         time.sleep(0.01)
     process.send_signal(number)
-    return finish(process)
+    return process.finish(200)
 
 
 def _reached(out: Path, stage: str) -> int:
@@ -117,8 +110,8 @@ def ordeal(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Ordeal:
     killed += [strike(start(war, *LONG, "--resume"), signal.SIGKILL, war, "generator", (0.1, 0.4))]
     (war / "checkpoints" / ".generator-00000001-0123456789abcdef.safetensors.1.part").write_bytes(b"half a checkpoint")
     interrupted = strike(start(war, *LONG, "--resume"), signal.SIGINT, war, "generator", (0.6, 0.8))
-    last = finish(start(war, *LONG, "--resume"))
-    undisturbed = finish(beside)
+    last = start(war, *LONG, "--resume").finish(200)
+    undisturbed = beside.finish(200)
     assert undisturbed.returncode == 0, undisturbed.stderr
     return Ordeal(peace, war, killed, interrupted, last)
 
@@ -221,7 +214,7 @@ def test_run_whose_folder_vanishes_loses_nothing(
     while process.poll() is None and _reached(run, "generator") < 0.2 * STEPS["generator"]:
         time.sleep(0.01)
     run.rename(away)
-    done, refuge = finish(process), refuge_of(run)
+    done, refuge = process.finish(200), refuge_of(run)
     assert done.returncode == 0, done.stderr
     assert len([line for line in done.stderr.splitlines() if "cannot write to" in line]) == 1
     assert "Traceback" not in done.stderr
@@ -235,7 +228,7 @@ def test_run_whose_folder_vanishes_loses_nothing(
     assert f"a run went on in {refuge}" in refused.stderr
     shutil.rmtree(run)  # made by the run that was refused
     away.rename(run)
-    again = finish(start(run, *LONG, "--resume"))
+    again = start(run, *LONG, "--resume").finish(200)
     assert again.returncode == 0, again.stderr
     assert not refuge.exists()
     assert (run / WEIGHTS).read_bytes() == (ordeal.peace / WEIGHTS).read_bytes()
@@ -292,7 +285,7 @@ def test_disk_that_is_too_small_for_what_a_judge_finds(arena_here: Arena, tiny_r
 def test_two_processes_learn_what_one_does(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
         pytest.skip("this torch has no gloo: distributed training is NOT tested")
-    done = finish(start(tmp_path / "pair", *LONG, "--devices", "2", "--strategy", "ddp"))
+    done = start(tmp_path / "pair", *LONG, "--devices", "2", "--strategy", "ddp").finish(200)
     assert done.returncode == 0, done.stderr
     for stage in STEPS:
         one, two = rows(ordeal.peace, stage), rows(tmp_path / "pair", stage)

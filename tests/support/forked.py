@@ -1,0 +1,68 @@
+"""Programs in processes of their own with all modules loaded: forked from one that has, each saves two seconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+LOADED = ["latentarena.cli.app", "latentarena.run.pipeline", "latentarena.report.report"]
+MODULE = "latentarena"
+
+
+class Forked:
+    """A program that was started, as `subprocess.Popen` has them."""
+
+    def __init__(self, arguments: Sequence[str], program: str = MODULE) -> None:
+        """Start a module, or the script of a path, in this folder and environment."""
+        fork = multiprocessing.get_context("forkserver")
+        fork.set_forkserver_preload(LOADED)
+        self.args = [program, *arguments]
+        self._home = TemporaryDirectory()
+        self._said = [Path(self._home.name, name) for name in ("out", "err")]
+        for path in self._said:
+            path.touch()
+        self._process = fork.Process(target=_child, args=(self.args, os.getcwd(), dict(os.environ), self._said))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def finish(self, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+        """What it came to and said."""
+        self._process.join(timeout)
+        code = self.poll()
+        if code is None:
+            self._process.kill()
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        out, err = (path.read_text("utf-8") for path in self._said)
+        return subprocess.CompletedProcess(self.args, code, out, err)
+
+
+def _child(words: Sequence[str], folder: str, environment: dict[str, str], said: Sequence[Path]) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, path in enumerate(said, 1):
+        file = os.open(path, os.O_WRONLY)
+        os.dup2(file, number)
+        os.close(file)
+    sys.argv = list(words)
+    if words[0] == MODULE:
+        runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(words[0], run_name="__main__")
