@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from sqlalchemy import update
 from typer.testing import CliRunner
 
 from arena_parts import Parts, alive, now, until
+from forked import Forked
 from latentarena.arena.certification import certificate_in, nominate
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.scored import ScoredEntries
@@ -70,11 +69,10 @@ def scored(parts: Parts, name: str, mse: float = 0.01, form: str = "native", doe
     return id_
 
 
-def worker(parts: Parts, seconds: float = 0.2, lease: float = 1.0) -> subprocess.Popen[bytes]:
+def worker(parts: Parts, seconds: float = 0.2, lease: float = 1.0) -> Forked:
     """A worker in a process of its own, whose evaluations and trainings are quick."""
     arguments = [parts.url, parts.objects_url, lease, parts.record, seconds, FAKE, *parts.program]
-    with (parts.folder / "log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-c", WORKER, *map(str, arguments)], stdout=log, stderr=log)
+    process = Forked([str(one) for one in arguments], WORKER, parts.folder / "log")
     parts.workers.append(process)
     return process
 

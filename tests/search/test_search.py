@@ -6,7 +6,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import torch
 from lightning_fabric import Fabric
 
 from command import Arena
+from forked import Forked
 from latentarena.data import Dataset, Images
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, Interrupted
@@ -145,9 +145,9 @@ def test_a_seed_proposes_the_same_trials_in_one_call_or_several(
 def test_a_killed_search_goes_on_and_makes_no_finished_trial_again(
     space: Space, file: Path, fabric: Fabric, tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-m", "latentarena", "search", str(file), "--out", str(tmp_path / "out")]
     result, began = tmp_path / "out" / "search.json", time.monotonic()
-    process = subprocess.Popen([*words, "--trials", "50", "--accelerator", "cpu"], stdout=subprocess.DEVNULL)
+    words = ["search", str(file), "--out", str(tmp_path / "out"), "--trials", "50", "--accelerator", "cpu"]
+    process = Forked(words)
     while not (result.exists() and len(json.loads(result.read_text())["trials"]) >= 2):
         assert process.poll() is None
         assert time.monotonic() - began < 200

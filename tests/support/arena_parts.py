@@ -6,7 +6,6 @@ import io
 import json
 import signal
 import socket
-import subprocess
 import sys
 import time
 import zipfile
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from forked import Forked
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Queue, Store
@@ -80,7 +80,7 @@ class Parts:
     folder: Path
     lease: float = 1.0
     objects_url: str = ""  # a folder of its own unless given
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[Forked] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make the tables and note the contest."""
@@ -111,14 +111,11 @@ class Parts:
         digest = self.objects.put(content)
         return self.store.submissions.add(team, digest, len(content), "official", Quotas(), now())[0].id
 
-    def worker(
-        self, once: bool = False, patience: float = 60, program: Sequence[str] | None = None
-    ) -> subprocess.Popen[bytes]:
+    def worker(self, once: bool = False, patience: float = 60, program: Sequence[str] | None = None) -> Forked:
         """A worker in a process of its own, with the quick evaluation or the one that is named."""
         program = self.program if program is None else program
         arguments = [self.url, self.objects_url, self.lease, "once" if once else "on", patience, *program]
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-c", WORKER, *map(str, arguments)], stdout=log, stderr=log)
+        process = Forked([str(one) for one in arguments], WORKER, self.folder / "log")
         self.workers.append(process)
         return process
 

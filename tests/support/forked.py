@@ -18,13 +18,20 @@ MODULE = "latentarena"
 class Forked:
     """A program that was started, as `subprocess.Popen` has them."""
 
-    def __init__(self, arguments: Sequence[str], program: str = MODULE) -> None:
-        """Start a module, or the script of a path, in this folder and environment."""
+    def __init__(self, arguments: Sequence[str], program: str = MODULE, log: Path | None = None) -> None:
+        """Start a module, a script by its path, or lines of code, in this folder and environment.
+
+        What it says goes to the end of `log`, if that is given.
+        """
         fork = multiprocessing.get_context("forkserver")
         fork.set_forkserver_preload(LOADED)
-        self.args = [program, *arguments]
         self._home = TemporaryDirectory()
-        self._said = [Path(self._home.name, name) for name in ("out", "err")]
+        if "\n" in program:
+            script = Path(self._home.name, "program.py")
+            script.write_text(program)
+            program = str(script)
+        self.args = [program, *arguments]
+        self._said = [log or Path(self._home.name, name) for name in ("out", "err")]
         for path in self._said:
             path.touch()
         self._process = fork.Process(target=_child, args=(self.args, os.getcwd(), dict(os.environ), self._said))
@@ -42,13 +49,25 @@ class Forked:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if (code := self.poll()) is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return code
+
     def finish(self, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
         """What it came to and said."""
-        self._process.join(timeout)
-        code = self.poll()
-        if code is None:
-            self._process.kill()
-            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        try:
+            code = self.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
         out, err = (path.read_text("utf-8") for path in self._said)
         return subprocess.CompletedProcess(self.args, code, out, err)
 
@@ -58,7 +77,7 @@ def _child(words: Sequence[str], folder: str, environment: dict[str, str], said:
     os.environ.clear()
     os.environ.update(environment)
     for number, path in enumerate(said, 1):
-        file = os.open(path, os.O_WRONLY)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
     sys.argv = list(words)
