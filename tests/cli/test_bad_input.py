@@ -126,8 +126,8 @@ FABRICS = [
     (["--devices", "1.5"], ["devices = '1.5'", "how many, such as 2, or auto"]),
     (["--nodes", "0"], ["nodes = 0", "1 or more"]),
     *[
-        (["--strategy", name], [f"strategy = '{name}'", "choose from auto, ddp"])
-        for name in ("luck", "ddp_spawn", "deepspeed", "fsdp", "")
+        (["--strategy", name], [f"strategy = '{name}'", "choose from auto, ddp, fsdp"])
+        for name in ("luck", "ddp_spawn", "deepspeed", "")
     ],
 ]
 

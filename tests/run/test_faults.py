@@ -282,15 +282,49 @@ def test_disk_that_is_too_small_for_what_a_judge_finds(arena_here: Arena, tiny_r
         assert read_card(refuge_of(disk) / "card.json").samples == 200
 
 
-def test_two_processes_learn_what_one_does(ordeal: Ordeal, start: Start, tmp_path: Path) -> None:
+PAIR = ("--devices", "2", "--strategy")
+
+
+@pytest.fixture
+def gloo() -> None:
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
         pytest.skip("this torch has no gloo: distributed training is NOT tested")
-    done = start(tmp_path / "pair", *LONG, "--devices", "2", "--strategy", "ddp").finish(200)
-    assert done.returncode == 0, done.stderr
+
+
+def assert_alike(one: Path, two: Path) -> None:
+    """Curves and weights are the same but for rounding."""
     for stage in STEPS:
-        one, two = rows(ordeal.peace, stage), rows(tmp_path / "pair", stage)
-        assert two["step"] == one["step"]
-        np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-3)
-    weights = load_file(ordeal.peace / WEIGHTS)
-    for name, tensor in load_file(tmp_path / "pair" / WEIGHTS).items():
+        first, second = rows(one, stage), rows(two, stage)
+        assert second["step"] == first["step"]
+        np.testing.assert_allclose(second["loss"], first["loss"], rtol=1e-3)
+    weights = load_file(one / WEIGHTS)
+    for name, tensor in load_file(two / WEIGHTS).items():
         torch.testing.assert_close(tensor, weights[name], rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.usefixtures("gloo")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_learn_what_one_does(ordeal: Ordeal, start: Start, tmp_path: Path, strategy: str) -> None:
+    done = start(tmp_path / "pair", *LONG, *PAIR, strategy).finish(200)
+    assert done.returncode == 0, done.stderr
+    assert_alike(ordeal.peace, tmp_path / "pair")
+
+
+@pytest.mark.usefixtures("gloo")
+def test_divided_weights_are_saved_whole_and_gone_on_with_by_any_number_of_processes(
+    start: Start, tmp_path: Path
+) -> None:
+    """With an optimizer and averages that remember, and what bounds the slopes."""
+    how = [*LONG, "training.generator.muon=0.01", "training.generator.clip=1", "training.generator.ema=0"]
+    how.append("training.generator.ema_length=0.1")
+    alone = start(tmp_path / "alone", *how).finish(200)
+    assert alone.returncode == 0, alone.stderr
+    cut = strike(
+        start(tmp_path / "cut", *how, *PAIR, "fsdp"), signal.SIGTERM, tmp_path / "cut", "generator", (0.2, 0.5)
+    )
+    assert cut.returncode == 128 + signal.SIGTERM, cut.stderr
+    shutil.copytree(tmp_path / "cut", tmp_path / "single")
+    for name, more in (("cut", (*PAIR, "fsdp")), ("single", ())):
+        again = start(tmp_path / name, *how, *more, "--resume").finish(200)
+        assert again.returncode == 0, again.stderr
+        assert_alike(tmp_path / "alone", tmp_path / name)

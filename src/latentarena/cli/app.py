@@ -85,7 +85,7 @@ def train(
     devices: Annotated[str, typer.Option(help="How many devices (on the CPU: processes).")] = "1",
     nodes: Annotated[int, typer.Option(help="Machines taking part.")] = 1,
     precision: PrecisionOption = "32-true",
-    strategy: Annotated[str, typer.Option(help="auto, ddp.")] = "auto",
+    strategy: Annotated[str, typer.Option(help="auto, ddp, fsdp: the last divides the weights.")] = "auto",
     judged: Annotated[bool, typer.Option("--judge/--no-judge", help="Whether the model is judged afterwards.")] = True,
     samples: SamplesOption = 10_000,
     waterfall: WaterfallOption = False,

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentarena.train.divided import divided_as
+
 SHORTEST, LONGEST = (
     0.04,
     0.25,
@@ -65,7 +67,7 @@ class Exponential:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put a state back."""
         for i, mean in enumerate(self.current):
-            mean.copy_(state[str(i)])
+            mean.copy_(divided_as(mean, state[str(i)]))
 
     def final(self) -> list[Tensor]:
         """The average."""
@@ -108,10 +110,14 @@ class PowerFunction:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put a state back."""
-        self.snapshots = {name: one.clone() for name, one in state.items() if _is_snapshot(name)}
+        self.snapshots = {
+            name: divided_as(self.parameters[int(name.split(".")[2])], one.clone())
+            for name, one in state.items()
+            if _is_snapshot(name)
+        }
         for which, mean in enumerate(self.running):
             for i, one in enumerate(mean):
-                one.copy_(state[f"{which}.{i}"])
+                one.copy_(divided_as(one, state[f"{which}.{i}"]))
 
     def final(self) -> list[Tensor]:
         """The average of `length`, of the snapshots that there are."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from latentarena.errors import CheckpointError
 from latentarena.files import digest, make_folder, write_atomically
+from latentarena.train.divided import divided_as
 from latentarena.train.shelter import Reach, plainly
 
 log = logging.getLogger(__name__)
@@ -126,13 +127,13 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: Mapping[str, Tensor]) -> None:
     """The inverse of `pack_optimizer`."""
-    whole = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in packed.items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    whole["state"] = state
-    optimizer.load_state_dict(whole)
+        alike = value.ndim and value.shape == parameters[int(index)].shape
+        state.setdefault(int(index), {})[key] = divided_as(parameters[int(index)], value) if alike else value
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -141,10 +142,11 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) 
     Raises:
         CheckpointError: naming the first missing, extra or wrong-shape tensor.
     """
-    fault = mismatch(module.state_dict(), tensors)
+    own = module.state_dict()
+    fault = mismatch(own, tensors)
     if fault:
         raise CheckpointError(f"{source} does not fit this recipe: {fault}; resume with the recipe it was made with")
-    module.load_state_dict(dict(tensors))
+    module.load_state_dict({name: divided_as(own[name], tensor) for name, tensor in tensors.items()})
 
 
 def mismatch(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str | None:

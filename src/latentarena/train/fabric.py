@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from latentarena.compute import chosen_compute, refuse_unknown
 from latentarena.errors import ConfigError
 from latentarena.text import shown
+from latentarena.train.divided import dividing
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-STRATEGIES = ("auto", "ddp")  # others divide weights, or start processes that do not return from `launch`
+STRATEGIES = ("auto", "ddp", "fsdp")  # others start processes that do not return from `launch`
 DEVICES = re.compile(r"auto|-1|[1-9]\d{0,3}|\d+(,\d+)+,?|\d+,")
 
 
@@ -32,7 +33,7 @@ def make_fabric(
         devices: how many (on the CPU: processes), `auto` or -1 for all, or which, such as `0,1`.
         nodes: machines taking part; start the same command on each.
         precision: `32-true`, `bf16-mixed`, `16-mixed`.
-        strategy: `auto`, `ddp`.
+        strategy: `auto`, `ddp`; `fsdp` also divides the weights among the processes.
 
     Raises:
         ConfigError: a choice that there is not, a device that this machine lacks, or a combination that Fabric refuses.
@@ -55,7 +56,7 @@ def make_fabric(
             devices=count,
             num_nodes=nodes,
             precision=precision,  # type: ignore[arg-type]  # checked by Fabric
-            strategy=strategy,
+            strategy=dividing() if strategy == "fsdp" else strategy,
         )
     except (ValueError, TypeError, RuntimeError, ImportError) as error:  # the last for a TPU without its library
         choice = f"accelerator={accelerator} devices={devices} nodes={nodes} precision={precision} strategy={strategy}"

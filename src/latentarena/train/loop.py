@@ -12,8 +12,9 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -31,6 +32,7 @@ from latentarena.train.checkpoint import (
     pack_optimizer,
     unpack_optimizer,
 )
+from latentarena.train.divided import is_divided, undivide, whole
 from latentarena.train.muon import Muon
 from latentarena.train.shelter import Reach, plainly
 
@@ -193,13 +195,15 @@ def fit(
             try:
                 # Logged before it is saved: the curve of a resumed run has no gaps.
                 yield Tick(done, run.steps, done * run.batch, spent, metrics)
-                stop = _all_agree(fabric, interrupted, at_logging_point=bool(metrics))
-                if stop or (metrics and (now - saved > SAVE_EVERY or done == run.steps)):
+                stop = _any(fabric, bool(interrupted), at_logging_point=bool(metrics))
+                due = bool(metrics) and _any(fabric, now - saved > SAVE_EVERY or done == run.steps)
+                if stop or due:
                     run.save(done, spent)
                     saved = time.monotonic()
             except OutputError:  # there is no room: what takes the folder's place has some, or has nothing
-                with suppress(OutputError):
-                    run.save(done, spent)
+                if not run.divided:  # among processes that would all have to save now
+                    with suppress(OutputError):
+                        run.save(done, spent)
                 raise
             if stop:
                 kept = f"stopped at step {done} of {run.steps}, saved"
@@ -233,8 +237,11 @@ class _Run:
         self.objective, self.config, self.fabric, self.store, self.key = objective, config, fabric, store, key
         self.batch, self.steps = min(config.batch, objective.size), config.steps(objective.size)
         refuse_uneven(config, objective.size, fabric.world_size, key[1])
+        self.module = fabric.setup_module(objective)
         self.trained = [p for p in objective.parameters() if p.requires_grad]
-        self.module, self.optimizer = fabric.setup(objective, optimizer_of(objective, config))
+        self.divided = any(map(is_divided, self.trained))
+        prepared: Any = fabric.setup_optimizers(optimizer_of(objective, config))  # one, since one is given
+        self.optimizer: torch.optim.Optimizer = prepared
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.averages = averages_of(config, self.trained, self.steps)
         objective.averages = () if self.averages is None else tuple(self.averages.current)
@@ -282,14 +289,20 @@ class _Run:
         )
 
     def save(self, step: int, seconds: float) -> None:
-        if not all(bool(p.isfinite().all()) for p in self.trained):  # a finite loss may have a slope that is not
+        if not all(bool(whole(p).isfinite().all()) for p in self.trained):  # a finite loss may have a slope that is not
             raise self._lost("a weight is", step)
+        state = sorted(self._state(), key=itemgetter(0))  # every process has to ask for the same in turn
+        tensors = {name: whole(tensor) for name, tensor in state}
         if self.fabric.is_global_zero:
-            tensors = {f"model.{name}": tensor for name, tensor in self.objective.state_dict().items()}
-            if self.averages is not None:
-                tensors |= {f"average.{name}": tensor for name, tensor in self.averages.state().items()}
-            tensors |= {f"optimizer.{name}": tensor for name, tensor in pack_optimizer(self.optimizer).items()}
             self.store.save(Checkpoint(step, tensors, {"seconds": seconds}))
+
+    def _state(self) -> Iterator[tuple[str, Tensor]]:
+        """All that a resumed run needs, by name."""
+        parts = {"model": self.objective.state_dict(), "optimizer": pack_optimizer(self.optimizer)}
+        if self.averages is not None:
+            parts["average"] = self.averages.state()
+        for part, tensors in parts.items():
+            yield from ((f"{part}.{name}", tensor) for name, tensor in tensors.items())
 
     def restore(self) -> tuple[int, float]:
         """Step and seconds so far: those of the newest intact checkpoint, else zero."""
@@ -316,10 +329,11 @@ class _Run:
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Put the averaged weights into the objective."""
+        """Put the averaged weights, whole, into the objective."""
         if self.averages is not None:
             for parameter, mean in zip(self.trained, self.averages.final(), strict=True):
                 parameter.copy_(mean)
+        undivide(self.objective)
 
 
 @lru_cache(maxsize=1)
@@ -327,14 +341,11 @@ def _permutation(size: int, key: tuple[int, str], epoch: int, device: torch.devi
     return torch.randperm(size, generator=stream(*key, "order", epoch)).to(device)
 
 
-def _all_agree(fabric: Fabric, interrupted: list[int], at_logging_point: bool) -> bool:
-    """Whether to stop now; several processes ask each other, at logging points only."""
+def _any(fabric: Fabric, wanted: bool, at_logging_point: bool = True) -> bool:
+    """Whether any process wants to stop, or to save; several ask each other, at logging points only."""
     if fabric.world_size == 1:
-        return bool(interrupted)
-    if not at_logging_point:
-        return False
-    flag = torch.tensor(float(bool(interrupted)), device=fabric.device)
-    return _mean(fabric, flag) > 0
+        return wanted
+    return at_logging_point and _mean(fabric, torch.tensor(float(wanted), device=fabric.device)) > 0
 
 
 def _mean(fabric: Fabric, value: Tensor) -> float:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latentarena.train.divided import divided_as, whole
+
 THIN = 4  # a matrix with fewer rows or columns moves as vectors do
 MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the odd polynomial that takes singular values to about 1, and how often
@@ -61,9 +63,10 @@ class Muon(torch.optim.AdamW):
         for i, matrix in enumerate(matrices):
             alike.setdefault(_sides(matrix), []).append(i)
         for (rows, columns), places in alike.items():
-            turns = orthogonal(torch.stack([ahead[i].reshape(rows, columns) for i in places]))
+            turns = orthogonal(torch.stack([whole(ahead[i]).reshape(rows, columns) for i in places]))
             for i, turn in zip(places, turns, strict=True):
-                matrices[i].add_(turn.view(matrices[i].shape), alpha=-lr * max(1.0, rows / columns) ** 0.5)
+                moved = divided_as(matrices[i], turn.view(matrices[i].shape))
+                matrices[i].add_(moved, alpha=-lr * max(1.0, rows / columns) ** 0.5)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

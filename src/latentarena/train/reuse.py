@@ -40,7 +40,8 @@ class Reuse:
     def __init__(self, recipe: Recipe, data: Dataset, fabric: Fabric, folder: Path, reach: Reach = plainly) -> None:
         self.recipe, self.folder, self.first, self.reach = recipe, folder, fabric.is_global_zero, reach
         self.cache = cache_folder() / "stages"
-        computed = [fabric.world_size, fabric.device.type, fabric.strategy.precision.precision]
+        how = fabric.strategy
+        computed = [fabric.world_size, type(how).__name__, fabric.device.type, how.precision.precision]
         foreign = [part.digest for part in trained_with(recipe)]
         self.common = [source_digest(), *foreign, data.digest, recipe.seed, *computed]
 
