@@ -27,7 +27,7 @@ DOCS, README = ROOT / "docs", ROOT / "README.md"
 FRONT = {  # claims that the README shows, by study
     "prior-flow": "frechet[vae-beta-0.015] < 0.5 * prior_frechet[vae-beta-0.015]",
     "sizes": "frechet[fm-small] > frechet[fm-base] > frechet[fm-large]",
-    "guidance-scale": "recall[scale-4] < recall[scale-1]",
+    "coupling": "frechet[transport-labels] < frechet[independent-labels]",
 }
 BEGIN, END = "<!-- by benchmarks/claims.py -->", "<!-- end of it -->"
 TERM = re.compile(r"(\w+)\[([^\]]+)\]")  # a figure of an arm
