@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from latentarena.errors import ConfigError, OutputError
 from latentarena.text import nearest
 
 log = logging.getLogger(__name__)
+PARTIAL = re.compile(r"\..+\.\d+\.part", re.DOTALL)
 
 
 def digest(*parts: bytes | memoryview) -> str:
@@ -188,6 +190,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file of this name is what `write_atomically` left where its process was killed."""
+    return PARTIAL.fullmatch(name) is not None
 
 
 def keep_cached(path: Path, content: bytes, keep: int, what: str) -> None:

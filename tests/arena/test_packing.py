@@ -135,6 +135,8 @@ def test_what_a_server_would_refuse_is_refused(run: Path, contest: Contest, tmp_
 
 
 def test_nobodys_files_are_mixed_with_a_submission(packed: PackedSubmission, run: Path, contest: Contest) -> None:
+    (packed.place / "bundle" / ".DS_Store").write_bytes(b"")
+    (packed.place / f".{packed.place.name}.4711.part").write_bytes(b"half")  # of a process that was killed
     pack_submission(run, packed.place, contest)  # over its own is well
     (packed.place / "analysis" / "old.png").write_bytes(b"")
     with pytest.raises(OutputError, match=r"holds analysis/old\.png, which is no part of this submission"):

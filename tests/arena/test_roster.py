@@ -84,6 +84,9 @@ def test_what_is_no_text_is_refused(content: bytes) -> None:
         ("1,Ada,7,Red,9", "names none of its 5 columns"),
         ("Doe,John,doe@x.edu\nRoe,Jane,roe@x.edu\nDoe,Al,al@x.edu\nPoe,Ed,\nLee,Bo,", "may hold people's names"),
         ("Doe;John\nRoe;Jane", "may hold people's names"),
+        ("Team A: Ann Doe, Bob Roe\nTeam B: Cy Poe, Di Lee", "may hold people's names"),
+        ("Team A - Ann Doe, Bob Roe\nTeam B - Cy Poe, Di Lee", "may hold people's names"),
+        ("Team A;Doe, Ann\nTeam B,Roe; Bob", "has several signs between its cells"),
         ("Doe, John", "may hold people's names"),
         ("Eftirnafn;Nafn\nJónsson;Ari\nEinarsson;Ari", "may hold people's names"),
         ("Soyadı;Adı\nKaya;Can", "names no column of teams among 'Soyadı', 'Adı'"),
@@ -128,6 +131,31 @@ def test_numbered_columns_are_further_members_of_the_row_s_team() -> None:
     }
     assert teams("Team 1,Student 1\nTeam 1,Student 2\n") == {"Team 1": ("Student 1", "Student 2")}
     assert teams('team,member\n"Rock, Paper",Ada\n') == {"Rock, Paper": ("Ada",)}
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_the_sign_that_stands_first_in_the_lines_parts_team_and_member(sign: str) -> None:
+    """Else a team would be called `Team A;Doe`, by its member's name."""
+    assert teams(f"Team A{sign}Doe, Ann\nTeam B{sign}Roe, Bob\n") == {"Team A": ("Doe, Ann",), "Team B": ("Roe, Bob",)}
+    assert teams("Team A,Ann; Bob\nTeam B,Cy\n") == {"Team A": ("Ann", "Bob"), "Team B": ("Cy",)}
+
+
+def test_members_of_a_row_are_found_under_the_names_that_forms_give_their_columns() -> None:
+    two = {"Owls": ("Ada Doe", "Ben Roe"), "Crows": ("Cy Poe",)}
+    assert teams("Team,Member A,Member B\nOwls,Ada Doe,Ben Roe\nCrows,Cy Poe,\n") == two
+    parts = "Team,First name 1,Last name 1,First name 2,Last name 2\nOwls,Ada,Doe,Ben,Roe\nCrows,Cy,Poe,,\n"
+    assert teams(parts) == two
+    assert teams("Team,Name of member 1,Name of member 2\nOwls,Ada Doe,Ben Roe\nCrows,Cy Poe,\n") == two
+    form = read_roster(
+        "Timestamp,Email address,Team name,Member 1 name,Member 1 email,Member 2 name,Member 2 email\n"
+        "1/1,a@x.org,Owls,Ada,a@x.org,Ben,b@x.org\n"
+    )
+    assert form.teams == {"Owls": ("Ada <a@x.org>", "Ben <b@x.org>")}  # who sent the form is one of them
+    assert form.columns.ignored == ("Timestamp",)
+
+
+def test_lists_that_were_joined_name_their_columns_more_than_once() -> None:
+    assert teams("team,member\nOwls,Ada\nteam,member\nCrows,Cy\n") == {"Owls": ("Ada",), "Crows": ("Cy",)}
 
 
 def test_members_of_one_cell_are_each_a_member() -> None:

@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag
@@ -113,6 +114,42 @@ def test_building_again_gives_the_same_bytes_and_forgets_entries_that_are_gone(f
     shutil.rmtree(folder / "gamma")
     build(folder, site)
     assert not list((site / "entries").glob("gamma*"))
+
+
+class Killer(Mapping[str, bytes]):
+    """Pictures at which a build ends as if it were killed."""
+
+    def __getitem__(self, name: str) -> bytes:
+        raise KeyboardInterrupt
+
+    def __iter__(self) -> Iterator[str]:
+        raise KeyboardInterrupt
+
+    def __len__(self) -> int:
+        return 1
+
+    def __contains__(self, name: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("entry", range(5))
+def test_a_build_that_was_killed_lost_no_page_and_is_made_anew(folder: Path, tmp_path: Path, entry: int) -> None:
+    fresh, site, found = tmp_path / "fresh", tmp_path / "site", read_folder(folder, OPEN)
+    build_site(found, OPEN, fresh)
+    whole = {path.relative_to(fresh): path.read_bytes() for path in fresh.rglob("*") if path.is_file()}
+    deadly = [*found[:entry], replace(found[entry], pictures=Killer()), *found[entry + 1 :]]
+    for home in (site, fresh):
+        with pytest.raises(KeyboardInterrupt):
+            build_site(deadly, OPEN, home)
+        (home / ".index.html.4711.part").write_bytes(b"half")
+    assert all((fresh / name).is_file() for name in whole)  # the board that was there stays whole
+    build_site(found, OPEN, site)
+    assert {name: (site / name).read_bytes() for name in whole} == whole
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / ".arena.css.4711.part").write_bytes(b"half")  # all that a build left that was killed at once
+    build_site(found, OPEN, only)
+    assert (only / "index.html").is_file()
 
 
 def test_a_folder_of_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:

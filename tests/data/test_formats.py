@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import shlex
 import struct
 import subprocess
@@ -112,6 +113,34 @@ def test_npz_of_keras_and_others_is_read(tmp_path: Path, form: str, white: np.ui
     assert load(tmp_path / "mnist.npz", size=16).shape == (1, 16, 16)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("images", "labels", "", ""),
+        ("data", "target", "", ""),
+        ("train_data", "train_labels", "test_data", "test_labels"),
+        ("trainX", "trainy", "testX", "testy"),
+        ("arr_0", "arr_1", "", ""),
+    ],
+)
+def test_arrays_under_other_names_are_refused_with_the_command_that_renames_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arrays = {name: one for name, one in zip(names, (TRAIN, TRAIN_LABELS, TEST, TEST_LABELS), strict=True) if name}
+    np.savez("some.npz", **arrays)
+    said = refusal(Path("some.npz"))
+    command = re.search(r'python -c "([^"]*)" and name folder:images\.npz', said)
+    assert command
+    subprocess.run([sys.executable, "-c", command[1]], check=True)
+    data = load(Path("images.npz"))
+    if len(arrays) == 4:
+        assert holds(data)
+    assert len(data.train) + len(data.test) == sum(map(len, arrays.values())) / 2
+    np.savez("odd.npz", **{"images'; import os; '": TRAIN, "labels": TRAIN_LABELS})
+    assert "import os" not in refusal(Path("odd.npz")).partition("python")[2]
+
+
 def test_npz_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "pickled.npz", x_train=np.array([{}], object))
     assert "save arrays of numbers" in refusal(tmp_path / "pickled.npz")
@@ -191,19 +220,70 @@ def test_csv_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     path.write_text("name,age\nx,3\n")
     assert "no column is called label" in refusal(path)
     path.write_text("label,a,b\n1,2,3\n")
-    assert "2 columns of pixels, which are no square" in refusal(path)
-    path.write_text("label,a\n1,x\n")
-    assert "no table of whole numbers" in refusal(path)
+    assert "beside the label it has too few columns for an image" in refusal(path)
+    many = ",".join("abcdefghijk")
+    path.write_text(f"label,{many}\n{','.join('1' * 12)}\n")
+    assert "11 columns of pixels, which are no square" in refusal(path)
+    path.write_text(f"label,{many}\n{','.join('x' * 12)}\n")
+    assert "no table of numbers" in refusal(path)
 
 
-def parquet(path: Path, images: np.ndarray, labels: np.ndarray, columns: tuple[str, ...] = ("label",)) -> None:
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_table_of_pixels_is_read_as_spreadsheets_and_pandas_write_it(
+    tmp_path: Path, sign: str, encoding: str
+) -> None:
+    for name, images, labels in (("train", TRAIN, TRAIN_LABELS), ("test", TEST, TEST_LABELS)):
+        quoted = csv(images, labels).decode().replace("pixel0,", '"pixel0",').replace(",", sign)
+        lines = [quoted.splitlines()[0], *(f"{line}.0" for line in quoted.splitlines()[1:])]
+        store(tmp_path / "set", {f"{name}.csv": "\r\n".join(lines).encode(encoding)})
+    store(tmp_path / "set", {"sample_submission.csv": b"ImageId,Label\n1,0\n2,0\n"})
+    assert holds(load(tmp_path / "set"))
+    assert "too few columns" in left_out(tmp_path / "set")["sample_submission.csv"]
+
+
+@pytest.mark.parametrize("named", ["pixel{0}", "{1}x{2}", "{0}"])
+def test_pixels_stand_where_their_columns_names_say(tmp_path: Path, named: str) -> None:
+    """Also where a program has sorted the columns as text: pixel0, pixel1, pixel10, ..."""
+    names = [named.format(i, 1 + i // 8, 1 + i % 8) for i in range(64)]
+    for name, images, labels in (("train", TRAIN, TRAIN_LABELS), ("test", TEST, TEST_LABELS)):
+        flat = {one: images.reshape(len(images), -1)[:, i] for i, one in enumerate(names)} | {"label": labels}
+        order = sorted(flat)
+        rows = [order, *(map(str, row) for row in zip(*(flat[one] for one in order), strict=True))]
+        store(tmp_path / "set", {f"{name}.csv": "\n".join(map(",".join, rows)).encode()})
+    assert holds(load(tmp_path / "set"))
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ("label,id," + ",".join(f"pixel{i}" for i in range(64)), "a column 'id', which is neither the label nor"),
+        (",label," + ",".join(f"pixel{i}" for i in range(64)), "a column without a name, as of row numbers"),
+        ("label," + ",".join(f"pixel{i}" for i in range(0, 128, 2)), "some are missing or come twice"),
+        ("label," + ",".join(f"pixel{i % 63}" for i in range(64)), "some are missing or come twice"),
+        (",".join(map(str, range(65))), "no column is called label"),
+    ],
+)
+def test_a_table_that_leaves_open_where_pixels_belong_is_refused(tmp_path: Path, head: str, words: str) -> None:
+    path, rows = tmp_path / "some.csv", [",".join(["1"] * len(head.split(",")))] * 4
+    path.write_text("\n".join([head, *rows]))
+    assert words in refusal(path)
+
+
+def parquet(
+    path: Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    columns: tuple[str, ...] = ("label",),
+    names: tuple[str, ...] = ("ant", "bee", "cat", "dog"),
+) -> None:
     """A file as the `datasets` library writes it."""
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet as pq
 
     cells = [{"bytes": encoded(image), "path": None} for image in images]
     table = pa.table({"image": cells} | {column: pa.array(labels) for column in columns})
-    features = {"label": {"names": ["ant", "bee", "cat", "dog"], "_type": "ClassLabel"}}
+    features = {"label": {"names": names, "_type": "ClassLabel"}} if names else {}
     said = {"huggingface": json.dumps({"info": {"features": features}})}
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.replace_schema_metadata(said), path)
@@ -239,6 +319,31 @@ def test_parquet_files_of_several_readings_are_refused(tmp_path: Path, files: tu
     for name in files:
         parquet(tmp_path / "set" / f"{name}.parquet", TRAIN, TRAIN_LABELS)
     assert words in refusal(tmp_path / "set")
+
+
+def test_no_part_of_a_parquet_dataset_is_missing_unnoticed(tmp_path: Path) -> None:
+    for number in (0, 2):
+        parquet(tmp_path / f"set/train-0000{number}-of-00003.parquet", TRAIN, TRAIN_LABELS)
+    assert "holds 2 of 3 parquet files that belong together: the one of number 1 is missing" in refusal(
+        tmp_path / "set"
+    )
+    assert len(load(tmp_path / "set/train-00000-of-00003.parquet").train) > 30  # one that is named is asked for
+    parquet(tmp_path / "set/train-00001-of-00003.parquet", TRAIN, TRAIN_LABELS)
+    assert load(tmp_path / "set").classes == ("ant", "bee", "cat", "dog")
+
+
+def test_a_label_of_a_parquet_file_is_one_of_those_that_have_names(tmp_path: Path) -> None:
+    parquet(tmp_path / "set/train-0.parquet", TRAIN, TRAIN_LABELS)
+    parquet(tmp_path / "set/train-1.parquet", TRAIN, TRAIN_LABELS, names=())
+    assert load(tmp_path / "set").classes == ("ant", "bee", "cat", "dog")  # and no further classes 0 to 3
+    unlabelled = TRAIN_LABELS.copy()
+    unlabelled[7] = -1  # as the `datasets` library writes where labels are kept back
+    parquet(tmp_path / "unlabelled.parquet", TRAIN, unlabelled)
+    assert "row 7 of unlabelled.parquet has the label -1" in refusal(tmp_path / "unlabelled.parquet")
+    parquet(tmp_path / "alike.parquet", TRAIN, TRAIN_LABELS, names=("a/b", "a-b", "c", "d"))
+    assert "which would both be called a-b" in refusal(tmp_path / "alike.parquet")
+    parquet(tmp_path / "set/train-1.parquet", TRAIN, TRAIN_LABELS, names=("bee", "ant", "cat", "dog"))
+    assert "say different names of the same labels, ant and bee" in refusal(tmp_path / "set")
 
 
 def test_parquet_beside_a_table_of_pixels_is_refused(tmp_path: Path) -> None:
@@ -459,8 +564,9 @@ def test_the_column_of_file_names_is_told_from_numbers(tmp_path: Path, rows: byt
         (table("file,label", "{i}.png,{c}") + b"\n5.png,a,b", "its row 22 (5.png) has 3 cells where others have 2"),
         (table("file,label", "{i}.png,B\u00e4r{c}").decode().encode("latin-1"), "not text in UTF-8; save it as UTF-8"),
         (table("file,label", '{i}.png,"{c}') + b"x" * 140_000, "cannot be read as a table"),
+        (table("id,label", "00{i},{c}"), "has a column label of 20 rows, and no column of the names of the images"),
     ],
-    ids=["two of numbers", "two of files", "folder", "captions", "suffix", "ragged", "latin-1", "open quote"],
+    ids=["two of numbers", "two of files", "folder", "captions", "suffix", "ragged", "latin-1", "open quote", "zeros"],
 )
 def test_a_table_that_is_not_understood_is_never_dropped(tmp_path: Path, rows: bytes, words: str) -> None:
     files = pictures(*(f"{i}.png" for i in range(20)))
@@ -470,6 +576,7 @@ def test_a_table_that_is_not_understood_is_never_dropped(tmp_path: Path, rows: b
 def test_a_table_of_images_that_are_not_there_stands_beside_another(tmp_path: Path) -> None:
     files = pictures(*(f"{i}.png" for i in range(20)))
     more = {"train.csv": table("file,label", "{i}.png,{c}"), "sample.csv": table("file,label", "9{i}{i}.png,{c}")}
+    more["test.csv"] = table("id,label", "9{i}{i},{c}")
     assert load(store(tmp_path / "set", files | more)).classes == ("class0", "class1")
 
 

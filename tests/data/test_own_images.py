@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import stat
 import tracemalloc
 import unicodedata
 import zipfile
@@ -359,6 +360,27 @@ def test_a_link_to_nowhere_is_refused(tmp_path: Path, files: dict[str, bytes], k
     assert words in "".join(look_at_source(source, Fit()).faults)
     (source / "eel").symlink_to("nowhere")
     assert "dog is a link that leads nowhere (and 1 more), which" in refusal(source)
+
+
+def test_a_link_in_a_zip_is_refused_for_a_class_may_be_behind_it(tmp_path: Path) -> None:
+    source = tmp_path / "some.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        for name, content in tree("cat", "dog").items():
+            archive.writestr(name, content)
+        link = zipfile.ZipInfo("eel")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "../eels")
+    said = refusal(source)
+    assert "eel is a link, of which a zip holds the name only, which may stand for images or a whole class" in said
+    assert "pack the zip anew" in said
+
+
+@pytest.mark.parametrize("name", [".7.png.icloud", ".eel.icloud"])
+def test_what_macos_has_moved_to_icloud_is_refused_and_not_passed_over(tmp_path: Path, name: str) -> None:
+    source = store(tmp_path / "some", tree("cat", "dog") | {"dog/.notes.txt.icloud": b"x"})
+    load(source)
+    (source / "dog" / name).write_bytes(b"bplist00")
+    assert f"dog/{name[1:-7]} is in iCloud only, not on this disk, which may stand for images" in refusal(source)
 
 
 def test_a_folder_named_like_an_emoji_is_shown_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

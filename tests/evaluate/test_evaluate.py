@@ -25,7 +25,7 @@ from latentarena.contest.eligibility import Eligibility
 from latentarena.contest.entries import entry_of
 from latentarena.contest.prediction import predict
 from latentarena.data.digits import embedded_digits
-from latentarena.errors import GateError
+from latentarena.errors import DataMissing, GateError
 from latentarena.evaluate.evaluate import FAST, Step, evaluate, main, refusal_of
 from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences
@@ -85,6 +85,9 @@ def test_a_card_does_not_choose_files_of_the_machine_that_judges(tiny_run: Path,
     (copy / "card.json").write_text(json.dumps(card))
     with pytest.raises(GateError, match="is a model of folder:/etc; name that folder with --data"):
         evaluate(copy)
+    with pytest.raises(DataMissing, match="the contest's images, folder:/etc, are not known here") as fault:
+        evaluate(copy, Eligibility(dataset="folder:/etc"))
+    assert refusal_of(fault.value) is None  # the bundle is what the contest asks for
 
 
 def test_a_verdict_is_written_whatever_is_handed_in(tmp_path: Path) -> None:

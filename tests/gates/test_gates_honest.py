@@ -78,6 +78,7 @@ ARCHIVES: dict[str, list[Entry]] = {
     "beside what a Mac adds to other disks": [CARD, Entry(b"._card.json", b"x"), WEIGHTS],
     "beside a Mac's picture of the folder": [CARD, Entry(b"Icon\r", b"x"), WEIGHTS],
     "beside a notebook's copies": [CARD, Entry(b".ipynb_checkpoints/card-checkpoint.json", b"{}"), WEIGHTS],
+    "beside what a killed writer left": [CARD, Entry(b".weights.safetensors.4711.part", b"x"), WEIGHTS],
     "in a folder beside a notebook's copies": [
         inside(CARD),
         inside(Entry(b".ipynb_checkpoints/card-checkpoint.json", b"{}")),
@@ -124,6 +125,14 @@ def test_archives_streamed_by_python_pass(wide: bool) -> None:
             with archive.open(name, "w", force_zip64=wide) as entry:
                 entry.write(content)
     assert open_archive(pipe.content) == FILES
+
+
+def test_what_a_killed_writer_left_in_a_folder_is_no_part_of_its_bundle(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    for name, content in FILES.items():
+        (tmp_path / "bundle" / name).write_bytes(content)
+    (tmp_path / "bundle" / ".weights.safetensors.4711.part").write_bytes(b"half")
+    assert open_files(tmp_path / "bundle") == FILES
 
 
 @pytest.mark.skipif(shutil.which("zip") is None, reason="the program zip is not installed")

@@ -307,6 +307,23 @@ def test_latents_that_eight_bits_cannot_tell_apart_are_named(
     assert ("latents lost in rounding" in faults(found, data)) is lost
 
 
+def test_latents_that_say_nothing_at_all_are_called_collapsed_and_not_of_another_scale(
+    honest: Subject, data: Dataset, digits_judge: Judge
+) -> None:
+    """As after a training with a beta of 1,000."""
+    assert honest.encode is not None
+    encode, decode, mean = honest.encode, honest.decode, data.train.images.mean(0)
+    nothing = replace(
+        honest,
+        encode=lambda images: 1e-3 * encode(images),
+        decode=lambda codes: (mean + 1e-3 * (decode(codes) - 0.5)).clamp(0, 1),
+        generate=lambda noise, labels, seed: (mean + 1e-6 * decode(noise)).clamp(0, 1),
+    )
+    named = faults(judged(nothing, data, digits_judge), data)
+    assert "collapsed latents" in named
+    assert not {"latent scale mismatch", "latents lost in rounding"} & set(named)
+
+
 @pytest.mark.parametrize("fault", MADE)
 def test_a_known_fault_is_named(fault: str, honest: Subject, data: Dataset, digits_judge: Judge) -> None:
     assert fault in faults(judged(MADE[fault](honest, data), data, digits_judge), data)

@@ -311,6 +311,20 @@ def test_an_import_that_is_no_function_of_one_noise_says_what_to_change(tmp_path
         assert "draw one tensor of standard normal noise" in line
 
 
+def test_an_import_takes_the_length_of_a_tensor_and_says_where_rows_are_fixed(tmp_path: Path) -> None:
+    """Asked of the tracer itself, as above."""
+    quick = SOURCE.replace("n_steps=100", "n_steps=2")
+    assert "t.expand(x.size(0), 1)" in quick
+    length = submission(tmp_path / "1", quick.replace("t.expand(x.size(0), 1)", "t.expand(len(x), 1)")).parent
+    loop = f"{NOISE}\n        z0 = torch.cat([z0[i : i + 1] for i in range(int(n_samples))])"
+    rows = submission(tmp_path / "2", quick.replace(NOISE, loop)).parent
+    command = [sys.executable, "-c", TRACE, str(rows), str(length)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    [said] = done.stdout.splitlines()
+    assert "the number of rows is fixed in it, as by int(x.shape[0]) or by a loop over rows" in said
+    assert (tmp_path / "out" / "generate.onnx").is_file()
+
+
 @boxed
 def test_every_batch_that_the_judge_asks_for_is_of_other_images(loaded: LegacyBundle) -> None:
     subject, noise = subject_of(loaded), torch.randn(6, 3, generator=torch.Generator().manual_seed(3))

@@ -21,7 +21,8 @@ from latentarena.arena.contest_files import load_contest
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle
 from latentarena.card.certificate import Certificate, RepeatedTraining, read_certificate
 from latentarena.card.score_card import ScoreCard, read_card
-from latentarena.card.trainings import over_trainings
+from latentarena.card.trainings import over_trainings, with_trainings
+from latentarena.card.words import trainings_words
 from latentarena.contest.contest import Contest
 from latentarena.contest.entries import entry_of
 from latentarena.contest.making import make_board
@@ -474,6 +475,14 @@ def test_the_interval_over_trainings_is_student_s() -> None:
     found = over_trainings(values)
     low, high = stats.t.interval(0.95, 3, loc=found.value, scale=stats.sem(values))
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_an_interval_over_trainings_shows_no_value_that_cannot_be() -> None:
+    cards = {seed: made_card("mine", coverage=value) for seed, value in enumerate((0.0, 0.0, 0.003))}
+    card = with_trainings(cards[0], 0, {seed: one for seed, one in cards.items() if seed})
+    assert card.trainings is not None
+    assert card.trainings.metrics["coverage"].low < 0
+    assert "coverage 0.0010 [0.0000, 0.0053]" in trainings_words(card)
 
 
 def test_held_out_losses_are_those_of_the_training_on_other_images(tiny_bundle: NativeBundle) -> None:

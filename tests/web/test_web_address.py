@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
@@ -57,6 +60,10 @@ def answering(content: bytes) -> Iterator[str]:
         (("https://arena.example.org", False, *LISTENS), "https://arena.example.org"),
         (("https://arena.example.org:8443/", True, *LISTENS), "https://arena.example.org:8443"),
         (("http://10.0.0.7:8000", False, "0.0.0.0", 8000), "http://10.0.0.7:8000"),
+        (("https://Arena.Example.ORG:443", False, *LISTENS), "https://arena.example.org"),  # as browsers' Origin
+        (("http://arena.example.org:80/", False, *LISTENS), "http://arena.example.org"),
+        (("https://b\u00fcro.example", False, *LISTENS), "https://xn--bro-hoa.example"),
+        (("https://[2001:DB8::1]:8443", False, *LISTENS), "https://[2001:db8::1]:8443"),
         (("", False, *LISTENS), "http://127.0.0.1:8000"),
         (("", True, *LISTENS), "https://127.0.0.1:8000"),
         (("", False, "::1", 80), "http://[::1]:80"),
@@ -83,6 +90,68 @@ def test_an_address_is_what_the_operator_says(said: tuple[str, bool, str, int], 
 def test_what_is_no_address_of_a_site_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="--url"):
         public_address(url, False, *LISTENS)
+
+
+@contextmanager
+def speaking_https(folder: Path) -> Iterator[tuple[str, Path]]:
+    """An arena that speaks https with a certificate of its own; its address, and the certificate's file."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    begun = datetime.now(UTC) - timedelta(hours=1)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begun)
+        .not_valid_after(begun + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / "certificate.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*plain))
+    with answering(b'{"submissions": []}') as address:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        target = httpx.URL(address)
+        with socket.create_server(("127.0.0.1", 0)) as outer:
+            threading.Thread(target=_hand_on, args=(outer, context, target.host, target.port), daemon=True).start()
+            yield f"https://127.0.0.1:{outer.getsockname()[1]}", file
+
+
+def _hand_on(outer: socket.socket, context: ssl.SSLContext, host: str, port: int) -> None:
+    """What a reverse proxy does with one request at a time."""
+    while True:
+        try:
+            there = context.wrap_socket(outer.accept()[0], server_side=True)
+            with there, socket.create_connection((host, port)) as here:
+                here.sendall(there.recv(1 << 16))
+                while piece := here.recv(1 << 16):
+                    there.sendall(piece)
+        except ssl.SSLError:  # who does not trust the certificate
+            continue
+        except OSError:  # it is closed
+            return
+
+
+def test_a_proxy_of_this_machine_is_trusted_by_the_certificate_that_the_user_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with speaking_https(tmp_path) as (address, certificate):
+        with pytest.raises(ArenaError, match=r"a certificate that is not trusted here.*SSL_CERT_FILE"):
+            Client(address, "token").submissions()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert Client(address, "token").submissions() == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match=r"SSL_CERT_FILE = .*nowhere: No such file"):
+        Client(address, "token")
 
 
 def test_https_beside_an_http_address_is_refused() -> None:

@@ -168,6 +168,13 @@ def test_a_contest_takes_another_ones_entries_over_when_told_only(
     _prepare(Site("contest-2025", *places))
 
 
+def test_a_contest_on_a_folder_of_images_does_not_start_for_no_entry_could_be_judged(tmp_path: Path) -> None:
+    contest = a_contest(tmp_path, dataset="folder:photos")
+    with pytest.raises(ConfigError, match=r"folder:photos: workers know datasets by name.*arena check BUNDLE"):
+        _prepare(Site(contest, f"sqlite:///{tmp_path / 'arena.db'}", str(tmp_path / "objects")))
+    assert not (tmp_path / "arena.db").exists()
+
+
 def test_a_database_with_entries_starts_with_their_objects_only(tmp_path: Path) -> None:
     db = f"sqlite:///{tmp_path / 'arena.db'}"
     with running(tmp_path, db=db) as site, site.api(site.add_teams("One")["One"]) as api:

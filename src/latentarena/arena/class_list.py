@@ -7,7 +7,7 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from latentarena.errors import ConfigError
@@ -20,7 +20,7 @@ TEAM = """team; team name; teamname; teams; group name; groupname; group; groups
 gruppen; mannschaft; nom du groupe; groupe; groupes; equipe; nombre del grupo; grupo; equipo; nome do grupo; gruppo;
 squadra; nome del gruppo; groepsnaam; groep; lag; grupp; zespol; grupa; komanda; gruppa; команда; группа; група; takım;
 grup; ομαδα; tym; skupina; csapat; joukkue; ryhma; hold; 组; 小组; 组别; 团队; 队伍; 組; グループ; チーム; 班; 팀; 조;
-그룹"""
+그룹; grupos; equipos"""
 SEVERAL = """group members; team members; members; mitglieder; gruppenmitglieder; teilnehmende; membres; miembros;
 membri; membros"""
 MEMBER = f"""{SEVERAL}; member; member name; group member; team member; student; student name; participant; full
@@ -37,9 +37,11 @@ adresse de courriel; adresse e mail; courriel; correo; correo electronico; direc
 indirizzo email; indirizzo e mail; e mailadres; login id; sis login id; login; username; user name; user id;
 benutzername; anmeldename; почта; электронная почта; эл почта; пошта; e posta; eposta;
 邮箱; 电子邮件; メール; メールアドレス; 이메일"""
-PLURAL = ("teams", "groups", "gruppen", "groupes")
+PLURAL = ("teams", "groups", "gruppen", "groupes", "grupos", "equipos")
 OTHER_WORDS = "code id no nr number title description size count max members section role status comment grade points"
 TITLES = 4  # lines that may stand above the one that names the columns
+NUMBERED = re.compile(r"(?P<before>.*?) ?(?P<number>\d+|(?<= )[a-h](?= |$))(?: (?P<behind>\D*))?")
+PEOPLE = ("email", "first", "last", "member")
 NOT_TABLE = re.compile(
     r"%PDF-|\{\\rtf|\s*<(?:!|\?|html|head|body|table|div|meta|style)\b|\s*[\[{]\s*[\[{\"]", re.IGNORECASE
 )
@@ -69,7 +71,8 @@ class Columns:
     Attributes:
         names: the columns' names as the first line has them; empty where it has none.
         first, last: parts of a member's name, where no column has it whole.
-        numbered: the columns of further members and their addresses, as `Member 1`, `Email 1`, `Member 2`, ...
+        numbered: the columns of further members, as `Member 1`, `Email 1`, `Member 2`, ...: for each those of the parts
+            of the name, and that of the address.
     """
 
     names: tuple[str, ...]
@@ -78,16 +81,17 @@ class Columns:
     first: int | None = None
     last: int | None = None
     email: int | None = None
-    numbered: tuple[tuple[int, int | None], ...] = ()
+    numbered: tuple[tuple[tuple[int, ...], int | None], ...] = ()
 
     @property
     def used(self) -> dict[str, str]:
         """By role, what the column is called."""
         roles = {"team": self.team, "member": self.member, "first": self.first, "last": self.last, "email": self.email}
-        named = {role: index for role, index in roles.items() if index is not None}
-        for i, (member, email) in enumerate(self.numbered, 1):
-            named |= {f"member {i}": member} | ({f"email {i}": email} if email is not None else {})
-        return {role: self.names[at] if self.names else f"column {at + 1}" for role, at in named.items()}
+        named: dict[str, tuple[int, ...]] = {role: (at,) for role, at in roles.items() if at is not None}
+        for i, (parts, email) in enumerate(self.numbered, 1):
+            named |= {f"member {i}": parts} | ({f"email {i}": (email,)} if email is not None else {})
+        told = self.names or tuple(f"column {at + 1}" for at in range(3))
+        return {role: " ".join(told[at] for at in places) for role, places in named.items() if places}
 
     @property
     def plural(self) -> bool:
@@ -102,7 +106,9 @@ class Columns:
     @property
     def ignored(self) -> tuple[str, ...]:
         """What the columns are called that say nothing here."""
-        return tuple(name for name in self.names if name and name not in self.used.values())
+        used = {self.team, self.member, self.first, self.last, self.email}
+        used.update(at for parts, email in self.numbered for at in (*parts, email))
+        return tuple(name for at, name in enumerate(self.names) if name and at not in used)
 
 
 def table_rows(text: str) -> list[tuple[int, list[str]]]:
@@ -116,7 +122,7 @@ def table_rows(text: str) -> list[tuple[int, list[str]]]:
         raise ConfigError("the roster is a document (PDF, RTF, HTML or JSON), not a table; save the table as CSV")
     told = re.match(r"sep=(.)\r?\n", text)  # Excel's own word for it
     best: list[tuple[int, list[str]]] | None = None
-    score, fault = (False, 0), ""
+    score, fault = (False, False, 0), ""
     for delimiter in (told[1],) if told else DELIMITERS:
         try:
             rows = list(_parsed(text[told.end() :] if told else text, delimiter, 1 if told else 0))
@@ -124,12 +130,23 @@ def table_rows(text: str) -> list[tuple[int, list[str]]]:
             fault = fault or str(error)
             continue
         first = rows[header_at(rows) or 0][1] if rows else []
-        found = (len(first) > 1 and _named(first, "team") is not None, len(first))
+        found = (len(first) > 1 and _named(first, "team") is not None, _comes_first(text, delimiter), len(first))
         if best is None or found > score:
             best, score = rows, found
     if best is None:
         raise ConfigError(f"the roster is not CSV ({fault}); write team,member,email on each line")
+    if best and header_at(best) is None and not score[1]:
+        raise ConfigError(f"the roster has several signs between its cells, and no line that names columns; {SAY}")
     return best
+
+
+def _comes_first(text: str, delimiter: str) -> bool:
+    """Whether no other delimiter stands before it in any line, as the semicolon does not in `Team A;Doe, Ann`.
+
+    What is in quotes may hold any.
+    """
+    begun = (line.partition(delimiter)[0] for line in text.splitlines() if not line.startswith('"'))
+    return not any(other in one for one in begun for other in DELIMITERS)
 
 
 def _parsed(text: str, delimiter: str, before: int) -> Iterator[tuple[int, list[str]]]:
@@ -198,14 +215,31 @@ def _refuse_lost(rows: Sequence[tuple[int, list[str]]], used: Set[str]) -> None:
             )
 
 
-def _numbered(names: Sequence[str]) -> tuple[tuple[int, int | None], ...]:
-    """The columns of members that are told apart by numbers, each with that of an address of the same number."""
+def _numbered(names: Sequence[str]) -> tuple[tuple[tuple[int, ...], int | None], ...]:
+    """The columns of members that are told apart by numbers or letters, each with that of an address of the same."""
     found: dict[str, dict[str, int]] = {}
-    for at, told in enumerate(re.fullmatch(r"(.*?) ?(\d+)", _plain(name)) for name in names):
-        role = next((role for role in ("member", "email") if told and told[1] in KNOWN[role]), None)
+    for at, name in enumerate(names):
+        told = NUMBERED.fullmatch(_plain(name))
+        role = _role_of(told["before"], told["behind"]) if told else None
         if told and role:
-            found.setdefault(told[2], {}).setdefault(role, at)
-    return tuple((one["member"], one.get("email")) for one in found.values() if "member" in one)
+            found.setdefault(told["number"], {}).setdefault(role, at)
+    members = ((_name_parts(one), one.get("email")) for one in found.values())
+    return tuple((parts, email) for parts, email in members if parts)
+
+
+def _role_of(before: str, behind: str) -> str | None:
+    """What `Email 1`, `First name 2`, `Member 1 email` or `Name of member 1` is called; None where it is nothing."""
+    kind = before.removeprefix("name of ").removesuffix(" s")
+    if behind:
+        return next((role for role in PEOPLE if kind in KNOWN["member"] and behind in KNOWN[role]), None)
+    return next((role for role in PEOPLE if kind in KNOWN[role]), None)
+
+
+def _name_parts(found: Mapping[str, int]) -> tuple[int, ...]:
+    """The columns of a member's name, first name first."""
+    if "member" in found:
+        return (found["member"],)
+    return tuple(found[role] for role in ("first", "last") if role in found)
 
 
 def _named(names: Sequence[str], role: str) -> int | None:
@@ -243,7 +277,8 @@ def _refuse_order(rows: Sequence[tuple[int, list[str]]]) -> None:
     firsts = [_plain(cell_of(cells, 0)) for _, cells in rows]
     times, teams = Counter(firsts), set(KNOWN["team"])
     alone = [times[name] == 1 and any(cells[1:]) for name, (_, cells) in zip(firsts, rows, strict=True)]
-    if 2 * sum(one and teams.isdisjoint(name.split()) for name, one in zip(firsts, alone, strict=True)) > len(rows):
+    sure = [len(name.split()) <= 2 and not teams.isdisjoint(name.split()) for name in firsts]  # not `Team A: Ann Doe`
+    if 2 * sum(one and not team for team, one in zip(sure, alone, strict=True)) > len(rows):
         raise ConfigError(
             f"the roster does not say which of its {width} columns names the team, as line {number} names no columns, "
             f"and the first may hold people's names, for most are there once; {SAY}"

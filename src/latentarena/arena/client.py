@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import ssl
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -128,6 +129,7 @@ class Client:
                 headers=headers,
                 timeout=PATIENCE,
                 trust_env=not here,  # no proxy stands between this machine and itself
+                verify=_trusted(),
             )
         except httpx.InvalidURL as error:
             raise ConfigError(f"address {url!r} is not one of a server ({error}); write https://NAME") from error
@@ -206,9 +208,27 @@ class Client:
             yield
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
+            if "CERTIFICATE_VERIFY_FAILED" in reason:
+                raise ArenaError(
+                    f"{self._url} has a certificate that is not trusted here ({reason}); check the address, or name "
+                    "the file of its authority in the variable SSL_CERT_FILE"
+                ) from error
             raise ArenaError(f"{self._url} does not answer ({reason}); check the address and try again") from error
         except httpx.InvalidURL as error:
             raise ConfigError(f"address {self._url!r} is not one of a server ({error}); write https://NAME") from error
+
+
+def _trusted() -> ssl.SSLContext:
+    """Whose certificates are believed: the usual authorities, or those of the file that SSL_CERT_FILE names.
+
+    Raises:
+        ConfigError: that file cannot be read.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+        raise ConfigError(f"SSL_CERT_FILE = {named}: {error.strerror or error}; name a file of certificates") from None
 
 
 def _refuse_more_than_a_site(url: str, parts: httpx.URL) -> None:

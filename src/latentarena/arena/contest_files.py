@@ -48,3 +48,17 @@ def load_contest(name_or_path: str | Path) -> Contest:
     """
     path = contest_file(name_or_path)
     return validate(Contest, read_yaml(path), str(path))
+
+
+def refuse_own_images(contest: Contest) -> None:
+    """Reject a contest that nobody but its organiser could judge, on a folder of images.
+
+    Raises:
+        ConfigError: with the way out.
+    """
+    if contest.dataset.startswith("folder:"):
+        raise ConfigError(
+            f"contest {contest.name}: dataset = {contest.dataset}: workers know datasets by name, such as mnist, and "
+            "no folder of images; judge each model of your own images with `arena check BUNDLE --contest FILE --data "
+            "FOLDER --out entries/TEAM`, and rank them with `arena board build entries --contest FILE --verified`"
+        )

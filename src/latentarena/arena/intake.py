@@ -20,6 +20,7 @@ from latentarena.contest.contest import Contest
 from latentarena.errors import BundleError, ConfigError, OutputError
 from latentarena.files import make_folder, write_json, write_text
 from latentarena.gates.file_set import NAMES
+from latentarena.gates.kinds import added_by_system
 from latentarena.key import Key
 from latentarena.text import plain_line
 
@@ -125,6 +126,8 @@ def _look_at(entries: Path, home: Path, largest: int) -> None:
     size = 0
     for path in sorted((entries / home).iterdir()):
         name = plain_line(path.name, 60)
+        if added_by_system(path.name):
+            continue  # whoever evaluates it does not open it either
         if path.is_symlink() or not path.is_file():
             raise BundleError(f"{name!r} is no plain file; a bundle holds {', '.join(NAMES)}")
         if path.name not in NAMES:

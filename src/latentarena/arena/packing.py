@@ -176,7 +176,9 @@ def _write(out: Path, files: Mapping[str, bytes]) -> None:
         return
     there = [path for path in out.rglob("*") if path.is_file()] if out.is_dir() else []
     strangers = sorted(
-        name for path in there if (name := path.relative_to(out).as_posix()) not in files and not added_by_system(name)
+        name
+        for path in there
+        if (name := path.relative_to(out).as_posix()) not in files and not added_by_system(path.name)
     )
     if strangers:
         raise OutputError(

@@ -110,6 +110,8 @@ def read_roster(text: str) -> Roster:
     teamless = []
     for number, cells in rows[0 if header is None else header + 1 :]:
         raw = cell_of(cells, columns.team)
+        if header is not None and cells == rows[header][1]:
+            continue  # of several lists that were joined
         if not raw:
             teamless.append(number)
             continue
@@ -118,8 +120,9 @@ def read_roster(text: str) -> Roster:
         name = spelled.setdefault(spelling(name), name)
         lines.setdefault(name, number)
         members = teams.setdefault(name, [])
-        named = _members(number, cells, columns)
-        members += [one for one in named if not any(is_same_member(one, other) for other in members)]
+        for one in _members(number, cells, columns):
+            if not any(is_same_member(one, other) for other in members):
+                members.append(one)
     if not teams:
         raise ConfigError(f"the roster names no team; {SAY}")
     return Roster({name: tuple(members) for name, members in teams.items()}, lines, columns, tuple(teamless))
@@ -220,8 +223,12 @@ def _members(number: int, cells: Sequence[str], columns: Columns) -> Iterator[st
             f"line {number} of the roster names {len(names)} members, but its addresses are {len(addresses)}; "
             "give each member a line of its own"
         )
-    numbered = ((cell_of(cells, member), cell_of(cells, email)) for member, email in columns.numbered)
-    for one in (*zip_longest(names, addresses, fillvalue=""), *numbered):
+    numbered = (
+        (" ".join(part for at in parts if (part := cell_of(cells, at))), cell_of(cells, email))
+        for parts, email in columns.numbered
+    )
+    own = zip_longest(names, addresses, fillvalue="")
+    for one in (*own, *numbered) if names else (*numbered, *own):  # an address alone may be that of one of them
         member, address = (plain_line(text, LONGEST_MEMBER) for text in one)
         if member or address:
             yield f"{member} <{address}>" if member and address else member or address

@@ -7,7 +7,6 @@ an entry are left behind unless the caller made them, and names are shown as tex
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, OutputError
-from latentarena.files import make_folder, write_atomically, write_json, write_text
+from latentarena.files import is_partial, make_folder, write_atomically, write_json
 from latentarena.text import plain_line, slug
 
 CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `arena check` call it
@@ -38,6 +37,7 @@ BUNDLE_CARDS = ("bundle.json", "bundle/card.json", "card.json")
 REFUSED = "refusal.json"  # why a bundle could not be evaluated, in the place of its score card
 CERTIFICATE = "certificate.json"  # of the training, as `arena retrain` writes it
 REPORTS = ("report.html", "card.html")
+BOARD, ENTRIES = "board.json", "entries"  # of a site
 LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
 WIDEST = 4096  # pixels of a picture's side
 
@@ -182,34 +182,41 @@ def build_site(
         OutputError: the folder holds something else, or cannot be written.
     """
     board = make_board([one.entry for one in found], contest, commitment=commitment)
-    if out.is_dir() and any(out.iterdir()) and not (out / "board.json").is_file():
+    begun = out.is_dir() and any(not is_partial(path.name) for path in out.iterdir())
+    if begun and not (out / BOARD).is_file():
         raise OutputError(f"{out} holds something else than a board; choose an empty folder")
     make_folder(out)
-    shutil.rmtree(out / "entries", ignore_errors=True)  # of entries that are gone
-    make_folder(out / "entries")
-    for name in ("arena.css", "board.js"):
-        write_atomically(out / name, (STATIC / name).read_bytes())
-    _write_pages(board, {one.entry.id: one for one in found}, out)
-    write_text(out / "board.csv", board_csv(board))
-    write_json(out / "board.json", board.model_dump(mode="json"))
+    write_json(out / BOARD, board.model_dump(mode="json"))  # first: by it a build that was killed is begun anew
+    make_folder(out / ENTRIES)
+    written = set()
+    for name, content in _files(board, {one.entry.id: one for one in found}):
+        write_atomically(out / name, content)
+        written.add(out / name)
+    for path in sorted((out / ENTRIES).iterdir()):  # last, so that no page is missing meanwhile
+        if path not in written:  # of entries that are gone
+            path.unlink()
     return board
 
 
-def _write_pages(board: Board, found: dict[str, ScoredEntry[bytes]], out: Path) -> None:
+def _files(board: Board, found: dict[str, ScoredEntry[bytes]]) -> Iterator[tuple[str, bytes]]:
+    """The files of a site beside `board.json`, by name, those of the entries before the pages that lead to them."""
     made, shared = templates(), {"board": board, "version": __version__}
     at = Addresses.known("entries/{id}.html", "entries/{id}.{name}", found.values())
-    top = {"root": "", "at": at, "found": None, "closes": "", "spark": None, "ranked": len(board.lines)}
-    for page in ("index", "compare", "embed"):
-        text = made.get_template(f"site_{page}.html").render(shared | top, here=f"{page}.html")
-        write_text(out / f"{page}.html", text)
-    at, template = replace(at, page="{id}.html", file="{id}.{name}"), made.get_template("entry.html")
+    below, template = replace(at, page="{id}.html", file="{id}.{name}"), made.get_template("entry.html")
+    for name in ("arena.css", "board.js"):
+        yield name, (STATIC / name).read_bytes()
     for line in board.listed:
         one = found[line.id]
         actions = [Link("Compare with others", f"../compare.html#{line.id}")]
         if one.report is not None:
             actions.append(Link("Full report", f"{line.id}.report.html"))
         for name, content in {**one.pictures, **({} if one.report is None else {"report.html": one.report})}.items():
-            write_atomically(out / "entries" / f"{line.id}.{name}", content)
+            yield f"{ENTRIES}/{line.id}.{name}", content
         home = Link(board.title, f"../index.html#{line.id}")
-        shown = facts_of_page(one, at, board, line, home, actions)
-        write_text(out / "entries" / f"{line.id}.html", template.render(shared | shown, root="../", here=""))
+        shown = facts_of_page(one, below, board, line, home, actions)
+        yield f"{ENTRIES}/{line.id}.html", template.render(shared | shown, root="../", here="").encode()
+    top = {"root": "", "at": at, "found": None, "closes": "", "spark": None, "ranked": len(board.lines)}
+    for page in ("index", "compare", "embed"):
+        text = made.get_template(f"site_{page}.html").render(shared | top, here=f"{page}.html")
+        yield f"{page}.html", text.encode()
+    yield "board.csv", board_csv(board).encode()

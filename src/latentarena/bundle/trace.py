@@ -192,5 +192,10 @@ def _reason(error: Exception) -> str:
         error = error.__cause__
     if isinstance(error, BundleError):
         return str(error)
+    if "inferred a static shape" in str(error):
+        return (
+            "the number of rows is fixed in it, as by int(x.shape[0]) or by a loop over rows; write it for tensors of "
+            "any number of rows"
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"

@@ -156,8 +156,11 @@ def decimal_text(value: float, decimals: int) -> str:
 
 
 def _estimate(name: str, one: Figure) -> str:
-    decimals = METRICS[name].decimals
-    return f"{decimal_text(one.value, decimals)} {_interval(one, decimals)}"
+    """A mean and its interval, of which nobody is shown what no value can be."""
+    metric = METRICS[name]
+    low, high = (min(max(end, metric.smallest), metric.largest) for end in (one.low, one.high))
+    shown = _interval(Figure.of(one.value, low, high), metric.decimals)
+    return f"{decimal_text(one.value, metric.decimals)} {shown}"
 
 
 def _interval(one: Figure, decimals: int) -> str:

@@ -96,12 +96,13 @@ def board_check(
     key_file: KeyFileOption = None,
 ) -> None:
     """Evaluate the bundles of a repository, each in a process of its own; the exit status is 1 where one is refused."""
-    from latentarena.arena.contest_files import load_contest
+    from latentarena.arena.contest_files import load_contest, refuse_own_images
     from latentarena.arena.intake import changed_since, evaluate_entries, find_bundles
     from latentarena.arena.keys import find_key
     from latentarena.cli.boards import print_outcomes
 
     rules, key = load_contest(contest), find_key(key_file, entries)
+    refuse_own_images(rules)
     homes = find_bundles(entries) if since is None else sorted(changed_since(entries, since))
     outcomes = print_outcomes(evaluate_entries(entries, homes, rules, out, key), len(homes))
     refused = any(one.refused for one in outcomes)

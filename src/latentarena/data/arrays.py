@@ -20,14 +20,12 @@ from latentarena.data.layout import TEST, TRAIN, VALIDATION
 from latentarena.data.listing import LeftOut, warn_left_out
 from latentarena.data.npz import arrays_in
 from latentarena.data.picture import DIM, LARGEST_SIDE, Fit
+from latentarena.data.pixel_table import read_pixels
 from latentarena.errors import DataError
 from latentarena.files import digest
 
-LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 BESIDE = "beside the arrays"
 UNREAD = "an array that is neither images nor labels by its name"
-UNLABELLED = f"no column is called {', '.join(LABEL_COLUMNS)}"
-MOST_CLASSES = 100  # of a CSV without header
 IDX = re.compile(
     r"(?P<set>.*?)(?P<split>train|t10k|test)[-_.]?(?P<what>images|labels)[-.](?:idx\d[-.])?ubyte(?:\.gz)?", re.I
 )
@@ -43,6 +41,7 @@ EMNIST = {  # the labels of its parts, in order
 }
 IMAGE_KEYS = ("x_{}", "X_{}", "{}_images", "{}_x", "x{}", "X{}")
 LABEL_KEYS = ("y_{}", "Y_{}", "{}_labels", "{}_y", "y{}", "Y{}")
+PLAIN = re.compile(r"[\w./-]+")
 NAMED_LABELS = re.compile(r"label|target|class|^y(?![a-z])", re.I)
 
 
@@ -158,15 +157,15 @@ def _tables(files: Sequence[Path]) -> Found:
     splits, left = {}, []
     for path in files:
         split = (split_in_name(path.name) or TRAIN) if len(files) > 1 else ""
-        read = _csv(path)
-        if read is None:
-            left.append(LeftOut(path.name, UNLABELLED))
+        read = read_pixels(path)
+        if isinstance(read, str):
+            left.append(LeftOut(path.name, read))
         elif split in splits:
             raise DataError(f"{path.name} is another {split} split; name one of the files")
         else:
-            splits[split] = read
+            splits[split] = Split(*read)
     if not splits:
-        raise DataError(f"{', '.join(one.path for one in left)}: {UNLABELLED}, so there are no labels")
+        raise DataError("; ".join(f"{one.path} is no table of images: {one.reason}" for one in left))
     words = "CSV of a label and pixels"
     if any("emnist" in path.name.lower() for path in files):
         splits = {s: Split(one.pixels.swapaxes(1, 2), one.labels) for s, one in splits.items()}
@@ -177,7 +176,7 @@ def _tables(files: Sequence[Path]) -> Found:
 def _npz(path: Path) -> tuple[dict[str, Split], list[LeftOut]]:
     held, splits = arrays_in(path), {}
     missing, left = {}, dict(held)
-    for split, title in ((TRAIN, "train"), (VALIDATION, "val"), (TEST, "test")):
+    for split, title in ((TRAIN, "train"), (VALIDATION, "val"), (VALIDATION, "valid"), (TEST, "test")):
         image_key, label_key = (
             next((key.format(title) for key in keys if key.format(title) in held), "")
             for keys in (IMAGE_KEYS, LABEL_KEYS)
@@ -189,7 +188,8 @@ def _npz(path: Path) -> tuple[dict[str, Split], list[LeftOut]]:
             splits[split] = Split(images, left.pop(label_key) if label_key else np.zeros(images.shape[:1] or 1, int))
     if not splits:
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in held.items())
-        raise DataError(f"{path.name} holds {shapes}; images are expected as x_train, y_train, x_test, y_test")
+        way = _renaming(path, held)
+        raise DataError(f"{path.name} holds {shapes}; images are expected as x_train, y_train, x_test, y_test{way}")
     if missing and (len(missing) < len(splits) or any(_may_be_labels(*one, splits) for one in left.items())):
         image_key, label_key = next(iter(missing.items()))
         raise DataError(
@@ -199,40 +199,28 @@ def _npz(path: Path) -> tuple[dict[str, Split], list[LeftOut]]:
     return splits, [LeftOut(f"{path.name}: {name}", UNREAD) for name in left]
 
 
+def _renaming(path: Path, held: Mapping[str, np.ndarray]) -> str:
+    """The command that saves arrays under the names that are read, as the end of a sentence; empty if it is a guess."""
+    pairs: list[str] = []
+    for split in ("train", "test"):
+        named = [name for name in held if ("test" in name.lower()) == (split == "test")]
+        images = [name for name in named if held[name].ndim > 2]
+        labels = [name for name in named if held[name].ndim <= 2 and name not in images]
+        if len(images) > 1 or len(labels) > 1 or (labels and not images):
+            return ""
+        pairs += [f"{axis}_{split}=a['{one}']" for axis, found in (("x", images), ("y", labels)) for one in found]
+    if not pairs or not all(PLAIN.fullmatch(name) for name in (*held, str(path))):  # a stranger's may write a command
+        return ""
+    save = f"numpy.savez('images.npz', {', '.join(pairs)})"
+    return (
+        f"; save them so with python -c \"import numpy; a = numpy.load('{path}'); {save}\" and name folder:images.npz"
+    )
+
+
 def _may_be_labels(name: str, array: np.ndarray, splits: Mapping[str, Split]) -> bool:
     """Whether an array under a name that is not known may be the labels of images."""
     lengths = {len(one.labels) for one in splits.values()}
     return bool(NAMED_LABELS.search(name)) or (0 < array.ndim <= 2 and len(array) in lengths)
-
-
-def _csv(path: Path) -> Split | None:
-    """A row for each image: its label and its pixels, with a header or without; None if no column is the label."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = [cell.strip().strip('"').lower() for cell in file.readline().split(",")]
-    named = any(not cell.lstrip("-").isdigit() for cell in header)
-    label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None) if named else 0
-    if label is None:
-        return None
-    try:
-        table = np.loadtxt(path, np.int64, delimiter=",", skiprows=int(named), ndmin=2, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path.name} is no table of whole numbers, a label and pixels: {error}") from None
-    if not named and table.shape[1] > 1 and not (_like_labels(table[:, 0]) and not _like_labels(table[:, -1])):
-        raise DataError(
-            f"{path.name} has no header and can be read in two ways: its first column as the label, or its last; write "
-            "a first line that names the columns, with `label` for the one that is"
-        )
-    pixels = np.delete(table, label, axis=1)
-    side = isqrt(pixels.shape[1])
-    if side * side != pixels.shape[1] or not pixels.shape[1]:
-        raise DataError(f"{path.name} has {pixels.shape[1]} columns of pixels, which are no square such as 28 x 28")
-    return Split(pixels.reshape(-1, side, side), table[:, label])
-
-
-def _like_labels(column: np.ndarray) -> bool:
-    """Whether numbers may be labels: few different ones, none of them much rarer than others."""
-    values, counts = np.unique(column, return_counts=True)
-    return 2 <= len(values) <= min(MOST_CLASSES, len(column) / 2) and bool(20 * counts.min() >= counts.mean())
 
 
 def _dataset(

@@ -27,6 +27,14 @@ HIDDEN = "hidden, or made by the operating system"
 HIDDEN_IMAGES = "in a hidden folder: rename it, without the dot, if it is a class"
 NO_IMAGES = "a folder without images"
 BROKEN_LINK = "a link that leads nowhere"
+ZIP_LINK = "a link, of which a zip holds the name only"
+ELSEWHERE = "in iCloud only, not on this disk"
+LOST = {
+    BROKEN_LINK: "mend it or take it away",
+    ZIP_LINK: "pack the zip anew with what it leads to (`zip -r` without `-y`)",
+    ELSEWHERE: "download it, by `brctl download` or in the Finder",
+}
+"""What may stand for images that are not there, with the way out."""
 LITTER = ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "$recycle.bin")
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 
@@ -67,8 +75,8 @@ class Listing:
     table: str = ""
 
     def lost(self) -> list[str]:
-        """Links of which nobody knows whether images are behind them."""
-        return [one.path for one in self.left_out if one.reason == BROKEN_LINK]
+        """Links and the like of which nobody knows whether images are behind them."""
+        return [one.path for one in self.left_out if one.reason in LOST]
 
     def without_images(self, images: list[PurePosixPath]) -> list[LeftOut]:
         """The outermost folders that hold none of these images."""
@@ -132,6 +140,17 @@ def is_litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in LITTER
 
 
+def _stands_for(name: str) -> str:
+    """The name of what macOS has moved to iCloud and left `.NAME.icloud` of; empty for other files."""
+    return name[1:-7] if name.startswith(".") and name.lower().endswith(".icloud") else ""
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Whether a file's name says that an image, or a folder, is not on this disk."""
+    inside = PurePosixPath(_stands_for(name))
+    return bool(inside.name) and (is_named_image(inside) or not inside.suffix)
+
+
 def _made(parts: Sequence[str]) -> bool:
     """Whether one of these folders is made by the operating system."""
     return any(part.lower() in LITTER for part in parts)
@@ -158,7 +177,9 @@ def _walk(source: Path, folder: Path, inside: PurePosixPath, above: tuple[str, .
         raise DataError(f"folder:{source}: cannot read {inside}: {error.strerror}") from None
     for entry in entries:
         path = inside / _plain(entry.name)
-        if is_litter(entry.name):
+        if _is_elsewhere(entry.name):
+            yield LeftOut(str(inside / _stands_for(path.name)), ELSEWHERE)
+        elif is_litter(entry.name):
             yield LeftOut(str(path), HIDDEN_IMAGES if _hides_images(Path(entry.path)) else HIDDEN)
         elif entry.is_dir():
             yield from _walk(source, Path(entry.path), path, (*above, here))
@@ -200,7 +221,7 @@ def _in_zip(source: Path) -> Iterator[Found]:
         if info.filename.endswith(("/", "\\")):
             yield path
         elif stat.S_ISLNK(info.external_attr >> 16):
-            yield LeftOut(str(path), "a link, of which a zip holds the name only")
+            yield LeftOut(str(path), ZIP_LINK)
         else:
             yield File(path, info.file_size, _zip_reader(archive, info, source))
 

@@ -14,7 +14,7 @@ from natsort import natsorted
 
 from latentarena.data.arrays import is_idx
 from latentarena.data.layout import TEST, TRAIN, VALIDATION, Layout, layout_of
-from latentarena.data.listing import BROKEN_LINK, File, LeftOut, Listing
+from latentarena.data.listing import LOST, File, LeftOut, Listing
 from latentarena.data.picture import DIM, LARGEST_SIDE, SUFFIXES_SHOWN, Fit, PictureFacts, Scale, examine
 from latentarena.data.table import PASTED
 from latentarena.errors import DataError
@@ -64,10 +64,10 @@ def survey_of(source: Path, listing: Listing, fit: Fit) -> Survey:
     """
     images, facts, left, broken = _sorted(listing, fit)
     faults: list[str] = [broken_line(broken)] if broken else []
-    if lost := listing.lost():
-        more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-        way_out = "which may stand for images or a whole class; mend it or take it away"
-        faults.append(f"{lost[0]} is {BROKEN_LINK}{more}, {way_out}")
+    for reason, way in LOST.items():
+        if lost := [one.path for one in listing.left_out if one.reason == reason]:
+            more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+            faults.append(f"{lost[0]} is {reason}{more}, which may stand for images or a whole class; {way}")
     paths = [file.path for file in images]
     if not images and not broken:
         others = [PurePosixPath(one.path) for one in left if one.reason.startswith(NOT_AN_IMAGE)]

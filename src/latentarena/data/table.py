@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from latentarena.data.arrays import LABEL_COLUMNS, split_in_name
+from latentarena.data.arrays import split_in_name
 from latentarena.data.layout import Layout, layout_of
 from latentarena.data.listing import File, LeftOut, Listing
 from latentarena.data.picture import is_named_image
+from latentarena.data.pixel_table import LABEL_COLUMNS
 from latentarena.documents import decode_text
 from latentarena.errors import DataError
 from latentarena.text import shown
@@ -79,6 +80,8 @@ def with_labels(source: Path, listing: Listing) -> Listing:
         tables = [table for table in read if table.found]
         if read and not tables:
             _refuse_absent(read[0], images)
+        if not tables:
+            _refuse_nameless(files, images)
         named = [_labels(source, table) for table in tables]
         _refuse_several(tables, layout)
     except DataError as error:
@@ -124,11 +127,7 @@ def _table(file: File, images: Sequence[PurePosixPath], layout: Layout) -> _Tabl
     """
     content = file.read()
     text, fault = _text(content)
-    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)]
-    except csv.Error as error:
-        raise DataError(f"{file.path} cannot be read as a table: {error}; mend it or take it away") from None
+    rows, delimiter = _cells(file, text)
     width = max(map(len, rows), default=0)
     if width < 2:
         return None
@@ -151,6 +150,27 @@ def _table(file: File, images: Sequence[PurePosixPath], layout: Layout) -> _Tabl
             f"{second}; take one of them out, or write the names with their suffix, as {images[0].name}"
         )
     return _Table(file, header, rows[head:], name, found[name][head:], delimiter, content[:2] in WIDE)
+
+
+def _refuse_nameless(files: Sequence[File], images: Sequence[PurePosixPath]) -> None:
+    """Refuse a table with a label for each of about as many rows as there are images, none of which it names."""
+    for file in files:
+        rows = _cells(file, _text(file.read())[0])[0]
+        label = next((cell.strip() for cell in rows[0] if cell.strip().lower() in LABELS), None) if rows else None
+        if label is not None and len(rows[0]) > 1 and 2 * (len(rows) - 1) >= len(images):
+            raise DataError(
+                f"{file.path} has a column {label} of {len(rows) - 1} rows, and no column of the names of the images; "
+                f"write them as they are, such as {images[0]}, or take the table away to have images without classes"
+            )
+
+
+def _cells(file: File, text: str) -> tuple[list[list[str]], str]:
+    """The rows that hold something, and the sign between their cells."""
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+    try:
+        return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)], delimiter
+    except csv.Error as error:
+        raise DataError(f"{file.path} cannot be read as a table: {error}; mend it or take it away") from None
 
 
 def _text(content: bytes) -> tuple[str, str]:

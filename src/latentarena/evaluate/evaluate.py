@@ -27,7 +27,7 @@ from latentarena.config import validate
 from latentarena.contest.eligibility import Eligibility
 from latentarena.data import FOLDER
 from latentarena.documents import parse_json
-from latentarena.errors import ArenaError, BundleError, ConfigError, GateError, ModelError
+from latentarena.errors import ArenaError, BundleError, ConfigError, DataMissing, GateError, ModelError
 from latentarena.evaluate.scoring import Judged, data_of, judge_bundle, panel_for
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.score import SAMPLES
@@ -156,8 +156,11 @@ def refuse_ineligible(bundle: AnyBundle, rules: Eligibility, root: Path | None) 
         raise GateError("latent", f"{card.name!r} has a latent of {numbers:,} numbers; {ends} are accepted")
     if "dataset" in unmet:
         raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}, not of {rules.dataset}")
-    if card.data.name.startswith(FOLDER) and root is None:
-        raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}; name that folder with --data")
+    if not card.data.name.startswith(FOLDER) or root is not None:
+        return
+    if rules.dataset is not None:  # no fault of the bundle
+        raise DataMissing(f"the contest's images, {rules.dataset}, are not known here; name that folder with --data")
+    raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}; name that folder with --data")
 
 
 def _refuse_forged(card: ScoreCard) -> None:

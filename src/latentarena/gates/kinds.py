@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from latentarena.files import is_partial
+
 LOOK = 4096  # bytes by which a file is told
 
 ADDED = re.compile(
@@ -105,5 +107,5 @@ def out_of_place(name: str) -> tuple[str, str] | None:
 
 
 def added_by_system(name: str) -> bool:
-    """Whether a file or folder of this name is one that a system or a notebook adds to folders by itself."""
-    return ADDED.fullmatch(name) is not None
+    """Whether a file or folder of this name is one that nobody put there: of a system, a notebook, a killed writer."""
+    return ADDED.fullmatch(name) is not None or is_partial(name)

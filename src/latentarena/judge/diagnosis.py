@@ -15,6 +15,7 @@ NO_EDGES = 1e4  # times the edge energy of real images, which then are of one co
 SQUEEZED = (0.4, 0.8)  # between these, pixels were put through a sigmoid twice
 SCALED = (0.85, 1.18)  # spread of samples' latents over that of test latents
 ROUNDED = 0.1  # of how far latents spread; four significant bits move those of a size around 1 by 0.03
+EXPLAINED = 0.05  # of the test images' variance; reconstructions that are all one image have none of it
 DEAD = 0.01  # of the liveliest dimension's deviation
 STEPS = 1.25  # times the Frechet distance at twice the steps
 
@@ -103,6 +104,13 @@ def _classes(found: Findings, scores: Mapping[str, Score], classes: Sequence[str
 def _latents(found: Findings) -> Iterator[Advice]:
     if found.latents is None or len(found.latents[0]) < 2:
         return
+    if (share := _explained(found)) < EXPLAINED:
+        yield Advice(
+            fault="collapsed latents",
+            text=f"reconstructions hardly differ: they have {share:.1%} of what test images differ in",
+            remedy="a smaller beta, free bits, or beta that is annealed up; see that the autoencoder's loss goes down",
+        )
+        return
     if found.rounding > ROUNDED:
         yield Advice(
             fault="latents lost in rounding",
@@ -127,6 +135,14 @@ def _latents(found: Findings) -> Iterator[Advice]:
             text=f"latents of the samples spread {ratio:.2f} times as far as those of test images",
             remedy="standardise the latents before the generator learns them, and undo it before they are decoded",
         )
+
+
+def _explained(found: Findings) -> float:
+    """The share of the test images' variance that their reconstructions have, the rest being error."""
+    if found.reconstructed is None:
+        return 1.0
+    kept = float(found.reconstructed.flatten(1).double().var(0).mean())
+    return kept / max(kept + found.scores["mse"].value, 1e-12)
 
 
 def _generator(scores: Mapping[str, Score], by_steps: Mapping[int, float], steps: int) -> Iterator[Advice]:

@@ -12,7 +12,7 @@ from latentarena.data import Dataset
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
 from latentarena.facts import source_digest
-from latentarena.files import write_json
+from latentarena.files import is_partial, write_json
 from latentarena.judge.classifier import Judge
 from latentarena.judge.randomness import Randomness
 from latentarena.key import Key
@@ -72,7 +72,7 @@ def claimed(folder: Path, order: Order) -> tuple[Order, str | None]:
     path = folder / ORDER
     if path.exists():
         found = parse_json(path.read_bytes())
-    elif any(one.name != LOCK for one in folder.iterdir()):
+    elif any(one.name != LOCK and not is_partial(one.name) for one in folder.iterdir()):
         raise ConfigError(f"{folder} holds something else; choose an empty folder with --out")
     else:
         drawn = Key.new() if order.key is None else None  # a contest's key is written nowhere

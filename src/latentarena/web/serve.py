@@ -18,7 +18,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from latentarena.arena.address import is_loopback
-from latentarena.arena.contest_files import kept_contest, load_contest
+from latentarena.arena.contest_files import kept_contest, load_contest, refuse_own_images
 from latentarena.arena.logs import LOGGER, log_as_json
 from latentarena.arena.objects import Objects
 from latentarena.arena.store import Database, Store
@@ -151,6 +151,7 @@ def _refuse_another(contest: Contest, store: Store) -> None:
 def _prepare(site: Site) -> None:
     """Tables, contest and objects; at the first start a token for the organiser, in a file that only they read."""
     contest, objects = load_contest(site.contest), Objects(site.objects)
+    refuse_own_images(contest)
     database = Database(site.db)
     try:
         database.upgrade()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from latentarena.errors import ConfigError
 
+USUAL = {"http": 80, "https": 443}
 LOCAL = "http://127.0.0.1:8000"  # where `arena serve` listens unless told otherwise
 
 
@@ -50,10 +51,18 @@ def public_address(url: str, https: bool, host: str, port: int) -> str:
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        sound = False
+        netloc = _as_browsers_say(parts)
+    except ValueError:  # which a name that no domain may have is too
+        sound, netloc = False, ""
     if not sound or parts.path.strip("/") or parts.query or parts.fragment:
         raise ConfigError(f"--url {url}: write https://NAME, without a path; the site has its addresses below /")
     if https and parts.scheme != "https":
         raise ConfigError(f"--https beside --url {url}: one of them is wrong; --url alone says which it is")
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{netloc}"
+
+
+def _as_browsers_say(parts: SplitResult) -> str:
+    """Host and port as a browser's `Origin` has them: no capitals, no letters beyond ASCII, no usual port."""
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    return host if parts.port in (None, USUAL.get(parts.scheme)) else f"{host}:{parts.port}"
