@@ -207,6 +207,8 @@ def test_what_a_caller_says_of_its_address_does_not_change_it(proxied: Site, lin
         headers.append(("Authorization", f"Bearer {lines(0)[0][-6:]}-wrong-{n}"))
         statuses.append(httpx.get(f"{proxied.url}/api/v1/submissions", headers=headers).status_code)
     assert statuses == [401] * 10 + [429] * 2
+    seen = {json.loads(line).get("client") for line in (proxied.folder / "log").read_text().splitlines()[-12:]}
+    assert seen in ({"203.0.113.9"}, {"2001:db8::/64"})  # and not the proxy's
 
 
 def test_https_alone_prints_https(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from latentarena.arena.logs import LOGGER
-from latentarena.web.access import COOKIE
+from latentarena.web.access import COOKIE, address_of
 from latentarena.web.metrics import Meters
 from latentarena.web.problems import Problem, problem_response
 
@@ -80,7 +81,7 @@ class Guard:
                 "path": exchange.scope["path"],
                 "status": exchange.status,
                 "milliseconds": round(1000 * seconds, 1),
-                "client": (exchange.scope.get("client") or ["?"])[0],
+                "client": address_of(Request({"app": self.app, **exchange.scope})),
             }
             LOGGER.info("request", extra={"facts": facts})
 
