@@ -92,7 +92,7 @@ class Registry(Mapping[str, T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._parts:
-            choices = f"{meant(name, self)}choose from {', '.join(self._parts)}"
+            choices = f"{meant(str(name), self)}choose from {', '.join(self._parts)}"
             raise ConfigError(f"{self.kind} {name!r} is unknown; {choices}")
         return self._parts[name]
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 import torch
@@ -217,12 +218,20 @@ def test_a_loss_of_ones_own_trains_anything(parts: dict[str, nn.Module]) -> None
     [
         ({"network": nn.Identity()}, "network is a Identity without weights"),
         ({"data": [[1.0, 2.0]]}, "data are a list"),
-        ({"data": torch.zeros(0, 16)}, "data are of 0 rows"),
+        ({"network": nn.LazyLinear(16)}, "network has lazy layers"),
+        ({"data": torch.zeros(0, 16)}, r"data are of shape \[0, 16\]"),
+        ({"data": torch.tensor(1.0)}, r"data are of shape \[\]"),
+        ({"data": torch.zeros(8, 16, dtype=torch.uint8)}, "data = numbers of type uint8: give float numbers"),
         ({"labels": torch.zeros(3)}, "labels are 3 for 8 rows"),
+        ({"labels": [0] * 8}, "labels are a list; give a tensor"),
+        ({"process": "straight"}, r"process = 'straight': give a la\.Process"),
         ({"epochs": 0}, "fit: epochs = 0"),
         ({"lr": 2.0}, "fit: lr = 2.0"),
         ({"process": la.Process(), "loss": lambda *_: torch.zeros(())}, "two ways"),
         ({"loss": lambda *_: 0.5}, "loss gives no scalar"),
+        ({"loss": lambda *_: torch.zeros(())}, "loss gives a number that no weight of the network moves"),
+        ({"loss": lambda m, *_: {"loss": sum_of(m), "step": 1}}, "'step', which is the name of another column"),
+        ({"loss": lambda m, *_: {"loss": sum_of(m), "far": [1, 2]}}, r"'far', which is \[2\], no scalar"),
         ({"accelerator": "abacus"}, "accelerator"),
         ({"resume": True, "folder": None}, "resume = True: there is no folder"),
     ],
@@ -234,6 +243,76 @@ def test_a_training_that_cannot_be_is_one_line(
     with pytest.raises(la.ArenaError, match=says) as refusal:
         la.fit(whole.pop("network"), whole.pop("data"), whole.pop("labels", None), **whole)
     assert "\n" not in str(refusal.value)
+
+
+def sum_of(module: nn.Module) -> Tensor:
+    return torch.stack([one.square().sum() for one in module.parameters()]).sum()
+
+
+class Tied(nn.Module):
+    """Two layers with the weights of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter, self.leave = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.leave.weight = self.enter.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.leave(self.enter(x).relu())
+
+
+def test_tied_weights_are_trained_kept_and_gone_on_with(tmp_path: Path) -> None:
+    def loss(network: nn.Module, data: Tensor, labels: Tensor | None, generator: torch.Generator) -> dict[str, Any]:
+        error = (network(data) - data).square().mean()
+        return {"loss": error, "error": error.item()}  # numbers of Python are taken too
+
+    data = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    one, other = Tied(), Tied()
+    curve = la.fit(one, data, loss=loss, folder=tmp_path, epochs=8, batch=16, ema=0.9, progress=False)
+    assert curve["error"] == pytest.approx(curve["loss"])
+    assert curve["error"][-1] < curve["error"][0]
+    la.fit(other, data, loss=loss, folder=tmp_path, epochs=8, batch=16, ema=0.9, resume=True, progress=False)
+    assert other.enter.weight is other.leave.weight
+    assert torch.equal(one(data), other(data))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_network_of_another_precision_is_trained_in_it(dtype: torch.dtype, tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Network().to(dtype)
+    data = torch.full((64, 16), 2.0, dtype=dtype)
+    curve = la.fit(network, data, epochs=60, lr=0.02, folder=tmp_path, progress=False)
+    assert curve["loss"][-1] < 0.5 * curve["loss"][0]
+    assert {one.dtype for one in network.parameters()} == {dtype}
+
+
+def test_latents_need_not_be_detached(parts: dict[str, nn.Module]) -> None:
+    encoder = nn.Linear(16, 16)
+    before = encoder.weight.clone()
+    la.fit(parts["network"], encoder(torch.randn(32, 16)), epochs=2, batch=8, progress=False)
+    assert torch.equal(encoder.weight, before)
+    assert encoder.weight.grad is None
+
+
+def test_a_training_says_whether_anything_of_it_is_kept(tmp_path: Path) -> None:
+    def diverge(network: nn.Module, data: Tensor, *_: object) -> Tensor:
+        return network(data).mean() / 0
+
+    def stop(network: nn.Module, data: Tensor, *_: object) -> Tensor:
+        signal.raise_signal(signal.SIGINT)
+        return network(data).mean()
+
+    for loss, kept in (
+        (diverge, "last good state .step 0. is kept in"),
+        (stop, "saved; the same call with resume=True"),
+    ):
+        for folder, says in (
+            (None, r"nothing of it is kept, for there is no folder=\.\.\."),
+            (tmp_path / kept[:4], kept),
+        ):
+            with pytest.raises(la.ArenaError, match=says):
+                la.fit(nn.Linear(2, 2), torch.ones(8, 2), loss=loss, folder=folder, epochs=3, batch=4, progress=False)
 
 
 def test_a_folder_is_of_one_training(parts: dict[str, nn.Module], tmp_path: Path) -> None:
@@ -248,6 +327,8 @@ def test_a_folder_is_of_one_training(parts: dict[str, nn.Module], tmp_path: Path
         train(torch.ones(8, 16), resume=True)
     with pytest.raises(la.ArenaError, match=r"lr was 0\.001, now it is 0\.5; give"):
         train(torch.zeros(8, 16), resume=True, lr=0.5)
+    with pytest.raises(la.ArenaError, match=r"path was straight, now it is vp_cosine; give"):
+        train(torch.zeros(8, 16), resume=True, process=la.Process("vp_cosine"))
     with pytest.raises(la.ArenaError, match=r"another training.*network is another: .* was .*, now it is"):
         la.fit(nn.Linear(16, 16), torch.zeros(8, 16), loss=lambda *_: 0, folder=tmp_path, epochs=1, resume=True)
 

@@ -81,6 +81,116 @@ def test_another_shape_than_that_of_x_is_refused_and_not_broadcast() -> None:
             ask(lambda x, t, labels: x[:, :1], data)
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda x: x.mean(0, keepdim=True), r"gives \[1, 3\] for x of \[4, 3\]"),  # one row would be every row's
+        (lambda x: (x, None), "gives a tuple and has to give a float tensor"),
+        (lambda x: {"sample": x}, "gives a dict and"),
+        (lambda x: x.numpy(), "gives a ndarray and"),
+        (lambda x: x.long(), r"gives numbers of type torch.int64 and"),
+        (lambda x: x.to(torch.complex64), r"gives numbers of type torch.complex64 and"),
+    ],
+)
+def test_what_is_no_answer_is_one_line(answer: Callable[[Tensor], object], says: str) -> None:
+    for ask in (la.Process().loss, la.Process().sample):
+        with pytest.raises(la.ArenaError, match=says):
+            ask(lambda x, t, labels: answer(x), normal(4, 3))
+
+
+@pytest.mark.parametrize("solver", [name for name, method in SOLVERS.items() if method.order])
+def test_a_network_may_work_in_place(solver: str) -> None:
+    """As one that begins with `nn.ReLU(inplace=True)` does: neither the state nor the caller's noise are touched."""
+    noise, labels, plainly = normal(50, 2), torch.zeros(50, dtype=torch.int64), plain("vp_cosine", "v")
+    before = noise.clone()
+
+    def in_place(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        answer = plainly(x, t, labels)
+        x.mul_(0)
+        t.mul_(1000)
+        return answer
+
+    process = la.Process("vp_cosine", "v")
+    found, expected = (
+        process.sample(network, noise, labels, steps=4, solver=solver, guidance=2.0) for network in (in_place, plainly)
+    )
+    assert torch.equal(found, expected)
+    assert torch.equal(noise, before)
+
+
+@pytest.mark.parametrize("solver", ["heun", "dopri5", "ddim", "dpm_solver_pp"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_precisions_are_those_of_the_network_alone(dtype: torch.dtype, solver: str) -> None:
+    """It is asked in its type; states are float32 at least, or bfloat16 would run out of times at 256 steps."""
+    asked: set[torch.dtype] = set()
+
+    def network(x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        asked.update((x.dtype, t.dtype))
+        return plain("straight", "velocity")(x.float(), t.float(), labels).to(dtype)
+
+    process, noise = la.Process(), normal(100, 2).to(dtype)
+    steps = 2 if solver == "dopri5" else 300
+    found = process.sample(network, noise, steps=steps, solver=solver)
+    assert (found.dtype, asked) == (dtype, {dtype})
+    exact = process.sample(plain("straight", "velocity"), noise.float(), steps=steps, solver=solver)
+    torch.testing.assert_close(found.float(), exact, atol=0.05, rtol=0)
+    losses = [
+        float(process.loss(one, data, generator=stream("loss")))
+        for one, data in ((network, noise), (plain("straight", "velocity"), noise.float()))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert asked == {dtype}
+
+
+def test_data_may_be_plain_numbers() -> None:
+    """Rows of no dimension: optimal transport of numbers joins them in their order (Villani, 2003)."""
+    data, noise = normal(64), normal(65)[1:]
+    ordered = COUPLINGS["optimal_transport"](data, noise)
+    assert torch.equal(ordered[data.argsort()], noise.sort().values)
+    assert la.Process(coupling="optimal_transport").loss(lambda x, t, labels: x, data).isfinite()
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        (
+            {"coupling": lambda data, noise: noise[:1]},
+            r"the coupling gives \[1, 3\] for a batch of 4; a tensor \[4, 3\]",
+        ),
+        ({"coupling": lambda data, noise: (data, noise)}, "the coupling gives a tuple"),
+        ({"times": lambda draws, n: draws.uniform(n, 1)}, r"times gives \[4, 1\] for a batch of 4; a tensor \[4\]"),
+        ({"weighting": lambda at, row: at.alpha.flatten()}, r"weighting gives \[4\]; .* such as \[4, 1\]"),
+    ],
+)
+def test_what_parts_of_ones_own_give_is_not_broadcast(parts: dict[str, Any], says: str) -> None:
+    with pytest.raises(la.ArenaError, match=says):
+        la.Process(**parts).loss(lambda x, t, labels: x, normal(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "says"),
+    [
+        (normal(4, 3).numpy(), None, "= a ndarray: give a tensor"),
+        (normal(4, 3).long(), None, "= numbers of type int64: give float numbers"),
+        (torch.zeros(4, 3, dtype=torch.complex64), None, "= numbers of type complex64: .* torch.view_as_real"),
+        (normal(0, 3), None, r"= a tensor \[0, 3\]: give rows"),
+        (torch.zeros(()), None, r"= a tensor \[\]: give rows"),
+        (normal(4, 3), torch.arange(3), r"labels = \[3\]: give a tensor with one for each of 4 rows"),
+        (normal(4, 3), [1, 2, 3, 4], "labels = a list: give a tensor"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_rows_that_are_none_are_refused(rows: Any, labels: Any, says: str) -> None:
+    for ask in (la.Process().loss, la.Process().sample):
+        with pytest.raises(la.ArenaError, match=says):
+            ask(lambda x, t, labels: x, rows, labels)
+
+
+def test_noise_of_another_shape_than_the_data_is_refused() -> None:
+    with pytest.raises(la.ArenaError, match=r"noise is \[1, 3\] and data are \[4, 3\]"):
+        la.Process().loss(lambda x, t, labels: x, normal(4, 3), noise=normal(1, 3))
+
+
 def test_names_are_the_objects_they_stand_for() -> None:
     network, data, noise = plain("vp_cosine", "v"), normal(64, 3), normal(8, 3)
     names = la.Process("vp_cosine", "v", "none", "optimal_transport", "logit_normal", "min_snr")
@@ -156,6 +266,10 @@ def test_random_numbers_follow_from_the_generator_or_the_global_one() -> None:
         ({"times": "none"}, "times 'none' is unknown"),
         ({"weighting": "some"}, "weighting 'some' is unknown"),
         ({"correction": "some"}, "correction 'some' is unknown"),
+        ({"correction": None}, "correction None is unknown"),
+        ({"path": la.Path}, "path = <class .*> is no path; make one: Path()"),
+        ({"path": None}, "path = None is no path; give a name, or a la.Path"),
+        ({"coupling": None}, "coupling = None: give a name, or a function"),
     ],
 )
 def test_what_there_is_not_is_refused_when_it_is_made(wrong: dict[str, Any], says: str) -> None:
@@ -165,7 +279,19 @@ def test_what_there_is_not_is_refused_when_it_is_made(wrong: dict[str, Any], say
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
-    [({"solver": "rk5"}, "rk5"), ({"grid": "fine"}, "fine"), ({"steps": 0}, "steps = 0"), ({"eta": 0.5}, "eta = 0.5")],
+    [
+        ({"solver": "rk5"}, "rk5"),
+        ({"solver": None}, "solver = None: give a name, or a function"),
+        ({"grid": "fine"}, "fine"),
+        ({"grid": None}, "time grid None is unknown"),
+        ({"steps": 0}, "steps = 0"),
+        ({"steps": 1.5}, "steps = 1.5: take a whole number"),
+        ({"steps": "8"}, "steps = '8': take a whole number"),
+        ({"eta": 0.5}, "eta = 0.5"),
+        ({"solver": "sde", "eta": -1.0}, r"eta = -1.0: a share of fresh noise is in \[0, 1\]"),
+        ({"guidance": "2"}, "guidance = '2': give a finite number"),
+        ({"guidance": float("nan")}, "guidance = nan: give a finite number"),
+    ],
 )
 def test_impossible_sampling_is_one_line(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(la.ArenaError, match=says) as refusal:

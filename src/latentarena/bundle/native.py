@@ -29,7 +29,7 @@ from latentarena.model.latent_model import Architecture, LatentModel
 from latentarena.parts import ForeignPart, foreign_in
 from latentarena.system import starved
 from latentarena.text import plain_line, shown
-from latentarena.train.checkpoint import mismatch
+from latentarena.train.checkpoint import mismatch, separate
 
 WEIGHTS = "weights.safetensors"
 
@@ -95,8 +95,7 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
     """
     _refuse_exchanged(model)
     make_folder(folder)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    weights = save(tensors)
+    weights = save(separate(model.state_dict()))
     card = BundleCard(
         name=name,
         architecture=model.architecture,

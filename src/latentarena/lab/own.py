@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from latentarena.bundle import Sampler, export_modules, save_bundle
 from latentarena.config import validate
 from latentarena.data import DataConfig, load_dataset
-from latentarena.errors import BundleError, ConfigError
+from latentarena.errors import BundleError, ConfigError, Interrupted, TrainingError
 from latentarena.files import make_folder, write_atomically
 from latentarena.lab.models import Model
 from latentarena.lab.process import Process
@@ -24,7 +26,8 @@ from latentarena.model.modes import evaluated
 from latentarena.run.watching import quietly, show_training
 from latentarena.sample import SOLVERS, last, sample
 from latentarena.system import stopping_as_ctrl_c
-from latentarena.text import plain_line
+from latentarena.text import plain_line, shown
+from latentarena.train.checkpoint import separate
 from latentarena.train.fabric import make_fabric
 from latentarena.train.loop import FitConfig
 from latentarena.train.own import Loss, train_module
@@ -86,16 +89,42 @@ def fit(
     """
     if process is not None and loss is not None:
         raise ConfigError("process and loss are two ways to say what is learned; give one")
+    if process is not None and not isinstance(process, Process):
+        raise ConfigError(f"process = {shown(process)}: give a la.Process, such as la.Process(path='vp_cosine')")
     if resume and folder is None:
         raise ConfigError("resume = True: there is no folder to go on from; give the one of the training, folder=...")
     rates = {"lr": lr, "muon": muon, "warmup": warmup, "weight_decay": weight_decay, "ema": ema, "clip": clip}
     config = validate(FitConfig, {"epochs": epochs, "batch": batch} | rates, "fit")
     chosen = loss or _matching(process or Process())
+    learned = {"loss": "your own"} if loss is not None else {"loss": "of a process"} | _parts_of(process or Process())
     fabric = make_fabric(accelerator)
     fabric.launch()
     with stopping_as_ctrl_c(), nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
         watch = show_training if progress else quietly
-        return train_module(network, data, labels, chosen, config, seed, fabric, Path(place), resume, watch)
+        try:
+            return train_module(
+                network, data, labels, chosen, learned, config, seed, fabric, Path(place), resume, watch
+            )
+        except (Interrupted, TrainingError) as error:
+            error.args = (_of_fit(str(error), folder is not None),)
+            raise
+
+
+def _of_fit(said: str, kept: bool) -> str:
+    """A refusal of the training loop in the words of `fit`, which may have kept nothing."""
+    if kept:
+        return re.sub(r"; the same command goes on.*", "; the same call with resume=True goes on", said)
+    lost = "nothing of it is kept, for there is no folder=..."
+    return re.sub(r"saved; the same command goes on.*|the last good state .* is kept in [^;]*", lost, said)
+
+
+def _parts_of(process: Process) -> dict[str, str]:
+    """The names of a process's parts; of an object of somebody's own that of its class or function."""
+    parts = {one.name: getattr(process, one.name) for one in fields(process)}
+    return {
+        name: part if isinstance(part, str) else getattr(part, "__qualname__", type(part).__qualname__)
+        for name, part in parts.items()
+    }
 
 
 def _matching(process: Process) -> Loss:
@@ -152,12 +181,9 @@ def save(
     how = {"solver": solver, "steps": steps, "guidance": guidance}
     sampler = validate(Sampler, how, "save")
     whole = parts.get("generate") or _Sampling(parts, process or Process(), sampler, grid, conditional)
+    tensors = {f"{part}.{key}": value for part, one in parts.items() for key, value in one.state_dict().items()}
     weights = packed(
-        {
-            f"{part}.{key}": value.detach().cpu().contiguous().clone()
-            for part, one in parts.items()
-            for key, value in one.state_dict().items()
-        },
+        separate(tensors),
         {"sampler": json.dumps(how | {"grid": grid, "process": repr(process or Process())})},
     )
     made = export_modules(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -31,6 +33,7 @@ from latentarena.process import (
 )
 from latentarena.randomness import Draws, Fresh, RowNoise
 from latentarena.sample import GRIDS, SOLVERS, Guide, Jump, Solver, classifier_free, last, sample
+from latentarena.text import shown
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,16 @@ class Process:
         """Look every name up.
 
         Raises:
-            ConfigError: a name that there is not, or a path and a target that do not determine data and noise.
+            ConfigError: a name that there is not, what is no part, or a path and a target that do not determine data
+                and noise.
         """
+        if not isinstance(self.path, str | Path):
+            way_out = (
+                f"make one: {self.path.__name__}()" if isinstance(self.path, type) else "give a name, or a la.Path"
+            )
+            raise ConfigError(f"path = {shown(self.path)} is no path; {way_out}")
+        for part in ("target", "coupling", "times", "weighting"):
+            _refuse_no_part(part, getattr(self, part))
         refuse_singular(self._path, self._target)
         _ = self._coupling, self._times, self._weighting
 
@@ -82,14 +93,24 @@ class Process:
 
         Args:
             network: is trained.
-            data: float (B, ...), best of zero mean and unit variance.
+            data: float (B, ...), best of zero mean and unit variance. Float64 and half precision are those that the
+                network is asked in; the loss is computed in float32 at least.
             labels: int64 (B,), handed to the network.
             generator: of times and noise, on the data's device; torch's global one unless given.
             noise: (B, ...) that belongs to these data, as in reflow; drawn and coupled unless given.
+
+        Raises:
+            ConfigError: data that are no rows of float numbers, labels or noise that are not theirs, or a network or a
+                part of your own that gives something of another shape.
         """
+        _refuse_rows("data", data, labels)
+        if noise is not None and noise.shape != data.shape:
+            raise ConfigError(f"noise is {list(noise.shape)} and data are {list(data.shape)}; give one for each number")
         draws = Draws(_generator(data) if generator is None else generator)
         parts = self._path, self._target, self._times
-        return matching_loss(network, *parts, data, labels, draws, self._coupling, self._weighting, noise)
+        asked = _asked_in(data.dtype, network)
+        wide = data.to(_wide(data.dtype))
+        return matching_loss(asked, *parts, wide, labels, draws, self._coupling, self._weighting, noise)
 
     def denoiser(self, network: Network) -> Denoiser:
         """The network's estimates of data and noise as a function of (x, t, labels): what solvers and guides take."""
@@ -127,20 +148,25 @@ class Process:
         """The states at every time from noise to data, the sample last; each (B, ...).
 
         Args:
-            network: predicts the target.
+            network: predicts the target; it is asked in the type of the noise, and all else is float32 at least.
             noise: standard normal, (B, ...); labels: int64 (B,).
             steps: from noise to data.
             solver: `euler`, `heun`, `midpoint`, `rk4`, `dopri5`, `ddim`, `ddpm`, `dpm_solver_pp`, `sde`, or a function.
             grid: how steps are spread over time: `uniform`, `quadratic`, `karras`, `warped`.
             guidance: the scale of classifier-free guidance, for which the network is asked without labels too; or a
                 guide of `latentarena.sample`, such as `autoguidance`.
-            eta: share of fresh noise in a step of `ddim` and `sde`; seed: of that noise, which is each row's own.
+            eta: share of fresh noise in a step of `ddim` and `sde`, in [0, 1]; seed: of that noise, which is each row's
+                own.
 
         Raises:
-            ConfigError: a name that there is not, or guidance without labels.
+            ConfigError: a name that there is not, guidance without labels, or noise that is no rows of float numbers.
         """
-        jump = self.jump(self.denoiser(network), labels, solver, guidance, eta, RowNoise(noise, seed))
-        yield from sample(jump, noise, [torch.tensor(t).to(noise) for t in self.grid(grid, steps)])
+        _refuse_rows("noise", noise, labels)
+        start = noise.to(_wide(noise.dtype))
+        denoise = self.denoiser(_asked_in(noise.dtype, network))
+        jump = self.jump(denoise, labels, solver, guidance, eta, RowNoise(start, seed))
+        for state in sample(jump, start, [torch.tensor(t).to(start) for t in self.grid(grid, steps)]):
+            yield state.to(noise.dtype)
 
     def jump(
         self,
@@ -156,24 +182,22 @@ class Process:
         Raises:
             ConfigError: guidance without labels, or a share of fresh noise of a solver that has none.
         """
-        if callable(guidance):
-            denoise = guidance(denoise)
-        elif guidance != 1:
-            if labels is None:
-                raise ConfigError(f"guidance = {guidance}: classifier-free guidance needs labels; give them, or 1")
-            denoise = classifier_free(guidance)(denoise)
+        denoise = _guided(denoise, labels, guidance)
+        _refuse_no_part("solver", solver)
         if not isinstance(solver, str):
             return solver(self._path, denoise, labels)
         method = SOLVERS[solver]
         if eta is not None and not method.chosen:
             chosen = ", ".join(name for name, one in SOLVERS.items() if one.chosen)
             raise ConfigError(f"eta = {eta}: {solver} has none; leave it out or choose from {chosen}")
+        if eta is not None and not 0 <= eta <= 1:
+            raise ConfigError(f"eta = {eta}: a share of fresh noise is in [0, 1]")
         return method(fresh, eta)(self._path, denoise, labels)
 
     def grid(self, name: str, steps: int) -> list[float]:
         """The times of so many steps from noise to data."""
-        if steps < 1:
-            raise ConfigError(f"steps = {steps}: take 1 or more")
+        if not isinstance(steps, Integral) or steps < 1:
+            raise ConfigError(f"steps = {shown(steps)}: take a whole number, 1 or more")
         return GRIDS[name](self._path, steps).tolist()
 
     @cached_property  # it looks at numbers, which a graph that is traced has none of
@@ -195,6 +219,49 @@ class Process:
     @property
     def _weighting(self) -> Weighting:
         return WEIGHTINGS[self.weighting] if isinstance(self.weighting, str) else self.weighting
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """What numbers of a type are computed in: float32 for those of half precision."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _asked_in(dtype: torch.dtype, network: Network) -> Network:
+    """The network asked in one type, whatever its state and time are computed in."""
+    return lambda x, t, labels: network(x.to(dtype), t.to(dtype), labels)
+
+
+def _guided(denoise: Denoiser, labels: Tensor | None, guidance: float | Guide) -> Denoiser:
+    if callable(guidance):
+        return guidance(denoise)
+    if not isinstance(guidance, Real) or not isfinite(guidance):
+        raise ConfigError(f"guidance = {shown(guidance)}: give a finite number, 1 for none, or a guide")
+    if guidance == 1:
+        return denoise
+    if labels is None:
+        raise ConfigError(f"guidance = {guidance}: classifier-free guidance needs labels; give them, or 1")
+    return classifier_free(float(guidance))(denoise)
+
+
+def _refuse_no_part(what: str, part: object) -> None:
+    """Refuse what is neither a name nor a function (ConfigError)."""
+    if not isinstance(part, str) and not callable(part):
+        raise ConfigError(f"{what} = {shown(part)}: give a name, or a function of your own")
+
+
+def _refuse_rows(what: str, rows: object, labels: object) -> None:
+    """Refuse what is no float tensor (B, ...), and labels that are not one for each row (ConfigError)."""
+    if not isinstance(rows, Tensor):
+        raise ConfigError(f"{what} = a {type(rows).__name__}: give a tensor (B, ...), such as torch.as_tensor(array)")
+    if not rows.is_floating_point():
+        kind = str(rows.dtype).removeprefix("torch.")
+        way_out = "torch.view_as_real(...)" if rows.is_complex() else "images / 255"
+        raise ConfigError(f"{what} = numbers of type {kind}: give float numbers, such as {way_out}")
+    if not rows.ndim or not len(rows):
+        raise ConfigError(f"{what} = a tensor {list(rows.shape)}: give rows (B, ...), one or more")
+    if labels is not None and not (isinstance(labels, Tensor) and len(labels) == len(rows)):
+        given = list(labels.shape) if isinstance(labels, Tensor) else f"a {type(labels).__name__}"
+        raise ConfigError(f"labels = {given}: give a tensor with one for each of {len(rows)} rows")
 
 
 def _generator(like: Tensor) -> torch.Generator:

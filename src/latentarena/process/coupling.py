@@ -26,7 +26,8 @@ def optimal_transport(data: Tensor, noise: Tensor) -> Tensor:
     """
     from scipy.optimize import linear_sum_assignment
 
-    cost = torch.cdist(data.flatten(1).float(), noise.flatten(1).float()).square().cpu().double()
+    rows = len(data), -1
+    cost = torch.cdist(data.reshape(rows).float(), noise.reshape(rows).float()).square().cpu().double()
     # What a noise costs at least is paid with every permutation: without it the search is about three times as short.
     _, columns = linear_sum_assignment((cost - cost.amin(0)).numpy())
     return noise[torch.as_tensor(columns, device=noise.device)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from latentarena.config import Config
+from latentarena.errors import ConfigError
 from latentarena.parts import Kinds
 from latentarena.process.coupling import Coupling, independent
 from latentarena.process.path import Path, Point
@@ -157,9 +158,23 @@ def matching_loss(
         loss: of the network and a `Lesson`.
     """
     first, last = path.span
-    t = first + (last - first) * times(draws, len(data))  # (B,)
-    noise = coupling(data, draws.normal(*data.shape)) if noise is None else noise
+    t = first + (last - first) * _shaped("times", times(draws, len(data)), (len(data),))
+    if noise is None:
+        noise = coupling(data, draws.normal(*data.shape))
+    noise = _shaped("the coupling", noise, data.shape)
     at = path.at(t, data)
     p, q = target(at)
     x, answer = at.mix(data, noise), p * data + q * noise
-    return loss(network, Lesson(x, t, labels, data, noise, answer, weighting(at, (p, q))))
+    weight = weighting(at, (p, q))
+    if isinstance(weight, Tensor) and weight.ndim not in (0, data.ndim):
+        wanted = f"one that broadcasts with {list(data.shape)}, such as {list(at.alpha.shape)}, is wanted"
+        raise ConfigError(f"weighting gives {list(weight.shape)}; {wanted}")
+    return loss(network, Lesson(x, t, labels, data, noise, answer, weight))
+
+
+def _shaped(what: str, found: Tensor, shape: Sequence[int]) -> Tensor:
+    """What somebody's own part gives, of the shape that it has to be of: another would be broadcast (ConfigError)."""
+    if not isinstance(found, Tensor) or found.shape != tuple(shape):
+        given = list(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ConfigError(f"{what} gives {given} for a batch of {shape[0]}; a tensor {list(shape)} is wanted")
+    return found

@@ -72,9 +72,16 @@ def determinant(at: Point, row: Row) -> Tensor:
 
 
 def asked(network: Network, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-    """The network's output, of the shape of x: another one would be broadcast in silence (ConfigError)."""
-    out = network(x, t, labels)
-    if out.shape[1:] != x.shape[1:]:
+    """The network's output, of the shape of x: another one would be broadcast in silence (ConfigError).
+
+    It gets copies, since networks may work in place on what they are given, as `nn.ReLU(inplace=True)` does.
+    """
+    out = network(x.clone(), t.clone(), labels)
+    if not isinstance(out, Tensor) or not out.is_floating_point():
+        given = f"numbers of type {out.dtype}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
+        way_out = "wrap it, such as lambda x, t, labels: network(x, t, labels)[0]"
+        raise ConfigError(f"the network gives {given} and has to give a float tensor alone; {way_out}")
+    if out.shape != x.shape:
         raise ConfigError(f"the network gives {list(out.shape)} for x of {list(x.shape)}; give the shape of x")
     return out
 

@@ -53,8 +53,9 @@ class Checkpoints:
         Raises:
             OutputError: the disk is full or read-only; the checkpoints already there are untouched.
         """
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-        content = save(tensors, {"facts": json.dumps(checkpoint.facts), "step": str(checkpoint.step)})
+        content = save(
+            separate(checkpoint.tensors), {"facts": json.dumps(checkpoint.facts), "step": str(checkpoint.step)}
+        )
         name = f"{self.stage}-{checkpoint.step:08d}-{digest(content)[:16]}.safetensors"
 
         def write(folder: Path) -> Path:
@@ -117,6 +118,18 @@ class Checkpoints:
         with safe_open(path, "pt") as file:
             facts = file.metadata()
         return Checkpoint(int(facts["step"]), load(content), json.loads(facts["facts"]))
+
+
+def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as a safetensors file takes them: on the CPU, and none in the memory of another, as tied weights are."""
+    found: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        one = tensor.detach().cpu().contiguous()
+        memory = one.untyped_storage().data_ptr()
+        found[name] = one.clone() if memory in taken else one
+        taken.add(memory)
+    return found
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 STAGE, CLAIM = "network", "training.json"
-Loss = Callable[[nn.Module, Tensor, Tensor | None, torch.Generator], Tensor | Mapping[str, Tensor]]
+COLUMNS = ("step", "samples", "seconds", "lr", "samples_per_second")  # of the curve, beside the losses
+Loss = Callable[[nn.Module, Tensor, Tensor | None, torch.Generator], Tensor | Mapping[str, Tensor | float]]
 
 
 class OwnObjective(Objective):
@@ -38,10 +40,27 @@ class OwnObjective(Objective):
         with torch.random.fork_rng(devices=devices):
             _seed(draws.generator.initial_seed(), self.data.device)
             found = self.loss(self.network, self.data[index], labels, draws.generator)
-        losses = dict(found) if isinstance(found, Mapping) else {"loss": found}
-        if not isinstance(losses.get("loss"), Tensor) or losses["loss"].numel() != 1:
-            raise ConfigError("loss gives no scalar tensor; return one, or a mapping with one under the name loss")
-        return losses
+        return _losses(found, index.device)
+
+
+def _losses(found: object, device: torch.device) -> dict[str, Tensor]:
+    """What a loss of somebody's own gives, as scalars by name.
+
+    Raises:
+        ConfigError: there is no loss that can be minimised, or a name that the curve has for something else.
+    """
+    given: Mapping[str, Any] = found if isinstance(found, Mapping) else {"loss": found}
+    if not isinstance(given.get("loss"), Tensor) or given["loss"].numel() != 1:
+        raise ConfigError("loss gives no scalar tensor; return one, or a mapping with one under the name loss")
+    if not given["loss"].requires_grad:
+        way_out = "leave detach(), item() and torch.no_grad() out on the way to it"
+        raise ConfigError(f"loss gives a number that no weight of the network moves; {way_out}")
+    losses = {name: torch.as_tensor(value, device=device) for name, value in given.items()}
+    for name, one in losses.items():
+        if one.numel() != 1 or name in COLUMNS:
+            why = f"is {list(one.shape)}, no scalar" if one.numel() != 1 else "is the name of another column"
+            raise ConfigError(f"loss gives {name!r}, which {why}; the curve has a number for each name")
+    return losses
 
 
 def _seed(seed: int, device: torch.device) -> None:
@@ -57,6 +76,7 @@ def train_module(
     data: Tensor,
     labels: Tensor | None,
     loss: Loss,
+    learned: Mapping[str, str],
     config: FitConfig,
     seed: int,
     fabric: Fabric,
@@ -66,6 +86,9 @@ def train_module(
 ) -> dict[str, list[float]]:
     """Train a module in place, from the newest checkpoint in the folder if there is one; it is left in evaluation mode.
 
+    Args:
+        loss: of a batch; learned: what it is, in words by key, by which a training is known too.
+
     Returns:
         The columns of the loss curve.
 
@@ -74,11 +97,14 @@ def train_module(
     """
     _refuse(network, data, labels)
     with held(folder):
-        _claim(folder, _identity(network, data, labels, config, seed), resume)
+        _claim(folder, _identity(network, data, labels, learned, config, seed), resume)
         place, before = Shelter(folder), data.device
         place.remember(CLAIM)
         objective = OwnObjective(
-            network.train(), loss, data.to(fabric.device), None if labels is None else labels.to(fabric.device)
+            network.train(),
+            loss,
+            data.detach().to(fabric.device),
+            None if labels is None else labels.detach().to(fabric.device),
         )
         ticks = fit(objective, config, fabric, folder / "checkpoints", (seed, STAGE), place.reach)
         for _ in watch(logged(ticks, folder / "logs", STAGE, place.reach), STAGE):
@@ -91,18 +117,40 @@ def _refuse(network: nn.Module, data: Tensor, labels: Tensor | None) -> None:
     """Raise a ConfigError where there is nothing to train, or to train on."""
     if not isinstance(network, nn.Module) or not any(p.requires_grad for p in network.parameters()):
         raise ConfigError(f"network is a {type(network).__name__} without weights to train; give a torch.nn.Module")
-    if not isinstance(data, Tensor) or not len(data):
-        what = f"of {len(data)} rows" if isinstance(data, Tensor) else f"a {type(data).__name__}"
-        raise ConfigError(f"data are {what}; give a tensor (N, ...), such as torch.as_tensor(array)")
-    if labels is not None and len(labels) != len(data):
-        raise ConfigError(f"labels are {len(labels)} for {len(data)} rows of data; give one for each")
+    if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
+        raise ConfigError("network has lazy layers, whose shapes are not known yet; call it once on a batch before")
+    _refuse_no_rows("data", data)
+    if labels is not None:
+        _refuse_no_rows("labels", labels)
+        if len(labels) != len(data):
+            raise ConfigError(f"labels are {len(labels)} for {len(data)} rows of data; give one for each")
 
 
-def _identity(network: nn.Module, data: Tensor, labels: Tensor | None, config: FitConfig, seed: int) -> dict[str, Any]:
-    """What a training is known by: settings, data and the shapes of the weights, not their values."""
-    rows = [one.detach().cpu().contiguous().numpy().tobytes() for one in (data, labels) if one is not None]
+def _refuse_no_rows(what: str, rows: object) -> None:
+    if isinstance(rows, Tensor) and rows.ndim and len(rows):
+        return
+    given = f"of shape {list(rows.shape)}" if isinstance(rows, Tensor) else f"a {type(rows).__name__}"
+    raise ConfigError(f"{what} are {given}; give a tensor (N, ...) of rows, such as torch.as_tensor(array)")
+
+
+def _identity(
+    network: nn.Module,
+    data: Tensor,
+    labels: Tensor | None,
+    learned: Mapping[str, str],
+    config: FitConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """What a training is known by: what is learned, settings, data and the shapes of the weights, not their values."""
+    rows = [_bytes(one) for one in (data, labels) if one is not None]
     shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
-    return {"seed": seed, "fit": config.model_dump(mode="json"), "data": digest(*rows), "weights": shapes}
+    settings = {**config.model_dump(mode="json"), **learned}
+    return {"seed": seed, "fit": settings, "data": digest(*rows), "weights": shapes}
+
+
+def _bytes(rows: Tensor) -> bytes:
+    """The memory of a tensor; NumPy knows no bfloat16."""
+    return rows.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
@@ -126,7 +174,7 @@ def _differing(found: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterato
     """What is different now than it was when a training began, in words."""
     was = {"seed": found.get("seed")} | found.get("fit", {})
     for key, value in ({"seed": identity["seed"]} | identity["fit"]).items():
-        if was.get(key) != value:
+        if key in was and was[key] != value:
             yield f"{key} was {was.get(key)}, now it is {value}"
     if found.get("data") != identity["data"]:
         yield "data or labels are not the same"
