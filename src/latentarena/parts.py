@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import reduce
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import Signature, getattr_static, signature
 from operator import or_
 from os import PathLike
 from pathlib import Path
@@ -26,7 +27,7 @@ from latentarena.bounds import Label
 from latentarena.config import Config
 from latentarena.errors import ArenaError, ConfigError
 from latentarena.files import digest, expanded
-from latentarena.registry import REGISTRIES, PartOrigin, Registry
+from latentarena.registry import REGISTRIES, PartOrigin, Registry, called_with
 from latentarena.text import meant, plain_line
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,9 @@ class Kinds(Registry[type[C]]):
 
     def __init__(self, kind: str, shipped: Any = None) -> None:
         """Those of a union, or none, which `register` adds others to."""
-        super().__init__(kind, **{one.model_fields["kind"].default: one for one in get_args(shipped)})
+        kinds = get_args(shipped)
+        super().__init__(kind, **{one.model_fields["kind"].default: one for one in kinds})
+        self._build = signature(kinds[0].build) if kinds else None
         self._adapter: TypeAdapter[Any] | None = None
 
     def _add(self, name: str, part: Any, origin: PartOrigin) -> None:
@@ -73,6 +76,8 @@ class Kinds(Registry[type[C]]):
         if kind is None or kind.default != name or get_args(kind.annotation) != (name,):
             wanted = f"a latentarena.config.Config with kind: Literal[{name!r}] = {name!r}"
             raise ConfigError(f"{self.kind} {name!r} of {origin.name} is none: register {wanted}")
+        if self._build is not None:
+            _refuse_unbuildable(part, self._build, f"{self.kind} {name!r} of {origin.name}")
         super()._add(name, part, origin)
         self._adapter = None
 
@@ -95,6 +100,20 @@ class Kinds(Registry[type[C]]):
             raise ValueError(f"no {self.kind} is loaded; give a file that registers one with --plugin, or as parts")
         union: Any = reduce(or_, self.values())
         return Annotated[union, Field(discriminator="kind")] if len(self) > 1 else union
+
+
+def _refuse_unbuildable(part: type, wanted: Signature, what: str) -> None:
+    """Refuse a configuration without a `build` that can be called as that of the shipped ones (ConfigError)."""
+    takes = list(wanted.parameters.values())
+    rows = [one.name for one in takes if one.default is one.empty]
+    build, bound = (
+        getattr(part, "build", None),
+        isinstance(getattr_static(part, "build", None), staticmethod | classmethod),
+    )
+    more = [one.name for one in takes if one.name not in rows]
+    if not callable(build) or not called_with(build, len(rows) - bound, more):
+        called = ", ".join(str(one.replace(annotation=one.empty)) for one in takes)
+        raise ConfigError(f"{what} cannot be built: give it a method build({called})")
 
 
 @dataclass(frozen=True)
@@ -182,9 +201,26 @@ def _load_file(path: Path) -> None:
         spec.loader.exec_module(module)
     except ArenaError as error:
         raise ConfigError(f"parts {path}: {error}") from None
+    except SystemExit:
+        raise ConfigError(f"parts {path}: it ends the program as it is loaded; leave sys.exit() out") from None
     except Exception as error:
-        raise ConfigError(f"parts {path}: {fault_words(error, str(path))}") from error
+        raise ConfigError(f"parts {path}: {fault_words(error, str(path))}{_beside(error, path)}") from error
     _loaded[str(path)] = source
+
+
+def _beside(error: Exception, path: Path) -> str:
+    """The way out where a file imports another that lies beside it."""
+    missing = isinstance(error, ImportError) and ((error.name or "").partition(".")[0] or "a module")
+    relative = isinstance(error, ImportError) and "relative import" in str(error)
+    if not relative and not any((path.parent / f"{missing}{end}").exists() for end in ("", ".py")):
+        return ""
+    return "; what lies beside it is not found: put all into one file, make it a package, or set PYTHONPATH"
+
+
+def fault_in_parts(error: Exception) -> str:
+    """Which file of parts of the user's own failed, and how; nothing where the fault lies elsewhere."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _loaded]
+    return f"parts {files[-1]}: {fault_words(error, files[-1])}" if files else ""
 
 
 def fault_words(error: Exception, file: str = "") -> str:

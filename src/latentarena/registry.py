@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,8 +52,31 @@ def source_behind(part: type) -> str:
     return origin_of(vars(sys.modules[part.__module__])).digest
 
 
+def function_of(*takes: str) -> Callable[[Any], str]:
+    """The check of a registry of functions of so many things: nothing, or what is wanted of a part that is none."""
+
+    def check(part: Any) -> str:
+        return "" if callable(part) and called_with(part, len(takes)) else f"a function of {' and '.join(takes)}"
+
+    return check
+
+
+def called_with(function: Callable[..., Any], rows: int, names: Sequence[str] = ()) -> bool:
+    """Whether a function can be called with so many arguments, and some more by name."""
+    try:
+        inspect.signature(function).bind(*range(rows), **dict.fromkeys(names))
+    except TypeError:
+        return False
+    except ValueError:  # one of C, which does not tell
+        return True
+    return True
+
+
 class Registry(Mapping[str, T]):
     """A mapping from names to parts of one kind.
+
+    Args:
+        wanted: says what a part has to be where one that is registered is none, and nothing where it is one.
 
     Attributes:
         kind: what its parts are called.
@@ -62,8 +86,8 @@ class Registry(Mapping[str, T]):
         ConfigError: on look-up of an unknown name; the message lists the known ones.
     """
 
-    def __init__(self, kind: str, **parts: T) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, wanted: Callable[[Any], str] = lambda part: "", **parts: T) -> None:
+        self.kind, self._wanted = kind, wanted
         self.foreign: dict[str, PartOrigin] = {}
         self._parts = parts
         REGISTRIES[kind] = self
@@ -72,8 +96,10 @@ class Registry(Mapping[str, T]):
         """Decorator that adds a part of your own, which recipes then name.
 
         Raises:
-            ConfigError: the name is taken by a part from elsewhere, or it is no name.
+            ConfigError: the name is taken by a part from elsewhere, it is no name, or the part is of another kind.
         """
+        if not isinstance(name, str):
+            raise ConfigError(f"{self.kind} without a name: register it with one, such as @....register('mine')")
         origin = origin_of(sys._getframe(1).f_globals)
 
         def add(part: P) -> P:
@@ -86,8 +112,11 @@ class Registry(Mapping[str, T]):
         if not re.fullmatch("[a-z][a-z0-9_-]{0,39}", name):
             raise ConfigError(f"{self.kind} {name[:80]!r}: a name of small letters, digits, - and _ is wanted")
         if name in self and (name not in self.foreign or self.foreign[name].place != origin.place):
-            where = self.foreign[name].name if name in self.foreign else "latentarena"
+            other = self.foreign.get(name)
+            where = "latentarena" if other is None else other.name if other.name != origin.name else other.place
             raise ConfigError(f"{self.kind} {name!r} of {origin.name}: {where} has one of this name; choose another")
+        if wanted := self._wanted(part):
+            raise ConfigError(f"{self.kind} {name!r} of {origin.name} is none: register {wanted}")
         self._parts[name], self.foreign[name] = part, origin
 
     def __getitem__(self, name: str) -> T:

@@ -269,6 +269,7 @@ def test_random_numbers_follow_from_the_generator_or_the_global_one() -> None:
         ({"correction": None}, "correction None is unknown"),
         ({"path": la.Path}, "path = <class .*> is no path; make one: Path()"),
         ({"path": None}, "path = None is no path; give a name, or a la.Path"),
+        ({"target": lambda at: at.alpha}, r"a target gives a Tensor; give the row \(p, q\)"),
         ({"coupling": None}, "coupling = None: give a name, or a function"),
     ],
 )

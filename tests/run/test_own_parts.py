@@ -14,6 +14,7 @@ import latentarena as la
 from command import TINY, Arena
 from latentarena.arena.contest_files import CONTESTS, load_contest
 from latentarena.autoencoder import AUTOENCODERS, build_autoencoder
+from latentarena.backbone import BACKBONES, build_backbone
 from latentarena.bundle import BOXED, OWN, open_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError, GateError
@@ -268,6 +269,17 @@ def test_parts_without_settings_are_named_by_recipes(tmp_path: Path) -> None:
     assert made.sample(2).shape[0] == 2
 
 
+FUNCTION = """from latentarena.process import COUPLINGS
+from latentarena.sample import SOLVERS
+
+
+def own(one):
+    return one
+
+
+"""
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -276,10 +288,29 @@ def test_parts_without_settings_are_named_by_recipes(tmp_path: Path) -> None:
         (OVAL.replace('"oval"', '"straight"'), "path 'straight' of own.py: latentarena has one of this name"),
         (OVAL.replace('"oval"', '"The Oval"'), "a name of small letters, digits, - and _ is wanted"),
         (GATED.read_text().replace('register("gated")', 'register("other")'), "kind: Literal['other'] = 'other'"),
+        (
+            GATED.read_text().replace("def build", "def make"),
+            "'gated' of own.py cannot be built: give it a method build(",
+        ),
+        (GATED.read_text().replace(", times: int = 1) ->", ") ->"), "build(self, latent, classes, times=1)"),
+        (
+            OVAL.replace("def sigma", "def beta"),
+            "path 'oval' of own.py is none: register a class of latentarena.process.Path",
+        ),
+        (
+            f"{FUNCTION}SOLVERS.register('mine')(own)",
+            "solver 'mine' of own.py is none: register a latentarena.sample.Method",
+        ),
+        (f"{FUNCTION}COUPLINGS.register('mine')(own)", "is none: register a function of data and noise"),
+        (f"{FUNCTION}COUPLINGS.register(own)", "coupling without a name: register it with one"),
+        ("import sys\nsys.exit(3)\n", "it ends the program as it is loaded; leave sys.exit() out"),
+        ("import beside\n", "No module named 'beside'; what lies beside it is not found: put all into one file"),
+        ("from . import beside\n", "what lies beside it is not found"),
     ],
 )
 def test_a_file_that_cannot_be_loaded_is_refused_with_its_line(source: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(source)
+    (tmp_path / "beside.py").write_text("")
     with pytest.raises(ConfigError) as refusal:
         load_parts([tmp_path / "own.py"])
     assert said in str(refusal.value)
@@ -292,7 +323,7 @@ def test_a_name_belongs_to_the_file_that_took_it_first(tmp_path: Path) -> None:
         (tmp_path / folder / "own.py").write_text(OVAL)
     load_parts([tmp_path / "a" / "own.py"])
     first = PATHS["oval"]
-    with pytest.raises(ConfigError, match=r"path 'oval' of own.py: own.py has one of this name"):
+    with pytest.raises(ConfigError, match=rf"path 'oval' of own.py: {tmp_path}/a/own.py has one of this name"):
         load_parts([tmp_path / "b" / "own.py"])
     assert PATHS["oval"] is first
     assert issubclass(first, Process)
@@ -360,3 +391,87 @@ def test_an_autoencoder_of_ones_own_is_tried_before_it_is_trained(
         return
     with pytest.raises(ConfigError, match=rf"^autoencoder 'halves' of halves\.py: .*{says}"):
         build_autoencoder(AUTOENCODERS["halves"](), shape)
+
+
+NETWORK = """
+from typing import Literal
+
+from torch import nn
+
+from latentarena.backbone import BACKBONES
+from latentarena.config import Config
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, SIGNATURE):
+        return ANSWER
+
+
+@BACKBONES.register("net")
+class NetConfig(Config):
+    kind: Literal["net"] = "net"
+
+    def build(self, latent, classes, times=1):
+        return MADE
+"""
+
+
+@pytest.mark.parametrize(
+    ("signature", "answer", "made", "says"),
+    [
+        ("x, t, labels", "self.layer(x)", "Net()", None),
+        (
+            "x, t",
+            "self.layer(x)",
+            "Net()",
+            r"fails on x \[2, 4\], t \[2\] and labels \[2\]: TypeError: .* 3 positional",
+        ),
+        ("x, t, labels", "self.layer(x) / nothing", "Net()", "line 16: NameError: name 'nothing'"),
+        ("x, t, labels", "self.layer(x)[:, :3]", "Net()", r"gives \[2, 3\] for x of \[2, 4\]; give the shape of x"),
+        ("x, t, labels", "(self.layer(x), t)", "Net()", "gives a tuple for x of"),
+        ("x, t, labels", "x", "lambda x, t, labels: x", "build gives a function; give a torch.nn.Module"),
+    ],
+)
+def test_a_network_of_ones_own_is_tried_before_anything_is_trained(
+    tmp_path: Path, signature: str, answer: str, made: str, says: str | None
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(NETWORK.replace("SIGNATURE", signature).replace("ANSWER", answer).replace("MADE", made))
+    load_parts([own])
+    config = BACKBONES["net"]()
+    if says is None:
+        assert build_backbone(config, (4,), 10).training
+        return
+    with pytest.raises(ConfigError, match=rf"^backbone 'net' of own\.py: .*{says}"):
+        build_backbone(config, (4,), 10)
+
+
+def test_a_part_that_fails_while_it_is_used_is_told_by_its_file(tmp_path: Path, arena_here: Arena) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from latentarena.data import DATASETS\n\n\n@DATASETS.register('lost')\ndef lost(folder):\n    return nothing\n"
+    )
+    done = arena_here("train", "quickstart-digits", "data.name=lost", "--plugin", own, "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert f"arena: parts {own}: line 6: NameError: name 'nothing' is not defined; " in done.stderr
+
+
+@pytest.mark.parametrize(
+    "times",
+    ["[1.0, 0.5, 0.0]", "torch.linspace(1, 0, steps)", "torch.linspace(0, 1, steps + 1)"],
+)
+def test_a_time_grid_that_is_none_is_one_line(tmp_path: Path, times: str) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import torch\n\nfrom latentarena.sample import GRIDS\n\n\n@GRIDS.register('own')\n"
+        f"def own(path, steps):\n    return {times}\n"
+    )
+    load_parts([own])
+    with pytest.raises(
+        ConfigError, match=r"^time grid 'own' gives .* for 2 steps; a tensor of falling times is wanted"
+    ):
+        la.Process().sample(lambda x, t, labels: x, torch.zeros(2, 2), steps=2, grid="own")

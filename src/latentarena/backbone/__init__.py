@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import torch
 from pydantic import BeforeValidator
+from torch import Tensor, nn
 
 from latentarena.backbone.conv import ConvNet, ConvNetConfig
 from latentarena.backbone.dit import DiT, DiTConfig
 from latentarena.backbone.mlp import MLP, MLPConfig
 from latentarena.backbone.unet import UNet, UNetConfig
-from latentarena.parts import Kinds
+from latentarena.errors import ConfigError
+from latentarena.parts import Kinds, fault_words
 from latentarena.registry import Registry
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "MLPConfig",
     "UNet",
     "UNetConfig",
+    "build_backbone",
 ]
 
 SIZES: Registry[MLPConfig | UNetConfig | DiTConfig] = Registry(
@@ -56,3 +60,46 @@ def _in_full(value: Any) -> Any:
 Shipped = MLPConfig | ConvNetConfig | UNetConfig | DiTConfig
 BACKBONES: Kinds[Shipped] = Kinds("backbone", Shipped)
 BackboneConfig = Annotated[Shipped, BACKBONES, BeforeValidator(_in_full)]
+
+
+def build_backbone(config: Shipped, latent: tuple[int, ...], classes: int | None, times: int = 1) -> nn.Module:
+    """The network of a configuration, for latents of a shape; one of your own is tried on two of them first.
+
+    Args:
+        config: the network's.
+        latent: shape of one latent.
+        classes: that it is told of; None where it is told of none.
+        times: that it is told.
+
+    Raises:
+        ConfigError: it does not fit the latents, or one of your own is no module, fails, or gives another shape.
+    """
+    made = config.build(latent, classes, times=times)
+    origin = BACKBONES.foreign.get(config.kind)
+    if origin is not None:
+        fault = _fault(made, latent, classes, times, origin.place)
+        if fault:
+            raise ConfigError(f"backbone {config.kind!r} of {origin.name}: {fault}")
+    return made
+
+
+def _fault(made: object, latent: tuple[int, ...], classes: int | None, times: int, place: str) -> str:
+    """What is wrong with a network that somebody wrote; nothing if all is well."""
+    if not isinstance(made, nn.Module):
+        return f"build gives a {type(made).__name__}; give a torch.nn.Module"
+    x, t = torch.zeros(2, *latent), torch.full((2,) if times == 1 else (2, times), 0.5)
+    labels = None if classes is None else torch.zeros(2, dtype=torch.int64)
+    modes = [(module, module.training) for module in made.modules()]
+    try:
+        with torch.no_grad():
+            given = made.eval()(x, t, labels)
+    except Exception as error:  # it is anybody's code
+        told = "no labels" if labels is None else "labels [2]"
+        return f"its network fails on x {list(x.shape)}, t {list(t.shape)} and {told}: {fault_words(error, place)}"
+    finally:
+        for module, training in modes:
+            module.training = training
+    if isinstance(given, Tensor) and given.shape == x.shape:
+        return ""
+    found = list(given.shape) if isinstance(given, Tensor) else f"a {type(given).__name__}"
+    return f"its network gives {found} for x of {list(x.shape)}; give the shape of x"

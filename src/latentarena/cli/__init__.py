@@ -146,6 +146,7 @@ def _option(error: Exception, arguments: list[str]) -> str:
 
 def _unexpected(error: Exception) -> str:
     """A fault that no part of the program has words for: an extra that is missing, a file, or the fault's name."""
+    from latentarena.parts import fault_in_parts
     from latentarena.system import starved
 
     if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in SERVER:
@@ -156,6 +157,8 @@ def _unexpected(error: Exception) -> str:
         return f"cannot use {shown}: {error.strerror}"
     if starved(error):
         return "there is not enough memory for this"
+    if said := fault_in_parts(error):
+        return f"{said}; the same command with --debug shows all of it"
     return f"unexpected fault, {type(error).__name__}: {error}; the same command with --debug shows where"
 
 

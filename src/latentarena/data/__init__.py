@@ -21,7 +21,7 @@ from latentarena.data.source import load_source, look_at_source
 from latentarena.errors import ConfigError, DataError
 from latentarena.files import expanded
 from latentarena.parts import Chosen
-from latentarena.registry import Registry
+from latentarena.registry import Registry, function_of
 from latentarena.text import SHOWN, meant
 
 __all__ = [
@@ -44,7 +44,10 @@ FOLDER = "folder:"
 Loader = Callable[[Path | None], Dataset]
 """From a folder that files may lie in, or None, to a dataset on the CPU."""
 DATASETS: Registry[Loader] = Registry(
-    "dataset", **{name: partial(load_idx, name) for name in CATALOG}, digits=lambda root: embedded_digits()
+    "dataset",
+    function_of("a folder"),
+    **{name: partial(load_idx, name) for name in CATALOG},
+    digits=lambda root: embedded_digits(),
 )
 """Those that have a name."""
 

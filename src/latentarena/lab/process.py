@@ -32,7 +32,7 @@ from latentarena.process import (
     shortened,
 )
 from latentarena.randomness import Draws, Fresh, RowNoise
-from latentarena.sample import GRIDS, SOLVERS, Guide, Jump, Solver, classifier_free, last, sample
+from latentarena.sample import SOLVERS, Guide, Jump, Solver, classifier_free, grid_times, last, sample
 from latentarena.text import shown
 
 
@@ -198,7 +198,7 @@ class Process:
         """The times of so many steps from noise to data."""
         if not isinstance(steps, Integral) or steps < 1:
             raise ConfigError(f"steps = {shown(steps)}: take a whole number, 1 or more")
-        return GRIDS[name](self._path, steps).tolist()
+        return grid_times(name, self._path, int(steps))
 
     @cached_property  # it looks at numbers, which a graph that is traced has none of
     def _path(self) -> Path:

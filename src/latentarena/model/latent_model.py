@@ -10,6 +10,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from latentarena.autoencoder import Autoencoder, AutoencoderConfig, build_autoencoder
+from latentarena.backbone import build_backbone
 from latentarena.compute import CPU
 from latentarena.config import Config
 from latentarena.distill import average_correction, meanflow_jump
@@ -22,10 +23,10 @@ from latentarena.process import CORRECTIONS, PATHS, TARGETS, Denoiser, Network, 
 from latentarena.progress import counted
 from latentarena.randomness import Fresh, RowNoise, normal_rows, stream
 from latentarena.sample import (
-    GRIDS,
     SOLVERS,
     Guidable,
     Jump,
+    grid_times,
     last,
     sample,
     usual_guide,
@@ -119,8 +120,8 @@ class LatentModel(nn.Module):
             self.latent_shape = self.noise_shape = shape = self.autoencoder.latent_shape
             self.scale, classes = Standardiser(shape), len(architecture.classes)
             told = classes if config.conditional else None
-            self.network = config.backbone.build(shape, told, times=2 if config.average else 1)
-            self.weaker = config.weaker.build(shape, told) if config.weaker else None
+            self.network = build_backbone(config.backbone, shape, told, times=2 if config.average else 1)
+            self.weaker = build_backbone(config.weaker, shape, told) if config.weaker else None
             self.classifier = config.classifier.build(shape, classes) if config.classifier else None
         self.learned = self.autoencoder.learned  # whether latents are anything but the pixels
         local = _at_one_time(self.network) if config.average else self.network
@@ -175,7 +176,7 @@ class LatentModel(nn.Module):
 
     def times(self, how: SamplingConfig) -> list[float]:
         """The sampler's times from noise to data."""
-        return GRIDS[how.grid](self.path, how.steps).tolist()
+        return grid_times(how.grid, self.path, how.steps)
 
     def walk(
         self, noise: Tensor, labels: Tensor | None, how: SamplingConfig, times: Sequence[float], fresh: Fresh

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from latentarena.registry import Registry
+from latentarena.registry import Registry, function_of
 
 Coupling = Callable[[Tensor, Tensor], Tensor]  # (data, noise), both (B, ...) -> the noise, re-ordered
 
@@ -33,4 +33,6 @@ def optimal_transport(data: Tensor, noise: Tensor) -> Tensor:
     return noise[torch.as_tensor(columns, device=noise.device)]
 
 
-COUPLINGS: Registry[Coupling] = Registry("coupling", independent=independent, optimal_transport=optimal_transport)
+COUPLINGS: Registry[Coupling] = Registry(
+    "coupling", function_of("data", "noise"), independent=independent, optimal_transport=optimal_transport
+)

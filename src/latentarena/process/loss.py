@@ -17,12 +17,13 @@ from latentarena.process.coupling import Coupling, independent
 from latentarena.process.path import Path, Point
 from latentarena.process.target import Network, Row, Target, asked, determinant
 from latentarena.randomness import Draws
-from latentarena.registry import Registry
+from latentarena.registry import Registry, function_of
 
 Times = Callable[[Draws, int], Tensor]  # -> (B,) in [0, 1]
 
 TIMES: Registry[Times] = Registry(
     "times",
+    function_of("Draws", "a number"),
     uniform=lambda draws, n: draws.uniform(n),
     logit_normal=lambda draws, n: torch.sigmoid(draws.normal(n)),  # Esser et al., 2024
     low_discrepancy=lambda draws, n: draws.lattice(n),  # Kingma et al., 2021, appendix I.1
@@ -60,6 +61,7 @@ def _min_snr(at: Point, row: Row) -> Tensor:
 
 WEIGHTINGS: Registry[Weighting] = Registry(
     "weighting",
+    function_of("a Point", "a row"),
     none=unweighted,
     data=_as_data,
     noise=_as_noise,  # "simple" of Ho et al., 2020, whatever is predicted

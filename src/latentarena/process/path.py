@@ -153,6 +153,13 @@ class Trigonometric(Path):
         return torch.sin(t * (math.pi / 2))
 
 
+def _wanted(part: object) -> str:
+    complete = (
+        isinstance(part, type) and issubclass(part, Path) and not {Path.alpha, Path.sigma} & {part.alpha, part.sigma}
+    )
+    return "" if complete else "a class of latentarena.process.Path with alpha(t) and sigma(t)"
+
+
 PATHS: Registry[type[Path]] = Registry(
-    "path", straight=Straight, vp_linear=LinearBeta, vp_cosine=Cosine, trigonometric=Trigonometric
+    "path", _wanted, straight=Straight, vp_linear=LinearBeta, vp_cosine=Cosine, trigonometric=Trigonometric
 )

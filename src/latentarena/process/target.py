@@ -16,7 +16,7 @@ from torch import Tensor
 
 from latentarena.errors import ConfigError
 from latentarena.process.path import Path, Point
-from latentarena.registry import Registry
+from latentarena.registry import Registry, function_of
 
 Row = tuple[Tensor, Tensor]
 Target = Callable[[Point], Row]
@@ -37,6 +37,7 @@ Denoiser = Callable[[Tensor, Tensor, Tensor | None], Estimate]
 
 TARGETS: Registry[Target] = Registry(
     "target",
+    function_of("a Point"),
     data=lambda at: (torch.ones_like(at.alpha), torch.zeros_like(at.alpha)),
     noise=lambda at: (torch.zeros_like(at.alpha), torch.ones_like(at.alpha)),
     v=lambda at: (-at.sigma, at.alpha),  # Salimans & Ho, 2022
@@ -66,7 +67,13 @@ CORRECTIONS: Registry[Callable[[Target], Target]] = Registry(
 
 
 def determinant(at: Point, row: Row) -> Tensor:
-    """alpha q - sigma p of a row (p, q): where it is 0, a prediction does not determine data and noise."""
+    """alpha q - sigma p of a row (p, q): where it is 0, a prediction does not determine data and noise.
+
+    Raises:
+        ConfigError: somebody's own target gives something else than a row.
+    """
+    if not isinstance(row, tuple) or len(row) != 2:
+        raise ConfigError(f"a target gives a {type(row).__name__}; give the row (p, q) of p * data + q * noise")
     p, q = row
     return at.alpha * q - at.sigma * p
 

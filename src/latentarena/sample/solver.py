@@ -13,9 +13,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from latentarena.errors import ConfigError
 from latentarena.process import Denoiser, Path
 from latentarena.randomness import Fresh
-from latentarena.registry import Registry
+from latentarena.registry import Registry, function_of
+from latentarena.text import shown
 
 Jump = Callable[[Tensor, Tensor, Tensor], Tensor]
 Solver = Callable[[Path, Denoiser, Tensor | None], Jump]
@@ -223,6 +225,7 @@ def _fixed(solver: Solver, order: int, evaluations: int) -> Method:
 
 SOLVERS: Registry[Method] = Registry(
     "solver",
+    lambda part: "" if isinstance(part, Method) else "a latentarena.sample.Method",
     euler=_fixed(euler, 1, 1),
     heun=_fixed(heun, 2, 2),
     midpoint=_fixed(midpoint, 2, 2),
@@ -248,6 +251,7 @@ def _grid(spread: Callable[[Tensor], Tensor]) -> Callable[[Path, int], Tensor]:
 
 GRIDS: Registry[Callable[[Path, int], Tensor]] = Registry(
     "time grid",
+    function_of("a path", "a number of steps"),
     uniform=_grid(lambda u: u),
     quadratic=_grid(torch.square),  # more steps near the data (Song et al., 2021)
     karras=_grid(
@@ -255,6 +259,21 @@ GRIDS: Registry[Callable[[Path, int], Tensor]] = Registry(
     ),  # rho = 7 (Karras et al., 2022)
     warped=_grid(lambda u: 3 * u / (1 + 2 * u)),  # shift 3: more steps near the noise (Esser et al., 2024)
 )
+
+
+def grid_times(name: str, path: Path, steps: int) -> list[float]:
+    """The times of a grid by its name, from noise to data, steps + 1 of them.
+
+    Raises:
+        ConfigError: there is no such grid, or somebody's own gives something else.
+    """
+    times = GRIDS[name](path, steps)
+    if not isinstance(times, Tensor) or times.shape != (steps + 1,) or not bool((times.diff() < 0).all()):
+        given = times.tolist() if isinstance(times, Tensor) else times
+        raise ConfigError(
+            f"time grid {name!r} gives {shown(given)} for {steps} steps; a tensor of falling times is wanted"
+        )
+    return times.tolist()
 
 
 def last(states: Iterator[Tensor]) -> Tensor:
