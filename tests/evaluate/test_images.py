@@ -24,16 +24,27 @@ from latentarena.judge.classifier import Judge
 
 N = 120
 PIXELS = embedded_digits().test.pixels[:N]  # uint8 (N, 1, 28, 28)
-FORMS = ["images.npz", "alone.npz", "last.npy", "grey.npy", "floats.npz", "folder", "some.zip"]
+FORMS = [
+    "images.npz",
+    "alone.npz",
+    "mine.npz",
+    "swapped.npz",
+    "last.npy",
+    "grey.npy",
+    "floats.npz",
+    "folder",
+    "some.zip",
+]
 
 
 def written(form: str, home: Path) -> Path:
     """The images in a file or folder of that form."""
     path, bytes_of = home / form, PIXELS.numpy()
     if path.suffix == ".npz":
-        array = bytes_of / np.float32(255) if form == "floats.npz" else bytes_of
-        named = {"arr_0": array} if form == "alone.npz" else {"images": array, "labels": np.zeros(N, int)}
-        np.savez(path, **named)  # type: ignore[arg-type]
+        array = bytes_of / np.float32(255) if form in ("floats.npz", "swapped.npz") else bytes_of
+        array = array.astype(">f4") if form == "swapped.npz" else array  # another machine's order of bytes
+        name = {"alone.npz": "arr_0", "mine.npz": "fake"}.get(form, "images")
+        np.savez(path, **{name: array} | ({} if form == "alone.npz" else {"labels": np.zeros(N, int)}))  # type: ignore[arg-type]
     elif path.suffix == ".npy":
         np.save(path, np.moveaxis(bytes_of, 1, -1) if form == "last.npy" else bytes_of[:, 0])
     else:
@@ -64,6 +75,30 @@ def test_numbers_between_two_of_255_steps_stay_as_they_are(tmp_path: Path) -> No
     np.save(tmp_path / "last.npy", images.movedim(1, -1).numpy())
     for name in ("images.npz", "last.npy"):
         assert torch.equal(read_images(tmp_path / name, Fit()), images)
+
+
+def test_grey_images_that_were_saved_in_colour_are_grey(tmp_path: Path, digits_judge: Judge) -> None:
+    """As torchvision's `save_image` writes them."""
+    folder = tmp_path / "colour"
+    folder.mkdir()
+    for number, image in enumerate(PIXELS.numpy()):
+        Image.fromarray(image[0]).convert("RGB" if number % 2 else "RGBA").save(folder / f"{number}.png")
+    expected = la.judge(PIXELS, dataset="digits", progress=False)
+    found = judge_images(folder, "digits", None, {}).scores
+    assert found["frechet"].value == pytest.approx(expected["frechet"].value)
+    for form in (
+        PIXELS.expand(-1, 3, -1, -1),
+        PIXELS.movedim(1, -1).numpy(),
+        PIXELS.movedim(1, -1).expand(-1, -1, -1, 3),
+    ):
+        assert la.judge(form, dataset="digits", progress=False)["frechet"] == expected["frechet"]
+
+
+def test_arrays_of_numpy_may_lie_in_memory_as_they_like(digits_judge: Judge) -> None:
+    images = PIXELS.numpy()[::-1] / np.float32(255)
+    expected = la.judge(images.copy(), dataset="digits", progress=False)
+    for one in (images, images.astype(">f4"), np.asfortranarray(images)):
+        assert la.judge(one, dataset="digits", progress=False) == expected
 
 
 def test_a_bundle_is_no_folder_of_images(tiny_run: Path, tmp_path: Path) -> None:
@@ -106,6 +141,9 @@ def test_other_images_stand_in_the_place_of_the_train_split(tmp_path: Path, digi
         (np.zeros((100, 9, 9), np.uint8) + 200, r"holds images \[1, 9, 9\], and digits \[1, 28, 28\]"),
         (np.zeros((100, 28), np.uint8) + 200, "expected are N x height x width"),
         (np.zeros((100, 28, 28)) - 1, "values of -1 to -1"),
+        (np.zeros((100, 28, 28)) - 1 + np.eye(28), r"such as \(images \+ 1\) \* 127\.5 if -1 is black"),
+        (np.full((100, 28, 28), np.nan), "with NaN or infinite values"),
+        (np.random.default_rng(0).integers(256, size=(100, 3, 28, 28)), r"holds images \[3, 28, 28\].*folder:PATH$"),
     ],
 )
 def test_what_cannot_be_judged_is_one_line(array: np.ndarray, says: str, tmp_path: Path, digits_judge: Judge) -> None:
@@ -122,6 +160,15 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
         read_images(tmp_path / "images.npy", Fit())
 
 
+def mixed(home: Path) -> Path:
+    """A folder of images of two sizes."""
+    folder = home / "mixed"
+    folder.mkdir()
+    for number, image in enumerate(PIXELS.numpy()):
+        Image.fromarray(image[0]).resize((28 + number % 2, 28)).save(folder / f"{number}.png")
+    return folder
+
+
 def test_the_command_judges_images_and_refuses_what_is_of_bundles(
     arena_here: Arena, tmp_path: Path, digits_judge: Judge
 ) -> None:
@@ -134,7 +181,9 @@ def test_the_command_judges_images_and_refuses_what_is_of_bundles(
     for words, says in (
         ([path, "--html", "card.html"], "figures of images have --json"),
         (["zoo:quickstart", "--against", path], "is for images"),
+        ([tmp_path / "imges.npz", "--dataset", "digits"], "images.npz'? a bundle is a folder"),
+        ([mixed(tmp_path), "--dataset", "digits"], "give --size 28 and --crop center"),
     ):
         refused = arena_here("judge", *words)
-        assert (refused.returncode, refused.stdout) == (2, "")
+        assert (refused.returncode > 0, refused.stdout) == (True, "")
         assert says in refused.stderr

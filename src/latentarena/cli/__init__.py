@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gc
 import io
+import re
 import sys
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -73,7 +74,7 @@ def _run() -> None:
     except ArenaError as error:
         if debug:
             raise
-        _refuse(str(error), error.exit_code)
+        _refuse(_in_options(str(error), arguments), error.exit_code)
     except usage as error:
         message = error.format_message()  # type: ignore[attr-defined]
         if message.startswith("Usage:"):  # nothing was asked for, so help is the answer
@@ -117,6 +118,11 @@ def _options() -> tuple[set[str], set[str]]:
         for one in command.params:
             kinds[PATH not in repr(vars(one).get("type_descriptor", PATH))].update(one.opts)
     return kinds[0], kinds[1] - kinds[0]
+
+
+def _in_options(said: str, arguments: list[str]) -> str:
+    """A refusal in options where a command has them in place of a recipe's keys: `data.size=28` is `--size 28`."""
+    return re.sub(r"\bdata\.(size|crop|resize)=", r"--\1 ", said) if arguments[:1] in (["judge"], ["data"]) else said
 
 
 def _override(error: Exception, arguments: list[str]) -> str:

@@ -102,6 +102,7 @@ def judge(
     from latentarena.report.scorecard import write_page
     from latentarena.run.watching import show_judging, show_training
     from latentarena.train.shelter import MOVE, write_or_keep
+    from latentarena.zoo import PREFIX
 
     quiet_logs()
     own = own_metrics(metric or (), "--metric")
@@ -110,8 +111,9 @@ def judge(
     if holds_images(bundle):
         _judge_images(bundle, of_images, judge_file, data, json_file, {"--html": html, "--png": picture}, own)
         return
+    there = bundle.exists() or str(bundle).startswith(PREFIX)
     for option, value in of_images.items():
-        if value is not None:
+        if there and value is not None:
             raise typer.BadParameter(
                 f"{option} {value} is for images, and {bundle} holds none: it is judged as a bundle"
             )

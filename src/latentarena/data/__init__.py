@@ -13,7 +13,7 @@ from latentarena.config import Config
 from latentarena.data.catalog import CATALOG
 from latentarena.data.digits import embedded_digits
 from latentarena.data.find import load_idx, where
-from latentarena.data.generated import holds_images, read_images
+from latentarena.data.generated import grey_as_such, holds_images, read_images
 from latentarena.data.images import Dataset, Images
 from latentarena.data.overview import Overview, overview_of_dataset
 from latentarena.data.picture import LARGEST_SIDE, Fit
@@ -33,6 +33,7 @@ __all__ = [
     "Dataset",
     "Images",
     "Overview",
+    "grey_as_such",
     "holds_images",
     "load_dataset",
     "overview",

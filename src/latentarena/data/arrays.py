@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isqrt
+from math import isfinite, isqrt
 from pathlib import Path
 
 import numpy as np
@@ -301,8 +301,11 @@ def pixels_of(pixels: np.ndarray, title: str) -> np.ndarray:
         way = f": images.reshape(-1, {side}, {side})" if side and side * side == pixels.shape[1] else ""
         raise DataError(f"{what}; expected are N x height x width, or that x 1 or 3 channels{way}")
     low, high = float(pixels.min()), float(pixels.max())
+    if not isfinite(low + high):
+        raise DataError(f"{what} with NaN or infinite values; find out where they come from")
     if not (low >= 0 and high <= 255):
-        raise DataError(f"{what} with values of {low:g} to {high:g}; save them as uint8, 0 to 255")
+        way = ", such as (images + 1) * 127.5 if -1 is black" if -1 <= low < 0 and high <= 1 else ""
+        raise DataError(f"{what} with values of {low:g} to {high:g}; save them as uint8, 0 to 255{way}")
     unit = pixels.dtype.kind in "fb" and high <= 1
     white = 1 if unit else 255
     if high * 255 < DIM * white:

@@ -49,7 +49,11 @@ def read_images(path: Path, fit: Fit) -> Tensor:
     """
     array = _alone(arrays_in(path)) if path.suffix.lower() in ARRAYS else None
     if array is None:
-        data = load_source(path, fit)
+        try:
+            data = load_source(path, fit)
+        except DataError as error:
+            way_out = "; of several arrays, the images to be judged are the one called images"
+            raise DataError(f"{error}{way_out if path.suffix.lower() in ARRAYS else ''}") from None
         return torch.cat([data.train.images, data.test.images])
     try:
         pixels = fitted(pixels_of(array, ""), fit).float().div(255)
@@ -57,11 +61,20 @@ def read_images(path: Path, fit: Fit) -> Tensor:
         raise DataError(f"{path}: {error}") from None
     if array.dtype.kind != "f" or array.max() > 1 or fit != Fit():
         return pixels
-    exact = torch.from_numpy(array).float()  # not rounded to 255 steps
+    exact = torch.from_numpy(array.astype(np.float32))  # not rounded to 255 steps; in this machine's order of bytes
     return exact.movedim(-1, 1) if exact.ndim == 4 and exact.shape != pixels.shape else exact.reshape(pixels.shape)
 
 
 def _alone(held: dict[str, np.ndarray]) -> np.ndarray | None:
     """The array of images beside which there is no other; None where the arrays are splits of a dataset."""
     named = [held[name] for name in NAMES if name in held]
-    return named[0] if named else next(iter(held.values())) if len(held) == 1 else None
+    images = list(held.values()) if len(held) == 1 else [one for one in held.values() if one.ndim >= 3]
+    return named[0] if named else images[0] if len(images) == 1 else None
+
+
+def grey_as_such(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Images (N, C, H, W) as one channel where their three are alike and one is wanted: grey ones saved as colour."""
+    if images.ndim != 4 or (images.shape[1], shape[0]) != (3, 1):
+        return images
+    alike = torch.equal(images[:, 0], images[:, 1]) and torch.equal(images[:, 0], images[:, 2])
+    return images[:, :1] if alike else images

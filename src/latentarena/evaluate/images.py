@@ -12,7 +12,7 @@ from torch import Tensor
 from latentarena.card.own import OwnMetric
 from latentarena.card.score_card import Score
 from latentarena.config import validate
-from latentarena.data import FOLDER, DataConfig, Dataset, load_dataset, read_images
+from latentarena.data import FOLDER, DataConfig, Dataset, grey_as_such, load_dataset, read_images
 from latentarena.errors import ConfigError, DataError
 from latentarena.judge.compared import compare_images
 from latentarena.judge.extractors import open_extractor
@@ -95,9 +95,11 @@ def _images(path: Path, fit: Mapping[str, Any], real: Dataset) -> Tensor:
     images = read_images(path, validate(DataConfig, {"name": f"{FOLDER}{path}", **fit}, "options").fit)
     if len(images) < FEWEST:
         raise DataError(f"{path} holds {len(images)} images; figures say something from {FEWEST} on")
+    images = grey_as_such(images, real.shape)
     if tuple(images.shape[1:]) != real.shape:
+        size = "" if images.shape[2:] == real.shape[1:] else ", or give --size"
         raise DataError(
             f"{path} holds images {list(images.shape[1:])}, and {real.name} {list(real.shape)} (channels, height, "
-            "width); name real images of that shape by --dataset, such as folder:PATH, or give --size"
+            f"width); name real images of that shape by --dataset, such as folder:PATH{size}"
         )
     return images

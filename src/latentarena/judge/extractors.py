@@ -19,6 +19,7 @@ from latentarena.errors import ConfigError, optional
 from latentarena.files import digest
 from latentarena.progress import counted
 from latentarena.sandbox.runtime import open_session, run
+from latentarena.text import meant
 
 DINOV2 = {f"dinov2-{size}": f"facebook/dinov2-{size}" for size in ("small", "base", "large", "giant")}
 PREFIX = "transformers:"
@@ -72,9 +73,10 @@ def open_extractor(named: str) -> Extractor:
         return _graph(Path(named), named)
     if named in DINOV2 or named.startswith(PREFIX):
         return _transformer(DINOV2.get(named) or named.removeprefix(PREFIX), named)
+    choices = f"{meant(named, DINOV2)}choose from {', '.join(DINOV2)}, {PREFIX}NAME or {PREFIX}FOLDER"
     raise ConfigError(
-        f"--features {named[:200]}: choose from {', '.join(DINOV2)}, {PREFIX}NAME or {PREFIX}FOLDER, or give an .onnx "
-        "file, which can be made of any network, such as one of timm or an Inception"
+        f"--features {named[:200]}: {choices}, or give an .onnx file, which can be made of any network, such as one of "
+        "timm or an Inception"
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
 from latentarena.config import validate
 from latentarena.data import DATASETS, FOLDER, DataConfig, Dataset, load_dataset
+from latentarena.errors import ArenaError
 
 
 def names() -> list[str]:
@@ -37,4 +39,8 @@ def load(
         DataError: damaged, or neither found nor downloaded.
     """
     config = validate(DataConfig, {"name": name, "size": size, "crop": crop, "resize": resize}, "datasets.load")
-    return load_dataset(config, None if root is None else Path(root))
+    try:
+        return load_dataset(config, None if root is None else Path(root))
+    except ArenaError as error:
+        error.args = (re.sub(r"\bdata\.(size|crop|resize)=", r"\1=", str(error)),)  # a recipe's keys
+        raise

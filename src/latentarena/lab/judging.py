@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentarena.card.own import own_metrics
 from latentarena.card.score_card import Score, ScoreCard
+from latentarena.data import grey_as_such, holds_images
 from latentarena.errors import ConfigError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
 from latentarena.judge.compared import compare_images
@@ -74,7 +75,7 @@ def judge(
     """The score card of a model of your own, as `arena judge` makes it; or figures of images, whatever made them.
 
     Args:
-        what: a model, a bundle's path, or images (N, C, H, W) or (N, H, W): float in [0, 1], or uint8.
+        what: a model, a bundle's path, or images (N, C, H, W), (N, H, W) or (N, H, W, C): float in [0, 1], or uint8.
         samples: that a model is asked for.
         dataset: that images are held against, mnist unless given; a bundle names its own.
         against: images that stand in the place of the dataset's train split, whatever made them.
@@ -99,10 +100,17 @@ def judge(
     with show_judging() if progress else nullcontext():
         if isinstance(what, Tensor | np.ndarray):
             data = load_data(dataset or "mnist", root=root)
-            other = None if against is None else _images(against)
+            images = _images(what, data.shape)
+            other = None if against is None else _images(against, data.shape)
             if features is not None:
-                return compare_images(_images(what), data, open_extractor(features), other)
-            return score_images(_images(what), data, judge_for(data, watch, file), other, own)
+                return compare_images(images, data, open_extractor(features), other)
+            return score_images(images, data, judge_for(data, watch, file), other, own)
+        if not isinstance(what, Model | str | PathLike):
+            raise ConfigError(
+                f"a {type(what).__name__} cannot be judged: give a model, a bundle's path, or an array of images"
+            )
+        if not isinstance(what, Model) and holds_images(Path(what)):
+            raise ConfigError(f"{what} holds images: give them as an array, or use the command `arena judge {what}`")
         if any(one is not None for one in (dataset, against, features)):
             raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset, against and features out")
         bundle = load(what).bundle
@@ -110,11 +118,15 @@ def judge(
         return judge_bundle(bundle, panel, samples, timed=timed, own=own, waterfall=waterfall).card
 
 
-def _images(given: Tensor | Array) -> Tensor:
-    """Images as float (N, C, H, W) in [0, 1]."""
-    images = torch.as_tensor(given).detach().cpu()
+def _images(given: Tensor | Array, shape: tuple[int, int, int]) -> Tensor:
+    """Images as float (N, C, H, W) in [0, 1], to be held against some of this shape."""
+    if isinstance(given, np.ndarray):
+        given = torch.from_numpy(np.array(given, dtype=given.dtype.newbyteorder("=")))  # whatever its strides and bytes
+    images = given.detach().cpu()
     images = images.float().div(255) if images.dtype == torch.uint8 else images.float()
     images = images[:, None] if images.ndim == 3 else images
+    if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[-1] in (1, 3):
+        images = images.movedim(-1, 1)
     if images.ndim != 4 or len(images) < FEWEST:
-        raise ConfigError(f"images are {list(images.shape)}; give at least {FEWEST} as (N, C, H, W) or (N, H, W)")
-    return images
+        raise ConfigError(f"images are {list(images.shape)}; give at least {FEWEST} as (N, C, H, W)")
+    return grey_as_such(images, shape)
