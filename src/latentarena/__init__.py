@@ -106,17 +106,21 @@ class _Root(ModuleType):
 sys.modules[__name__].__class__ = _Root
 
 
-def __getattr__(name: str) -> Any:
-    if name in _CALLED:
-        return import_module(f"{__name__}.{name}")
-    if name == "datasets":
-        value: Any = import_module("latentarena.lab.datasets")
-    elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
-        raise AttributeError(f"latentarena has no {name!r}; it has {', '.join(__all__)}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to type checkers there is no name but those above
+
+    def __getattr__(name: str) -> Any:
+        if name in _CALLED:
+            return import_module(f"{__name__}.{name}")
+        if name == "datasets":
+            value: Any = import_module("latentarena.lab.datasets")
+        elif name in _HOMES:
+            value = getattr(import_module(_HOMES[name]), name)
+        else:
+            from latentarena.text import meant
+
+            raise AttributeError(f"latentarena has no {name!r}; {meant(name, __all__)}it has {', '.join(__all__)}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from latentarena.errors import ConfigError
-from latentarena.text import shown
+from latentarena.text import meant, shown
 
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # weights stay in float32
@@ -57,7 +57,7 @@ def chosen_compute(accelerator: str = "cpu", precision: str = "32-true") -> Comp
 def refuse_unknown(name: str, value: str, choices: tuple[str, ...] | dict[str, torch.dtype | None]) -> None:
     """Raise a ConfigError where a choice is none of those that there are."""
     if value not in choices:
-        raise ConfigError(f"{name} = {shown(value)}: choose from {', '.join(choices)}")
+        raise ConfigError(f"{name} = {shown(value)}: {meant(str(value), choices)}choose from {', '.join(choices)}")
 
 
 def refuse_absent(accelerator: str) -> None:

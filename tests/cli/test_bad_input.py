@@ -376,3 +376,24 @@ def test_refusal_in_a_process_of_its_own(
     assert found == code
     assert done.stdout == ""
     assert [part for part in fragments if part not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["train", "quickstart-digits", "generator.backbone=mlp_smal"], "mlp_small"),
+        (["train", "quickstart-digits", "generator.backbone={kind: mpl}"], "mlp"),
+        (["train", "quickstart-digits", "training.generator.loss={kind: pseudohuber}"], "pseudo_huber"),
+        (["train", "quickstart-digits", "--accelerator", "cdua"], "cuda"),
+        (["train", "quickstart-digits", "--precision", "bf16-mixd"], "bf16-mixed"),
+        (["show", "paht", "zoo:quickstart"], "paths"),
+        (["inpaint", "zoo:quickstart", "--hide", "rigth"], "right"),
+        (["serve", "opne"], "open"),
+        (["board", "rank", "raw.csv", "--contest", "contest-205"], "contest-2025"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_word_that_is_nearly_one_is_answered_with_it(refuse: Refuse, words: list[str], near: str) -> None:
+    code, line = refuse(*words)
+    assert code > 0
+    assert f"did you mean '{near}'?" in line

@@ -6,6 +6,7 @@ import inspect
 import pydoc
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,26 @@ def test_the_public_names_are_these() -> None:
     assert dir(la) == sorted(la.__all__)
     with pytest.raises(AttributeError, match=r"latentarena has no 'museum'; it has .*train"):
         _ = la.museum
+    with pytest.raises(AttributeError, match=r"latentarena has no 'dataset'; did you mean 'datasets'\? it has"):
+        _ = la.dataset
+
+
+def test_type_checkers_know_every_name_and_no_other(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import latentarena as la\n\n"
+        "model: la.Model = la.load('zoo:quickstart')\nvalue: float | None = la.judge(model).scores['frechet'].value\n"
+        + "".join(f"la.{name}\n" for name in la.__all__)
+        + "la.museum\nla.train(3)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path, program], capture_output=True, text=True
+    )
+    faults = [line.partition(": error: ")[2] for line in done.stdout.splitlines() if ": error: " in line]
+    assert [fault.split(";")[0][:40] for fault in faults] == [
+        'Module has no attribute "museum"  [attr-',
+        'Argument 1 to "train" has incompatible t',
+    ]
 
 
 @pytest.mark.parametrize("name", ["train", "judge", "study", "search"])

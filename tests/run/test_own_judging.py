@@ -257,8 +257,9 @@ def test_a_metric_that_fails_is_told_by_its_file(wrong: str, said: str, tmp_path
     [
         ("sampling.guide", "autoguidance", "the generator has no weaker network"),
         ("sampling.guide", "classifier", "the generator has no classifier"),
-        ("sampling.guide", "wild", "expected tags: 'classifier_free', 'autoguidance', 'classifier'"),
-        ("training.generator.loss", "wild", "expected tags: 'squared', 'pseudo_huber'"),
+        ("sampling.guide", "wild", "kind = 'wild': choose from classifier_free, autoguidance, classifier"),
+        ("training.generator.loss", "wild", "kind = 'wild': choose from squared, pseudo_huber"),
+        ("generator.backbone", "mpl", "generator.backbone: kind = 'mpl': did you mean 'mlp'. choose from mlp, conv"),
     ],
 )
 def test_a_part_that_does_not_fit_is_refused_before_training(key: str, kind: str, said: str, tmp_path: Path) -> None:

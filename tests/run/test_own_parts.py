@@ -212,7 +212,7 @@ def test_a_recipe_without_its_parts_is_refused(tmp_path: Path) -> None:
     shutil.copy(EXAMPLE / "gated.yaml", tmp_path)
     with pytest.raises(ConfigError, match=r"parts .*gated_parts.py: No such file"):
         load_recipe(str(tmp_path / "gated.yaml"))
-    with pytest.raises(ConfigError, match="expected tags: 'mlp', 'conv', 'unet', 'dit'"):
+    with pytest.raises(ConfigError, match="kind = 'gated': choose from mlp, conv, unet, dit"):
         load_recipe("quickstart-digits", ["generator.backbone={kind: gated}"])
     load_parts([GATED])
     recipe = load_recipe("quickstart-digits", ["generator.backbone={kind: gated}", "generator.backbone.width=8"])

@@ -8,6 +8,7 @@ from latentarena.config import validate
 from latentarena.contest.contest import Contest
 from latentarena.documents import parse_json, read_yaml
 from latentarena.errors import ConfigError
+from latentarena.text import meant
 
 CONTESTS = Path(__file__).parents[1] / "contest" / "contests"
 LARGEST = 1 << 20  # bytes of a contest file
@@ -28,8 +29,8 @@ def contest_file(name_or_path: str | Path) -> Path:
         return CONTESTS / f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if not path.is_file():
-        shipped = ", ".join(contest_names())
-        raise ConfigError(f"contest {str(name_or_path)!r} is unknown; choose from {shipped}, or name a YAML file")
+        shipped, near = ", ".join(contest_names()), meant(str(name_or_path), contest_names())
+        raise ConfigError(f"contest {str(name_or_path)!r} is unknown; {near}choose from {shipped}, or name a YAML file")
     if path.stat().st_size > LARGEST:
         raise ConfigError(f"{path} is larger than {LARGEST} bytes: it is no contest file")
     return path

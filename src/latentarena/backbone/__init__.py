@@ -18,6 +18,7 @@ from latentarena.backbone.unet import UNet, UNetConfig
 from latentarena.errors import ConfigError
 from latentarena.parts import Kinds, fault_words
 from latentarena.registry import Registry
+from latentarena.text import meant
 
 __all__ = [
     "BACKBONES",
@@ -53,7 +54,7 @@ def _in_full(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in SIZES:
-        raise ValueError(f"choose from {', '.join(SIZES)}, or give a mapping with its kind")
+        raise ValueError(f"{meant(value, SIZES)}choose from {', '.join(SIZES)}, or give a mapping with its kind")
     return SIZES[value].model_dump()
 
 

@@ -87,9 +87,11 @@ def show(
     from latentarena.cli.console import console
     from latentarena.evaluate.scoring import data_of
     from latentarena.report.show import VIEWS, chosen_scales, show_to_file
+    from latentarena.text import meant
 
     if view not in VIEWS:
-        raise typer.BadParameter(f"{view!r} is no view; choose from {', '.join(VIEWS)}", param_hint="VIEW")
+        choices = f"{meant(view, VIEWS)}choose from {', '.join(VIEWS)}"
+        raise typer.BadParameter(f"{view!r} is no view; {choices}", param_hint="VIEW")
     loaded, path = placed(open_bundle(bundle, trust=OWN), accelerator, precision), out or Path(f"{view}.png")
     shown = show_to_file(loaded, data_of(loaded, data), view, path, label, seed, chosen_scales(scales))
     console.print(f"{shown} -> {path}")

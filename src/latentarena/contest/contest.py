@@ -16,6 +16,7 @@ from latentarena.card.figure import Better
 from latentarena.config import Config
 from latentarena.contest.eligibility import Eligibility, Form, LatentLimits
 from latentarena.contest.rule import Rule
+from latentarena.text import meant
 
 DECLARED = ("bundle.provenance.seconds.", "bundle.provenance.losses.")
 """A bundle's own figures of its training: no rule can rest on them."""
@@ -242,8 +243,8 @@ class Contest(Config):
     def _refuse_columns(self) -> None:
         for measure in self.measures:
             if measure.metric not in self.directions:
-                known = ", ".join(self.directions)
-                raise ValueError(f"metric {measure.metric!r} is unknown or not ranked; choose from {known}")
+                known, near = ", ".join(self.directions), meant(measure.metric, self.directions)
+                raise ValueError(f"metric {measure.metric!r} is unknown or not ranked; {near}choose from {known}")
         _refuse_twice("metric", [measure.metric for measure in self.measures])
         for category in self.categories:
             if len(category.metrics) > 1 and category.name in self.metrics:
@@ -255,7 +256,8 @@ class Contest(Config):
         if ranks:
             known += ["place", *(f"{category.name}_rank" for category in self.categories)]
         if field not in known and not re.fullmatch(r"bundle(\.\w+)+", field):
-            raise ValueError(f"{where}: field {field!r} is unknown; choose from {', '.join(known)}, bundle.KEY")
+            near = meant(field, known)
+            raise ValueError(f"{where}: field {field!r} is unknown; {near}choose from {', '.join(known)}, bundle.KEY")
         if field.startswith(DECLARED):
             raise ValueError(f"{where}: {field} is the bundle's own word; use train_seconds, train_macs or final_loss")
 

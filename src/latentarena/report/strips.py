@@ -17,7 +17,7 @@ from latentarena.files import make_folder, write_atomically
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import MOVING, ZOOM, labelled, png, refuse_suffix, save_animation
-from latentarena.text import listed
+from latentarena.text import listed, meant
 from latentarena.use.sampling import chosen_labels, refuse_unguided
 from latentarena.use.uses import class_mean, edit, inpaint, interpolate, shift, to_noise
 
@@ -82,7 +82,7 @@ def hidden_region(hide: str, mask: Path | None, shape: Sequence[int]) -> Tensor:
         "middle": (slice(height // 4, height - height // 4), slice(width // 4, width - width // 4)),
     }
     if hide not in regions:
-        raise ConfigError(f"--hide {hide}: no such region; choose from {', '.join(REGIONS)}")
+        raise ConfigError(f"--hide {hide}: no such region; {meant(hide, REGIONS)}choose from {', '.join(REGIONS)}")
     hidden = torch.zeros(height, width, dtype=torch.bool)
     hidden[regions[hide]] = True
     return hidden
@@ -231,7 +231,7 @@ def edit_to_file(
 def _class_named(model: LatentModel, name: str) -> int:
     names = model.architecture.classes
     if name not in names:
-        raise ConfigError(f"--to {name}: no such class; choose from {', '.join(names)}")
+        raise ConfigError(f"--to {name}: no such class; {meant(name, names)}choose from {', '.join(names)}")
     return names.index(name)
 
 

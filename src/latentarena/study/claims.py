@@ -13,7 +13,7 @@ from latentarena.card.figure import Figure
 from latentarena.card.trainings import over_trainings
 from latentarena.errors import ConfigError
 from latentarena.study.sequential import side
-from latentarena.text import shown
+from latentarena.text import meant, shown
 
 NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?"
 TERM = re.compile(rf"(?:(?P<factor>{NUMBER})\s*\*\s*)?(?P<figure>\w+)\[(?P<arm>[^\[\]]+)\]|(?P<number>{NUMBER})")
@@ -165,7 +165,8 @@ def _term(part: str, text: str, arms: Sequence[str]) -> Term:
         return Term(float(found["number"]))
     for what, name, known in (("figure", found["figure"], METRICS), ("arm", found["arm"], arms)):
         if name not in known:
-            raise ConfigError(f"claim {shown(text)}: {what} {shown(name)} is unknown; choose from {', '.join(known)}")
+            choices = f"{meant(name, known)}choose from {', '.join(known)}"
+            raise ConfigError(f"claim {shown(text)}: {what} {shown(name)} is unknown; {choices}")
     return Term(float(found["factor"] or 1), found["figure"], found["arm"])
 
 

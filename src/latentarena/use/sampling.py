@@ -15,7 +15,7 @@ from latentarena.files import make_folder
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
 from latentarena.pictures import FORMATS, MOVING, refuse_suffix, save_animation, save_images
-from latentarena.text import listed
+from latentarena.text import listed, meant
 
 ROUND = 36  # frames of a walk through noise that ends where it began
 MOST_SHOWN, MOST_MOVING = 10_000, 1_000  # images in a picture, and in an animation
@@ -145,6 +145,7 @@ def chosen_labels(model: AnyModel, n: int, text: str | None, option: str = "--la
     words = listed(text)
     unknown = [word for word in words if word not in names]
     if unknown:
-        raise ConfigError(f"{option} {unknown[0]}: no such class; choose from {', '.join(names)}")
+        choices = f"{meant(unknown[0], names)}choose from {', '.join(names)}"
+        raise ConfigError(f"{option} {unknown[0]}: no such class; {choices}")
     turn = torch.tensor([names.index(word) for word in words])
     return turn.repeat(-(-n // len(turn)))[:n]
