@@ -46,10 +46,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Formulas as MathML, which browsers draw without a script."""
-    return FORMULA.sub(
-        lambda found: convert(html.unescape(found[3]), display="block" if found[2] == "[" else "inline"), content
-    )
+    """Formulas as MathML, which browsers draw without a script; what is wider than a phone is scrolled."""
+
+    def formula(found: re.Match[str]) -> str:
+        if found[2] == "(":
+            return convert(html.unescape(found[3]), display="inline")
+        return f'<div style="overflow-x: auto">{convert(html.unescape(found[3]), display="block")}</div>'
+
+    return FORMULA.sub(formula, content)
 
 
 def notebook(path: Path) -> Iterator[tuple[str, str | bytes]]:

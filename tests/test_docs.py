@@ -183,6 +183,7 @@ def test_formulas_are_mathml(site: Path) -> None:
     assert page.count("<math") == len(re.findall(r"\$\$.+?\$\$|\$.+?\$", (DOCS / "explanation.md").read_text(), re.S))
     assert "arithmatex" not in page
     assert "\\" not in "".join(re.findall(r"<math.*?</math>", page, re.S))  # a word that the converter does not know
+    assert page.count('display="block"') == page.count('<div style="overflow-x: auto"><math')  # on a phone, scrolled
 
 
 def test_names_on_the_page_are_those_there_are() -> None:
