@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from shlex import quote
 
 from latentarena.arena.client import pack, zipped
 from latentarena.bundle import BOXED, OWN, AnyBundle, open_bundle
@@ -119,10 +120,11 @@ def _with_way_out(error: GateError, home: Path) -> GateError:
     """The refusal of a model of foreign parts, with the commands that make its portable form a run of its own."""
     if error.reason != FOREIGN:
         return error
-    new = f"{home}-portable"
-    export = f"arena export {home}/bundle --plugin FILE --out {new}/bundle"
-    judge = f"arena judge {new}/bundle --json {new}/{SCORE}"
-    return GateError(error.reason, f"{error}; for a run of it: {export}, {judge}, arena pack {new}")
+    old, new = quote(f"{home}/bundle"), f"{home}-portable"
+    made, scores = quote(f"{new}/bundle"), quote(f"{new}/{SCORE}")
+    export = f"arena export {old} --plugin FILE --out {made}"
+    judge = f"arena judge {made} --plugin FILE --json {scores}"  # its dataset may be of the same file
+    return GateError(error.reason, f"{error}; for a run of it: {export}, {judge}, arena pack {quote(new)}")
 
 
 def _analysed(home: Path, out: Path, bundle: AnyBundle, card: ScoreCard, rules: Contest, root: Path | None) -> Analysed:
@@ -133,10 +135,8 @@ def _analysed(home: Path, out: Path, bundle: AnyBundle, card: ScoreCard, rules: 
     if not (folder / TEXT).exists():
         return write_analysis(folder, bundle, card, data_of(bundle, root), rules, {})
     if card.fingerprint not in read_words(folder / TEXT):
-        raise ConfigError(
-            f"{folder / TEXT} is of another score card than {home / SCORE}; arena analyse {home} makes it anew and "
-            "keeps the words in it"
-        )
+        anew = f"arena analyse {quote(str(home))} makes it anew and keeps the words in it"
+        raise ConfigError(f"{folder / TEXT} is of another score card than {home / SCORE}; {anew}")
     return published(folder)
 
 

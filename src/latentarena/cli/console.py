@@ -215,7 +215,7 @@ def print_analysis(made: Analysed, run: Path, contest: str) -> None:
     if made.unanswered:
         asks = ", ".join(made.unanswered)
         console.print(f"next: write your own words into {made.text} ({asks})", highlight=False)
-    console.print(f"then: arena pack {run} --contest {contest}", highlight=False)
+    console.print(f"then: arena pack {shlex.quote(str(run))} --contest {contest}", highlight=False)
 
 
 def print_submission_folder(made: PackedSubmission) -> None:

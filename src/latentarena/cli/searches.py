@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -60,4 +61,4 @@ def search(
         console.print(f"{len(made.trials)} trials, none of which came to a score; see {folder / PAGE}")
         raise typer.Exit(1)
     console.print(f"{', '.join(FILES)} in {folder}", highlight=False)
-    console.print(f"next: arena train {folder / BEST}", highlight=False)
+    console.print(f"next: arena train {quote(str(folder / BEST))}", highlight=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
+from shlex import quote
 from typing import Any, overload
 
 import numpy as np
@@ -110,7 +111,9 @@ def judge(
                 f"a {type(what).__name__} cannot be judged: give a model, a bundle's path, or an array of images"
             )
         if not isinstance(what, Model) and holds_images(Path(what)):
-            raise ConfigError(f"{what} holds images: give them as an array, or use the command `arena judge {what}`")
+            raise ConfigError(
+                f"{what} holds images: give them as an array, or use the command `arena judge {quote(str(what))}`"
+            )
         if any(one is not None for one in (dataset, against, features)):
             raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset, against and features out")
         bundle = load(what).bundle

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -140,7 +141,9 @@ def card_of(run: Path) -> ScoreCard:
             f"folder, or make one, RUN, and arena judge RUN --json RUN/{SCORE}"
         )
     if home.is_dir() and not (home / SCORE).is_file():
-        raise ConfigError(f"{run} holds no {SCORE}; arena judge {run} --json {home / SCORE} writes it")
+        raise ConfigError(
+            f"{run} holds no {SCORE}; arena judge {quote(str(run))} --json {quote(str(home / SCORE))} writes it"
+        )
     return read_card(home / SCORE if home.is_dir() else home)
 
 
