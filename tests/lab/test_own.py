@@ -369,6 +369,14 @@ def test_a_network_of_pixels_needs_no_autoencoder(tmp_path: Path) -> None:
     assert model.sample(3).shape == (3, 1, 28, 28)
 
 
+def test_compiled_modules_are_saved_as_what_they_are_made_of(parts: dict[str, nn.Module], tmp_path: Path) -> None:
+    """`torch.compile` wraps a module in one that has neither length nor truth."""
+    parts = {"encode": parts["encode"], "decode": parts["decode"], "generate": parts["decode"]}
+    compiled = {name: torch.compile(module, backend="eager") for name, module in parts.items()}
+    made = [la.save(one, tmp_path / name, dataset="digits") for name, one in (("a", parts), ("b", compiled))]
+    assert torch.equal(made[0].sample(3), made[1].sample(3))
+
+
 class Wrong(nn.Module):
     def __init__(self, answer: object) -> None:
         super().__init__()

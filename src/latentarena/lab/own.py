@@ -180,7 +180,10 @@ def save(
     latent = _latent(parts["encode"], data.shape)
     how = {"solver": solver, "steps": steps, "guidance": guidance}
     sampler = validate(Sampler, how, "save")
-    whole = parts.get("generate") or _Sampling(parts, process or Process(), sampler, grid, conditional)
+    if "generate" in parts:
+        whole = parts["generate"]
+    else:
+        whole = _Sampling(parts, process or Process(), sampler, grid, conditional)
     tensors = {f"{part}.{key}": value for part, one in parts.items() for key, value in one.state_dict().items()}
     weights = packed(
         separate(tensors),
