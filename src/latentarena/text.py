@@ -37,8 +37,8 @@ def listed(text: str) -> list[str]:
 
 
 def meant(name: str, names: Iterable[str]) -> str:
-    """`did you mean 'NAME'? `, the beginning of a list of choices; empty where none is near."""
-    near = nearest(name, names)
+    """`did you mean 'NAME'? `, the beginning of a list of choices; empty where none is near, as no number is another."""
+    near = "" if name.isdecimal() else nearest(name, names)
     return f"did you mean {near!r}? " if near else ""
 
 

@@ -82,10 +82,10 @@ RECIPES = [
     (["quickstart-digits", "generator.path=curvy"], ["generator.path = 'curvy'", "choose from straight"]),
     (["quickstart-digits", "generator.target=love"], ["generator.target = 'love'", "choose from", "velocity"]),
     (["quickstart-digits", "training.generator.times=now"], ["training.generator.times = 'now'", "uniform"]),
-    (["quickstart-digits", "autoencoder.kind=vq"], ["autoencoder", "'vq'", "'conv', 'dc', 'mlp', 'identity'"]),
+    (["quickstart-digits", "autoencoder.kind=vq"], ["autoencoder", "'vq'", "conv, dc, mlp, identity"]),
     (
         ["quickstart-digits", "generator.backbone.kind=gpt"],
-        ["generator.backbone", "'gpt'", "'mlp', 'conv', 'unet', 'dit'"],
+        ["generator.backbone", "'gpt'", "mlp, conv, unet, dit"],
     ),
     (["quickstart-digits", "data.name=cifar"], ["data", "'cifar'", "mnist, fashion-mnist, kmnist, digits, folder:"]),
     (["quickstart-digits", "data.size=16"], ["data", "size = 16", "folder:PATH only"]),
