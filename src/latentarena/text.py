@@ -37,7 +37,7 @@ def listed(text: str) -> list[str]:
 
 
 def meant(name: str, names: Iterable[str]) -> str:
-    """`did you mean 'NAME'? `, the beginning of a list of choices; empty where none is near, as no number is another."""
+    """`did you mean 'NAME'? `, the beginning of a list of choices; empty where none is near, and for a number."""
     near = "" if name.isdecimal() else nearest(name, names)
     return f"did you mean {near!r}? " if near else ""
 
