@@ -434,6 +434,7 @@ class NetConfig(Config):
         ("x, t, labels", "self.layer(x) / nothing", "Net()", "line 16: NameError: name 'nothing'"),
         ("x, t, labels", "self.layer(x)[:, :3]", "Net()", r"gives \[2, 3\] for x of \[2, 4\]; give the shape of x"),
         ("x, t, labels", "(self.layer(x), t)", "Net()", "gives a tuple for x of"),
+        ("x, t, labels", "self.layer(x.mul_(2))", "Net()", "changes x or t in place; let it work on a copy"),
         ("x, t, labels", "x", "lambda x, t, labels: x", "build gives a function; give a torch.nn.Module"),
     ],
 )

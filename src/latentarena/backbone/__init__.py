@@ -88,7 +88,7 @@ def _fault(made: object, latent: tuple[int, ...], classes: int | None, times: in
     """What is wrong with a network that somebody wrote; nothing if all is well."""
     if not isinstance(made, nn.Module):
         return f"build gives a {type(made).__name__}; give a torch.nn.Module"
-    x, t = torch.zeros(2, *latent), torch.full((2,) if times == 1 else (2, times), 0.5)
+    x, t = torch.full((2, *latent), 0.5), torch.full((2,) if times == 1 else (2, times), 0.5)
     labels = None if classes is None else torch.zeros(2, dtype=torch.int64)
     modes = [(module, module.training) for module in made.modules()]
     try:
@@ -100,6 +100,8 @@ def _fault(made: object, latent: tuple[int, ...], classes: int | None, times: in
     finally:
         for module, training in modes:
             module.training = training
+    if bool((x != 0.5).any() or (t != 0.5).any()):
+        return "its network changes x or t in place; let it work on a copy, such as x.clone()"
     if isinstance(given, Tensor) and given.shape == x.shape:
         return ""
     found = list(given.shape) if isinstance(given, Tensor) else f"a {type(given).__name__}"

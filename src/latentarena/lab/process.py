@@ -114,7 +114,7 @@ class Process:
 
     def denoiser(self, network: Network) -> Denoiser:
         """The network's estimates of data and noise as a function of (x, t, labels): what solvers and guides take."""
-        return denoiser(network, self._path, self._target)
+        return denoiser(_unshared(network), self._path, self._target)
 
     def sample(
         self,
@@ -224,6 +224,11 @@ class Process:
 def _wide(dtype: torch.dtype) -> torch.dtype:
     """What numbers of a type are computed in: float32 for those of half precision."""
     return torch.promote_types(dtype, torch.float32)
+
+
+def _unshared(network: Network) -> Network:
+    """The network asked with copies, since it may work in place on them, as `nn.ReLU(inplace=True)` does."""
+    return lambda x, t, labels: network(x.clone(), t.clone(), labels)
 
 
 def _asked_in(dtype: torch.dtype, network: Network) -> Network:

@@ -79,11 +79,8 @@ def determinant(at: Point, row: Row) -> Tensor:
 
 
 def asked(network: Network, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-    """The network's output, of the shape of x: another one would be broadcast in silence (ConfigError).
-
-    It gets copies, since networks may work in place on what they are given, as `nn.ReLU(inplace=True)` does.
-    """
-    out = network(x.clone(), t.clone(), labels)
+    """The network's output, of the shape of x: another one would be broadcast in silence (ConfigError)."""
+    out = network(x, t, labels)
     if not isinstance(out, Tensor) or not out.is_floating_point():
         given = f"numbers of type {out.dtype}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
         way_out = "wrap it, such as lambda x, t, labels: network(x, t, labels)[0]"
