@@ -57,7 +57,8 @@ def chosen_compute(accelerator: str = "cpu", precision: str = "32-true") -> Comp
 def refuse_unknown(name: str, value: str, choices: tuple[str, ...] | dict[str, torch.dtype | None]) -> None:
     """Raise a ConfigError where a choice is none of those that there are."""
     if value not in choices:
-        raise ConfigError(f"{name} = {shown(value)}: {meant(str(value), choices)}choose from {', '.join(choices)}")
+        near = meant(value, choices) if len(str(value)) > 3 else ""  # a tpu is no misspelt cpu
+        raise ConfigError(f"{name} = {shown(value)}: {near}choose from {', '.join(choices)}")
 
 
 def refuse_absent(accelerator: str) -> None:
