@@ -50,7 +50,8 @@ print(json.dumps({"seconds": seconds, "images": len(data.train), "peak": peak}))
 """
 HEAD = """# What more costs
 
-Made by `python benchmarks/scaling.py` on {machine}. Speeds are those that `arena train` logs, of the generator's stage.
+Made by `python benchmarks/scaling.py` on {machine}. Speeds are those that `arena train` logs of the generator's stage, each
+the median of half a training.
 
 ## A wider network
 
@@ -85,8 +86,8 @@ PLAN = """
    the device better, and neither waits for anyone. `--precision bf16-mixed` on a GPU.
 2. **Several trainings, not one on several devices.** Seeds, arms of a study and trials of a search need not wait for
    each other: `arena study STUDY --on ray --jobs 8` or `--on slurm://PARTITION` ([Studies](studies.md#on-a-cluster)).
-3. **`--devices N --strategy ddp`** once a single training takes too long: on CPUs where a second thread gains less than
-   a second process (above), on GPUs where a step takes much longer than adding up the slopes.
+3. **`--devices N --strategy ddp`** once a single training takes too long on a GPU, where a step takes much longer than
+   adding up the slopes. On one CPU threads do better than processes (above): leave it at one.
 4. **`--nodes M`**: the same command on every machine, which see the run's folder by the same path. The first saves for
    all.
 5. **`--strategy fsdp`** once weights, averages and optimizer do not fit into one device. Checkpoints stay whole: a run

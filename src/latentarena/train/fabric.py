@@ -43,6 +43,7 @@ def make_fabric(
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning_fabric")
+    warnings.filterwarnings("ignore", message="Grad strides do not match")  # a word of DDP on channels last
     chosen_compute(accelerator, precision)
     refuse_unknown("strategy", strategy, STRATEGIES)
     if not DEVICES.fullmatch(devices):
