@@ -50,7 +50,7 @@ print(json.dumps({"seconds": seconds, "images": len(data.train), "peak": peak}))
 """
 HEAD = """# What more costs
 
-Made by `python benchmarks/scaling.py` on {machine}. Speeds are those that `arena train` logs of the generator's stage, each
+Made by `python benchmarks/scaling.py` on {machine}. Speeds are what `arena train` logs of the generator's stage, each
 the median of half a training.
 
 ## A wider network
