@@ -86,16 +86,18 @@ def parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Parts]:
 
 def test_what_was_acknowledged_outlives_the_death_of_its_process(parts: Parts) -> None:
     team, chance, acknowledged = parts.team(), random.Random(0), set[str]()
-    for seed in range(4):
-        sender = Sender(parts, team, seed)
+    killed = 0
+    while killed < 4 or (len(acknowledged) <= 4 and killed < 20):  # on a busy machine few are acknowledged in time
+        sender = Sender(parts, team, killed)
         time.sleep(chance.uniform(0.05, 0.4))
         acknowledged |= set(sender.end())
         refuse_torn(parts, acknowledged)
+        killed += 1
     assert len(acknowledged) > 4
     if parts.database.sqlite:
         with parts.database.reading() as session:
             assert session.scalar(text("PRAGMA integrity_check")) == "ok"
-    assert parts.objects.sweep(older=0) <= 4
+    assert parts.objects.sweep(older=0) <= killed
     assert list((parts.folder / "objects" / "parts").iterdir()) == []
 
 

@@ -169,7 +169,7 @@ class Holder(Config):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"kind": "dcae"}, ["dcae", "'conv'", "'dc'", "'mlp'", "'identity'"]),
+        ({"kind": "dcae"}, ["dcae", "did you mean 'dc'?", "choose from conv, dc, mlp, identity"]),
         ({"latent": [8]}, ["autoencoder.latent"]),
         ({"latent": [0, 2, 2]}, ["latent = [0, 2, 2]: give [channels, height, width]"]),
         ({"latent": [7, 2, 2]}, ["latent = [7, 2, 2]: give channels that divide", "64"]),
