@@ -142,7 +142,7 @@ import sys
 from pathlib import Path
 from latentarena.bundle import OWN, native_of, open_bundle
 from latentarena.model.config import SamplingConfig
-from latentarena.model.modes import evaluated
+from latentarena.modes import evaluated
 import torch
 model = native_of(open_bundle(Path(sys.argv[1]), trust=OWN)).model
 noise = torch.randn(16, *model.noise_shape, generator=torch.Generator().manual_seed(0))

@@ -14,6 +14,7 @@ from latentarena.autoencoder.fsq import FSQ
 from latentarena.autoencoder.mlp import MLPVAE, MLPVAEConfig
 from latentarena.config import Config
 from latentarena.errors import ConfigError
+from latentarena.modes import evaluated
 from latentarena.parts import Kinds, fault_words
 
 __all__ = [
@@ -72,18 +73,15 @@ def _fault(made: Autoencoder, shape: tuple[int, int, int]) -> str:
     """What is wrong with an autoencoder that somebody wrote; nothing if all is well."""
     if not isinstance(made, Autoencoder):
         return f"build gives a {type(made).__name__}; give a latentarena.autoencoder.Autoencoder"
-    before = made.training
     try:
-        with torch.no_grad():
-            posterior = made.eval().encode(torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))
+        with evaluated(made):
+            posterior = made.encode(torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))
             if not isinstance(posterior, Posterior):
                 given = type(posterior).__name__
                 return f"encode gives a {given}; give a Posterior: Posterior.certain(latents) if it is deterministic"
             images = made.decode(posterior.mean)
     except Exception as error:  # it is anybody's code
         return f"it fails on two images {list(shape)}: {fault_words(error)}"
-    finally:
-        made.train(before)
     for method, rows, wanted in (("encode", posterior.mean, made.latent_shape), ("decode", images, shape)):
         given = list(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
         if given != [2, *wanted]:

@@ -16,6 +16,7 @@ from latentarena.backbone.dit import DiT, DiTConfig
 from latentarena.backbone.mlp import MLP, MLPConfig
 from latentarena.backbone.unet import UNet, UNetConfig
 from latentarena.errors import ConfigError
+from latentarena.modes import evaluated
 from latentarena.parts import Kinds, fault_words
 from latentarena.registry import Registry
 from latentarena.text import meant
@@ -90,16 +91,12 @@ def _fault(made: object, latent: tuple[int, ...], classes: int | None, times: in
         return f"build gives a {type(made).__name__}; give a torch.nn.Module"
     x, t = torch.full((2, *latent), 0.5), torch.full((2,) if times == 1 else (2, times), 0.5)
     labels = None if classes is None else torch.zeros(2, dtype=torch.int64)
-    modes = [(module, module.training) for module in made.modules()]
     try:
-        with torch.no_grad():
-            given = made.eval()(x, t, labels)
+        with evaluated(made):
+            given = made(x, t, labels)
     except Exception as error:  # it is anybody's code
         told = "no labels" if labels is None else "labels [2]"
         return f"its network fails on x {list(x.shape)}, t {list(t.shape)} and {told}: {fault_words(error, place)}"
-    finally:
-        for module, training in modes:
-            module.training = training
     if bool((x != 0.5).any() or (t != 0.5).any()):
         return "its network changes x or t in place; let it work on a copy, such as x.clone()"
     if isinstance(given, Tensor) and given.shape == x.shape:

@@ -31,7 +31,7 @@ from latentarena.gates import GraphFacts, check_graph
 from latentarena.gates.kinds import added_by_system
 from latentarena.model.config import JUMP, SamplingConfig
 from latentarena.model.latent_model import LatentModel
-from latentarena.model.modes import evaluated
+from latentarena.modes import evaluated
 from latentarena.precision import Precision
 from latentarena.randomness import stream
 from latentarena.sample import SOLVERS, last

@@ -22,7 +22,7 @@ from latentarena.errors import BundleError, ConfigError, Interrupted, TrainingEr
 from latentarena.files import make_folder, write_atomically
 from latentarena.lab.models import Model
 from latentarena.lab.process import Process
-from latentarena.model.modes import evaluated
+from latentarena.modes import evaluated
 from latentarena.run.watching import quietly, show_training
 from latentarena.sample import SOLVERS, last, sample
 from latentarena.system import stopping_as_ctrl_c

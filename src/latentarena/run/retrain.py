@@ -37,7 +37,7 @@ from latentarena.judge.training import judge_for
 from latentarena.key import Key
 from latentarena.latents import encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel, labels_for
-from latentarena.model.modes import evaluated
+from latentarena.modes import evaluated
 from latentarena.run.agreement import COMPARED, disagreements, misdeclared, undecided
 from latentarena.run.order import MOST, ORDER, Order, claimed
 from latentarena.run.pipeline import Prepared, provenance_of

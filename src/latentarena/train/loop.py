@@ -289,10 +289,11 @@ class _Run:
         )
 
     def save(self, step: int, seconds: float) -> None:
-        if not all(bool(whole(p).isfinite().all()) for p in self.trained):  # a finite loss may have a slope that is not
-            raise self._lost("a weight is", step)
         state = sorted(self._state(), key=itemgetter(0))  # every process has to ask for the same in turn
         tensors = {name: whole(tensor) for name, tensor in state}
+        trained = [name for name, p in self.objective.named_parameters() if p.requires_grad]
+        if not all(bool(tensors[f"model.{name}"].isfinite().all()) for name in trained):
+            raise self._lost("a weight is", step)  # a finite loss may have a slope that is not
         if self.fabric.is_global_zero:
             self.store.save(Checkpoint(step, tensors, {"seconds": seconds}))
 
