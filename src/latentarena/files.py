@@ -69,6 +69,17 @@ def expanded(path: str, what: str = "") -> Path:
         ) from None
 
 
+def named_path(path: str | os.PathLike[str], what: str = "folder") -> Path:
+    """A path that somebody gave under a name.
+
+    Raises:
+        ConfigError: it is empty, which would stand for the folder that the program runs in.
+    """
+    if not os.fspath(path):
+        raise ConfigError(f"{what} = '': give a path; '.' is the current folder")
+    return Path(path)
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn an OSError of writing to `path` into an OutputError that names the reason and the way out."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import latentarena as la
 from latentarena.process import COUPLINGS, PATHS, TARGETS, TIMES, WEIGHTINGS
@@ -140,6 +140,24 @@ def test_other_precisions_are_those_of_the_network_alone(dtype: torch.dtype, sol
     ]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     assert asked == {dtype}
+
+
+def test_a_guide_asks_its_own_network_in_the_type_of_its_weights() -> None:
+    class Shrink(nn.Module):
+        def __init__(self, dtype: torch.dtype) -> None:
+            super().__init__()
+            self.by = nn.Parameter(torch.full((2, 2), 0.25, dtype=dtype))
+
+        def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+            return x @ self.by
+
+    process, found = la.Process(), []
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        guide = autoguidance(process.denoiser(Shrink(dtype)), 2.0)
+        noise = normal(100, 2).to(dtype)
+        found.append(process.sample(Shrink(dtype), noise, steps=8, guidance=guide).float())
+    torch.testing.assert_close(found[1], found[0], atol=0.1, rtol=0)
+    torch.testing.assert_close(found[2], found[0])
 
 
 def test_data_may_be_plain_numbers() -> None:

@@ -21,10 +21,11 @@ from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError, GateError
 from latentarena.evaluate.evaluate import refuse_ineligible
 from latentarena.judge.classifier import Judge
-from latentarena.parts import foreign_in, load_parts
+from latentarena.parts import fault_in_parts, foreign_in, load_parts
 from latentarena.process import PATHS
 from latentarena.process import Path as Process
 from latentarena.registry import source_behind
+from latentarena.run.pipeline import prepare
 from latentarena.train.fabric import make_fabric
 from latentarena.train.recipe import load_recipe
 from latentarena.train.reuse import Reuse
@@ -450,6 +451,65 @@ def test_a_network_of_ones_own_is_tried_before_anything_is_trained(
         return
     with pytest.raises(ConfigError, match=rf"^backbone 'net' of own\.py: .*{says}"):
         build_backbone(config, (4,), 10)
+
+
+FAILING = """
+from typing import Literal
+
+from latentarena.config import Config
+from latentarena.process import COUPLINGS, LOSSES, TIMES, WEIGHTINGS
+from latentarena.sample import GUIDES, SOLVERS, Method
+
+COUPLINGS.register("short")(lambda data, noise: noise[:2])
+TIMES.register("missing")(lambda draws, n: draws.missing(n))
+WEIGHTINGS.register("flat")(lambda at, row: at.alpha.flatten())
+SOLVERS.register("missing")(Method(lambda eta, fresh: lambda path, denoise, labels: lambda x, t, s: x.missing, 1, 1))
+
+
+@LOSSES.register("by_row")
+class ByRow(Config):
+    kind: Literal["by_row"] = "by_row"
+    scale: float = 0.0
+
+    def build(self):
+        def loss(network, lesson):
+            errors = network(lesson.x, lesson.t, lesson.labels) - lesson.answer
+            return errors.flatten(1).mean(1) if not self.scale else errors.mean() * float('nan')
+        return loss
+
+
+@GUIDES.register("alone")
+class Alone(Config):
+    kind: Literal["alone"] = "alone"
+
+    def build(self, model):
+        return lambda denoise: lambda x, t, labels: model.weaker(x, t, labels)
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("training.generator.coupling=short", r"the coupling gives \[2, 16\] for a batch of 8"),
+        ("training.generator.times=missing", "no attribute 'missing'"),
+        ("training.generator.weighting=flat", r"weighting gives \[8\]"),
+        ("training.generator.loss={kind: by_row}", r"the loss gives \[8\]; a tensor of one number is wanted"),
+        (
+            "training.generator.loss={kind: by_row, scale: 1}",
+            "generator: the loss of the first 8 images is nan",
+        ),
+        ("sampling.guide={kind: alone}", "'NoneType' object is not callable"),
+        ("sampling.solver=missing", "no attribute 'missing'"),
+    ],
+)
+def test_parts_of_later_stages_fail_before_the_first_is_trained(tmp_path: Path, override: str, says: str) -> None:
+    (tmp_path / "own.py").write_text(FAILING)
+    load_parts([tmp_path / "own.py"])
+    with pytest.raises((ConfigError, AttributeError, TypeError), match=says) as fault:
+        prepare("quickstart-digits", [override], tmp_path / "run")
+    told = fault_in_parts(fault.value) if fault.type is not ConfigError else "own.py"
+    assert "own.py" in told
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_part_that_fails_while_it_is_used_is_told_by_its_file(tmp_path: Path, arena_here: Arena) -> None:

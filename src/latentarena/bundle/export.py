@@ -187,7 +187,7 @@ def _export(
     nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
     card = validate(PortableCard, nothing | facts, "the portable card")
     refuse_strangers(folder)
-    modules = {graph: _plain(module, f"{graph} of {card.name!r}") for graph, module in modules.items()}
+    modules = {graph: plain_module(module, f"{graph} of {card.name!r}") for graph, module in modules.items()}
     modules = {graph: _of_arity(module, len(card.ports(graph)[0])) for graph, module in modules.items()}
     with evaluated(*modules.values()):
         expected = {graph: _tried(card, graph, module) for graph, module in modules.items()}
@@ -258,7 +258,7 @@ def _of_arity(module: nn.Module, inputs: int) -> nn.Module:
     return _OfOne(module) if inputs == 1 else _OfTwo(module)
 
 
-def _plain(module: object, what: str) -> nn.Module:
+def plain_module(module: object, what: str) -> nn.Module:
     """The module inside of what `torch.compile` and data-parallel training wrap around it.
 
     Raises:
@@ -270,8 +270,8 @@ def _plain(module: object, what: str) -> nn.Module:
         way_out = "give the module it was made of, or torch.onnx.export(..., dynamo=False) it and run arena pack"
         raise BundleError(f"{what} is TorchScript, which cannot be traced again; {way_out}")
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        return _plain(module.module, what)
-    return _plain(module._orig_mod, what) if hasattr(module, "_orig_mod") else module  # of torch.compile
+        return plain_module(module.module, what)
+    return plain_module(module._orig_mod, what) if hasattr(module, "_orig_mod") else module  # of torch.compile
 
 
 def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:
@@ -319,7 +319,7 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
         given = [module(*examples), module(*examples), module(*(rows[:1] for rows in examples))]
     except Exception as error:  # it is anybody's code
         said = f"{type(error).__name__}: {plain_line(str(error))}"
-        raise BundleError(f"{what} fails: {_way_out(module)}{said}") from error
+        raise BundleError(f"{what} fails: {other_type(module)}{said}") from error
     for rows, output in zip((ROWS, ROWS, 1), given, strict=True):
         shape = (rows, *card.ports(graph)[1].row)
         if not isinstance(output, Tensor) or output.shape != shape:
@@ -333,7 +333,7 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
     return first
 
 
-def _way_out(module: nn.Module) -> str:
+def other_type(module: nn.Module) -> str:
     """What is likely to be at fault where a module fails: weights of another type than its inputs."""
     kinds = {str(one.dtype).removeprefix("torch.") for one in module.parameters() if one.is_floating_point()}
     other = sorted(kinds - {"float32"})

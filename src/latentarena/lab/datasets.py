@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from os import PathLike
-from pathlib import Path
 from typing import Literal
 
 from latentarena.config import validate
 from latentarena.data import DATASETS, FOLDER, DataConfig, Dataset, load_dataset
 from latentarena.errors import ArenaError
+from latentarena.files import named_path
 
 
 def names() -> list[str]:
@@ -40,7 +40,7 @@ def load(
     """
     config = validate(DataConfig, {"name": name, "size": size, "crop": crop, "resize": resize}, "datasets.load")
     try:
-        return load_dataset(config, None if root is None else Path(root))
+        return load_dataset(config, None if root is None else named_path(root, "root"))
     except ArenaError as error:
         error.args = (re.sub(r"\bdata\.(size|crop|resize)=", r"\1=", str(error)),)  # a recipe's keys
         raise

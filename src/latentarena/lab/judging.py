@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from os import PathLike
-from pathlib import Path
 from shlex import quote
 from typing import Any, overload
 
@@ -19,6 +18,7 @@ from latentarena.card.score_card import Score, ScoreCard
 from latentarena.data import grey_as_such, holds_images
 from latentarena.errors import ConfigError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
+from latentarena.files import named_path
 from latentarena.judge.compared import compare_images
 from latentarena.judge.extractors import open_extractor
 from latentarena.judge.score import FEWEST, score_images
@@ -96,7 +96,8 @@ def judge(
     Raises:
         ArenaError: one line: a bundle that is none, images of another shape or range, data that is not found.
     """
-    place, file = (None if path is None else Path(path) for path in (root, judge_file))
+    place = None if root is None else named_path(root, "root")
+    file = None if judge_file is None else named_path(judge_file, "judge_file")
     watch, own = show_training if progress else quietly, own_metrics(metrics, "metrics")
     with show_judging() if progress else nullcontext():
         if isinstance(what, Tensor | np.ndarray):
@@ -110,7 +111,7 @@ def judge(
             raise ConfigError(
                 f"a {type(what).__name__} cannot be judged: give a model, a bundle's path, or an array of images"
             )
-        if not isinstance(what, Model) and holds_images(Path(what)):
+        if not isinstance(what, Model) and holds_images(named_path(what, "what")):
             raise ConfigError(
                 f"{what} holds images: give them as an array, or use the command `arena judge {quote(str(what))}`"
             )

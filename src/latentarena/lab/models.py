@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from latentarena.bundle import OWN, AnyBundle, export_bundle, native_of, open_bundle
 from latentarena.card.score_card import ScoreCard
 from latentarena.errors import ConfigError
+from latentarena.files import named_path
 from latentarena.lab.keywords import in_keywords
 from latentarena.parts import load_parts
 from latentarena.use.sampling import chosen_labels, chosen_sampling, drawn, refuse_unguided, sample_to_file
@@ -107,7 +107,7 @@ class Model:
         """
         how = chosen_sampling(self.bundle, solver, steps, guidance, grid, eta)
         return sample_to_file(
-            self.bundle, Path(path), n, seed, None if labels is None else self._labels(n, labels), how
+            self.bundle, named_path(path, "path"), n, seed, None if labels is None else self._labels(n, labels), how
         )
 
     def encode(self, images: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def load(source: Model | str | PathLike[str], *, parts: Iterable[str | PathLike[
     if isinstance(source, Model):
         return source
     load_parts(parts)
-    return Model(open_bundle(Path(source), trust=OWN))
+    return Model(open_bundle(named_path(source, "source"), trust=OWN))
 
 
 def export(model: Model | str | PathLike[str], folder: str | PathLike[str]) -> Model:
@@ -189,4 +189,4 @@ def export(model: Model | str | PathLike[str], folder: str | PathLike[str]) -> M
         BundleError: the sampler is no function of the noise alone, or it cannot be exported.
         OutputError: the folder cannot be written to, or holds something else.
     """
-    return Model(export_bundle(native_of(load(model).bundle), Path(folder)))
+    return Model(export_bundle(native_of(load(model).bundle), named_path(folder)))

@@ -16,10 +16,11 @@ from safetensors.torch import save as packed
 from torch import Tensor, nn
 
 from latentarena.bundle import Sampler, export_modules, save_bundle
+from latentarena.bundle.export import other_type, plain_module
 from latentarena.config import validate
 from latentarena.data import DataConfig, load_dataset
 from latentarena.errors import BundleError, ConfigError, Interrupted, TrainingError
-from latentarena.files import make_folder, write_atomically
+from latentarena.files import make_folder, named_path, write_atomically
 from latentarena.lab.models import Model
 from latentarena.lab.process import Process
 from latentarena.modes import evaluated
@@ -94,12 +95,13 @@ def fit(
     if resume and folder is None:
         raise ConfigError("resume = True: there is no folder to go on from; give the one of the training, folder=...")
     rates = {"lr": lr, "muon": muon, "warmup": warmup, "weight_decay": weight_decay, "ema": ema, "clip": clip}
+    home = None if folder is None else named_path(folder)
     config = validate(FitConfig, {"epochs": epochs, "batch": batch} | rates, "fit")
     chosen = loss or _matching(process or Process())
     learned = {"loss": "your own"} if loss is not None else {"loss": "of a process"} | _parts_of(process or Process())
     fabric = make_fabric(accelerator)
     fabric.launch()
-    with stopping_as_ctrl_c(), nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
+    with stopping_as_ctrl_c(), nullcontext(home) if home is not None else TemporaryDirectory() as place:
         watch = show_training if progress else quietly
         try:
             return train_module(
@@ -171,11 +173,13 @@ def save(
             not to be exported.
         ConfigError, OutputError: an impossible option; a folder that cannot be written or holds something else.
     """
-    home = Path(folder)
+    home = named_path(folder)
     if isinstance(modules, Model):
         return _copied(modules, home, name)
     parts = _named(modules)
-    data = load_dataset(validate(DataConfig, {"name": dataset}, "dataset"), None if root is None else Path(root))
+    data = load_dataset(
+        validate(DataConfig, {"name": dataset}, "dataset"), None if root is None else named_path(root, "root")
+    )
     parts = {"encode": _FromPixels(), "decode": _ToPixels(), **parts} if set(parts) == {"network"} else parts
     latent = _latent(parts["encode"], data.shape)
     how = {"solver": solver, "steps": steps, "guidance": guidance}
@@ -229,10 +233,7 @@ def _named(modules: Parts) -> dict[str, nn.Module]:
         given = ", ".join(map(str, parts)) or "nothing"
         ways = "; ".join(", ".join(sorted(one)) for one in sets)
         raise BundleError(f"modules = {given}: a model is made of one of these sets: {ways}")
-    for part, module in parts.items():
-        if not isinstance(module, nn.Module):
-            raise BundleError(f"{part} is {type(module).__name__}, no torch.nn.Module; put it into the forward of one")
-    return parts
+    return {part: plain_module(module, part) for part, module in parts.items()}
 
 
 def _latent(encode: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -243,7 +244,8 @@ def _latent(encode: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
             latents = encode(torch.zeros(2, *shape, device=weight.device))
     except Exception as error:  # it is anybody's code
         said = plain_line(str(error))
-        raise BundleError(f"encode fails on images {[2, *shape]}: {type(error).__name__}: {said}") from error
+        fault = f"{other_type(encode)}{type(error).__name__}: {said}"
+        raise BundleError(f"encode fails on images {[2, *shape]}: {fault}") from error
     if not isinstance(latents, Tensor) or len(latents) != 2 or latents.ndim < 2:
         found = list(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
         raise BundleError(f"encode gives {found} for 2 images; it has to give latents (2, ...), such as the mean alone")

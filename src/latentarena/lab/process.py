@@ -9,7 +9,7 @@ from math import isfinite
 from numbers import Integral, Real
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentarena.errors import ConfigError
 from latentarena.process import (
@@ -113,7 +113,16 @@ class Process:
         return matching_loss(asked, *parts, wide, labels, draws, self._coupling, self._weighting, noise)
 
     def denoiser(self, network: Network) -> Denoiser:
-        """The network's estimates of data and noise as a function of (x, t, labels): what solvers and guides take."""
+        """The network's estimates of data and noise as a function of (x, t, labels): what solvers and guides take.
+
+        Args:
+            network: is asked in the type of its weights, if it is a module that has them of one type.
+        """
+        weights = network.parameters() if isinstance(network, nn.Module) else ()
+        kinds = {one.dtype for one in weights if one.is_floating_point()}
+        return self._denoiser(_asked_in(kinds.pop(), network) if len(kinds) == 1 else network)
+
+    def _denoiser(self, network: Network) -> Denoiser:
         return denoiser(_unshared(network), self._path, self._target)
 
     def sample(
@@ -163,7 +172,7 @@ class Process:
         """
         _refuse_rows("noise", noise, labels)
         start = noise.to(_wide(noise.dtype))
-        denoise = self.denoiser(_asked_in(noise.dtype, network))
+        denoise = self._denoiser(_asked_in(noise.dtype, network))
         jump = self.jump(denoise, labels, solver, guidance, eta, RowNoise(start, seed))
         for state in sample(jump, start, [torch.tensor(t).to(start) for t in self.grid(grid, steps)]):
             yield state.to(noise.dtype)

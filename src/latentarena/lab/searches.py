@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 
 from latentarena.data import load_dataset
+from latentarena.files import named_path
 from latentarena.run.watching import console
 from latentarena.search.plan import load_space
 from latentarena.search.record import Search, Trial, line_of
@@ -48,8 +48,8 @@ def search(
         KeyboardInterrupt, Interrupted: Ctrl-C; the same call goes on.
     """
     space = load_space(str(source))
-    data = load_dataset(space.recipe.data, None if root is None else Path(root))
-    home = space.home if folder is None else Path(folder)
+    data = load_dataset(space.recipe.data, None if root is None else named_path(root, "root"))
+    home = space.home if folder is None else named_path(folder)
     fabric = make_fabric(accelerator)
     fabric.launch()
 

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from latentarena.files import named_path
 from latentarena.study.page import write_study
 from latentarena.study.place import place_of
 from latentarena.study.plan import study_from
@@ -48,9 +49,9 @@ def study(
         KeyboardInterrupt: Ctrl-C; the runs saved, and the same call goes on.
     """
     sources = [source] if isinstance(source, str) else list(source)
-    data = None if root is None else Path(root)
+    data = None if root is None else named_path(root, "root")
     found = study_from(sources, budget, data, **config)
-    home = Path("runs") / found.name if folder is None else Path(folder)
+    home = Path("runs") / found.name if folder is None else named_path(folder)
     with stopping_as_ctrl_c(), place_of(on, home, jobs, threads) as place:
         progress = run_study(found, home, data, jobs, place)
     given = {"budget": budget, **config} if budget != 1 else config

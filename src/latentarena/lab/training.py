@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import nullcontext
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from latentarena.bundle import OWN, open_bundle
+from latentarena.files import named_path
 from latentarena.lab.keywords import in_keywords
 from latentarena.lab.models import Model
 from latentarena.parts import load_parts
@@ -58,7 +58,8 @@ def train(
     """
     load_parts(parts)
     source = recipe if isinstance(recipe, Recipe) else str(recipe)
-    home, place = (None if path is None else Path(path) for path in (folder, root))
+    home = None if folder is None else named_path(folder)
+    place = None if root is None else named_path(root, "root")
     prepared = prepare(source, overrides, home, place, resume, budget)
     fabric = make_fabric(accelerator)
     fabric.launch()

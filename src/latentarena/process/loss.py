@@ -171,7 +171,11 @@ def matching_loss(
     if isinstance(weight, Tensor) and weight.ndim not in (0, data.ndim):
         wanted = f"one that broadcasts with {list(data.shape)}, such as {list(at.alpha.shape)}, is wanted"
         raise ConfigError(f"weighting gives {list(weight.shape)}; {wanted}")
-    return loss(network, Lesson(x, t, labels, data, noise, answer, weight))
+    found = loss(network, Lesson(x, t, labels, data, noise, answer, weight))
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        given = list(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ConfigError(f"the loss gives {given}; a tensor of one number is wanted, such as the mean over the batch")
+    return found
 
 
 def _shaped(what: str, found: Tensor, shape: Sequence[int]) -> Tensor:

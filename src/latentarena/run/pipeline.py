@@ -26,6 +26,7 @@ from latentarena.run.judging import BUNDLE, Ran, finished, judge_run
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
 from latentarena.train.recipe import Overrides, Recipe, load_recipe, to_yaml, trained_with
+from latentarena.train.rehearsal import rehearse
 from latentarena.train.shelter import Shelter, go_on, lock_folder
 from latentarena.train.stages import Watch, train_model
 
@@ -91,7 +92,7 @@ def prepare(
             "its scores say nothing about " + wanted
         )
     refuse_few(data)
-    LatentModel(recipe.architecture(data.shape, data.classes))  # refuses parts that do not fit together
+    rehearse(recipe, LatentModel(recipe.architecture(data.shape, data.classes)), data)
     for stage, config in recipe.training.stages().items():
         refuse_uneven(config, getattr(config, "pairs", len(data.train)), processes, stage)
     folder = folder or Path("runs") / recipe.name

@@ -1,0 +1,49 @@
+"""A rehearsal of parts of users' own: asked once for a few images, before the first of them is trained."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import torch
+
+from latentarena.data import Dataset
+from latentarena.errors import ConfigError
+from latentarena.model.latent_model import LatentModel, labels_for
+from latentarena.parts import foreign_in
+from latentarena.randomness import Draws
+from latentarena.train.recipe import Recipe
+from latentarena.train.stages import autoencoder_stages, latent_stages
+
+ROWS = 8
+
+
+def rehearse(recipe: Recipe, model: LatentModel, data: Dataset) -> None:
+    """One step of each stage that learns from the data, and two of the sampler, of a model that is thrown away.
+
+    A part that fails would otherwise do so once all stages before it are trained. Nothing is done where no part is
+    the user's own.
+
+    Args:
+        model: of the recipe, on the CPU; its standardiser is not what it was.
+
+    Raises:
+        ConfigError: a part gives something of another shape, or a loss that is not finite.
+    """
+    if not foreign_in(recipe):
+        return
+    rows = torch.arange(min(ROWS, len(data.train)))
+    alone = {"reflow": None, "adversarial": None, "consistency": None}  # of the model's own samples
+    short = recipe.model_copy(update={"training": recipe.training.model_copy(update=alone)})
+    with torch.random.fork_rng(devices=[]):
+        stages = dict(autoencoder_stages(short, model.autoencoder, data.train, len(data.classes)))
+        with torch.no_grad():
+            latents = model.autoencoder.encode(data.train.batch(rows))
+        stages |= latent_stages(short, model, latents, data.train.labels[rows])
+        for stage, objective in stages.items():
+            loss = objective(rows, Draws(torch.Generator().manual_seed(recipe.seed)))["loss"]
+            if not isfinite(loss.item()):
+                raise ConfigError(f"{stage}: the loss of the first {len(rows)} images is {loss.item():g} untrained")
+            loss.backward()
+        how = model.architecture.sampling
+        noise, labels = model.noise(len(rows), recipe.seed), labels_for(model, len(rows))
+        model.eval().generate(noise, labels, how.but(steps=min(how.steps, 2)))
