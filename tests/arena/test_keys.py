@@ -150,7 +150,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 def test_the_worker_hands_on_the_key_of_the_store(recorder: tuple[list[str], Path], parts: Parts) -> None:
     program, record = recorder
-    key = parts.store.rules.key("open", now())
+    key = parts.store.rules.key(OPEN, now())
     parts.hand_in(parts.team(), "refuse")
     assert parts.worker(once=True, program=program).wait(60) == 0
     assert json.loads(record.read_text())["input"] == key.text + "\n"
@@ -160,21 +160,39 @@ def test_the_worker_hands_on_the_key_of_the_store(recorder: tuple[list[str], Pat
 
 def test_a_contest_has_one_key_however_many_ask_at_once(parts: Parts) -> None:
     with ThreadPoolExecutor(4) as pool:
-        keys = set(pool.map(lambda _: parts.store.rules.key("open", now()), range(8)))
+        keys = set(pool.map(lambda _: parts.store.rules.key(OPEN, now()), range(8)))
     assert len(keys) == 1
     assert keys != {PRACTICE}
-    assert parts.store.rules.key("other", now()) not in keys
-    newer = parts.store.rules.new_key("open", now() + timedelta(seconds=1))
-    assert newer not in keys
-    assert parts.store.rules.key("open", now()) == newer
+    assert parts.store.rules.key(OPEN.model_copy(update={"name": "other"}), now()) not in keys
+
+
+def test_a_key_that_was_shown_is_not_in_force_when_the_clock_goes_back(parts: Parts) -> None:
+    """The board's question alone, by whichever process, while the clock says that the contest has closed."""
+    rules, contest, ahead = parts.store.rules, closing_in(1), now() + timedelta(hours=2)
+    first = rules.key(contest, now())
+    assert rules.key(contest, ahead) == rules.key(contest, ahead) == first  # and it is published now
+    second = rules.key(contest, now())
+    assert second != first
+    assert rules.key(contest, now()) == second
+    assert rules.key(contest, ahead) == second
+    done = [(line.action, line.subject) for line in parts.store.audit.lines()]
+    assert [action for action, _ in done if "key" in action][::-1].count("key shown") == 2
+
+
+def test_a_key_from_a_clock_ahead_is_followed_by_one_in_force(parts: Parts) -> None:
+    rules, contest, ahead = parts.store.rules, closing_in(1), now() + timedelta(days=30)
+    first = rules.key(contest, ahead)
+    second = rules.key(contest, now())
+    assert second != first
+    assert rules.key(contest, now()) == second
 
 
 def test_a_backup_holds_the_key(parts: Parts, tmp_path: Path) -> None:
-    key = parts.store.rules.key("open", now())
+    key = parts.store.rules.key(OPEN, now())
     assert back_up(parts.database, parts.objects, tmp_path / "backup").rows["keys"] == 1
     with closing(Database(f"sqlite:///{tmp_path / 'new.db'}")) as database:
         restore(tmp_path / "backup", database, Objects(str(tmp_path / "new")))
-        assert Store(database).rules.key("open", now()) == key
+        assert Store(database).rules.key(OPEN, now()) == key
 
 
 def test_a_contest_that_opens_again_after_its_key_was_published_gets_another(tmp_path: Path) -> None:
@@ -185,7 +203,7 @@ def test_a_contest_that_opens_again_after_its_key_was_published_gets_another(tmp
         path.write_text(yaml.safe_dump(rules | ({"closes": closes} if closes else {})))
         _prepare(Site(str(path), db, str(tmp_path / "objects")))
         with closing(Database(db)) as database:
-            return Store(database).rules.key("open", now())
+            return Store(database).rules.key(load_contest(str(path)), now())
 
     first = key_when(None)
     assert key_when(None) == key_when("2020-01-01T00:00:00Z") == first  # a restart, and the close
@@ -215,7 +233,7 @@ def test_rules_and_board_commit_to_the_key_and_hold_it_once_the_contest_has_clos
 def test_a_site_publishes_the_commitment_and_never_the_key(tmp_path: Path) -> None:
     with running(tmp_path) as site:
         with closing(Database(site.db)) as database:
-            key = Store(database).rules.key("open", now())
+            key = Store(database).rules.key(OPEN, now())
         organiser = site.browser(site.organiser)
         pages = ["/", "/rules", "/board.csv", "/api/v1/board", "/api/v1/contest", "/api/v1/key", "/organiser/audit"]
         answers = {path: organiser.get(path) for path in pages}

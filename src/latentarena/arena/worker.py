@@ -183,14 +183,14 @@ class Worker:
         bundle = folder / ("submission.zip" if content.startswith(b"PK") else "submission.py")
         bundle.write_bytes(content)
         if job.kind == "retrain":
-            return bundle, training_options(contest, workshop(job.id)), self._store.rules.key(contest.name, _now())
+            return bundle, training_options(contest, workshop(job.id)), self._store.rules.key(contest, _now())
         options = options_of(contest.eligibility)
         options += ["--threads", str(self._threads)] if self._threads else []
         if job.judge != "official":
             judge = folder / f"judge-{job.judge[:12]}.safetensors"  # a judge's file is named by its hash
             judge.write_bytes(self._objects.read(job.judge))
             options += ["--judge", str(judge)]
-        return bundle, options, self._store.rules.key(contest.name, _now())
+        return bundle, options, self._store.rules.key(contest, _now())
 
     def _contest(self) -> Contest:
         content = self._store.rules.contest()

@@ -52,7 +52,7 @@ class Desk:
     def commitment(self) -> Commitment:
         """The commitment to the contest's key, with the key itself once the contest has closed."""
         moment = now()
-        return commitment_of(self.store.rules.key(self.contest.name, moment), self.contest, moment)
+        return commitment_of(self.store.rules.key(self.contest, moment), self.contest, moment)
 
     def shown(self, entry: str, caller: Caller) -> ScoredEntry[str]:
         """A scored entry as the caller may see it; of its pictures, the hashes under which they are kept.

@@ -161,9 +161,9 @@ def _prepare(site: Site) -> None:
         objects.refuse_elsewhere(store.references.first())
         before = store.rules.contest()
         store.rules.put(contest.name, contest.model_dump_json(), now)
-        store.rules.key(contest.name, now)
-        if before is not None and not contest.closed(now) and kept_contest(before).closed(now):
-            store.rules.new_key(contest.name, now)  # for the one before was published when the contest had closed
+        if before is not None and kept_contest(before).name == contest.name:
+            store.rules.key(kept_contest(before), now)  # has been seen if that one has closed
+        store.rules.key(contest, now)
         objects.sweep()
         if not store.tokens.has_organiser():
             file = (database.file.parent if database.file else Path.cwd()) / "organiser-token"

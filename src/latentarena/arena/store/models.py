@@ -73,13 +73,18 @@ class ContestRow(Base):
 
 
 class KeyRow(Base):
-    """A key of a contest, in hexadecimal digits, with its SHA-256; the latest of a contest's name is in force."""
+    """A key of a contest, in hexadecimal digits, with its SHA-256; the latest of a contest's name is in force.
+
+    Attributes:
+        shown: when it was first asked for while the contest was closed, when everybody may know it.
+    """
 
     __tablename__ = "keys"
     commitment: Mapped[str] = mapped_column(String(64), primary_key=True)
     contest: Mapped[str] = mapped_column(String(40))
     content: Mapped[str] = mapped_column(String(64))
     since: Mapped[datetime] = mapped_column(Moment)
+    shown: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class TeamRow(Base):

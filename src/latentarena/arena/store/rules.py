@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from latentarena.arena.store.database import StorePart
 from latentarena.arena.store.models import ContestRow, KeyRow
 from latentarena.arena.store.rows import bump, latest_contest, note
+from latentarena.contest.contest import Contest
 from latentarena.key import Key
 
 
@@ -45,29 +46,38 @@ class Rules(StorePart):
         with self._database.reading() as session:
             return session.scalars(select(ContestRow.judge).order_by(ContestRow.since.desc()).limit(1)).first()
 
-    def key(self, contest: str, now: datetime) -> Key:
-        """The key in force of the contest of this name, made when it is first asked for."""
+    def key(self, contest: Contest, now: datetime) -> Key:
+        """The key in force, made when it is first asked for; as long as the contest is open, one that nobody has seen.
+
+        A contest that has closed may be open again, by other rules or by a clock that was set back: its key, which
+        everybody may have seen by then, is followed by another.
+        """
         with self._database.reading() as session:
-            known = _latest_key(session, contest)
-        return self.new_key(contest, now, unless=True) if known is None else known
-
-    def new_key(self, contest: str, now: datetime, unless: bool = False) -> Key:
-        """Make a key, in force from now on; or, with `unless`, give the one that there is."""
+            known = _latest_key(session, contest.name)
+        if known is not None and (known.shown is not None) == contest.closed(now):
+            return Key.parse(known.content)
         with self._database.writing() as session:
-            known = _latest_key(session, contest) if unless else None
-            if known is not None:
-                return known
-            key = Key.new()
-            session.add(KeyRow(commitment=key.commitment, contest=contest, content=key.text, since=now))
-            note(session, now, "site", "new key", contest, key.commitment)
-            bump(session)
-        return key
+            known = _latest_key(session, contest.name)  # by now perhaps another's
+            if known is None or (known.shown is not None and not contest.closed(now)):
+                known = _new_key(session, contest.name, now, known)
+            if contest.closed(now) and known.shown is None:
+                known.shown = now
+                note(session, now, "site", "key shown", contest.name, known.commitment)
+            return Key.parse(known.content)
 
 
-def _latest_key(session: Session, contest: str) -> Key | None:
-    query = select(KeyRow.content).where(KeyRow.contest == contest).order_by(KeyRow.since.desc()).limit(1)
-    content = session.scalar(query)
-    return None if content is None else Key.parse(content)
+def _new_key(session: Session, contest: str, now: datetime, before: KeyRow | None) -> KeyRow:
+    key = Key.new()
+    since = now if before is None else max(now, before.since + timedelta(microseconds=1))
+    row = KeyRow(commitment=key.commitment, contest=contest, content=key.text, since=since)
+    session.add(row)
+    note(session, now, "site", "new key", contest, key.commitment)
+    bump(session)
+    return row
+
+
+def _latest_key(session: Session, contest: str) -> KeyRow | None:
+    return session.scalar(select(KeyRow).where(KeyRow.contest == contest).order_by(KeyRow.since.desc()).limit(1))
 
 
 def _judge_in(content: str) -> Any:
