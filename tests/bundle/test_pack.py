@@ -119,7 +119,11 @@ def graph_of(takes: list[tuple[str, int, list[int | str]]], path: Path) -> Path:
 FLOAT = TensorProto.FLOAT
 WRONG = {
     "open size": ([("x", FLOAT, ["n", 1, "h", 8])], "leave only the number of rows open"),
-    "bytes": ([("x", TensorProto.UINT8, ["n", 1, 8, 8])], "has to be float32"),
+    "bytes": (
+        [("x", TensorProto.UINT8, ["n", 1, 8, 8])],
+        "has to be float32; export a module that takes images in [0, 1]",
+    ),
+    "no channel": ([("x", FLOAT, ["n", 8, 8])], "(n, C, H, W); export a module that hands on images[:, 0]"),
     "doubles": ([("x", TensorProto.DOUBLE, ["n", 1, 8, 8])], "float64; it has to be float32; make weights and inputs"),
     "two inputs": ([("x", FLOAT, ["n", 1, 8, 8]), ("z", FLOAT, ["n", 4])], "2 inputs and 1 outputs"),
     "flat": ([("x", FLOAT, ["n", 64])], "images have channels, height and width"),
@@ -134,6 +138,23 @@ def test_graphs_that_make_no_bundle_are_refused_with_the_way_out(tmp_path: Path,
     with pytest.raises(ArenaError, match=re.escape(words)):
         pack_graphs(tmp_path / "b", "mine", files, "digits")
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "way"),
+    [(TensorProto.UINT8, [1, 8, 8], "gives images / 255"), (FLOAT, [8, 8], "gives images[:, None]")],
+)
+def test_a_generator_of_other_images_is_refused_with_the_way_out(
+    tmp_path: Path, kind: int, row: list[int], way: str
+) -> None:
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    model = onnx.load(files["generate"])
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("y", kind, ["n", *row]))
+    onnx.save(model, files["generate"])
+    words = f"expected images float32 [n, 1, 8, 8], n being any number of rows; export a module that {way}"
+    with pytest.raises(ArenaError, match=re.escape(words)):
+        pack_graphs(tmp_path / "b", "mine", files, "digits")
 
 
 class OfSomeRows(Decode):

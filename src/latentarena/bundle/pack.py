@@ -23,7 +23,8 @@ from latentarena.config import validate
 from latentarena.errors import BundleError
 from latentarena.gates import check_graph
 from latentarena.gates.file_set import MOST_BYTES
-from latentarena.gates.operators import DOMAINS, spelled, to_float32
+from latentarena.gates.graph import ways_out
+from latentarena.gates.operators import DOMAINS, spelled
 from latentarena.text import plain_line
 
 if TYPE_CHECKING:
@@ -202,7 +203,10 @@ def _shapes(models: Mapping[str, ModelProto]) -> dict[str, object]:
     takes = {graph: list(model.graph.input) for graph, model in models.items()}
     shape, latent, noise = (_row(takes[graph][0], f"{graph}.onnx") for graph in GRAPHS)
     if len(shape) != 3:
-        raise BundleError(f"encode.onnx takes {list(shape)}; images have channels, height and width: (n, C, H, W)")
+        way_out = ways_out(takes["encode"][0], "takes")
+        raise BundleError(
+            f"encode.onnx takes {list(shape)}; images have channels, height and width: (n, C, H, W){way_out}"
+        )
     return {"shape": shape, "latent": latent, "noise": noise, "conditional": len(takes["generate"]) == 2}
 
 
@@ -211,7 +215,7 @@ def _row(port: ValueInfoProto, what: str) -> tuple[int, ...]:
     sizes = tuple(dim.dim_value for dim in port.type.tensor_type.shape.dim)[1:]
     kind = port.type.tensor_type.elem_type
     if spelled(kind) != "float32":
-        raise BundleError(f"{what} takes {port.name} of {spelled(kind)}; it has to be float32{to_float32(kind)}")
+        raise BundleError(f"{what} takes {port.name} of {spelled(kind)}; it has to be float32{ways_out(port, 'takes')}")
     if not sizes or 0 in sizes:
         known = ", ".join(str(size) if size else "?" for size in sizes) or "nothing"
         raise BundleError(

@@ -257,7 +257,9 @@ def _dataset(
         read = {TRAIN: (pixels[~test], labels[~test]), TEST: (pixels[test], labels[test])}
     if TRAIN not in read:
         raise DataError("there is no train split")
-    values = sorted({*read[TRAIN][1].tolist()})
+    if len({labels.dtype.kind == "U" for _, labels in read.values()}) > 1:
+        raise DataError("labels of one split are numbers and those of another words; save the same for both")
+    values = natsorted({*read[TRAIN][1].tolist()})
     unknown = sorted(set(read[TEST][1].tolist()) - set(values))
     if unknown:
         raise DataError(f"class {unknown[0]} has images in the test split and none in the train split")
@@ -272,10 +274,10 @@ def _dataset(
 
 def _labels(split: Split, title: str) -> np.ndarray:
     labels = split.labels.reshape(len(split.labels), -1)
-    if labels.shape[1] != 1 or labels.dtype.kind not in "iu" or len(labels) != len(split.pixels):
+    if labels.shape[1] != 1 or labels.dtype.kind not in "iuU" or len(labels) != len(split.pixels):
         raise DataError(
             f"labels of the {title} split are {split.labels.dtype} {list(split.labels.shape)} for "
-            f"{len(split.pixels)} images; one whole number for each is expected{_numbered(labels)}"
+            f"{len(split.pixels)} images; one whole number or word for each is expected{_numbered(labels)}"
         )
     return labels[:, 0]
 
@@ -284,9 +286,7 @@ def _numbered(labels: np.ndarray) -> str:
     """How labels of other forms become numbers, as the end of a sentence."""
     if labels.shape[1:] != (1,):
         return ": of rows that mark the class (one-hot), save labels.argmax(1)"
-    ways = {"U": "numpy.unique(labels, return_inverse=True)[1]", "f": "labels.astype(int)"}
-    way = ways.get(labels.dtype.kind, "")
-    return f": save {way}" if way else ""
+    return ": save labels.astype(int)" if labels.dtype.kind == "f" else ""
 
 
 def pixels_of(pixels: np.ndarray, title: str) -> np.ndarray:

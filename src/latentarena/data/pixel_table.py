@@ -6,6 +6,7 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
 
@@ -21,6 +22,14 @@ PIXELLESS = "beside the label it has too few columns for an image"
 DELIMITERS = ",;\t"
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MOST_CLASSES = 100  # of a table without header
+SAFE = re.compile(r"[\w./-]+")  # what may stand in a command
+UNPACK = (  # a table that has all pixels of an image in one cell
+    "import csv, numpy as np; rows = list(csv.reader(open('{file}', encoding='{encoding}'), delimiter='{sign}'))[1:]; "
+    "s = {{n: [r for r in rows if ({told}) == (n == 'train')] for n in ('train', 'test')}}; "
+    "x = {{'x_' + n: np.array([r[{pixels}].split() for r in s[n]], 'uint8') for n in s if s[n]}}; "
+    "np.savez('images.npz', **{{k: v.reshape(-1, {side}, {side}) for k, v in x.items()}}, "
+    "**{{'y_' + n: np.array([r[{label}] for r in s[n]]) for n in s if s[n]}})"
+)
 PIXEL = re.compile(r"(?P<word>\D*)(?P<first>\d+)(?:\D+(?P<second>\d+))?")
 """Such as `pixel12`, `28x28` or `p_3_4`."""
 
@@ -28,20 +37,36 @@ PIXEL = re.compile(r"(?P<word>\D*)(?P<first>\d+)(?:\D+(?P<second>\d+))?")
 def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray] | str:
     """The images (N, side, side) and labels (N,) of a table with a header or without; else why it is none.
 
-    Pixels are in the order that their columns' names say, which need not be that of the columns.
+    Labels are numbers, or words as text. Pixels are in the order that their columns' names say, which need not be that
+    of the columns.
 
     Raises:
         DataError: it has a label, and its rows are not read: the message says why.
     """
-    names, named, delimiter, encoding = _first_line(path)
+    head = _head(path)
+    names, named = head.cells, head.named
+    _refuse_packed(path, head)
     label = next((names.index(name) for name in LABEL_COLUMNS if name in names), None) if named else 0
     if label is None:
         return UNLABELLED
     if named and len(names) <= SMALLEST:
         return PIXELLESS
     order = _order(path, names, label) if named else None
+    words: dict[str, int] = {}
+
+    def number(cell: str) -> int:
+        return words.setdefault(cell.strip(), len(words))
+
     try:
-        table = np.loadtxt(path, delimiter=delimiter, skiprows=int(named), ndmin=2, encoding=encoding, quotechar='"')
+        table = np.loadtxt(
+            path,
+            delimiter=head.delimiter,
+            skiprows=int(named),
+            ndmin=2,
+            encoding=head.encoding,
+            quotechar='"',
+            converters={label: number} if head.worded(label) else None,
+        )
     except (ValueError, OSError) as error:
         raise DataError(f"{path.name} is no table of numbers, a label and pixels: {error}") from None
     if not named and table.shape[1] > 1 and not (_like_labels(table[:, 0]) and not _like_labels(table[:, -1])):
@@ -54,19 +79,58 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray] | str:
     if side * side != len(others) or not side:
         raise DataError(f"{path.name} has {len(others)} columns of pixels, which are no square such as 28 x 28")
     pixels = table[:, others if order is None else [others[i] for i in order]]
-    return _whole(pixels).reshape(-1, side, side), _whole(table[:, label])
+    labels = _whole(table[:, label])
+    return _whole(pixels).reshape(-1, side, side), np.array(list(words))[labels] if words else labels
 
 
-def _first_line(path: Path) -> tuple[list[str], bool, str, str]:
-    """The cells of the first line, whether they name the columns, the sign between them, and the encoding."""
+@dataclass(frozen=True)
+class _Head:
+    """The first two lines of a table.
+
+    Attributes:
+        cells: of the first, in small letters; named: whether they name the columns.
+        below: the cells of the second.
+        delimiter: the sign between cells; encoding: of the file.
+    """
+
+    cells: list[str]
+    named: bool
+    below: list[str]
+    delimiter: str
+    encoding: str
+
+    def worded(self, column: int) -> bool:
+        """Whether a column that is named begins with a word."""
+        return self.named and column < len(self.below) and not _is_number(self.below[column])
+
+
+def _head(path: Path) -> _Head:
     with path.open("rb") as file:
         encoding = "utf-16" if file.read(2) in WIDE else "utf-8-sig"
     with path.open(encoding=encoding, errors="replace") as file:
-        line = file.readline()
-    delimiter = max(DELIMITERS, key=line.count)
-    cells = [cell.strip().strip('"').lower() for cell in line.split(delimiter)]
+        lines = file.readline(), file.readline()
+    delimiter = max(DELIMITERS, key=lines[0].count)
+    cells, below = ([cell.strip().strip('"') for cell in line.split(delimiter)] for line in lines)
+    cells = [cell.lower() for cell in cells]
     counted = len(cells) > SMALLEST and cells == [str(i) for i in range(len(cells))]  # names of a table without any
-    return cells, counted or any(not _is_number(cell) for cell in cells), delimiter, encoding
+    return _Head(cells, counted or any(not _is_number(cell) for cell in cells), below, delimiter, encoding)
+
+
+def _refuse_packed(path: Path, head: _Head) -> None:
+    """Refuse a table that has all pixels of an image in one cell, as FER-2013, with the command that converts it."""
+    if not head.named or "pixels" not in head.cells or len(head.below) != len(head.cells):
+        return
+    place = head.cells.index("pixels")
+    said = f"{path.name} has all pixels of an image in one cell; save them as arrays"
+    size = len(head.below[place].split())
+    label = next((head.cells.index(name) for name in (*LABEL_COLUMNS, "emotion") if name in head.cells), None)
+    if isqrt(size) ** 2 != size or size < SMALLEST or label is None or not SAFE.fullmatch(str(path)):
+        raise DataError(f"{said}, an .npz file")
+    told = f"r[{head.cells.index('usage')}].startswith('Train')" if "usage" in head.cells else "True"
+    command = UNPACK.format(
+        file=path, encoding=head.encoding, sign=head.delimiter, told=told, pixels=place, label=label, side=isqrt(size)
+    )
+    raise DataError(f'{said} with python -c "{command}" and name folder:images.npz')
 
 
 def _is_number(cell: str) -> bool:

@@ -221,9 +221,24 @@ def refuse_ports(model: ModelProto, inputs: Iterable[Port], output: Port, what: 
         ports = list(expected)
         if len(found) != len(ports) or not all(map(_fits, found, ports)):
             here, there = (", ".join(map(str, both)) for both in (map(_described, found), ports))
-            ways = "".join(dict.fromkeys(to_float32(port.type.tensor_type.elem_type) for port in found[: len(ports)]))
+            ways = "".join(dict.fromkeys(ways_out(port, side) for port in found[: len(ports)]))
             fault = f"{what} {side} {here or 'nothing'}, expected {there}, n being any number of rows{ways}"
             raise GateError("onnx-ports", fault)
+
+
+def ways_out(port: ValueInfoProto, side: str) -> str:
+    """How to export a graph that takes or gives what is not taken here, to end a message with; empty if all is well.
+
+    Args:
+        side: `takes` or `gives`.
+    """
+    tensor, takes = port.type.tensor_type, side == "takes"
+    if tensor.elem_type == TensorProto.UINT8:
+        scaled = "takes images in [0, 1] and hands on (255 * images).to(torch.uint8)" if takes else "gives images / 255"
+        return f"; export a module that {scaled}"
+    if port.name == "images" and tensor.HasField("shape") and len(tensor.shape.dim) == len("NHW"):
+        return f"; export a module that {'hands on images[:, 0]' if takes else 'gives images[:, None]'}"
+    return to_float32(tensor.elem_type)
 
 
 def _fits(found: ValueInfoProto, port: Port) -> bool:
