@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import math
 import os
 import subprocess
 import sys
@@ -68,7 +68,14 @@ def postgres() -> Generator[PostgresServer]:
 
 
 SECONDS = "files/seconds"  # in pytest's cache: by file, what its tests took when the whole suite was last run
+MEASURED = Path(__file__).parent / "support" / "seconds.json"  # the same of files that take long, for a new checkout
+LONG = 3.0
 _seconds: dict[str, float] = {}  # of this session
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make test PYTEST=--measure` keeps what each file took, for others to start with."""
+    parser.addoption("--measure", action="store_true", help=f"write what each file takes into {MEASURED.name}")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -80,16 +87,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Longest files first, so that no worker is left with one when all else is done.
 
-    With `--dist loadfile --no-loadscope-reorder` a worker takes the next file of this order. A file that nothing is
-    known of may be the longest; of several, as in a new checkout, that of most bytes.
+    With `--dist loadfile --no-loadscope-reorder` a worker takes the next file of this order.
     """
-    known = config.cache.get(SECONDS, {}) if getattr(config, "cache", None) else {}
+    known = json.loads(MEASURED.read_text()) | (config.cache.get(SECONDS, {}) if getattr(config, "cache", None) else {})
     size = {item.path: item.path.stat().st_size for item in items}
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("cuda"):
                 item.add_marker(pytest.mark.skip(reason=NO_GPU))
-    items.sort(key=lambda item: (-known.get(item.nodeid.partition("::")[0], math.inf), -size[item.path], item.path))
+    items.sort(key=lambda item: (-known.get(item.nodeid.partition("::")[0], 0.0), -size[item.path], item.path))
 
 
 NO_GPU = "NO CUDA DEVICE HERE: GPU figures and their agreement with the CPU's are untested"
@@ -175,6 +181,9 @@ def _remember(config: pytest.Config) -> None:
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
     if whole and getattr(config, "cache", None) and "PYTEST_XDIST_WORKER" not in os.environ:
         config.cache.set(SECONDS, _seconds)
+    if config.option.measure and "PYTEST_XDIST_WORKER" not in os.environ:
+        long = {file: round(seconds) for file, seconds in sorted(_seconds.items()) if seconds > LONG}
+        MEASURED.write_text(json.dumps(long, indent=1) + "\n")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -266,7 +267,8 @@ def test_a_study_that_is_killed_goes_on_where_it_was_and_leaves_no_run_behind(
     file: Path, record: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     program = (
-        "from pathlib import Path; from latentarena.study import runs; from latentarena.study.plan import load_study;"
+        "from pathlib import Path; from latentarena.study import place, runs;"
+        "from latentarena.study.plan import load_study;"
         f"place.ARENA = {place.ARENA!r};"
         f"runs.run_study(load_study({str(file)!r}), Path({str(tmp_path / 'out')!r}), None, 1, place.Here(1))"
     )
@@ -275,8 +277,9 @@ def test_a_study_that_is_killed_goes_on_where_it_was_and_leaves_no_run_behind(
     while len(record.read_text().splitlines()) < 2 and time.monotonic() < until:
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    assert process.wait() == -signal.SIGKILL
     before = record.read_text().splitlines()
+    assert 2 <= len(before) < 6  # it was at it
     time.sleep(0.5)
     assert record.read_text().splitlines() == before  # nothing goes on by itself
     run_study(load_study(str(file)), tmp_path / "out", None, 2, place.Here(1))

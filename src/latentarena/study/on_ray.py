@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from latentarena.errors import ConfigError, TrainingError, optional
 from latentarena.study.place import END, Place, StartedRun, make_whole, shared_settings
 from latentarena.text import plain_line
 
 TRIES = 3
+PORT = 10001  # of a cluster's server for clients, unless the address says another
+ANSWER = 10.0  # seconds that a machine may take to answer at all
 AGAIN = -1  # times that Ray starts a run again whose machine is gone: always
 
 
@@ -21,11 +25,24 @@ def on_ray(on: str, folder: Path, threads: int) -> Iterator[Place]:
     """The cluster at an address, `ray` for the one that this machine is part of; see `place_of`."""
     with optional("cluster", f"--on {on}"):
         import ray
+    _refuse_silent(on)
     _enter(ray, on, TRIES)
     try:
         yield _Ray(ray, threads)
     finally:
         ray.shutdown()
+
+
+def _refuse_silent(on: str) -> None:
+    """Raise a ConfigError where nobody listens at an address, for which Ray itself waits half a minute."""
+    address = urlsplit(on)
+    try:
+        if address.hostname:
+            socket.create_connection((address.hostname, address.port or PORT), ANSWER).close()
+    except (OSError, ValueError) as error:  # a port may be no number
+        raise ConfigError(
+            f"--on {on}: no Ray cluster answers ({plain_line(str(error))}); `ray start --head` starts one"
+        ) from None
 
 
 def _enter(ray: Any, on: str, tries: int) -> None:

@@ -87,10 +87,15 @@ class _Sent:
 
     def __init__(self, job: Any, log: Path) -> None:
         self._job, self._log = job, log
+        self._ended: int | None = None
 
     def status(self) -> int | None:
-        if not self._job.done():
-            return None
+        if self._ended is None and self._job.done():
+            self._ended = self._found()
+        return self._ended
+
+    def _found(self) -> int | None:
+        """The status of a job that is done; None if it is queued again. Of one that left nothing it takes a while."""
         failed = self._job.exception()
         status = int(self._job.result()) if failed is None else 1
         if (failed is not None or not 0 <= status < SIGNALLED) and self._queued():
