@@ -154,6 +154,11 @@ def test_members_of_a_row_are_found_under_the_names_that_forms_give_their_column
     assert form.columns.ignored == ("Timestamp",)
 
 
+def test_a_cell_that_a_spreadsheet_is_to_take_as_text_is_what_it_says() -> None:
+    assert teams('Group,Member\n="007",="Ann Doe"\n="008",Bob\n') == {"007": ("Ann Doe",), "008": ("Bob",)}
+    assert teams('Group,Member\n"=""007""",Ann\n') == {"007": ("Ann",)}
+
+
 def test_lists_that_were_joined_name_their_columns_more_than_once() -> None:
     assert teams("team,member\nOwls,Ada\nteam,member\nCrows,Cy\n") == {"Owls": ("Ada",), "Crows": ("Cy",)}
 

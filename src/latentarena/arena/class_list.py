@@ -41,6 +41,7 @@ PLURAL = ("teams", "groups", "gruppen", "groupes", "grupos", "equipos")
 OTHER_WORDS = "code id no nr number title description size count max members section role status comment grade points"
 TITLES = 4  # lines that may stand above the one that names the columns
 NUMBERED = re.compile(r"(?P<before>.*?) ?(?P<number>\d+|(?<= )[a-h](?= |$))(?: (?P<behind>\D*))?")
+AS_TEXT = re.compile(r'^="(.*)"$', re.DOTALL)  # how a spreadsheet is told that `="007"` is no number
 PEOPLE = ("email", "first", "last", "member")
 NOT_TABLE = re.compile(
     r"%PDF-|\{\\rtf|\s*<(?:!|\?|html|head|body|table|div|meta|style)\b|\s*[\[{]\s*[\[{\"]", re.IGNORECASE
@@ -154,6 +155,7 @@ def _parsed(text: str, delimiter: str, before: int) -> Iterator[tuple[int, list[
     for many, cells in enumerate(reader):
         if many > MOST:  # beside one that may name the columns
             raise ConfigError(f"the roster has more than {MOST} lines; hand it in in parts")
+        cells = [AS_TEXT.sub(r"\1", cell) for cell in cells]
         cells = ["\n".join(" ".join(line.split()) for line in cell.splitlines() if line.strip()) for cell in cells]
         if any(cells):
             yield before + reader.line_num, cells
