@@ -6,6 +6,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 # On Linux, PyPI's torch brings gigabytes of CUDA; PyTorch's own index has the build for CPUs. For a GPU: make TORCH_INDEX=
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# workers of tests: more than cores, since many wait for servers, boxes and signals
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2)
 # whether pip is told of other indexes here, which then decide
 OWN_INDEX := $(BIN)/python -m pip config list | grep -E 'index|find-links' > /dev/null
 
