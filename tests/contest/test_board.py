@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,17 @@ def test_points_do_not_depend_on_others_and_copies_are_named() -> None:
     assert [note for note in board.notes if "same model" in note] == [
         f"m, n handed in the same model: bundle {'0' * 12}."
     ]
+
+
+def test_figures_of_other_images_are_not_compared() -> None:
+    """As of one folder's pictures in two sizes; what the contest has computed says which ones count."""
+    cards = {name: made_card(name, data=digit * 64) for name, digit in zip("abcd", "1222", strict=True)}
+    entries = [entry_of(card, OPEN, name, name, verified=name != "d") for name, card in cards.items()]
+    board = make_board(entries, OPEN)
+    assert {line.team for line in board.lines} == {"b", "c", "d"}
+    assert "judged on other images, 111111111111, than the others here, 222222222222;" in board.others[0].refused
+    board = make_board(entries[:1] + [replace(one, verified=False) for one in entries[1:]], OPEN)
+    assert [line.team for line in board.lines] == ["a"]
 
 
 def test_the_board_is_the_same_whatever_the_order_and_survives_json() -> None:

@@ -86,6 +86,7 @@ def entry_of(
         trained=0 if certificate is None else len(certificate.trainings),
         withheld=tuple(sorted(card.withheld)),
         model=card.bundle,
+        images=card.data,
     )
 
 

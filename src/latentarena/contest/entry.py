@@ -30,6 +30,7 @@ class Entry:
         trained: how often its recipe was trained anew and agreed; 0 where it was not.
         withheld: metrics that are shown but, for what a check has found, as good as missing to ranks, rules and awards.
         model: hash of the bundle, by which copies are seen; empty if not known.
+        images: hash of the data that its figures were computed on; empty if not known.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Entry:
     trained: int = 0
     withheld: tuple[str, ...] = ()
     model: str = ""
+    images: str = ""
 
     @cached_property
     def counted(self) -> Mapping[str, Figure]:

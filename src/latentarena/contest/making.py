@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeGuard
 
@@ -43,7 +44,7 @@ def make_board(
         rounds: draws for the stability of places.
         commitment: to the contest's key; None where it has none.
     """
-    entries = sorted(entries, key=lambda entry: (entry.team, entry.id))
+    entries = _on_the_same_images(sorted(entries, key=lambda entry: (entry.team, entry.id)))
     count = counting(entries, contest)
     refused = {entry.id: refusal(entry, contest) for entry in entries}
     for entry in entries:
@@ -83,6 +84,21 @@ def make_board(
         hanging=tuple(_hanging([ranked[one.name] for one in first.placed], contest)),
         commitment=commitment,
     )
+
+
+def _on_the_same_images(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries; those whose figures are of other images than most are refused, for these cannot be compared.
+
+    So it is where models of one folder of images name other sizes or crops. What is verified says what most are.
+    """
+    fit = [one for one in entries if one.images and not one.refused]
+    counted = Counter(one.images for one in [one for one in fit if one.verified] or fit)
+    usual = max(counted, key=lambda images: (counted[images], images), default="")
+    why = f"judged on other images, {{}}, than the others here, {usual[:12]}; judge it with the size and crop of these"
+    return [
+        one if one.refused or one.images in ("", usual) else replace(one, refused=why.format(one.images[:12]))
+        for one in entries
+    ]
 
 
 @dataclass(frozen=True)
