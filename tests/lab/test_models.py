@@ -174,7 +174,7 @@ def test_images_have_the_sample_half_of_the_card(tiny_run: Path, digits_judge: J
         (2 * torch.ones(200, 1, 28, 28), {}, "outside the declared range"),
         (torch.full((200, 1, 28, 28), torch.nan), {}, "not finite"),
         ("nowhere", {"dataset": "digits"}, "a bundle names its own"),
-        ([[0.0]], {}, "a list cannot be judged: give a model, a bundle's path, or an array"),
+        ([[0.0]], {}, "a list is no model: give a model, a bundle's path, or, to la.judge, an array"),
         (__file__, {}, "bundle"),
         (Path(__file__).parents[2] / "docs" / "gallery", {}, "holds images: give them as an array"),
         (

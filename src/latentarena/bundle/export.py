@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,19 @@ from latentarena.bundle.base import Provenance, Sampler
 from latentarena.bundle.native import NativeBundle
 from latentarena.bundle.portable import (
     GRAPHS,
-    Hashes,
     PortableBundle,
     PortableCard,
     PortableModel,
     Sessions,
-    parameters_of,
     read_portable,
+    write_portable,
 )
 from latentarena.bundle.reading import CARD, read_files
 from latentarena.bundle.trace import to_onnx
 from latentarena.config import validate
 from latentarena.data import DataConfig
 from latentarena.errors import BundleError, OutputError
-from latentarena.files import digest, make_folder, write_atomically, write_text
-from latentarena.gates import GraphFacts, check_graph
+from latentarena.gates import check_graph
 from latentarena.gates.kinds import added_by_system
 from latentarena.model.config import JUMP, SamplingConfig
 from latentarena.model.latent_model import LatentModel
@@ -215,24 +213,6 @@ def _export(
                 compare(card, graph, found, expected[graph][:rows], "once it is exported")
     write_portable(folder, card, contents, gated)
     return read_portable(read_files(folder), folder)
-
-
-def write_portable(
-    folder: Path, card: PortableCard, contents: Mapping[str, bytes], gated: Mapping[str, GraphFacts]
-) -> None:
-    """Write graphs and their card, with hashes and parameters filled in: the graphs first, then the card.
-
-    Args:
-        folder: is made.
-        card: all but hashes and parameters.
-        contents: of the files, by graph; gated: what the gates found in them.
-    """
-    hashes = Hashes(**{graph: digest(content) for graph, content in contents.items()})
-    card = card.model_copy(update={"hashes": hashes, "parameters": parameters_of(gated)})
-    make_folder(folder)
-    for graph, content in contents.items():
-        write_atomically(folder / f"{graph}.onnx", content)
-    write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
 
 
 class _OfOne(nn.Module):

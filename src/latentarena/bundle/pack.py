@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from latentarena.bundle.export import refuse_strangers, write_portable
+from latentarena.bundle.export import refuse_strangers
 from latentarena.bundle.portable import (
     GRAPHS,
     PortableBundle,
@@ -17,6 +17,7 @@ from latentarena.bundle.portable import (
     PortableModel,
     Sessions,
     read_portable,
+    write_portable,
 )
 from latentarena.bundle.reading import read_files
 from latentarena.config import validate

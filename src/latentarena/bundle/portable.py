@@ -23,7 +23,7 @@ from latentarena.bundle.reading import CARD, part, read_card
 from latentarena.config import Config, validate
 from latentarena.data import DataSource
 from latentarena.errors import BundleError, ConfigError
-from latentarena.files import digest
+from latentarena.files import digest, make_folder, write_atomically, write_text
 from latentarena.gates import (
     Cost,
     Files,
@@ -214,6 +214,24 @@ def parameters_of(facts: Mapping[str, GraphFacts]) -> dict[str, int]:
         "generator": found["generate"] - found["decode"],
     }
     return {part: sum(size * times for (_, size), times in tensors.items()) for part, tensors in parts.items()}
+
+
+def write_portable(
+    folder: Path, card: PortableCard, contents: Mapping[str, bytes], gated: Mapping[str, GraphFacts]
+) -> None:
+    """Write graphs and their card, with hashes and parameters filled in: the graphs first, then the card.
+
+    Args:
+        folder: is made.
+        card: all but hashes and parameters.
+        contents: of the files, by graph; gated: what the gates found in them.
+    """
+    hashes = Hashes(**{graph: digest(content) for graph, content in contents.items()})
+    card = card.model_copy(update={"hashes": hashes, "parameters": parameters_of(gated)})
+    make_folder(folder)
+    for graph, content in contents.items():
+        write_atomically(folder / f"{graph}.onnx", content)
+    write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
 
 
 def read_portable(files: Files, folder: Path) -> PortableBundle:

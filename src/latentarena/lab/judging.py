@@ -107,11 +107,7 @@ def judge(
             if features is not None:
                 return compare_images(images, data, open_extractor(features), other)
             return score_images(images, data, judge_for(data, watch, file), other, own)
-        if not isinstance(what, Model | str | PathLike):
-            raise ConfigError(
-                f"a {type(what).__name__} cannot be judged: give a model, a bundle's path, or an array of images"
-            )
-        if not isinstance(what, Model) and holds_images(named_path(what, "what")):
+        if isinstance(what, str | PathLike) and holds_images(named_path(what, "what")):
             raise ConfigError(
                 f"{what} holds images: give them as an array, or use the command `arena judge {quote(str(what))}`"
             )

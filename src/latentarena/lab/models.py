@@ -171,9 +171,13 @@ def load(source: Model | str | PathLike[str], *, parts: Iterable[str | PathLike[
 
     Raises:
         BundleError: naming the file and what is wrong with it.
+        ConfigError: neither a model nor a path.
     """
     if isinstance(source, Model):
         return source
+    if not isinstance(source, str | PathLike):
+        what = f"a {type(source).__name__} is no model"
+        raise ConfigError(f"{what}: give a model, a bundle's path, or, to la.judge, an array of images")
     load_parts(parts)
     return Model(open_bundle(named_path(source, "source"), trust=OWN))
 

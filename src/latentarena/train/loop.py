@@ -25,13 +25,7 @@ from latentarena.errors import CheckpointError, ConfigError, Interrupted, Output
 from latentarena.randomness import Draws, stream
 from latentarena.system import noted_signals
 from latentarena.train.averages import LONGEST, SHORTEST, Averages, Exponential, PowerFunction
-from latentarena.train.checkpoint import (
-    Checkpoint,
-    Checkpoints,
-    load_exactly,
-    pack_optimizer,
-    unpack_optimizer,
-)
+from latentarena.train.checkpoint import Checkpoint, Checkpoints, load_exactly, pack_optimizer, unpack_optimizer
 from latentarena.train.divided import is_divided, undivide, whole
 from latentarena.train.muon import Muon
 from latentarena.train.shelter import Reach, plainly
