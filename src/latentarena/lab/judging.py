@@ -107,7 +107,9 @@ def judge(
             if features is not None:
                 return compare_images(images, data, open_extractor(features), other)
             return score_images(images, data, judge_for(data, watch, file), other, own)
-        if isinstance(what, str | PathLike) and holds_images(named_path(what, "what")):
+        if not isinstance(what, str | PathLike):
+            what = load(what)
+        elif holds_images(named_path(what, "what")):
             raise ConfigError(
                 f"{what} holds images: give them as an array, or use the command `arena judge {quote(str(what))}`"
             )
