@@ -111,8 +111,10 @@ class Registry(Mapping[str, T]):
     def _add(self, name: str, part: Any, origin: PartOrigin) -> None:
         if not re.fullmatch("[a-z][a-z0-9_-]{0,39}", name):
             raise ConfigError(f"{self.kind} {name[:80]!r}: a name of small letters, digits, - and _ is wanted")
-        if name in self and (name not in self.foreign or self.foreign[name].place != origin.place):
-            other = self.foreign.get(name)
+        other = self.foreign.get(name)
+        if other is not None and other.place != origin.place and other.digest == origin.digest:
+            return  # the same source once more, as of an installed package and of the file that it was made of
+        if name in self and (other is None or other.place != origin.place):
             where = "latentarena" if other is None else other.name if other.name != origin.name else other.place
             raise ConfigError(f"{self.kind} {name!r} of {origin.name}: {where} has one of this name; choose another")
         if wanted := self._wanted(part):

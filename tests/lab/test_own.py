@@ -288,6 +288,21 @@ def test_a_network_of_another_precision_is_trained_in_it(dtype: torch.dtype, tmp
     assert {one.dtype for one in network.parameters()} == {dtype}
 
 
+def test_a_training_that_is_refused_leaves_the_network_as_it_came(tmp_path: Path) -> None:
+    network, rows = Network(2), torch.randn(64, 2)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    rows[5, 1] = torch.nan
+    with pytest.raises(la.ArenaError, match="data: 1 of 64 rows hold NaN or infinite values, such as row 5"):
+        la.fit(network, rows, epochs=1, progress=False)
+
+    def lost(network: nn.Module, data: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+        return network(data, data[:, 0], None).sum() * torch.inf
+
+    with pytest.raises(la.ArenaError, match="the loss is not finite"):
+        la.fit(network, torch.randn(64, 2), loss=lost, epochs=1, progress=False)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
 def test_latents_need_not_be_detached(parts: dict[str, nn.Module]) -> None:
     encoder = nn.Linear(16, 16)
     before = encoder.weight.clone()

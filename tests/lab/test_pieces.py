@@ -219,6 +219,45 @@ def test_names_are_the_objects_they_stand_for() -> None:
     assert torch.equal(names.sample(network, noise), objects.sample(network, noise, solver=heun))
 
 
+class Reversed(la.Path):
+    """The convention of the papers on flow matching: noise at t = 0."""
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return t
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return 1 - t
+
+
+class Exploding(la.Path):
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return 80 * t
+
+
+class Plain(la.Path):
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1.0  # type: ignore[return-value]
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return t
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        (Reversed, r"path Reversed: alpha and sigma are 0 and 1 at t = 0, 1 and 0 at t = 1; .* put 1 - t in"),
+        (Exploding, r"path Exploding: alpha and sigma are 1 and 0 at t = 0, 1 and 80 at t = 1"),
+        (Plain, r"path Plain: alpha gives a float for t of \[2\]; give a tensor"),
+    ],
+)
+def test_a_path_that_does_not_lead_from_data_to_unit_noise_is_refused(path: type[la.Path], says: str) -> None:
+    with pytest.raises(la.ArenaError, match=says):
+        la.Process(path=path(), target="data")
+
+
 def test_a_path_of_ones_own() -> None:
     class Squared(la.Path):
         def alpha(self, t: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ def test_an_installed_package_is_trained_with(installed: Path, tmp_path: Path, a
     environment = {"PYTHONPATH": str(installed)}
     listed = arena("parts", **environment).stdout
     assert f"gated: of {installed / 'gated_parts.py'}, " in listed
+    beside = arena("parts", "--plugin", EXAMPLE / "gated_parts.py", **environment)  # the same source, as a file
+    assert beside.returncode == 0, beside.stderr
     recipe = tmp_path / "gated.yaml"
     recipe.write_text((EXAMPLE / "gated.yaml").read_text().replace("parts: [gated_parts.py]", "parts: [gated]"))
     how = ("train", recipe, *TINY, "--no-judge", "--out", tmp_path / "run")

@@ -325,6 +325,9 @@ def test_a_name_belongs_to_the_file_that_took_it_first(tmp_path: Path) -> None:
         (tmp_path / folder / "own.py").write_text(OVAL)
     load_parts([tmp_path / "a" / "own.py"])
     first = PATHS["oval"]
+    load_parts([tmp_path / "b" / "own.py"])  # the same source: as of a file that is installed, too
+    assert PATHS["oval"] is first
+    (tmp_path / "b" / "own.py").write_text(f"{OVAL}\n# another version\n")
     with pytest.raises(ConfigError, match=rf"path 'oval' of own.py: {tmp_path}/a/own.py has one of this name"):
         load_parts([tmp_path / "b" / "own.py"])
     assert PATHS["oval"] is first

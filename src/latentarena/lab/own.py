@@ -83,7 +83,7 @@ def fit(
 
     Raises:
         ConfigError: an impossible argument, or a folder that holds another training.
-        TrainingError: the loss is not finite; the last good state is kept.
+        TrainingError: the loss is not finite; the last good state is kept in the folder, and the network is as it came.
         OutputError: the disk is full; the last checkpoint is kept. A folder that vanishes is no fault: training goes
             on in the cache, and is moved back.
         Interrupted: Ctrl-C; the state was saved, and `resume=True` goes on.

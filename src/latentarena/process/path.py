@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
+from latentarena.errors import ConfigError
 from latentarena.registry import Registry
 
 
@@ -151,6 +152,21 @@ class Trigonometric(Path):
     def sigma(self, t: Tensor) -> Tensor:
         """sin(t * pi / 2)."""
         return torch.sin(t * (math.pi / 2))
+
+
+def refuse_astray(path: Path) -> None:
+    """Refuse a path of somebody's own that does not lead from data at t = 0 to unit noise at t = 1 (ConfigError)."""
+    t = torch.tensor(path.span, dtype=torch.float64, device="cpu")
+    name, shares = type(path).__name__, {"alpha": path.alpha(t), "sigma": path.sigma(t)}
+    for what, found in shares.items():
+        if not isinstance(found, Tensor) or found.shape != t.shape:
+            given = list(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise ConfigError(f"path {name}: {what} gives {given} for t of {list(t.shape)}; give a tensor of t's shape")
+    (data, less), (little, noise) = (shares[what].tolist() for what in shares)
+    if not (0.9 <= data <= 1.1 and abs(little) <= 0.1 and abs(less) <= 0.1 and 0.9 <= noise <= 1.1):
+        ends = f"alpha and sigma are {data:.3g} and {little:.3g} at t = {path.span[0]:g}, {less:.3g} and {noise:.3g}"
+        way_out = "t = 0 is data (1, 0) and t = 1 unit noise (0, 1) here; with the other convention put 1 - t in"
+        raise ConfigError(f"path {name}: {ends} at t = {path.span[1]:g}; {way_out}")
 
 
 def _wanted(part: object) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from latentarena.errors import ConfigError
-from latentarena.process.path import Path, Point
+from latentarena.process.path import Path, Point, refuse_astray
 from latentarena.registry import Registry, function_of
 
 Row = tuple[Tensor, Tensor]
@@ -113,6 +113,7 @@ def shortened(path: Path, target: Target) -> Path:
 
     Where neither end is singular this is the path itself.
     """
+    refuse_astray(path)
     t = torch.tensor(path.span, dtype=torch.float64, device="cpu")
     at = path.at(t, t)
     first, last = (determinant(at, target(at)).abs() < SINGULAR).tolist()
@@ -126,6 +127,7 @@ def shortened(path: Path, target: Target) -> Path:
 
 def refuse_singular(path: Path, target: Target) -> None:
     """Refuse a path and a target whose equations have no solution (ConfigError): det vanishes on the span."""
+    refuse_astray(path)
     t = torch.linspace(*path.span, 101, dtype=torch.float64, device="cpu")
     at = path.at(t, t)
     det = determinant(at, target(at)).abs()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from latentarena.documents import parse_json
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, TrainingError
 from latentarena.files import digest, write_json
 from latentarena.randomness import Draws
 from latentarena.train.logs import curve, logged
@@ -107,8 +107,13 @@ def train_module(
             None if labels is None else labels.detach().to(fabric.device),
         )
         ticks = fit(objective, config, fabric, folder / "checkpoints", (seed, STAGE), place.reach)
-        for _ in watch(logged(ticks, folder / "logs", STAGE, place.reach), STAGE):
-            pass
+        untrained = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        try:
+            for _ in watch(logged(ticks, folder / "logs", STAGE, place.reach), STAGE):
+                pass
+        except TrainingError:
+            network.load_state_dict(untrained)  # else the next call would begin with weights that are not finite
+            raise
         network.eval().to(before)
         return curve(place.settle() / "logs", STAGE)
 
@@ -128,6 +133,10 @@ def _refuse(network: nn.Module, data: Tensor, labels: Tensor | None) -> None:
 
 def _refuse_no_rows(what: str, rows: object) -> None:
     if isinstance(rows, Tensor) and rows.ndim and len(rows):
+        bad = (~rows.isfinite()).flatten(1).any(1) if rows.ndim > 1 else ~rows.isfinite()
+        if bad.any():
+            many = f"{int(bad.sum())} of {len(rows)} rows"
+            raise ConfigError(f"{what}: {many} hold NaN or infinite values, such as row {int(bad.nonzero()[0])}")
         return
     given = f"of shape {list(rows.shape)}" if isinstance(rows, Tensor) else f"a {type(rows).__name__}"
     raise ConfigError(f"{what} are {given}; give a tensor (N, ...) of rows, such as torch.as_tensor(array)")
