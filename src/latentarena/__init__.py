@@ -5,7 +5,7 @@
 | name | what it is |
 |---|---|
 | `la.datasets` | datasets by name: `la.datasets.load("mnist")` |
-| `la.Recipe` | everything about a run, as a frozen, validated configuration |
+| `la.Recipe` | everything about a run, as a frozen, validated configuration: `la.Recipe.load("quickstart", seed=1)` |
 | `la.train` | train a recipe and judge what came of it |
 | `la.load` | a trained model from its bundle |
 | `la.Model` | a trained model: sample, encode, decode, draw to a file |

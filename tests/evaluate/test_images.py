@@ -181,6 +181,9 @@ def test_the_command_judges_images_and_refuses_what_is_of_bundles(
     for words, says in (
         ([path, "--html", "card.html"], "figures of images have --json"),
         (["zoo:quickstart", "--against", path], "is for images"),
+        ([path, "--samples", "100"], "--samples is for bundles, and"),
+        ([path, "--set", "contest-2025"], "--set is for bundles, and"),
+        ([path, "--untimed"], "--timed is for bundles, and"),
         ([tmp_path / "imges.npz", "--dataset", "digits"], "images.npz'? a bundle is a folder"),
         ([mixed(tmp_path), "--dataset", "digits"], "give --size 28 and --crop center"),
     ):

@@ -12,6 +12,7 @@ import torch
 import latentarena as la
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge
+from latentarena.train.recipe import to_yaml
 from untrained import native
 
 
@@ -107,6 +108,19 @@ def test_refusals_name_keywords(tiny_run: Path, tmp_path: Path) -> None:
         model.draw(tmp_path / "a.jpg")
 
 
+def test_numbers_of_another_type_are_taken_or_refused_in_a_line(tiny_run: Path) -> None:
+    model = la.load(tiny_run)
+    images = torch.rand(3, *model.image_shape, dtype=torch.float64)
+    latents = model.encode(images)
+    assert torch.equal(latents, model.encode(images.float()))
+    assert torch.equal(model.decode(latents.double()), model.decode(latents))
+    for call in (lambda: model.encode(images[:0]), lambda: model.sample(2.5), lambda: la.load(None)):
+        with pytest.raises(
+            la.ArenaError, match=r"images are none|n = 2\.5: take a whole number|a NoneType is no model"
+        ):
+            call()
+
+
 def test_what_is_no_bundle_is_one_line(tmp_path: Path) -> None:
     for source, says in ((tmp_path / "nothing", "cannot read"), ("zoo:quickstat", "did you mean zoo:quickstart")):
         with pytest.raises(la.ArenaError, match=says):
@@ -126,6 +140,16 @@ def test_a_recipe_with_values_of_python_is_trained_and_gone_on_with(tmp_path: Pa
         la.train(recipe, folder=tmp_path / "run", judged=False, progress=False)
     again = la.train(recipe, folder=tmp_path / "run", judged=False, progress=False, resume=True)
     assert torch.equal(again.sample(3), model.sample(3))
+
+
+def test_a_recipe_is_loaded_by_its_name_or_file(tmp_path: Path) -> None:
+    recipe = la.Recipe.load("quickstart-digits", seed=3, sampling={"steps": 2}, **{"training.generator.lr": 0.01})
+    assert (recipe.seed, recipe.sampling.steps, recipe.training.generator.lr) == (3, 2, 0.01)
+    assert recipe.data.name == "digits"
+    (tmp_path / "mine.yaml").write_text(to_yaml(recipe))
+    assert la.Recipe.load(tmp_path / "mine.yaml") == recipe
+    with pytest.raises(la.ArenaError, match=r"recipe 'quickstrt'.*did you mean 'quickstart'"):
+        la.Recipe.load("quickstrt")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +200,8 @@ def test_images_have_the_sample_half_of_the_card(tiny_run: Path, digits_judge: J
         ("nowhere", {"dataset": "digits"}, "a bundle names its own"),
         ([[0.0]], {}, "a list is no model: give a model, a bundle's path, or, to la.judge, an array"),
         (__file__, {}, "bundle"),
+        (torch.zeros(200, 1, 28, 28), {"samples": 5}, "samples, timed and waterfall are for models"),
+        (torch.zeros(200, 1, 28, 28), {"against": "x.npz"}, "against = 'x.npz': give an array of images, or None"),
         (Path(__file__).parents[2] / "docs" / "gallery", {}, "holds images: give them as an array"),
         (
             torch.zeros(200, 1, 28, 28),

@@ -427,6 +427,12 @@ class Wrong(nn.Module):
         ({}, {"guidance": 2.0}, "guidance = 2.0: the network takes no labels"),
         ({}, {"steps": 0}, "steps = 0"),
         ({}, {"dataset": "cats"}, "dataset 'cats' is unknown"),
+        ({}, {"process": "straight"}, "process = 'straight': give a la.Process"),
+        (
+            {"network": None, "generate": Decode()},
+            {"guidance": 3.0, "grid": "karras"},
+            "guidance = 3.0, grid = 'karras': `generate` samples by itself",
+        ),
     ],
 )
 def test_what_does_not_match_is_refused_and_nothing_is_written(

@@ -21,12 +21,13 @@ from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
 from latentarena.files import named_path
 from latentarena.judge.compared import compare_images
 from latentarena.judge.extractors import open_extractor
-from latentarena.judge.score import FEWEST, score_images
+from latentarena.judge.score import FEWEST, SAMPLES, score_images
 from latentarena.judge.training import judge_for
 from latentarena.lab.datasets import load as load_data
 from latentarena.lab.keywords import in_keywords
 from latentarena.lab.models import Model, load
 from latentarena.run.watching import quietly, show_judging, show_training
+from latentarena.text import shown
 
 Array = NDArray[Any]
 
@@ -62,7 +63,7 @@ def judge(
 def judge(
     what: Model | str | PathLike[str] | Tensor | Array,
     *,
-    samples: int = 10_000,
+    samples: int = SAMPLES,
     dataset: str | None = None,
     against: Tensor | Array | None = None,
     features: str | None = None,
@@ -101,6 +102,10 @@ def judge(
     watch, own = show_training if progress else quietly, own_metrics(metrics, "metrics")
     with show_judging() if progress else nullcontext():
         if isinstance(what, Tensor | np.ndarray):
+            if samples != SAMPLES or not timed or waterfall:
+                raise ConfigError("samples, timed and waterfall are for models, and these are images; leave them out")
+            if not isinstance(against, Tensor | np.ndarray | None):
+                raise ConfigError(f"against = {shown(against)}: give an array of images, or None")
             data = load_data(dataset or "mnist", root=root)
             images = _images(what, data.shape)
             other = None if against is None else _images(against, data.shape)

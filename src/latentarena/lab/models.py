@@ -15,6 +15,7 @@ from latentarena.errors import ConfigError
 from latentarena.files import named_path
 from latentarena.lab.keywords import in_keywords
 from latentarena.parts import load_parts
+from latentarena.text import shown
 from latentarena.use.sampling import chosen_labels, chosen_sampling, drawn, refuse_unguided, sample_to_file
 
 Labels = str | int | Sequence[str | int] | Tensor
@@ -82,8 +83,8 @@ class Model:
         model = self.bundle.model
         if model.native is not None and how is not None:
             refuse_unguided(model.native, how.guidance)
-        if n < 1:
-            raise ConfigError(f"n = {n}: take 1 or more")
+        if not isinstance(n, int) or n < 1:
+            raise ConfigError(f"n = {shown(n)}: take a whole number, 1 or more")
         return drawn(model, model.noise(n, seed), self._labels(n, labels), how, seed)
 
     @in_keywords(out="path")
@@ -120,7 +121,7 @@ class Model:
         if images.numel() and not (images.min() >= 0 and images.max() <= 1):
             low, high = images.min(), images.max()
             raise ConfigError(f"images reach from {low:.3g} to {high:.3g}; give them in [0, 1], bytes divided by 255")
-        return self.bundle.model.encode(images)
+        return self.bundle.model.encode(images.float())
 
     def decode(self, latents: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] of latents (N, *latent).
@@ -129,7 +130,7 @@ class Model:
             ConfigError: latents of another shape or type.
         """
         _refuse_unlike(latents, "latents", self.latent_shape)
-        return self.bundle.model.decode(latents)
+        return self.bundle.model.decode(latents.float())
 
     def _labels(self, n: int, labels: Labels | None) -> Tensor | None:
         """The classes to draw, int64 (n,)."""
@@ -156,6 +157,8 @@ def _refuse_unlike(rows: Tensor, what: str, shape: tuple[int, ...]) -> None:
         raise ConfigError(f"{what} are a {type(rows).__name__}; give a tensor, such as torch.as_tensor(array)")
     if rows.shape[1:] != shape or rows.ndim != 1 + len(shape):
         raise ConfigError(f"{what} are {list(rows.shape)}; this model takes [N, {', '.join(map(str, shape))}]")
+    if not len(rows):
+        raise ConfigError(f"{what} are none; give one or more")
     if not rows.is_floating_point():
         raise ConfigError(f"{what} are {str(rows.dtype).removeprefix('torch.')}; give float numbers")
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import fields
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -163,7 +164,7 @@ def save(
         folder: is made.
         name: what to call the model; the folder's name unless given.
         process: what the network predicts; a plain velocity on the straight path unless given.
-        solver, steps, grid, guidance: of the sampler, a deterministic one of fixed steps.
+        solver, steps, grid, guidance: of the sampler, a deterministic one of fixed steps; `generate` has its own.
         dataset: what it was trained on, as in a recipe's `data.name`; root: where its files are looked for.
         conditional: whether the network takes labels.
         noise_shape: of one sample's noise for `generate`; the latent's unless given.
@@ -183,16 +184,17 @@ def save(
     parts = {"encode": _FromPixels(), "decode": _ToPixels(), **parts} if set(parts) == {"network"} else parts
     latent = _latent(parts["encode"], data.shape)
     how = {"solver": solver, "steps": steps, "guidance": guidance}
-    sampler = validate(Sampler, how, "save")
+    if process is not None and not isinstance(process, Process):
+        raise ConfigError(f"process = {shown(process)}: give a la.Process, such as la.Process(path='vp_cosine')")
     if "generate" in parts:
-        whole = parts["generate"]
+        _refuse_sampler(process, how | {"grid": grid})
+        whole, sampler, told = parts["generate"], Sampler(), Sampler().model_dump()
     else:
+        sampler = validate(Sampler, how, "save")
         whole = _Sampling(parts, process or Process(), sampler, grid, conditional)
+        told = how | {"grid": grid, "process": repr(process or Process())}
     tensors = {f"{part}.{key}": value for part, one in parts.items() for key, value in one.state_dict().items()}
-    weights = packed(
-        separate(tensors),
-        {"sampler": json.dumps(how | {"grid": grid, "process": repr(process or Process())})},
-    )
+    weights = packed(separate(tensors), {"sampler": json.dumps(told)})
     made = export_modules(
         home / BUNDLE,
         name or home.resolve().name,
@@ -211,6 +213,15 @@ def save(
     )
     write_atomically(make_folder(home) / WEIGHTS, weights)
     return Model(made)
+
+
+def _refuse_sampler(process: Process | None, how: Mapping[str, object]) -> None:
+    """Raise a ConfigError where a sampler is chosen for modules that sample by themselves."""
+    usual = {name: one.default for name, one in signature(save).parameters.items()}
+    given = [f"{name} = {shown(value)}" for name, value in how.items() if value != usual[name]]
+    given += [] if process is None else ["process"]
+    if given:
+        raise ConfigError(f"{', '.join(given)}: `generate` samples by itself; leave it out, or give a `network`")
 
 
 def _copied(model: Model, home: Path, name: str | None) -> Model:

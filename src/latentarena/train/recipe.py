@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,6 +57,15 @@ class Recipe(Config):
     sampling: SamplingConfig = SamplingConfig()
     training: Training
     metrics: OwnMetrics = ()
+
+    @classmethod
+    def load(cls, source: str | PathLike[str], **overrides: Any) -> Recipe:
+        """A shipped recipe by its name, or that of a YAML file, with keys overridden as in `la.train`.
+
+        Raises:
+            ConfigError: one line naming key, value and choices.
+        """
+        return load_recipe(str(source), overrides)
 
     def scaled(self, budget: float) -> Recipe:
         """The same recipe with `budget` times the epochs: shorter or longer, and the learning rate still ends at zero.
