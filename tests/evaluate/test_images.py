@@ -160,6 +160,18 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
         read_images(tmp_path / "images.npy", Fit())
 
 
+def test_images_without_classes_teach_no_judge_and_that_is_said(arena_here: Arena, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, image in enumerate(embedded_digits().train.pixels[:400].numpy()):
+        Image.fromarray(image[0]).save(flat / f"{number}.png")
+    done = arena_here("judge", written("images.npz", tmp_path), "--dataset", f"folder:{flat}")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "flat has no classes, from which a judge learns what to look at" in said
+    assert "add --features dinov2-small" in said
+
+
 def mixed(home: Path) -> Path:
     """A folder of images of two sizes."""
     folder = home / "mixed"

@@ -26,6 +26,12 @@ NOTE = (
 )
 
 
+UNTAUGHT = (
+    "{} has no classes, from which a judge learns what to look at: its features are random ones, and the figures say "
+    "little; sort the images into a folder for each class, or add --features dinov2-small"
+)
+
+
 @dataclass(frozen=True)
 class JudgedImages:
     """Figures of images with what they were held against.
@@ -87,7 +93,8 @@ def judge_images(
         scores = compare_images(images, real, extractor, other)
         return JudgedImages(scores, *beside, extractor.name, NOTE.format(extractor.name, real.name))
     judge = judge_for(real, watch, judge_file)
-    return JudgedImages(score_images(images, real, judge, other, own), *beside, judge.name)
+    note = UNTAUGHT.format(real.name) if len(real.classes) < 2 else ""
+    return JudgedImages(score_images(images, real, judge, other, own), *beside, judge.name, note)
 
 
 def _images(path: Path, fit: Mapping[str, Any], real: Dataset) -> Tensor:

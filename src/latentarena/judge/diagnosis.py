@@ -32,12 +32,23 @@ def diagnose(
         classes: names of the labels.
     """
     advice = [
+        *_untaught(classes),
         *_images(found),
         *_classes(found, scores, classes),
         *_latents(found),
         *_generator(scores, by_steps, steps),
     ]
     return (*advice, *_honesty(scores), *_judges(found.opinions, scores))
+
+
+def _untaught(classes: Sequence[str]) -> Iterator[Advice]:
+    if len(classes) < 2:
+        yield Advice(
+            fault="a judge of one class",
+            text="the data have no classes, from which a judge learns what to look at: its features are random ones, "
+            "so distances to real images say little, and class and confidence nothing",
+            remedy="sort the images into a folder for each class, or compare samples with --features dinov2-small",
+        )
 
 
 def _images(found: Findings) -> Iterator[Advice]:
