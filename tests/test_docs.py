@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -17,7 +18,9 @@ import pytest
 import torch
 import typer
 import yaml
+from PIL import Image
 
+from command import Arena
 from latentarena.cli.app import app
 from latentarena.judge.classifier import Judge
 from latentarena.registry import Registry
@@ -89,6 +92,26 @@ def test_commands_of_a_page_exist_with_their_options(page: Path) -> None:
         options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
         told = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         assert told <= options | {"--help"}, f"arena {written}"
+
+
+def test_the_commands_of_the_page_on_uses_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arena_here: Arena
+) -> None:
+    """As they stand, but for how long is trained; judging has tests of its own, and takes longer."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (28, 28)).save("mask.png")
+    ran = 0
+    for written in commands(DOCS / "uses.md"):
+        words = shlex.split(written)
+        if words[0] == "judge" or "--out" not in words or "$" in written:
+            continue
+        if words[0] == "train":
+            words = [*words, "--budget", "0.01", "--no-judge"]
+        done = arena_here(*words)
+        assert done.returncode == 0, (written, done.stderr)
+        assert Path(words[words.index("--out") + 1]).exists(), written
+        ran += 1
+    assert ran > 15
 
 
 def slugs(page: Path) -> set[str]:
