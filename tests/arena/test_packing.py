@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -100,6 +101,17 @@ def test_files_of_ones_own_take_the_place_of_those_that_are_made(run: Path, cont
         pack_submission(run, tmp_path / "sub", contest, [own[2], own[2]])
     with pytest.raises(ConfigError, match=r"--add .*nowhere: cannot be read"):
         pack_submission(run, tmp_path / "sub", contest, [tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize("name", ["score.json", "Score.json", "recipe.yaml", "analysis", "bundle"])
+def test_no_file_takes_the_place_of_what_is_made_of_the_run(
+    run: Path, contest: Contest, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("x")
+    words = f"arena pack makes {name.lower()} of the run; only README.md and the notebook may be of your own"
+    with pytest.raises(ConfigError, match=re.escape(f"--add {name}: {words}")):
+        pack_submission(run, tmp_path / "sub", contest, [tmp_path / name])
+    assert not (tmp_path / "sub").exists()
 
 
 def test_a_zip_holds_what_the_folder_holds(packed: PackedSubmission, run: Path, contest: Contest) -> None:

@@ -91,6 +91,7 @@ def pack_submission(
     if recipe is not None:
         files |= {RECIPE: recipe.encode(), NOTEBOOK: _notebook(card.model, recipe)}
     own = _added(added)
+    _refuse_in_place_of(files, own)
     if any(name.endswith(".ipynb") for name in own):
         files.pop(NOTEBOOK, None)
     files[README] = _readme(card, rules, [*files, *own]).encode()
@@ -151,6 +152,15 @@ def _added(paths: Sequence[Path]) -> dict[str, bytes]:
             raise ConfigError(f"--add {path}: there are two files of the name {path.name}; rename one")
         found[path.name] = content
     return found
+
+
+def _refuse_in_place_of(made: Mapping[str, bytes], own: Mapping[str, bytes]) -> None:
+    """Raise a ConfigError where a file of somebody's own has the name of what is made of the run, folders included."""
+    firm = {name.partition("/")[0] for name in made} - {NOTEBOOK}
+    taken = next((name for name in own if name.lower() in firm), None)  # on some disks a name is any spelling of it
+    if taken is not None:
+        instead = f"only {README} and the notebook may be of your own; give it another name"
+        raise ConfigError(f"--add {taken}: arena pack makes {taken.lower()} of the run; {instead}")
 
 
 def _check(asked: Deliverable, files: Mapping[str, bytes], analysed: Analysed) -> Checked:
