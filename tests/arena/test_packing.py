@@ -15,10 +15,11 @@ from command import Arena
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.packing import PackedSubmission, pack_submission
 from latentarena.bundle import OWN, open_bundle
+from latentarena.cli.console import print_analysis
 from latentarena.contest.contest import Contest
 from latentarena.errors import ConfigError, GateError, OutputError
 from latentarena.gates import open_files
-from latentarena.report.analysis import QUESTIONS
+from latentarena.report.analysis import QUESTIONS, Analysed, card_of
 from latentarena.report.markdown import place
 from latentarena.train.recipe import load_recipe
 
@@ -162,6 +163,35 @@ def test_an_analysis_of_another_card_is_refused(run: Path, contest: Contest, tmp
     (home / "score.json").write_text(json.dumps(raw | {"platform": "another machine"}))
     with pytest.raises(ConfigError, match=r"another score card .*; arena analyse .* keeps the words in it"):
         pack_submission(home, tmp_path / "sub", contest)
+
+
+def test_the_words_are_packed_that_were_written_where_the_analysis_lies(
+    run: Path, rules: Path, contest: Contest, tmp_path: Path, arena_here: Arena
+) -> None:
+    home, elsewhere = tmp_path / "other", tmp_path / "else where"
+    shutil.copytree(run, home, ignore=shutil.ignore_patterns("analysis"))
+    shutil.copytree(run / "analysis", elsewhere)
+    (elsewhere / "drafts").mkdir()
+    done = arena_here("pack", home, "--contest", rules, "--analysis", elsewhere, "--out", tmp_path / "sub")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "My words on latents." in (tmp_path / "sub" / "analysis" / "analysis.md").read_text()
+    assert not (home / "analysis").exists()
+    with pytest.raises(ConfigError, match=r"--analysis .*other: holds no analysis\.md; arena analyse .* writes it"):
+        pack_submission(home, tmp_path / "sub", contest, analysis=home)
+
+
+def test_words_on_a_model_of_the_zoo_are_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, card, rules = Path("zoo:quickstart"), card_of(Path("zoo:quickstart")), load_contest("open")
+    text = f"# x\n\n{place('limits', 'Mine.')}\n\n{card.fingerprint}\n"
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "analysis.md").write_text(text)
+    print_analysis(Analysed(Path("analysis/analysis.md"), Path("analysis/analysis.html"), None, "", ()), run, "open")
+    assert "then: arena pack zoo:quickstart --analysis analysis " in capsys.readouterr().out
+    pack_submission(run, Path("sub"), rules, analysis=Path("analysis"))
+    assert (tmp_path / "sub" / "analysis" / "analysis.md").read_text() == text
 
 
 def test_the_command_ends_with_1_where_something_is_missing(

@@ -191,7 +191,7 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(arena_here: Arena, t
     assert done.returncode == 0, done.stderr
     assert f"page  {tmp_path / 'analysis.html'}" in done.stdout
     assert "next: write your own words" in done.stdout
-    assert "then: arena pack" in done.stdout
+    assert f"then: arena pack {tiny_run} --analysis {tmp_path} " in done.stdout
     text = (tmp_path / "analysis.md").read_text()
     assert "It would not be ranked there: judged on digits, not on mnist." in text
     recipe = json.loads((tiny_run / "bundle" / "card.json").read_text())["provenance"]["recipe"]
@@ -222,3 +222,12 @@ def test_words_come_back_as_they_were_written(words: str, name: str) -> None:
     assert words_in(text) == {name: words}
     assert [piece for piece, own in pieces(text) if own] == [words]
     assert "aside" not in "".join(piece for piece, _ in pieces(text))
+
+
+def test_words_on_the_lines_of_the_marks_are_kept() -> None:
+    begin, end = place("limits").split("\n")[0], "<!-- end of your words -->"
+    text = f"x\n{begin} First.\nSecond. {end} Third.\nbetween\n{begin.replace('limits', 'results')}\n{end}Late."
+    assert words_in(text) == {"limits": "First.\nSecond.\nThird.", "results": "Late."}
+    assert list(pieces(text))[1:4] == [("First.\nSecond.\nThird.", True), ("between\n", False), ("Late.", True)]
+    both = f"{begin}\nOne.\n{end} {begin.replace('limits', 'results')}\nTwo.\n{end}"
+    assert words_in(both) == {"limits": "One.", "results": "Two."}

@@ -67,7 +67,12 @@ class PackedSubmission:
 
 
 def pack_submission(
-    run: Path, out: Path, rules: Contest, added: Sequence[Path] = (), root: Path | None = None
+    run: Path,
+    out: Path,
+    rules: Contest,
+    added: Sequence[Path] = (),
+    root: Path | None = None,
+    analysis: Path | None = None,
 ) -> PackedSubmission:
     """Put the folder of a submission together; its analysis is made where the run has none.
 
@@ -75,18 +80,20 @@ def pack_submission(
         run: its folder, or `zoo:NAME`; out: folder, or zip file.
         rules: of the contest; added: files of the team's own, such as its notebook or its README.
         root: where to look for data.
+        analysis: the folder of an analysis that was written already, where that is not the run's own.
 
     Raises:
         GateError, BundleError: a server would refuse the bundle.
-        ConfigError: the run was not judged, its analysis is of another score card, or a file cannot be added.
+        ConfigError: the run was not judged, the analysis is missing or of another card, or a file cannot be added.
         OutputError: the folder cannot be written to, or holds something else.
     """
     home, card = home_of(run), card_of(run)
+    folder = _analysis_of(run, out, analysis)
     bundle, bundled = _handed_in(home, rules, root)
-    analysed = _analysed(home, out, bundle, card, rules, root)
+    analysed = _analysed(run, folder, bundle, card, rules, root)
     files = {f"bundle/{name}": content for name, content in bundled.items()}
     files[SCORE] = (home / SCORE).read_bytes()
-    files |= {f"{FOLDER}/{path.name}": path.read_bytes() for path in sorted(analysed.text.parent.iterdir())}
+    files |= {f"{FOLDER}/{path.name}": path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
     recipe = None if bundle.card.provenance is None else yaml_text(bundle.card.provenance.recipe)
     if recipe is not None:
         files |= {RECIPE: recipe.encode(), NOTEBOOK: _notebook(card.model, recipe)}
@@ -128,16 +135,29 @@ def _with_way_out(error: GateError, home: Path) -> GateError:
     return GateError(error.reason, f"{error}; for a run of it: {export}, {judge}, arena pack {quote(new)}")
 
 
-def _analysed(home: Path, out: Path, bundle: AnyBundle, card: ScoreCard, rules: Contest, root: Path | None) -> Analysed:
+def _analysis_of(run: Path, out: Path, named: Path | None) -> Path:
+    """The folder of the analysis: the one that is named, or where the analysis is made if it is not there yet."""
+    if named is not None and not (named / TEXT).is_file():
+        raise ConfigError(f"--analysis {named}: holds no {TEXT}; {_analyse(run, named)} writes it")
+    home = home_of(run)
+    own = out.with_suffix("") if home.is_relative_to(MODELS) else home  # the zoo is nobody's to write in
+    return named or own / FOLDER
+
+
+def _analyse(run: Path, folder: Path) -> str:
+    """The command that writes a run's analysis into a folder."""
+    return f"arena analyse {quote(str(run))} --out {quote(str(folder))}"
+
+
+def _analysed(
+    run: Path, folder: Path, bundle: AnyBundle, card: ScoreCard, rules: Contest, root: Path | None
+) -> Analysed:
     """The run's analysis, with page and PDF of its text as it stands now."""
-    folder = home / FOLDER
-    if home.is_relative_to(MODELS):  # the zoo is nobody's to write in
-        folder = out.with_suffix("") / FOLDER
     if not (folder / TEXT).exists():
         return write_analysis(folder, bundle, card, data_of(bundle, root), rules, {})
     if card.fingerprint not in read_words(folder / TEXT):
-        anew = f"arena analyse {quote(str(home))} makes it anew and keeps the words in it"
-        raise ConfigError(f"{folder / TEXT} is of another score card than {home / SCORE}; {anew}")
+        anew = f"{_analyse(run, folder)} makes it anew and keeps the words in it"
+        raise ConfigError(f"{folder / TEXT} is of another score card than {home_of(run) / SCORE}; {anew}")
     return published(folder)
 
 

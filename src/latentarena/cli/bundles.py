@@ -167,6 +167,10 @@ def pack(
         list[Path] | None,
         typer.Option(metavar="FILE", help="Of a run: a notebook, README or other file of yours; several times."),
     ] = None,
+    analysis: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Of a run: the folder that `arena analyse --out` wrote; RUN/analysis."),
+    ] = None,
     data: DataOption = None,
     name: Annotated[str | None, typer.Option(help="Of graphs: what to call the model.")] = None,
     dataset: Annotated[str, typer.Option(help="Of graphs: dataset that it was trained on.")] = "mnist",
@@ -190,7 +194,7 @@ def pack(
             raise typer.BadParameter(f"--name {name}: a run has its name already; it is for three graphs")
         sources = [Path(one) for one in plugin or () if one.endswith(".py")]  # the recipe needs them beside it
         added = [*(add or ()), *sources]
-        made = pack_submission(what[0], out or Path("submission"), _rules_of(contest), added, data)
+        made = pack_submission(what[0], out or Path("submission"), _rules_of(contest), added, data, analysis)
         print_submission_folder(made)
         if not made.complete:
             raise typer.Exit(1)

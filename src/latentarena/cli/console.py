@@ -207,6 +207,8 @@ def print_certificate(made: Certificate, folder: Path) -> None:
 
 def print_analysis(made: Analysed, run: Path, contest: str) -> None:
     """What was written, what of it waits for somebody's own words, and what comes next."""
+    from latentarena.report.analysis import FOLDER, home_of
+
     for what, path in (("text", made.text), ("page", made.page), ("PDF", made.pdf)):
         if path is not None:
             console.print(f"{what:>11}  {path}", highlight=False)
@@ -215,7 +217,9 @@ def print_analysis(made: Analysed, run: Path, contest: str) -> None:
     if made.unanswered:
         asks = ", ".join(made.unanswered)
         console.print(f"next: write your own words into {made.text} ({asks})", highlight=False)
-    console.print(f"then: arena pack {shlex.quote(str(run))} --contest {contest}", highlight=False)
+    folder, own = made.text.parent, home_of(run) / FOLDER
+    named = "" if folder.resolve() == own.resolve() else f" --analysis {shlex.quote(str(folder))}"
+    console.print(f"then: arena pack {shlex.quote(str(run))}{named} --contest {contest}", highlight=False)
 
 
 def print_submission_folder(made: PackedSubmission) -> None:

@@ -9,7 +9,9 @@ from latentarena.text import printable
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>|&~#])")
 COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
-PLACE = re.compile(r"<!-- your words: ([a-z-]+) -->\n(.*?)<!-- end of your words -->\n?", re.DOTALL)
+PLACE = re.compile(  # and what stands on the lines of its marks, up to the next place: it was meant to be inside
+    r"<!-- your words: ([a-z-]+) -->(.*?)<!-- end of your words -->((?:(?!<!-- your words: )[^\n])*)\n?", re.DOTALL
+)
 
 
 class Markdown(str):
@@ -43,7 +45,7 @@ def place(name: str, words: str = "") -> Markdown:
 
 def words_in(text: str) -> dict[str, str]:
     """The words that each place of a text holds, by its name; empty where nothing was written."""
-    return {name: words.strip() for name, words in PLACE.findall(text)}
+    return {found[1]: _written(found) for found in PLACE.finditer(text)}
 
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:
@@ -51,9 +53,14 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
     last = 0
     for found in PLACE.finditer(text):
         yield COMMENT.sub("", text[last : found.start()]), False
-        yield found[2].strip(), True
+        yield _written(found), True
         last = found.end()
     yield COMMENT.sub("", text[last:]), False
+
+
+def _written(found: re.Match[str]) -> str:
+    """The words of a place, with those that stand behind its end as a line of their own."""
+    return f"{found[2].strip()}\n{found[3].strip()}".strip()
 
 
 def kept(before: Mapping[str, str], names: Iterable[str]) -> str:
