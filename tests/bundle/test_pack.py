@@ -335,3 +335,32 @@ def test_operators_of_converters_are_written_out(tmp_path: Path) -> None:
     (expected,) = ReferenceEvaluator(model).run(None, {"x": hidden.numpy()})
     bundle = pack_graphs(tmp_path / "b", "converted", files, "digits")
     assert torch.allclose(bundle.model.generate(noise, None), torch.from_numpy(expected), atol=1e-6)
+
+
+def test_labels_of_int32_are_taken_as_int64(tmp_path: Path) -> None:
+    """As jax2onnx leaves `table[labels]`: labels below zero count from the end."""
+    files = written(tmp_path / "raw", Asked(), dynamo=False, beside=False)
+    model = onnx.load(files["generate"])
+    graph = model.graph
+    for node in graph.node:
+        node.input[:] = ["place" if one == "c" else one for one in node.input]
+    graph.initializer.extend(
+        numpy_helper.from_array(np.int32(number), name) for name, number in (("zero", 0), ("classes", 10))
+    )
+    nodes = [
+        helper.make_node("Less", ["c", "zero"], ["below"]),
+        helper.make_node("Add", ["c", "classes"], ["labels_int32"]),  # a name that is wanted for the cast labels
+        helper.make_node("Where", ["below", "labels_int32", "c"], ["place"]),
+    ]
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
+    graph.input[1].type.tensor_type.elem_type = TensorProto.INT32
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, files["generate"])
+    noise, labels = np.float32(np.random.default_rng(1).standard_normal((3, 4))), np.array([9, 0, 4])
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": noise, "c": labels.astype(np.int32)})
+    bundle = pack_graphs(tmp_path / "b", "jax", files, "digits", [str(k) for k in range(10)])
+    assert onnx.load(tmp_path / "b" / "generate.onnx").graph.input[1].type.tensor_type.elem_type == TensorProto.INT64
+    made = bundle.model.generate(torch.from_numpy(noise), torch.from_numpy(labels))
+    assert torch.allclose(made, torch.from_numpy(expected), atol=1e-6)
+    bundle.model.measured()  # as a box measures it: with ONNX's own checker

@@ -119,6 +119,8 @@ def _read(path: Path, graph: str) -> ModelProto:
     names = {port.name: name for port, name in zip(inputs, wanted, strict=False)}
     names[model.graph.output[0].name] = "latents" if graph == "encode" else "images"
     _rename(model, names)
+    for labels in inputs[1:]:
+        _widen(model, labels)
     _store_once(model)
     _import_once(model)
     del model.graph.input[:]
@@ -172,6 +174,19 @@ def _rename(model: ModelProto, names: Mapping[str, str]) -> None:
         node.output[:] = [new.get(one, one) for one in node.output]
     for one in named:
         one.name = new.get(one.name, one.name)
+
+
+def _widen(model: ModelProto, labels: ValueInfoProto) -> None:
+    """Take labels of int32, as JAX makes them, as int64; the graph goes on with what they are cast to."""
+    from onnx import TensorProto, helper
+
+    kind = labels.type.tensor_type
+    if kind.elem_type != TensorProto.INT32:
+        return
+    name, inner = labels.name, f"{labels.name}_int32"
+    _rename(model, {name: inner})
+    labels.name, kind.elem_type = name, TensorProto.INT64
+    model.graph.node.insert(0, helper.make_node("Cast", [name], [inner], to=TensorProto.INT32))
 
 
 def _store_once(model: ModelProto) -> None:
