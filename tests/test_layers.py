@@ -25,6 +25,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
         "randomness",
         "facts",
         "precision",
+        "outputs",
         "modes",
         "compute",
         "text",

@@ -21,8 +21,9 @@ from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.files import digest
 from latentarena.gates import Port, check_graph
 from latentarena.judge.classifier import Judge
-from latentarena.judge.rows import LARGEST, TOLERANCE, ask
+from latentarena.judge.rows import LARGEST, ask
 from latentarena.key import PRACTICE, Key
+from latentarena.outputs import APART
 from latentarena.randomness import RowNoise, normal_rows, stream
 
 N = 1000
@@ -93,7 +94,7 @@ def test_another_answer_to_a_lone_row_is_not_excused_among_many(n: int) -> None:
 
 def test_rounding_that_differs_by_batch_is_no_dependence() -> None:
     def model(noise: Tensor) -> Tensor:
-        return honest(noise) + 0.5 * TOLERANCE * (len(noise) % 2)
+        return honest(noise) + 0.5 * APART * (len(noise) % 2)
 
     asked(model)
 

@@ -37,6 +37,10 @@ from latentarena.text import plain_line
 
 ROWS = 5  # that are traced and compared
 TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
+ALONE = (
+    "for a row alone than for the same row among others; take no statistics of the batch (export in evaluation mode)"
+)
+OVERFLOWS = "its weights are finite, so it divides by 0 or overflows on the way"
 
 
 def export_bundle(bundle: NativeBundle, folder: Path) -> PortableBundle:
@@ -272,8 +276,8 @@ def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:
         raise OutputError(f"cannot write {folder}: it holds {strangers[0]}; choose an empty folder")
 
 
-def _examples(card: PortableCard, graph: str, module: nn.Module) -> tuple[Tensor, ...]:
-    """Inputs of some rows on the module's device: uniform images, normal latents and noise, labels in turn."""
+def examples(card: PortableCard, graph: str) -> tuple[Tensor, ...]:
+    """Inputs of `ROWS` rows, the same each time: uniform images, normal latents and noise, labels in turn."""
     generator = stream("export", graph)
     made = []
     for port in card.ports(graph)[0]:
@@ -283,6 +287,12 @@ def _examples(card: PortableCard, graph: str, module: nn.Module) -> tuple[Tensor
             draw = torch.rand if port.name == "images" else torch.randn
             rows = draw(ROWS, *port.row, generator=generator)
         made.append(rows)
+    return tuple(made)
+
+
+def _examples(card: PortableCard, graph: str, module: nn.Module) -> tuple[Tensor, ...]:
+    """The same on the module's device."""
+    made = examples(card, graph)
     weight = next((tensor for tensor in (*module.parameters(), *module.buffers())), made[0])
     return tuple(rows.to(weight.device) for rows in made)
 
@@ -309,7 +319,7 @@ def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
             raise BundleError(f"{what} gives NaN or infinite values: {_cause_of_nan(module)}")
     first, again, alone = (Tensor.cpu(output.detach()) for output in given)
     compare(card, graph, again, first, "the next time; noise is an input, draw none inside")
-    compare(card, graph, alone, first[:1], "for a row alone than for the same row among others")
+    compare(card, graph, alone, first[:1], ALONE)
     return first
 
 
@@ -325,12 +335,14 @@ def _cause_of_nan(module: nn.Module) -> str:
     bad = [name for name, tensor in module.state_dict().items() if not torch.isfinite(tensor).all()]
     if bad:
         return f"so are weights of it ({plain_line(bad[0], 60)}); its training diverged, train it anew at a lower lr"
-    return "its weights are finite, so it divides by 0 or overflows on the way"
+    return OVERFLOWS
 
 
-def compare(card: PortableCard, graph: str, found: Tensor, expected: Tensor, when: str) -> None:
-    """Raise a BundleError where outputs are not alike: images to 1e-4, latents to as much of the largest."""
-    limit = TOLERANCE * (max(1.0, float(expected.abs().max())) if graph == "encode" else 1.0)
+def compare(
+    card: PortableCard, graph: str, found: Tensor, expected: Tensor, when: str, tolerance: float = TOLERANCE
+) -> None:
+    """Raise a BundleError where outputs are not alike: images to the tolerance, latents to as much of the largest."""
+    limit = tolerance * (max(1.0, float(expected.abs().max())) if graph == "encode" else 1.0)
     difference = float((found - expected).abs().max())
     if not difference <= limit:
         what = f"{graph} of {card.name!r}"

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from latentarena.bundle.export import refuse_strangers
+from latentarena.bundle.export import ALONE, OVERFLOWS, compare, examples, refuse_strangers
 from latentarena.bundle.portable import (
+    CHUNK,
     GRAPHS,
     PortableBundle,
     PortableCard,
@@ -24,14 +26,15 @@ from latentarena.config import validate
 from latentarena.errors import BundleError
 from latentarena.gates import check_graph
 from latentarena.gates.file_set import MOST_BYTES
-from latentarena.gates.graph import ways_out
+from latentarena.gates.graph import channels_last, ways_out
 from latentarena.gates.operators import DOMAINS, spelled
+from latentarena.outputs import APART, fault_of
 from latentarena.text import plain_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
-ROWS, MOST_ROWS = (2, 3), 1000  # that are tried, and that are tried where a graph is of so many
+ROWS, MOST_ROWS = (1, 2, 3), 1000  # that are tried, and that are tried where a graph is of so many
 WRITTEN_OUT = (  # operators of converters in terms of standard ones, as functions of ONNX; {opset} is the model's
     """<domain: "", opset_import: ["": {opset}]>
     Erfc (x) => (y) {{ one = Constant <value = float {{1.0}}> ()  e = Erf (x)  y = Sub (one, e) }}""",
@@ -218,7 +221,7 @@ def _shapes(models: Mapping[str, ModelProto]) -> dict[str, object]:
     """Shapes of images, latents and noise, and whether there are labels, as the graphs declare them."""
     takes = {graph: list(model.graph.input) for graph, model in models.items()}
     shape, latent, noise = (_row(takes[graph][0], f"{graph}.onnx") for graph in GRAPHS)
-    if len(shape) != 3:
+    if len(shape) != 3 or channels_last(shape):
         way_out = ways_out(takes["encode"][0], "takes")
         raise BundleError(
             f"encode.onnx takes {list(shape)}; images have channels, height and width: (n, C, H, W){way_out}"
@@ -241,7 +244,7 @@ def _row(port: ValueInfoProto, what: str) -> tuple[int, ...]:
 
 
 def _try(card: PortableCard, contents: Mapping[str, bytes], numbers: Sequence[int]) -> None:
-    """Run each graph with several numbers of rows, so that what cannot run is told here and not by a judge."""
+    """Run each graph, so that what cannot run, or gives what a judge refuses, is told here and not by a judge."""
     model = PortableModel(card, Sessions(card, contents))
     for graph in GRAPHS:
         failed = {rows: error for rows in numbers if (error := _fault(card, model, graph, rows))}
@@ -253,12 +256,15 @@ def _try(card: PortableCard, contents: Mapping[str, bytes], numbers: Sequence[in
             )
         if failed:
             raise failed[min(failed)]
+        if graph == "generate" and card.conditional:
+            _try_labels(card, model)
+        _refuse_unfit(card, model, graph)
 
 
 def _fault(card: PortableCard, model: PortableModel, graph: str, rows: int) -> BundleError | None:
-    """Why a graph does not run with so many rows."""
+    """Why a graph does not run with so many rows; any labels are the first."""
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(rows) % max(1, len(card.classes)) if card.conditional else None
+    labels = torch.zeros(rows, dtype=torch.int64) if card.conditional else None
     try:
         if graph == "encode":
             model.encode(torch.rand(rows, *card.shape, generator=generator))
@@ -269,6 +275,45 @@ def _fault(card: PortableCard, model: PortableModel, graph: str, rows: int) -> B
     except BundleError as error:
         return error
     return None
+
+
+def _try_labels(card: PortableCard, model: PortableModel) -> None:
+    """Have an image made of every label."""
+    for labels in torch.split(torch.arange(len(card.classes)), CHUNK):
+        try:
+            images = model.generate(model.noise(len(labels), 0), labels)
+        except BundleError as error:
+            raise _of_label(card, model, labels, error) from None
+        _refuse_numbers(card, "generate", images)
+
+
+def _of_label(card: PortableCard, model: PortableModel, labels: Tensor, error: BundleError) -> BundleError:
+    """What labels fail with, together with the first of them that fails alone, if one does."""
+    for label in torch.split(labels, 1):
+        try:
+            model.generate(model.noise(1, 0), label)
+        except BundleError as own:
+            known = f"that is for label {int(label)} of {len(card.classes)} classes"
+            return BundleError(f"{own}; {known}; name those that it takes, in their order: --classes A,B,...")
+    return error
+
+
+def _refuse_unfit(card: PortableCard, model: PortableModel, graph: str) -> None:
+    """Raise a BundleError where a graph gives what a judge refuses, or something else for a row alone."""
+    run, rows = getattr(model, graph), examples(card, graph)
+    given = run(*rows)
+    _refuse_numbers(card, graph, given)
+    alone = torch.cat([run(*row) for row in zip(*(torch.split(part, 1) for part in rows), strict=True)])
+    compare(card, graph, alone, given, ALONE, APART)
+
+
+def _refuse_numbers(card: PortableCard, graph: str, given: Tensor) -> None:
+    """Raise a BundleError where numbers are not finite, or images out of range that a judge looks at."""
+    if not bool(given.isfinite().all()):
+        raise BundleError(f"{card.called(graph)} gives NaN or infinite values: {OVERFLOWS}")
+    looked_at = graph == "generate" or (graph == "decode" and not card.pixels)
+    if looked_at and (fault := fault_of(given)):
+        raise BundleError(f"images of {card.called(graph)} {fault}")
 
 
 def _beside(path: Path) -> list[Path]:

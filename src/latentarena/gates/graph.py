@@ -238,7 +238,15 @@ def ways_out(port: ValueInfoProto, side: str) -> str:
         return f"; export a module that {scaled}"
     if port.name == "images" and tensor.HasField("shape") and len(tensor.shape.dim) == len("NHW"):
         return f"; export a module that {'hands on images[:, 0]' if takes else 'gives images[:, None]'}"
+    if port.name == "images" and channels_last([dim.dim_value for dim in tensor.shape.dim][1:]):
+        turned = "hands on images.permute(0, 2, 3, 1)" if takes else "gives images.permute(0, 3, 1, 2)"
+        return f"; these have their channels last; export a module that {turned}"
     return to_float32(tensor.elem_type)
+
+
+def channels_last(shape: Sequence[int]) -> bool:
+    """Whether the sizes of an image look like height, width and channels."""
+    return len(shape) == len("HWC") and shape[-1] in (1, 3) and shape[0] > shape[-1]
 
 
 def _fits(found: ValueInfoProto, port: Port) -> bool:

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from latentarena.errors import GateError, ModelError
+from latentarena.outputs import APART
 from latentarena.progress import counted, listening
 
 SMALLEST, LARGEST = 200, 500  # rows of a batch; fewer where there are few rows in all
 AGAIN = 50  # one row in this many is asked twice among the others
 FEWEST, MOST = 8, 200  # rows that are asked twice among the others
 COMPANIES = (1, 1, 1, 1, 2, 3, 5, 9)  # rows of the small batches in which some more are asked again
-TOLERANCE = 0.01  # of the answers' scale: batches of other sizes round differently, and samplers amplify that
 EXCUSED = 0.02  # of the rows asked again: near an edge, such as a quantiser's, rounding may decide between two answers
 ALONE = COMPANIES.count(1)  # rows asked alone, as a graph's cost is measured: more than half of them are not excused
 
@@ -41,7 +41,7 @@ def ask(
         generator: of order, batches and choice of rows.
         what: the answers' name in messages, such as `samples`.
         row: shape of one answer; that of the first batch unless given.
-        scale: of the answers, of which `TOLERANCE` is meant; their standard deviation unless given.
+        scale: of the answers, of which `APART` is meant; their standard deviation unless given.
         repeatable: whether an answer can be had twice; if not, order and batches are random and nothing is compared.
 
     Returns:
@@ -102,13 +102,13 @@ def _refuse_dependence(first: Tensor, second: Tensor, scale: float, what: str) -
         return  # that is told by whoever looks at the answers
     apart = (one.nan_to_num() - other.nan_to_num()).abs() / max(scale, 1e-12)
     apart = torch.where(one.isfinite() == other.isfinite(), apart, torch.inf).amax(1)
-    differ = int((apart > TOLERANCE).sum())
-    lone = int((apart[-sum(COMPANIES) :][:ALONE] > TOLERANCE).sum())
+    differ = int((apart > APART).sum())
+    lone = int((apart[-sum(COMPANIES) :][:ALONE] > APART).sum())
     if differ > max(1, EXCUSED * len(apart)) or lone > ALONE / 2:
         raise GateError(
             "rows",
             f"the model's {what} depend on more than their own row: {differ} of {len(apart)} rows that were asked "
             f"again in another batch came out differently, by up to {float(apart.max()):.3g} of their scale, where "
-            f"rounding explains {TOLERANCE:g}; a model must treat each row alone: no choice by a row's place, no "
+            f"rounding explains {APART:g}; a model must treat each row alone: no choice by a row's place, no "
             f"statistics of the batch (export in evaluation mode)",
         )

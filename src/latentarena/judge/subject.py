@@ -18,10 +18,10 @@ from latentarena.judge.continuity import Generate
 from latentarena.judge.randomness import WITHOUT_BUNDLE, Randomness
 from latentarena.judge.rows import ask
 from latentarena.latents import quantised
+from latentarena.outputs import fault_of
 from latentarena.precision import Precision
 
 TRAINED = 10_000  # train images that are encoded, for the linear probe and the reconstruction gap
-TOLERANCE = 1e-3  # outside the declared range, for rounding
 
 
 @dataclass(frozen=True)
@@ -199,25 +199,9 @@ def checked(images: Tensor, shape: Sequence[int], what: str) -> Tensor:
     """
     if tuple(images.shape) != tuple(shape):
         raise ModelError(f"the model's {what} have the shape {tuple(images.shape)}, not {tuple(shape)}")
-    if not bool(images.isfinite().all()):
-        raise ModelError(f"the model's {what} hold values that are not finite; it cannot be judged")
-    low, high = float(images.min()), float(images.max())
-    if low < -TOLERANCE or high > 1 + TOLERANCE:
-        raise ModelError(
-            f"the model's {what} reach from {low:.3g} to {high:.3g}, outside the declared range [0, 1]; "
-            + _guess(low, high)
-        )
+    if fault := fault_of(images):
+        raise ModelError(f"the model's {what} {fault}")
     return images.clamp(0, 1)
-
-
-def _guess(low: float, high: float) -> str:
-    if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:
-        return "they look as if in [-1, 1]: return (x + 1) / 2"
-    if high > 200:
-        return "they look like bytes: divide by 255"
-    if low < -1.5 and high > 1.5:
-        return "they look like logits: put a sigmoid at the end of the decoder"
-    return "clamp them, or put a sigmoid at the end of the decoder"
 
 
 def _as_judged(exact: Tensor, precision: Precision, what: str) -> Tensor:
