@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -20,10 +21,13 @@ import typer
 import yaml
 from PIL import Image
 
+from arena_site import running
 from command import Arena
+from latentarena.bundle.portable import GRAPHS
 from latentarena.cli.app import app
 from latentarena.judge.classifier import Judge
 from latentarena.registry import Registry
+from latentarena.sandbox import standing
 from own_parts import restored
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +121,44 @@ def test_the_commands_of_the_page_on_uses_run(
         assert Path(words[words.index("--out") + 1]).exists(), written
         ran += 1
     assert ran > 15
+
+
+@pytest.fixture
+def own_model(tmp_path: Path, portable_folder: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a bundle of a model of digits where the pages have it, and its graphs."""
+    made = portable_folder if standing().tier else tiny_run / "bundle"  # graphs run in a sandbox alone
+    shutil.copytree(made, tmp_path / "runs" / "own" / "model" / "bundle")
+    for graph in GRAPHS:
+        shutil.copy(portable_folder / f"{graph}.onnx", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", ["tutorial.md", "bundles.md"])
+def test_what_the_pages_do_with_a_model_of_digits_works(
+    page: str, own_model: Path, arena_here: Arena, digits_judge: Judge
+) -> None:
+    told = [words for words in map(str.split, commands(DOCS / page)) if "digits" in words and words[0] != "serve"]
+    assert "check" in [words[0] for words in told]
+    for words in told:
+        if words[0] == "check" and not standing().tier and page == "bundles.md":
+            pytest.skip("graphs are checked in a sandbox, and here is none")
+        done = arena_here(*words)
+        assert done.returncode == 0, (words, done.stderr)
+        assert words[0] == "pack" or "on digits, judged by" in done.stdout
+
+
+def test_the_last_command_of_the_tutorial_hands_in_what_was_checked(
+    own_model: Path, arena_here: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, submitted = (
+        next(one for one in commands(DOCS / "tutorial.md") if one.startswith(verb)) for verb in ("serve", "submit")
+    )
+    with running(own_model, contest=served.split()[1]) as site:
+        monkeypatch.setenv("ARENA_TOKEN", site.add_teams("One")["One"])
+        done = arena_here(*submitted.replace("http://127.0.0.1:8000", site.url).split())
+    assert done.returncode == 0, done.stderr
+    assert "  queued  " in done.stdout
 
 
 def slugs(page: Path) -> set[str]:

@@ -16,11 +16,12 @@ import yaml
 from typer.testing import CliRunner
 
 import latentarena
-from latentarena.arena.contest_files import CONTESTS, load_contest
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.intake import TEMPLATE, changed_since, evaluate_entries, find_bundles
 from latentarena.bundle import OWN, open_bundle
 from latentarena.cli.app import app
 from latentarena.errors import ConfigError
+from latentarena.evaluate.contests import CONTESTS
 
 WORKFLOWS = sorted((TEMPLATE / "workflows").glob("*.yml"))
 OPEN = load_contest("open")

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from arena_parts import Parts, now
 from arena_site import running
 from latentarena.arena.backup import back_up, restore
-from latentarena.arena.contest_files import CONTESTS, load_contest
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.evaluation import EvaluationProcess
 from latentarena.arena.keys import VARIABLE, find_key, write_key
 from latentarena.arena.objects import Objects
@@ -34,6 +34,7 @@ from latentarena.contest.entries import entry_of
 from latentarena.contest.making import make_board
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError, OutputError
+from latentarena.evaluate.contests import CONTESTS
 from latentarena.evaluate.evaluate import main
 from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences, recompute

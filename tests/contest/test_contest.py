@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from latentarena.arena.contest_files import CONTESTS, contest_names, load_contest
+from latentarena.arena.contest_files import load_contest
 from latentarena.card.catalogue import COLUMNS, METRICS
 from latentarena.config import validate
 from latentarena.contest.contest import Contest
 from latentarena.contest.rule import Rule
 from latentarena.errors import ConfigError
+from latentarena.evaluate.contests import CONTESTS, contest_names, contests_on
 
 RAW = yaml.safe_load((CONTESTS / "open.yaml").read_text())
 
@@ -25,16 +26,23 @@ def changed(**keys: Any) -> dict[str, Any]:
     return RAW | keys
 
 
-def test_both_contests_are_shipped_and_load() -> None:
-    assert contest_names() == ["contest-2025", "open"]
-    old, new = map(load_contest, contest_names())
+def test_all_contests_are_shipped_and_load() -> None:
+    assert contest_names() == ["contest-2025", "digits", "open"]
+    old, practice, new = map(load_contest, contest_names())
     assert [measure.metric for measure in old.measures] == list(COLUMNS)
     assert (old.ties, old.total, len(old.categories)) == ("min", "mean", 7)
     assert (new.ties, new.total, len(new.categories)) == ("statistical", "sum", 6)
     assert (new.latent.smallest, new.latent.largest) == (3, 49)
     assert [award.name for award in new.awards] == ["Open Innovation", "Sustainable AI", "Efficient Architecture"]
-    for contest in (old, new):
+    assert practice.categories == new.categories
+    for contest in (old, practice, new):
         assert all(contest.better(measure) in ("lower", "higher", "near 1") for measure in contest.measures)
+
+
+def test_a_dataset_has_the_contests_that_take_its_models() -> None:
+    assert contests_on("mnist") == ["open", "contest-2025"]  # the whole score card before the seven columns
+    assert contests_on("digits") == ["digits"]
+    assert contests_on("kmnist") == []
 
 
 def test_every_ranked_direction_is_the_catalogue_s() -> None:
@@ -91,7 +99,7 @@ def test_a_fault_is_one_line_that_names_key_value_and_choices(raw: dict[str, Any
 
 
 def test_unknown_contest_names_the_choices(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="choose from contest-2025, open, or name a YAML file"):
+    with pytest.raises(ConfigError, match="choose from contest-2025, digits, open, or name a YAML file"):
         load_contest("contest-2024")
     (tmp_path / "big.yaml").write_text("a: " + "b" * (1 << 20))
     with pytest.raises(ConfigError, match="larger than"):

@@ -63,7 +63,10 @@ def test_a_zip_file_gets_the_card_that_its_folder_gets(
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "form": ({"forms": ["portable"]}, "is of the form native; accepted here: portable"),
     "latent": ({"latent": {"smallest": 7, "largest": 49}}, "has a latent of 6 numbers; 7 to 49 are accepted"),
-    "dataset": ({"dataset": "mnist"}, "is a model of digits, not of mnist"),
+    "dataset": (
+        {"dataset": "mnist"},
+        "is a model of digits, not of mnist; for a contest on such images: --contest digits",
+    ),
 }
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from latentarena.arena import intake
-from latentarena.arena.contest_files import CONTESTS, load_contest
+from latentarena.arena.contest_files import load_contest
 from latentarena.arena.intake import evaluate_entries
 from latentarena.bundle import BundleCard, NativeBundle
 from latentarena.bundle.native import read_native
@@ -30,6 +30,7 @@ from latentarena.config import validate
 from latentarena.errors import ArenaError, BundleError, ModelError
 from latentarena.evaluate import evaluate as evaluation
 from latentarena.evaluate import scoring
+from latentarena.evaluate.contests import CONTESTS
 from latentarena.evaluate.evaluate import evaluate, main, refusal_of
 from latentarena.evaluate.scoring import training_figures
 from latentarena.gates import check_card, open_files

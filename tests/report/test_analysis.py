@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -191,7 +192,9 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(arena_here: Arena, t
     assert done.returncode == 0, done.stderr
     assert f"page  {tmp_path / 'analysis.html'}" in done.stdout
     assert "next: write your own words" in done.stdout
-    assert f"then: arena pack {tiny_run} --analysis {tmp_path} " in done.stdout
+    commands = re.findall(r"then: (arena .*)", done.stdout)  # `open` is on MNIST, and would take no model of digits
+    anew = f"arena analyse {tiny_run} --contest digits, for this run is of digits and open is on mnist"
+    assert commands == [anew, f"arena pack {tiny_run} --analysis {tmp_path} --contest digits"]
     text = (tmp_path / "analysis.md").read_text()
     assert "It would not be ranked there: judged on digits, not on mnist." in text
     recipe = json.loads((tiny_run / "bundle" / "card.json").read_text())["provenance"]["recipe"]

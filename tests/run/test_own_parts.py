@@ -13,12 +13,13 @@ import torch
 
 import latentarena as la
 from command import TINY, Arena
-from latentarena.arena.contest_files import CONTESTS, load_contest
+from latentarena.arena.contest_files import load_contest
 from latentarena.autoencoder import AUTOENCODERS, build_autoencoder
 from latentarena.backbone import BACKBONES, build_backbone
 from latentarena.bundle import BOXED, OWN, open_bundle
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, ConfigError, GateError
+from latentarena.evaluate.contests import CONTESTS
 from latentarena.evaluate.evaluate import refuse_ineligible
 from latentarena.judge.classifier import Judge
 from latentarena.parts import fault_in_parts, foreign_in, load_parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from arena_site import Site
-from latentarena.arena.contest_files import CONTESTS
+from latentarena.evaluate.contests import CONTESTS
 
 
 def a_contest(folder: Path, **lines: str) -> str:

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentarena.arena.client import pack
-from latentarena.arena.contest_files import contest_names, load_contest
+from latentarena.arena.contest_files import load_contest
 from latentarena.errors import BundleError
+from latentarena.evaluate.contests import contest_names
 from latentarena.web.limits import Limiter, Rate
 from latentarena.web.problems import Problem
 from latentarena.web.rules import rules_of

@@ -6,17 +6,12 @@ from pathlib import Path
 
 from latentarena.config import validate
 from latentarena.contest.contest import Contest
-from latentarena.documents import parse_json, read_yaml
+from latentarena.documents import parse_json
 from latentarena.errors import ConfigError
+from latentarena.evaluate.contests import CONTESTS, contest_names, read_contest
 from latentarena.text import meant
 
-CONTESTS = Path(__file__).parents[1] / "contest" / "contests"
 LARGEST = 1 << 20  # bytes of a contest file
-
-
-def contest_names() -> list[str]:
-    """The contests that are shipped."""
-    return sorted(path.stem for path in CONTESTS.glob("*.yaml"))
 
 
 def contest_file(name_or_path: str | Path) -> Path:
@@ -47,8 +42,7 @@ def load_contest(name_or_path: str | Path) -> Contest:
     Raises:
         ConfigError: one line that names the file, the key, the value and the choices.
     """
-    path = contest_file(name_or_path)
-    return validate(Contest, read_yaml(path), str(path))
+    return read_contest(contest_file(name_or_path))
 
 
 def refuse_own_images(contest: Contest) -> None:

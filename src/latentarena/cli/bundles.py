@@ -29,7 +29,10 @@ RunArgument = Annotated[
     typer.Argument(metavar="RUN", help="zoo:NAME, or the folder of a run: its bundle and its score.json."),
 ]
 ContestOption = Annotated[
-    str, typer.Option(metavar="NAME|FILE|URL", help="Whose rules hold; open, contest-2025, a file or a site's address.")
+    str,
+    typer.Option(
+        metavar="NAME|FILE|URL", help="Whose rules hold; open, digits, contest-2025, a file or a site's address."
+    ),
 ]
 
 
@@ -139,7 +142,23 @@ def analyse(
     others = compared(card, against or ())
     bundle = open_bundle(home, trust=OWN)
     place = out or (Path() if home.is_relative_to(MODELS) else home) / FOLDER
-    print_analysis(write_analysis(place, bundle, card, data_of(bundle, data), rules, others), run, contest)
+    made = write_analysis(place, bundle, card, data_of(bundle, data), rules, others)
+    own = (home / FOLDER).resolve() == place.resolve()
+    packed = f"arena pack {shlex.quote(str(run))}{'' if own else f' --analysis {shlex.quote(str(place))}'}"
+    print_analysis(made, _handing_in(run, packed, contest, rules, bundle.card.data.name))
+
+
+def _handing_in(run: Path, packed: str, contest: str, rules: Contest, dataset: str) -> list[str]:
+    """The commands that come after an analysis: of a contest that takes models of the run's images, where one ships."""
+    from latentarena.evaluate.contests import contests_on
+
+    place, fit = shlex.quote(str(run)), contests_on(dataset)
+    if rules.dataset == dataset:
+        return [f"{packed} --contest {shlex.quote(contest)}"]
+    if not fit:
+        return [f"{packed} --contest FILE, of a contest on {dataset}: {contest} is on {rules.dataset}"]
+    anew = f"arena analyse {place} --contest {fit[0]}, for this run is of {dataset} and {contest} is on {rules.dataset}"
+    return [anew, f"{packed} --contest {fit[0]}"]
 
 
 def _rules_of(contest: str) -> Contest:
@@ -204,6 +223,7 @@ def pack(
     if name is None:
         raise typer.BadParameter("a bundle of three graphs needs a name: --name NAME")
     from latentarena.bundle.pack import named_graphs, pack_graphs
+    from latentarena.evaluate.contests import contests_on
 
     files = named_graphs(what)
     names, folder = tuple(word.strip() for word in classes.split(",") if word.strip()), out or Path("bundle")
@@ -211,8 +231,8 @@ def pack(
     parts = ", ".join(f"{part} {count:,}" for part, count in bundle.card.parameters.items())
     shapes = f"latent {list(bundle.card.latent)}, noise {list(bundle.card.noise)}"
     console.print(f"{bundle.card.name}: {shapes}, stored numbers by part: {parts} -> {folder}", highlight=False)
-    verb = "check" if dataset == _rules_of("open").dataset else "judge"  # a contest of other images refuses it
-    console.print(f"next: arena {verb} {shlex.quote(str(folder))}", highlight=False)
+    place, fit = shlex.quote(str(folder)), contests_on(dataset)  # a contest of other images would refuse it
+    console.print(f"next: arena {f'check {place} --contest {fit[0]}' if fit else f'judge {place}'}", highlight=False)
 
 
 @app.command()

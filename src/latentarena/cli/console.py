@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,10 +206,8 @@ def print_certificate(made: Certificate, folder: Path) -> None:
         page.print(f"  made anew by: arena retrain BUNDLE --seeds {len(made.trainings)} --key {made.drawn}")
 
 
-def print_analysis(made: Analysed, run: Path, contest: str) -> None:
-    """What was written, what of it waits for somebody's own words, and what comes next."""
-    from latentarena.report.analysis import FOLDER, home_of
-
+def print_analysis(made: Analysed, following: Sequence[str]) -> None:
+    """What was written, what of it waits for somebody's own words, and the commands that come next."""
     for what, path in (("text", made.text), ("page", made.page), ("PDF", made.pdf)):
         if path is not None:
             console.print(f"{what:>11}  {path}", highlight=False)
@@ -217,9 +216,8 @@ def print_analysis(made: Analysed, run: Path, contest: str) -> None:
     if made.unanswered:
         asks = ", ".join(made.unanswered)
         console.print(f"next: write your own words into {made.text} ({asks})", highlight=False)
-    folder, own = made.text.parent, home_of(run) / FOLDER
-    named = "" if folder.resolve() == own.resolve() else f" --analysis {shlex.quote(str(folder))}"
-    console.print(f"then: arena pack {shlex.quote(str(run))}{named} --contest {contest}", highlight=False)
+    for command in following:
+        console.print(f"then: {printable(command)}", highlight=False)
 
 
 def print_submission_folder(made: PackedSubmission) -> None:

@@ -14,7 +14,7 @@ board_app = typer.Typer(cls=WholeGroup, no_args_is_help=True, context_settings=H
 app.add_typer(board_app, name="board", help="Rank a table, or build a board that needs no server.")
 
 ContestOption = Annotated[
-    str, typer.Option("--contest", metavar="NAME|FILE", help="contest-2025, open, or a contest file, .yaml.")
+    str, typer.Option("--contest", metavar="NAME|FILE", help="contest-2025, digits, open, or a contest file, .yaml.")
 ]
 
 
@@ -248,7 +248,9 @@ def status(
 
 @app.command()
 def serve(
-    contest: Annotated[str, typer.Argument(metavar="CONTEST", help="contest-2025, open, or a contest file, .yaml.")],
+    contest: Annotated[
+        str, typer.Argument(metavar="CONTEST", help="contest-2025, digits, open, or a contest file, .yaml.")
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     db: DatabaseOption = "sqlite:///arena.db",

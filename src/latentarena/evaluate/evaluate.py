@@ -28,6 +28,7 @@ from latentarena.contest.eligibility import Eligibility
 from latentarena.data import FOLDER
 from latentarena.documents import parse_json
 from latentarena.errors import ArenaError, BundleError, ConfigError, DataMissing, GateError, ModelError
+from latentarena.evaluate.contests import contests_on
 from latentarena.evaluate.scoring import Judged, data_of, judge_bundle, panel_for
 from latentarena.files import make_folder, write_atomically, write_json, write_text
 from latentarena.judge.score import SAMPLES
@@ -155,7 +156,9 @@ def refuse_ineligible(bundle: AnyBundle, rules: Eligibility, root: Path | None) 
         ends = f"{limits.smallest} to {limits.largest}"
         raise GateError("latent", f"{card.name!r} has a latent of {numbers:,} numbers; {ends} are accepted")
     if "dataset" in unmet:
-        raise GateError("dataset", f"{card.name!r} is a model of {card.data.name}, not of {rules.dataset}")
+        fit = " or ".join(f"--contest {name}" for name in contests_on(card.data.name)) or "--contest FILE"
+        said = f"{card.name!r} is a model of {card.data.name}, not of {rules.dataset}"
+        raise GateError("dataset", f"{said}; for a contest on such images: {fit}")
     if not card.data.name.startswith(FOLDER) or root is not None:
         return
     if rules.dataset is not None:  # no fault of the bundle
