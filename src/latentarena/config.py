@@ -196,10 +196,16 @@ def override(raw: Mapping[str, Any], assignments: Iterable[str], model: type[Bas
 def refuse_misplaced(keys: Sequence[str], model: type[BaseModel], written: Any) -> None:
     """Refuse a key that is not there, but elsewhere in what is written: `lr`, or `generator.lr` (ConfigError)."""
     misspelt = len(keys) > 1 and not list(_wanted(model, keys[:-1]))  # which `validate` has the word for
-    if misspelt or list(_wanted(model, keys)):
-        return
-    if found := _paths_of(keys[-1], model, written):
-        raise ConfigError(f"unknown key {shown('.'.join(keys))}; did you mean {' or '.join(found)}?")
+    key = ".".join(keys)
+    found = [] if misspelt else keys_meant(key, model, written)
+    if found and found != [key]:
+        raise ConfigError(f"unknown key {shown(key)}; did you mean {' or '.join(found)}?")
+
+
+def keys_meant(key: str, model: type[BaseModel], written: Any) -> list[str]:
+    """The dotted keys that are meant by one: itself where it is there, else those of its last part in `written`."""
+    keys = key.split(".")
+    return [key] if list(_wanted(model, keys)) else _paths_of(keys[-1], model, written)
 
 
 def _paths_of(name: str, model: type[BaseModel], written: Any, where: str = "") -> list[str]:

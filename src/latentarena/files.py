@@ -19,6 +19,7 @@ from latentarena.errors import ConfigError, OutputError
 from latentarena.text import nearest
 
 log = logging.getLogger(__name__)
+ADDRESS = re.compile(r"(https?|ftp|s3|gs|hf):/+", re.IGNORECASE)
 PARTIAL = re.compile(r"\..+\.\d+\.part", re.DOTALL)
 
 
@@ -100,6 +101,17 @@ def explained(path: Path) -> Iterator[None]:
         }.get(error.errno or 0, error.strerror or str(error))
         way_out = "free some space or choose another folder" if full else "choose another folder"
         raise OutputError(f"cannot write {path}: {reason}; {way_out}") from error
+
+
+def refuse_address(path: Path) -> None:
+    """Refuse a web address where a file or a folder is wanted.
+
+    Raises:
+        ConfigError: it is one, shown with both slashes, of which a path keeps one.
+    """
+    if found := ADDRESS.match(str(path)):
+        address = f"{found[1]}://{str(path)[found.end() :][:200]}"
+        raise ConfigError(f"{address} is an address, and nothing is fetched from the network: download it first")
 
 
 def misspelt(path: Path) -> str:

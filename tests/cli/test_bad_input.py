@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from command import TINY, Arena
@@ -18,6 +19,7 @@ from latentarena.errors import ConfigError
 from latentarena.model.latent_model import LatentModel
 from latentarena.run.pipeline import prepare
 from latentarena.train.recipe import load_recipe
+from latentarena.zoo import MODELS
 from small_disk import mounted
 from untrained import provenance
 
@@ -47,6 +49,54 @@ def one_line(code: int, error: str) -> Refusal:
     assert error.endswith("\n")
     assert error.count("\n") == 1
     return code, error.removeprefix("arena: ").rstrip("\n")
+
+
+ADDRESS = "https://example.com/x.zip"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([command, ADDRESS] for command in ("sample", "judge", "check", "export", "analyse", "pack", "retrain")),
+        ["verify", "card.json", ADDRESS],
+        ["submit", ADDRESS, "--to", "http://127.0.0.1:9"],
+        ["show", "latent", ADDRESS],
+        ["analyse", "zoo:digits", "--against", ADDRESS],
+        ["judge", "images.npy", "--dataset", "digits", "--against", ADDRESS],
+        ["judge", "images.npy", "--dataset", "digits", "--against", "https://example.com/x.npz"],
+        ["judge", "images.npy", "--dataset", f"folder:{ADDRESS}"],
+        ["data", f"folder:{ADDRESS}"],
+        ["train", "quickstart-digits", f"data.name=folder:{ADDRESS}"],
+    ],
+    ids=" ".join,
+)
+def test_an_address_is_said_to_be_none_of_a_file(
+    refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setenv("ARENA_TOKEN", "any")
+    np.save(tmp_path / "images.npy", np.eye(28, dtype=np.uint8)[None].repeat(100, 0) * 255)
+    shutil.copy(MODELS / "digits" / "score.json", tmp_path / "card.json")
+    said = "is an address, and nothing is fetched from the network: download it first"
+    line = refuse(*words)[1]
+    assert any(f"{one} {said}" in line for one in (ADDRESS, "https://example.com/x.npz"))
+
+
+@pytest.mark.parametrize("model", ["zoo:digits", "mine", "mine/bundle"])
+def test_a_model_in_the_place_of_images_is_answered_with_how_to_make_some(
+    refuse: Refuse, tmp_path: Path, model: str
+) -> None:
+    shutil.copytree(MODELS / "digits" / "bundle", tmp_path / "mine" / "bundle")
+    np.save(tmp_path / "images.npy", np.eye(28, dtype=np.uint8)[None].repeat(100, 0) * 255)
+    line = refuse("judge", "images.npy", "--dataset", "digits", "--against", model)[1]
+    made = f"make some of it: arena sample {model} -n 1000 --out images.npz"
+    assert line == f"--against {model} is a model, and --against takes images; {made}"
+
+
+def test_a_run_s_folder_is_answered_with_the_recipe_in_it(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    assert "recipe 'runs/mine' is unknown" in refuse("train", "runs/mine")[1]
+    (tmp_path / "runs" / "mine" / "recipe.yaml").write_text("seed: 1")
+    assert refuse("train", "runs/mine")[1] == "runs/mine is a folder; the recipe in it is runs/mine/recipe.yaml"
 
 
 RECIPES = [

@@ -228,6 +228,10 @@ def test_a_group_lists_its_commands_with_whole_sentences(arena_here: Arena, grou
         (["generator.path=strait"], "generator.path = 'strait': did you mean 'straight'?"),
         (["--seed", "1"], "a key of the recipe is set without dashes: seed=1"),
         (["--seed=1"], "a key of the recipe is set without dashes: seed=1"),
+        (["--epochs", "3"], "without dashes: training.autoencoder.epochs=3 or training.generator.epochs=3"),
+        (["--training.generator.lr=3"], "a key of the recipe is set without dashes: training.generator.lr=3"),
+        (["--drop-labels", "0"], "a key of the recipe is set without dashes: training.generator.drop_labels=0"),
+        (["--colour", "3"], "No such option: --colour (Possible options: --out) (see arena --help)"),
         (["--seed", "--resume"], "a key of the recipe is set without dashes: seed=VALUE"),
     ],
 )

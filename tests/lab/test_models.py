@@ -155,6 +155,9 @@ def test_a_recipe_is_loaded_by_its_name_or_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
+        ({"out": "x"}, "^out = 'x': what the command calls out is folder= here$"),
+        ({"plugin": "mine.py"}, r"^plugin = 'mine.py': what the command calls plugin is parts=\[...\] here$"),
+        ({"budget": 0}, "^budget = 0: the factor on the epochs has to be above 0$"),
         ({"sed": 1}, "unknown key 'sed'; did you mean"),
         ({"latent": [4]}, "unknown key 'latent'; did you mean autoencoder.latent"),
         ({"generator.lr": 1}, r"'generator.lr'; did you mean training\.autoencoder\.lr or training\.generator\.lr"),

@@ -126,7 +126,7 @@ def _in_options(said: str, arguments: list[str]) -> str:
 
 
 def _override(error: Exception, arguments: list[str]) -> str:
-    """What to write instead of `--seed 1`: keys of a recipe take no dashes."""
+    """What to write instead of `--seed 1` or `--lr 0.1`: keys of a recipe are written in full and take no dashes."""
     from latentarena.text import SHOWN
 
     option = str(getattr(error, "option_name", ""))
@@ -135,7 +135,24 @@ def _override(error: Exception, arguments: list[str]) -> str:
     at = next((i for i, one in enumerate(arguments) if one.partition("=")[0] == option), len(arguments))
     own, following = (*arguments[at : at + 2], "", "")[:2]
     given = own.partition("=")[2] or ("" if following.startswith("-") else following) or "VALUE"
-    return f"; a key of the recipe is set without dashes: {option[2:][:SHOWN]}={given[:SHOWN]}"
+    ways = " or ".join(f"{key}={given[:SHOWN]}" for key in _keys(option[2:].replace("-", "_"), arguments))
+    return f"; a key of the recipe is set without dashes: {ways}" if ways else ""
+
+
+def _keys(named: str, arguments: list[str]) -> list[str]:
+    """The keys that are meant by a name, of the recipe that is to be trained; none where there are no such ones."""
+    from latentarena.config import keys_meant
+    from latentarena.documents import read_yaml
+    from latentarena.errors import ArenaError
+    from latentarena.train.recipe import Recipe
+    from latentarena.train.shelf import SUFFIXES, recipe_names, recipe_source
+
+    recipe = next((one for one in arguments if one in recipe_names() or one.endswith(SUFFIXES)), "")
+    try:
+        written = read_yaml(recipe_source(recipe))
+    except ArenaError:  # of which the name alone is to be told
+        written = {}
+    return keys_meant(named, Recipe, written)
 
 
 def _option(error: Exception, arguments: list[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from latentarena.errors import DataError
+from latentarena.files import refuse_address
 
 LARGEST = 4 << 30  # bytes of one array
 
@@ -16,8 +17,10 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` file by name; that of a `.npy` file has none.
 
     Raises:
+        ConfigError: the path is a web address.
         DataError: it cannot be read, or an array is too large.
     """
+    refuse_address(path)
     try:
         if path.suffix.lower() == ".npy":
             return {"": np.load(path, allow_pickle=False)}

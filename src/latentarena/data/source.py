@@ -13,6 +13,7 @@ from latentarena.data.parquet import list_parquet, parquet_files
 from latentarena.data.picture import Fit, is_named_image
 from latentarena.data.table import with_labels
 from latentarena.errors import DataError
+from latentarena.files import refuse_address
 
 SAVE = "numpy.savez('images.npz', x_train=images, y_train=labels)"
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
@@ -27,6 +28,7 @@ def load_source(source: Path, fit: Fit) -> Dataset:
     """The dataset at a path.
 
     Raises:
+        ConfigError: the path is a web address.
         DataError: it is of no form that is read, or damaged; the message names the way out.
     """
     _refuse_form(source)
@@ -75,7 +77,8 @@ def _kind(source: Path) -> str:
 
 
 def _refuse_form(source: Path) -> None:
-    """Refuse files that are not opened here: pickles, which can run programs, packed folders, a single image."""
+    """Refuse what is not opened here: addresses, pickles, which can run programs, packed folders, a single image."""
+    refuse_address(source)
     kinds = ("*.pt", "data_batch_1", "*.npy")
     files = [source] if source.is_file() else [path for kind in kinds for path in sorted(source.rglob(kind))]
     if source.is_dir() and (array_files(source) or not files or _holds_images(source)):

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from torch import Tensor
 
+from latentarena.bundle.reading import CARD
 from latentarena.card.own import OwnMetric
 from latentarena.card.score_card import Score
 from latentarena.config import validate
 from latentarena.data import FOLDER, DataConfig, Dataset, grey_as_such, load_dataset, read_images
 from latentarena.errors import ConfigError, DataError
+from latentarena.gates import bundle_in
 from latentarena.judge.compared import compare_images
 from latentarena.judge.extractors import open_extractor
 from latentarena.judge.score import FEWEST, score_images
 from latentarena.judge.training import judge_for
 from latentarena.train.stages import Watch
+from latentarena.zoo import PREFIX
 
 NOTE = (
     "the features are those of {}, which is no judge of {}: a network that knows photographs misses much of what is "
@@ -82,6 +86,8 @@ def judge_images(
     Raises:
         ArenaError: one line: images that cannot be read, too few of them, or of another shape than the dataset's.
     """
+    if against is not None:
+        _refuse_model(against)
     if features is not None and (own or judge_file is not None):
         raise ConfigError(f"--features {features} takes the judge's place; leave --metric and --judge out")
     extractor = None if features is None else open_extractor(features)
@@ -95,6 +101,13 @@ def judge_images(
     judge = judge_for(real, watch, judge_file)
     note = UNTAUGHT.format(real.name) if len(real.classes) < 2 else ""
     return JudgedImages(score_images(images, real, judge, other, own), *beside, judge.name, note)
+
+
+def _refuse_model(path: Path) -> None:
+    """Refuse a bundle where images are wanted, with the command that makes some of it (ConfigError)."""
+    if str(path).startswith(PREFIX) or (bundle_in(path) / CARD).is_file():
+        made = f"arena sample {quote(str(path))} -n 1000 --out images.npz"
+        raise ConfigError(f"--against {path} is a model, and --against takes images; make some of it: {made}")
 
 
 def _images(path: Path, fit: Mapping[str, Any], real: Dataset) -> Tensor:

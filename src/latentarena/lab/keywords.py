@@ -8,9 +8,8 @@ from contextlib import contextmanager
 
 from latentarena.errors import ArenaError
 
-KEYWORDS = {"data": "root", "judge": "judge_file", "resume": "resume=True"} | {
-    name: name for name in ("dataset", "eta", "features", "grid", "guidance", "labels", "n", "solver", "steps")
-}
+SAME = ("budget", "dataset", "eta", "features", "grid", "guidance", "labels", "n", "solver", "steps")
+KEYWORDS = {"data": "root", "judge": "judge_file", "resume": "resume=True"} | {name: name for name in SAME}
 OPTION = re.compile(r"(?<![\w-])--?([a-z]+)\b")
 GIVEN = re.compile(r"^--?([a-z]+) ([^:]*): ")
 

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 from latentarena.bundle import OWN, open_bundle
+from latentarena.errors import ConfigError
 from latentarena.files import named_path
 from latentarena.lab.keywords import in_keywords
 from latentarena.lab.models import Model
@@ -16,8 +17,11 @@ from latentarena.run.judging import BUNDLE
 from latentarena.run.pipeline import prepare, run
 from latentarena.run.watching import quietly, show_judging, show_training
 from latentarena.system import stopping_as_ctrl_c
+from latentarena.text import shown
 from latentarena.train.fabric import make_fabric
 from latentarena.train.recipe import Recipe
+
+OPTIONS = {"out": "folder=", "plugin": "parts=[...]"}  # of the command, which keys of the recipe would be taken for
 
 
 @in_keywords()
@@ -56,6 +60,10 @@ def train(
         ArenaError: one line that names what is wrong, before anything is trained where that can be told.
         Interrupted: Ctrl-C; the state was saved, and `resume=True` goes on.
     """
+    for option, keyword in OPTIONS.items():
+        if option in overrides:
+            said = f"{option} = {shown(overrides[option])}"
+            raise ConfigError(f"{said}: what the command calls {option} is {keyword} here")
     load_parts(parts)
     source = recipe if isinstance(recipe, Recipe) else str(recipe)
     home = None if folder is None else named_path(folder)

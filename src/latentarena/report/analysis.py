@@ -27,7 +27,7 @@ from latentarena.contest.entries import entry_of
 from latentarena.data import Dataset
 from latentarena.documents import yaml_text
 from latentarena.errors import ConfigError
-from latentarena.files import make_folder, misspelt, write_atomically, write_text
+from latentarena.files import make_folder, misspelt, refuse_address, write_atomically, write_text
 from latentarena.pictures import blank, figure_bytes, grid, plain, png
 from latentarena.randomness import normal_rows
 from latentarena.report import analysis_tables
@@ -132,6 +132,7 @@ def card_of(run: Path) -> ScoreCard:
     """
     if str(run).startswith(PREFIX):
         return zoo_card(str(run).removeprefix(PREFIX))
+    refuse_address(run)
     home = home_of(run)
     if meant := misspelt(home):
         raise ConfigError(f"{run} is not there; {meant}name a run's folder, zoo:NAME or a score card")

@@ -73,6 +73,8 @@ class Recipe(Config):
         Raises:
             ConfigError: a budget that is not positive.
         """
+        if not budget > 0:
+            raise ConfigError(f"--budget {budget:g}: the factor on the epochs has to be above 0")
         raw = self.model_dump()
         for stage in raw["training"].values():
             if stage is not None:

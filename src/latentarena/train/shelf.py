@@ -50,6 +50,9 @@ class Shelf:
         if name in names:
             return self.folder / f"{name}.yaml"
         path = Path(name)
+        of_run = path / f"{self.what}.yaml"
+        if _is_file(of_run):
+            raise ConfigError(f"{name[:200]} is a folder; the {self.what} in it is {str(of_run)[:200]}")
         if path.suffix not in SUFFIXES and _is_file(path):
             raise ConfigError(f"{name[:200]}: a {self.what} is a .yaml file; give it that suffix if it is one")
         if path.suffix not in SUFFIXES:

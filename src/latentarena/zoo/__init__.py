@@ -14,7 +14,7 @@ from latentarena.card.score_card import ScoreCard, read_card
 from latentarena.config import Config, validate
 from latentarena.documents import read_json
 from latentarena.errors import BundleError, ConfigError
-from latentarena.files import digest
+from latentarena.files import digest, refuse_address
 from latentarena.text import nearest
 
 __all__ = ["BUNDLE", "MODELS", "PREFIX", "SCORE", "Kept", "located", "zoo_card", "zoo_models"]
@@ -55,9 +55,10 @@ def located(path: Path) -> Path:
     """The folder of the bundle that `zoo:NAME` names, its files checked by hash; any other path as it is.
 
     Raises:
-        ConfigError: the zoo has no such model; the message names the nearest.
+        ConfigError: the zoo has no such model, and the message names the nearest; or the path is a web address.
         BundleError: a file is missing, or is not the one that was shipped.
     """
+    refuse_address(path)
     name = str(path)
     return _checked(name.removeprefix(PREFIX)) / BUNDLE if name.startswith(PREFIX) else path
 
