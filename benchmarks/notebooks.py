@@ -2,6 +2,8 @@
 
 python benchmarks/notebooks.py                                  # all of them, in full
 python benchmarks/notebooks.py first_model --budget 0.05 --out tried   # one of them, for a quick look
+
+Prints what each took, and the sum: above six minutes of the processor, with a budget below 0.1, the status is 1.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from PIL import Image
 
 HOME = Path(__file__).resolve().parents[1] / "notebooks"
 BUDGET = "LATENTARENA_NOTEBOOK_BUDGET"  # the variable that notebooks read
+QUICK, BAR = 0.1, 360.0  # a budget below which the sum has a bar; seconds of processor time
 SHADES, MANY = 128, 20_000  # of pictures; bytes above which they are reduced to these
 
 
@@ -75,7 +78,7 @@ def spent() -> float:
     return sum(os.times()[:4])
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="all unless given")
     parser.add_argument("--budget", type=float, default=1.0, help="less trains and samples less")
@@ -84,13 +87,19 @@ def main() -> None:
     os.environ[BUDGET] = str(chosen.budget)
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     chosen.out.mkdir(parents=True, exist_ok=True)
+    total = 0.0
     for source in [HOME / f"{name}.py" for name in chosen.names] or sorted(HOME.glob("*.py")):
         began, before = time.monotonic(), spent()
         text = nbformat.writes(executed(source)) + "\n"
         (chosen.out / f"{source.stem}.ipynb").write_text(text, "utf-8")
-        took = f"{time.monotonic() - began:.0f} s, {spent() - before:.0f} s of processor time"
+        used = spent() - before
+        total += used
+        took = f"{time.monotonic() - began:.0f} s, {used:.0f} s of processor time"
         print(f"{source.stem}: {took}, {len(text) / 1000:.0f} kB", flush=True)
+    quick = chosen.budget < QUICK
+    print(f"together: {total:.0f} s of processor time" + (f"; the bar is {BAR:.0f}" if quick else ""))
+    return int(quick and total > BAR)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,7 +15,11 @@ import jupytext
 import nbformat
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import notebooks
+
 SCRIPTS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
+NAMES = ["first_model", "latent_space"]
 LARGEST = 600_000  # bytes of a notebook
 PATHS = re.compile(r"/(?:home|root|Users|tmp|work|content|usr|opt|var)/|[A-Z]:\\\\")
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -49,6 +53,34 @@ def test_outputs_hold_pictures_and_neither_faults_nor_places(script: Path) -> No
     words = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs]
     assert {output.output_type for output in outputs} <= {"stream", "display_data", "execute_result"}
     assert not [text for text in words if PATHS.search(text) or "Warning" in text or "\x1b" in text]
+
+
+@pytest.mark.parametrize(
+    ("budget", "used", "status", "said"),
+    [
+        ("0.02", 170, 0, "together: 340 s of processor time; the bar is 360"),
+        ("0.02", 190, 1, "together: 380 s of processor time; the bar is 360"),
+        ("0.1", 190, 0, "together: 380 s of processor time"),
+    ],
+)
+def test_a_quick_look_at_all_has_a_bar(
+    budget: str,
+    used: float,
+    status: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = iter([0, used, used, 2 * used])  # before and after each of two
+    monkeypatch.setattr(notebooks, "executed", notebooks.blank)
+    monkeypatch.setattr(notebooks, "spent", lambda: next(clock))
+    monkeypatch.setattr(sys, "argv", ["notebooks.py", *NAMES, "--budget", budget, "--out", str(tmp_path)])
+    monkeypatch.setenv(notebooks.BUDGET, budget)
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # both are set for the notebooks, and undone here
+    assert notebooks.main() == status
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    assert sorted(path.stem for path in tmp_path.iterdir()) == NAMES
 
 
 def test_all_begin_with_the_same_cell() -> None:
