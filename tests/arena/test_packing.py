@@ -15,11 +15,10 @@ from command import Arena
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.packing import PackedSubmission, pack_submission
 from latentarena.bundle import OWN, open_bundle
-from latentarena.cli.console import print_analysis
 from latentarena.contest.contest import Contest
 from latentarena.errors import ConfigError, GateError, OutputError
 from latentarena.gates import open_files
-from latentarena.report.analysis import QUESTIONS, Analysed, card_of
+from latentarena.report.analysis import QUESTIONS, card_of
 from latentarena.report.markdown import place
 from latentarena.train.recipe import load_recipe
 
@@ -180,16 +179,12 @@ def test_the_words_are_packed_that_were_written_where_the_analysis_lies(
         pack_submission(home, tmp_path / "sub", contest, analysis=home)
 
 
-def test_words_on_a_model_of_the_zoo_are_packed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_words_on_a_model_of_the_zoo_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run, card, rules = Path("zoo:quickstart"), card_of(Path("zoo:quickstart")), load_contest("open")
     text = f"# x\n\n{place('limits', 'Mine.')}\n\n{card.fingerprint}\n"
     (tmp_path / "analysis").mkdir()
     (tmp_path / "analysis" / "analysis.md").write_text(text)
-    print_analysis(Analysed(Path("analysis/analysis.md"), Path("analysis/analysis.html"), None, "", ()), run, "open")
-    assert "then: arena pack zoo:quickstart --analysis analysis " in capsys.readouterr().out
     pack_submission(run, Path("sub"), rules, analysis=Path("analysis"))
     assert (tmp_path / "sub" / "analysis" / "analysis.md").read_text() == text
 
