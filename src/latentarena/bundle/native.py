@@ -202,7 +202,9 @@ class _Lean(TorchFunctionMode):
         if func.__name__ == "linspace" and "device" not in named:
             return torch.empty(args[2])
         if func.__name__ in ("normal_", "exp", "sin", "cos"):
-            return args[0] if args else named["tensor"]
+            tensor = args[0] if args else named["tensor"]
+            if tensor.is_meta:
+                return tensor
         return func(*args, **named)
 
 
