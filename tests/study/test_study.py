@@ -61,7 +61,8 @@ def test_every_shipped_study_can_start_and_says_what_it_compares() -> None:
     for name in STUDIES.names():
         study = load_study(name)
         assert study.claims
-        assert any(study.unasked(claim) == [] for claim in study.claims), name
+        loose = [claim for claim in study.claims if study.unasked(claim)]
+        assert len(loose) == name.startswith("linear-spatial"), name  # against the family made for maps, as it says
         assert study.factors
 
 
