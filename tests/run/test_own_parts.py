@@ -516,6 +516,15 @@ def test_parts_of_later_stages_fail_before_the_first_is_trained(tmp_path: Path, 
     assert not (tmp_path / "run").exists()
 
 
+def test_a_rehearsal_takes_stages_in_turn(tmp_path: Path) -> None:
+    """The features of a perceptual loss are frozen once they are trained, before the autoencoder is."""
+    (tmp_path / "own.py").write_text(OVAL)
+    load_parts([tmp_path / "own.py"])
+    features = ["training.features={epochs: 1}", "training.autoencoder.perceptual=0.1"]
+    prepare("quickstart-digits", [*features, "training.generator.coupling=turned"], tmp_path / "run")
+    assert (tmp_path / "run" / "recipe.yaml").exists()
+
+
 def test_a_part_that_fails_while_it_is_used_is_told_by_its_file(tmp_path: Path, arena_here: Arena) -> None:
     own = tmp_path / "own.py"
     own.write_text(

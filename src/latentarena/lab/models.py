@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from os import PathLike
 
 import torch
@@ -83,7 +84,7 @@ class Model:
         model = self.bundle.model
         if model.native is not None and how is not None:
             refuse_unguided(model.native, how.guidance)
-        if not isinstance(n, int) or n < 1:
+        if not isinstance(n, Integral) or n < 1:
             raise ConfigError(f"n = {shown(n)}: take a whole number, 1 or more")
         return drawn(model, model.noise(n, seed), self._labels(n, labels), how, seed)
 

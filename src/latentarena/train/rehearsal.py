@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isfinite
 
 import torch
+from torch import Tensor
 
 from latentarena.data import Dataset
 from latentarena.errors import ConfigError
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.parts import foreign_in
 from latentarena.randomness import Draws
+from latentarena.train.loop import Objective
 from latentarena.train.recipe import Recipe
 from latentarena.train.stages import autoencoder_stages, latent_stages
 
@@ -35,15 +38,19 @@ def rehearse(recipe: Recipe, model: LatentModel, data: Dataset) -> None:
     alone = {"reflow": None, "adversarial": None, "consistency": None}  # of the model's own samples
     short = recipe.model_copy(update={"training": recipe.training.model_copy(update=alone)})
     with torch.random.fork_rng(devices=[]):
-        stages = dict(autoencoder_stages(short, model.autoencoder, data.train, len(data.classes)))
+        _step_each(autoencoder_stages(short, model.autoencoder, data.train, len(data.classes)), rows, recipe.seed)
         with torch.no_grad():
             latents = model.autoencoder.encode(data.train.batch(rows))
-        stages |= latent_stages(short, model, latents, data.train.labels[rows])
-        for stage, objective in stages.items():
-            loss = objective(rows, Draws(torch.Generator().manual_seed(recipe.seed)))["loss"]
-            if not isfinite(loss.item()):
-                raise ConfigError(f"{stage}: the loss of the first {len(rows)} images is {loss.item():g} untrained")
-            loss.backward()
+        _step_each(latent_stages(short, model, latents, data.train.labels[rows]), rows, recipe.seed)
         how = model.architecture.sampling
         noise, labels = model.noise(len(rows), recipe.seed), labels_for(model, len(rows))
         model.eval().generate(noise, labels, how.but(steps=min(how.steps, 2)))
+
+
+def _step_each(stages: Iterable[tuple[str, Objective]], rows: Tensor, seed: int) -> None:
+    """One step of each stage in turn: what follows a stage may freeze what it trained."""
+    for stage, objective in stages:
+        loss = objective(rows, Draws(torch.Generator().manual_seed(seed)))["loss"]
+        if not isfinite(loss.item()):
+            raise ConfigError(f"{stage}: the loss of the first {len(rows)} images is {loss.item():g} untrained")
+        loss.backward()
