@@ -29,6 +29,7 @@ from latentarena.judge.classifier import Judge
 from latentarena.registry import Registry
 from latentarena.sandbox import standing
 from own_parts import restored
+from pages import typed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -72,15 +73,6 @@ def test_the_blocks_of_a_page_run(
 @pytest.mark.parametrize("language", READERS)
 def test_data_in_the_pages_can_be_read(language: str) -> None:
     assert all(READERS[language](block) is not None for page in PAGES for block in blocks(page, language))
-
-
-def typed(page: Path) -> list[str]:
-    """What a page tells people to type after `arena`, in blocks."""
-    text = page.read_text("utf-8").replace("\\\n", " ")
-    lines = "\n".join(
-        line.split(" #")[0] for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.split("\n")
-    )
-    return re.findall(r"\barena ([a-z][^;&|>\n`]*)", lines)
 
 
 def commands(page: Path) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -18,16 +17,11 @@ from latentarena.card.catalogue import COLUMNS
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge
 from latentarena.sandbox import standing
+from pages import typed
 
 README = Path(__file__).parents[1] / "README.md"
 ELSEWHERE = ("serve", "submit", "study", "search", "retrain", "show", "--seeds", "--features")
 """Words of commands that have tests of their own, with servers, several trainings, or networks that are downloaded."""
-
-
-def typed() -> list[list[str]]:
-    """The words after `arena`, of each line of the README's blocks for a shell."""
-    lines = "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.S)).split("\n")
-    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("arena ")]
 
 
 def on_digits(words: list[str]) -> list[str]:
@@ -75,7 +69,7 @@ def test_what_the_readme_tells_to_type_works(
     place: Path, tiny_run: Path, arena_here: Arena, digits_judge: Judge
 ) -> None:
     done = 0
-    for words in typed():
+    for words in map(shlex.split, typed(README)):
         if not {*ELSEWHERE}.isdisjoint(words) or (words[0] == "check" and not standing().tier):
             continue
         if words[:2] == ["board", "build"]:

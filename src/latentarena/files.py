@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from latentarena.errors import ConfigError, OutputError
 from latentarena.text import nearest
@@ -70,12 +70,20 @@ def expanded(path: str, what: str = "") -> Path:
         ) from None
 
 
-def named_path(path: str | os.PathLike[str], what: str = "folder") -> Path:
-    """A path that somebody gave under a name.
+@overload
+def named_path(path: None, what: str = ...) -> None: ...
+@overload
+def named_path(path: str | os.PathLike[str], what: str = ...) -> Path: ...
+@overload
+def named_path(path: str | os.PathLike[str] | None, what: str = ...) -> Path | None: ...
+def named_path(path: str | os.PathLike[str] | None, what: str = "folder") -> Path | None:
+    """A path that somebody gave under a name; None where they gave none.
 
     Raises:
         ConfigError: it is empty, which would stand for the folder that the program runs in.
     """
+    if path is None:
+        return None
     if not os.fspath(path):
         raise ConfigError(f"{what} = '': give a path; '.' is the current folder")
     return Path(path)

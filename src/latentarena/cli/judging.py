@@ -44,10 +44,7 @@ class ScoreSet(StrEnum):
     CONTEST = "contest-2025"
 
 
-OF_BUNDLES = {"samples": "--samples", "timed": "--timed", "waterfall": "--waterfall", "score_set": "--set"} | {
-    "accelerator": "--accelerator",
-    "precision": "--precision",
-}  # options that mean nothing for images
+OF_BUNDLES = ("samples", "timed", "waterfall", "score_set", "accelerator", "precision")  # mean nothing for images
 
 
 @judge_app.command("bundle")
@@ -116,10 +113,10 @@ def judge(
     of_images: dict[str, Any] = {"--dataset": dataset, "--against": against, "--features": features}
     of_images |= {"--size": size, "--crop": crop, "--resize": resize}
     if holds_images(bundle):
-        for name, option in OF_BUNDLES.items():
-            source = context.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                raise typer.BadParameter(f"{option} is for bundles, and {bundle} holds images; leave it out")
+        for one in context.command.params:
+            source = context.get_parameter_source(str(one.name))
+            if one.name in OF_BUNDLES and source is not None and source.name == "COMMANDLINE":
+                raise typer.BadParameter(f"{one.opts[0]} is for bundles, and {bundle} holds images; leave it out")
         _judge_images(bundle, of_images, judge_file, data, json_file, {"--html": html, "--png": picture}, own)
         return
     there = bundle.exists() or str(bundle).startswith(PREFIX)

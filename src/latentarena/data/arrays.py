@@ -20,7 +20,7 @@ from latentarena.data.layout import TEST, TRAIN, VALIDATION
 from latentarena.data.listing import LeftOut, warn_left_out
 from latentarena.data.npz import arrays_in
 from latentarena.data.picture import DIM, LARGEST_SIDE, Fit
-from latentarena.data.pixel_table import read_pixels
+from latentarena.data.pixel_table import SAFE, read_pixels
 from latentarena.errors import DataError
 from latentarena.files import digest
 
@@ -41,7 +41,6 @@ EMNIST = {  # the labels of its parts, in order
 }
 IMAGE_KEYS = ("x_{}", "X_{}", "{}_images", "{}_x", "x{}", "X{}")
 LABEL_KEYS = ("y_{}", "Y_{}", "{}_labels", "{}_y", "y{}", "Y{}")
-PLAIN = re.compile(r"[\w./-]+")
 NAMED_LABELS = re.compile(r"label|target|class|^y(?![a-z])", re.I)
 
 
@@ -209,7 +208,7 @@ def _renaming(path: Path, held: Mapping[str, np.ndarray]) -> str:
         if len(images) > 1 or len(labels) > 1 or (labels and not images):
             return ""
         pairs += [f"{axis}_{split}=a['{one}']" for axis, found in (("x", images), ("y", labels)) for one in found]
-    if not pairs or not all(PLAIN.fullmatch(name) for name in (*held, str(path))):  # a stranger's may write a command
+    if not pairs or not all(SAFE.fullmatch(name) for name in (*held, str(path))):  # a stranger's may write a command
         return ""
     save = f"numpy.savez('images.npz', {', '.join(pairs)})"
     return (

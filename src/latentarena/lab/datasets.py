@@ -40,7 +40,7 @@ def load(
     """
     config = validate(DataConfig, {"name": name, "size": size, "crop": crop, "resize": resize}, "datasets.load")
     try:
-        return load_dataset(config, None if root is None else named_path(root, "root"))
+        return load_dataset(config, named_path(root, "root"))
     except ArenaError as error:
         error.args = (re.sub(r"\bdata\.(size|crop|resize)=", r"\1=", str(error)),)  # a recipe's keys
         raise

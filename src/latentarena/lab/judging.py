@@ -97,8 +97,7 @@ def judge(
     Raises:
         ArenaError: one line: a bundle that is none, images of another shape or range, data that is not found.
     """
-    place = None if root is None else named_path(root, "root")
-    file = None if judge_file is None else named_path(judge_file, "judge_file")
+    place, file = named_path(root, "root"), named_path(judge_file, "judge_file")
     watch, own = show_training if progress else quietly, own_metrics(metrics, "metrics")
     with show_judging() if progress else nullcontext():
         if isinstance(what, Tensor | np.ndarray):

@@ -91,12 +91,11 @@ def fit(
     """
     if process is not None and loss is not None:
         raise ConfigError("process and loss are two ways to say what is learned; give one")
-    if process is not None and not isinstance(process, Process):
-        raise ConfigError(f"process = {shown(process)}: give a la.Process, such as la.Process(path='vp_cosine')")
+    _refuse_no_process(process)
     if resume and folder is None:
         raise ConfigError("resume = True: there is no folder to go on from; give the one of the training, folder=...")
     rates = {"lr": lr, "muon": muon, "warmup": warmup, "weight_decay": weight_decay, "ema": ema, "clip": clip}
-    home = None if folder is None else named_path(folder)
+    home = named_path(folder)
     config = validate(FitConfig, {"epochs": epochs, "batch": batch} | rates, "fit")
     chosen = loss or _matching(process or Process())
     learned = {"loss": "your own"} if loss is not None else {"loss": "of a process"} | _parts_of(process or Process())
@@ -111,6 +110,12 @@ def fit(
         except (Interrupted, TrainingError) as error:
             error.args = (_of_fit(str(error), folder is not None),)
             raise
+
+
+def _refuse_no_process(process: object) -> None:
+    """Refuse what is given as a process and is none (ConfigError)."""
+    if process is not None and not isinstance(process, Process):
+        raise ConfigError(f"process = {shown(process)}: give a la.Process, such as la.Process(path='vp_cosine')")
 
 
 def _of_fit(said: str, kept: bool) -> str:
@@ -178,14 +183,11 @@ def save(
     if isinstance(modules, Model):
         return _copied(modules, home, name)
     parts = _named(modules)
-    data = load_dataset(
-        validate(DataConfig, {"name": dataset}, "dataset"), None if root is None else named_path(root, "root")
-    )
+    data = load_dataset(validate(DataConfig, {"name": dataset}, "dataset"), named_path(root, "root"))
     parts = {"encode": _FromPixels(), "decode": _ToPixels(), **parts} if set(parts) == {"network"} else parts
     latent = _latent(parts["encode"], data.shape)
     how = {"solver": solver, "steps": steps, "guidance": guidance}
-    if process is not None and not isinstance(process, Process):
-        raise ConfigError(f"process = {shown(process)}: give a la.Process, such as la.Process(path='vp_cosine')")
+    _refuse_no_process(process)
     if "generate" in parts:
         _refuse_sampler(process, how | {"grid": grid})
         whole, sampler, told = parts["generate"], Sampler(), Sampler().model_dump()

@@ -48,8 +48,8 @@ def search(
         KeyboardInterrupt, Interrupted: Ctrl-C; the same call goes on.
     """
     space = load_space(str(source))
-    data = load_dataset(space.recipe.data, None if root is None else named_path(root, "root"))
-    home = space.home if folder is None else named_path(folder)
+    data = load_dataset(space.recipe.data, named_path(root, "root"))
+    home = named_path(folder) or space.home
     fabric = make_fabric(accelerator)
     fabric.launch()
 

@@ -49,9 +49,9 @@ def study(
         KeyboardInterrupt: Ctrl-C; the runs saved, and the same call goes on.
     """
     sources = [source] if isinstance(source, str) else list(source)
-    data = None if root is None else named_path(root, "root")
+    data = named_path(root, "root")
     found = study_from(sources, budget, data, **config)
-    home = Path("runs") / found.name if folder is None else named_path(folder)
+    home = named_path(folder) or Path("runs") / found.name
     with stopping_as_ctrl_c(), place_of(on, home, jobs, threads) as place:
         progress = run_study(found, home, data, jobs, place)
     given = {"budget": budget, **config} if budget != 1 else config

@@ -40,9 +40,7 @@ def _refuse_silent(on: str) -> None:
         if address.hostname:
             socket.create_connection((address.hostname, address.port or PORT), ANSWER).close()
     except (OSError, ValueError) as error:  # a port may be no number
-        raise ConfigError(
-            f"--on {on}: no Ray cluster answers ({plain_line(str(error))}); `ray start --head` starts one"
-        ) from None
+        raise _silent(on, error) from None
 
 
 def _enter(ray: Any, on: str, tries: int) -> None:
@@ -53,9 +51,11 @@ def _enter(ray: Any, on: str, tries: int) -> None:
         ray.shutdown()
         if "Initialization failure" in str(error) and tries > 1:
             return _enter(ray, on, tries - 1)
-        raise ConfigError(
-            f"--on {on}: no Ray cluster answers ({plain_line(str(error))}); `ray start --head` starts one"
-        ) from None
+        raise _silent(on, error) from None
+
+
+def _silent(on: str, error: Exception) -> ConfigError:
+    return ConfigError(f"--on {on}: no Ray cluster answers ({plain_line(str(error))}); `ray start --head` starts one")
 
 
 class _Ray:

@@ -159,10 +159,10 @@ def _prepare(site: Site) -> None:
         if not site.take_over:
             _refuse_another(contest, store)
         objects.refuse_elsewhere(store.references.first())
-        before = store.rules.contest()
+        content = store.rules.contest()
         store.rules.put(contest.name, contest.model_dump_json(), now)
-        if before is not None and kept_contest(before).name == contest.name:
-            store.rules.key(kept_contest(before), now)  # has been seen if that one has closed
+        if content is not None and (before := kept_contest(content)).name == contest.name:
+            store.rules.key(before, now)  # has been seen if that one has closed
         store.rules.key(contest, now)
         objects.sweep()
         if not store.tokens.has_organiser():
