@@ -29,7 +29,7 @@ from latentarena.judge.classifier import Judge
 from latentarena.registry import Registry
 from latentarena.sandbox import standing
 from own_parts import restored
-from pages import typed
+from typed_commands import typed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

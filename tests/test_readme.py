@@ -17,7 +17,7 @@ from latentarena.card.catalogue import COLUMNS
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge
 from latentarena.sandbox import standing
-from pages import typed
+from typed_commands import typed
 
 README = Path(__file__).parents[1] / "README.md"
 ELSEWHERE = ("serve", "submit", "study", "search", "retrain", "show", "--seeds", "--features")
