@@ -94,5 +94,5 @@ def test_a_site_is_saved_and_brought_back_from_a_shell(arena: Arena, tmp_path: P
 def test_a_database_that_is_not_there_is_named(arena: Arena, tmp_path: Path) -> None:
     done = arena("backup", tmp_path / "out", "--db", f"sqlite:///{tmp_path / 'nowhere.db'}")
     assert done.returncode == 2
-    assert "there is no file" in done.stderr
+    assert f"there is no file {tmp_path / 'nowhere.db'}; arena serve CONTEST makes it" in done.stderr
     assert not (tmp_path / "nowhere.db").exists()

@@ -12,4 +12,4 @@ def typed(page: Path) -> list[str]:
     lines = "\n".join(
         line.split(" #")[0] for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.split("\n")
     )
-    return re.findall(r"\barena ([a-z][^;&|>\n`]*)", lines)
+    return re.findall(r"\barena ([a-z](?:[^;&|>\n`]|(?<! )>)*)", lines)

@@ -192,5 +192,5 @@ def _existing(url: str) -> Database:
     """A database that is there: SQLite would make an empty one of a slip of the pen."""
     database = Database(url)
     if database.file is not None and not database.file.is_file():
-        raise ConfigError(f"--db {url}: there is no file {database.file}")
+        raise ConfigError(f"--db {url}: there is no file {database.file}; arena serve CONTEST makes it")
     return database
