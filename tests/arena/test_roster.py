@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena_parts import Parts, now
+from latentarena.arena.class_text import roster_text
 from latentarena.arena.enrolment import add_roster, plan_roster, remove_team
-from latentarena.arena.roster import Roster, plan_teams, read_roster, roster_text
+from latentarena.arena.roster import Roster, plan_teams, read_roster
 from latentarena.errors import ConfigError, NotThere
 
 LETTERS = "ABCDEFGHIJKLM"
@@ -52,6 +53,44 @@ def test_every_encoding_of_a_spreadsheet_is_read(encoding: str) -> None:
     mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
     assert roster_text(mark + GERMAN.encode(encoding)) == GERMAN
     assert roster_text(GERMAN.encode(encoding)) == GERMAN
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp932", "グループ,氏名\n赤,山田太郎\n"),
+        ("gb18030", "小组;姓名\nA;张三\n"),
+        ("big5", "組,姓名\nA,張三\n"),
+        ("cp949", "조,이름\nA,김철수\n"),
+        ("cp1251", "Список группы\nкоманда,студент\nA,Иванов\n"),
+        ("cp1253", "ομάδα,όνομα\nA,Γιώργος\n"),
+        ("cp1250", "tým,příjmení\nA,Řehoř\n"),
+        ("cp1254", "takım,ad soyad\nA,Işık Şahin\n"),
+        ("mac_roman", "Équipe,Prénom\nA,René\n"),
+        ("cp1252", "Équipe,Prénom\nA,René\n"),
+        ("cp1252", "team;name\n½ Team®;Weiß, Jörg…\nNº 5;Peña O’Hara\n«Æ»;Þór Ðuro\n5 €;Créée ÜÖÄ – Žižek Sjöö\n"),
+    ],
+)
+def test_columns_names_say_which_encoding_it_is(encoding: str, text: str) -> None:
+    assert roster_text(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "shown"),
+    [
+        ("mac_roman", "André Müller", "'AndrŽ MŸller'"),
+        ("mac_roman", "Groß", "'Gro§'"),
+        ("gb18030", "张三", "'ÕÅÈý'"),
+        ("big5", "張三豐", "as cp1252 it would say"),
+        ("cp949", "김철수", "as cp1252 it would say"),
+        ("cp1251", "Иванов", "'Èâàíîâ'"),
+        ("cp1250", "Łukasz", "'£ukasz'"),
+        ("cp932", "山田太郎", "save it as CSV"),
+    ],
+)
+def test_names_in_an_encoding_that_nothing_tells_are_refused(encoding: str, name: str, shown: str) -> None:
+    with pytest.raises(ConfigError, match=shown):
+        roster_text(f"team,member\nA,{name}\n".encode(encoding))
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 a workbook", b"\xd0\xcf\x11\xe0", b"team\n\0\0", b"\x81\x8d"])

@@ -175,6 +175,13 @@ def header_at(rows: Sequence[tuple[int, list[str]]]) -> int | None:
     return at if many[at] > (at > 0) else None
 
 
+def names_beyond_ascii(text: str) -> int:
+    """How many cells of the first lines are known columns' names that ASCII cannot write: their encoding is right."""
+    cells = (cell for line in text.splitlines()[: TITLES + 1] for cell in re.split(r"[,;\t|]", line))
+    foreign = (cell for cell in cells if any(sign.isalpha() and not sign.isascii() for sign in cell))
+    return sum(any(_plain(cell) in names for names in KNOWN.values()) for cell in foreign)
+
+
 def find_columns(rows: Sequence[tuple[int, list[str]]], header: int | None) -> Columns:
     """Which column says what: by the names in the row that has them, or by their order where none does.
 

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.backup import Manifest, back_up, restore
+from latentarena.arena.class_text import roster_text
 from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster
 from latentarena.arena.enrolment import remove_team as forget_team
 from latentarena.arena.erasing import erase_entry
 from latentarena.arena.evaluation import EVALUATE, RETRAIN
 from latentarena.arena.logs import log_as_json
 from latentarena.arena.objects import Objects
-from latentarena.arena.roster import LARGEST, read_roster, roster_text
+from latentarena.arena.roster import LARGEST, read_roster
 from latentarena.arena.store import Certification, Database, Queue, Store, TeamDetails
 from latentarena.arena.worker import PATIENCE, Worker
 from latentarena.documents import read_at_most

@@ -1,12 +1,11 @@
 """A roster: which teams there are, and who is in them. Only the team's name is ever public.
 
-Class lists come from course systems and spreadsheets in many shapes: the delimiter, the encoding and the columns are
-found out, and what was found is part of the answer, for people to look at before anything is added.
+Class lists come from course systems and spreadsheets in many shapes: the delimiter and the columns are found out, and
+what was found is part of the answer, for people to look at before anything is added.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ LARGEST = 200_000  # letters, or bytes of a file
 LONGEST_MEMBER = 120  # letters of a name, and of an address
 LONGEST_ENTRY = 2 * LONGEST_MEMBER + 3  # letters of `name <address>`
 ADDRESS = re.compile(r"<([^<>]+)>$")
-WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, and .xls
 
 
 @dataclass(frozen=True)
@@ -56,34 +54,6 @@ class TeamPlan:
     added: tuple[str, ...]
     known: int
     elsewhere: Mapping[str, str]
-
-
-def roster_text(content: bytes) -> str:
-    """The text of a class list in UTF-8 or UTF-16, with or without a byte order mark, or in Windows' cp1252.
-
-    Raises:
-        ConfigError: it is a workbook, or no text; the message says what to do.
-    """
-    if content.startswith(WORKBOOKS):
-        raise ConfigError("the roster is a workbook, not text; save it as CSV in the spreadsheet program")
-    for encoding in _encodings(content):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text.lstrip("\ufeff")
-    raise ConfigError("the roster is not text in UTF-8, UTF-16 or cp1252; save it as CSV (UTF-8)")
-
-
-def _encodings(content: bytes) -> Iterator[str]:
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        yield "utf-16"
-    elif content[1::2].count(0) > len(content) // 4:  # every other byte of Latin letters is zero
-        yield "utf-16-le"
-    elif content[::2].count(0) > len(content) // 4:
-        yield "utf-16-be"
-    yield from ("utf-8-sig", "cp1252")
 
 
 def read_roster(text: str) -> Roster:

@@ -9,8 +9,9 @@ from fastapi import File, Form, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
+from latentarena.arena.class_text import roster_text
 from latentarena.arena.enrolment import add_roster, plan_roster, remove_team
-from latentarena.arena.roster import LARGEST, read_roster, roster_text
+from latentarena.arena.roster import LARGEST, read_roster
 from latentarena.errors import ConfigError
 from latentarena.web.access import Asking
 from latentarena.web.desk import now

@@ -1,0 +1,67 @@
+"""The text of a class list: in which of the encodings that spreadsheets write its bytes are."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+
+from latentarena.arena.class_list import names_beyond_ascii
+from latentarena.errors import ConfigError
+from latentarena.text import plain_line
+
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, and .xls
+OTHERS = ("cp932", "gb18030", "big5", "cp949", "cp1251", "cp1253", "cp1250", "cp1254", "mac_roman")
+"""Japanese, Chinese, Korean, Cyrillic, Greek, Central European, Turkish, an old Mac's: taken where columns say so."""
+UNLIKELY = re.compile(
+    r"[^\W\d_a-zA-Z]{4}"  # letters beyond ASCII in a row, as no language of cp1252 has them
+    r"|(?<=[a-zß-öø-ÿšœž])[À-ÖØ-ÞŠŒŽŸ]"  # a capital behind a small letter
+    r"|[\x80-\x9f¤¦¬¯±¶×÷ˆ˜†‡‰]|(?<=[^\W\d_])§|[£¥](?=[^\W\d_])"  # signs that names do not have
+    r"|[^\W\d_][¡-©«®²-´¸»¿•…™](?=[^\W\d_])"  # others, within a word
+)
+"""What is read as cp1252 and is not."""
+
+
+def roster_text(content: bytes) -> str:
+    """The text of a class list in UTF-8, UTF-16, Windows' cp1252, or an encoding in which its columns' names are known.
+
+    Raises:
+        ConfigError: it is a workbook, no text, or in an encoding that cannot be told; the message says what to do.
+    """
+    if content.startswith(WORKBOOKS):
+        raise ConfigError("the roster is a workbook, not text; save it as CSV in the spreadsheet program")
+    for encoding in _unicode(content):
+        if (text := _decoded(content, encoding)) is not None:
+            return text
+    western = _decoded(content, "cp1252") or ""
+    odd = UNLIKELY.search(western)
+    read = [western if not odd else "", *(_decoded(content, encoding) or "" for encoding in OTHERS)]
+    best = max(read, key=names_beyond_ascii)
+    if best and (best is read[0] or names_beyond_ascii(best)):
+        return best
+    shown = f"; as cp1252 it would say {plain_line(_around(western, odd.start()), 40)!r}" if odd else ""
+    raise ConfigError(f"the roster is not text in UTF-8, UTF-16 or cp1252{shown}; save it as CSV (UTF-8)")
+
+
+def _unicode(content: bytes) -> Iterator[str]:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        yield "utf-16"
+    elif content[1::2].count(0) > len(content) // 4:  # every other byte of Latin letters is zero
+        yield "utf-16-le"
+    elif content[::2].count(0) > len(content) // 4:
+        yield "utf-16-be"
+    yield "utf-8-sig"
+
+
+def _decoded(content: bytes, encoding: str) -> str | None:
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text.lstrip("\ufeff")
+
+
+def _around(text: str, at: int) -> str:
+    """The word of a place."""
+    begin = max((text.rfind(sign, 0, at) for sign in ",;\t|\n "), default=-1) + 1
+    return re.split(r"[,;\t|\n]", text[begin:])[0]
