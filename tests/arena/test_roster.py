@@ -300,3 +300,16 @@ def test_teams_are_renamed_changed_and_removed_and_the_log_says_so(tmp_path: Pat
         for line in [("rename team", "Blue Herons"), ("change members", "Blue Herons"), ("remove team", "Owls")]:
             assert line in said
         assert not any(name in str(store.audit.lines()) for name in ("Ada", "Ben", "Dee"))
+
+
+@pytest.mark.parametrize("last", ["Total;;", "Total: 2;;", "Summe;2;", "Gesamt;2;100 %"])
+def test_a_line_that_adds_others_up_becomes_no_team(last: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"line 3 of the roster, '{last.split(';')[0]}', seems to add others up; take it out"
+    ):
+        read_roster(f"team;member;points\nA;Ada;3\n{last}\n")
+
+
+def test_a_team_may_be_called_as_a_total_is() -> None:
+    assert set(read_roster("team;member\nTotal;Ada\nSum of Squares;Ben\n").teams) == {"Total", "Sum of Squares"}
+    assert set(read_roster("team\nMean Girls\nTotal Eclipse\n").teams) == {"Mean Girls", "Total Eclipse"}

@@ -19,6 +19,9 @@ from latentarena.text import plain_line
 LARGEST = 200_000  # letters, or bytes of a file
 LONGEST_MEMBER = 120  # letters of a name, and of an address
 LONGEST_ENTRY = 2 * LONGEST_MEMBER + 3  # letters of `name <address>`
+TOTAL = re.compile(
+    r"(grand )?totals?|sum|summe|gesamt|anzahl|count|mean|average|mittelwert|somme|suma|totale?", re.IGNORECASE
+)
 ADDRESS = re.compile(r"<([^<>]+)>$")
 
 
@@ -78,6 +81,7 @@ def read_roster(text: str) -> Roster:
     teams: dict[str, list[str]] = {}
     lines: dict[str, int] = {}
     teamless = []
+    _refuse_total(*rows[-1], columns)
     for number, cells in rows[0 if header is None else header + 1 :]:
         raw = cell_of(cells, columns.team)
         if header is not None and cells == rows[header][1]:
@@ -175,6 +179,14 @@ def _refuse_several(number: int, text: str, columns: Columns, alone: Collection[
     if len(parts) > 1 and (columns.plural or any(spelling(part) in alone for part in parts)):
         shown = plain_line(text, 60)
         raise ConfigError(f"line {number} of the roster: {shown!r} names {len(parts)} teams; leave the one that counts")
+
+
+def _refuse_total(number: int, cells: Sequence[str], columns: Columns) -> None:
+    """Raise where the last line adds the others up, as reports end: it would become a team."""
+    raw = cell_of(cells, columns.team)
+    others = "".join((*cells[: columns.team], *cells[columns.team + 1 :]))
+    if TOTAL.fullmatch(re.sub(r"[\W\d_]+$", "", raw)) and not re.search(r"[^\W\d_]", others):
+        raise ConfigError(f"line {number} of the roster, {plain_line(raw, 40)!r}, seems to add others up; take it out")
 
 
 def _members(number: int, cells: Sequence[str], columns: Columns) -> Iterator[str]:
