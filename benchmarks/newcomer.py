@@ -1,7 +1,7 @@
 """Time the ways of a newcomer and write docs/newcomer.md: `python benchmarks/newcomer.py`, on a quiet machine.
 
-From a clone to a first picture, from modules of one's own to an entry on a local board, import, sample and site. Needs
-MNIST, git, make and what `make site` installs; several minutes, most of them for packages.
+From a clone to a first picture, from modules of one's own to an entry on a local board, import, sample, site, and all
+notebooks, shortened. Needs MNIST, git, make and what `make test` installs; about ten minutes.
 """
 
 from __future__ import annotations
@@ -65,6 +65,13 @@ def timed(*commands: tuple[str, ...], folder: Path) -> float:
     return time.perf_counter() - start
 
 
+def spent(command: tuple[str, ...], folder: Path) -> float:
+    """Processor time of a command and of those that it starts."""
+    before = sum(os.times()[2:4])
+    timed(command, folder=folder)
+    return sum(os.times()[2:4]) - before
+
+
 def measured(home: Path) -> list[Way]:
     """Every way once; the short ones thrice, of which the fastest counts."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(home / "clone")], check=True)
@@ -73,6 +80,7 @@ def measured(home: Path) -> list[Way]:
     loaded = min(timed(("python", "-c", "import latentarena"), folder=home) for _ in range(3))
     drawn = min(timed(("arena", "sample", "zoo:quickstart"), folder=home) for _ in range(3))
     examined = min(timed(("arena", "doctor"), folder=home) for _ in range(3))
+    notebooks = ("python", "benchmarks/notebooks.py", "--budget", "0.02", "--out", str(home / "notebooks"))
     (home / "own.py").write_text(OWN)
     (home / "entries" / "me" / "mine").mkdir(parents=True)
     return [
@@ -87,6 +95,7 @@ def measured(home: Path) -> list[Way]:
             None,
         ),
         Way("`make site`", "1 command", timed(("python", "-m", "mkdocs", "build", "--quiet"), folder=ROOT), 60),
+        Way("all notebooks at the budget of CI, processor time", "1 command", spent(notebooks, ROOT), 360),
     ]
 
 
