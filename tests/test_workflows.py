@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
 from zipfile import ZipFile
@@ -99,3 +100,16 @@ def test_the_wheel_holds_what_the_package_does(tmp_path: Path) -> None:
         f"latentarena-{__version__}.dist-info/METADATA",
         f"latentarena-{__version__}.dist-info/licenses/LICENSE",
     }
+
+
+def test_the_sdist_holds_what_is_tracked(tmp_path: Path) -> None:
+    """So that whoever has it can test it, make the site and run the notebooks."""
+    pytest.importorskip("hatchling")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("no clone, as in the sdist itself")
+    code = f"from hatchling.build import build_sdist; print(build_sdist({str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    with tarfile.open(tmp_path / done.stdout.strip()) as held:
+        names = {name.partition("/")[2] for name in held.getnames()}
+    assert {file for file in tracked.stdout.splitlines() if (ROOT / file).exists()} <= names

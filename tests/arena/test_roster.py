@@ -86,11 +86,19 @@ def test_columns_names_say_which_encoding_it_is(encoding: str, text: str) -> Non
         ("cp1251", "Иванов", "'Èâàíîâ'"),
         ("cp1250", "Łukasz", "'£ukasz'"),
         ("cp932", "山田太郎", "save it as CSV"),
+        ("cp850", "Röte", "'R”te'"),
     ],
 )
 def test_names_in_an_encoding_that_nothing_tells_are_refused(encoding: str, name: str, shown: str) -> None:
     with pytest.raises(ConfigError, match=shown):
         roster_text(f"team,member\nA,{name}\n".encode(encoding))
+
+
+@pytest.mark.parametrize("name", ["Jörg", "Müller", "André", "Groß", "Åsa"])
+def test_a_line_of_cp1252_in_a_list_of_utf_8_is_told(name: str) -> None:
+    other = "team,member\nB,Peña\n".encode("cp1252")
+    with pytest.raises(ConfigError, match="as cp1252 it would say"):
+        roster_text(f"team,member\nA,{name}\n".encode() + other)
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 a workbook", b"\xd0\xcf\x11\xe0", b"team\n\0\0", b"\x81\x8d"])

@@ -92,6 +92,12 @@ KINDS = {  # few and small: an export takes seconds
         "generator.correction=none",
     ],
     "a plain velocity": [*MLP, "generator.correction=none", "sampling={solver: heun, steps: 2}"],
+    "the path of DDPM, Heun": [
+        *MLP,
+        "generator.path=vp_linear",
+        "generator.target=v",
+        "sampling={solver: heun, steps: 2}",
+    ],
     "a corrected velocity, Euler": [*MLP, "sampling={solver: euler, steps: 2}"],
     **{solver: [*MLP, f"sampling={{solver: {solver}, steps: 1}}"] for solver in ("midpoint", "rk4")},
 }

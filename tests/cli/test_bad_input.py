@@ -97,6 +97,8 @@ def test_a_run_s_folder_is_answered_with_the_recipe_in_it(refuse: Refuse, tmp_pa
     assert "recipe 'runs/mine' is unknown" in refuse("train", "runs/mine")[1]
     (tmp_path / "runs" / "mine" / "recipe.yaml").write_text("seed: 1")
     assert refuse("train", "runs/mine")[1] == "runs/mine is a folder; the recipe in it is runs/mine/recipe.yaml"
+    shipped = "zoo:digits is a trained model; arena zoo names the recipe that each is trained by"
+    assert refuse("train", "zoo:digits")[1] == shipped
 
 
 RECIPES = [

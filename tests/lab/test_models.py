@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import latentarena as la
+from latentarena.card.score_card import read_card
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge
 from latentarena.train.recipe import to_yaml
@@ -37,6 +39,20 @@ def test_a_loaded_model_is_the_bundles(tiny_run: Path) -> None:
     assert (model.name, model.classes) == (model.bundle.card.name, inner.classes)
 
 
+def test_a_loaded_model_has_the_card_of_its_run_if_it_is_its_own(tiny_run: Path, tmp_path: Path) -> None:
+    of_run = la.load(tiny_run)
+    assert of_run.score_card is not None
+    assert la.load(tiny_run / "bundle").score_card == of_run.score_card == read_card(tiny_run / "score.json")
+    shipped = la.load("zoo:digits").score_card
+    assert shipped is not None
+    assert shipped.dataset == "digits"
+    (tmp_path / "run").mkdir()
+    shutil.copytree(tiny_run / "bundle", tmp_path / "run" / "bundle")
+    assert la.load(tmp_path / "run").score_card is None
+    (tmp_path / "run" / "score.json").write_text(shipped.model_dump_json())
+    assert la.load(tmp_path / "run").score_card is None  # another model's
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
@@ -61,6 +77,9 @@ def test_what_cannot_be_encoded_is_one_line(conditional: la.Model, rows: Any, sa
         (4, [4] * 5),
         ([1, "2"], [1, 2, 1, 2, 1]),
         (torch.tensor([9, 8, 7, 6, 5]), [9, 8, 7, 6, 5]),
+        (np.array([3, 7], dtype=np.int32), [3, 7, 3, 7, 3]),
+        ([np.int64(3), "7"], [3, 7, 3, 7, 3]),
+        (np.int32(4), [4] * 5),
         (None, [0, 1, 2, 3, 4]),
     ],
 )
@@ -84,6 +103,13 @@ def test_drawing_is_what_the_command_draws(conditional: la.Model, tmp_path: Path
         ({"labels": "cat"}, "labels = cat: no such class"),
         ({"labels": 10}, "labels = 10: no such class"),
         ({"labels": []}, "labels are empty"),
+        ({"labels": 3.0}, "labels = 3.0: no such class"),
+        ({"labels": True}, "labels = True: no such class"),
+        ({"labels": [None]}, "labels = None: no such class"),
+        ({"labels": object()}, "no such class"),
+        ({"seed": 1.5}, "seed = 1.5: take a whole number, 0 or more"),
+        ({"seed": -1}, "seed = -1: take a whole number"),
+        ({"seed": None}, "seed = None: take a whole number"),
         ({"solver": "rk5"}, "rk5"),
         ({"n": 0}, "n = 0"),
         ({"steps": 0}, "steps"),

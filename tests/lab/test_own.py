@@ -385,6 +385,36 @@ def test_a_network_of_pixels_needs_no_autoencoder(tmp_path: Path) -> None:
     assert model.sample(3).shape == (3, 1, 28, 28)
 
 
+class Bent(la.Path):
+    """Derivatives of `square` are what an exporter loses."""
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - t.square()
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return (t * (2 - t)).clamp(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "solver"),
+    [
+        ("vp_linear", "v", "heun"),
+        ("vp_linear", "velocity", "ddim"),
+        (Bent(), "velocity", "dpm_solver_pp"),
+        (Bent(), "noise", "euler"),
+    ],
+    ids=str,
+)
+def test_paths_that_bend_are_saved(
+    path: str | la.Path, target: str, solver: str, parts: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    process = la.Process(path, target)
+    model = la.save(parts, tmp_path, process=process, solver=solver, steps=2, dataset="digits")
+    noise = model.bundle.model.noise(3, 0)
+    latents = process.sample(parts["network"], noise, steps=2, solver=solver)
+    torch.testing.assert_close(model.sample(3), parts["decode"](latents).detach(), atol=1e-3, rtol=0)
+
+
 def test_compiled_modules_are_saved_as_what_they_are_made_of(parts: dict[str, nn.Module], tmp_path: Path) -> None:
     """`torch.compile` wraps a module in one that has neither length nor truth."""
     parts = {"encode": parts["encode"], "decode": parts["decode"], "generate": parts["decode"]}
@@ -418,6 +448,11 @@ class Wrong(nn.Module):
         ({"encode": nn.Linear(3, 4)}, {}, "encode fails on images"),
         ({"encode": nn.Linear(28, 4).double()}, {}, r"its weights are float64, its inputs float32; call \.float\(\)"),
         ({"decode": Wrong(lambda z: torch.zeros(len(z), 1, 8, 8))}, {}, "decode of .* gives .* expected"),
+        (
+            {"decode": Wrong(lambda z: z.new_full((len(z), 1, 28, 28), 2.0))},
+            {},
+            "decode of .* reach from 2 to",
+        ),
         ({"network": Network(20)}, {}, "generate of .* fails"),
         ({"network": Wrong(torch.randn_like)}, {}, "generate of .* gives other numbers the next time"),
         ({"network": Wrong(lambda x: x - x.mean(0))}, {}, "for a row alone"),

@@ -272,6 +272,27 @@ def test_a_path_of_ones_own() -> None:
     torch.testing.assert_close(velocity, torch.full((3, 2), 2.0))
 
 
+@pytest.mark.parametrize("solver", ["heun", "ddim"])
+def test_a_network_is_asked_in_evaluation_mode_and_left_as_it_was(solver: str) -> None:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+
+        def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+            return self.inner(x)  # type: ignore[no-any-return]
+
+    network, process, noise = Noisy().float(), la.Process(), normal(8, 2).float()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    samples = process.sample(network, noise, steps=3, solver=solver)
+    torch.testing.assert_close(process.sample(network, noise[:1], steps=3, solver=solver), samples[:1])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    states = process.trajectory(network, noise, steps=3, solver=solver)
+    next(states)
+    assert network.training  # also while a trajectory is looked at, whose network may be trained on
+    assert all(part.training for part in network.modules())
+
+
 def test_the_correction_is_what_recipes_have() -> None:
     """A network of zeros: with it the noise is left as it is, without it the velocity is zero, and so is the loss."""
     noise = normal(16, 2)

@@ -17,7 +17,7 @@ UNLIKELY = re.compile(
     r"[^\W\d_a-zA-Z]{4}"  # letters beyond ASCII in a row, as no language of cp1252 has them
     r"|(?<=[a-zß-öø-ÿšœž])[À-ÖØ-ÞŠŒŽŸ]"  # a capital behind a small letter
     r"|[\x80-\x9f¤¦¬¯±¶×÷ˆ˜†‡‰]|(?<=[^\W\d_])§|[£¥](?=[^\W\d_])"  # signs that names do not have
-    r"|[^\W\d_][¡-©«®²-´¸»¿•…™](?=[^\W\d_])"  # others, within a word
+    r"|[^\W\d_][¡-©«®²-´¸»-¿“-”„•…™](?=[^\W\d_])"  # others, within a word
 )
 """What is read as cp1252 and is not."""
 

@@ -21,7 +21,9 @@ from latentarena.bundle.portable import (
     write_portable,
 )
 from latentarena.bundle.reading import CARD, read_files
+from latentarena.bundle.slopes import plain_slopes
 from latentarena.bundle.trace import to_onnx
+from latentarena.bundle.trial import ROWS, compare, examples_on, tried
 from latentarena.config import validate
 from latentarena.data import DataConfig
 from latentarena.errors import BundleError, OutputError
@@ -31,16 +33,7 @@ from latentarena.model.config import JUMP, SamplingConfig
 from latentarena.model.latent_model import LatentModel
 from latentarena.modes import evaluated
 from latentarena.precision import Precision
-from latentarena.randomness import stream
 from latentarena.sample import SOLVERS, last
-from latentarena.text import plain_line
-
-ROWS = 5  # that are traced and compared
-TOLERANCE = 1e-4  # of pixels, and of latents in units of the largest
-ALONE = (
-    "for a row alone than for the same row among others; take no statistics of the batch (export in evaluation mode)"
-)
-OVERFLOWS = "its weights are finite, so it divides by 0 or overflows on the way"
 
 
 def export_bundle(bundle: NativeBundle, folder: Path) -> PortableBundle:
@@ -191,14 +184,14 @@ def _export(
     refuse_strangers(folder)
     modules = {graph: plain_module(module, f"{graph} of {card.name!r}") for graph, module in modules.items()}
     modules = {graph: _of_arity(module, len(card.ports(graph)[0])) for graph, module in modules.items()}
-    with evaluated(*modules.values()):
-        expected = {graph: _tried(card, graph, module) for graph, module in modules.items()}
+    with evaluated(*modules.values()), plain_slopes():
+        expected = {graph: tried(card, graph, module) for graph, module in modules.items()}
         graphs = {}
         for graph, module in reversed(modules.items()):  # the most likely to fail comes first
             inputs, output = card.ports(graph)
             graphs[graph] = to_onnx(
                 module,
-                _examples(card, graph, module),
+                examples_on(card, graph, module),
                 [port.name for port in inputs],
                 output.name,
                 f"{graph} of {card.name!r}",
@@ -213,7 +206,7 @@ def _export(
         model = PortableModel(card, Sessions(card, contents))
         for graph, module in modules.items():
             for rows in (ROWS, 1):
-                found = getattr(model, graph)(*(part[:rows].cpu() for part in _examples(card, graph, module)))
+                found = getattr(model, graph)(*(part[:rows].cpu() for part in examples_on(card, graph, module)))
                 compare(card, graph, found, expected[graph][:rows], "once it is exported")
     write_portable(folder, card, contents, gated)
     return read_portable(read_files(folder), folder)
@@ -274,76 +267,3 @@ def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:
     strangers = sorted(name for name in names - own if not added_by_system(name))
     if strangers:
         raise OutputError(f"cannot write {folder}: it holds {strangers[0]}; choose an empty folder")
-
-
-def examples(card: PortableCard, graph: str) -> tuple[Tensor, ...]:
-    """Inputs of `ROWS` rows, the same each time: uniform images, normal latents and noise, labels in turn."""
-    generator = stream("export", graph)
-    made = []
-    for port in card.ports(graph)[0]:
-        if port.name == "labels":
-            rows = torch.arange(ROWS) % len(card.classes)
-        else:
-            draw = torch.rand if port.name == "images" else torch.randn
-            rows = draw(ROWS, *port.row, generator=generator)
-        made.append(rows)
-    return tuple(made)
-
-
-def _examples(card: PortableCard, graph: str, module: nn.Module) -> tuple[Tensor, ...]:
-    """The same on the module's device."""
-    made = examples(card, graph)
-    weight = next((tensor for tensor in (*module.parameters(), *module.buffers())), made[0])
-    return tuple(rows.to(weight.device) for rows in made)
-
-
-def _tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
-    """What the module itself gives for the examples, once it has shown that it is a function of each row.
-
-    Raises:
-        BundleError: it fails, or gives something of another shape, NaN, something else the next time, or something else
-            for a row alone.
-    """
-    what, examples = f"{graph} of {card.name!r}", _examples(card, graph, module)
-    try:
-        given = [module(*examples), module(*examples), module(*(rows[:1] for rows in examples))]
-    except Exception as error:  # it is anybody's code
-        said = f"{type(error).__name__}: {plain_line(str(error))}"
-        raise BundleError(f"{what} fails: {other_type(module)}{said}") from error
-    for rows, output in zip((ROWS, ROWS, 1), given, strict=True):
-        shape = (rows, *card.ports(graph)[1].row)
-        if not isinstance(output, Tensor) or output.shape != shape:
-            found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise BundleError(f"{what} gives {found}, expected {shape}")
-        if not torch.isfinite(output).all():
-            raise BundleError(f"{what} gives NaN or infinite values: {_cause_of_nan(module)}")
-    first, again, alone = (Tensor.cpu(output.detach()) for output in given)
-    compare(card, graph, again, first, "the next time; noise is an input, draw none inside")
-    compare(card, graph, alone, first[:1], ALONE)
-    return first
-
-
-def other_type(module: nn.Module) -> str:
-    """What is likely to be at fault where a module fails: weights of another type than its inputs."""
-    kinds = {str(one.dtype).removeprefix("torch.") for one in module.parameters() if one.is_floating_point()}
-    other = sorted(kinds - {"float32"})
-    return f"its weights are {' and '.join(other)}, its inputs float32; call .float() on it first: " if other else ""
-
-
-def _cause_of_nan(module: nn.Module) -> str:
-    """What is likely to be at fault where a module gives values that are not finite."""
-    bad = [name for name, tensor in module.state_dict().items() if not torch.isfinite(tensor).all()]
-    if bad:
-        return f"so are weights of it ({plain_line(bad[0], 60)}); its training diverged, train it anew at a lower lr"
-    return OVERFLOWS
-
-
-def compare(
-    card: PortableCard, graph: str, found: Tensor, expected: Tensor, when: str, tolerance: float = TOLERANCE
-) -> None:
-    """Raise a BundleError where outputs are not alike: images to the tolerance, latents to as much of the largest."""
-    limit = tolerance * (max(1.0, float(expected.abs().max())) if graph == "encode" else 1.0)
-    difference = float((found - expected).abs().max())
-    if not difference <= limit:
-        what = f"{graph} of {card.name!r}"
-        raise BundleError(f"{what} gives other numbers {when}: {difference:.2g} apart, more than {limit:.2g}")

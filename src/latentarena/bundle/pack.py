@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from latentarena.bundle.export import ALONE, OVERFLOWS, compare, examples, refuse_strangers
+from latentarena.bundle.export import refuse_strangers
 from latentarena.bundle.portable import (
     CHUNK,
     GRAPHS,
@@ -22,13 +22,14 @@ from latentarena.bundle.portable import (
     write_portable,
 )
 from latentarena.bundle.reading import read_files
+from latentarena.bundle.trial import ALONE, compare, examples, refuse_numbers
 from latentarena.config import validate
 from latentarena.errors import BundleError
 from latentarena.gates import check_graph
 from latentarena.gates.file_set import MOST_BYTES
 from latentarena.gates.graph import channels_last, ways_out
 from latentarena.gates.operators import DOMAINS, spelled
-from latentarena.outputs import APART, fault_of
+from latentarena.outputs import APART
 from latentarena.text import plain_line
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def _try_labels(card: PortableCard, model: PortableModel) -> None:
             images = model.generate(model.noise(len(labels), 0), labels)
         except BundleError as error:
             raise _of_label(card, model, labels, error) from None
-        _refuse_numbers(card, "generate", images)
+        refuse_numbers(card, "generate", images, card.called("generate"))
 
 
 def _of_label(card: PortableCard, model: PortableModel, labels: Tensor, error: BundleError) -> BundleError:
@@ -302,18 +303,9 @@ def _refuse_unfit(card: PortableCard, model: PortableModel, graph: str) -> None:
     """Raise a BundleError where a graph gives what a judge refuses, or something else for a row alone."""
     run, rows = getattr(model, graph), examples(card, graph)
     given = run(*rows)
-    _refuse_numbers(card, graph, given)
+    refuse_numbers(card, graph, given, card.called(graph))
     alone = torch.cat([run(*row) for row in zip(*(torch.split(part, 1) for part in rows), strict=True)])
     compare(card, graph, alone, given, ALONE, APART)
-
-
-def _refuse_numbers(card: PortableCard, graph: str, given: Tensor) -> None:
-    """Raise a BundleError where numbers are not finite, or images out of range that a judge looks at."""
-    if not bool(given.isfinite().all()):
-        raise BundleError(f"{card.called(graph)} gives NaN or infinite values: {OVERFLOWS}")
-    looked_at = graph == "generate" or (graph == "decode" and not card.pixels)
-    if looked_at and (fault := fault_of(given)):
-        raise BundleError(f"images of {card.called(graph)} {fault}")
 
 
 def _beside(path: Path) -> list[Path]:

@@ -80,6 +80,8 @@ def _run() -> None:
         if message.startswith("Usage:"):  # nothing was asked for, so help is the answer
             print(message)
             sys.exit(2)
+        if type(error) is typer.BadParameter and error.param is None and error.param_hint is None:  # a command's words
+            _refuse(error.message, 2)
         _refuse(f"{message}{_override(error, arguments)}{_option(error, arguments)} (see arena --help)", 2)
     except BrokenPipeError:
         raise

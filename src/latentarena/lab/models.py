@@ -6,18 +6,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from latentarena.bundle import OWN, AnyBundle, export_bundle, native_of, open_bundle
-from latentarena.card.score_card import ScoreCard
-from latentarena.errors import ConfigError
+from latentarena.card.score_card import ScoreCard, read_card
+from latentarena.errors import ArenaError, ConfigError
 from latentarena.files import named_path
 from latentarena.lab.keywords import in_keywords
 from latentarena.parts import load_parts
 from latentarena.text import shown
 from latentarena.use.sampling import chosen_labels, chosen_sampling, drawn, refuse_unguided, sample_to_file
+from latentarena.zoo import SCORE, located
 
 Labels = str | int | Sequence[str | int] | Tensor
 """Classes to draw, in turn: names as text (`"3,7"`), numbers, several of either, or int64 (n,)."""
@@ -29,7 +33,7 @@ class Model:
 
     Attributes:
         bundle: the opened bundle; `bundle.model` is the model behind this one.
-        score_card: what the judge found, where it was judged as it was trained.
+        score_card: what the judge found, where it was judged as it was trained; None where no card lies beside it.
     """
 
     bundle: AnyBundle
@@ -75,7 +79,7 @@ class Model:
             labels: classes in turn, of a conditional model; all in turn unless given.
             steps, solver, grid, eta: of the sampler, as for `arena sample`; fixed in a portable bundle.
             guidance: its scale; 1 is none.
-            seed: of the noise.
+            seed: of the noise, 0 or more.
 
         Raises:
             ConfigError: a keyword that the model has nothing for.
@@ -84,8 +88,8 @@ class Model:
         model = self.bundle.model
         if model.native is not None and how is not None:
             refuse_unguided(model.native, how.guidance)
-        if not isinstance(n, Integral) or n < 1:
-            raise ConfigError(f"n = {shown(n)}: take a whole number, 1 or more")
+        _refuse_not_whole("n", n, 1)
+        _refuse_not_whole("seed", seed, 0)
         return drawn(model, model.noise(n, seed), self._labels(n, labels), how, seed)
 
     @in_keywords(out="path")
@@ -108,6 +112,7 @@ class Model:
             path: of the file; for the others see `sample`.
         """
         how = chosen_sampling(self.bundle, solver, steps, guidance, grid, eta)
+        _refuse_not_whole("seed", seed, 0)
         return sample_to_file(
             self.bundle, named_path(path, "path"), n, seed, None if labels is None else self._labels(n, labels), how
         )
@@ -138,18 +143,24 @@ class Model:
         model = self.bundle.model
         if labels is None or isinstance(labels, str):
             return chosen_labels(model, n, labels)
-        several = labels.reshape(-1).tolist() if isinstance(labels, Tensor) else labels
-        several = [several] if isinstance(several, int) else list(several)
+        given: Any = labels.reshape(-1).tolist() if isinstance(labels, Tensor | np.ndarray) else labels
+        several = list(given) if isinstance(given, Iterable) else [given]
         for one in several:
             chosen_labels(model, 1, self._named(one))  # refuses what there is not
-        numbers = torch.tensor([one if isinstance(one, int) else self.classes.index(one) for one in several])
+        numbers = torch.tensor([self.classes.index(self._named(one)) for one in several])
         if not len(numbers):
             raise ConfigError("labels are empty; name a class, or leave them out")
         return numbers.repeat(-(-n // len(numbers)))[:n]
 
-    def _named(self, label: str | int) -> str:
-        known = isinstance(label, int) and 0 <= label < len(self.classes)
-        return self.classes[int(label)] if known else str(label)
+    def _named(self, label: Any) -> str:
+        """The class that a number or a name says."""
+        number = isinstance(label, Integral) and not isinstance(label, bool | np.bool_)
+        return self.classes[int(label)] if number and 0 <= int(label) < len(self.classes) else str(label)
+
+
+def _refuse_not_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name} = {shown(value)}: take a whole number, {least} or more")
 
 
 def _refuse_unlike(rows: Tensor, what: str, shape: tuple[int, ...]) -> None:
@@ -183,7 +194,21 @@ def load(source: Model | str | PathLike[str], *, parts: Iterable[str | PathLike[
         what = f"a {type(source).__name__} is no model"
         raise ConfigError(f"{what}: give a model, a bundle's path, or, to la.judge, an array of images")
     load_parts(parts)
-    return Model(open_bundle(named_path(source, "source"), trust=OWN))
+    path = named_path(source, "source")
+    bundle = open_bundle(path, trust=OWN)
+    return Model(bundle, _kept_card(located(path), bundle.digest))
+
+
+def _kept_card(path: Path, digest: str) -> ScoreCard | None:
+    """The score card that lies in the folder of a run or beside its bundle, if it is this very bundle's."""
+    for place in (path / SCORE, path.parent / SCORE):
+        try:
+            card = read_card(place)
+        except ArenaError:
+            continue
+        if card.bundle == digest:
+            return card
+    return None
 
 
 def export(model: Model | str | PathLike[str], folder: str | PathLike[str]) -> Model:

@@ -17,7 +17,8 @@ from safetensors.torch import save as packed
 from torch import Tensor, nn
 
 from latentarena.bundle import Sampler, export_modules, save_bundle
-from latentarena.bundle.export import other_type, plain_module
+from latentarena.bundle.export import plain_module
+from latentarena.bundle.trial import other_type
 from latentarena.config import validate
 from latentarena.data import DataConfig, load_dataset
 from latentarena.errors import BundleError, ConfigError, Interrupted, TrainingError

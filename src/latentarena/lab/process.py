@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from latentarena.errors import ConfigError
+from latentarena.modes import evaluated
 from latentarena.process import (
     CORRECTIONS,
     COUPLINGS,
@@ -157,7 +158,8 @@ class Process:
         """The states at every time from noise to data, the sample last; each (B, ...).
 
         Args:
-            network: predicts the target; it is asked in the type of the noise, and all else is float32 at least.
+            network: predicts the target; it is asked in the type of the noise, and all else is float32 at least. A
+                module is asked in evaluation mode, and left as it was.
             noise: standard normal, (B, ...); labels: int64 (B,).
             steps: from noise to data.
             solver: `euler`, `heun`, `midpoint`, `rk4`, `dopri5`, `ddim`, `ddpm`, `dpm_solver_pp`, `sde`, or a function.
@@ -174,7 +176,12 @@ class Process:
         start = noise.to(_wide(noise.dtype))
         denoise = self._denoiser(_asked_in(noise.dtype, network))
         jump = self.jump(denoise, labels, solver, guidance, eta, RowNoise(start, seed))
-        for state in sample(jump, start, [torch.tensor(t).to(start) for t in self.grid(grid, steps)]):
+        states = sample(jump, start, [torch.tensor(t).to(start) for t in self.grid(grid, steps)])
+        while True:
+            with evaluated(*(one for one in (network,) if isinstance(one, nn.Module))):
+                state = next(states, None)
+            if state is None:
+                return
             yield state.to(noise.dtype)
 
     def jump(

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from latentarena.bundle.boxed import read_boxed
-from latentarena.bundle.export import compare, refuse_strangers
+from latentarena.bundle.export import refuse_strangers
 from latentarena.bundle.portable import GRAPHS, PortableCard
 from latentarena.bundle.reading import CARD
+from latentarena.bundle.trial import compare
 from latentarena.errors import BundleError
 from latentarena.files import make_folder, write_atomically
 from latentarena.gates import Files

@@ -54,7 +54,7 @@ class Point:
 
 
 class Path:
-    """A path is two formulas; the derivatives follow from them.
+    """A path is two formulas; the derivatives follow from them, unless they are written out as well.
 
     Attributes:
         span: the usable times (first, last), 0 <= first < last <= 1.
@@ -78,16 +78,12 @@ class Path:
             like: (B, ...), the latents that the result is to broadcast against.
         """
         t = t.reshape(-1, *(1 for _ in like.shape[1:])).contiguous()
-        return self._at(t)
+        return Point(self.alpha(t), self.sigma(t), lambda: self.slopes(t))
 
-    def _at(self, t: Tensor) -> Point:
-        """The path at times of the shape of the result."""
-
-        def slopes() -> tuple[Tensor, Tensor]:
-            d_alpha, d_sigma = jvp(lambda u: (self.alpha(u), self.sigma(u)), (t,), (torch.ones_like(t),))[1]
-            return d_alpha, d_sigma
-
-        return Point(self.alpha(t), self.sigma(t), slopes)
+    def slopes(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The time derivatives of alpha and sigma at times t, each of t's shape."""
+        d_alpha, d_sigma = jvp(lambda u: (self.alpha(u), self.sigma(u)), (t,), (torch.ones_like(t),))[1]
+        return d_alpha, d_sigma
 
 
 class Straight(Path):
@@ -101,10 +97,10 @@ class Straight(Path):
         """Share of the noise, t."""
         return t
 
-    def _at(self, t: Tensor) -> Point:
-        """Derivatives written out."""
+    def slopes(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """-1 and 1."""
         one = torch.ones_like(t)
-        return Point(1 - t, t, lambda: (-one, one))
+        return -one, one
 
 
 class VariancePreserving(Path):
@@ -119,6 +115,15 @@ class VariancePreserving(Path):
         """sqrt(1 - alpha^2), in the form that keeps its digits near t = 0."""
         return (-torch.expm1(2 * self.alpha(t).log())).sqrt()
 
+    def slopes(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """That of sigma follows from alpha d_alpha + sigma d_sigma = 0."""
+        d_alpha = self.d_alpha(t)
+        return d_alpha, -self.alpha(t) * d_alpha / self.sigma(t)
+
+    def d_alpha(self, t: Tensor) -> Tensor:
+        """The time derivative of alpha, same shape as t."""
+        return jvp(self.alpha, (t,), (torch.ones_like(t),))[1]  # type: ignore[no-any-return]
+
 
 class LinearBeta(VariancePreserving):
     """DDPM's linear beta schedule in continuous time (Ho et al., 2020; Song et al., 2021, eq. 33)."""
@@ -129,6 +134,10 @@ class LinearBeta(VariancePreserving):
     def alpha(self, t: Tensor) -> Tensor:
         """exp(-1/2 * integral of beta from 0 to t)."""
         return torch.exp(-0.25 * t.square() * (self.last - self.first) - 0.5 * t * self.first)
+
+    def d_alpha(self, t: Tensor) -> Tensor:
+        """alpha times -1/2 beta."""
+        return -0.5 * (self.first + t * (self.last - self.first)) * self.alpha(t)
 
 
 class Cosine(VariancePreserving):
@@ -141,6 +150,11 @@ class Cosine(VariancePreserving):
         quarter = math.pi / 2 / (1 + self.offset)
         return torch.cos((t + self.offset) * quarter) / math.cos(self.offset * quarter)
 
+    def d_alpha(self, t: Tensor) -> Tensor:
+        """-sin((t + s) / (1 + s) * pi / 2), scaled likewise."""
+        quarter = math.pi / 2 / (1 + self.offset)
+        return -quarter * torch.sin((t + self.offset) * quarter) / math.cos(self.offset * quarter)
+
 
 class Trigonometric(Path):
     """A quarter of the unit circle (Albergo & Vanden-Eijnden, 2023): variance preserving at every t."""
@@ -152,6 +166,10 @@ class Trigonometric(Path):
     def sigma(self, t: Tensor) -> Tensor:
         """sin(t * pi / 2)."""
         return torch.sin(t * (math.pi / 2))
+
+    def slopes(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """A quarter turn ahead."""
+        return -math.pi / 2 * self.sigma(t), math.pi / 2 * self.alpha(t)
 
 
 def refuse_astray(path: Path) -> None:

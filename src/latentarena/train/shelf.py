@@ -49,6 +49,10 @@ class Shelf:
         names = self.names()
         if name in names:
             return self.folder / f"{name}.yaml"
+        if name.startswith("zoo:"):
+            raise ConfigError(
+                f"{name[:80]} is a trained model; arena zoo names the {self.what} that each is trained by"
+            )
         path = Path(name)
         of_run = path / f"{self.what}.yaml"
         if _is_file(of_run):
