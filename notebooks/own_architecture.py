@@ -5,8 +5,9 @@
 # `nn.Module`s. They are trained with checkpoints, written as a bundle without code, judged, and handed in.
 
 # %%
-# On Colab (CPU or GPU runtime) this installs the program; with DRIVE, runs are kept on your Drive and go on there after
-# the runtime was lost. Anywhere else it does nothing but name a folder.
+# On Colab (CPU or GPU runtime) this installs the program from SOURCE: its name, or what else pip takes, such as a wheel
+# that you have uploaded or git+https://ADDRESS. With DRIVE, runs are kept on your Drive and go on there after the
+# runtime was lost. Anywhere else it does nothing but name a folder.
 import os
 import subprocess
 import sys

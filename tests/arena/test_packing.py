@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from command import Arena
+from latentarena import __version__
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.packing import PackedSubmission, pack_submission
 from latentarena.bundle import OWN, open_bundle
@@ -82,6 +83,7 @@ def test_the_notebook_trains_the_recipe_of_the_run(packed: PackedSubmission, run
     book = json.loads((packed.place / "train.ipynb").read_text())
     assert (book["nbformat"], len({cell["id"] for cell in book["cells"]})) == (4, len(book["cells"]))
     [source] = [cell["source"] for cell in book["cells"] if cell["source"].startswith("%%writefile")]
+    assert f"%pip install --quiet latentarena=={__version__}" in [cell["source"] for cell in book["cells"]]
     (tmp_path / "again.yaml").write_text(source.split("\n", 1)[1])
     made = open_bundle(run, trust=OWN).card.provenance
     assert made is not None

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
 
+from latentarena import __version__
 from latentarena.arena.client import pack, zipped
 from latentarena.bundle import BOXED, OWN, AnyBundle, open_bundle
 from latentarena.bundle.foreign import REASON as FOREIGN
@@ -224,8 +225,8 @@ def _readme(card: ScoreCard, rules: Contest, names: Sequence[str]) -> str:
     known = [(f"`{name}`", about) for name, about in ABOUT.items() if any(one.startswith(name) for one in names)]
     rows = "\n".join(f"| {name} | {about} |" for name, about in known)
     again = (
-        "\n## To train it again\n\n```sh\npip install latentarena\narena train recipe.yaml --out again\n"
-        "arena verify score.json bundle   # recomputes the score card\n```\n"
+        f"\n## To train it again\n\n```sh\npip install latentarena=={__version__}\n"
+        "arena train recipe.yaml --out again\narena verify score.json bundle   # recomputes the score card\n```\n"
         if RECIPE in names
         else ""
     )
@@ -241,7 +242,7 @@ def _notebook(name: str, recipe: str) -> bytes:
     """The training of a recipe as a notebook that needs no other file."""
     title = f"# {inert(name)}: training, samples, score\n\nMade by `arena pack` of the recipe of the run."
     code = [
-        "%pip install --quiet latentarena",
+        f"%pip install --quiet latentarena=={__version__}",
         f"%%writefile {RECIPE}\n{recipe.rstrip()}",
         f"!arena train {RECIPE} --out again --resume",
         'import latentarena as la\nfrom IPython.display import Image\n\nmodel = la.load("again")\n'
