@@ -111,10 +111,7 @@ def validate(model: type[Model], raw: Any, source: str) -> Model:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         key = ".".join(_spoken(fault["loc"], raw, keep_last=fault["type"] == "missing"))
-        context = fault.get("ctx", {})
-        reason = (
-            _reason(fault["type"], fault["input"]) or _no_kind(context) or str(context.get("error") or fault["msg"])
-        )
+        reason = _reason(fault["type"], fault["input"]) or str(fault.get("ctx", {}).get("error") or fault["msg"])
         reason = printable(reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}...")
         if not key:
             raise ConfigError(f"{source}: {reason}") from None
@@ -135,14 +132,6 @@ def _reason(fault: str, value: Any) -> str:
     if isinstance(value, float) and not isfinite(value):
         return "a finite number is wanted"
     return "a mapping is wanted: give its keys one by one, or {key: value}" if fault in MAPPINGS else ""
-
-
-def _no_kind(context: Mapping[str, Any]) -> str:
-    """What to write in place of a kind that there is not; nothing for other faults."""
-    if "expected_tags" not in context:
-        return ""
-    kinds = re.findall("'([^']*)'", context["expected_tags"])
-    return f"kind = {shown(context['tag'])}: {meant(str(context['tag']), kinds)}choose from {', '.join(kinds)}"
 
 
 def _spoken(location: tuple[Any, ...], raw: Any, keep_last: bool) -> list[str]:

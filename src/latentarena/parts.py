@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from importlib.metadata import entry_points
@@ -28,12 +29,14 @@ from latentarena.config import Config
 from latentarena.errors import ArenaError, ConfigError
 from latentarena.files import digest, expanded
 from latentarena.registry import REGISTRIES, PartOrigin, Registry, called_with
-from latentarena.text import meant, plain_line
+from latentarena.text import meant, plain_line, shown
 
 log = logging.getLogger(__name__)
 GROUP = "latentarena.parts"  # of entry points
 C = TypeVar("C", bound=Config)
 _loaded: dict[str, str] = {}  # digests of files by path; entry points by name
+_brought: dict[str, str] = {}  # what `load_parts` was told, by the place of the parts that came with it
+OF_OWN = "one of your own needs its file: --plugin FILE, in Python parts=[FILE], in a recipe parts: [FILE]"
 
 
 class ForeignPart(Config):
@@ -86,6 +89,9 @@ class Kinds(Registry[type[C]]):
         return core_schema.no_info_wrap_validator_function(self._read, handler(source), serialization=any_kind)
 
     def _read(self, raw: Any, _: Callable[[Any], Any]) -> C:
+        kind = raw.get("kind") if isinstance(raw, Mapping) else None
+        if self and isinstance(kind, str) and kind not in self:
+            raise ValueError(f"kind = {shown(kind)}: {meant(kind, self)}choose from {', '.join(self)}; {OF_OWN}")
         if self._adapter is None:
             self._adapter = TypeAdapter(self._union())
         return self._adapter.validate_python(raw)  # type: ignore[no-any-return]
@@ -129,7 +135,8 @@ def one_of(known: Iterable[str], *more: str) -> Chosen:
     def check(value: str) -> str:
         names = [*known, *more]
         if value not in names:
-            raise ValueError(f"{meant(value, names)}choose from {', '.join(names)}")
+            own = f"; {OF_OWN}" if isinstance(known, Registry) else ""
+            raise ValueError(f"{meant(value, names)}choose from {', '.join(names)}{own}")
         return value
 
     return Chosen(check, known)
@@ -154,6 +161,15 @@ def _foreign_in(config: BaseModel) -> Iterator[ForeignPart]:
                 yield from _foreign_in(part)
 
 
+def sources_of(parts: Iterable[ForeignPart]) -> set[str]:
+    """What `load_parts` was told to load these: files in full, and names of installed parts.
+
+    A part that was registered by other means has none, such as one of the program that runs.
+    """
+    origins = (part.loaded for part in parts)
+    return {_brought[one.place] for one in origins if one is not None and one.place in _brought}
+
+
 def _named(known: Registry[Any], name: str) -> ForeignPart:
     origin = known.foreign[name]
     return ForeignPart(kind=known.kind, name=name, source=origin.name[:200], digest=origin.digest)
@@ -174,15 +190,32 @@ def load_parts(named: Iterable[str | PathLike[str]] = ()) -> None:
         if point.name not in _loaded:
             _loaded[point.name] = point.value
             try:
-                point.load()
+                with _bringing(point.name):
+                    point.load()
             except Exception as error:
                 log.warning("the parts of the installed package %s are left out: %s", point.value, fault_words(error))
     for one in map(str, named):
         if one.endswith(".py"):
-            _load_file(expanded(one, "parts: ").resolve())
+            path = expanded(one, "parts: ").resolve()
+            with _bringing(str(path)):
+                _load_file(path)
+            _brought.setdefault(str(path), str(path))  # one that was imported before, too
         elif not entry_points(group=GROUP, name=one):
             there = ", ".join(sorted(entry_points(group=GROUP).names)) or "none are"
             raise ConfigError(f"parts {one[:200]!r}: give a .py file, or the name of installed parts ({there} here)")
+
+
+@contextmanager
+def _bringing(told: str) -> Iterator[None]:
+    """Note what brought the parts that are registered meanwhile, by that itself or by what it imports."""
+    before = _places()
+    yield
+    for place in _places() - before:
+        _brought[place] = told
+
+
+def _places() -> set[str]:
+    return {origin.place for known in REGISTRIES.values() for origin in known.foreign.values()}
 
 
 def _load_file(path: Path) -> None:

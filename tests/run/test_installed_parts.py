@@ -38,6 +38,8 @@ def test_an_installed_package_is_trained_with(installed: Path, tmp_path: Path, a
     card = json.loads((tmp_path / "run" / "bundle" / "card.json").read_text())
     assert [part["name"] for part in card["parts"]] == ["gated"]
     assert card["provenance"]["recipe"]["parts"] == ["gated"]
+    shown = arena("recipes", "show", "quickstart-digits", "generator.backbone={kind: gated}", **environment)
+    assert "\nparts:\n- gated\n" in shown.stdout, shown.stderr  # it says what it needs, where the recipe did not
     drawn = arena("sample", tmp_path / "run", "-n", 4, "--out", tmp_path / "four.png", **environment)
     assert drawn.returncode == 0, drawn.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Generator
@@ -18,6 +19,7 @@ from latentarena.autoencoder import AUTOENCODERS, build_autoencoder
 from latentarena.backbone import BACKBONES, build_backbone
 from latentarena.bundle import BOXED, OWN, open_bundle
 from latentarena.data.digits import embedded_digits
+from latentarena.documents import read_yaml
 from latentarena.errors import BundleError, ConfigError, GateError
 from latentarena.evaluate.contests import CONTESTS
 from latentarena.evaluate.evaluate import refuse_ineligible
@@ -75,6 +77,47 @@ def test_a_server_refuses_it_whether_the_part_is_loaded_or_not(gated_run: Path, 
             with pytest.raises(GateError, match=r"'gated' of gated_parts.py.*arena export BUNDLE") as refusal:
                 open_bundle(bundle, trust=BOXED)
             assert refusal.value.reason == "parts"
+
+
+def test_a_run_remembers_the_files_it_was_trained_with(tmp_path: Path, arena: Arena) -> None:
+    """Those of the command that the recipe uses, and no others; so what the run tells to type works as it stands."""
+    own, other, run = tmp_path / "sub" / "mine.py", tmp_path / "other.py", tmp_path / "run"
+    own.parent.mkdir()
+    shutil.copy(GATED, own)
+    other.write_text(OVAL)
+    how = ("--plugin", os.path.relpath(own))
+    chosen = ("generator.backbone={kind: gated}", *(one for one in TINY if "width=16" not in one))
+    done = arena("train", "quickstart-digits", *chosen, *how, "--plugin", other, "--out", run, "--no-judge")
+    assert done.returncode == 0, done.stderr
+    assert read_yaml(run / "recipe.yaml")["parts"] == [str(own)]
+    assert json.loads((run / "bundle" / "card.json").read_text())["provenance"]["recipe"]["parts"] == ["mine.py"]
+    again = next(line for line in done.stdout.splitlines() if "recipe.yaml seed=1" in line)
+    assert again.endswith(f" --plugin {own}")
+    repeated = arena(*shlex.split(again)[1:], "--no-judge")
+    assert repeated.returncode == 0, repeated.stderr
+    bare = arena("train", run / "recipe.yaml", "--out", tmp_path / "bare", "--no-judge")
+    assert bare.returncode == 0, bare.stderr
+
+
+def test_a_file_of_metrics_alone_is_no_part_of_what_a_bundle_was_trained_with(tmp_path: Path) -> None:
+    ink = tmp_path / "ink.py"
+    ink.write_text(INK)
+    how = {"training.autoencoder.epochs": 0.1, "training.generator.epochs": 0.1, "metrics": ["ink"]}
+    run = tmp_path / "run"
+    made = la.train("quickstart-digits", folder=run, judged=False, progress=False, parts=[ink], **how)
+    assert read_yaml(run / "recipe.yaml")["parts"] == [str(ink)]
+    provenance = made.bundle.card.provenance
+    assert provenance is not None
+    assert provenance.recipe["parts"] == []
+
+
+def test_what_a_file_imports_is_remembered_by_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "beside_oval.py").write_text(OVAL)
+    (tmp_path / "own.py").write_text("import beside_oval\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    load_parts([tmp_path / "own.py"])
+    assert load_recipe("quickstart-digits", ["generator.path=oval"]).parts == (str(tmp_path / "own.py"),)
+    assert load_recipe("quickstart-digits").parts == ()
 
 
 STRIPES = """
@@ -188,13 +231,21 @@ def test_a_run_of_ones_own_parts_is_packed_with_them(gated_run: Path, tmp_path: 
     run, out, rules = tmp_path / "my run", tmp_path / "submission", tmp_path / "class.yaml"
     shutil.copytree(gated_run, run)
     rules.write_text((CONTESTS / "open.yaml").read_text().replace("dataset: mnist", "dataset: digits"))
+    done = arena_here("analyse", run, "--plugin", GATED, "--contest", rules, "--out", tmp_path / "analysis")
+    told = [shlex.split(line)[1:] for line in done.stdout.splitlines() if line.startswith("then: ")]
+    assert [one[:2] for one in told] == [["arena", "export"], ["arena", "judge"], ["arena", "analyse"]], done.stderr
+    assert all(str(GATED) in one for one in told)
     done = arena_here("pack", run, "--plugin", GATED, "--contest", rules)
     assert done.returncode != 0
     export, judge, pack = done.stderr.partition("for a run of it: ")[2].strip().split(", ")
     for command in (export, f"{judge} --samples 100"):  # as a shell reads them, the space of the name included
         done = arena_here(*shlex.split(command.replace("FILE", str(GATED)))[1:])
         assert done.returncode == 0, done.stderr
+    done = arena_here(*shlex.split(pack)[1:], "--contest", rules, "--out", tmp_path / "without")
+    told = "recipe.yaml needs gated_parts.py to train it again, which is not packed; add --plugin FILE"
+    assert told in " ".join(done.stdout.split()), done.stderr
     done = arena_here(*shlex.split(pack)[1:], "--plugin", GATED, "--contest", rules, "--out", out)
+    assert told not in " ".join(done.stdout.split())
     assert "decode.onnx" in {path.name for path in out.rglob("*")}, done.stderr + done.stdout
     assert (out / "recipe.yaml").read_text().count("gated_parts.py") == (out / "gated_parts.py").is_file()
 
@@ -215,7 +266,7 @@ def test_a_recipe_without_its_parts_is_refused(tmp_path: Path) -> None:
     shutil.copy(EXAMPLE / "gated.yaml", tmp_path)
     with pytest.raises(ConfigError, match=r"parts .*gated_parts.py: No such file"):
         load_recipe(str(tmp_path / "gated.yaml"))
-    with pytest.raises(ConfigError, match="kind = 'gated': choose from mlp, conv, unet, dit"):
+    with pytest.raises(ConfigError, match=r"'gated': choose from mlp, conv, unet, dit; one of your own .*--plugin"):
         load_recipe("quickstart-digits", ["generator.backbone={kind: gated}"])
     load_parts([GATED])
     recipe = load_recipe("quickstart-digits", ["generator.backbone={kind: gated}", "generator.backbone.width=8"])
@@ -234,6 +285,20 @@ def test_the_source_of_a_part_is_in_the_keys_of_stages(tmp_path: Path) -> None:
     assert keys[0] == keys[2] != keys[1]
 
 
+INK = """
+from typing import ClassVar, Literal
+
+from latentarena.judge.metrics import OWN_METRICS, OwnMetric, mean_of
+
+@OWN_METRICS.register("ink")
+class Ink(OwnMetric):
+    kind: Literal["ink"] = "ink"
+    title: ClassVar[str] = "ink"
+    what: ClassVar[str] = "how much"
+
+    def of_samples(self, samples):
+        return mean_of(samples.images.double().flatten(1).mean(1))
+"""
 OVAL = """
 from latentarena.process import COUPLINGS, PATHS, Path
 from latentarena.sample import SOLVERS, Method, euler
@@ -253,7 +318,7 @@ SOLVERS.register("plain")(Method(lambda eta, fresh: euler, 1, 1))
 def test_parts_without_settings_are_named_by_recipes(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OVAL)
     how = ["generator.path=oval", "training.generator.coupling=turned", "sampling.solver=plain"]
-    with pytest.raises(ConfigError, match="choose from straight"):
+    with pytest.raises(ConfigError, match=r"choose from straight.*; one of your own needs its file: --plugin FILE"):
         load_recipe("quickstart-digits", how)
     load_parts([tmp_path / "own.py"])
     recipe = load_recipe("quickstart-digits", how)

@@ -19,12 +19,14 @@ from torch.utils.flop_counter import FlopCounterMode
 import latentarena as la
 from latentarena.errors import ConfigError, OutputError
 from latentarena.model.latent_model import LatentModel
+from latentarena.parts import load_parts
 from latentarena.study import place
 from latentarena.study.page import write_study
 from latentarena.study.plan import STUDIES, is_study, load_study, study_of
 from latentarena.study.runs import State, StudyRuns, run_study
 from latentarena.train.recipe import Recipe
 from latentarena.train.shelter import held
+from own_parts import restored
 from small_disk import mounted
 
 FAKE = Path(__file__).parents[1] / "support" / "fake_run.py"
@@ -80,6 +82,19 @@ def test_a_factor_that_is_not_asked_about_is_named(file: Path) -> None:
     file.write_text(STUDY.replace("epochs: 8", "epochs: 8, training.generator.lr: 0.1"))
     study = load_study(str(file))
     assert study.unasked(study.claims[0]) == ["training.generator.lr"]
+
+
+def test_a_file_of_parts_is_no_factor_but_what_it_is_loaded_for(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from latentarena.process import COUPLINGS\nCOUPLINGS.register('turned')(lambda data, noise: noise.flip(0))\n"
+    )
+    with restored():
+        load_parts([tmp_path / "own.py"])
+        file.write_text(STUDY.replace("epochs: 8", "coupling: turned"))
+        study = load_study(str(file))
+    assert study.recipes["long"].parts == (str(tmp_path / "own.py"),)
+    assert "parts" not in study.factors
+    assert study.factors["training.generator.coupling"] == {"short": "independent", "long": "turned"}
 
 
 def test_a_factor_of_arms_that_no_comparison_pairs_is_no_fault_of_it(file: Path) -> None:

@@ -18,7 +18,7 @@ GATED = EXAMPLE / "gated_parts.py"
 def restored() -> Generator[None]:
     """Forget what is registered and loaded meanwhile."""
     before = {kind: (dict(one._parts), dict(one.foreign)) for kind, one in REGISTRIES.items()}
-    loaded = dict(parts._loaded)
+    loaded, brought = dict(parts._loaded), dict(parts._brought)
     try:
         yield
     finally:
@@ -26,5 +26,6 @@ def restored() -> Generator[None]:
             REGISTRIES[kind]._parts, REGISTRIES[kind].foreign = known, foreign
             if isinstance(REGISTRIES[kind], Kinds):
                 REGISTRIES[kind]._adapter = None
-        parts._loaded.clear()
-        parts._loaded.update(loaded)
+        for now, then in ((parts._loaded, loaded), (parts._brought, brought)):
+            now.clear()
+            now.update(then)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from latentarena import __version__
 from latentarena.arena.client import pack, zipped
@@ -107,7 +108,14 @@ def pack_submission(
     checked = tuple(_check(one, files, analysed) for one in rules.deliverables)
     _write(out, files)
     sizes = {name: len(content) for name, content in files.items()}
-    return PackedSubmission(out, sizes, checked, tuple(note for note in (analysed.why,) if note))
+    lacking = [] if bundle.card.provenance is None else _lacking(bundle.card.provenance.recipe, files)
+    return PackedSubmission(out, sizes, checked, tuple(note for note in (analysed.why, *lacking) if note))
+
+
+def _lacking(recipe: Mapping[str, Any], files: Mapping[str, bytes]) -> list[str]:
+    """A note for each Python file that a recipe needs beside it and that is not packed."""
+    needed = [one for one in recipe.get("parts", ()) if str(one).endswith(".py") and one not in files]
+    return [f"{RECIPE} needs {one} to train it again, which is not packed; add --plugin FILE" for one in needed]
 
 
 def _handed_in(home: Path, rules: Contest, root: Path | None) -> tuple[AnyBundle, Mapping[str, bytes]]:
@@ -129,11 +137,20 @@ def _with_way_out(error: GateError, home: Path) -> GateError:
     """The refusal of a model of foreign parts, with the commands that make its portable form a run of its own."""
     if error.reason != FOREIGN:
         return error
+    *making, new = as_graphs(home, " --plugin FILE")
+    return GateError(error.reason, f"{error}; for a run of it: {', '.join(making)}, arena pack {quote(new)}")
+
+
+def as_graphs(home: Path, own: str) -> tuple[str, str, str]:
+    """The commands that make the portable form of a run a run of its own, and the folder of that.
+
+    Args:
+        home: the run's folder; own: the options, each after a space, that load the parts that it is made of.
+    """
     old, new = quote(f"{home}/bundle"), f"{home}-portable"
     made, scores = quote(f"{new}/bundle"), quote(f"{new}/{SCORE}")
-    export = f"arena export {old} --plugin FILE --out {made}"
-    judge = f"arena judge {made} --plugin FILE --json {scores}"  # its dataset may be of the same file
-    return GateError(error.reason, f"{error}; for a run of it: {export}, {judge}, arena pack {quote(new)}")
+    judge = f"arena judge {made}{own} --json {scores}"  # its dataset may be of the same file
+    return f"arena export {old}{own} --out {made}", judge, new
 
 
 def _analysis_of(run: Path, out: Path, named: Path | None) -> Path:

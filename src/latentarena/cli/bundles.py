@@ -144,15 +144,28 @@ def analyse(
     place = out or (Path() if home.is_relative_to(MODELS) else home) / FOLDER
     made = write_analysis(place, bundle, card, data_of(bundle, data), rules, others)
     own = (home / FOLDER).resolve() == place.resolve()
-    packed = f"arena pack {shlex.quote(str(run))}{'' if own else f' --analysis {shlex.quote(str(place))}'}"
-    print_analysis(made, _handing_in(run, packed, contest, rules, bundle.card.data.name))
+    loaded = "".join(f" --plugin {shlex.quote(one)}" for one in plugin or ())
+    if getattr(bundle.card, "parts", ()):
+        print_analysis(made, _as_graphs(home, loaded, contest))
+        return
+    packed = f"arena pack {shlex.quote(str(run))}{'' if own else f' --analysis {shlex.quote(str(place))}'}{loaded}"
+    print_analysis(made, _handing_in(f"{shlex.quote(str(run))}{loaded}", packed, contest, rules, bundle.card.data.name))
 
 
-def _handing_in(run: Path, packed: str, contest: str, rules: Contest, dataset: str) -> list[str]:
+def _as_graphs(home: Path, loaded: str, contest: str) -> list[str]:
+    """The commands that come after an analysis of a model of parts of one's own, which no server builds."""
+    from latentarena.arena.packing import as_graphs
+
+    *making, new = as_graphs(home, loaded)
+    why = "for a model of parts of your own is handed in as graphs"
+    return [*making, f"arena analyse {shlex.quote(new)}{loaded} --contest {shlex.quote(contest)}, {why}"]
+
+
+def _handing_in(place: str, packed: str, contest: str, rules: Contest, dataset: str) -> list[str]:
     """The commands that come after an analysis: of a contest that takes models of the run's images, where one ships."""
     from latentarena.evaluate.contests import contests_on
 
-    place, fit = shlex.quote(str(run)), contests_on(dataset)
+    fit = contests_on(dataset)
     if rules.dataset == dataset:
         return [f"{packed} --contest {shlex.quote(contest)}"]
     if not fit:

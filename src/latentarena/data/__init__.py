@@ -20,7 +20,7 @@ from latentarena.data.picture import LARGEST_SIDE, Fit
 from latentarena.data.source import load_source, look_at_source
 from latentarena.errors import ConfigError, DataError
 from latentarena.files import expanded
-from latentarena.parts import Chosen
+from latentarena.parts import OF_OWN, Chosen
 from latentarena.registry import Registry, function_of
 from latentarena.text import SHOWN, meant
 
@@ -103,8 +103,7 @@ class DataConfig(DataSource):
 
 def _unknown(name: str) -> str:
     choices = f"{meant(name, DATASETS)}choose from {', '.join(DATASETS)}, {FOLDER}PATH"
-    own = "a dataset of your own needs its file: --plugin FILE, in Python parts=[FILE]"
-    return f"dataset {name[:SHOWN]!r} is unknown; {choices}; {own}"
+    return f"dataset {name[:SHOWN]!r} is unknown; {choices}; {OF_OWN}"
 
 
 def load_dataset(config: DataSource, root: Path | None = None) -> Dataset:

@@ -22,6 +22,7 @@ from latentarena.judge.score import SAMPLES
 from latentarena.judge.training import refuse_few
 from latentarena.latents import LatentStatistics, encode_all, latent_statistics
 from latentarena.model.latent_model import LatentModel
+from latentarena.parts import foreign_in, sources_of
 from latentarena.run.judging import BUNDLE, Ran, finished, judge_run
 from latentarena.train.logs import curve
 from latentarena.train.loop import refuse_uneven
@@ -261,7 +262,8 @@ def provenance_of(prepared: Prepared, fabric: Fabric, latents: LatentStatistics,
     curves = {stage: curve(folder / "logs", stage) for stage in prepared.recipe.training.stages()}
     recipe = prepared.recipe.model_dump(mode="json", exclude={"metrics"})  # which look at what was made
     recipe["data"]["name"] = prepared.data.name  # a folder by its name, not by where it lies on this machine
-    recipe["parts"] = [Path(one).name for one in prepared.recipe.parts]
+    idle = sources_of(foreign_in(prepared.recipe)) - sources_of(trained_with(prepared.recipe))  # the metrics' alone
+    recipe["parts"] = [Path(one).name for one in prepared.recipe.parts if one not in idle]
     return Provenance(
         recipe=recipe,
         dataset=prepared.data.name,

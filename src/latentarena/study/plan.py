@@ -25,7 +25,7 @@ from latentarena.train.recipe import Recipe, load_recipe
 from latentarena.train.shelf import SUFFIXES, Shelf, recipe_names
 
 STUDIES = Shelf("study", Path(__file__).parent / "studies", "title")
-WORDS = ("name", "about", "otherwise", "expected", "length", "seed")  # of a recipe, which train nothing
+WORDS = ("name", "about", "otherwise", "expected", "length", "seed", "parts")  # of a recipe, which train nothing
 ABSENT = "-"
 WORD = r"[A-Za-z0-9_.-]{1,16}"  # that may stand in an arm's name
 

@@ -19,7 +19,7 @@ from latentarena.documents import read_yaml, yaml_text
 from latentarena.errors import ConfigError
 from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig
 from latentarena.model.latent_model import Architecture
-from latentarena.parts import ForeignPart, foreign_in, load_parts
+from latentarena.parts import ForeignPart, foreign_in, load_parts, sources_of
 from latentarena.process import SquaredConfig
 from latentarena.registry import REGISTRIES, Registry
 from latentarena.text import one_path_part
@@ -41,7 +41,7 @@ class Recipe(Config):
         seed: of everything random.
         metrics: of one's own, by name or with their settings, that the judge measures too; see `OwnMetric`.
         parts: Python files and installed parts that it needs, which `load_recipe` runs; a file's path is seen from the
-            recipe's.
+            recipe's. Those that were loaded otherwise, by an option or an argument, are added where it uses them.
     """
 
     name: Annotated[str, AfterValidator(one_path_part)] = Field(default="unnamed", max_length=80)
@@ -172,7 +172,14 @@ def load_recipe(source: str | Recipe, overrides: Overrides = ()) -> Recipe:
     length = recipe.length * _share(recipe, written.get("training"))
     same = _design(recipe) == _design(validate(Recipe, {"name": stem} | written, stem))
     _refuse_hidden(recipe.model_dump(mode="python"), stem)
-    return recipe.model_copy(update={"length": length, "expected": recipe.expected if same else {}})
+    expected = recipe.expected if same else {}
+    return recipe.model_copy(update={"length": length, "expected": expected, "parts": _all_parts(recipe)})
+
+
+def _all_parts(recipe: Recipe) -> tuple[str, ...]:
+    """The parts that a recipe names, and what else was loaded and is used by it."""
+    named = {str(Path(one).resolve()) if one.endswith(".py") else one for one in recipe.parts}
+    return (*recipe.parts, *sorted(sources_of(foreign_in(recipe)) - named))
 
 
 def kinds_of_parts() -> dict[str, Registry[Any]]:
