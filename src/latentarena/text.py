@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -86,6 +87,7 @@ def shown(value: Any) -> str:
         text = repr(list(value) if isinstance(value, tuple) else value)
     except RecursionError:
         return f"a {type(value).__name__} of very many levels"
+    text = re.sub(r"\s*\n\s*", " ", text)  # as of an array
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

@@ -16,12 +16,14 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from albums import album, store
 from latentarena.bundle import OWN, open_bundle
 from latentarena.bundle.export import export_modules
 from latentarena.bundle.pack import named_graphs, pack_graphs
 from latentarena.bundle.portable import PortableCard
 from latentarena.cli.app import app
 from latentarena.errors import ArenaError, BundleError
+from latentarena.evaluate.scoring import data_of
 from latentarena.gates import open_files
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +93,25 @@ def test_what_torch_exports_becomes_a_bundle(tmp_path: Path, conditional: bool, 
     torch.testing.assert_close(bundle.model.generate(noise, labels), expected, atol=1e-5, rtol=0)
     counted = sum(tensor.numel() for tensor in generate.parameters())
     assert 0 <= bundle.card.parameters["generator"] - counted < 20  # and what shapes are told by
+
+
+def test_graphs_of_photographs_at_a_chosen_size_are_packed_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTARENA_CACHE", str(tmp_path / "cache"))
+    photos, bundle = store(tmp_path / "photos", album(30)), tmp_path / "b"
+    files = written(tmp_path / "raw", Decode(), dynamo=False, beside=False)
+    words = ["pack", *map(str, files.values()), "--name", "mine", "--dataset", f"folder:{photos}", "--out", str(bundle)]
+    words += ["--classes", "cat,doggy"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    way_out = r"makes images \[1, 8, 8\] .* folder:photos has \[1, 8, 10\] of 2; say how .*arena pack --size"
+    with pytest.raises(BundleError, match=way_out):
+        data_of(open_bundle(bundle, trust=OWN), None)
+    made = CliRunner().invoke(app, [*words, "--size", "8", "--crop", "center"])
+    assert made.exit_code == 0, made.output
+    assert data_of(open_bundle(bundle, trust=OWN), None).shape == (1, 8, 8)
+    refused = CliRunner().invoke(app, ["pack", str(bundle), "--size", "8"])
+    assert "--size 8: a run has its own already; it is for three graphs" in " ".join(refused.output.split())
 
 
 def test_a_bundle_is_made_in_place_and_no_weight_is_lost(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import latentarena as la
+from albums import album, store
 from latentarena.judge.classifier import Judge
 from latentarena.train import shelter
 
@@ -372,6 +373,50 @@ def test_modules_of_ones_own_become_a_bundle_that_is_judged(
     assert la.load(tmp_path / "mine").bundle.digest == model.bundle.digest
     scores = la.judge(model, samples=200, timed=False, progress=False).scores
     assert scores["frechet"].value > scores["frechet"].real.value
+
+
+def test_photographs_at_a_chosen_size_are_what_a_model_is_saved_judged_and_found_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTARENA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    store(tmp_path / "photos", album(60))
+    photos = la.datasets.load("folder:photos", size=12, crop="center")
+    model = la.save(Flat(), tmp_path / "own", dataset=photos, steps=1)
+    data = {"name": "folder:photos", "size": 12, "crop": "center", "resize": None}
+    assert json.loads((tmp_path / "own" / "bundle" / "card.json").read_text())["data"] == data
+    scores = la.judge(model, samples=100, timed=False, progress=False).scores
+    assert scores["frechet"].real is not None
+    floor = la.judge(photos.train.images, dataset=photos, progress=False)  # the images themselves
+    assert floor["frechet"].value < scores["frechet"].value
+    with pytest.raises(la.ArenaError, match=r"^images are \[1, 12, 12\] and folder:photos \[1, 8, 10\].* size="):
+        la.judge(photos.train.images, dataset="folder:photos")
+    modules = {"encode": nn.Linear(12, 4), "decode": nn.Linear(4, 12), "network": Flat()}
+    with pytest.raises(la.ArenaError, match=r"encode fails on images .*; images of a chosen size are dataset=la\.data"):
+        la.save(modules, tmp_path / "no", dataset="folder:photos")
+    with pytest.raises(la.ArenaError, match=r"^against = tensor.*: a bundle names its own dataset; leave against out"):
+        la.judge(model, against=photos.train.images)  # type: ignore[call-overload]
+    with pytest.raises(la.ArenaError, match=r"^dataset = folder:photos: a bundle names its own"):
+        la.judge(model, dataset=photos)
+    with pytest.raises(la.ArenaError, match=r"^root = 'photos': folder:photos is loaded already; leave root out$"):
+        la.judge(photos.train.images, dataset=photos, root="photos")
+    with pytest.raises(la.ArenaError, match=r"^dataset = tensor\(\[\[0\., 0\.\], \[0\., 0\.\]\]\): give a name"):
+        la.save(Flat(), tmp_path / "no", dataset=torch.zeros(2, 2))  # type: ignore[arg-type]
+    monkeypatch.chdir("own")
+    with pytest.raises(la.ArenaError, match=r"^folder:photos does not exist here; say where .*, in Python root="):
+        la.judge(model, samples=100, timed=False, progress=False)
+    assert la.judge(model, samples=100, timed=False, progress=False, root=tmp_path / "photos").scores == scores
+
+
+class Flat(nn.Module):
+    """A velocity of pixels that depends on nothing but them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.gain * x
 
 
 def test_a_network_of_pixels_needs_no_autoencoder(tmp_path: Path) -> None:

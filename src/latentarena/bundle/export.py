@@ -25,7 +25,7 @@ from latentarena.bundle.slopes import plain_slopes
 from latentarena.bundle.trace import to_onnx
 from latentarena.bundle.trial import ROWS, compare, examples_on, tried
 from latentarena.config import validate
-from latentarena.data import DataConfig
+from latentarena.data import Dataset, data_source
 from latentarena.errors import BundleError, OutputError
 from latentarena.gates import check_graph
 from latentarena.gates.kinds import added_by_system
@@ -78,7 +78,7 @@ def export_modules(
     conditional: bool = False,
     pixels: bool = False,
     precision: Precision = "float16",
-    dataset: str = "mnist",
+    dataset: str | Dataset = "mnist",
     sampling: Sampler | None = None,
     provenance: Provenance | None = None,
     repeated: Sequence[nn.Module] = (),
@@ -99,7 +99,7 @@ def export_modules(
         pixels: the latent is the image itself, so that there is no reconstruction to be judged.
         precision: to which the judge rounds latents before it has them decoded; float32 holds larger numbers, and a
             contest may round to fewer bits.
-        dataset: what it was trained on, as in a recipe's `data.name`.
+        dataset: what it was trained on, as in a recipe's `data.name`, or as it was loaded.
         sampling: what `generate` does, in words.
         provenance: how it came to be.
         repeated: modules that `generate` calls at every step, which makes them worth tracing once; they hold no state.
@@ -119,7 +119,7 @@ def export_modules(
         "pixels": pixels,
         "precision": precision,
         "sampling": sampling or Sampler(),
-        "data": validate(DataConfig, {"name": dataset}, "dataset"),
+        "data": data_source(dataset),
         "provenance": provenance,
     }
     return _export(folder, facts, {"encode": encode, "decode": decode, "generate": generate}, repeated)

@@ -24,6 +24,7 @@ from latentarena.bundle.portable import (
 from latentarena.bundle.reading import read_files
 from latentarena.bundle.trial import ALONE, compare, examples, refuse_numbers
 from latentarena.config import validate
+from latentarena.data import DataSource
 from latentarena.errors import BundleError
 from latentarena.gates import check_graph
 from latentarena.gates.file_set import MOST_BYTES
@@ -59,7 +60,7 @@ def pack_graphs(
     folder: Path,
     name: str,
     files: Mapping[str, Path],
-    dataset: str,
+    dataset: str | DataSource,
     classes: Sequence[str] = (),
     precision: str = "float16",
     pixels: bool = False,
@@ -71,7 +72,7 @@ def pack_graphs(
         folder: is made; it may be the one that holds the graphs.
         name: what to call the model.
         files: where encode, decode and generate are.
-        dataset: what it was trained on, as in a recipe's `data.name`.
+        dataset: what it was trained on, as in a recipe's `data.name`, or with the size of its images.
         classes: names of the labels; needed where `generate` takes labels.
         precision: to which the judge rounds latents.
         pixels: the latent is the image itself.
@@ -85,8 +86,9 @@ def pack_graphs(
     models = {graph: _read(files[graph], graph) for graph in GRAPHS}
     declared = {rows for model in models.values() for rows in _opened(model)}
     facts = _shapes(models) | {"name": name, "classes": tuple(classes), "precision": precision, "pixels": pixels}
+    data = dataset if isinstance(dataset, DataSource) else {"name": dataset}
     nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
-    card = validate(PortableCard, nothing | facts | {"data": {"name": dataset}}, "the card")
+    card = validate(PortableCard, nothing | facts | {"data": data}, "the card")
     contents = {graph: model.SerializeToString(deterministic=True) for graph, model in models.items()}
     gated = {graph: check_graph(contents[graph], *card.ports(graph), card.called(graph)) for graph in GRAPHS}
     _try(card, contents, sorted(declared.union(ROWS)))

@@ -13,11 +13,14 @@ from latentarena.cli.options import (
     AcceleratorOption,
     AnyBundleArgument,
     BundleArgument,
+    CropOption,
     DataOption,
     JudgeOption,
     KeyOption,
     PluginOption,
     PrecisionOption,
+    ResizeOption,
+    SizeOption,
 )
 
 if TYPE_CHECKING:
@@ -213,6 +216,9 @@ def pack(
         str, typer.Option(help="Precision that the judge rounds latents to: float32, float16 or float8.")
     ] = ("float16"),
     pixels: Annotated[bool, typer.Option("--pixels", help="Of graphs: the latent is the image itself.")] = False,
+    size: SizeOption = None,
+    crop: CropOption = None,
+    resize: ResizeOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Put a run's submission to a contest together and check it; or make a bundle of ONNX graphs from any framework."""
@@ -222,8 +228,9 @@ def pack(
     if len(what) == 1 and what[0].suffix != ".onnx":
         from latentarena.arena.packing import pack_submission
 
-        if name is not None:
-            raise typer.BadParameter(f"--name {name}: a run has its name already; it is for three graphs")
+        for option, value in {"--name": name, "--size": size, "--crop": crop, "--resize": resize}.items():
+            if value is not None:
+                raise typer.BadParameter(f"{option} {value}: a run has its own already; it is for three graphs")
         sources = [Path(one) for one in plugin or () if one.endswith(".py")]  # the recipe needs them beside it
         added = [*(add or ()), *sources]
         made = pack_submission(what[0], out or Path("submission"), _rules_of(contest), added, data, analysis)
@@ -236,11 +243,15 @@ def pack(
     if name is None:
         raise typer.BadParameter("a bundle of three graphs needs a name: --name NAME")
     from latentarena.bundle.pack import named_graphs, pack_graphs
+    from latentarena.config import validate
+    from latentarena.data import DataSource
     from latentarena.evaluate.contests import contests_on
 
     files = named_graphs(what)
+    trained_on = {"name": dataset, "size": size, "crop": crop, "resize": resize}
+    source = validate(DataSource, trained_on, "--dataset")
     names, folder = tuple(word.strip() for word in classes.split(",") if word.strip()), out or Path("bundle")
-    bundle = pack_graphs(folder, name, files, dataset, names, precision, pixels)
+    bundle = pack_graphs(folder, name, files, source, names, precision, pixels)
     parts = ", ".join(f"{part} {count:,}" for part, count in bundle.card.parameters.items())
     shapes = f"latent {list(bundle.card.latent)}, noise {list(bundle.card.noise)}"
     console.print(f"{bundle.card.name}: {shapes}, stored numbers by part: {parts} -> {folder}", highlight=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from latentarena.config import Config
+from latentarena.config import Config, validate
 from latentarena.data.catalog import CATALOG
 from latentarena.data.digits import embedded_digits
 from latentarena.data.find import load_idx, where
@@ -33,6 +34,7 @@ __all__ = [
     "Dataset",
     "Images",
     "Overview",
+    "data_source",
     "grey_as_such",
     "holds_images",
     "load_dataset",
@@ -106,6 +108,17 @@ def _unknown(name: str) -> str:
     return f"dataset {name[:SHOWN]!r} is unknown; {choices}; {OF_OWN}"
 
 
+def data_source(dataset: str | Dataset) -> DataSource:
+    """How a bundle's card names a dataset: by a name that is known here, or as it was loaded.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if isinstance(dataset, Dataset):
+        return validate(DataSource, {"name": dataset.name, **asdict(dataset.fit)}, "dataset")
+    return validate(DataConfig, {"name": dataset}, "dataset")
+
+
 def load_dataset(config: DataSource, root: Path | None = None) -> Dataset:
     """Load the configured dataset on the CPU.
 
@@ -121,7 +134,8 @@ def load_dataset(config: DataSource, root: Path | None = None) -> Dataset:
     if root is not None and not root.is_dir():
         raise ConfigError(f"--data {root} is not a folder")
     if config.name.startswith(FOLDER):
-        return load_source(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)
+        found = load_source(expanded(config.name.removeprefix(FOLDER), "data.name = folder:"), config.fit)
+        return replace(found, fit=config.fit)
     if config.name not in DATASETS:
         raise ConfigError(_unknown(config.name))
     found = DATASETS[config.name](root)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from latentarena.data.listing import LeftOut
+from latentarena.data.picture import Fit
 from latentarena.errors import DataError
 from latentarena.files import digest, digest_json
 
@@ -57,6 +58,7 @@ class Dataset:
             however it was packed.
         about: how it was found and read, in sentences, for people; no part of its identity.
         left_out: arrays and files beside them that are no part of it, where it is read from arrays.
+        fit: how its images were brought to one size, where they come from a folder or file.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Dataset:
     digest: str
     about: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    fit: Fit = field(default_factory=Fit)
 
     @classmethod
     def of(

@@ -18,12 +18,12 @@ from latentarena.card.score_card import SEEDS, Advice, Score, ScoreCard, scored
 from latentarena.compute import CPU
 from latentarena.data import FOLDER, Dataset, load_dataset
 from latentarena.distill import straightness
-from latentarena.errors import BundleError
+from latentarena.errors import BundleError, DataError
 from latentarena.evaluate.efficiency import time_sampling
 from latentarena.evaluate.held_out import held_out_losses
 from latentarena.evaluate.waterfall import LEAPS, error_waterfall
 from latentarena.facts import machine, source_digest, versions
-from latentarena.files import digest
+from latentarena.files import digest, expanded
 from latentarena.judge.classifier import Judge
 from latentarena.judge.contest2025 import contest_2025
 from latentarena.judge.diagnosis import diagnose
@@ -40,6 +40,9 @@ from latentarena.precision import Precision, coarser
 from latentarena.train.stages import Watch
 
 FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
+
+
+FITTED = "; say how these are brought to a size: arena pack --size, la.save(dataset=la.datasets.load(..., size=...))"
 
 
 @dataclass(frozen=True)
@@ -83,18 +86,27 @@ def data_of(bundle: AnyBundle, root: Path | None) -> Dataset:
     if root is not None and card.data.name.startswith(FOLDER):  # the card knows the folder's name, not where it is now
         data = load_dataset(card.data.model_copy(update={"name": f"{FOLDER}{root}"}))
     else:
+        _refuse_missing(card.data.name)
         data = load_dataset(card.data, root)
     if card.provenance is not None and data.digest != card.provenance.data:
         raise BundleError(
             f"bundle {card.name!r} was trained on other content than this {data.name} "
             f"({card.provenance.data[:12]}, not {data.digest[:12]}); name its data with --data"
         )
+    fitted = FITTED if card.shape != data.shape and card.data.name.startswith(FOLDER) else ""
     if card.shape != data.shape or (bundle.model.conditional and len(card.classes) != len(data.classes)):
         raise BundleError(
             f"bundle {card.name!r} makes images {list(card.shape)} of {len(card.classes)} classes, "
-            f"but {data.name} has {list(data.shape)} of {len(data.classes)}"
+            f"but {data.name} has {list(data.shape)} of {len(data.classes)}{fitted}"
         )
     return data
+
+
+def _refuse_missing(name: str) -> None:
+    """Refuse a folder that is not where a card's name of it leads (DataError)."""
+    place = expanded(name.removeprefix(FOLDER), "data.name = folder:") if name.startswith(FOLDER) else Path()
+    if not place.exists() and not place.is_symlink():
+        raise DataError(f"{name} does not exist here; say where it is with --data PATH, in Python root=")
 
 
 def subject_of(bundle: AnyBundle, precision: Precision | None = None) -> Subject:

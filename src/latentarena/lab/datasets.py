@@ -8,8 +8,9 @@ from typing import Literal
 
 from latentarena.config import validate
 from latentarena.data import DATASETS, FOLDER, DataConfig, Dataset, load_dataset
-from latentarena.errors import ArenaError
+from latentarena.errors import ArenaError, ConfigError
 from latentarena.files import named_path
+from latentarena.text import shown
 
 
 def names() -> list[str]:
@@ -44,3 +45,14 @@ def load(
     except ArenaError as error:
         error.args = (re.sub(r"\bdata\.(size|crop|resize)=", r"\1=", str(error)),)  # a recipe's keys
         raise
+
+
+def opened(dataset: str | Dataset, root: str | PathLike[str] | None) -> Dataset:
+    """The dataset of a name, or one as it was loaded."""
+    if isinstance(dataset, Dataset):
+        if root is not None:
+            raise ConfigError(f"root = {shown(str(root))}: {dataset.name} is loaded already; leave root out")
+        return dataset
+    if not isinstance(dataset, str):
+        raise ConfigError(f"dataset = {shown(dataset)}: give a name, or what la.datasets.load(...) gives")
+    return load(dataset, root=root)

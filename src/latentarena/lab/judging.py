@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latentarena.card.own import own_metrics
 from latentarena.card.score_card import Score, ScoreCard
-from latentarena.data import grey_as_such, holds_images
+from latentarena.data import Dataset, grey_as_such, holds_images
 from latentarena.errors import ConfigError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for
 from latentarena.files import named_path
@@ -23,7 +23,7 @@ from latentarena.judge.compared import compare_images
 from latentarena.judge.extractors import open_extractor
 from latentarena.judge.score import FEWEST, SAMPLES, score_images
 from latentarena.judge.training import judge_for
-from latentarena.lab.datasets import load as load_data
+from latentarena.lab.datasets import opened
 from latentarena.lab.keywords import in_keywords
 from latentarena.lab.models import Model, load
 from latentarena.run.watching import quietly, show_judging, show_training
@@ -51,7 +51,7 @@ def judge(
 def judge(
     what: Tensor | Array,
     *,
-    dataset: str | None = ...,
+    dataset: str | Dataset | None = ...,
     against: Tensor | Array | None = ...,
     features: str | None = ...,
     root: str | PathLike[str] | None = ...,
@@ -64,7 +64,7 @@ def judge(
     what: Model | str | PathLike[str] | Tensor | Array,
     *,
     samples: int = SAMPLES,
-    dataset: str | None = None,
+    dataset: str | Dataset | None = None,
     against: Tensor | Array | None = None,
     features: str | None = None,
     root: str | PathLike[str] | None = None,
@@ -79,7 +79,8 @@ def judge(
     Args:
         what: a model, a bundle's path, or images (N, C, H, W), (N, H, W) or (N, H, W, C): float in [0, 1], or uint8.
         samples: that a model is asked for.
-        dataset: that images are held against, mnist unless given; a bundle names its own.
+        dataset: that images are held against, by name or as `la.datasets.load` gave it, at a size for one; mnist unless
+            given; a bundle names its own.
         against: images that stand in the place of the dataset's train split, whatever made them.
         features: for images, an extractor in the judge's place: `dinov2-small`, `transformers:NAME` or a folder, or the
             path of an .onnx file. Such networks know photographs: MNIST needs its own judge.
@@ -105,9 +106,9 @@ def judge(
                 raise ConfigError("samples, timed and waterfall are for models, and these are images; leave them out")
             if not isinstance(against, Tensor | np.ndarray | None):
                 raise ConfigError(f"against = {shown(against)}: give an array of images, or None")
-            data = load_data(dataset or "mnist", root=root)
-            images = _images(what, data.shape)
-            other = None if against is None else _images(against, data.shape)
+            data = opened("mnist" if dataset is None else dataset, root)
+            images = _images(what, data)
+            other = None if against is None else _images(against, data)
             if features is not None:
                 return compare_images(images, data, open_extractor(features), other)
             return score_images(images, data, judge_for(data, watch, file), other, own)
@@ -117,15 +118,17 @@ def judge(
             raise ConfigError(
                 f"{what} holds images: give them as an array, or use the command `arena judge {quote(str(what))}`"
             )
-        if any(one is not None for one in (dataset, against, features)):
-            raise ConfigError(f"dataset = {dataset}: a bundle names its own; leave dataset, against and features out")
+        for name, one in {"dataset": dataset, "against": against, "features": features}.items():
+            if one is not None:
+                given = one.name if isinstance(one, Dataset) else shown(one)
+                raise ConfigError(f"{name} = {given}: a bundle names its own dataset; leave {name} out")
         bundle = load(what).bundle
         panel = panel_for(data_of(bundle, place), file, watch)
         return judge_bundle(bundle, panel, samples, timed=timed, own=own, waterfall=waterfall).card
 
 
-def _images(given: Tensor | Array, shape: tuple[int, int, int]) -> Tensor:
-    """Images as float (N, C, H, W) in [0, 1], to be held against some of this shape."""
+def _images(given: Tensor | Array, data: Dataset) -> Tensor:
+    """Images as float (N, C, H, W) in [0, 1], of the shape of those that they are held against."""
     if isinstance(given, np.ndarray):
         given = torch.from_numpy(np.array(given, dtype=given.dtype.newbyteorder("=")))  # whatever its strides and bytes
     images = given.detach().cpu()
@@ -135,4 +138,10 @@ def _images(given: Tensor | Array, shape: tuple[int, int, int]) -> Tensor:
         images = images.movedim(-1, 1)
     if images.ndim != 4 or len(images) < FEWEST:
         raise ConfigError(f"images are {list(images.shape)}; give at least {FEWEST} as (N, C, H, W)")
-    return grey_as_such(images, shape)
+    images = grey_as_such(images, data.shape)
+    if images.shape[1:] != data.shape:
+        raise ConfigError(
+            f"images are {list(images.shape[1:])} and {data.name} {list(data.shape)} (channels, height, width); "
+            "hold them against images of their shape, such as dataset=la.datasets.load('folder:PATH', size=...)"
+        )
+    return images

@@ -20,9 +20,10 @@ from latentarena.bundle import Sampler, export_modules, save_bundle
 from latentarena.bundle.export import plain_module
 from latentarena.bundle.trial import other_type
 from latentarena.config import validate
-from latentarena.data import DataConfig, load_dataset
+from latentarena.data import FOLDER, Dataset
 from latentarena.errors import BundleError, ConfigError, Interrupted, TrainingError
 from latentarena.files import make_folder, named_path, write_atomically
+from latentarena.lab.datasets import opened
 from latentarena.lab.models import Model
 from latentarena.lab.process import Process
 from latentarena.modes import evaluated
@@ -153,7 +154,7 @@ def save(
     steps: int = 8,
     grid: str = "uniform",
     guidance: float = 1.0,
-    dataset: str = "mnist",
+    dataset: str | Dataset = "mnist",
     root: str | PathLike[str] | None = None,
     conditional: bool = False,
     noise_shape: tuple[int, ...] | None = None,
@@ -171,7 +172,8 @@ def save(
         name: what to call the model; the folder's name unless given.
         process: what the network predicts; a plain velocity on the straight path unless given.
         solver, steps, grid, guidance: of the sampler, a deterministic one of fixed steps; `generate` has its own.
-        dataset: what it was trained on, as in a recipe's `data.name`; root: where its files are looked for.
+        dataset: what it was trained on: a name as in a recipe's `data.name`, or as `la.datasets.load` gave it, at a
+            size for one; root: where the files of a name are looked for.
         conditional: whether the network takes labels.
         noise_shape: of one sample's noise for `generate`; the latent's unless given.
 
@@ -184,9 +186,9 @@ def save(
     if isinstance(modules, Model):
         return _copied(modules, home, name)
     parts = _named(modules)
-    data = load_dataset(validate(DataConfig, {"name": dataset}, "dataset"), named_path(root, "root"))
+    data = opened(dataset, root)
     parts = {"encode": _FromPixels(), "decode": _ToPixels(), **parts} if set(parts) == {"network"} else parts
-    latent = _latent(parts["encode"], data.shape)
+    latent = _latent(parts["encode"], data)
     how = {"solver": solver, "steps": steps, "guidance": guidance}
     _refuse_no_process(process)
     if "generate" in parts:
@@ -250,8 +252,9 @@ def _named(modules: Parts) -> dict[str, nn.Module]:
     return {part: plain_module(module, part) for part, module in parts.items()}
 
 
-def _latent(encode: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _latent(encode: nn.Module, data: Dataset) -> tuple[int, ...]:
     """The shape of one latent."""
+    shape = data.shape
     weight = next(iter((*encode.parameters(), *encode.buffers())), torch.zeros(()))
     try:
         with evaluated(encode), torch.no_grad():
@@ -259,7 +262,9 @@ def _latent(encode: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
     except Exception as error:  # it is anybody's code
         said = plain_line(str(error))
         fault = f"{other_type(encode)}{type(error).__name__}: {said}"
-        raise BundleError(f"encode fails on images {[2, *shape]}: {fault}") from error
+        chosen = data.fit.size is None and data.name.startswith(FOLDER)
+        fit = "; images of a chosen size are dataset=la.datasets.load(..., size=...)" if chosen else ""
+        raise BundleError(f"encode fails on images {[2, *shape]}: {fault}{fit}") from error
     if not isinstance(latents, Tensor) or len(latents) != 2 or latents.ndim < 2:
         found = list(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
         raise BundleError(f"encode gives {found} for 2 images; it has to give latents (2, ...), such as the mean alone")
