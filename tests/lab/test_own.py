@@ -448,7 +448,7 @@ class Bent(la.Path):
         (Bent(), "velocity", "dpm_solver_pp"),
         (Bent(), "noise", "euler"),
     ],
-    ids=str,
+    ids=["of DDPM", "of DDPM, a velocity", "of one's own", "of one's own, the noise"],
 )
 def test_paths_that_bend_are_saved(
     path: str | la.Path, target: str, solver: str, parts: dict[str, nn.Module], tmp_path: Path
