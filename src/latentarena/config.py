@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from math import isfinite
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -28,8 +28,13 @@ MAPPINGS = ("dict_type", "mapping_type", "model_type", "model_attributes_type")
 
 
 class Config(BaseModel):
-    """A frozen configuration; unknown keys are refused with the known ones named."""
+    """A frozen configuration; unknown keys are refused with the known ones named.
 
+    Attributes:
+        OTHERWISE: keys by what they may be called elsewhere, of unlike spelling.
+    """
+
+    OTHERWISE: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
@@ -39,7 +44,8 @@ class Config(BaseModel):
             fields, numeric, switches = cls.model_fields, _numeric(cls), _switches(cls)
             for key, value in raw.items():
                 if key not in fields:
-                    known = f"{meant(str(key), fields)}the keys here are {', '.join(fields)}"
+                    near = meant(cls.OTHERWISE.get(str(key), str(key)), fields)
+                    known = f"{near}the keys here are {', '.join(fields)}"
                     raise ValueError(f"unknown key {shown(key)}; {known}")
                 if key in numeric and _holds_bool(value):
                     raise ValueError(f"{key} = {shown(value)}: a number is wanted, not true or false")

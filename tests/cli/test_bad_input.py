@@ -115,6 +115,7 @@ RECIPES = [
     (["quickstart-digits", "autoencoder.latent=" + "[" * 3000], ["autoencoder.latent = [[[", "64 levels"]),
     (["quickstart-digits", "seed=" + "[" * 3000], ["seed = '[[[", "valid integer"]),
     (["quickstart-digits", "sed=1"], ["unknown key 'sed'", "did you mean 'seed'", "sampling", "training"]),
+    (["quickstart-digits", "plugins=[mine.py]"], ["unknown key 'plugins'", "did you mean 'parts'"]),
     (
         ["quickstart-digits", "training.generator.epoch=1"],
         ["training.generator", "unknown key 'epoch'", "did you mean 'epochs'", "drop_labels"],

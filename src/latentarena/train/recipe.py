@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -44,6 +44,7 @@ class Recipe(Config):
             recipe's. Those that were loaded otherwise, by an option or an argument, are added where it uses them.
     """
 
+    OTHERWISE: ClassVar[Mapping[str, str]] = {"plugins": "parts", "plugin": "parts"}
     name: Annotated[str, AfterValidator(one_path_part)] = Field(default="unnamed", max_length=80)
     about: str = ""
     otherwise: str | None = None
