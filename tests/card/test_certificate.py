@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from latentarena import zoo
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.site import build_site, read_folder
 from latentarena.card.catalogue import METRICS
@@ -23,6 +25,7 @@ from latentarena.contest.entry import Entry
 from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import ConfigError
+from latentarena.files import write_json
 from score_cards import certificate, made_card
 
 OPEN = load_contest("open")
@@ -195,12 +198,24 @@ def with_score(name: str, value: float, **more: Any) -> dict[str, Any]:
     return raw
 
 
+def withholding(metric: str) -> dict[str, Any]:
+    known = {"value": 1.0, "limit": 0.5, "verdict": "noted", "sentence": "it is one"}
+    return {"name": "a check", **known, "withheld": [metric]}
+
+
 IMPOSSIBLE = [
     (with_score("nonsense", 1.0), "metric 'nonsense' is unknown"),
     (with_score("frechet", 1e308), "scores.frechet.value = 1e"),
     (with_score("frechet", -0.5), "scores.frechet = -0.5"),
     (with_score("ssim", 1.5), "scores.ssim = 1.5"),
     (with_score("mse", 0.01, low=0.02), "has the interval"),
+    (with_score("mse", 0.5, low=0.1, high=0.2), "scores.mse: 0.5 has the interval 0.1 to 0.2, which does not hold it"),
+    (with_score("entropy", 0.1, real={"value": 1e30, "low": 0.0, "high": 0.1}), "scores.entropy.real: 1e.30 has the"),
+    (with_score("class_kl", 0.1, equal={"value": 1e30, "low": 0.0, "high": 0.1}), "scores.class_kl.equal: 1e.30 has"),
+    (with_score("confidence", 0.5, low=-7), "scores.confidence.low = -7 is outside its range, 0 to 1"),
+    (with_score("precision", 0.5, real={"value": 0.5, "low": 0.5, "high": 7}), "scores.precision.real.high = 7 is"),
+    (with_score("frechet", 1.0, real={"value": -1e24, "low": -1e24, "high": 0}), "scores.frechet.real = -1e"),
+    (raw_card(checks=[withholding("mse"), withholding("nonsense")]), "checks: .* withholds 'nonsense'"),
     (with_score("mse", 0.01, high=1e308), "scores.mse.high = 1e"),
     (raw_card(latent=[-7, -7]), "latent"),
     (raw_card(latent=[]), "latent"),
@@ -225,6 +240,49 @@ def test_an_impossible_card_is_refused_alone_and_the_board_is_built(
     assert [(line.team, line.refused.split(":")[0]) for line in board.others] == [
         ("bad", "its score card cannot be read")
     ]
+
+
+def numbers(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the numbers of plain data stand."""
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(part, (*at, key))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield at
+
+
+def changed(raw: dict[str, Any], at: tuple[Any, ...], value: float, beside: dict[str, float]) -> dict[str, Any]:
+    """Plain data with another number there, and the numbers beside it as these where they have their names."""
+    copy = json.loads(json.dumps(raw))
+    home = copy
+    for key in at[:-1]:
+        home = home[key]
+    if isinstance(home, dict):
+        home.update({name: one for name, one in beside.items() if name in home})
+    home[at[-1]] = value
+    return copy
+
+
+EXTREME = (1e30, -1e30, 0, 1e-300, 2**62 - 1)
+
+
+@pytest.mark.parametrize("value", EXTREME)
+def test_whatever_number_a_card_that_is_read_holds_the_board_is_built(value: float, tmp_path: Path) -> None:
+    """Of the metrics, which are all alike, those with a comparison and without, bounded and not."""
+    full = json.loads((Path(zoo.__file__).parent / "models" / "digits" / "score.json").read_text())
+    kept = ("mse", "ssim", "psnr", "entropy", "entropy_gap", "class_kl", "classes_missing", "kernel_distance", "vendi")
+    full["scores"] = {name: one for name, one in full["scores"].items() if name in kept}
+    mean = {"value": 0.1, "low": 0.0, "high": 0.2}
+    full["trainings"] = {"n": 2, "seeds": [0, 1], "metrics": dict.fromkeys(("mse", "train_seconds"), mean)}
+    for number, at in enumerate(numbers(full)):
+        for beside in ({}, {"low": value, "value": value, "high": value}):
+            home = tmp_path / "entries" / f"{number}-{len(beside)}"
+            home.mkdir(parents=True)
+            write_json(home / "score.json", changed(full, at, value, beside))
+    rules = validate(Contest, {**load_contest("open").model_dump(mode="json"), "dataset": "digits"}, "digits")
+    found = [one for one in read_folder(tmp_path / "entries", rules) if one.card is not None]
+    assert len(found) > 30
+    assert len(build_site(found, rules, tmp_path / "site").listed) == len(found)
 
 
 def test_every_figure_of_the_catalogue_may_stand_at_the_ends_of_its_range() -> None:

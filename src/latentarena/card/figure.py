@@ -8,8 +8,12 @@ from enum import StrEnum
 from math import hypot
 from typing import Any
 
+from pydantic import model_validator
+
 from latentarena.bounds import Real
 from latentarena.config import Config
+
+ROUNDING = 1e-6  # how far a figure may lie outside of where it belongs
 
 
 class Better(StrEnum):
@@ -48,11 +52,18 @@ class Better(StrEnum):
 
 
 class Figure(Config):
-    """A figure and its 95 % interval, from the judge's bootstrap to the cell of a board."""
+    """A figure and its 95 % interval, which holds it, from the judge's bootstrap to the cell of a board."""
 
     value: Real
     low: Real
     high: Real
+
+    @model_validator(mode="after")
+    def _holds_its_value(self) -> Figure:
+        slack = rounding_of(self.value)
+        if self.low > self.high or not self.low - slack <= self.value <= self.high + slack:
+            raise ValueError(f"{self.value:g} has the interval {self.low:g} to {self.high:g}, which does not hold it")
+        return self
 
     @classmethod
     def of(cls, value: float, low: float | None = None, high: float | None = None) -> Figure:
@@ -84,4 +95,9 @@ class Figure(Config):
         value = self.value - other.value
         below = hypot(self.value - self.low, other.high - other.value)
         above = hypot(self.high - self.value, other.value - other.low)
-        return Figure(value=value, low=value - below, high=value + above)
+        return Figure.of(value, value - below, value + above)  # of figures at the bounds it reaches beyond these
+
+
+def rounding_of(value: float) -> float:
+    """How far rounding may take a figure outside of its interval or its range."""
+    return ROUNDING * max(1.0, abs(value))

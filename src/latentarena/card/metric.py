@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from latentarena.card.figure import Better, Figure
+from latentarena.card.figure import Better, Figure, rounding_of
 
 Worth = Callable[[float, Figure | None], float]
 """A value, and the figure of real images or None -> what the value is worth, from 0 to 1."""
@@ -93,6 +93,12 @@ class Metric:
             return Likeness.LIKE
         worse = (upwards and apart.low > 0) or (downwards and apart.high < 0)
         return Likeness.DIFFERENT if worse else Likeness.UNTOLD
+
+
+def refuse_beyond(name: str, value: float, metric: Metric) -> None:
+    """Raise a ValueError where a value is outside the metric's range by more than rounding."""
+    if not metric.smallest - rounding_of(value) <= value <= metric.largest + rounding_of(value):
+        raise ValueError(f"{name} = {value:g} is outside its range, {metric.smallest:g} to {metric.largest:g}")
 
 
 def log_scale(zero_at: float, full_at: float) -> Worth:

@@ -13,7 +13,7 @@ from latentarena.bounds import Count, Label, Plain, Real, Side, Words
 from latentarena.card.catalogue import COLUMNS, METRICS, points
 from latentarena.card.figure import Better, Figure
 from latentarena.card.finding import Finding
-from latentarena.card.metric import Likeness, Metric
+from latentarena.card.metric import Likeness, Metric, refuse_beyond
 from latentarena.card.waterfall import Waterfall
 from latentarena.config import Config, validate
 from latentarena.documents import read_json
@@ -211,6 +211,10 @@ class ScoreCard(Config):
             if name not in METRICS:
                 raise ValueError(f"scores: metric {name!r} is unknown; {', '.join(METRICS)} are known")
             _refuse_impossible(f"scores.{name}", score, METRICS[name])
+        for one in self.checks:
+            unknown = next((name for name in one.withheld if name not in METRICS), None)
+            if unknown is not None:
+                raise ValueError(f"checks: {one.name} withholds {unknown!r}, which is no metric")
         for name in self.contest_2025:
             if name not in COLUMNS:
                 raise ValueError(f"contest_2025.{name}: there is no such column; {', '.join(COLUMNS)} are known")
@@ -264,16 +268,12 @@ class ScoreCard(Config):
 
 
 def _refuse_impossible(name: str, score: Score, metric: Metric) -> None:
-    """Raise a ValueError where a figure is outside its range, or outside its own interval."""
-    smallest, largest = metric.smallest, metric.largest
-    slack = 1e-6 * max(1.0, abs(score.value))  # of rounding
-    for one in (score, score.real, score.equal):
-        if one is None:
-            continue
-        if not smallest - slack <= one.value <= largest + slack:
-            raise ValueError(f"{name} = {one.value:g} is outside its range, {smallest:g} to {largest:g}")
-        if one.low > one.high:
-            raise ValueError(f"{name} = {one.value:g} has the interval {one.low:g} to {one.high:g}, which is none")
+    """Raise a ValueError where a figure or an end of its interval is outside its range."""
+    for one, whose in ((score, name), (score.real, f"{name}.real"), (score.equal, f"{name}.equal")):
+        if one is not None:
+            refuse_beyond(whose, one.value, metric)
+            refuse_beyond(f"{whose}.low", one.low, metric)
+            refuse_beyond(f"{whose}.high", one.high, metric)
 
 
 def scored(
