@@ -18,7 +18,7 @@ from albums import encoded, zipped
 from command import Arena
 from latentarena.arena.store import Database
 from latentarena.bundle.portable import GRAPHS
-from latentarena.card.catalogue import COLUMNS
+from latentarena.card.columns import COLUMNS
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.classifier import Judge
 from latentarena.sandbox import standing

@@ -17,6 +17,8 @@ SHOWN = 40  # characters of a number that is refused
 
 Real = Annotated[float, Field(ge=-LARGEST_REAL, le=LARGEST_REAL)]
 """A finite number, such as a loss or a figure."""
+Amount = Annotated[float, Field(ge=0, le=LARGEST_REAL)]
+"""A finite number that is never negative, such as a time or a scale."""
 Count = Annotated[int, Field(ge=0, lt=LARGEST_COUNT)]
 """How many: steps, parameters, bytes, images."""
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_TRAINING)]

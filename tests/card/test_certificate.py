@@ -16,7 +16,9 @@ from latentarena.arena.contest_files import load_contest
 from latentarena.arena.site import build_site, read_folder
 from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import Certificate, read_certificate
+from latentarena.card.columns import COLUMNS
 from latentarena.card.score_card import ScoreCard, read_card
+from latentarena.card.words import contest_cells
 from latentarena.config import validate
 from latentarena.contest.board import Board
 from latentarena.contest.contest import Contest
@@ -203,6 +205,18 @@ def withholding(metric: str) -> dict[str, Any]:
     return {"name": "a check", **known, "withheld": [metric]}
 
 
+def timing(**changes: Any) -> dict[str, Any]:
+    taken = {"threads": 1, "batch": 100, "repeats": 5, "reference_ms": 0.2, "ratio": 1.0}
+    return {**taken, "ms_per_sample": {"value": 0.2, "low": 0.1, "high": 0.3}, **changes}
+
+
+def opinion(**changes: Any) -> dict[str, Any]:
+    shares = dict.fromkeys(("confidence", "real_confidence", "agreement", "real_agreement"), 0.9)
+    frechet = {"value": 1.0, "low": 0.9, "high": 1.1}
+    return {"judge": "another", "kind": "k", "digest": "d", "frechet": frechet, **shares, **changes}
+
+
+MINUS_SEVEN = {"value": -7, "low": -7, "high": -7}
 IMPOSSIBLE = [
     (with_score("nonsense", 1.0), "metric 'nonsense' is unknown"),
     (with_score("frechet", 1e308), "scores.frechet.value = 1e"),
@@ -223,6 +237,19 @@ IMPOSSIBLE = [
     (raw_card(parameters={"decoder": -5}), "decoder"),
     (raw_card(contest_2025={"nonsense": 1.0}), "contest_2025.nonsense"),
     (raw_card(contest_2025={"mse": 1e308}), "contest_2025.mse"),
+    *[(raw_card(contest_2025={name: -7.0}), f"contest_2025.{name} = -7 is outside its range") for name in COLUMNS],
+    (raw_card(contest_2025={"ssim": None}), "contest_2025.ssim = inf is outside its range, -1 to 1"),
+    (raw_card(guidance=-7), "guidance = -7"),
+    (raw_card(by_seed=[1.0, -7]), "by_seed.1 = -7"),
+    (raw_card(by_steps={"4": -7}), "by_steps.4 = -7"),
+    (raw_card(by_class={"0": 7}), "by_class.0 = 7"),
+    (raw_card(opinions=[opinion(agreement=7)]), "opinions: another: agreement = 7"),
+    (raw_card(opinions=[opinion(frechet={"value": -7, "low": -7, "high": 0})]), "opinions: another: frechet = -7"),
+    (raw_card(timing=timing(ms_per_sample={"value": -7, "low": -9, "high": -1})), "timing.ms_per_sample.low = -9"),
+    (raw_card(timing=timing(ms_per_sample={"value": 7, "low": 9, "high": 1})), "timing.ms_per_sample: 7 has the"),
+    (raw_card(timing=timing(ratio=-1)), "timing.ratio = -1"),
+    (raw_card(timing=timing(reference_ms=-1)), "timing.reference_ms = -1"),
+    (raw_card(trainings={"n": 2, "seeds": [0, 1], "metrics": {"mse": MINUS_SEVEN}}), "trainings.metrics.mse = -7"),
 ]
 
 
@@ -289,6 +316,14 @@ def test_every_figure_of_the_catalogue_may_stand_at_the_ends_of_its_range() -> N
     for name, metric in METRICS.items():
         for value in (max(metric.smallest, -1e6), min(metric.largest, 1e6)):
             assert validate(ScoreCard, with_score(name, value), "card").scores[name].value == value
+    for name, column in COLUMNS.items():
+        for value in (column.smallest, min(column.largest, 1e6)):
+            card = validate(ScoreCard, raw_card(contest_2025={name: value}), "card")
+            assert card.contest_2025 == {name: value}
+    missing = validate(ScoreCard, raw_card(contest_2025={"kl_div_classes": None}, timing=timing()), "card")
+    assert contest_cells(missing)["kl_div_classes"] == "∞"  # a class is missing
+    assert contest_cells(missing)["mse"] == "–"
+    assert validate(ScoreCard, raw_card(opinions=[opinion()]), "card").opinions[0].agreement == 0.9
 
 
 def test_a_certificate_beside_a_card_counts_where_the_cards_were_made_here(tmp_path: Path) -> None:

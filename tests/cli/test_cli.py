@@ -15,7 +15,8 @@ from rich.console import Console
 
 from command import Arena
 from latentarena import __version__
-from latentarena.card.catalogue import COLUMNS, METRICS
+from latentarena.card.catalogue import METRICS
+from latentarena.card.columns import COLUMNS
 from latentarena.card.score_card import SEEDS, ScoreCard
 from latentarena.cli import _show_any_letter, doctor
 from latentarena.cli.app import _complete_recipe, app

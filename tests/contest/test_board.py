@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from latentarena.arena.board_files import rank_file, read_board
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.names import clean_name, looks_like
-from latentarena.card.catalogue import COLUMNS
+from latentarena.card.columns import COLUMNS
 from latentarena.card.figure import Figure
 from latentarena.cli.app import app
 from latentarena.contest.board import Board

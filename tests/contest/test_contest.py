@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from latentarena.arena.contest_files import load_contest
-from latentarena.card.catalogue import COLUMNS, METRICS
+from latentarena.card.catalogue import METRICS
+from latentarena.card.columns import COLUMNS
 from latentarena.config import validate
 from latentarena.contest.contest import Contest
 from latentarena.contest.rule import Rule

@@ -21,7 +21,7 @@ from latentarena.arena.contest_files import load_contest
 from latentarena.arena.evaluation import verdict_in
 from latentarena.arena.store import Outcome
 from latentarena.bundle import OWN, open_bundle
-from latentarena.card.catalogue import COLUMNS
+from latentarena.card.columns import COLUMNS
 from latentarena.card.score_card import ScoreCard
 from latentarena.card.words import contest_cells, row_of, timing_words
 from latentarena.contest.entries import entry_of

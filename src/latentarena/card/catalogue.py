@@ -19,9 +19,6 @@ CATEGORIES = {
 }
 """The six categories of the 2025 contest, by name."""
 
-COLUMNS = ("total_params", "time_per_sample", "mse", "ssim", "entropy", "kl_div_classes", "gen_confidence")
-"""The columns of the board of 2025, in its order."""
-
 INF = math.inf
 LOWER, HIGHER, NEAR_ONE, LIKE_REAL = Better
 reconstruction, consistency, quality, diversity, efficiency, training = (partial(Metric, name) for name in CATEGORIES)

@@ -97,8 +97,9 @@ class Metric:
 
 def refuse_beyond(name: str, value: float, metric: Metric) -> None:
     """Raise a ValueError where a value is outside the metric's range by more than rounding."""
-    if not metric.smallest - rounding_of(value) <= value <= metric.largest + rounding_of(value):
-        raise ValueError(f"{name} = {value:g} is outside its range, {metric.smallest:g} to {metric.largest:g}")
+    smallest, largest = metric.smallest, metric.largest
+    if not smallest - rounding_of(smallest) <= value <= largest + rounding_of(largest):
+        raise ValueError(f"{name} = {value:g} is outside its range, {smallest:g} to {largest:g}")
 
 
 def log_scale(zero_at: float, full_at: float) -> Worth:

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from latentarena.bounds import Count, Label, Plain, Real, Side, Words
-from latentarena.card.catalogue import COLUMNS, METRICS, points
+from latentarena.bounds import Amount, Count, Label, Plain, Real, Side, Words
+from latentarena.card.catalogue import METRICS, points
+from latentarena.card.columns import COLUMNS
 from latentarena.card.figure import Better, Figure
 from latentarena.card.finding import Finding
 from latentarena.card.metric import Likeness, Metric, refuse_beyond
@@ -111,8 +112,8 @@ class Timing(Config):
     batch: Count
     repeats: Count
     ms_per_sample: Figure
-    reference_ms: Real
-    ratio: Real
+    reference_ms: Amount
+    ratio: Amount
 
 
 class Trainings(Config):
@@ -181,7 +182,7 @@ class ScoreCard(Config):
     noise: str = Field(default="", pattern="^(public|secret [0-9a-f]{12})?$")
     solver: Label
     steps: Count
-    guidance: Real
+    guidance: Amount
     scores: dict[Label, Score]
     own: dict[Label, OwnFigure] = Field(default={}, max_length=MOST_OWN)
     by_class: dict[Label, Real]
@@ -215,10 +216,34 @@ class ScoreCard(Config):
             unknown = next((name for name in one.withheld if name not in METRICS), None)
             if unknown is not None:
                 raise ValueError(f"checks: {one.name} withholds {unknown!r}, which is no metric")
-        for name in self.contest_2025:
+        for name, value in self.contest_2025.items():
             if name not in COLUMNS:
                 raise ValueError(f"contest_2025.{name}: there is no such column; {', '.join(COLUMNS)} are known")
+            refuse_beyond(f"contest_2025.{name}", math.inf if value is None else value, COLUMNS[name])
+        self._refuse_impossible_parts()
         return self
+
+    def _refuse_impossible_parts(self) -> None:
+        """Raise a ValueError where what is measured beside the scores is outside the range of its metric."""
+        distance, share = METRICS["frechet"], METRICS["accuracy"]
+        if self.timing is not None:
+            refuse_beyond("timing.ms_per_sample.low", self.timing.ms_per_sample.low, COLUMNS["time_per_sample"])
+        for what, values, metric in (
+            ("by_class", self.by_class, share),
+            ("by_seed", dict(enumerate(self.by_seed)), distance),
+            ("by_steps", self.by_steps, distance),
+        ):
+            for name, value in values.items():
+                refuse_beyond(f"{what}.{name}", value, metric)
+        for one in self.opinions:
+            _refuse_impossible(f"opinions: {one.judge}: frechet", one.frechet, distance)
+            for name in ("confidence", "real_confidence", "agreement", "real_agreement"):
+                refuse_beyond(f"opinions: {one.judge}: {name}", getattr(one, name), share)
+        for stage in () if self.waterfall is None else self.waterfall.stages:
+            refuse_beyond(f"waterfall: {stage.name}: frechet.low", stage.frechet.low, distance)
+        for name, mean in ({} if self.trainings is None else self.trainings.metrics).items():
+            if name in METRICS:  # a mean: its interval may reach beyond the range
+                refuse_beyond(f"trainings.metrics.{name}", mean.value, METRICS[name])
 
     @property
     def fingerprint(self) -> str:

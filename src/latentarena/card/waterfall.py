@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from latentarena.bounds import Count, Real
+from latentarena.bounds import Amount, Count
 from latentarena.card.figure import Figure
 from latentarena.config import Config
 
@@ -59,7 +59,7 @@ class Waterfall(Config):
     images: Count
     many: Count
     steps: Count
-    guidance: Real
+    guidance: Amount
     stages: tuple[Stage, ...] = Field(min_length=2, max_length=len(TITLES))
 
     @property

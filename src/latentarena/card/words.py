@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
+from latentarena.card.catalogue import CATEGORIES, METRICS
+from latentarena.card.columns import COLUMNS
 from latentarena.card.figure import Figure
 from latentarena.card.metric import Likeness
 from latentarena.card.score_card import OwnFigure, Score, ScoreCard
@@ -209,7 +210,7 @@ def timing_words(card: ScoreCard) -> str:
 
 
 def contest_cells(card: ScoreCard) -> dict[str, str]:
-    """The seven columns of the 2025 contest as text, in its order; a dash for a time that was not taken."""
+    """The seven columns of the 2025 contest as text, in its order; a dash for what the card does not have."""
 
     def text(column: str, value: float | None) -> str:
         if value is None:
@@ -233,10 +234,10 @@ def contest_line(card: ScoreCard) -> str:
 
 
 def _contest(card: ScoreCard) -> dict[str, float | None]:
-    """The seven columns in their order; None for a time that was not taken."""
+    """The seven columns in their order; None for what the card does not have."""
     seconds = None if card.timing is None else card.timing.ms_per_sample.value / 1000
     known = {column: math.inf if value is None else value for column, value in card.contest_2025.items()}
-    return {column: seconds if column == "time_per_sample" else known[column] for column in COLUMNS}
+    return {column: seconds if column == "time_per_sample" else known.get(column) for column in COLUMNS}
 
 
 def references(dataset: str) -> dict[str, dict[str, float]]:

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from latentarena.card.catalogue import CATEGORIES, COLUMNS, METRICS
+from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.certificate import QUALITY
+from latentarena.card.columns import COLUMNS
 from latentarena.card.figure import Better
+from latentarena.card.metric import Metric
 from latentarena.config import Config
 from latentarena.contest.eligibility import Eligibility, Form, LatentLimits
 from latentarena.contest.rule import Rule
@@ -25,7 +27,6 @@ Ranked = Literal[Better.LOWER, Better.HIGHER, Better.NEAR_ONE]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 NUMBER = re.compile(r"\s*[-+]?[\d_]*\.?\d*(e[-+]?\d+)?\s*", re.IGNORECASE)
 
-HIGHER_IN_2025 = ("ssim", "gen_confidence")
 FACTS = (
     "latent_numbers", "samples", "steps", "guidance", "solver", "dataset", "notice", "form", "verified", "certified",
     "points",
@@ -264,7 +265,12 @@ class Contest(Config):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Every figure of the score set, ranked or not."""
-        return COLUMNS if self.score_set == "contest-2025" else tuple(METRICS)
+        return tuple(self.catalogue)
+
+    @property
+    def catalogue(self) -> Mapping[str, Metric]:
+        """The metrics of the score set by name."""
+        return _catalogue(self.score_set)
 
     @property
     def directions(self) -> Mapping[str, Better]:
@@ -294,11 +300,14 @@ class Contest(Config):
         return self.closes is not None and self.closes <= now
 
 
+def _catalogue(score_set: str) -> Mapping[str, Metric]:
+    return COLUMNS if score_set == "contest-2025" else METRICS
+
+
 @cache
 def _directions(score_set: str) -> Mapping[str, Better]:
-    if score_set == "contest-2025":
-        return {column: Better.HIGHER if column in HIGHER_IN_2025 else Better.LOWER for column in COLUMNS}
-    return {name: metric.better for name, metric in METRICS.items() if metric.better is not Better.LIKE_REAL}
+    known = _catalogue(score_set)
+    return {name: metric.better for name, metric in known.items() if metric.better is not Better.LIKE_REAL}
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:

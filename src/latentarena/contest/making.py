@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeGuard
 
-from latentarena.card.catalogue import METRICS
 from latentarena.card.figure import Better, Figure
 from latentarena.card.words import UNCERTIFIED, UNVERIFIED, WITHHELD, decimal_text
 from latentarena.contest.board import Board, Cell, Column, Group, Line, Prize
@@ -21,16 +20,6 @@ from latentarena.contest.ranking import ROUNDS, Placed, Stability, dependences, 
 
 SAID = 8  # sentences on irrelevant alternatives
 NAMED = 20  # teams in a sentence
-COLUMNS_2025 = {
-    "total_params": ("parameters", 0),
-    "time_per_sample": ("seconds a sample", 6),
-    "mse": ("MSE", 5),
-    "ssim": ("SSIM", 4),
-    "entropy": ("entropy", 4),
-    "kl_div_classes": ("class KL", 5),
-    "gen_confidence": ("confidence", 4),
-}
-"""Title and decimals."""
 
 
 def make_board(
@@ -133,10 +122,7 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 def _groups(contest: Contest) -> tuple[Group, ...]:
     def column(metric: str, better: Better) -> Column:
-        if contest.score_set == "contest-2025":
-            title, decimals = COLUMNS_2025[metric]
-            return Column(metric=metric, title=title, better=better, decimals=decimals)
-        known = METRICS[metric]
+        known = contest.catalogue[metric]
         return Column(metric=metric, title=known.title, better=better, decimals=known.decimals, what=known.what)
 
     return tuple(
