@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import Certificate
 from latentarena.card.score_card import SEEDS, Score, ScoreCard
 from latentarena.config import validate
@@ -37,7 +38,12 @@ def made_card(model: str, **changes: Any) -> ScoreCard:
     """A card with plausible figures; keyword arguments change a figure, or a field of the card."""
     figures = FIGURES | {name: value for name, value in changes.items() if name in FIGURES}
     scores = {
-        name: Score(value=value, low=value * 0.98, high=value * 1.02, real=REAL if name == "frechet" else None)
+        name: Score(
+            value=value,
+            low=value * 0.98,
+            high=min(value * 1.02, METRICS[name].largest),
+            real=REAL if name == "frechet" else None,
+        )
         for name, value in figures.items()
     }
     card: dict[str, Any] = {
