@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from torch import Tensor
 
 from command import Arena
 from latentarena.bundle import OWN, NativeBundle, native_of, open_bundle, save_bundle
+from latentarena.bundle.exchanged import exchanged
+from latentarena.compute import Compute
 from latentarena.errors import BundleError
 from latentarena.files import digest
 from latentarena.gates import open_files
 from latentarena.model.latent_model import Architecture, LatentModel
+from latentarena.process import PATHS, denoiser
+from latentarena.train.recipe import load_recipe
 from untrained import native
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"
@@ -318,6 +323,75 @@ def test_a_model_whose_method_was_exchanged_is_refused(tiny_run: Path, tmp_path:
     with pytest.raises(BundleError, match="'autoencoder' has a decode of its own"):
         save_bundle(tmp_path / "bundle", "mine", bundle.model, bundle.card.provenance)
     assert not (tmp_path / "bundle").exists()
+
+
+def norm_of(model: LatentModel) -> torch.nn.LayerNorm:
+    return next(one for one in model.network.modules() if isinstance(one, torch.nn.LayerNorm))
+
+
+def with_offset(path: Path) -> Any:
+    """The same path, of another offset than its class has."""
+    path.span = (0.25, 0.75)  # type: ignore[attr-defined]
+    return path
+
+
+SETTINGS: dict[str, tuple[Callable[[LatentModel], object], str]] = {
+    "a number": (lambda model: setattr(norm_of(model), "eps", 1.0), r"has eps = 1.0, expected 1e-0\d"),
+    "an object": (
+        lambda model: setattr(model, "path", PATHS["vp_cosine"]()),
+        "the model has another path than",
+    ),
+    "an object's own": (lambda model: setattr(model, "path", with_offset(model.path)), "the model has another path"),
+    "a function": (lambda model: setattr(model, "target", lambda at: (at.alpha, at.sigma)), "has another target"),
+    "a closure": (
+        lambda model: setattr(model, "denoise", denoiser(model.network, PATHS["vp_cosine"](), model.target)),
+        "the model has another denoise than planned",
+    ),
+    "a switch": (lambda model: setattr(model, "conditional", True), "the model has conditional = True, expected False"),
+    "what its class says": (lambda model: setattr(model, "repeatable", False), "the model has repeatable = False"),
+}
+
+
+@pytest.mark.parametrize("how", SETTINGS)
+def test_a_model_whose_settings_were_exchanged_is_refused_before_anything_is_written(
+    tiny_run: Path, tmp_path: Path, how: str
+) -> None:
+    bundle = native_of(open_bundle(tiny_run, trust=OWN))
+    exchange, words = SETTINGS[how]
+    exchange(bundle.model)
+    with pytest.raises(BundleError, match=words):
+        save_bundle(tmp_path / "bundle", "mine", bundle.model, bundle.card.provenance)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_what_a_model_does_not_take_along_may_change(tiny_run: Path, tmp_path: Path) -> None:
+    """Weights, the mode it is in, where it runs, what its modules remember of a call."""
+    bundle = native_of(open_bundle(tiny_run, trust=OWN))
+    model = bundle.model.train()
+    model.requires_grad_(True)
+    model.network.seen = torch.ones(3)
+    model.compute = Compute("cuda", "32-true")
+    with torch.no_grad():
+        next(model.network.parameters()).add_(1)
+    model.generate(model.noise(2, 0))
+    saved = save_bundle(tmp_path / "bundle", "mine", model, bundle.card.provenance)
+    assert torch.equal(saved.model.generate(model.noise(2, 0)), model.eval().generate(model.noise(2, 0)))
+
+
+def test_a_copy_of_a_model_is_saved_as_long_as_it_computes_what_its_weights_say(tiny_run: Path, tmp_path: Path) -> None:
+    bundle = native_of(open_bundle(tiny_run, trust=OWN))
+    model = deepcopy(bundle.model)
+    assert save_bundle(tmp_path / "same", "mine", model, bundle.card.provenance).card.weights == bundle.card.weights
+    with torch.no_grad():
+        next(model.network.parameters()).add_(1)  # while its samples still come from the original's network
+    with pytest.raises(BundleError, match="the model has another denoise than planned"):
+        save_bundle(tmp_path / "other", "mine", model, bundle.card.provenance)
+
+
+@pytest.mark.parametrize("recipe", ["meanflow-latent", "digitdreamer", "onestep-latent", "classifier-guidance-latent"])
+def test_a_model_of_any_recipe_is_what_its_architecture_makes(recipe: str) -> None:
+    architecture = load_recipe(recipe).architecture((1, 28, 28), tuple("0123456789"))
+    assert exchanged(LatentModel(architecture, 7), LatentModel(architecture)) is None
 
 
 def test_a_bundle_without_a_correction_on_its_card_learned_a_correction_to_a_gaussian(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from latentarena.bundle.base import AnyBundle, Bundle, Card, Provenance
+from latentarena.bundle.exchanged import exchanged
 from latentarena.bundle.foreign import MOST_PARTS, refuse_foreign, refuse_missing
 from latentarena.bundle.reading import CARD, NATIVE, part, read_card, read_files
 from latentarena.config import validate
@@ -89,8 +90,8 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
     """Write a bundle; the weights first, so that a card never speaks of weights that are not there.
 
     Raises:
-        BundleError: the model's modules are not those of its architecture, so that its weights would make another
-            model when they are loaded; nothing is written.
+        BundleError: the model's modules or their settings are not those of its architecture, so that its weights
+            would make another model when they are loaded; nothing is written.
         OutputError: the folder cannot be written to.
     """
     _refuse_exchanged(model)
@@ -112,29 +113,12 @@ def save_bundle(folder: Path, name: str, model: LatentModel, provenance: Provena
 
 def _refuse_exchanged(model: LatentModel) -> None:
     """Raise a BundleError where a model is not made of what its architecture says."""
-    blueprint = _blueprint(model.architecture)
-    fault = mismatch(blueprint.state_dict(), model.state_dict())
-    planned, there = (dict(one.named_modules()) for one in (blueprint, model))
-    for name, module in planned.items():
-        if fault is None and type(there.get(name)) is not type(module):
-            fault = f"{name!r} is a {type(there.get(name)).__name__}, expected {type(module).__name__}"
-        if fault is None:
-            fault = _exchanged(name, there[name], module)
+    fault = exchanged(model, LatentModel(model.architecture))
     if fault:
         raise BundleError(
             f"this model is not what its architecture makes: {fault}; register the part and name it in the recipe, or "
             "write a portable bundle: latentarena.bundle.export_modules"
         )
-
-
-def _exchanged(name: str, module: torch.nn.Module, planned: torch.nn.Module) -> str | None:
-    """A method that was put on a module, or a hook, which may change what comes in or out."""
-    for key in vars(module).keys() - vars(planned).keys():
-        if callable(getattr(type(planned), key, None)):
-            return f"{name!r} has a {key} of its own"
-    if module._forward_hooks or module._forward_pre_hooks:
-        return f"{name!r} has hooks, which may change what it computes; remove them"
-    return None
 
 
 def native_of(bundle: AnyBundle) -> NativeBundle:
