@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -343,6 +344,34 @@ def test_the_worker_s_program_leaves_a_refusal_where_nothing_can_be_certified(
     assert (said["state"], "cannot be trained anew" in said["sentence"]) == ("refused", True)
     assert main([str(tiny_run / "bundle"), *options, "--dataset", "mnist"]) == 0
     assert "is a model of digits, not of mnist" in (tmp_path / "out" / "refusal.json").read_text()
+
+
+@pytest.mark.parametrize("command", ["retrain", "verify", "the worker's program"])
+def test_no_folder_is_opened_that_a_card_alone_names(
+    command: str, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arena_here: Arena
+) -> None:
+    recipe = json.loads((tiny_run / "bundle" / "card.json").read_text())["provenance"]["recipe"]
+    bundle, named = tmp_path / "theirs", tmp_path / "named"
+    forged(tiny_run / "bundle", bundle, recipe=recipe | {"data": {"name": "folder:/etc"}})
+    opened: list[str] = []
+    monkeypatch.setattr("latentarena.evaluate.scoring.load_dataset", lambda data, *root: opened.append(data.name))
+    monkeypatch.setattr("latentarena.run.retrain.limit_memory", lambda memory: None)
+    out = tmp_path / "out"
+    if command == "the worker's program":
+        assert main([str(bundle), "--out", str(out), "--work", str(tmp_path / "work")]) == 0
+        said = json.loads((out / "refusal.json").read_text())["sentence"]
+    else:
+        card = tmp_path / "card.json"
+        card.write_text(made_card("m").model_dump_json())
+        given = [bundle, "--out", out] if command == "retrain" else [card, bundle]
+        done = arena_here(command, *given)
+        assert done.returncode == 1
+        said = " ".join(done.stderr.split())
+        with suppress(AttributeError):  # there are no images in what stands for the folder that was named
+            arena_here("retrain", bundle, "--out", out, "--data", named)
+        assert opened.pop() == f"folder:{named}"
+    assert "is a model of folder:/etc; name that folder with --data" in said
+    assert opened == []
 
 
 def test_training_is_certified_by_the_contest_s_key(

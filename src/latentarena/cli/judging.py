@@ -200,9 +200,13 @@ def retrain(
     ] = None,
     plugin: PluginOption = None,
 ) -> None:
-    """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it."""
+    """Train a bundle's recipe anew, with several seeds, and certify that its scores and its training agree with it.
+
+    A model of a folder of images needs that folder named with --data.
+    """
     from latentarena.bundle import OWN, native_of, open_bundle
     from latentarena.cli.console import console, print_certificate, quiet_logs
+    from latentarena.evaluate.evaluate import ANYTHING, refuse_ineligible
     from latentarena.evaluate.scoring import data_of
     from latentarena.judge.training import judge_for
     from latentarena.key import Key
@@ -212,6 +216,7 @@ def retrain(
 
     quiet_logs()
     loaded = native_of(open_bundle(bundle, trust=OWN))
+    refuse_ineligible(loaded, ANYTHING, data)
     dataset = data_of(loaded, data)
     judge = judge_for(dataset, show_training, judge_file)
     folder = out or Path("retrained") / loaded.digest[:12]
@@ -238,6 +243,7 @@ def verify(
     """Recompute a score card from its bundle, portable ones in a sandbox, and compare; exits with 1 if they differ."""
     from latentarena.card.score_card import read_card
     from latentarena.cli.console import print_check, quiet_logs
+    from latentarena.evaluate.evaluate import ANYTHING, refuse_ineligible
     from latentarena.evaluate.verify import recompute
     from latentarena.key import PRACTICE, Key
     from latentarena.run.watching import show_training
@@ -245,6 +251,7 @@ def verify(
     quiet_logs()
     claimed, secret = read_card(card), PRACTICE if key is None else Key.parse(key)
     with _to_verify(bundle, bool(plugin)) as loaded:
+        refuse_ineligible(loaded, ANYTHING, data)
         again = recompute(claimed, loaded, data, judge_file, show_training, secret)
     if not print_check(claimed, again):
         raise typer.Exit(1)
