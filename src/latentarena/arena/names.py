@@ -21,10 +21,13 @@ OF_LATIN = re.compile(
 """Unicode's names of Latin letters with strokes, hooks and the like."""
 EUROPEAN = 0x530  # Latin, Greek and Cyrillic lie below: marks on their letters are accents, elsewhere they spell
 INNER_I = re.compile(r"(?<![A-Za-z])i(?=[A-Za-z]{2})|(?<=[A-Za-z])i(?=[A-Za-z])")
+INNER_L = re.compile(r"(?<=[A-Za-z])[iI1|](?=[a-z])")  # no numeral stands there
+LAST_O = "[Oo](?![A-Za-z])"  # after digits it is taken for a zero
 LEET = tuple(
-    (re.compile(rf"{digit}(?=[258]*[A-Za-z])|(?<=[A-Za-z][a-z]){digit}(?![0-9A-Za-z])"), letter)
+    (re.compile(rf"{digit}(?=[258]*(?!{LAST_O})[A-Za-z])|(?<=[A-Za-z][a-z]){digit}(?![0-9A-Za-z])"), letter)
     for digit, letter in ("5s", "2z", "8b")
 )
+WORD = re.compile(r"[^\W_]+|\|")
 SHARP_S = re.compile(r"\bß")  # begins no word, unless it stands for a B
 BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[\W_]+(?=[0-9])")
 
@@ -56,22 +59,37 @@ def clean_name(text: str, what: str = "name", longest: int = LONGEST) -> str:
     return name
 
 
-def skeleton(name: str) -> tuple[str, str]:
-    """What the eye keeps of a name, in two readings: names that share one of them look alike.
+def skeleton(name: str) -> tuple[str, str, str]:
+    """What the eye keeps of a name, in three readings: names that share one of them look alike.
 
-    In both, letters of other alphabets become the Latin letters that they are taken for (Unicode's confusables,
+    In all, letters of other alphabets become the Latin letters that they are taken for (Unicode's confusables,
     UTS 39), and case, accents, spaces and punctuation go; between two digits a hyphen stays: 1-12 is not 11-2.
     The first reading also takes 1, | and capital I for a small l, and so cannot tell that L is the same letter: one
     reading for both would make teams I and L look alike. It further reads 0 as o, m as rn, w as vv, i before other
     letters as l, and 5, 2 and 8 as s, z and b before letters and alone at a word's end: `Viking5` is like `VikingS`.
+    The second keeps digits. The third goes by Unicode's table alone, where a letter need not look Latin, and takes 1,
+    I and l for each other where they stand alone, but L for an l in words: `Lab 1` is like `lab l`.
     """
     shown = _faces(name)
-    seen = re.sub("[I1|]", "l", INNER_I.sub("l", shown))
-    for digit, letter in LEET:
-        seen = digit.sub(letter, seen)
+    seen = _leet(re.sub("[I1|]", "l", INNER_I.sub("l", shown)))
     seen = "".join(letter if letter == "L" else letter.casefold() for letter in seen)
-    seen = _joined(seen).replace("0", "o").replace("m", "rn").replace("w", "vv")
-    return seen, _joined(shown).casefold()
+    classed = WORD.sub(_cased, _leet(INNER_L.sub("l", _hyphens("".join(_unaccented(_classes(name)))))))
+    return _alike(seen), _joined(shown).casefold(), _alike(classed)
+
+
+def _leet(text: str) -> str:
+    for digit, letter in LEET:
+        text = digit.sub(letter, text)
+    return text
+
+
+def _cased(word: re.Match[str]) -> str:
+    """A word in small letters; alone, 1 and I are an l, and L is none."""
+    return "l" if word[0] in "1I|" else word[0] if word[0] == "L" else word[0].casefold()
+
+
+def _alike(text: str) -> str:
+    return _joined(text).replace("0", "o").replace("m", "rn").replace("w", "vv")
 
 
 def spelling(name: str) -> str:
@@ -89,20 +107,33 @@ def _joined(text: str) -> str:
 
 def _faces(name: str) -> str:
     """A name in the Latin letters that its letters are taken for; other letters, digits and spaces stay."""
-    base, shown = "", []
-    for letter in unicodedata.normalize("NFKD", _plain_dashes(SHARP_S.sub("B", name))).translate(MORE):
-        if unicodedata.category(letter) in ("Mn", "Me"):
-            shown.append("" if base < chr(EUROPEAN) else letter)
-        else:
-            base = letter
-            shown.append(_face(letter))
-    return BETWEEN_DIGITS.sub("\0", "".join(shown)).replace("-", " ").replace("\0", "-")
+    plain = unicodedata.normalize("NFKD", _plain_dashes(SHARP_S.sub("B", name))).translate(MORE)
+    return _hyphens("".join(map(_face, _unaccented(plain))))
+
+
+def _classes(name: str) -> str:
+    """A name in the letters that stand for all which look like its own, those of Unicode's table."""
+    return "".join(map(_class, _plain_dashes(name)))
+
+
+def _unaccented(text: str) -> list[str]:
+    """The letters of a text without accents; marks that spell stay."""
+    base, kept = "", []
+    for letter in text:
+        mark = unicodedata.category(letter) in ("Mn", "Me")
+        base = base if mark else letter
+        kept.append("" if mark and base < chr(EUROPEAN) else letter)
+    return kept
+
+
+def _hyphens(text: str) -> str:
+    return BETWEEN_DIGITS.sub("\0", text).replace("-", " ").replace("\0", "-")
 
 
 @lru_cache(maxsize=1 << 14)
 def _face(letter: str) -> str:
     """The ASCII that a letter is taken for, as it is or in its other case; else the letter that stands for its like."""
-    if letter.isascii():
+    if letter.isascii() or unicodedata.category(letter[:1] or " ") in ("Mn", "Me"):
         return letter
     alike = _prototypes()
     for one in (letter, letter.upper(), letter.lower()):
@@ -115,27 +146,59 @@ def _face(letter: str) -> str:
     return alike.get(letter, letter)
 
 
+@lru_cache(maxsize=1 << 14)
+def _class(letter: str) -> str:
+    """What stands for a letter and all that look like it, decomposed; letters and digits of ASCII stay."""
+    kept = letter.isascii() and letter.isalnum()
+    whole = letter if kept else _prototypes().get(letter) or unicodedata.normalize("NFKD", letter)
+    return letter if whole == letter else "".join(map(_class, whole))
+
+
 @cache
 def _prototypes() -> dict[str, str]:
-    """By letter, the letters that stand for all which look like it, from Unicode's table.
+    """By letter of a clean name, the letters that stand for all which look like it, from Unicode's table.
 
-    The package lists, for each of these, all that look like it, and for every other letter just the one.
+    The package lists, for each of these, all that look like it, and for every other letter just the one. Of two that
+    look like each other alone, several letters stand for one, ASCII for others, and else the first of Unicode's.
     """
     from confusable_homoglyphs.confusables import confusables_data
 
     mark = "\u200e"  # around letters that are written from the right
-    listed = {letter.strip(mark): others for letter, others in confusables_data.items()}
-    return {
-        letter: others[0]["c"].strip(mark) for letter, others in listed.items() if len(letter) == 1 and len(others) == 1
-    }
+    listed = {one.strip(mark): [other["c"].strip(mark) for other in others] for one, others in confusables_data.items()}
+    single = {one: others[0] for one, others in listed.items() if len(one) == 1 and len(others) == 1}
+    kept = {one: other for one, other in single.items() if listed[other] != [one] or _standing(other) < _standing(one)}
+    clean = {one: unicodedata.normalize("NFKC", other) for one, other in kept.items()}
+    return {one: other for one, other in clean.items() if one != other and unicodedata.is_normalized("NFKC", one)}
+
+
+def _standing(letters: str) -> tuple[bool, int, bool, str]:
+    return unicodedata.is_normalized("NFKC", letters), -len(letters), not letters.isascii(), letters
 
 
 @lru_cache(maxsize=1 << 14)
-def _appearance(name: str) -> tuple[str, str, str]:
-    """The two readings of a name, and the alphabet of all its letters; no alphabet for Latin or several."""
-    letters = {unicodedata.name(letter, "").split(" ")[0] for letter in name if unicodedata.category(letter)[0] == "L"}
-    alphabet = letters.pop() if len(letters) == 1 else ""
-    return (*skeleton(name), "" if alphabet == "LATIN" else alphabet)
+def _words(name: str) -> tuple[tuple[str, str], ...]:
+    """The words of a name without case and accents, each with the alphabet of its letters: none for several.
+
+    A letter by itself keeps its accent where that makes another letter of it, as in Cyrillic.
+    """
+    found = []
+    for word in "".join(letter if unicodedata.category(letter)[0] in "LM" else " " for letter in name).split():
+        alphabets = {unicodedata.name(one, "").split(" ")[0] for one in word if unicodedata.category(one)[0] == "L"}
+        alphabet = alphabets.pop() if len(alphabets) == 1 else ""
+        plain = unicodedata.normalize("NFKD", word).casefold()
+        found.append((alphabet, plain if len(word) == 1 and alphabet == "CYRILLIC" else "".join(_unaccented(plain))))
+    return tuple(found)
+
+
+def _told_apart(name: str, other: str) -> bool:
+    """Whether words in the same other alphabets differ in their letters, for those who read them."""
+    words, others = _words(name), _words(other)
+    if [alphabet for alphabet, _ in words] != [alphabet for alphabet, _ in others]:
+        return False
+    return any(one != two and one[0] not in ("", "LATIN") for one, two in zip(words, others, strict=True))
+
+
+_readings = lru_cache(maxsize=1 << 14)(skeleton)
 
 
 class Names:
@@ -148,30 +211,16 @@ class Names:
 
     def add(self, name: str) -> None:
         """Take a name."""
-        for reading in enumerate(_appearance(name)[:2]):
+        for reading in enumerate(_readings(name)):
             self._seen.setdefault(reading, []).append(name)
 
     def like(self, name: str) -> str | None:
         """The first name taken that cannot be told from this one at a glance; itself counts too.
 
-        Two names in the letters of one other alphabet are told apart by those who read it: only equal letters count.
+        Words in the letters of one other alphabet are told apart by those who read it: only equal letters count.
         """
-        *readings, alphabet = _appearance(name)
-        for other in (other for reading in enumerate(readings) for other in self._seen.get(reading, ())):
-            same = alphabet and alphabet == _appearance(other)[2]
-            if not same or _folded(other) == _folded(name):
-                return other
-        return None
-
-
-def _folded(name: str) -> str:
-    """A name without case, accents and what stands between words."""
-    base, kept = "", []
-    for letter in unicodedata.normalize("NFKD", name).casefold():
-        mark = unicodedata.category(letter) in ("Mn", "Me")
-        base = base if mark else letter
-        kept.append("" if mark and base < chr(EUROPEAN) else letter)
-    return _joined("".join(kept))
+        others = (other for reading in enumerate(_readings(name)) for other in self._seen.get(reading, ()))
+        return next((other for other in others if not _told_apart(name, other)), None)
 
 
 def looks_like(name: str, taken: Iterable[str]) -> str | None:
