@@ -224,6 +224,72 @@ def test_unhashed_content_is_known_by_its_packing(tmp_path: Path, monkeypatch: p
     assert refused(error, path, "wrong hash")
 
 
+@pytest.mark.parametrize("asked", ["first", "second", "third"])
+@pytest.mark.parametrize("there", ["first", "second", "third"])
+@pytest.mark.parametrize("pack", [None, packed], ids=["plain", "packed"])
+def test_files_of_another_dataset_are_called_by_its_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    there: str,
+    pack: Callable[[bytes], bytes] | None,
+) -> None:
+    """The third is known by its packing only, as KMNIST: nobody can tell its unpacked files."""
+    sets = {name: tiny_files(12 + at) for at, name in enumerate(("first", "second", "third"))}
+    entries = {name: tiny_entry(files, hashed=name != "third") for name, files in sets.items()}
+    monkeypatch.setattr("latentarena.data.find.CATALOG", entries)
+    store(tmp_path / asked, sets[there], pack)
+    if asked == there:
+        assert len(load_idx(asked, tmp_path).train) == len(sets[there][FILES[1]]) - 8
+        return
+    with pytest.raises(DataError) as error:
+        load_idx(asked, tmp_path)
+    told = f": it is {FILES[0]} of {there}, which is data.name={there}"
+    assert refused(error, tmp_path, "wrong hash")
+    assert (told in str(error.value)) == (there != "third" or pack is not None)
+
+
+NEAR = {
+    f"mnist/{FILES[0]} (1)": f"and the file {FILES[0]}",
+    "train_images_idx3_ubyte": f"and the file {FILES[0]}",
+    f"{FILES[0]}.bin": f"and the file {FILES[0]}",
+    f"{FILES[0].upper()}.GZ": f"and the file {FILES[0]}",
+    f"mnist/{FILES[0]}.gz.part": f"was broken off; fetch {FILES[0]}.gz anew",
+    f"mnist/mnist/{FILES[0]}.gz": "name its folder with --data",
+    "MNIST.zip": "unpack it",
+    "mnist/mnist_data.tar.gz": "unpack it",
+    "mnist.npz": "data.name=folder:",
+}
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["--data", "LATENTARENA_DATA"])
+@pytest.mark.parametrize(("file", "way_out"), NEAR.items(), ids=[*NEAR])
+def test_files_of_nearly_the_name_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, way_out: str, named: bool
+) -> None:
+    root = tmp_path / "data"
+    (root / file).parent.mkdir(parents=True)
+    (root / file).write_bytes(b"x")
+    other = root / "fashion-mnist" / f"{FILES[0]}.gz"
+    other.parent.mkdir()
+    other.write_bytes(b"x")
+    monkeypatch.setenv("LATENTARENA_DATA", str(root))
+    monkeypatch.setenv("LATENTARENA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("latentarena.data.find.CATALOG", {"mnist": tiny_entry(tiny_files())})  # no mirror
+    with pytest.raises(DataMissing) as error:
+        load_idx("mnist", root if named else None)
+    assert refused(error, "mnist", f"there is {root / file}", way_out)
+
+
+def test_a_last_file_of_nearly_the_name_is_named(tmp_path: Path, known: Files) -> None:
+    store(tmp_path, known)
+    right = tmp_path / f"{FILES[3]}.gz"
+    wrong = right.rename(tmp_path / f"{FILES[3]} (1).gz")
+    with pytest.raises(DataError) as error:
+        load_idx("mnist", tmp_path)
+    assert refused(error, f"holds no {FILES[3]}", f"there is {wrong}", f"and the file {FILES[3]}")
+
+
 @pytest.fixture
 def places(tmp_path: Path, known: Files, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Three bases in the order in which they are searched; all of them empty."""

@@ -6,21 +6,20 @@ import errno
 import hashlib
 import logging
 import os
-from difflib import SequenceMatcher
 from pathlib import Path
 
 import pooch
 from torch import Tensor
 
-from latentarena.data.catalog import CATALOG, FILES, CatalogEntry
+from latentarena.data.catalog import CATALOG, FILES, TORCHVISION, CatalogEntry
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.data.images import Dataset, Images
+from latentarena.data.near_miss import near_miss
 from latentarena.errors import DataError, DataMissing, OutputError
 from latentarena.files import cache_folder, digest, expanded, make_folder
 
 log = logging.getLogger(__name__)
 AGAIN = "delete it to have it fetched again"
-TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # their folders there
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 SECONDS = 30  # of silence from a mirror before the next one is tried
 
@@ -42,21 +41,28 @@ def load_idx(name: str, root: Path | None = None) -> Dataset:
     broken_off = folder == cache_folder() / "data" / name and not all(_forms(folder, file) for file in FILES)
     if folder is None or (root is None and broken_off):
         if root is not None:
-            raise DataMissing(f"{name}: {FILES[0]}[.gz] is neither in {root} nor in {root / name}{_near_miss(root)}")
+            raise DataMissing(
+                f"{name}: {FILES[0]}[.gz] is neither in {root} nor in {root / name}{near_miss(root, name)}"
+            )
         folder = _download(name, entry)
-    tensors = [_checked(_path(folder, file), entry, i) for i, file in enumerate(FILES)]
+    tensors = [_checked(_path(folder, name, file), entry, i) for i, file in enumerate(FILES)]
     train, test = _split(name, tensors[0], tensors[1]), _split(name, tensors[2], tensors[3])
     return Dataset.of(name, train, test, entry.classes)
 
 
 def where(name: str, root: Path | None = None) -> Path | None:
     """The folder that holds the first file of a dataset of `CATALOG`, or None: what `arena doctor` shows."""
-    given = os.environ.get("LATENTARENA_DATA")
-    roots = [root] if root else [*([expanded(given, "LATENTARENA_DATA = ")] if given else []), cache_folder() / "data"]
+    roots = [root] if root else [*_given(), cache_folder() / "data"]
     # a bare folder holds files of one dataset, and they are MNIST unless it says otherwise
     bare = ("", "raw") if root or name == "mnist" else ()
     folders = [base / inside for base in roots for inside in (name, f"{TORCHVISION.get(name, name)}/raw", *bare)]
     return next((f for f in folders if _forms(f, FILES[0])), None)
+
+
+def _given() -> list[Path]:
+    """The folder of `LATENTARENA_DATA`, if it is set."""
+    given = os.environ.get("LATENTARENA_DATA")
+    return [expanded(given, "LATENTARENA_DATA = ")] if given else []
 
 
 def _forms(folder: Path, file: str) -> list[Path]:
@@ -65,49 +71,46 @@ def _forms(folder: Path, file: str) -> list[Path]:
     return [path for name in names for end in ("", ".gz") if (path := folder / (name + end)).is_file()]
 
 
-def _near_miss(root: Path) -> str:
-    """A sentence on files below a folder that are named much like those of a dataset."""
-    depths = ("*", "*/*", "*/*/*", "*/*/*/*")
-    found = [path for depth in depths for path in sorted(root.glob(depth)) if "ubyte" in path.name and path.is_file()]
-    if not found:
-        return ""
-    nearest = max(found, key=lambda path: SequenceMatcher(None, path.name, FILES[0]).ratio())
-    return f"; there is {nearest}: name its folder with --data, and the file {FILES[0]}, with .gz if it is packed"
-
-
-def _path(folder: Path, file: str) -> Path:
+def _path(folder: Path, name: str, file: str) -> Path:
     for path in _forms(folder, file):
         return path
-    raise DataError(f"{folder} holds no {file}[.gz]; put it there or name another folder")
+    raise DataError(
+        f"{folder} holds no {file}[.gz]; put it there or name another folder{near_miss(folder, name, file)}"
+    )
 
 
 def _checked(path: Path, entry: CatalogEntry, index: int) -> Tensor:
     """The file's tensor, once its content is known to be the published one."""
     content = read_maybe_gzipped(path)
     tensor = parse_idx(content, str(path))  # first, so that a truncated file is told apart from an altered one
-    if entry.content:
-        good = digest(content) == entry.content[index]
-    elif path.suffix == ".gz":
-        algorithm, expected = entry.packed[index].split(":")
-        good = hashlib.new(algorithm, path.read_bytes()).hexdigest() == expected
-    else:
-        log.warning("%s: only its structure could be checked; the .gz file as published is checked whole", path)
-        return tensor
-    if not good:
+    packed = entry.packed[index] if not entry.content and path.suffix == ".gz" else None
+    known = entry.content or packed
+    good = digest(content) == entry.content[index] if entry.content else packed and _is_packed(path, packed)
+    told = "" if good else _told(path, content)
+    if (known and not good) or told:
         own = path.is_relative_to(cache_folder())
         raise DataError(
             f"{path} is an IDX file of shape {tuple(tensor.shape)} but not the known content (wrong hash)"
-            f"{_told(content)}; {AGAIN if own else 'put the published file there or name another folder'}"
+            f"{told}; {AGAIN if own else 'put the published file there or name another folder'}"
         )
+    if not known:
+        log.warning("%s: only its structure could be checked; the .gz file as published is checked whole", path)
     return tensor
 
 
-def _told(content: bytes) -> str:
+def _is_packed(path: Path, known: str) -> bool:
+    algorithm, expected = known.split(":")
+    return hashlib.new(algorithm, path.read_bytes()).hexdigest() == expected
+
+
+def _told(path: Path, content: bytes) -> str:
     """Which known file it is instead, if any."""
     hashed = digest(content)
-    for name in CATALOG:
-        if hashed in CATALOG[name].content:
-            return f": it is {FILES[CATALOG[name].content.index(hashed)]} of {name}, which is data.name={name}"
+    for name, entry in CATALOG.items():
+        for index, file in enumerate(FILES):
+            known = hashed == entry.content[index] if entry.content else _is_packed(path, entry.packed[index])
+            if known:
+                return f": it is {file} of {name}, which is data.name={name}"
     return ""
 
 
@@ -147,5 +150,6 @@ def _download(name: str, entry: CatalogEntry) -> Path:
             raise DataMissing(
                 f"{name} was not found and could not be downloaded ({'; '.join(reasons)}); "
                 "put its files into a folder and name it with --data or LATENTARENA_DATA"
+                f"{''.join(near_miss(root, name) for root in _given())}"
             )
     return folder
