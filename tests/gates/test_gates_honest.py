@@ -22,7 +22,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 from safetensors.numpy import load, save
 
-from corpus.archive_cases import FILES, Entry, zipped
+from corpus.archive_cases import FILES, Entry, wide_end, zipped
 from corpus.folder_cases import filled
 from corpus.graph_cases import (
     FLOAT,
@@ -125,6 +125,36 @@ def test_archives_streamed_by_python_pass(wide: bool) -> None:
             with archive.open(name, "w", force_zip64=wide) as entry:
                 entry.write(content)
     assert open_archive(pipe.content) == FILES
+
+
+def test_archives_of_python_with_room_for_large_files_pass() -> None:
+    """Sizes of eight bytes before the data, filled in once they are known."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in FILES.items():
+            with archive.open(name, "w", force_zip64=True) as entry:
+                entry.write(content)
+    assert open_archive(file.getvalue()) == FILES
+
+
+def test_archives_with_a_wide_end_pass() -> None:
+    """As zip writes them where something comes through a pipe."""
+    assert open_archive(wide_end()()) == FILES
+
+
+@pytest.mark.parametrize("comment", ["0c3a9f1e" * 5, "handed in by Zoë\non Monday"])
+def test_archives_with_a_comment_pass(comment: str) -> None:
+    """As `git archive` writes them, with the commit's hash."""
+    assert open_archive(zipped([CARD, WEIGHTS], comment=comment.encode())) == FILES
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="the program zip is not installed")
+@pytest.mark.parametrize("options", [["-fz", "bundle.zip"], ["-fz", "-0", "bundle.zip"], ["-z", "bundle.zip"]])
+def test_archives_of_zip_with_a_wide_end_or_a_comment_pass(options: list[str], tmp_path: Path) -> None:
+    filled(tmp_path / "bundle")
+    command = ["zip", "-q", "-r", *options, "bundle"]
+    subprocess.run(command, cwd=tmp_path, check=True, input=b"handed in on Monday\n")
+    assert open_archive(tmp_path / "bundle.zip") == FILES
 
 
 def test_what_a_killed_writer_left_in_a_folder_is_no_part_of_its_bundle(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Strict reading of a bundle: a zip file or a folder in, the content of its few files out. Nothing is written.
 
 Only the plainest kind of zip file passes: entries that follow each other without gap or overlap, then the directory,
-then its end, and nothing before, between or after. Each entry is described twice, and the two must agree. So there is
-one way to read it, and it is the way that every other program reads it too.
+then its end, and nothing before, between or after but a comment of plain text. Each entry is described twice, and the
+two must agree. So there is one way to read it, and it is the way that every other program reads it too.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from latentarena.gates.file_set import (
     too_large,
 )
 from latentarena.gates.kinds import LOOK, added_by_system, no_archive, wrong_kind
+from latentarena.gates.zip_end import END, PLAIN, find_directory
+from latentarena.gates.zip_fields import LEFT, extra_fields, refuse_telling, widened, without_sizes
 
-PLAIN = "make it anew with `zip -r bundle.zip FOLDER`"
-END, ENTRY, LOCAL, DESCRIPTOR = b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
+ENTRY, LOCAL, DESCRIPTOR = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
 STORED, DEFLATED = 0, 8
 ENCRYPTED = 1 | 1 << 6 | 1 << 13  # flags
 STREAMED = 1 << 3  # sizes follow the data
@@ -39,7 +40,6 @@ UNDERSTOOD = 1 << 1 | 1 << 2 | STREAMED | UTF8  # the first two say how hard it 
 NEWEST = 45  # version of the format times ten
 UNIX = (3, 19)  # systems whose entries have a mode
 WINDOWS = (0, 10, 11, 14)  # systems whose programs may write backslashes between the parts of a name
-TELLING = {0x0001: "zip64", 0x0017: "encrypted", 0x7075: "name", 0x9901: "encrypted"}  # extra fields that change more
 Extent = tuple[int, int]
 
 
@@ -61,7 +61,12 @@ class Member:
     @property
     def shown(self) -> str:
         """The name, safe to print."""
-        return ascii(self.name.decode("utf-8", "backslashreplace"))[:100]
+        return _shown(self.name)
+
+
+def _shown(name: bytes) -> str:
+    """The name of an entry, safe to print."""
+    return ascii(name.decode("utf-8", "backslashreplace"))[:100]
 
 
 def open_archive(source: Path | bytes, allowed: FileSet = BUNDLE) -> Files:
@@ -147,20 +152,14 @@ def directory(content: bytes | mmap, what: str, allowed: FileSet) -> tuple[list[
             raise GateError(wrong[0], f"{what} is {wrong[1]}")
         no_zip = "is no zip file" if content else f"is no zip file, for it is empty; {allowed.hint}"
         raise GateError("zip-format", f"{what} {'has something before its first entry' if zipped else no_zip}; {PLAIN}")
-    if len(content) < 22 or content[-22:-18] != END:
-        raise GateError("zip-format", f"{what} does not end as a zip file does: cut off, or something follows; {PLAIN}")
-    disk, first, here, count, size, start, comment = struct.unpack("<4H2IH", content[-18:])
-    if 0xFFFF in (disk, first, here, count) or 0xFFFFFFFF in (size, start):
-        raise GateError("zip64", f"{what} is a zip64 file, which no bundle needs; {PLAIN}")
-    if (disk, first, comment) != (0, 0, 0) or here != count or start + size != len(content) - 22:
-        raise GateError("zip-format", f"{what} has an end that does not fit its directory; {PLAIN}")
+    count, start, end = find_directory(content, what)
     if count > MOST_ENTRIES:
         raise GateError("zip-entries", f"{what} has {count:,} entries; {allowed.hint}")
     entries, at = [], start
     for _ in range(count):
-        entry, at = _entry(content, at, len(content) - 22, what)
+        entry, at = _entry(content, at, end, what)
         entries.append(entry)
-    if at != len(content) - 22:
+    if at != end:
         raise GateError("zip-format", f"{what} has a directory of another length than it says; {PLAIN}")
     return entries, start
 
@@ -178,10 +177,14 @@ def _entry(content: bytes | mmap, at: int, end: int, what: str) -> tuple[Member,
         raise GateError("zip-format", f"{what} has a damaged directory, or comments in it; {PLAIN}")
     mode = attributes >> 16 if maker >> 8 in UNIX else 0
     folder = name.endswith(b"/")
+    shown = f"{what}: {_shown(name)}"
+    (size, packed, start), fields = widened(
+        (size, packed, start), extra_fields(content[at + 46 + named : after], shown)
+    )
     entry = Member(raw, name, flags, method, crc, packed, size, mode, folder, start)
     _refuse_kind(entry, bool(attributes & 0x10), what)
     _refuse_version(needed, entry, what)
-    _refuse_extra(content[at + 46 + named : after], entry, what)
+    refuse_telling(fields, shown)
     return entry, after
 
 
@@ -191,12 +194,13 @@ def _refuse_kind(entry: Member, folder: bool, what: str) -> None:
     expected = stat.S_IFDIR if entry.folder else stat.S_IFREG
     special = entry.mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX) and not entry.folder
     if kind not in (0, expected) or special or (folder and not entry.folder):
-        raise GateError("zip-special", f"{what}: {entry.shown} is a link or another special file; put the file itself")
+        named = "came through a pipe" if kind == stat.S_IFIFO else "is a link or another special file"
+        raise GateError("zip-special", f"{what}: {entry.shown} {named}; put the file itself")
     if entry.flags & ENCRYPTED:
         raise GateError("zip-encrypted", f"{what}: {entry.shown} is encrypted; make it without a password")
     if entry.method not in (STORED, DEFLATED) or entry.flags & ~UNDERSTOOD:
         raise GateError("zip-method", f"{what}: {entry.shown} is packed by method {entry.method}, not deflate; {PLAIN}")
-    if 0xFFFFFFFF in (entry.packed, entry.size, entry.start):
+    if LEFT in (entry.packed, entry.size, entry.start):
         raise GateError("zip64", f"{what}: {entry.shown} is a zip64 entry, which no bundle needs; {PLAIN}")
 
 
@@ -204,18 +208,6 @@ def _refuse_version(needed: int, entry: Member, what: str) -> None:
     if needed & 0xFF > NEWEST:
         fault = f"needs version {needed / 10} of zip, newer than {NEWEST / 10}"
         raise GateError("zip-method", f"{what}: {entry.shown} {fault}; {PLAIN}")
-
-
-def _refuse_extra(extra: bytes, entry: Member, what: str) -> None:
-    """Raise where an extra field says more of an entry than its times and owner."""
-    while extra:
-        kind, size = struct.unpack("<2H", extra[:4]) if len(extra) >= 4 else (0, len(extra))
-        if 4 + size > len(extra):
-            raise GateError("zip-format", f"{what}: {entry.shown} has a damaged extra field; {PLAIN}")
-        if kind in TELLING:
-            reason = {"name": "zip-slip"}.get(TELLING[kind], TELLING[kind].replace("encrypted", "zip-encrypted"))
-            raise GateError(reason, f"{what}: {entry.shown} has an extra field ({TELLING[kind]}); {PLAIN}")
-        extra = extra[4 + size :]
 
 
 def _named(entries: list[Member], what: str, allowed: FileSet) -> dict[str, Member]:
@@ -265,15 +257,18 @@ def _extent(content: bytes | mmap, entry: Member, what: str) -> Extent:
         raise GateError("zip-format", f"{what}: {entry.shown} is not where the directory says; {PLAIN}")
     needed, flags, method, _, crc, packed, size, named, extra = struct.unpack("<3HI3I2H", header[4:])
     streamed = bool(flags & STREAMED)
-    said = (entry.crc, entry.packed, entry.size)
-    left_open = (0, 0xFFFFFFFF) if streamed else ()  # by a writer that learns them as it goes
-    agrees = all(own in (told, *left_open) for own, told in zip((crc, packed, size), said, strict=True))
     data = at + 30 + named + extra
+    shown = f"{what}: {entry.shown}"
+    held = extra_fields(content[at + 30 + named : data], shown)
+    fields, wide = without_sizes(held, entry.size, entry.packed, streamed)
+    said = (entry.crc, entry.packed, entry.size)
+    left_open = (0, LEFT) if streamed else ()  # by a writer that learns them as it goes
+    agrees = all(own in (told, *left_open) for own, told in zip((crc, packed, size), said, strict=True))
+    agrees |= wide and (crc, packed, size) == (entry.crc, LEFT, LEFT)
     if (flags, method) != (entry.flags, entry.method) or content[at + 30 : at + 30 + named] != entry.raw or not agrees:
         raise GateError("zip-lie", f"{what}: {entry.shown} is not what the directory says of it; {PLAIN}")
     _refuse_version(needed, entry, what)
-    more = content[at + 30 + named : data]
-    _refuse_extra(_without_sizes(more, entry) if streamed else more, entry, what)
+    refuse_telling(fields, shown)
     end = data + entry.packed
     if (
         streamed
@@ -285,16 +280,6 @@ def _extent(content: bytes | mmap, entry: Member, what: str) -> Extent:
             raise GateError("zip-lie", f"{what}: {entry.shown} has other sizes than the directory says; {PLAIN}")
         end += len(found)
     return at, end
-
-
-def _without_sizes(extra: bytes, entry: Member) -> bytes:
-    """Extra fields but for sizes of eight bytes, which a writer that streams leaves open or gives as they are."""
-    start, sizes = struct.pack("<2H", 0x0001, 16), ((0, 0), (entry.size, entry.packed))
-    for told in sizes:
-        field = start + struct.pack("<2Q", *told)
-        if field in extra:
-            return extra.replace(field, b"", 1)
-    return extra
 
 
 def _refuse_gaps(extents: list[Extent], directory: int, what: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from corpus.case import Case
 
-__all__ = ["BOMBS", "FILES", "HONEST", "REFUSED", "ArchiveCase", "Entry", "zipped"]
+__all__ = ["BOMBS", "FILES", "HONEST", "REFUSED", "ArchiveCase", "Entry", "wide_end", "zipped"]
 
 FILES = {"card.json": b'{"name": "a"}' * 9, "weights.safetensors": bytes(range(256)) * 40}
 
@@ -173,6 +173,21 @@ def zip64(size: int) -> bytes:
     return struct.pack("<2H2Q", 1, 16, size, size)
 
 
+def wide_end(**lies: int) -> Callable[[], bytes]:
+    """An archive with a zip64 end, right or with lies in it."""
+
+    def make() -> bytes:
+        body = zipped([CARD, WEIGHTS])
+        body, end = body[:-22], body[-22:]
+        size, start = struct.unpack("<2I", end[12:20])
+        told = {"disk": 0, "here": 2, "count": 2, "size": size, "start": start, "at": len(body), "disks": 1} | lies
+        numbers = (told[name] for name in ("here", "count", "size", "start"))
+        wide = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, told["disk"], *numbers)
+        return body + wide + struct.pack("<4sIQI", b"PK\6\7", 0, told["at"], told["disks"]) + end
+
+    return make
+
+
 def bomb(size: int, said: int | None = None) -> Callable[[], bytes]:
     def make() -> bytes:
         machine = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -224,6 +239,20 @@ ARCHIVES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "zip64 end": ("zip64", whole(start=0xFFFFFFFF)),
     "zip64 count": ("zip64", whole(count=0xFFFF)),
     "zip64 sizes": ("zip64", with_card(extra=zip64(117))),
+    "zip64 lie of its own header": ("zip64", with_card(lies=(("extra", zip64(118)),))),
+    "zip64 size of its own header left open": (
+        "zip-lie",
+        with_card(lies=(("size", 0xFFFFFFFF), ("length", 0xFFFFFFFF))),
+    ),
+    "zip64 end of other entries": ("zip-format", wide_end(here=1, count=1)),
+    "zip64 end of another start": ("zip-format", wide_end(start=0)),
+    "zip64 end of another size": ("zip-format", wide_end(size=9)),
+    "zip64 end on another disk": ("zip-format", wide_end(disk=1)),
+    "zip64 end elsewhere": ("zip-format", wide_end(at=0)),
+    "zip64 end of two disks": ("zip-format", wide_end(disks=2)),
+    "comment of bytes": ("zip-format", whole(comment=b"\x7fELF" + bytes(99))),
+    "comment that holds an end": ("zip-format", whole(comment=b"hello PK\5\6 hello, this is a longer comment")),
+    "comment shorter than what follows": ("zip-format", whole(comment=b"hello", after=b" and more")),
     "zip64 lie": ("zip64", with_card(size=0xFFFFFFFF, extra=zip64(1 << 60))),
     "size lies low": ("zip-lie", with_card(size=50)),
     "size lies high": ("zip-lie", with_card(size=500)),
