@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -450,3 +451,33 @@ def test_a_word_that_is_nearly_one_is_answered_with_it(refuse: Refuse, words: li
     code, line = refuse(*words)
     assert code > 0
     assert f"did you mean '{near}'?" in line
+
+
+@pytest.mark.parametrize("token", ["la_sécret", "la_se\ncret", "la_se\r\nX-Other: cret", "la se cret", "la_se\tcret"])
+@pytest.mark.parametrize("where", ["variable", "file"])
+def test_a_token_that_no_header_carries_is_refused_and_not_shown(
+    refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, where: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(token.encode("latin-1"))  # which is no UTF-8 where it has an accent
+    monkeypatch.setenv("ARENA_TOKEN", token if where == "variable" else "")
+    named = ["--token-file", file] if where == "file" else []
+    code, said = refuse("status", "--to", "http://127.0.0.1:1", *named)
+    assert code == 2
+    assert said.startswith("the token holds a space, a line break or a letter that no token has")
+    assert "copy it anew" in said
+    assert "cret" not in said.replace("secret", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("words", [["zoo"], ["recipes"], ["--help"], ["study", "--help"], ["--version"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_told_in_one_line(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "latentarena", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    code, said = one_line(done.returncode, done.stderr)
+    assert (code, said) == (
+        1,
+        "cannot write the output: No space left on device; free some space, or send it elsewhere",
+    )

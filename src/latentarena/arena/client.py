@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import ssl
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from latentarena.text import printable
 from latentarena.zoo import located
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the archive says nothing of when it was made
+TOKEN = re.compile(r"[!-~]*")  # what a header can carry
 PATIENCE = httpx.Timeout(30.0, write=300.0, read=120.0)
 
 
@@ -97,7 +99,7 @@ def read_token(file: Path | None) -> str:
     if file is not None:
         if not file.is_file():
             raise ConfigError(f"token file {file} is not there; save the token that the organiser gave you in it")
-        return file.read_text(encoding="utf-8").strip()
+        return file.read_text(encoding="utf-8", errors="replace").strip()
     token = os.environ.get("ARENA_TOKEN", "").strip()
     if not token:
         raise ConfigError("there is no token; set ARENA_TOKEN, or name a file with --token-file")
@@ -112,10 +114,15 @@ class Client:
 
     Raises:
         ConfigError: the address is none, has more to it than a server's, or would carry the token over a network in
-            clear text.
+            clear text; or the token is none, of which the message shows nothing.
     """
 
     def __init__(self, url: str, token: str = "") -> None:
+        if not TOKEN.fullmatch(token):
+            raise ConfigError(
+                "the token holds a space, a line break or a letter that no token has (it is not shown here, for it is "
+                "a secret); copy it anew, alone, into ARENA_TOKEN or the token's file"
+            )
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._url = url.rstrip("/")
         if not names_a_site(url.lower()):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gc
 import io
+import os
 import re
 import sys
 from itertools import pairwise
@@ -25,6 +27,7 @@ GOES_ON = {  # how commands go on that were interrupted; the others begin anew
     "train": ", and the same command with --resume goes on",
     **dict.fromkeys(("study", "search", "retrain"), ", and the same command goes on"),
 }
+UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a disk's; files that are named are told by name
 PATH = "Path"  # what an option is taken for whose type typer does not tell
 
 
@@ -91,6 +94,7 @@ def _run() -> None:
         _refuse(_unexpected(error), 1)
     if status == Interrupted.exit_code:  # how typer reports a Ctrl-C that it caught
         raise KeyboardInterrupt
+    _flush()
     sys.exit(status)
 
 
@@ -169,6 +173,18 @@ def _option(error: Exception, arguments: list[str]) -> str:
     return ""
 
 
+def _flush() -> None:
+    """Write what was printed while a fault of the disk can still be told in words."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _refuse(_unexpected(error), 1)
+
+
 def _unexpected(error: Exception) -> str:
     """A fault that no part of the program has words for: an extra that is missing, a file, or the fault's name."""
     from latentarena.parts import fault_in_parts
@@ -180,6 +196,10 @@ def _unexpected(error: Exception) -> str:
         name = str(error.filename)
         shown = name if len(name) <= 200 else f"{name[:100]}... ({len(name)} characters)"
         return f"cannot use {shown}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in UNWRITTEN and error.filename is None:
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it exits
+        return f"cannot write the output: {error.strerror}; free some space, or send it elsewhere"
     if starved(error):
         return "there is not enough memory for this"
     if said := fault_in_parts(error):
