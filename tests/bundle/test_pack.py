@@ -239,6 +239,8 @@ def test_wrapped_modules_are_exported_as_what_is_inside(tmp_path: Path) -> None:
     [
         (torch.jit.script(nn.Sigmoid()), "TorchScript.*give the module it was made of"),
         (torch.sigmoid, "no torch.nn.Module"),
+        (nn.Conv2d(1, 1, 1, device="meta"), r"on the device `meta`, and so holds no weights; .*to_empty"),
+        (nn.BatchNorm2d(1, device="meta"), r"on the device `meta`, and so holds no weights; .*to_empty"),
     ],
 )
 def test_modules_that_cannot_be_traced_are_refused_with_the_way_out(
@@ -247,6 +249,23 @@ def test_modules_that_cannot_be_traced_are_refused_with_the_way_out(
     shape, plain = (1, 8, 8), nn.Sigmoid()
     with pytest.raises(BundleError, match=words):
         export_modules(tmp_path / "b", "x", module, plain, plain, shape, shape, shape)
+
+
+class Halved(nn.Module):
+    """Rounds to half precision within, and otherwise for a row alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, dtype=torch.float16))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return (rows.sigmoid().half() * self.weight).float() + len(rows) * 1e-3
+
+
+def test_a_module_of_half_precision_is_told_to_become_float32(tmp_path: Path) -> None:
+    shape, plain = (1, 8, 8), nn.Sigmoid()
+    with pytest.raises(BundleError, match=r"its weights are float16; call \.float\(\) on it"):
+        export_modules(tmp_path / "b", "x", Halved(), plain, plain, shape, shape, shape)
 
 
 def test_the_page_on_bundles_says_what_the_code_does() -> None:

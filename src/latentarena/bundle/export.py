@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from latentarena.bundle.base import Provenance, Sampler
+from latentarena.bundle.modules import of_other_bits, plain_module
 from latentarena.bundle.native import NativeBundle
 from latentarena.bundle.portable import (
     GRAPHS,
@@ -207,7 +208,7 @@ def _export(
         for graph, module in modules.items():
             for rows in (ROWS, 1):
                 found = getattr(model, graph)(*(part[:rows].cpu() for part in examples_on(card, graph, module)))
-                compare(card, graph, found, expected[graph][:rows], "once it is exported")
+                compare(card, graph, found, expected[graph][:rows], f"once it is exported{of_other_bits(module)}")
     write_portable(folder, card, contents, gated)
     return read_portable(read_files(folder), folder)
 
@@ -233,22 +234,6 @@ class _OfTwo(_OfOne):
 def _of_arity(module: nn.Module, inputs: int) -> nn.Module:
     """The module with so many named arguments, since one of `*args` cannot be traced."""
     return _OfOne(module) if inputs == 1 else _OfTwo(module)
-
-
-def plain_module(module: object, what: str) -> nn.Module:
-    """The module inside of what `torch.compile` and data-parallel training wrap around it.
-
-    Raises:
-        BundleError: it is no module, or one that was traced already.
-    """
-    if not isinstance(module, nn.Module):
-        raise BundleError(f"{what} is {type(module).__name__}, no torch.nn.Module; put it into the forward of one")
-    if isinstance(module, torch.jit.ScriptModule):
-        way_out = "give the module it was made of, or torch.onnx.export(..., dynamo=False) it and run arena pack"
-        raise BundleError(f"{what} is TorchScript, which cannot be traced again; {way_out}")
-    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        return plain_module(module.module, what)
-    return plain_module(module._orig_mod, what) if hasattr(module, "_orig_mod") else module  # of torch.compile
 
 
 def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:

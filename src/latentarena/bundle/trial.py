@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from latentarena.bundle.modules import of_other_bits, other_type
 from latentarena.bundle.portable import PortableCard
 from latentarena.errors import BundleError
 from latentarena.outputs import fault_of
@@ -61,15 +62,8 @@ def tried(card: PortableCard, graph: str, module: nn.Module) -> Tensor:
         refuse_numbers(card, graph, output, what, _cause_of_nan(module))
     first, again, alone = (Tensor.cpu(output.detach()) for output in given)
     compare(card, graph, again, first, "the next time; noise is an input, draw none inside")
-    compare(card, graph, alone, first[:1], ALONE)
+    compare(card, graph, alone, first[:1], ALONE + of_other_bits(module))
     return first
-
-
-def other_type(module: nn.Module) -> str:
-    """What is likely to be at fault where a module fails: weights of another type than its inputs."""
-    kinds = {str(one.dtype).removeprefix("torch.") for one in module.parameters() if one.is_floating_point()}
-    other = sorted(kinds - {"float32"})
-    return f"its weights are {' and '.join(other)}, its inputs float32; call .float() on it first: " if other else ""
 
 
 def _cause_of_nan(module: nn.Module) -> str:

@@ -17,8 +17,7 @@ from safetensors.torch import save as packed
 from torch import Tensor, nn
 
 from latentarena.bundle import Sampler, export_modules, save_bundle
-from latentarena.bundle.export import plain_module
-from latentarena.bundle.trial import other_type
+from latentarena.bundle.modules import other_type, plain_module
 from latentarena.config import validate
 from latentarena.data import FOLDER, Dataset
 from latentarena.errors import BundleError, ConfigError, Interrupted, TrainingError
