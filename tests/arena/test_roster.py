@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -321,3 +322,20 @@ def test_a_line_that_adds_others_up_becomes_no_team(last: str) -> None:
 def test_a_team_may_be_called_as_a_total_is() -> None:
     assert set(read_roster("team;member\nTotal;Ada\nSum of Squares;Ben\n").teams) == {"Total", "Sum of Squares"}
     assert set(read_roster("team\nMean Girls\nTotal Eclipse\n").teams) == {"Mean Girls", "Total Eclipse"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("| Team | Member |\n|------|:------:|\n| Owls | Ada |\n", "line 2 of the roster, '|------|:------:|'"),
+        ("Team | Member\n--- | ---\nOwls | Ada\n", "line 2 of the roster, '--- | ---'"),
+        ("+------+-----+\n| Team | Who |\n+======+=====+\n| Owls | Ada |\n", "line 1 of the roster, '+------+-----+'"),
+    ],
+)
+def test_a_table_of_markdown_is_called_one(text: str, line: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{line}, is of a Markdown table; save the table as CSV")):
+        read_roster(text)
+
+
+def test_bars_and_dashes_of_a_class_list_are_no_markdown() -> None:
+    assert set(read_roster("team|member\nOwls|Ada\n--Owls--|Bo\n").teams) == {"Owls", "--Owls--"}

@@ -47,6 +47,8 @@ NOT_TABLE = re.compile(
     r"%PDF-|\{\\rtf|\s*<(?:!|\?|html|head|body|table|div|meta|style)\b|\s*[\[{]\s*[\[{\"]", re.IGNORECASE
 )
 """How PDF, RTF, HTML, XML and JSON begin."""
+RULED = re.compile(r"^(?=.*[|+])(?=.*(?:--|==))[ \t\r|+:=-]+$", re.MULTILINE)
+"""A line that rules off the columns' names of a table in Markdown or in drawn boxes."""
 
 
 def _plain(name: str) -> str:
@@ -121,6 +123,10 @@ def table_rows(text: str) -> list[tuple[int, list[str]]]:
     text = text.lstrip("\ufeff")
     if NOT_TABLE.match(text):
         raise ConfigError("the roster is a document (PDF, RTF, HTML or JSON), not a table; save the table as CSV")
+    if ruled := RULED.search(text):
+        line = text.count("\n", 0, ruled.start()) + 1
+        shown = plain_line(ruled[0], 40)
+        raise ConfigError(f"line {line} of the roster, {shown!r}, is of a Markdown table; save the table as CSV")
     told = re.match(r"sep=(.)\r?\n", text)  # Excel's own word for it
     best: list[tuple[int, list[str]]] | None = None
     score, fault = (False, False, 0), ""
