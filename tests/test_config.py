@@ -246,6 +246,11 @@ BAD_NAMES = [
     " a",
     "a.",
     "nul",
+    "con .txt",
+    "CONIN$",
+    "conout$.x",
+    "COM¹",
+    "lpt³.txt",
     "語" * 80,
 ]
 
@@ -257,7 +262,7 @@ def test_name_of_a_recipe_is_one_plain_path_part(name: str) -> None:
 
 
 def test_name_of_a_recipe_may_be_anything_else() -> None:
-    for name in ("mine", "my model #2", "modèle", "v1.0", "null"):
+    for name in ("mine", "my model #2", "modèle", "v1.0", "null", "COM", "con2", "console .txt"):
         assert load_recipe("quickstart-digits", [f"name={name}"]).name == name
 
 

@@ -17,7 +17,8 @@ BLANK = frozenset({*FILLERS, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *ra
 SHOWN = 100  # characters of a value in a message
 LONGEST_PART = 200  # bytes: file systems allow 255, and suffixes are put behind it
 FORBIDDEN = frozenset('/\\:*?"<>|')  # in a file's name, on one system or another
-DEVICES = frozenset(["CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))])
+PORTS = (f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³")
+DEVICES = frozenset(["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", *PORTS])  # of Windows
 PLAIN = {"\u2026": "...", "\u2013": "-", "\u2014": "-", "\u00d7": "x", "\u00b1": "+-", "\u2264": "<=", "\u2265": ">="}
 PLAIN |= {"\u2500": "-", "\u2501": "-", "\u2578": "-", "\u257a": "-", "\u2192": "->", "\u00a0": " ", "\u2019": "'"}
 
@@ -103,7 +104,7 @@ def one_path_part(text: str) -> str:
         raise ValueError(f"a name of one plain path part is wanted, such as mine; {why}")
     if text != text.strip() or text.endswith("."):
         raise ValueError("a name does not begin or end with a space, nor end with a dot")
-    if text.split(".")[0].upper() in DEVICES:
+    if text.split(".")[0].rstrip().upper() in DEVICES:
         raise ValueError("Windows keeps this name for a device; choose another one")
     if len(text.encode()) > LONGEST_PART:
         raise ValueError(f"a name of at most {LONGEST_PART} bytes is wanted")
