@@ -23,7 +23,7 @@ from latentarena.sandbox.answers import Expected
 from latentarena.sandbox.landlock import version
 from latentarena.sandbox.resident import resident
 from latentarena.sandbox.room import Room
-from latentarena.sandbox.uids import UIDS
+from latentarena.sandbox.uids import UIDS, lease_uid
 
 
 @BOXED
@@ -277,3 +277,14 @@ def test_a_limit_of_memory_holds_while_arrays_of_that_size_pass() -> None:
         with pytest.raises(SandboxError) as caught:
             echoed(box)
         assert caught.value.reason == "died"
+
+
+def test_a_system_without_locks_is_told_to_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentarena.sandbox.uids.LOCKS", tmp_path / "locks")
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    with (
+        pytest.raises(SandboxError, match=r"locks of Linux .fcntl., not here; run this on Linux") as refused,
+        lease_uid(),
+    ):
+        pass
+    assert refused.value.reason == "no-sandbox"

@@ -25,6 +25,10 @@ def lease_uid() -> Iterator[int]:
         uid, lock = next(((uid, lock) for uid in UIDS if (lock := _lock(uid)) is not None), (0, None))
     except OSError as error:
         raise SandboxError("no-sandbox", f"no user id for a box: {LOCKS}: {error.strerror}") from None
+    except ImportError:
+        raise SandboxError(
+            "no-sandbox", "a box needs the locks of Linux (fcntl), not here; run this on Linux"
+        ) from None
     if lock is None:
         raise SandboxError("no-sandbox", f"all {len(UIDS)} user ids for boxes are in use; wait for a box to end")
     try:
