@@ -48,7 +48,7 @@ def test_a_card_is_verified_in_another_process(arena: Arena, tiny_run: Path, tmp
 def test_a_figure_that_was_changed_by_hand_is_found(
     arena_here: Arena, tiny_run: Path, tmp_path: Path, made: ScoreCard
 ) -> None:
-    done = arena_here("verify", written(scaled(made, "mse", 0.5), tmp_path), tiny_run / "bundle")
+    done = arena_here("verify", written(scaled(made, "mse", 0.99), tmp_path), tiny_run / "bundle")
     assert done.returncode == 1
     line, last = done.stdout.splitlines()
     assert line.startswith("scores.mse.value: the card says ")
