@@ -11,7 +11,7 @@ from pathlib import Path
 from latentarena.data.catalog import CATALOG, FILES, TORCHVISION
 
 DEPTHS = ("*", "*/*", "*/*/*", "*/*/*/*")
-MOST = 50_000  # files and folders looked at
+MOST = 20_000  # files and folders looked at in each depth
 UNFINISHED = (".part", ".crdownload", ".download", ".tmp")
 PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
@@ -38,7 +38,7 @@ def near_miss(root: Path, name: str, file: str = FILES[0]) -> str:
 def _below(root: Path, name: str) -> Iterator[Path]:
     """What lies in a folder but for other datasets' folders, the least deep first."""
     others = {*CATALOG, *map(str.lower, TORCHVISION.values())} - {name, TORCHVISION.get(name, name).lower()}
-    for path in islice((path for depth in DEPTHS for path in sorted(root.glob(depth))), MOST):
+    for path in (path for depth in DEPTHS for path in sorted(islice(root.glob(depth), MOST))):
         if not others & {part.lower() for part in path.relative_to(root).parts[:-1]}:
             yield path
 
