@@ -123,6 +123,8 @@ def validate(model: type[Model], raw: Any, source: str) -> Model:
             raise ConfigError(f"{source}: {reason}") from None
         spoken = fault["type"] != "missing" and not isinstance(fault["input"], Mapping)
         value = f" = {shown(fault['input'])}" if spoken else ""
+        if fault["type"] in MAPPINGS and isinstance(fault["input"], str) and list(_wanted(model, [key, "name"])):
+            reason = f"{reason}; or {key}.name={printable(fault['input'][:SHOWN])} for a name"
         raise ConfigError(f"{source}: {key}{value}: {reason}") from None
 
 

@@ -116,6 +116,7 @@ RECIPES = [
     (["quickstart-digits", "autoencoder.latent=" + "[" * 3000], ["autoencoder.latent = [[[", "64 levels"]),
     (["quickstart-digits", "seed=" + "[" * 3000], ["seed = '[[[", "valid integer"]),
     (["quickstart-digits", "sed=1"], ["unknown key 'sed'", "did you mean 'seed'", "sampling", "training"]),
+    (["quickstart-digits", "data=digits"], ["data = 'digits'", "or data.name=digits for a name"]),
     (["quickstart-digits", "plugins=[mine.py]"], ["unknown key 'plugins'", "did you mean 'parts'"]),
     (
         ["quickstart-digits", "training.generator.epoch=1"],
@@ -481,3 +482,24 @@ def test_output_that_cannot_be_written_is_told_in_one_line(words: list[str]) -> 
         1,
         "cannot write the output: No space left on device; free some space, or send it elsewhere",
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample", "zoo:one-step", "--steps", "8"],
+        ["interpolate", "zoo:one-step"],
+        ["likelihood", "zoo:one-step", "-n", "2"],
+        ["inpaint", "zoo:one-step", "--index", "0"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_model_of_one_step_is_asked_for_no_more(
+    words: list[str], refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latentarena.evaluate.scoring.data_of", lambda *_: None)  # MNIST
+    code, line = refuse(*words)
+    assert code == 2
+    assert line.startswith("--steps ")
+    assert "was trained for one step from the noise, at t = 1" in line
+    assert list(tmp_path.iterdir()) == []

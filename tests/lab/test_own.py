@@ -475,6 +475,44 @@ def test_compiled_modules_are_saved_as_what_they_are_made_of(parts: dict[str, nn
     )
 
 
+class Counted(nn.Linear):
+    """A module with more in its state than tensors."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": 3}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        assert state["calls"] == 3
+
+
+class Branched(Network):
+    """A network that asks which time it is."""
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        return super().forward(x, t, labels) if t[0] > 0.5 else x
+
+
+def test_a_state_of_more_than_tensors_is_refused(parts: dict[str, nn.Module], tmp_path: Path) -> None:
+    parts["network"].extra = Counted(2, 2)  # type: ignore[assignment]
+    for way in (
+        lambda: la.save(parts, tmp_path / "mine", dataset="digits", steps=1),
+        lambda: la.fit(parts["network"], torch.randn(64, 16), epochs=1, folder=tmp_path / "fit", progress=False),
+    ):
+        with pytest.raises(la.ArenaError, match=r"extra\._extra_state in the state of the module is a dict; .* buffer"):
+            way()
+
+
+def test_a_network_that_branches_on_its_numbers_is_refused_in_a_line(
+    parts: dict[str, nn.Module], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(
+        la.ArenaError, match=r"cannot be exported: it branches on the values of a tensor.* torch\.where"
+    ):
+        la.save(parts | {"network": Branched()}, tmp_path / "mine", dataset="digits", steps=2)
+    said = capfd.readouterr()
+    assert said.out + said.err == ""
+
+
 class Wrong(nn.Module):
     def __init__(self, answer: object) -> None:
         super().__init__()
@@ -523,6 +561,11 @@ def test_what_does_not_match_is_refused_and_nothing_is_written(
         la.save(modules, tmp_path / "mine", **{"dataset": "digits", "steps": 1, **options})
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_list_of_modules_says_not_what_each_does(parts: dict[str, nn.Module], tmp_path: Path) -> None:
+    with pytest.raises(la.ArenaError, match=r"^modules = \[.*: give a module, or modules by name"):
+        la.save(list(parts.values()), tmp_path / "mine", dataset="digits")  # type: ignore[arg-type]
 
 
 def test_an_empty_path_is_not_the_current_folder(

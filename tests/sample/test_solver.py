@@ -276,3 +276,24 @@ def test_labels_reach_the_denoiser(solver: str) -> None:
     ends = torch.tensor([1.0, 0.0], dtype=torch.float64)
     reached = made(solver)(PATH, towards_label, labels)(x, *ends)
     torch.testing.assert_close(reached, labels[:, None].double().expand_as(x), atol=1e-6, rtol=0)
+
+
+class Quarter(Path):
+    """A quarter of a circle, as people write it: cos(pi / 2) is a little below 0 in float32."""
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return (t * torch.pi / 2).cos()
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return (t * torch.pi / 2).sin()
+
+
+@pytest.mark.parametrize("path", [*(path() for path in PATHS.values()), Quarter()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("target", ["velocity", "v"])
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if name not in ADAPTIVE])
+def test_samples_in_float32_are_finite_from_end_to_end(path: Path, target: str, solver: str) -> None:
+    denoise = denoiser(lambda x, t, labels: -x, path, TARGETS[target])
+    begin, end = path.span
+    times = [torch.tensor(end + (begin - end) * i / 6) for i in range(7)]
+    states = list(sample(made(solver)(path, denoise, None), normal(4, 3).float(), times))
+    assert all(state.isfinite().all() for state in states)

@@ -6,8 +6,9 @@ import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache, cached_property
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 OPSET = 20
 ROWS = {0: torch.export.Dim.DYNAMIC}  # the dimension of a tensor that is free
+TALKATIVE = ("torch.onnx", "torch.fx.experimental.symbolic_shapes")
 FOLDED = 64  # numbers of a constant that is computed with in advance; weights stay what they are
 
 
@@ -172,16 +174,18 @@ def _keep_signatures() -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's remarks on its own inside, and without looking for garbage, a sixth of its time."""
-    logger, collected = logging.getLogger("torch.onnx"), gc.isenabled()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers, collected = [logging.getLogger(name) for name in TALKATIVE], gc.isenabled()
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     gc.disable()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # of graphs half made
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if collected:
             gc.enable()
 
@@ -197,5 +201,7 @@ def _reason(error: Exception) -> str:
             "the number of rows is fixed in it, as by int(x.shape[0]) or by a loop over rows; write it for tensors of "
             "any number of rows"
         )
+    if "DataDependent" in type(error).__name__:
+        return "it branches on the values of a tensor, which a graph cannot; write torch.where in the place of if"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"

@@ -332,7 +332,8 @@ def print_results(folder: Path, home: Path, recipe: Recipe, card: ScoreCard | No
             console.print(f"{what:>11}  {folder / name}", highlight=False)
     console.print("try next:")
     beside = home if home.name.strip(".") else home.resolve()  # of . and .. the name is not said
-    commands = [["arena", "sample", folder / BUNDLE, "-n", 64, "--steps", 20, "--out", folder / "trajectory.gif"]]
+    steps = [] if recipe.sampling.steps == 1 else ["--steps", 20]
+    commands = [["arena", "sample", folder / BUNDLE, "-n", 64, *steps, "--out", folder / "trajectory.gif"]]
     commands += [["arena", "judge", folder / BUNDLE]]
     commands += [["arena", "train", folder / "recipe.yaml", "seed=1", "--out", f"{beside}-seed1"]]
     own = [word for one in recipe.parts for word in ("--plugin", one)]

@@ -242,6 +242,8 @@ def _named(modules: Parts) -> dict[str, nn.Module]:
     Raises:
         BundleError: they are not a set that makes a model.
     """
+    if not isinstance(modules, nn.Module | Mapping):
+        raise BundleError(f"modules = {shown(modules)}: give a module, or modules by name, such as {{'encode': ...}}")
     parts = {"network": modules} if isinstance(modules, nn.Module) else dict(modules)
     sets = ({"network"}, {"encode", "decode", "network"}, {"encode", "decode", "generate"})
     if set(parts) not in sets:

@@ -33,7 +33,7 @@ from latentarena.process import (
     shortened,
 )
 from latentarena.randomness import Draws, Fresh, RowNoise
-from latentarena.sample import SOLVERS, Guide, Jump, Solver, classifier_free, grid_times, last, sample
+from latentarena.sample import GRIDS, SOLVERS, Guide, Jump, Solver, classifier_free, grid_times, last, sample
 from latentarena.text import shown
 
 
@@ -214,6 +214,8 @@ class Process:
         """The times of so many steps from noise to data."""
         if not isinstance(steps, Integral) or steps < 1:
             raise ConfigError(f"steps = {shown(steps)}: take a whole number, 1 or more")
+        if not isinstance(name, str):
+            raise ConfigError(f"grid = {shown(name)}: give the name of one: {', '.join(GRIDS)}")
         return grid_times(name, self._path, int(steps))
 
     @cached_property  # it looks at numbers, which a graph that is traced has none of

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from latentarena.errors import ConfigError
-from latentarena.process import Denoiser, Path
+from latentarena.process import Denoiser, Path, Point
 from latentarena.randomness import Fresh
 from latentarena.registry import Registry, function_of
 from latentarena.text import shown
@@ -120,6 +120,11 @@ def ddim(eta: float = 0.0, fresh: Fresh = torch.randn_like) -> Solver:
     return solver
 
 
+def _log_snr(at: Point) -> Tensor:
+    """log(alpha / sigma); at the ends of a path rounding may take either a little below 0."""
+    return (at.alpha.clamp(min=0) / at.sigma.clamp(min=0)).log()
+
+
 def dpm_solver_pp(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
     """DPM-Solver++(2M) (Lu et al., 2022, algorithm 2): second order, one evaluation a step, one step of memory."""
     memory: list[tuple[Tensor, Tensor]] = []  # (data estimate, log-SNR step) of the last jump
@@ -127,7 +132,7 @@ def dpm_solver_pp(path: Path, denoise: Denoiser, labels: Tensor | None) -> Jump:
     def jump(x: Tensor, t: Tensor, s: Tensor) -> Tensor:
         data = denoise(x, t, labels).data
         now, then = path.at(t, x), path.at(s, x)
-        h = (then.alpha / then.sigma).log() - (now.alpha / now.sigma).log()
+        h = _log_snr(then) - _log_snr(now)
         guess = data
         if memory and bool(h.isfinite().all()):  # the jump onto sigma = 0 is of first order
             before, last = memory.pop()

@@ -120,8 +120,21 @@ class Checkpoints:
         return Checkpoint(int(facts["step"]), load(content), json.loads(facts["facts"]))
 
 
+def refuse_other_state(state: Mapping[str, object]) -> None:
+    """Raise a CheckpointError where a module's state holds more than tensors, as `get_extra_state` may add."""
+    for name, one in state.items():
+        if not isinstance(one, Tensor):
+            way_out = "files of weights hold tensors alone; register it as a buffer"
+            raise CheckpointError(f"{name} in the state of the module is a {type(one).__name__}; {way_out}")
+
+
 def separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as a safetensors file takes them: on the CPU, and none in the memory of another, as tied weights are."""
+    """Tensors as a safetensors file takes them: on the CPU, and none in the memory of another, as tied weights are.
+
+    Raises:
+        CheckpointError: something else is among them.
+    """
+    refuse_other_state(tensors)
     found: dict[str, Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():

@@ -14,6 +14,7 @@ from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, TrainingError
 from latentarena.files import digest, write_json
 from latentarena.randomness import Draws
+from latentarena.train.checkpoint import refuse_other_state
 from latentarena.train.logs import curve, logged
 from latentarena.train.loop import FitConfig, Objective, fit
 from latentarena.train.shelter import Shelter, go_on, held
@@ -152,7 +153,9 @@ def _identity(
 ) -> dict[str, Any]:
     """What a training is known by: what is learned, settings, data and the shapes of the weights, not their values."""
     rows = [_bytes(one) for one in (data, labels) if one is not None]
-    shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+    state = network.state_dict()
+    refuse_other_state(state)
+    shapes = {name: list(tensor.shape) for name, tensor in state.items()}
     settings = {**config.model_dump(mode="json"), **learned}
     return {"seed": seed, "fit": settings, "data": digest(*rows), "weights": shapes}
 

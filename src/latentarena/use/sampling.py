@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from latentarena.bundle import AnyBundle
-from latentarena.errors import ConfigError
+from latentarena.errors import ConfigError, ModelError
 from latentarena.files import make_folder
 from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
@@ -36,7 +36,10 @@ def chosen_sampling(
         ConfigError: naming the option, where it is impossible.
     """
     if bundle.model.native is not None:
-        return bundle.model.native.architecture.sampling.but(solver, steps, guidance, grid, eta)
+        own = bundle.model.native.architecture.sampling
+        if steps is not None and steps != own.steps:
+            refuse_one_step(bundle, f"--steps {steps}")
+        return own.but(solver, steps, guidance, grid, eta)
     options = {"--solver": solver, "--steps": steps, "--guidance": guidance, "--grid": grid, "--eta": eta}
     for option, value in options.items():
         if value is not None:
@@ -97,10 +100,18 @@ def sample_to_file(
 
 
 def drawn(model: AnyModel, noise: Tensor, labels: Tensor | None, how: SamplingConfig | None, seed: int) -> Tensor:
-    """Images (N, C, H, W) of a model; `how` is for one whose sampler can be steered."""
-    if model.native is not None:
-        return model.native.generate(noise, labels, how, seed)
-    return model.generate(noise, labels, seed=seed)
+    """Images (N, C, H, W) of a model; `how` is for one whose sampler can be steered.
+
+    Raises:
+        ModelError: there are none: values that are not finite.
+    """
+    native = model.native
+    images = native.generate(noise, labels, how, seed) if native else model.generate(noise, labels, seed=seed)
+    if not bool(images.isfinite().all()):
+        raise ModelError(
+            "the samples hold values that are not finite; choose another --solver or --grid, or more --steps"
+        )
+    return images
 
 
 def turning(start: Tensor, across: Tensor, n: int) -> Iterator[Tensor]:
@@ -120,6 +131,16 @@ def refuse_many(path: Path, n: int, shape: tuple[int, int, int]) -> None:
             ("picture", "choose --out FILE.npz, or fewer") if suffix != ".npz" else ("file", "take several seeds")
         )
         raise ConfigError(f"-n {n}: a {suffix} {kind} of these images holds at most {most:,}; {way_out}")
+
+
+def refuse_one_step(bundle: AnyBundle, asked: str) -> None:
+    """Raise a ConfigError where more than one step is asked of a network that was trained at t = 1 alone."""
+    told = bundle.card.provenance
+    training = told.recipe.get("training") if told is not None else None
+    reflow = training.get("reflow") if isinstance(training, Mapping) else None
+    if isinstance(reflow, Mapping) and reflow.get("times") == "end":
+        way_out = "elsewhere it answers at random; leave it out, or take a model of many steps, such as zoo:quickstart"
+        raise ConfigError(f"{asked}: {bundle.card.name} was trained for one step from the noise, at t = 1; {way_out}")
 
 
 def refuse_unguided(model: LatentModel, guidance: float) -> None:
