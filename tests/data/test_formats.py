@@ -148,6 +148,8 @@ def test_npz_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     assert "weights [2, 3]; images are expected as x_train" in refusal(tmp_path / "other.npz")
     np.savez(tmp_path / "scaled.npz", x_train=TRAIN / 127.5 - 1, y_train=TRAIN_LABELS)
     assert "with values of -1 to 1; save them as uint8" in refusal(tmp_path / "scaled.npz")
+    np.savez(tmp_path / "over.npz", x_train=TRAIN / 250 - 0.01, y_train=TRAIN_LABELS)
+    assert "such as images.clip(0, 1) * 255 if 0 is black" in refusal(tmp_path / "over.npz")
     (tmp_path / "broken.npz").write_bytes(b"PK")
     assert "broken.npz cannot be read" in refusal(tmp_path / "broken.npz")
 

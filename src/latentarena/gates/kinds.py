@@ -18,7 +18,7 @@ ADDED = re.compile(
 )
 
 EXPORT = "export the modules with latentarena.bundle.export_modules, which writes ONNX"
-PICKLE = f"a pickle, which runs code when it is loaded; {EXPORT}"
+PICKLE = f"a pickle, which runs code when it is loaded; {EXPORT}, and arrays of images are saved as .npz"
 ARRAYS = "numpy arrays without the graph that they belong to; " + EXPORT
 KERAS = "a Keras or TensorFlow model; convert it with tf2onnx to encode.onnx, decode.onnx and generate.onnx"
 PACKED = "not packed as zip; make it anew with `zip -r bundle.zip FOLDER`"
