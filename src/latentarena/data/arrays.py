@@ -304,7 +304,7 @@ def pixels_of(pixels: np.ndarray, title: str) -> np.ndarray:
         raise DataError(f"{what} with NaN or infinite values; find out where they come from")
     if not (low >= 0 and high <= 255):
         way = ", such as (images + 1) * 127.5 if -1 is black" if -1 <= low < 0 and high <= 1 else ""
-        way = ", such as images.clip(0, 1) * 255 if 0 is black and 1 is white" if -0.2 < low and high < 1.2 else way
+        way = ", such as images.clip(0, 1) * 255 if 0 is black and 1 is white" if low > -0.2 and high < 1.2 else way
         raise DataError(f"{what} with values of {low:g} to {high:g}; save them as uint8, 0 to 255{way}")
     unit = pixels.dtype.kind in "fb" and high <= 1
     white = 1 if unit else 255
