@@ -214,9 +214,16 @@ def test_help_lists_every_command_once_in_its_group_with_a_whole_sentence(arena_
 @pytest.mark.parametrize("group", ["judge", "study", "recipes", "board", "team"])
 def test_a_group_lists_its_commands_with_whole_sentences(arena_here: Arena, group: str) -> None:
     commands = typer.main.get_command(app).commands[group].commands  # type: ignore[attr-defined]
-    listed = arena_here(group, "--help").stdout.partition("Commands:")[2]
+    listed = arena_here(group, "--help").stdout.partition("Commands:")[2].partition("Usage:")[0]
     assert sorted(re.findall(r"^  ([a-z][a-z-]*)  +[A-Z]", listed, flags=re.MULTILINE)) == sorted(commands)
     assert "..." not in listed
+
+
+@pytest.mark.parametrize(("group", "command"), [("judge", "bundle"), ("study", "run")])
+def test_a_group_explains_the_command_that_needs_no_name(arena_here: Arena, group: str, command: str) -> None:
+    whole, alone = (arena_here(*words, "--help").stdout for words in ((group,), (group, command)))
+    assert alone.startswith("Usage: arena ")
+    assert whole.endswith(alone)
 
 
 @pytest.mark.parametrize(

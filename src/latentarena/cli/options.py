@@ -37,6 +37,13 @@ def by_default(name: str) -> type[TyperGroup]:
                 args = [self.default, *args]
             return super().parse_args(ctx, args)
 
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            """The group's help, and that of the command which needs no name."""
+            super().format_help(ctx, formatter)
+            command = self.commands[self.default]
+            formatter.write_paragraph()
+            command.format_help(type(ctx)(command, info_name=self.default, parent=ctx), formatter)
+
     return Group
 
 
