@@ -214,7 +214,7 @@ def test_the_command_ends_with_1_where_something_is_missing(
         (["encode.onnx"], "give one run, or three graphs"),
         (["a", "b"], "give one run, or three graphs: encode, decode and generate; here are 2"),
         (["a.onnx", "b.onnx", "c.onnx"], "needs a name: --name NAME"),
-        (["nowhere", "--name", "x"], "--name x: a run has its name already"),
+        (["nowhere", "--name", "x"], "--name x: a run has its own already"),
         (["nowhere"], "cannot read nowhere"),
     ],
 )
