@@ -485,21 +485,30 @@ def test_output_that_cannot_be_written_is_told_in_one_line(words: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "says"),
     [
-        ["sample", "zoo:one-step", "--steps", "8"],
-        ["interpolate", "zoo:one-step"],
-        ["likelihood", "zoo:one-step", "-n", "2"],
-        ["inpaint", "zoo:one-step", "--index", "0"],
+        (
+            ["sample", "zoo:one-step", "--steps", "8"],
+            "--steps 8: onestep-latent was trained for one step from",
+        ),
+        (
+            ["interpolate", "zoo:one-step"],
+            "the way between noise and data: 'onestep-latent' goes from noise",
+        ),
+        (
+            ["likelihood", "zoo:one-step", "-n", "2"],
+            "likelihood: 'onestep-latent' goes from noise",
+        ),
+        (["inpaint", "zoo:one-step", "--index", "0"], "filling in: 'onestep-latent' goes from noise"),
     ],
-    ids=lambda words: words[0],
+    ids=["sample", "interpolate", "likelihood", "inpaint"],
 )
 def test_a_model_of_one_step_is_asked_for_no_more(
-    words: list[str], refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], says: str, refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("latentarena.evaluate.scoring.data_of", lambda *_: None)  # MNIST
     code, line = refuse(*words)
     assert code == 2
-    assert line.startswith("--steps ")
-    assert "was trained for one step from the noise, at t = 1" in line
+    assert line.startswith(says)
+    assert "such as zoo:quickstart" in line
     assert list(tmp_path.iterdir()) == []

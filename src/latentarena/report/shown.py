@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from latentarena.bundle import AnyBundle, BundleCard
+from latentarena.bundle import AnyBundle
 from latentarena.config import validate
 from latentarena.data import Dataset
 from latentarena.documents import read_yaml
@@ -18,6 +18,7 @@ from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
 from latentarena.pictures import plain
 from latentarena.train.earlier import flows_before, is_student
 from latentarena.train.recipe import Recipe
+from latentarena.use.history import told_recipe
 from latentarena.use.sampling import chosen_labels
 from latentarena.use.views import Plane
 
@@ -122,12 +123,8 @@ class ShownModel:
 
 def _history(bundle: AnyBundle) -> tuple[dict[str, LatentModel], bool]:
     """The flows before a native bundle's last stage, from the checkpoints of its run, and whether it is a student."""
-    model, card, run = bundle.model.native, bundle.card, bundle.place.parent
-    if model is None or not isinstance(card, BundleCard):
-        return {}, False
-    try:
-        recipe = validate(Recipe, card.provenance.recipe, "the bundle's recipe")
-    except ConfigError:  # self-reported: of another version, or none
+    model, run, recipe = bundle.model.native, bundle.place.parent, told_recipe(bundle)
+    if model is None or recipe is None:
         return {}, False
     training, before = recipe.training, {}
     with suppress(ConfigError, CheckpointError):  # a bundle that has left its run, or damaged checkpoints

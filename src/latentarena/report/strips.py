@@ -18,7 +18,8 @@ from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import MOVING, ZOOM, labelled, png, refuse_suffix, save_animation
 from latentarena.text import listed, meant
-from latentarena.use.sampling import chosen_labels, refuse_one_step, refuse_unguided
+from latentarena.use.history import refuse_no_flow
+from latentarena.use.sampling import chosen_labels, refuse_unguided
 from latentarena.use.uses import class_mean, edit, inpaint, interpolate, shift, to_noise
 
 REGIONS = ("left", "right", "top", "bottom", "middle")
@@ -29,9 +30,9 @@ def walk(bundle: NativeBundle, steps: int, guidance: float | None) -> SamplingCo
     """How the ODE is walked: Heun's method, with the bundle's own guidance unless given.
 
     Raises:
-        ConfigError: guidance for a model that has none, or a model of one step, which has no such way.
+        ConfigError: guidance for a model that has none, or a model that is no flow.
     """
-    refuse_one_step(bundle, f"--steps {steps}")
+    refuse_no_flow(bundle, "the way between noise and data")
     how = bundle.card.architecture.sampling.but("heun", steps, guidance)
     refuse_unguided(bundle.model, how.guidance)
     return how
@@ -163,11 +164,11 @@ def inpaint_to_file(
     """Write a row for each test image: itself, what is known of it, and `fills` ways to complete it.
 
     Raises:
-        ConfigError: unknown suffix or image, or a model of one step.
+        ConfigError: unknown suffix or image, or a model that is no flow.
         OutputError: the file cannot be written.
     """
     refuse_suffix(path, ".png")
-    refuse_one_step(bundle, f"--steps {steps}")
+    refuse_no_flow(bundle, "filling in")
     model = bundle.model
     images, labels = chosen_images(data, index, "--index")
     n = len(images)

@@ -18,7 +18,7 @@ from latentarena.model.latent_model import LatentModel
 from latentarena.pictures import blank, figure_bytes, refuse_suffix
 from latentarena.randomness import stream
 from latentarena.sample import bits_per_dimension, log_likelihood
-from latentarena.use.sampling import refuse_one_step
+from latentarena.use.history import refuse_no_flow
 from latentarena.use.uses import own_labels
 
 CHUNK = 100  # images at a time
@@ -122,9 +122,9 @@ def measure_likelihood(bundle: NativeBundle, data: Dataset, n: int, steps: int, 
     """The first n test images under a bundle's model.
 
     Raises:
-        ConfigError: fewer than two images, or more than the test split has; or a model of one step.
+        ConfigError: fewer than two images, or more than the test split has; or a model that is no flow.
     """
-    refuse_one_step(bundle, f"--steps {steps}")
+    refuse_no_flow(bundle, "likelihood")
     if not 2 <= n <= len(data.test):
         raise ConfigError(f"--number {n}: choose from 2 to the {len(data.test):,} test images of {data.name}")
     model = bundle.model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
 from latentarena.pictures import FORMATS, MOVING, refuse_suffix, save_animation, save_images
 from latentarena.text import listed, meant
+from latentarena.use.history import refuse_more_steps
 
 ROUND = 36  # frames of a walk through noise that ends where it began
 MOST_SHOWN, MOST_MOVING = 10_000, 1_000  # images in a picture, and in an animation
@@ -36,10 +37,8 @@ def chosen_sampling(
         ConfigError: naming the option, where it is impossible.
     """
     if bundle.model.native is not None:
-        own = bundle.model.native.architecture.sampling
-        if steps is not None and steps != own.steps:
-            refuse_one_step(bundle, f"--steps {steps}")
-        return own.but(solver, steps, guidance, grid, eta)
+        refuse_more_steps(bundle, steps or 1)
+        return bundle.model.native.architecture.sampling.but(solver, steps, guidance, grid, eta)
     options = {"--solver": solver, "--steps": steps, "--guidance": guidance, "--grid": grid, "--eta": eta}
     for option, value in options.items():
         if value is not None:
@@ -131,16 +130,6 @@ def refuse_many(path: Path, n: int, shape: tuple[int, int, int]) -> None:
             ("picture", "choose --out FILE.npz, or fewer") if suffix != ".npz" else ("file", "take several seeds")
         )
         raise ConfigError(f"-n {n}: a {suffix} {kind} of these images holds at most {most:,}; {way_out}")
-
-
-def refuse_one_step(bundle: AnyBundle, asked: str) -> None:
-    """Raise a ConfigError where more than one step is asked of a network that was trained at t = 1 alone."""
-    told = bundle.card.provenance
-    training = told.recipe.get("training") if told is not None else None
-    reflow = training.get("reflow") if isinstance(training, Mapping) else None
-    if isinstance(reflow, Mapping) and reflow.get("times") == "end":
-        way_out = "elsewhere it answers at random; leave it out, or take a model of many steps, such as zoo:quickstart"
-        raise ConfigError(f"{asked}: {bundle.card.name} was trained for one step from the noise, at t = 1; {way_out}")
 
 
 def refuse_unguided(model: LatentModel, guidance: float) -> None:
