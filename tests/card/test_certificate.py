@@ -17,7 +17,8 @@ from latentarena.arena.site import build_site, read_folder
 from latentarena.card.catalogue import METRICS
 from latentarena.card.certificate import Certificate, read_certificate
 from latentarena.card.columns import COLUMNS
-from latentarena.card.score_card import ScoreCard, read_card
+from latentarena.card.figure import Figure
+from latentarena.card.score_card import ScoreCard, Trainings, read_card
 from latentarena.card.words import contest_cells
 from latentarena.config import validate
 from latentarena.contest.board import Board
@@ -146,6 +147,18 @@ def test_the_spread_over_trainings_makes_ties_where_it_is_the_wider_one() -> Non
         ]
         ranks = {line.team: line.cells["mse"].rank for line in make_board(entries, OPEN).lines}
         assert [ranks["b"], ranks["w"]] == expected
+
+
+def test_so_does_the_spread_of_a_card_of_several_seeds() -> None:
+    better, worse = made_card("b", mse=0.0100), made_card("w", mse=0.0110)
+    over = {"mse": Figure(value=0.0105, low=0.0085, high=0.0125)}
+    for many, expected in ((2, [1, 2]), (3, [1, 1])):
+        told = Trainings(n=many, seeds=tuple(range(many)), metrics=over)
+        cards = [card.model_copy(update={"trainings": told}) for card in (better, worse)]
+        entries = [entry_of(card, OPEN, card.model, card.model) for card in cards]
+        lines = {line.team: line.cells["mse"] for line in make_board(entries, OPEN).lines}
+        assert [lines["b"].rank, lines["w"].rank] == expected
+        assert lines["b"].figure.high == pytest.approx(0.0120 if many == 3 else better.scores["mse"].high)
 
 
 def test_a_certificate_is_read_strictly(tmp_path: Path) -> None:

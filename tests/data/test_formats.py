@@ -93,6 +93,8 @@ def test_several_datasets_of_torchvision_are_told_apart(tmp_path: Path) -> None:
 
 def test_emnist_is_turned_upright_and_its_labels_have_names(tmp_path: Path) -> None:
     files = idx_files("emnist-letters-", "test", first=1)
+    published = load(store(tmp_path / "published", {f"gzip/{name}": content for name, content in files.items()}))
+    assert holds(published, turned=True)
     data = load(store(tmp_path / "data", files))
     assert holds(data, turned=True)
     assert data.classes == ("A", "B", "C", "D")

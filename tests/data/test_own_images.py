@@ -278,7 +278,8 @@ def test_splits_are_found_by_their_names(tmp_path: Path, pack: object, folders: 
     ("folders", "classes"),
     [
         (["archive/photos/cat", "archive/photos/dog"], ("cat", "dog")),
-        (["cat/tabby", "cat/siam", "dog/x"], ("cat", "dog")),
+        (["cat", "cat/tabby", "cat/siam", "dog/x"], ("cat", "dog")),
+        (["cat/images", "dog/images"], ("cat", "dog")),
         (["train/cat", "train/dog"], ("cat", "dog")),
         ([str(i) for i in range(12)], tuple(map(str, range(12)))),
         (["test tube", "train station", "steam train"], ("steam train", "test tube", "train station")),
@@ -318,6 +319,10 @@ def test_classes_are_found_and_in_natural_order(tmp_path: Path, folders: list[st
         (["cat/1", "val1/1"], ["val1 can be read in two ways: as classes, or as splits"]),
         (["images/1", "masks/1"], ["images, masks can be read in two ways", "(masks)", "name the folder images"]),
         (["train/Images/1", "train/labels/1"], ["Images, labels can be read in two ways: as classes, or as images"]),
+        (["photos/cat/1", "photos/dog/1", "docs/logo"], ["docs, photos as the classes, or cat, dog"]),
+        (["2023/cat/1", "2023/dog/1", "2024/cat/1", "2024/bird/1"], ["2023, 2024 as the classes, or cat, dog"]),
+        (["animals/cat/1", "animals/dog/1", "plants/tree/1"], ["animals, plants as the classes, or cat, dog"]),
+        (["train/a/x/1", "train/a/y/1", "train/b/1", "test/a/1", "test/b/1"], ["a, b as the classes, or x, y"]),
         (["x-train/a/1", "x-val/a/1", "masks/1"], ["x-train, x-val can be read in two ways"]),
     ],
 )

@@ -150,19 +150,26 @@ def refusal(entry: Entry, contest: Contest) -> str:
 
 
 def _figures(card: ScoreCard, contest: Contest, certificate: Certificate | None) -> dict[str, Figure]:
-    """The card's figures; with a certificate, those of training are its own, and intervals hold other seeds too."""
+    """The card's figures, whose intervals hold other seeds too where some are known; those of training certified."""
     if contest.score_set == "arena-1":
         found: dict[str, Figure] = {**card.scores}
+        found |= {name: found[name].wider(width) for name, width in _spread(card, certificate).items() if name in found}
         if certificate is None:
             return found
-        if len(certificate.trainings) >= AGREE:
-            found |= {name: found[name].wider(width) for name, width in certificate.spread.items() if name in found}
         kept = {name: one for name, one in found.items() if not METRICS[name].certified}
         return kept | certificate.figures
     known = {name: Figure.of(math.inf if value is None else value) for name, value in card.contest_2025.items()}
     if card.timing is not None:
         known["time_per_sample"] = Figure.of(card.timing.ms_per_sample.value / 1000)
     return known
+
+
+def _spread(card: ScoreCard, certificate: Certificate | None) -> Mapping[str, float]:
+    """Half-widths of the intervals over trainings by metric: those certified, else the card's own, of three or more."""
+    if certificate is not None:
+        return certificate.spread if len(certificate.trainings) >= AGREE else {}
+    own = card.trainings
+    return {} if own is None or own.n < AGREE else {name: one.high - one.value for name, one in own.metrics.items()}
 
 
 def _unfit(card: ScoreCard, contest: Contest, form: str, verified: bool) -> str:

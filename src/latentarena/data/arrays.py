@@ -59,10 +59,10 @@ def split_in_name(name: str) -> str:
 
 
 def array_files(source: Path) -> list[Path]:
-    """The files of arrays that a path stands for: itself, or those in the folder or in `raw` in it."""
+    """The files of arrays that a path stands for: itself, or those in the folder, or in `raw` or `gzip` in it."""
     if source.is_file():
         return [source] if _is_array(source) else []
-    for pattern in ("*", "raw/*"):
+    for pattern in ("*", "raw/*", "gzip/*"):  # as torchvision and EMNIST's publisher name it
         found = [path for path in sorted(source.glob(pattern)) if path.is_file() and _is_array(path)]
         if found:
             return found

@@ -201,12 +201,13 @@ def _refuse_inner(paths: Paths, tops: list[str]) -> None:
             f"read in two ways: {tops[0]} as the only class, or {folders} as the classes; take the images beside them "
             "away, or put them into a class folder"
         )
-    shared = set.intersection(*inner.values())
-    if not bare and len(tops) > 1 and len(shared) > 1:
-        raise DataError(
-            f"{_listed(tops)} hold the same folders {_listed(sorted(shared))}, which can be read in two ways: "
-            f"{_listed(tops)} as the classes, or {_listed(sorted(shared))}; put the classes outermost, or only them"
-        )
+    for top, names in inner.items():
+        if len(tops) > 1 and len(names) > 1 and top not in bare:
+            folders = _listed(sorted(names))
+            raise DataError(
+                f"{top} holds images in {folders} alone, which can be read in two ways: {_listed(tops)} as the "
+                f"classes, or {folders}; put the images of a class into its own folder, and none around some classes"
+            )
 
 
 def _split_layout(paths: Paths, roles: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
