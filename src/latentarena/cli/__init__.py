@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 __all__ = ["main"]
 
@@ -27,7 +27,7 @@ GOES_ON = {  # how commands go on that were interrupted; the others begin anew
     "train": ", and the same command with --resume goes on",
     **dict.fromkeys(("study", "search", "retrain"), ", and the same command goes on"),
 }
-UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a disk's; files that are named are told by name
+UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
 PATH = "Path"  # what an option is taken for whose type typer does not tell
 
 
@@ -91,7 +91,7 @@ def _run() -> None:
     except Exception as error:
         if debug:
             raise
-        _refuse(_unexpected(error), 1)
+        _refuse_unexpected(error)
     if status == Interrupted.exit_code:  # how typer reports a Ctrl-C that it caught
         raise KeyboardInterrupt
     _flush()
@@ -182,7 +182,18 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _refuse(_unexpected(error), 1)
+        _refuse_unexpected(error)
+
+
+def _refuse_unexpected(error: Exception) -> NoReturn:
+    if _is_unwritten(error) and sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it exits
+    _refuse(_unexpected(error), 1)
+
+
+def _is_unwritten(error: Exception) -> TypeGuard[OSError]:
+    """Whether it is the output that cannot be written: files that are named are told by name."""
+    return isinstance(error, OSError) and error.errno in UNWRITTEN and error.filename is None
 
 
 def _unexpected(error: Exception) -> str:
@@ -196,9 +207,7 @@ def _unexpected(error: Exception) -> str:
         name = str(error.filename)
         shown = name if len(name) <= 200 else f"{name[:100]}... ({len(name)} characters)"
         return f"cannot use {shown}: {error.strerror}"
-    if isinstance(error, OSError) and error.errno in UNWRITTEN and error.filename is None:
-        if sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it exits
+    if _is_unwritten(error):
         return f"cannot write the output: {error.strerror}; free some space, or send it elsewhere"
     if starved(error):
         return "there is not enough memory for this"

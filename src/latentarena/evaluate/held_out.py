@@ -9,13 +9,11 @@ from torch import Tensor
 
 from latentarena.autoencoder import Posterior
 from latentarena.card.figure import Figure
-from latentarena.config import validate
 from latentarena.data import Images
-from latentarena.errors import ConfigError
 from latentarena.judge.metrics import squared_errors
 from latentarena.model.latent_model import LatentModel
 from latentarena.randomness import Draws, stream
-from latentarena.train.recipe import Recipe
+from latentarena.train.recipe import told_recipe
 from latentarena.train.stages import GeneratorObjective
 
 CHUNK = 500  # images at a time
@@ -56,13 +54,10 @@ def held_out_losses(model: LatentModel, recipe: dict[str, object], test: Images)
 
 def _generator_losses(model: LatentModel, raw: dict[str, object], latents: Posterior, labels: Tensor) -> Tensor | None:
     """The generator's loss on batches of latents, (K,); None where it has no loss that can be told."""
-    try:
-        training = validate(Recipe, raw, "recipe").training
-    except ConfigError:
+    told = told_recipe(raw)
+    if told is None or told.training.reflow is not None or told.training.consistency is not None:
         return None
-    if training.reflow is not None or training.consistency is not None:
-        return None
-    config = training.generator.model_copy(update={"drop_labels": 0.0})
+    config = told.training.generator.model_copy(update={"drop_labels": 0.0})
     objective = GeneratorObjective(model, model.network, latents, labels, config)
     draws, rows = Draws(stream("held-out flow loss")), torch.arange(len(latents.mean))
     size = max(1, min(CHUNK // 5, len(rows) // 5))

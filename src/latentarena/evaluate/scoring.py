@@ -40,8 +40,6 @@ from latentarena.precision import Precision, coarser
 from latentarena.train.stages import Watch
 
 FLOWN, FINE = 256, 32  # trajectories whose straightness is measured, and their steps
-
-
 FITTED = "; say how these are brought to a size: arena pack --size, la.save(dataset=la.datasets.load(..., size=...))"
 
 

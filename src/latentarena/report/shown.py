@@ -18,7 +18,7 @@ from latentarena.model.latent_model import AnyModel, LatentModel, labels_for
 from latentarena.pictures import plain
 from latentarena.train.earlier import flows_before, is_student
 from latentarena.train.recipe import Recipe
-from latentarena.use.history import told_recipe
+from latentarena.use.history import recipe_told_by
 from latentarena.use.sampling import chosen_labels
 from latentarena.use.views import Plane
 
@@ -123,7 +123,7 @@ class ShownModel:
 
 def _history(bundle: AnyBundle) -> tuple[dict[str, LatentModel], bool]:
     """The flows before a native bundle's last stage, from the checkpoints of its run, and whether it is a student."""
-    model, run, recipe = bundle.model.native, bundle.place.parent, told_recipe(bundle)
+    model, run, recipe = bundle.model.native, bundle.place.parent, recipe_told_by(bundle)
     if model is None or recipe is None:
         return {}, False
     training, before = recipe.training, {}

@@ -177,6 +177,14 @@ def load_recipe(source: str | Recipe, overrides: Overrides = ()) -> Recipe:
     return recipe.model_copy(update={"length": length, "expected": expected, "parts": _all_parts(recipe)})
 
 
+def told_recipe(raw: Mapping[str, Any]) -> Recipe | None:
+    """The recipe that a card tells of, which is self-reported; None where it is of another version, or none."""
+    try:
+        return validate(Recipe, raw, "the bundle's recipe")
+    except ConfigError:
+        return None
+
+
 def _all_parts(recipe: Recipe) -> tuple[str, ...]:
     """The parts that a recipe names, and what else was loaded and is used by it."""
     named = {str(Path(one).resolve()) if one.endswith(".py") else one for one in recipe.parts}
