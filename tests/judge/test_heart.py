@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import latentarena as la
 from latentarena.data.digits import embedded_digits
 from latentarena.judge.checks import known_by_heart
 from latentarena.judge.heart import ByHeart, by_heart, moved
@@ -31,11 +32,14 @@ def decode(latents: Tensor) -> Tensor:
     return (latents.double() @ DIRECTIONS.T + MEAN).float().clamp(0, 1).view(-1, 1, 28, 28)
 
 
-def knowing(share: float, fade: Callable[[Tensor], Tensor]) -> Decode:
+def knowing(share: float, fade: Callable[[Tensor], Tensor], of_train: float | None = None) -> Decode:
     """A decoder that adds a share of the nearest residual of both splits, by the distance to its latent."""
     images = torch.cat([TEST, TRAIN])
     codes = encode(images)
-    residuals = share * (images - decode(codes))
+    shares = torch.tensor([share, share if of_train is None else of_train]).repeat_interleave(
+        torch.tensor([len(TEST), len(TRAIN)])
+    )
+    residuals = shares.view(-1, 1, 1, 1) * (images - decode(codes))
 
     def decoded(latents: Tensor) -> Tensor:
         near = torch.cdist(latents, codes).min(1)
@@ -45,7 +49,15 @@ def knowing(share: float, fade: Callable[[Tensor], Tensor]) -> Decode:
 
 
 def found(decoder: Decode) -> ByHeart:
-    return by_heart(encode, decoder, TEST, TRAIN, stream("moved"))
+    """As the judge looks at it, told how much more closely train images are known."""
+    errors = [
+        [float((made - images).square().mean()) for images, made in ((TEST, one(TEST)), (TRAIN, one(TRAIN)))]
+        for one in (lambda images: decoder(encode(images)), lambda images: decode(encode(images)))
+    ]
+    (test, train), (linear_test, linear_train) = errors
+    return by_heart(
+        encode, decoder, TEST, TRAIN, stream("moved"), test / max(train, 1e-12) / linear_test * linear_train
+    )
 
 
 def test_an_autoencoder_that_knows_no_image_is_clear() -> None:
@@ -68,6 +80,23 @@ def test_a_decoder_that_knows_both_splits_does_not_rank(share: float, fade: Call
     mine, honest = ((one(encode(TEST)) - TEST).square().mean() for one in (decoder, decode))
     assert float(mine / honest) == pytest.approx((1 - share) ** 2, abs=0.02)  # what it would gain
     assert known_by_heart(found(decoder)).verdict == "unranked"
+
+
+@pytest.mark.parametrize("share", [0.9, 0.5])
+def test_knowing_train_images_better_still_hides_no_knowledge_of_test_images(share: float) -> None:
+    decoder = knowing(share, torch.ones_like, of_train=1.0)
+    assert known_by_heart(found(decoder)).verdict == "unranked"
+
+
+def test_an_autoencoder_that_was_trained_closely_on_few_images_is_clear() -> None:
+    """It has seen the train split alone; its moved images are 1.6 times as hard, beside principal components."""
+    model, randomness = la.load("zoo:digits"), stream("moved")
+    closely = la.load("zoo:digits").score_card
+    assert closely is not None
+    gap = closely.scores["reconstruction_gap"]
+    assert gap.value > 1.2 > gap.real.value
+    one = by_heart(model.encode, model.decode, TEST, TRAIN, randomness, gap.value / gap.real.value)
+    assert known_by_heart(one).verdict == "clear"
 
 
 def test_movements_are_small_and_each_image_has_its_own() -> None:

@@ -25,13 +25,12 @@ import latentarena as la
 from albums import album, store
 from latentarena.judge.classifier import Judge
 from latentarena.train import shelter
+from standing import STANDING, moment, stands
 
-PROGRAM = """
+PROGRAM = f"""{STANDING}
 import sys, torch
 from torch import nn
 import latentarena as la
-from latentarena.train import loop
-loop.SAVE_EVERY = -1.0
 
 class Net(nn.Module):
     def __init__(self):
@@ -49,6 +48,7 @@ print("start", flush=True)
 la.fit(network, data, folder=sys.argv[1], epochs=30, batch=16, ema=0.9, resume=len(sys.argv) > 3, progress=False)
 torch.save(network.state_dict(), sys.argv[1] + "/weights.pt")
 """
+STEPS = 30 * (512 // 16)
 
 
 class Encode(nn.Module):
@@ -92,9 +92,10 @@ def parts() -> dict[str, nn.Module]:
         return {"encode": Encode(), "decode": Decode(), "network": Network()}
 
 
-def start(folder: Path, init: int, *more: str) -> subprocess.Popen[str]:
+def start(folder: Path, init: int, *more: str, at: dict[str, str] | None = None) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", PROGRAM, str(folder), str(init), *more]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    around = os.environ | {"OMP_NUM_THREADS": "1"} | (at or {})
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=around)
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +106,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def strike(war: subprocess.Popen[str], folder: Path, checkpoints: int) -> None:
-    """Kill a training once there are so many checkpoints in a folder."""
+def strike(here: Path, seen: Path, checkpoints: int) -> None:
+    """Kill a training into a folder at some moment of its first half, with so many checkpoints in another."""
+    war = start(here, 0, at=moment("network", random.uniform(0.05, 0.5) * STEPS))
+    stands(war.pid, war.poll)
     deadline = time.monotonic() + 60
-    while len(list(folder.glob("checkpoints/network-*.safetensors"))) < checkpoints and time.monotonic() < deadline:
+    while len(list(seen.glob("checkpoints/network-*.safetensors"))) < checkpoints and time.monotonic() < deadline:
         time.sleep(0.005)
     war.send_signal(signal.SIGKILL)
     assert war.wait() == -signal.SIGKILL
@@ -122,7 +125,7 @@ def assert_same_weights(folder: Path, undisturbed: Path) -> None:
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, undisturbed: Path) -> None:
     """With dropout, batch normalisation and averaged weights, from other initial weights in a new process."""
     killed = tmp_path / "killed"
-    strike(start(killed, 0), killed, checkpoints=1)
+    strike(killed, killed, checkpoints=1)
     assert not (killed / "weights.pt").exists()
     assert start(killed, 5, "resume").wait() == 0
     assert_same_weights(killed, undisturbed)
@@ -153,7 +156,7 @@ def test_a_lost_runtime_goes_on_from_what_had_reached_the_drive(tmp_path: Path, 
     here, there, lost = tmp_path / "here", tmp_path / "there", Event()
     with ThreadPoolExecutor(1) as drive:
         drive.submit(upload, here, there, lost)
-        strike(start(here, 0), there, checkpoints=2)
+        strike(here, there, checkpoints=2)
         lost.set()
     shutil.rmtree(here)
     whole = max(there.glob("checkpoints/network-*.safetensors"))  # the drive may have dropped all older ones by now

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,14 +29,13 @@ from latentarena.card.score_card import read_card
 from latentarena.judge.classifier import Judge
 from latentarena.train.shelter import ROOM, refuge_of
 from small_disk import mounted
+from standing import STANDING, goes_on, moment, stands
 
-DRIVER = """
+DRIVER = f"""{STANDING}
 import sys
 from latentarena.cli import main
 from latentarena.run import pipeline
-from latentarena.train import loop
 
-loop.SAVE_EVERY = -1.0  # a checkpoint at every logging point
 pipeline.judge_run = lambda bundle, *rest: sys.exit(0)
 main()
 """
@@ -58,8 +57,12 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
     driver = tmp_path_factory.mktemp("driver") / "driver.py"
     driver.write_text(DRIVER)
 
-    def run(out: Path, *arguments: str) -> Forked:
-        return Forked(["train", "quickstart-digits", *arguments, "--out", str(out)], str(driver))
+    def run(out: Path, *arguments: str, at: dict[str, str] | None = None) -> Forked:
+        words = ["train", "quickstart-digits", *arguments, "--out", str(out)]
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (at or {}).items():
+                patch.setenv(name, value)
+            return Forked(words, str(driver))
 
     return run
 
@@ -70,19 +73,14 @@ def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
 
 
 def strike(
-    process: Forked, number: int, out: Path, stage: str, span: tuple[float, float]
+    start: Start, number: int, words: Sequence[str], out: Path, stage: str, span: tuple[float, float]
 ) -> subprocess.CompletedProcess[str]:
-    """Send a signal at a random moment between two fractions of a stage."""
-    target = random.uniform(*span) * STEPS[stage]
-    while process.poll() is None and _reached(out, stage) < target:
-        time.sleep(0.01)
+    """Start a run and send it a signal at a random moment between two fractions of a stage."""
+    process = start(out, *words, at=moment(stage, random.uniform(*span) * STEPS[stage]))
+    stands(process.pid, process.poll)
     process.send_signal(number)
+    goes_on(process.pid, process.poll)
     return process.finish(200)
-
-
-def _reached(out: Path, stage: str) -> int:
-    names = (path.name for path in (out / "checkpoints").glob(f"{stage}-*.safetensors"))
-    return max((int(name.split("-")[1]) for name in names), default=0)
 
 
 def rows(out: Path, stage: str) -> dict[str, list[float]]:
@@ -106,10 +104,10 @@ class Ordeal:
 def ordeal(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Ordeal:
     peace, war = (tmp_path_factory.mktemp(name) / "run" for name in ("peace", "war"))
     beside = start(peace, *LONG)
-    killed = [strike(start(war, *LONG), signal.SIGKILL, war, "autoencoder", (0.1, 0.9))]
-    killed += [strike(start(war, *LONG, "--resume"), signal.SIGKILL, war, "generator", (0.1, 0.4))]
+    killed = [strike(start, signal.SIGKILL, LONG, war, "autoencoder", (0.1, 0.9))]
+    killed += [strike(start, signal.SIGKILL, [*LONG, "--resume"], war, "generator", (0.1, 0.4))]
     (war / "checkpoints" / ".generator-00000001-0123456789abcdef.safetensors.1.part").write_bytes(b"half a checkpoint")
-    interrupted = strike(start(war, *LONG, "--resume"), signal.SIGINT, war, "generator", (0.6, 0.8))
+    interrupted = strike(start, signal.SIGINT, [*LONG, "--resume"], war, "generator", (0.6, 0.8))
     last = start(war, *LONG, "--resume").finish(200)
     undisturbed = beside.finish(200)
     assert undisturbed.returncode == 0, undisturbed.stderr
@@ -150,7 +148,7 @@ def test_curve_is_that_of_the_undisturbed_run(ordeal: Ordeal, stage: str) -> Non
 
 
 def test_run_that_is_told_to_end_saves_first(start: Start, tmp_path: Path) -> None:
-    done = strike(start(tmp_path / "run", *LONG), signal.SIGTERM, tmp_path / "run", "generator", (0.1, 0.6))
+    done = strike(start, signal.SIGTERM, LONG, tmp_path / "run", "generator", (0.1, 0.6))
     assert done.returncode == 128 + signal.SIGTERM
     [line] = done.stderr.splitlines()
     assert "generator: stopped at step" in line
@@ -210,10 +208,10 @@ def test_run_whose_folder_vanishes_loses_nothing(
     ordeal: Ordeal, start: Start, arena_here: Arena, tmp_path: Path
 ) -> None:
     run, away = tmp_path / "run", tmp_path / "away"
-    process = start(run, *LONG)
-    while process.poll() is None and _reached(run, "generator") < 0.2 * STEPS["generator"]:
-        time.sleep(0.01)
+    process = start(run, *LONG, at=moment("generator", 0.2 * STEPS["generator"]))
+    stands(process.pid, process.poll)
     run.rename(away)
+    goes_on(process.pid, process.poll)
     done, refuge = process.finish(200), refuge_of(run)
     assert done.returncode == 0, done.stderr
     assert len([line for line in done.stderr.splitlines() if "cannot write to" in line]) == 1
@@ -318,9 +316,7 @@ def test_divided_weights_are_saved_whole_and_gone_on_with_by_any_number_of_proce
     how += ["training.generator.ema_length=0.1", "training.generator.epochs=10", "training.autoencoder.epochs=0.5"]
     alone = start(tmp_path / "alone", *how).finish(200)
     assert alone.returncode == 0, alone.stderr
-    cut = strike(
-        start(tmp_path / "cut", *how, *PAIR, "fsdp"), signal.SIGTERM, tmp_path / "cut", "generator", (0.05, 0.12)
-    )
+    cut = strike(start, signal.SIGTERM, [*how, *PAIR, "fsdp"], tmp_path / "cut", "generator", (0.05, 0.12))
     assert cut.returncode == 128 + signal.SIGTERM, cut.stderr
     shutil.copytree(tmp_path / "cut", tmp_path / "single")
     for name, more in (("cut", (*PAIR, "fsdp")), ("single", ())):

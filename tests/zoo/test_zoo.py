@@ -56,6 +56,11 @@ def test_a_model_was_trained_for_all_the_epochs_of_the_recipe_that_it_names(name
             assert made.recipe["training"][stage]["epochs"] == config.epochs
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_suspected_of_nothing(name: str) -> None:
+    assert {one.verdict for one in zoo.zoo_card(name).checks} <= {"clear", "noted"}
+
+
 def test_the_model_that_others_are_drawn_beside_is_the_quickstart_of_the_zoo() -> None:
     card = zoo.zoo_card("quickstart")
     assert references(card.dataset) == {"quickstart": card.points}

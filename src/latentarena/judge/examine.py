@@ -15,6 +15,7 @@ from latentarena.judge.continuity import grain, probe
 from latentarena.judge.heart import by_heart
 from latentarena.judge.material import Known
 from latentarena.judge.memory import leaning
+from latentarena.judge.metrics.estimate import TINY
 from latentarena.judge.randomness import Randomness
 from latentarena.judge.subject import Coded, Sampled
 
@@ -102,9 +103,12 @@ def _autoencoder(
         split.batch(torch.randperm(len(split), generator=moving)[:most])
         for split, most in ((data.test, MOVED), (data.train, FITTED))
     )
+    gap, linear = found["reconstruction_gap"], known.floors["reconstruction_gap"]
     return [
-        checks.overfitted(found["reconstruction_gap"], known.floors["reconstruction_gap"]),
-        checks.known_by_heart(by_heart(coded.encode, coded.decode, test, train, moving)),
+        checks.overfitted(gap, linear),
+        checks.known_by_heart(
+            by_heart(coded.encode, coded.decode, test, train, moving, gap.value / max(linear.value, TINY))
+        ),
         checks.samples_of_decoder(samples, again, found["mse"].value),
         *checks.belonging(coded.encode, coded.decode, coded.test[order], prior, near, step),
     ]

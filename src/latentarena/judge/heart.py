@@ -4,6 +4,10 @@ An image that is turned, scaled and shifted a little, by amounts that nobody kno
 the image it was made of, and in no file. A function reconstructs both alike. A store of what a decoder gets wrong,
 found by the latent, reconstructs one of them better; and around the latents it has stored the decoded image bends as it
 does nowhere else.
+
+How much harder a moved image is, a linear function of the train split says; for one that has learnt few train images so
+closely that it reconstructs them better than others, which is no forgery, a local one does: it has learnt how images of
+that split look, and moved ones look a little different.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from latentarena.judge.metrics.estimate import TINY
 
 TURNED, SCALED, SHIFTED = math.radians(10), 0.1, 0.05  # at most; shifts in sides of the image
 WAYS = (1 / 8, 1 / 16, 1 / 32)  # of what the latents of two images differ by
+NEIGHBOURS = 50  # train images around an image that are its neighbourhood
+AT_ONCE = 1 << 25  # values of neighbourhoods: 256 MiB
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class ByHeart:
 
     Attributes:
         error: reconstruction error of moved images over that of the images they are made of, in units of the same
-            ratio of principal components.
+            ratio of principal components, or of those of neighbourhoods as far as train images are known closely.
         bends: how much the decoded image bends around latents of the images, over how much around those of moved ones,
             for that of `WAYS` for which this is most.
     """
@@ -46,6 +52,7 @@ def by_heart(
     images: Tensor,
     train: Tensor,
     generator: torch.Generator,
+    closely: float = 1.0,
 ) -> ByHeart:
     """Reconstruct images, and as many that are made of them by a small movement.
 
@@ -54,19 +61,24 @@ def by_heart(
         images: of the test split, (N, C, H, W) in [0, 1].
         train: of which principal components say how much harder moved images are, (M, C, H, W).
         generator: of the movements; secret where a score is official.
+        closely: reconstruction error of test images over that of train images, in units of the same ratio of principal
+            components: above one where train images are known better than others.
     """
     other = moved(images, generator)
     latents, other_latents = encode(images), encode(other)
     steps = latents[torch.randperm(len(images), generator=generator)] - latents
     counts = draws(len(images), generator=generator)
-    linear = _linear_ratio(other, images, train, min(COMPONENTS, latents[0].numel()))
+    k = min(COMPONENTS, latents[0].numel())
+    harder = _linear_ratio(other, images, train, k)
+    if closely > 1:
+        harder = max(harder, min(closely * harder, _local_ratio(other, images, train, k)))
     errors = squared_errors(decode(other_latents), other), squared_errors(decode(latents), images)
     bends = [
         estimate(ratio_of(*(_bends(decode, one, way * steps) for one in (latents, other_latents))), counts)
         for way in WAYS
     ]
     return ByHeart(
-        error=estimate(ratio_of(errors[0] / linear, errors[1]), counts), bends=max(bends, key=lambda one: one.low)
+        error=estimate(ratio_of(errors[0] / harder, errors[1]), counts), bends=max(bends, key=lambda one: one.low)
     )
 
 
@@ -89,6 +101,30 @@ def _linear_ratio(images: Tensor, others: Tensor, train: Tensor, k: int) -> floa
         for centred in (one.flatten(1).double() - learn.mean(0) for one in (images, others))
     )
     return above / below
+
+
+def _local_ratio(images: Tensor, others: Tensor, train: Tensor, k: int) -> float:
+    """The same of k principal components of each image's own neighbourhood in the train split."""
+    learn = train.flatten(1).double()
+    above, below = (float(_beside(one.flatten(1).double(), learn, k).mean()) + TINY for one in (images, others))
+    return above / below
+
+
+def _beside(images: Tensor, train: Tensor, k: int) -> Tensor:
+    """Squared distance of images (N, P) from k principal components of their nearest among train images (M, P), (N,).
+
+    Work is in inner products of neighbours: their eigenvectors give those of the covariance.
+    """
+    most = min(NEIGHBOURS, len(train))
+    found = []
+    for part in torch.split(images, max(1, AT_ONCE // (most * images.shape[1]))):
+        near = train[torch.cdist(part, train).topk(most, largest=False).indices]
+        centre = near.mean(1, keepdim=True)
+        spread, own = near - centre, part - centre[:, 0]
+        values, vectors = torch.linalg.eigh(spread @ spread.mT)
+        along = (vectors.mT @ (spread @ own[..., None]))[..., -k:, 0].square() / values[:, -k:].clamp(min=TINY)
+        found.append(own.square().sum(1) - along.sum(1))
+    return torch.cat(found)
 
 
 def _bends(decode: Callable[[Tensor], Tensor], latents: Tensor, steps: Tensor) -> Tensor:
