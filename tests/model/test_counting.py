@@ -503,6 +503,60 @@ def test_packed_weights_that_are_copied_before_they_are_unpacked_count_as_what_t
     assert 1195 <= found.parameters <= 1210
 
 
+SUMMED = node("ReduceSum", ["x"], ["sum"], keepdims=0)
+DISGUISES = {
+    "noise less itself": [
+        node("Sub", ["x", "x"], ["none"]),
+        node("ReduceSum", ["none"], ["zero"], keepdims=0),
+        node("Add", ["p", "zero"], ["u"]),
+    ],
+    "noise that rounding takes away": [
+        SUMMED,
+        node("Sigmoid", ["sum"], ["share"]),
+        node("Add", ["p", "share"], ["more"]),
+        node("Floor", ["more"], ["u"]),
+    ],
+    "noise that is divided by": [
+        SUMMED,
+        node("Sigmoid", ["sum"], ["share"]),
+        node("Mul", ["p", "share"], ["part"]),
+        node("Div", ["part", "share"], ["whole"]),
+        node("Round", ["whole"], ["u"]),
+    ],
+    "a row that noise chooses": [
+        SUMMED,
+        node("Tanh", ["sum"], ["share"]),
+        node("Cast", ["share"], ["place"], to=TensorProto.INT64),
+        node("Unsqueeze", ["p", "first"], ["table"]),
+        node("Gather", ["table", "place"], ["u"]),
+    ],
+    "a choice that noise makes": [
+        SUMMED,
+        node("Greater", ["sum", "far"], ["chosen"]),
+        node("Where", ["chosen", "far", "p"], ["u"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("way", DISGUISES)
+def test_packed_weights_that_noise_seems_to_decide_count_as_what_they_become(way: str) -> None:
+    held = {"p": packed_weights(), "first": ints(0), "far": np.float32(1e9), **SHAPED}
+    found = size(facts_of([*DISGUISES[way], *digits_of("u"), *PRODUCT], (30,), (40,), **held))
+    assert 1195 <= found.parameters <= 1220
+
+
+def test_numbers_that_noise_decides_are_no_constants() -> None:
+    """Ten stored numbers for each, added to the row, cut to steps and multiplied."""
+    held = {"b": drawn(400), "wide": drawn(30, 400), "w": drawn(400, 40)}
+    nodes = [
+        node("MatMul", ["x", "wide"], ["h"]),
+        node("Add", ["h", "b"], ["biased"]),
+        node("Floor", ["biased"], ["steps"]),
+        node("MatMul", ["steps", "w"], ["y"]),
+    ]
+    assert size(facts_of(nodes, (30,), (40,), **held)).parameters == 400 + 30 * 400 + 400 * 40
+
+
 @pytest.mark.parametrize("joined", ["before", "after"])
 def test_weights_packed_into_many_small_tensors_count_as_what_they_become(joined: str) -> None:
     """None of the ten tensors is larger than what may be a setting; together they are weights."""

@@ -22,6 +22,7 @@ from latentarena.gates.combined import combined
 from latentarena.gates.confirm import confirmed
 from latentarena.gates.cost import PRODUCTS, Cost, cost_of
 from latentarena.gates.dataflow import Dataflow, dataflow, refuse_varying_sizes
+from latentarena.gates.disguised import unmasked
 from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS, spelled, to_float32
 from latentarena.gates.shapes import Shape, Told, computed, inferred, measured, types_of
 from latentarena.gates.size import Held, held
@@ -144,7 +145,7 @@ def _measured(
         cost = cost_of(flow.work, shapes, flow.uniform, several)
     except ValueError as error:
         raise GateError("onnx-checker", f"{what} holds {error}; export it anew") from None
-    found = constants(flow, walk.known, shapes)
+    found = constants(unmasked(model, flow, shapes, inputs, what), walk.known, shapes)
     if not unpacked(found, walk.known, shapes):
         return cost, 0
     made = [name for name, origin in found.items() if origin.made]

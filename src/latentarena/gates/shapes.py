@@ -67,7 +67,7 @@ def measured(model: ModelProto, inputs: Sequence[Port], names: Sequence[str], wh
     probe = ModelProto()
     probe.CopyFrom(model)
     try:
-        return found_by_running(probe, names, {port.name: _row(port) for port in inputs})
+        return found_by_running(probe, names, {port.name: some_row(port) for port in inputs})
     except Exception as error:  # its exceptions have no common base of their own
         raise _unrunnable(what, error) from None
 
@@ -117,11 +117,19 @@ def computed(model: ModelProto, inputs: Sequence[Port], names: Iterable[str], wh
     probe.graph.node.extend(reversed(kept))
     probe.graph.initializer.extend(one for one in model.graph.initializer if one.name in needed)
     probe.graph.input.extend(model.graph.input)
+    return dict(zip(asked, values(probe, asked, {port.name: some_row(port) for port in inputs}, what), strict=True))
+
+
+def values(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[Any]], what: str) -> list[NDArray[Any]]:
+    """Some values of a model, which is changed for it, from one run.
+
+    Raises:
+        GateError: onnxruntime cannot run it.
+    """
     try:
-        found = _run(probe, asked, {port.name: _row(port) for port in inputs})
+        return _run(model, asked, feed)
     except Exception as error:  # its exceptions have no common base of their own
         raise _unrunnable(what, error) from None
-    return dict(zip(asked, found, strict=True))
 
 
 def _run(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -149,7 +157,8 @@ def _unrunnable(what: str, error: Exception) -> GateError:
     return GateError("onnx-run", f"{what} cannot be run: {plain_line(str(error), 300)}")
 
 
-def _row(port: Port) -> NDArray[Any]:
+def some_row(port: Port, seed: int = 0) -> NDArray[Any]:
+    """What is handed to an input, (1, *row): standard normal, labels 0."""
     if port.dtype == "int64":
         return np.zeros((1, *port.row), np.int64)
-    return np.random.default_rng(0).standard_normal((1, *port.row)).astype(np.float32)
+    return np.random.default_rng(seed).standard_normal((1, *port.row)).astype(np.float32)

@@ -38,7 +38,7 @@ class Origin:
     Attributes:
         leaves: what it began with: stored tensors, or outcomes of products and reductions.
         made: whether elementwise arithmetic is between these and it.
-        stored: whether more than `FEW` stored numbers are behind it.
+        stored: whether more than `FEW` stored numbers are behind it, or it was a constant in disguise.
     """
 
     leaves: frozenset[str]
@@ -64,7 +64,7 @@ def constants(
         if node.op_type in SPLITTING and sources:
             leaves = frozenset[str]().union(*(factors.get(leaf, {leaf}) for one in sources for leaf in one.leaves))
             outcome = replace(outcome, leaves=leaves) if outcome and outcome.leaves & factors.keys() else outcome
-        stored = any(source.stored for source in sources)
+        stored = any(source.stored for source in sources) or not flow.varying.isdisjoint(node.input)
         if outcome is None:
             behind = frozenset[str]().union(*(one.leaves for one in sources))
             factors.update((name, behind) for name in node.output if sources)
