@@ -530,6 +530,12 @@ DISGUISES = {
         node("Unsqueeze", ["p", "first"], ["table"]),
         node("Gather", ["table", "place"], ["u"]),
     ],
+    "noise beside it": [
+        node("Transpose", ["x"], ["column"], perm=[1, 0]),
+        node("Concat", ["p", "column"], ["both"], axis=0),
+        node("Floor", ["both"], ["cut"]),
+        node("Slice", ["cut", "first", "rows"], ["u"]),
+    ],
     "a choice that noise makes": [
         SUMMED,
         node("Greater", ["sum", "far"], ["chosen"]),
@@ -540,7 +546,7 @@ DISGUISES = {
 
 @pytest.mark.parametrize("way", DISGUISES)
 def test_packed_weights_that_noise_seems_to_decide_count_as_what_they_become(way: str) -> None:
-    held = {"p": packed_weights(), "first": ints(0), "far": np.float32(1e9), **SHAPED}
+    held = {"p": packed_weights(), "first": ints(0), "rows": ints(400), "far": np.float32(1e9), **SHAPED}
     found = size(facts_of([*DISGUISES[way], *digits_of("u"), *PRODUCT], (30,), (40,), **held))
     assert 1195 <= found.parameters <= 1220
 

@@ -17,6 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from latentarena.files import digest
 from latentarena.gates.dataflow import Dataflow
+from latentarena.gates.operators import ACTIVATIONS
 from latentarena.gates.shapes import some_row, values
 from latentarena.gates.unpacked import ELEMENTWISE, FEW, MOVING, SPLITTING
 
@@ -44,8 +45,9 @@ def unmasked(
     def large(names: Iterable[str]) -> list[str]:
         return [name for name in dict.fromkeys(names) if name in flow.varying and prod(shapes.get(name, ())) > FEW]
 
-    split = large(name for node in flow.work if node.op_type in SPLITTING for name in node.input)
-    still = _still(model, flow, split, inputs, what)
+    takers = [node for node in flow.work if node.op_type in SPLITTING]
+    given = [name for node in takers if node.op_type not in ACTIVATIONS.split() for name in node.output]
+    still = _still(model, flow, large([*(name for node in takers for name in node.input), *given]), inputs, what)
     if still:
         kinds = ELEMENTWISE | MOVING | SPLITTING
         every = large(name for node in flow.work if node.op_type in kinds for name in node.output)
