@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena_parts import Parts, now
-from latentarena.arena.class_text import roster_text
-from latentarena.arena.enrolment import add_roster, plan_roster, remove_team
+from latentarena.arena.class_text import other_readings, roster_text
+from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster, remove_team
 from latentarena.arena.roster import Roster, plan_teams, read_roster
 from latentarena.errors import ConfigError, NotThere
 
@@ -93,6 +93,41 @@ def test_columns_names_say_which_encoding_it_is(encoding: str, text: str) -> Non
 def test_names_in_an_encoding_that_nothing_tells_are_refused(encoding: str, name: str, shown: str) -> None:
     with pytest.raises(ConfigError, match=shown):
         roster_text(f"team,member\nA,{name}\n".encode(encoding))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "shown"),
+    [
+        ("cp1250", "Jiří Řehoř", "'Jiøí Øehoø', which would be 'Jiří Řehoř' in cp1250;"),
+        ("cp1250", "Michał", "'Micha3', which would be 'Michał' in cp1250;"),
+        ("cp1252", "Peña", "'Peña', which would be 'Peńa' in cp1250;"),
+        ("cp1254", "Işık", "'Iþýk', which would be 'Iţýk' in cp1250 and 'Işık' in cp1254;"),
+    ],
+)
+def test_names_that_two_encodings_may_mean_are_read_and_shown_in_both(encoding: str, name: str, shown: str) -> None:
+    content = f"team,member\nA,Ada\nB,{name}\n".encode(encoding)
+    roster = read_roster(roster_text(content), other_readings(content))
+    assert roster.teams["B"] == (shown.split("'")[1],)
+    [said] = Enrolled(roster, (), {}).remarks
+    assert said.startswith(f"the list was read as cp1252, with the name {shown}")
+    assert said.endswith("if that is right, save it as CSV (UTF-8)")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "team,member\nA,Jürgen Groß\nB,José\n"),  # the same in both
+        ("cp1252", "team,member\nA,Peña\nB,Nuÿs\n"),  # no letter in the other
+        ("cp1252", "team,member\nNº 5,Peña\n"),
+        ("cp1252", "Équipe,Prénom\nA,Hélène\n"),  # its columns tell
+        ("cp1250", "tým,příjmení\nA,Řehoř\n"),
+        ("utf-8", "team,member\nA,Peña\n"),
+        ("utf-16", "team,member\nA,Řehoř\n"),
+    ],
+)
+def test_a_list_that_one_encoding_alone_may_mean_is_read_without_a_word(encoding: str, text: str) -> None:
+    assert other_readings(text.encode(encoding)) == ""
+    assert roster_text(text.encode(encoding)) == text
 
 
 @pytest.mark.parametrize("name", ["Jörg", "Müller", "André", "Groß", "Åsa"])

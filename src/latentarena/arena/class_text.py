@@ -13,6 +13,9 @@ from latentarena.text import plain_line
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, and .xls
 OTHERS = ("cp932", "gb18030", "big5", "cp949", "cp1251", "cp1253", "cp1250", "cp1254", "mac_roman")
 """Japanese, Chinese, Korean, Cyrillic, Greek, Central European, Turkish, an old Mac's: taken where columns say so."""
+LATIN = ("cp1250", "cp1254")
+"""Those whose letters are others of cp1252: nothing but people's names may tell which of them it is."""
+ORDINALS = "ªº"  # as in Nº 5: signs that cp1252 has in words, where the others have letters
 UNLIKELY = re.compile(
     r"[^\W\d_a-zA-Z]{4}"  # letters beyond ASCII in a row, as no language of cp1252 has them
     r"|(?<=[a-zß-öø-ÿšœž])[À-ÖØ-ÞŠŒŽŸ]"  # a capital behind a small letter
@@ -39,8 +42,36 @@ def roster_text(content: bytes) -> str:
     best = max(read, key=names_beyond_ascii)
     if best and (best is read[0] or names_beyond_ascii(best)):
         return best
-    shown = f"; as cp1252 it would say {plain_line(_around(western, odd.start()), 40)!r}" if odd else ""
+    shown = f"; as cp1252 it would say {_shown(western, odd.start())}" if odd else ""
     raise ConfigError(f"the roster is not text in UTF-8, UTF-16 or cp1252{shown}; save it as CSV (UTF-8)")
+
+
+def other_readings(content: bytes) -> str:
+    """Where a class list was read as cp1252 and may be in another encoding: a name in both; empty without a doubt.
+
+    There is none where columns' names tell the encoding, and where the other one makes a sign of a letter.
+    """
+    western = _decoded(content, "cp1252")
+    if western is None or names_beyond_ascii(western) or roster_text(content) != western:
+        return ""
+    apart: dict[str, int] = {}
+    for encoding in LATIN:
+        other = _decoded(content, encoding) or western
+        places = [at for at, (one, two) in enumerate(zip(western, other, strict=True)) if one != two]
+        if places and all(other[at].isalpha() and western[at] not in ORDINALS for at in places):
+            apart[encoding] = places[0]
+    if not apart:
+        return ""
+    at = min(apart.values())
+    read = [f"{_shown(content.decode(one), at)} in {one}" for one, first in apart.items() if first == at]
+    return (
+        f"the list was read as cp1252, with the name {_shown(western, at)}, which would be {' and '.join(read)}; if "
+        "that is right, save it as CSV (UTF-8)"
+    )
+
+
+def _shown(text: str, at: int) -> str:
+    return repr(plain_line(_around(text, at), 40))
 
 
 def _unicode(content: bytes) -> Iterator[str]:

@@ -43,6 +43,8 @@ class Enrolled:
             lines = self.roster.teamless
             shown = ", ".join(map(str, lines[:10])) + (", ..." if len(lines) > 10 else "")
             said.append(f"left out, for they name no team: line{'s' if len(lines) > 1 else ''} {shown}")
+        if self.roster.doubt:
+            said.append(self.roster.doubt)
         return said
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.backup import Manifest, back_up, restore
-from latentarena.arena.class_text import roster_text
+from latentarena.arena.class_text import other_readings, roster_text
 from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster
 from latentarena.arena.enrolment import remove_team as forget_team
 from latentarena.arena.erasing import erase_entry
@@ -87,17 +87,18 @@ def add_teams(url: str, roster: Path, preview: bool = False) -> Enrolled:
     Raises:
         ConfigError: there is no such file or site, or one line on what is wrong with it.
     """
-    found = read_roster(_read_roster_file(roster))
+    found = read_roster(*_read_roster_file(roster))
     with closing(_existing(url)) as database:
         store = Store(database)
         return plan_roster(store, found) if preview else add_roster(store, found, ACTOR)
 
 
-def _read_roster_file(path: Path) -> str:
+def _read_roster_file(path: Path) -> tuple[str, str]:
+    """Its text, and a doubt of that."""
     too_large = f"has more than {LARGEST:,} bytes: it is no roster; hand it in in parts"
     content = read_at_most(path, LARGEST, too_large)
     try:
-        return roster_text(content)
+        return roster_text(content), other_readings(content)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

@@ -34,12 +34,14 @@ class Roster:
         lines: by team, the line that names it first.
         columns: what was read from where.
         teamless: lines that name somebody and no team.
+        doubt: of how its letters were read; empty where there is none.
     """
 
     teams: Mapping[str, tuple[str, ...]]
     lines: Mapping[str, int]
     columns: Columns
     teamless: tuple[int, ...] = ()
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class TeamPlan:
     elsewhere: Mapping[str, str]
 
 
-def read_roster(text: str) -> Roster:
+def read_roster(text: str, doubt: str = "") -> Roster:
     """Teams and their members from a class list, a line for each member.
 
     Args:
@@ -67,6 +69,7 @@ def read_roster(text: str) -> Roster:
             lines may name the columns, in any order and among others; without one they are team,member,email, the
             latter two optional, and refused where the first may be people's names. A team spelled with other case,
             spaces or dashes is the same.
+        doubt: of how a file's letters were read, as `other_readings` has it.
 
     Raises:
         ConfigError: one line that names the line of the roster and what is wrong with it.
@@ -99,7 +102,7 @@ def read_roster(text: str) -> Roster:
                 members.append(one)
     if not teams:
         raise ConfigError(f"the roster names no team; {SAY}")
-    return Roster({name: tuple(members) for name, members in teams.items()}, lines, columns, tuple(teamless))
+    return Roster({name: tuple(members) for name, members in teams.items()}, lines, columns, tuple(teamless), doubt)
 
 
 def plan_teams(
