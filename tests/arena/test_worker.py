@@ -104,7 +104,7 @@ def test_a_job_that_kills_three_workers_is_set_aside_and_its_owner_told(parts: P
     ("does", "state", "reason"),
     [
         ("refuse", "refused", "zip-bomb"),
-        ("sleep 50", "failed", "timeout"),
+        ("sleep 50", "refused", "timeout"),
         ("die", "failed", "crashed"),
         ("link", "failed", "unreadable"),
         ("broken", "quarantined", "evaluation-died"),

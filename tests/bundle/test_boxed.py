@@ -19,10 +19,11 @@ from boxes import BOXED, tried
 from corpus.case import Case, cases
 from latentarena.bundle import OWN, PortableBundle, Trust, export_modules, open_bundle
 from latentarena.bundle.boxed import LIMITS, read_boxed
+from latentarena.bundle.pack import pack_graphs
 from latentarena.contest.eligibility import Eligibility, LatentLimits
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import BundleError, GateError
-from latentarena.evaluate.evaluate import Step, evaluate
+from latentarena.evaluate.evaluate import Step, evaluate, main, refusal_of
 from latentarena.evaluate.scoring import Panel, judge_bundle
 from latentarena.evaluate.verify import differences, recompute
 from latentarena.files import digest
@@ -202,10 +203,53 @@ def test_a_graph_that_breaks_its_limits_is_ended_and_named(copy: Path) -> None:
         assert bundle.model.encode(torch.rand(2, *SHAPE)).shape == (2, 5)
 
 
+WAY = "; make it run for all inputs, or export it anew"
+FIRST = "a = Constant<value_ints=[0]>() b = Constant<value_ints=[1]>() x = Slice(noise, a, b, b)"
+AS_IT_RUNS = {  # what generate computes, and why an entry of it is refused; `x` is the first number of the noise (n, 1)
+    "rows that raise": (
+        "two = Constant<value_float=2.0>() thousand = Constant<value_int=1000>() table = Constant<value_floats=[0.0]>()"
+        "g = Greater(x, two) i = Cast<to=7>(g) far = Mul(i, thousand) y = Gather<axis=0>(table, far)",
+        "onnx-run",
+        r"generate\.onnx of 'spoilt' cannot be run on \d+ rows at its Gather node: indices element out of data bounds, "
+        r"idx=1000 must be within the inclusive range \[-1,0\]" + WAY,
+    ),
+    "memory": (
+        "s = Constant<value_ints=[1, 3500000]>() e = Tile(x, s) d = Mul(e, e) y = ReduceMean<keepdims=1>(d, b)",
+        "memory",
+        r"generate\.onnx of 'spoilt': it needed more than the 1,024 MiB of memory that it may take; make the model "
+        "smaller",
+    ),
+    "numbers that are none": (
+        "two = Constant<value_float=2.0>() d = Sub(two, x) y = Sqrt(d)",
+        "not-finite",
+        r"generate\.onnx of 'spoilt': its answer to 'run' is refused: images holds values that are not finite; make it "
+        "finite for all inputs",
+    ),
+}
+
+
+@BOXED
+@pytest.mark.parametrize("fault", AS_IT_RUNS)
+def test_what_a_bundle_does_as_it_runs_is_its_own_fault_told_without_words_of_c(
+    fault: str, folder: Path, digits_judge: Judge, tmp_path: Path
+) -> None:
+    body, reason, sentence = AS_IT_RUNS[fault]
+    shape = "s1 = Constant<value_ints=[1, 784]>() s2 = Constant<value_ints=[-1, 1, 28, 28]>()"
+    text = f"{FIRST} {body} {shape} grey = Sigmoid(y) flat = Tile(grey, s1) images = Reshape(flat, s2)"
+    text = f"generate (float[n, 5] noise) => (float[n, 1, 28, 28] images) {{ {text} }}"
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 20]> {text}'), tmp_path / "generate.onnx")
+    files = {name: folder / f"{name}.onnx" for name in ("encode", "decode")}
+    pack_graphs(tmp_path / "spoilt", "spoilt", files | {"generate": tmp_path / "generate.onnx"}, "digits")
+    assert main([str(tmp_path / "spoilt"), "--out", str(tmp_path / "out"), "--samples", "100"]) == 0
+    said = json.loads((tmp_path / "out" / "refusal.json").read_text())
+    assert (said["state"], said["reason"]) == ("refused", reason)
+    assert re.fullmatch(sentence, said["sentence"]), said["sentence"]
+
+
 def test_a_machine_without_a_sandbox_refuses_with_the_reason(folder: Path) -> None:
     with pytest.raises(SandboxError, match=r"needs a sandbox of tier 9, this machine has tier \d: ") as refusal:
         read_boxed(open_files(folder), folder, least=9)
-    assert refusal.value.reason == "no-sandbox"
+    assert refusal_of(refusal.value) == ("failed", "no-sandbox")  # the machine's fault
 
 
 @dataclass(frozen=True)

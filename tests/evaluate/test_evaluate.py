@@ -158,5 +158,5 @@ def test_what_is_wrong_with_this_machine_is_no_verdict(zipped: Path, tmp_path: P
 def test_memory_that_runs_out_counts_against_the_bundle() -> None:
     with pytest.raises(RuntimeError) as starved:
         torch.empty(1 << 50)
-    assert refusal_of(starved.value) == ("failed", "memory")
+    assert refusal_of(starved.value) == ("refused", "memory")
     assert refusal_of(RuntimeError("something else")) is None

@@ -43,8 +43,9 @@ def test_an_evaluation_that_needs_more_than_its_limit_is_refused_at_once_and_tol
     done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads((tmp_path / "out" / "refusal.json").read_text())
-    assert (said["state"], said["reason"]) == ("failed", "memory")
-    assert said["sentence"] == "its evaluation needed more than the 200 MiB of memory that it may take"
+    assert (said["state"], said["reason"]) == ("refused", "memory")
+    limit = "its evaluation needed more than the 200 MiB of memory that it may take"
+    assert said["sentence"] == f"{limit}; make the model smaller"
 
 
 def test_memory_that_ends_while_a_source_is_read_is_memory_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,14 +56,14 @@ def test_memory_that_ends_while_a_source_is_read_is_memory_that_ended(monkeypatc
     linecache.clearcache()
     with pytest.raises(OSError, match="source") as found:
         inspect.getsource(sentence_of)
-    assert refusal_of(found.value) == ("failed", "memory")
+    assert refusal_of(found.value) == ("refused", "memory")
 
 
 def test_what_is_said_where_memory_ended_in_code_of_c_is_memory_that_ended() -> None:
-    assert refusal_of(SystemError("error return without exception set")) == ("failed", "memory")
+    assert refusal_of(SystemError("error return without exception set")) == ("refused", "memory")
     for words in ("std::bad_alloc", "[enforce fail a", "could not create a primitive descriptor"):
-        assert refusal_of(RuntimeError(words)) == ("failed", "memory")
-    assert refusal_of(zlib.error("Error -4 while decompressing data")) == ("failed", "memory")
+        assert refusal_of(RuntimeError(words)) == ("refused", "memory")
+    assert refusal_of(zlib.error("Error -4 while decompressing data")) == ("refused", "memory")
     assert refusal_of(zlib.error("Error -3 while decompressing data: invalid block type")) is None
     assert refusal_of(SystemError("bad argument to internal function")) is None
 
@@ -82,5 +83,5 @@ def test_a_group_tells_its_own_limit_from_the_machines(version: int, full: bool,
 
 def test_a_machine_without_memory_is_no_verdict_on_a_bundle() -> None:
     assert refusal_of(SandboxError("machine", "this machine ran out of memory")) is None
-    assert refusal_of(SandboxError("memory", "it needed more than 64 MiB of memory")) == ("failed", "memory")
+    assert refusal_of(SandboxError("memory", "it needed more than 64 MiB of memory")) == ("refused", "memory")
     assert "the 5 MiB" in sentence_of(MemoryError(), Path("b"), 5)

@@ -222,7 +222,7 @@ def judged_once(*asked: Any) -> Findings:
 
 
 @pytest.mark.parametrize(
-    ("where", "state", "reason"), [("open_bundle", "refused", "bundle"), ("judge_bundle", "failed", "output")]
+    ("where", "state", "reason"), [("open_bundle", "refused", "bundle"), ("judge_bundle", "refused", "output")]
 )
 def test_what_nobody_foresaw_is_a_refusal_too(
     where: str, state: str, reason: str, tiny_run: Path, digits_judge: object, monkeypatch: pytest.MonkeyPatch

@@ -47,8 +47,8 @@ class Submission:
     Attributes:
         digest, size: of the bytes that were received; they lie in the object store under this hash.
         name, form: of the model; empty before it was read.
-        state: queued, running, scored, refused (by a gate or a rule), failed (its own fault or ours), quarantined (its
-            evaluation died again and again).
+        state: queued, running, scored, refused (its own fault: a gate, a rule or a limit), failed (ours), quarantined
+            (its evaluation died again and again).
         reason, sentence, log: why not scored: a stable word, a line for its owner, and what it printed.
         public: whether anybody may download it; chosen: by its team, to stand on the board.
         ahead: jobs that will be claimed before its own; None unless it waits.
@@ -149,7 +149,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An evaluation that came to none: `refused` by a gate or a rule, else `failed`."""
+    """An evaluation that came to none: `refused` where the bundle is at fault, `failed` where that cannot be said."""
 
     state: Literal["refused", "failed"]
     reason: str

@@ -212,8 +212,8 @@ class Worker:
                 self._queue.release(job, _now())
                 return None
             if time.monotonic() - evaluation.began > patience:
-                sentence = f"its evaluation took more than {patience:g} seconds; make the model or its steps fewer"
-                return EvaluationEnd(Refusal("failed", "timeout", sentence), {})
+                said = f"its evaluation took more than {patience:g} seconds; make the model smaller or its steps fewer"
+                return EvaluationEnd(Refusal("refused", "timeout", said), {})
             if time.monotonic() - renewed > every:
                 if not self._renew(job):
                     LOGGER.warning("the lease on %s is lost; its evaluation is ended", job.submission.id)

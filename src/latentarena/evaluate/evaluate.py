@@ -43,7 +43,8 @@ from latentarena.train.stages import Watch
 
 SHOWN, ROW = 64, 16  # images in a picture; in a row of one
 MEMORY = 8 << 10  # MiB, where the machine has as much
-OURS = ("start", "machine")  # why a box failed before a stranger's code ran, or through no fault of it
+OURS = ("start", "machine")  # why a box failed before a stranger's code ran, or through no fault of it: tried again
+UNBOXED = "no-sandbox"  # why no box was opened: none here is good enough
 FAST = 1000  # samples for a first look
 ANYTHING = Eligibility()
 
@@ -174,22 +175,25 @@ def _refuse_forged(card: ScoreCard) -> None:
 
 
 def refusal_of(error: Exception) -> tuple[str, str] | None:
-    """State (`refused`, or `failed` if it ran) and reason of an evaluation without a card; None if we are at fault."""
+    """State and reason of an evaluation without a card: `refused` where the bundle is at fault, before it ran or as it
+    ran; `failed` where no sandbox here is good enough for it; None where something is wrong that may pass.
+    """
+    if isinstance(error, SandboxError):
+        state = "failed" if error.reason == UNBOXED else "refused"
+        return None if error.reason in OURS else (state, error.reason)
     if isinstance(error, GateError):
         return "refused", error.reason
-    if isinstance(error, SandboxError):
-        return None if error.reason in OURS else ("failed", error.reason)
     if isinstance(error, BundleError):
         return "refused", "bundle"
     if isinstance(error, ModelError):
-        return "failed", "output"
-    return ("failed", "memory") if starved(error) else None
+        return "refused", "output"
+    return ("refused", "memory") if starved(error) else None
 
 
 def sentence_of(error: Exception, bundle: Path, memory: int) -> str:
     """A refusal in one line, without the folder that the bundle lies in; `memory` is what there was, in MiB."""
     if starved(error):
-        return f"its evaluation needed more than the {memory:,} MiB of memory that it may take"
+        return f"its evaluation needed more than the {memory:,} MiB of memory that it may take; make the model smaller"
     return " ".join(str(error).replace(str(bundle), bundle.name).split())[:1000]
 
 

@@ -10,8 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, helper
 
-from latentarena.errors import GateError
-from latentarena.text import plain_line
+from latentarena.gates.run_fault import run_fault
 
 if TYPE_CHECKING:
     from latentarena.gates.graph import Port
@@ -69,7 +68,7 @@ def measured(model: ModelProto, inputs: Sequence[Port], names: Sequence[str], wh
     try:
         return found_by_running(probe, names, {port.name: some_row(port) for port in inputs})
     except Exception as error:  # its exceptions have no common base of their own
-        raise _unrunnable(what, error) from None
+        raise run_fault(what, error) from None
 
 
 def found_by_running(model: ModelProto, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> dict[str, Shape]:
@@ -96,7 +95,7 @@ def types_of(model: ModelProto, names: Iterable[str], what: str) -> dict[str, st
     try:
         session = _session(probe, list(names))
     except Exception as error:  # its exceptions have no common base of their own
-        raise _unrunnable(what, error) from None
+        raise run_fault(what, error) from None
     return {one.name: one.type.removeprefix("tensor(").removesuffix(")") for one in session.get_outputs()}
 
 
@@ -129,7 +128,7 @@ def values(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[A
     try:
         return _run(model, asked, feed)
     except Exception as error:  # its exceptions have no common base of their own
-        raise _unrunnable(what, error) from None
+        raise run_fault(what, error) from None
 
 
 def _run(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -151,10 +150,6 @@ def _session(model: ModelProto, asked: Sequence[str]) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = QUIET
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def _unrunnable(what: str, error: Exception) -> GateError:
-    return GateError("onnx-run", f"{what} cannot be run: {plain_line(str(error), 300)}")
 
 
 def some_row(port: Port, seed: int = 0) -> NDArray[Any]:

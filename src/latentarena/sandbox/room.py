@@ -33,6 +33,14 @@ OPEN_FILES = 256
 MACHINE = ("no-sandbox", "start", "machine")  # reasons of a fault of this machine
 DONE, FAILED = "done", "failed"  # verbs of an answer
 REFUSAL = Expected({"reason": Text, "text": Text})
+WAYS = {
+    "timeout": "make the model smaller or its steps fewer",
+    "memory": "make the model smaller",
+    "died": "export the model anew, or with plainer parts",
+    "not-finite": "make it finite for all inputs",
+    "output": "print less",
+}
+"""What the owner of a program can do, by what it hit."""
 LIFETIME = 100  # calls' worth of processor time that one process may use: the second belt behind the clock
 
 
@@ -153,7 +161,8 @@ class Room:
             self.close()
             raise
         if reply.verb == FAILED:
-            raise SandboxError(_slug(reply.facts["reason"]), f"{self.program}: {reply.facts['text']}", self.log)
+            reason, text = _slug(reply.facts["reason"]), reply.facts["text"]
+            raise SandboxError(reason, f"{self.program}: {self._hungry if reason == 'memory' else text}", self.log)
         return reply
 
     @property
@@ -205,14 +214,19 @@ class Room:
         if self._group and self._group.killed():
             if not self._group.full():
                 return self._failure("machine", "this machine ran out of memory, and the kernel ended it")
-            return self._failure("memory", f"it needed more than {self.limits.memory >> 20} MiB of memory")
+            return self._failure("memory")
         if status is not None and status > SIGNALLED:
             number = status - SIGNALLED
             return self._failure("died", f"it was ended by signal {number} ({_signal(number)})")
         return self._failure("died", f"it ended without an answer to {verb!r} (exit status {status})")
 
-    def _failure(self, reason: str, text: str) -> SandboxError:
-        return SandboxError(reason, f"{self.program}: {text}")
+    def _failure(self, reason: str, text: str = "") -> SandboxError:
+        way = f"; {WAYS[reason]}" if reason in WAYS else ""
+        return SandboxError(reason, f"{self.program}: {self._hungry if reason == 'memory' else text + way}")
+
+    @property
+    def _hungry(self) -> str:
+        return f"it needed more than the {self.limits.memory >> 20:,} MiB of memory that it may take; {WAYS['memory']}"
 
     def _keep(self, piece: bytes) -> None:
         if not self._booted and piece.startswith(boot.STARTED):  # from here on the log is the program's
@@ -222,7 +236,7 @@ class Room:
     def _look(self) -> None:
         """Where no control group counts the memory, count it here."""
         if self._group is None and resident(self._process.init) > self.limits.memory:
-            raise self._failure("memory", f"it needed more than {self.limits.memory >> 20} MiB of memory")
+            raise self._failure("memory")
 
 
 def _safe(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentarena.errors import BundleError
+from latentarena.gates.run_fault import run_fault
 from latentarena.sandbox.wire import Array
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def open_session(content: bytes | Path, threads: int, what: str) -> InferenceSes
         what: its name in messages.
 
     Raises:
-        BundleError: onnxruntime refuses it.
+        GateError: onnxruntime refuses it, in plain words.
     """
     import onnxruntime  # not before there is a graph to run
 
@@ -38,20 +39,22 @@ def open_session(content: bytes | Path, threads: int, what: str) -> InferenceSes
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base of their own
-        raise BundleError(f"{what} cannot be run: {_line(error)}") from None
+        raise run_fault(what, error) from None
 
 
 def run(session: InferenceSession, inputs: Mapping[str, Array], row: tuple[int, ...], what: str) -> Array:
     """The graph's only output, float32 (n, *row), for inputs of n rows.
 
     Raises:
-        BundleError: it fails on them, or gives anything else.
+        GateError: it fails on them.
+        BundleError: it gives anything else.
     """
+    rows = len(next(iter(inputs.values())))
     try:
         (output,) = session.run(None, dict(inputs))
     except Exception as error:
-        raise BundleError(f"{what} failed: {_line(error)}") from None
-    refuse_output(output, (len(next(iter(inputs.values()))), *row), what)
+        raise run_fault(what, error, rows) from None
+    refuse_output(output, (rows, *row), what)
     return np.asarray(output)
 
 
@@ -59,8 +62,4 @@ def refuse_output(output: Any, expected: tuple[int, ...], what: str) -> None:
     """Raise a BundleError where an output is anything but float32 of the expected shape."""
     if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != expected:
         given = f"{output.dtype} {output.shape}" if isinstance(output, np.ndarray) else type(output).__name__
-        raise BundleError(f"{what} gave {given}, expected float32 {expected}")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+        raise BundleError(f"{what} gave {given}, expected float32 {expected}; export it anew")

@@ -40,7 +40,7 @@ class SubmissionBody(BaseModel):
 
     Attributes:
         state: queued, running, scored, refused, failed or quarantined.
-        reason: why it failed, in a sentence; empty otherwise.
+        reason: why it was refused or failed, in a sentence; empty otherwise.
         entry: its address among the scored entries, once it is one.
     """
 
