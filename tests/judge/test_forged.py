@@ -121,3 +121,12 @@ def test_what_checks_came_to_is_said_in_words() -> None:
     assert said.startswith("0 of 2 checks")
     assert lines[0] == f"cannot be ranked, {SUSPECT.name}: {SUSPECT.sentence}"
     assert "not ranked: prior: confidence" in lines[1]
+
+
+def test_checks_of_few_samples_say_that_a_full_check_decides() -> None:
+    clear = WITHHELD.model_copy(update={"verdict": "clear", "withheld": ()})
+    made = "2 of 2 checks for tables and memories of images are clear"
+    assert check_words(made_card("whole", checks=(clear, clear)))[0] == f"{made}."
+    assert check_words(made_card("first look", checks=(clear, clear), samples=1000))[0] == (
+        f"{made} on 1,000 of 10,000 samples, which do not show what only more of them do: a full arena check decides."
+    )

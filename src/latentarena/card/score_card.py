@@ -23,7 +23,7 @@ from latentarena.files import digest_json
 from latentarena.precision import Precision
 
 SEEDS = (2025, 2026, 2027, 2028, 2029)  # numbers of the draws of noise and labels; what they give is up to the key
-FEWEST, MOST = 100, 1_000_000  # samples of a card
+FEWEST, FULL, MOST = 100, 10_000, 1_000_000  # samples of a card: FULL, unless fewer are asked for, are checked
 LARGEST = 1 << 20  # bytes of a card
 MOST_CHECKS = 32
 MOST_OWN = 32

@@ -15,7 +15,7 @@ from latentarena.card.catalogue import CATEGORIES, METRICS
 from latentarena.card.columns import COLUMNS
 from latentarena.card.figure import Figure
 from latentarena.card.metric import Likeness
-from latentarena.card.score_card import OwnFigure, Score, ScoreCard
+from latentarena.card.score_card import FULL, OwnFigure, Score, ScoreCard
 from latentarena.key import PUBLIC
 
 OWN = "own"
@@ -26,6 +26,7 @@ UNVERIFIED = "unverified"
 UNCERTIFIED = "uncertified"  # a bundle's own word on its training
 WITHHELD = "not ranked"
 CONSEQUENCES = {"noted": "noted", "unranked": "cannot be ranked", "refused": "a contest refuses it"}
+UNSEEN = "which do not show what only more of them do: a full arena check decides"
 OVER_TRAININGS = ("mse", "ssim", "prior_frechet", "frechet", "coverage", "class_kl", "train_seconds")
 REFERENCES = Path(__file__).parent / "references"
 
@@ -72,7 +73,9 @@ def expected_lines(expected: Mapping[str, tuple[float, float]], length: float, c
 
 
 def check_words(card: ScoreCard) -> tuple[str, list[str]]:
-    """How many checks for forged scores came out clear, in a sentence, and a sentence for each that did not."""
+    """How many checks for forged scores came out clear, of how many samples where those are few, in a sentence; and a
+    sentence for each that did not.
+    """
     if not card.checks:
         return "Not checked for tables or memories of images.", []
     clear = sum(one.verdict == "clear" for one in card.checks)
@@ -86,7 +89,8 @@ def check_words(card: ScoreCard) -> tuple[str, list[str]]:
         for one in card.checks
         if one.verdict != "clear"
     ]
-    return f"{clear} of {len(card.checks)} checks for tables and memories of images are clear.", lines
+    few = f" on {card.samples:,} of {FULL:,} samples, {UNSEEN}" if card.samples < FULL else ""
+    return f"{clear} of {len(card.checks)} checks for tables and memories of images are clear{few}.", lines
 
 
 def rows_by_category(card: ScoreCard) -> dict[str, list[CardRow]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentarena.card.finding import Finding
 from latentarena.card.own import OwnMetric
-from latentarena.card.score_card import SEEDS, Opinion, OwnFigure, Score, scored
+from latentarena.card.score_card import FULL, SEEDS, Opinion, OwnFigure, Score, scored
 from latentarena.data import Dataset, Images
 from latentarena.judge.classifier import Judge
 from latentarena.judge.examine import examine
@@ -43,7 +43,7 @@ from latentarena.judge.subject import (
 )
 
 SWEPT = 1000  # samples at other numbers of steps
-SAMPLES = 10_000
+SAMPLES = FULL
 FEWEST = 100  # images whose figures say anything
 
 
