@@ -298,6 +298,26 @@ def test_pixels_stand_where_their_columns_names_say(tmp_path: Path, named: str) 
     assert holds(load(tmp_path / "set"))
 
 
+@pytest.mark.parametrize(("name", "first"), [("id", 0), ("ImageId", 1), ("image_id", 1), ("index", 0), ("", 0)])
+def test_a_column_that_counts_the_rows_is_no_pixel(tmp_path: Path, name: str, first: int) -> None:
+    """As Kaggle and pandas write it."""
+    for split, images, labels in (("train", TRAIN, TRAIN_LABELS), ("test", TEST, TEST_LABELS)):
+        head, *rows = csv(images, labels).decode().splitlines()
+        counted = [f"{i},{row}" for i, row in enumerate(rows, first)]
+        store(tmp_path / "set", {f"{split}.csv": "\n".join([f"{name},{head}", *counted]).encode()})
+    assert holds(load(tmp_path / "set"))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, bool])
+def test_labels_that_mark_the_class_are_read(tmp_path: Path, kind: type) -> None:
+    marked = [np.eye(10, dtype=kind)[labels] for labels in (TRAIN_LABELS, TEST_LABELS)]
+    np.savez(tmp_path / "a.npz", x_train=TRAIN, y_train=marked[0], x_test=TEST, y_test=marked[1])
+    assert holds(load(tmp_path / "a.npz"))
+    marked[0][3] = 0  # of no class
+    np.savez(tmp_path / "a.npz", x_train=TRAIN, y_train=marked[0], x_test=TEST, y_test=marked[1])
+    assert "save labels.argmax(1)" in refusal(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize(
     ("head", "words"),
     [
@@ -442,9 +462,9 @@ def test_files_of_other_forms_are_refused(tmp_path: Path, name: str, words: str)
     [
         (TRAIN.reshape(len(TRAIN), -1), TRAIN_LABELS, "images.reshape(-1, {0}, {0})".format(TRAIN.shape[1])),
         (TRAIN, TRAIN_LABELS.astype(float), "labels.astype(int)"),
-        (TRAIN, np.eye(10)[TRAIN_LABELS], "labels.argmax(1)"),
+        (TRAIN, np.eye(10)[TRAIN_LABELS] * 0.9 + 0.01, "labels.argmax(1)"),
     ],
-    ids=["rows of pixels", "float", "one-hot"],
+    ids=["rows of pixels", "float", "shares of classes"],
 )
 def test_arrays_in_other_shapes_are_refused_with_the_way_out(
     tmp_path: Path, images: np.ndarray, labels: np.ndarray, way: str

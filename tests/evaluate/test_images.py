@@ -69,6 +69,28 @@ def test_the_images_of_a_file_are_read_whole(form: str, tmp_path: Path) -> None:
     assert np.allclose(*order, atol=1e-6)
 
 
+@pytest.mark.parametrize("head", ["", "id,", "ImageId,Label,"])
+def test_a_table_of_pixels_is_read_with_or_without_ids_and_labels(head: str, tmp_path: Path) -> None:
+    """As a submission to Kaggle."""
+    path, names = tmp_path / "mine.csv", ",".join(f"pixel{i}" for i in range(784))
+    beside = {"": "", "id,": "{i},", "ImageId,Label,": "{i},0,"}[head]
+    rows = [beside.format(i=i) + ",".join(map(str, one)) for i, one in enumerate(PIXELS.flatten(1).tolist(), 1)]
+    path.write_text("\n".join([head + names, *rows]))
+    assert holds_images(path)
+    found = read_images(path, Fit())
+    order = [sorted(image.flatten().tolist() for image in images) for images in (found, PIXELS.float() / 255)]
+    assert np.allclose(*order, atol=1e-6)
+
+
+def test_a_column_of_ids_that_counts_no_rows_is_refused(tmp_path: Path) -> None:
+    names = ",".join(f"pixel{i}" for i in range(64))
+    (tmp_path / "mine.csv").write_text("\n".join([f"id,{names}", *[",".join(["7"] * 65)] * 3]))
+    with pytest.raises(
+        ArenaError, match=r"mine\.csv has a column 'id', which is neither the label nor a pixel; take it out"
+    ):
+        read_images(tmp_path / "mine.csv", Fit())
+
+
 def test_numbers_between_two_of_255_steps_stay_as_they_are(tmp_path: Path) -> None:
     images = torch.rand(100, 3, 9, 9)
     np.savez(tmp_path / "images.npz", images=images.numpy())

@@ -273,12 +273,21 @@ def _dataset(
 
 def _labels(split: Split, title: str) -> np.ndarray:
     labels = split.labels.reshape(len(split.labels), -1)
+    if _marks_classes(labels):
+        labels = labels.argmax(1)[:, None]
     if labels.shape[1] != 1 or labels.dtype.kind not in "iuU" or len(labels) != len(split.pixels):
         raise DataError(
             f"labels of the {title} split are {split.labels.dtype} {list(split.labels.shape)} for "
             f"{len(split.pixels)} images; one whole number or word for each is expected{_numbered(labels)}"
         )
     return labels[:, 0]
+
+
+def _marks_classes(labels: np.ndarray) -> bool:
+    """Whether each row (N, classes) is 1 for its class and 0 for all others (one-hot)."""
+    if labels.dtype.kind not in "biuf" or labels.shape[1] < 2:
+        return False
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all())
 
 
 def _numbered(labels: np.ndarray) -> str:

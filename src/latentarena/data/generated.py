@@ -13,6 +13,7 @@ from latentarena.data.arrays import array_files, fitted, pixels_of
 from latentarena.data.npz import arrays_in
 from latentarena.data.parquet import parquet_files
 from latentarena.data.picture import Fit, is_named_image
+from latentarena.data.pixel_table import read_unlabelled
 from latentarena.data.source import load_source
 from latentarena.errors import DataError
 
@@ -41,13 +42,15 @@ def read_images(path: Path, fit: Fit) -> Tensor:
     """All images at a path, of every split and class, float (N, C, H, W) in [0, 1].
 
     Args:
-        path: `.npy`, `.npz` with an array of images by itself or called `images`, or what `load_source` reads.
+        path: `.npy`, `.npz` with an array of images by itself or called `images`, a CSV whose header names pixels and
+            no label, or what `load_source` reads.
         fit: size, crop and resize.
 
     Raises:
         DataError: it is of no form that is read, or damaged; the message names the way out.
     """
-    array = _alone(arrays_in(path)) if path.suffix.lower() in ARRAYS else None
+    table = path.suffix.lower() == ".csv" and path.is_file()
+    array = _alone(arrays_in(path)) if path.suffix.lower() in ARRAYS else read_unlabelled(path) if table else None
     if array is None:
         try:
             data = load_source(path, fit)

@@ -17,6 +17,7 @@ from latentarena.errors import DataError
 from latentarena.text import plain_line
 
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
+NUMBERINGS = ("id", "imageid", "image_id", "index", "")  # columns that may count the rows, as Kaggle's and pandas' do
 UNLABELLED = f"no column is called {', '.join(LABEL_COLUMNS)}"
 PIXELLESS = "beside the label it has too few columns for an image"
 DELIMITERS = ",;\t"
@@ -44,14 +45,50 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray] | str:
         DataError: it has a label, and its rows are not read: the message says why.
     """
     head = _head(path)
-    names, named = head.cells, head.named
     _refuse_packed(path, head)
-    label = next((names.index(name) for name in LABEL_COLUMNS if name in names), None) if named else 0
+    label = head.label if head.named else 0
     if label is None:
         return UNLABELLED
-    if named and len(names) <= SMALLEST:
+    if head.named and len(head.cells) <= SMALLEST:
         return PIXELLESS
-    order = _order(path, names, label) if named else None
+    return _read(path, head, label)
+
+
+def read_unlabelled(path: Path) -> np.ndarray | None:
+    """The images (N, side, side) of a table whose header names pixels and no label; None where it is none.
+
+    Raises:
+        DataError: it is one, and its rows are not read: the message says why.
+    """
+    head = _head(path)
+    if not head.named or head.label is not None or len(head.cells) <= SMALLEST:
+        return None
+    return _read(path, head, None)[0] if _kind(head.beside([head.numbering])) else None
+
+
+def _read(path: Path, head: _Head, label: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, zeros where no column is one; see `read_pixels`."""
+    told = [i for i in (label, head.numbering) if i is not None]
+    order = _order(path, head.beside(told)) if head.named else None
+    table, words = _table(path, head, label)
+    if not head.named and table.shape[1] > 1 and not (_like_labels(table[:, 0]) and not _like_labels(table[:, -1])):
+        raise DataError(
+            f"{path.name} has no header and can be read in two ways: its first column as the label, or its last; write "
+            "a first line that names the columns, with `label` for the one that is"
+        )
+    if head.numbering is not None and not _counts_rows(table[:, head.numbering]):
+        raise _neither(path, head.cells[head.numbering])
+    others = [i for i in range(table.shape[1]) if i not in told]
+    side = isqrt(len(others))
+    if side * side != len(others) or not side:
+        raise DataError(f"{path.name} has {len(others)} columns of pixels, which are no square such as 28 x 28")
+    pixels = table[:, others if order is None else [others[i] for i in order]]
+    labels = np.zeros(len(table), np.uint8) if label is None else _whole(table[:, label])
+    return _whole(pixels).reshape(-1, side, side), np.array(words)[labels] if words else labels
+
+
+def _table(path: Path, head: _Head, label: int | None) -> tuple[np.ndarray, list[str]]:
+    """The numbers of a table (N, columns), and the words that the numbers in the label's column stand for, if any."""
     words: dict[str, int] = {}
 
     def number(cell: str) -> int:
@@ -61,26 +98,15 @@ def read_pixels(path: Path) -> tuple[np.ndarray, np.ndarray] | str:
         table = np.loadtxt(
             path,
             delimiter=head.delimiter,
-            skiprows=int(named),
+            skiprows=int(head.named),
             ndmin=2,
             encoding=head.encoding,
             quotechar='"',
-            converters={label: number} if head.worded(label) else None,
+            converters={label: number} if label is not None and head.worded(label) else None,
         )
     except (ValueError, OSError) as error:
         raise DataError(f"{path.name} is no table of numbers, a label and pixels: {error}") from None
-    if not named and table.shape[1] > 1 and not (_like_labels(table[:, 0]) and not _like_labels(table[:, -1])):
-        raise DataError(
-            f"{path.name} has no header and can be read in two ways: its first column as the label, or its last; write "
-            "a first line that names the columns, with `label` for the one that is"
-        )
-    others = [i for i in range(table.shape[1]) if i != label]
-    side = isqrt(len(others))
-    if side * side != len(others) or not side:
-        raise DataError(f"{path.name} has {len(others)} columns of pixels, which are no square such as 28 x 28")
-    pixels = table[:, others if order is None else [others[i] for i in order]]
-    labels = _whole(table[:, label])
-    return _whole(pixels).reshape(-1, side, side), np.array(list(words))[labels] if words else labels
+    return table, list(words)
 
 
 @dataclass(frozen=True)
@@ -98,6 +124,21 @@ class _Head:
     below: list[str]
     delimiter: str
     encoding: str
+
+    @property
+    def label(self) -> int | None:
+        """The column that is named as the label."""
+        return next((self.cells.index(name) for name in LABEL_COLUMNS if name in self.cells), None)
+
+    @property
+    def numbering(self) -> int | None:
+        """The column that is named as one that counts the rows, where it begins with a number."""
+        found = [i for i, name in enumerate(self.cells) if name in NUMBERINGS and not self.worded(i)]
+        return found[0] if self.named and len(found) == 1 else None
+
+    def beside(self, told: Sequence[int | None]) -> list[str]:
+        """The names of the other columns."""
+        return [name for i, name in enumerate(self.cells) if i not in told]
 
     def worded(self, column: int) -> bool:
         """Whether a column that is named begins with a word."""
@@ -149,23 +190,38 @@ def _whole(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(np.uint8 if small else np.int64)
 
 
-def _order(path: Path, names: Sequence[str], label: int) -> list[int] | None:
-    """By the place in an image, which column beside the label it is; None where their names are no places.
+def _kind(names: Sequence[str]) -> tuple[str, bool] | None:
+    """What most names of columns have beside a number, and whether there is but one; None where they are no places."""
+    found = [PIXEL.fullmatch(name) for name in names]
+    kinds = Counter((one["word"], one["second"] is None) for one in found if one)
+    return kinds.most_common(1)[0][0] if kinds and 2 * kinds.most_common(1)[0][1] >= len(names) else None
+
+
+def _neither(path: Path, name: str) -> DataError:
+    told = f"a column {plain_line(name, 40)!r}" if name else "a column without a name, as of row numbers"
+    return DataError(f"{path.name} has {told}, which is neither the label nor a pixel; take it out")
+
+
+def _counts_rows(column: np.ndarray) -> bool:
+    """Whether numbers are 0 to N - 1 or 1 to N, in any order."""
+    ranks = np.sort(column) - np.arange(len(column))
+    return bool((ranks == 0).all() or (ranks == 1).all())
+
+
+def _order(path: Path, others: Sequence[str]) -> list[int] | None:
+    """By the place in an image, which of these columns it is; None where their names are no places.
 
     Raises:
         DataError: a column is neither, or one is missing: the image would be another one.
     """
-    others = [name for i, name in enumerate(names) if i != label]
-    found = [PIXEL.fullmatch(name) for name in others]
-    kinds = Counter((one["word"], one["second"] is None) for one in found if one)
-    if not kinds or 2 * kinds.most_common(1)[0][1] < len(others):
+    kind = _kind(others)
+    if kind is None:
         return None
-    kind = kinds.most_common(1)[0][0]
     places = []
-    for name, one in zip(others, found, strict=True):
+    for name in others:
+        one = PIXEL.fullmatch(name)
         if one is None or (one["word"], one["second"] is None) != kind:
-            told = f"a column {plain_line(name, 40)!r}" if name else "a column without a name, as of row numbers"
-            raise DataError(f"{path.name} has {told}, which is neither the label nor a pixel; take it out")
+            raise _neither(path, name)
         places.append((int(one["first"]), int(one["second"] or 0)))
     rows, columns = (max(p[i] for p in places) - min(p[i] for p in places) + 1 for i in (0, 1))
     if rows * columns != len(places) or len(set(places)) < len(places):
