@@ -8,6 +8,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # workers of tests: more than cores, since many wait for servers, boxes and signals
 export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 2)
+# else each of the workers, and of their child processes, compiles the package and all tests anew
+unexport PYTHONDONTWRITEBYTECODE
 # whether pip is told of other indexes here, which then decide
 OWN_INDEX := $(BIN)/python -m pip config list | grep -E 'index|find-links' > /dev/null
 

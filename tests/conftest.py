@@ -27,6 +27,7 @@ from latentarena.sandbox import standing
 from latentarena.train.loop import FitConfig
 from postgres_server import PostgresServer, programs
 
+sys.dont_write_bytecode = False  # else each worker rewrites the assertions of all tests anew
 JUDGE = JudgeConfig(width=8, fit=FitConfig(epochs=10, batch=64, lr=1e-2))  # four seconds' work
 
 
