@@ -22,6 +22,7 @@ from latentarena.judge.metrics import (
     kernel_distance_of,
     memberships,
     nearest,
+    neighbours,
     probe,
     radii,
     spread_of,
@@ -232,8 +233,10 @@ def smooth_pictures(n: int, key: str) -> Tensor:
     return (torch.nn.functional.interpolate(coarse, (28, 28), mode="bilinear") * 255).to(torch.uint8)
 
 
+@pytest.mark.parametrize("dearer", [0, neighbours.DEARER], ids=["by directions", "as few are sought"])
 @pytest.mark.parametrize("kind", ["small", "random", "smooth", "off the data"])
-def test_nearest_train_images_equal_sklearns(kind: str) -> None:
+def test_nearest_train_images_equal_sklearns(kind: str, dearer: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "DEARER", dearer)
     size = 8 if kind == "small" else 28
     drawn = smooth_pictures if kind in ("smooth", "off the data") else lambda n, key: pictures(n, size, key)
     train, images = drawn(700, "train"), drawn(40, "other").float() / 255
@@ -244,6 +247,17 @@ def test_nearest_train_images_equal_sklearns(kind: str) -> None:
     assert found.index.tolist() == index[:, 0].tolist()
     assert found.first.tolist() == pytest.approx(distance[:, 0].tolist(), rel=1e-6)
     assert found.second.tolist() == pytest.approx(distance[:, 1].tolist(), rel=1e-6)
+
+
+def test_directions_are_found_only_where_many_are_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They cost more than to compare the pixels of a few hundred."""
+    found, train = list[int](), pictures(300, 16)
+    leading = neighbours._leading
+    monkeypatch.setattr(neighbours, "_leading", lambda centred: found.append(len(centred)) or leading(centred))
+    nearest(pictures(50, 16, "few").float() / 255, train)
+    assert found == []
+    nearest(pictures(2300, 16, "many").float() / 255, train)
+    assert found == [300]
 
 
 @pytest.mark.parametrize("n", [3, 40, 1300])

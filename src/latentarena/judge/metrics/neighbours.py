@@ -15,6 +15,7 @@ from latentarena.progress import counted
 CHUNK = 500  # images at a time
 PAIRS = 256  # of images whose distance is taken at a time: few enough for the processor's cache
 DIRECTIONS, LEARNED_FROM = 128, 1000  # of the search's projection, and images that it is fitted to
+DEARER = 10  # times that directions cost the cube of a side of their matrix, in multiplications of a comparison
 PARTS, CANDIDATES = 240, 8  # of the others whose best are looked at first, and how many of these are measured
 MANY = 100  # of candidates of an image, above which a closer bound costs less
 ROUNDING = 1e-5  # of squared lengths, for what float32 loses in a bound
@@ -45,7 +46,8 @@ def two_nearest(rows: Tensor, others: Tensor, but_itself: bool = False) -> tuple
     """The nearest of M vectors to each of N, and the distances to it and to the next one; exact.
 
     Distances are bounded from below in a projection to the others' principal directions, which all pairs are compared
-    in; only those that the bound does not rule out are compared in full.
+    in, or by all numbers where the pairs are too few for directions to be worth while; only those that the bound does
+    not rule out are compared in full.
 
     Args:
         rows: (N, ...), uint8 counts as 0 to 255 over 255.
@@ -55,7 +57,7 @@ def two_nearest(rows: Tensor, others: Tensor, but_itself: bool = False) -> tuple
     Returns:
         int64 (N,) and float64 (N,) twice.
     """
-    bound, found = _Bound(others), []
+    bound, found = _Bound(others, len(rows)), []
     for start in counted(range(0, len(rows), CHUNK), "nearest images"):
         chunk = _numbers(rows[start : start + CHUNK])
         own = torch.arange(start, start + len(chunk))[:, None] if but_itself else None
@@ -70,23 +72,19 @@ def _numbers(rows: Tensor) -> Tensor:
 
 
 class _Bound:
-    """Squared distances from vectors to M others, or a little less.
+    """Squared distances from so many vectors to M others, or a little less.
 
     An orthonormal projection shortens distances. What it leaves of two vectors differs by no less than the lengths of
     what it leaves of them, so these lengths are one more coordinate.
     """
 
-    def __init__(self, others: Tensor) -> None:
+    def __init__(self, others: Tensor, n: int) -> None:
         some = _numbers(others[:: max(1, len(others) // LEARNED_FROM)][:LEARNED_FROM])
-        self.mean, self.others = some.mean(0), others
-        centred = (some - self.mean).double()
-        wanted = min(DIRECTIONS, *centred.shape)
-        few = centred.shape[0] < centred.shape[1]  # images, and pixels: the smaller square says the same of both
-        _, vectors = torch.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
-        leading = vectors[:, -wanted:]
-        self.directions = (torch.linalg.qr(centred.T @ leading).Q if few else leading).float()  # (D, wanted)
-        parts = [self._projected(_numbers(chunk)) for chunk in torch.split(others, CHUNK)]
-        self.projected = torch.cat(parts)  # (M, wanted + 1)
+        self.mean, self.others, self.projected = some.mean(0), others, None
+        if n * len(others) * some.shape[1] > DEARER * min(some.shape) ** 3:
+            self.directions = _leading(some - self.mean)
+            parts = [self._projected(_numbers(chunk)) for chunk in torch.split(others, CHUNK)]
+            self.projected = torch.cat(parts)  # (M, wanted + 1)
 
     def _projected(self, rows: Tensor) -> Tensor:
         centred = rows - self.mean
@@ -95,10 +93,21 @@ class _Bound:
         return torch.cat([inside, left], 1)
 
     def squares(self, rows: Tensor) -> Iterator[Tensor]:
-        """Bounds for rows (n, D), (n, M): first those of the projection, then by all numbers, within rounding."""
-        yield _squares_less_rounding(self._projected(rows), self.projected)
+        """Bounds for rows (n, D), (n, M): first those of a projection, then by all numbers, within rounding."""
+        if self.projected is not None:
+            yield _squares_less_rounding(self._projected(rows), self.projected)
         pieces = torch.split(self.others, CHUNK)
         yield torch.cat([_squares_less_rounding(rows - self.mean, _numbers(piece) - self.mean) for piece in pieces], 1)
+
+
+def _leading(centred: Tensor) -> Tensor:
+    """Orthonormal directions (D, k), of the largest variance, of vectors (n, D) of mean 0."""
+    centred = centred.double()
+    wanted = min(DIRECTIONS, *centred.shape)
+    few = centred.shape[0] < centred.shape[1]  # images, and pixels: the smaller square says the same of both
+    _, vectors = torch.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
+    leading: Tensor = vectors[:, -wanted:]
+    return (torch.linalg.qr(centred.T @ leading).Q if few else leading).float()
 
 
 def _squares_less_rounding(x: Tensor, y: Tensor) -> Tensor:
