@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +20,7 @@ from torch import Tensor, nn
 
 import latentarena as la
 from albums import album, store
+from forked import Forked
 from latentarena.judge.classifier import Judge
 from latentarena.train import shelter
 from standing import STANDING, moment, stands
@@ -44,7 +42,6 @@ network, data = Net(), torch.randn(512, 2, generator=torch.Generator().manual_se
 if sys.argv[2] == "0":  # initial weights are the caller's; those of a resumed run come from its checkpoint
     torch.manual_seed(7)
     network = Net()
-print("start", flush=True)
 la.fit(network, data, folder=sys.argv[1], epochs=30, batch=16, ema=0.9, resume=len(sys.argv) > 3, progress=False)
 torch.save(network.state_dict(), sys.argv[1] + "/weights.pt")
 """
@@ -92,10 +89,11 @@ def parts() -> dict[str, nn.Module]:
         return {"encode": Encode(), "decode": Decode(), "network": Network()}
 
 
-def start(folder: Path, init: int, *more: str, at: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", PROGRAM, str(folder), str(init), *more]
-    around = os.environ | {"OMP_NUM_THREADS": "1"} | (at or {})
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=around)
+def start(folder: Path, init: int, *more: str, at: dict[str, str] | None = None) -> Forked:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (at or {}).items():
+            patch.setenv(name, value)
+        return Forked([str(folder), str(init), *more], PROGRAM)
 
 
 @pytest.fixture(scope="module")

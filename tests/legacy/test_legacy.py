@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from forked import Forked
 from latentarena.arena.contest_files import load_contest
 from latentarena.arena.evaluation import verdict_in
 from latentarena.arena.store import Outcome
@@ -299,27 +298,33 @@ for folder in sys.argv[1:]:
 """
 
 
-def test_an_import_that_is_no_function_of_one_noise_says_what_to_change(tmp_path: Path) -> None:
+def test_an_import_that_is_no_function_of_one_noise_says_what_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Asked of the tracer itself, in a second process and without a box: the sources are the test's own."""
     folders = []
     for i, (draw, _) in enumerate(REFUSED):
         folders.append(submission(tmp_path / str(i), SOURCE.replace(NOISE, draw)).parent)
-    command = [sys.executable, "-c", TRACE, *map(str, folders)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    monkeypatch.chdir(tmp_path)
+    done = Forked([str(folder) for folder in folders], TRACE).finish()
+    assert done.returncode == 0, done.stderr
     for line, (_, reason) in zip(done.stdout.splitlines(), REFUSED, strict=True):
         assert reason in line
         assert "draw one tensor of standard normal noise" in line
 
 
-def test_an_import_takes_the_length_of_a_tensor_and_says_where_rows_are_fixed(tmp_path: Path) -> None:
+def test_an_import_takes_the_length_of_a_tensor_and_says_where_rows_are_fixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Asked of the tracer itself, as above."""
     quick = SOURCE.replace("n_steps=100", "n_steps=2")
     assert "t.expand(x.size(0), 1)" in quick
     length = submission(tmp_path / "1", quick.replace("t.expand(x.size(0), 1)", "t.expand(len(x), 1)")).parent
     loop = f"{NOISE}\n        z0 = torch.cat([z0[i : i + 1] for i in range(int(n_samples))])"
     rows = submission(tmp_path / "2", quick.replace(NOISE, loop)).parent
-    command = [sys.executable, "-c", TRACE, str(rows), str(length)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    monkeypatch.chdir(tmp_path)
+    done = Forked([str(rows), str(length)], TRACE).finish()
+    assert done.returncode == 0, done.stderr
     [said] = done.stdout.splitlines()
     assert "the number of rows is fixed in it, as by int(x.shape[0]) or by a loop over rows" in said
     assert (tmp_path / "out" / "generate.onnx").is_file()
