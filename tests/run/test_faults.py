@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -172,18 +171,12 @@ def test_program_that_is_told_to_end_before_it_trains_says_so(tmp_path: Path, nu
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_program_that_is_told_to_end_while_it_judges_says_so(tiny_run: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-u", "-m", "latentarena", "judge", str(tiny_run / "bundle")]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    assert process.stdout is not None
-    assert "judging" in process.stdout.readline()
+    process = Forked(["judge", str(tiny_run / "bundle")])
+    while "\n" not in process.said() and process.poll() is None:
+        time.sleep(0.005)
+    assert "judging" in process.said()
     process.send_signal(number)
-    done = finish(process)
+    done = process.finish(200)
     assert done.returncode == 128 + number
     [line] = done.stderr.splitlines()
     assert line.startswith("arena: interrupted")
@@ -244,14 +237,13 @@ def test_disk_that_fills_up_while_a_run_is_judged(arena_here: Arena, digits_judg
     arguments = ["train", "quickstart-digits", *TINY, "--samples", "200", "--accelerator=cpu"]
     with mounted(tmp_path / "small", "size=16m") as disk:
         run, refuge = disk / "run", refuge_of(disk / "run")
-        command = [sys.executable, "-m", "latentarena", *arguments, "--out", str(run)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = Forked([*arguments, "--out", str(run)])
         while process.poll() is None and not (run / ROOM).exists():
             time.sleep(0.005)
         while process.poll() is None:  # what the run frees is taken as well
             ballast = fill(disk)
             time.sleep(0.001)
-        done = finish(process)
+        done = process.finish(200)
         assert done.returncode == 1
         [line] = done.stderr.splitlines()
         assert "the disk is full; free some space" in line

@@ -55,6 +55,10 @@ class Forked:
     def kill(self) -> None:
         self._process.kill()
 
+    def said(self) -> str:
+        """What it has said so far, but for complaints."""
+        return self._said[0].read_text("utf-8")
+
     def wait(self, timeout: float | None = None) -> int:
         self._process.join(timeout)
         if (code := self.poll()) is None:
@@ -80,6 +84,7 @@ def _child(words: Sequence[str], folder: str, environment: dict[str, str], said:
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
+    sys.stdout.reconfigure(write_through=True)  # others wait for what it says
     sys.argv = list(words)
     if words[0] == MODULE:
         runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
