@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -11,7 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-LOADED = ["latentarena.cli.app", "latentarena.run.pipeline", "latentarena.report.report"]
+LOADED = [
+    "latentarena.cli.app",
+    "latentarena.cli.console",
+    "latentarena.run.pipeline",
+    "latentarena.run.watching",
+    "latentarena.report.report",
+    *("lightning_fabric.fabric", "torch.utils.tensorboard", "sklearn.linear_model", "scipy.stats"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+]
+"""With what these load only when a model is trained, judged or drawn."""
 MODULE = "latentarena"
 
 
@@ -77,6 +87,7 @@ class Forked:
 
 
 def _child(words: Sequence[str], folder: str, environment: dict[str, str], said: Sequence[Path]) -> None:
+    gc.freeze()  # else the first search for garbage copies the memory of all that was loaded, which takes a second
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
