@@ -1,6 +1,6 @@
 """Forged models and honest ones before the judge's checks: who is caught, who is accused wrongly, what the checks cost.
 
-    python benchmarks/forgeries.py BUNDLE [--honest DIR] [--samples N] [--docs DIR] [--only NAME ...]
+    python benchmarks/forgeries.py BUNDLE [--honest DIR] [--images FOLDER] [--samples N] [--docs DIR] [--only NAME ...]
 
 BUNDLE is a trained native bundle of linear latents, such as the quickstart's, of which the forged models of `forged.py`
 are made. DIR holds a run by folder, such as `benchmarks/honest.py` makes: none of them may be refused or kept from
@@ -24,7 +24,7 @@ from forged import FORGERIES, Parts
 from latentarena.bundle import OWN, native_of, open_bundle
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding, gravest
-from latentarena.data import Dataset
+from latentarena.data import FOLDER, Dataset
 from latentarena.errors import ConfigError, GateError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for, subject_of
 from latentarena.facts import machine, source_digest
@@ -155,14 +155,14 @@ def forged(path: Path, samples: int, only: list[str]) -> Iterator[Result]:
             yield examined(name, make(parts), bench)
 
 
-def honest(folder: Path, samples: int) -> Iterator[Result]:
-    """Every run in a folder."""
+def honest(folder: Path, samples: int, images: Path | None) -> Iterator[Result]:
+    """Every run in a folder; `images` are those of models of folders."""
     benches: dict[str, Bench] = {}
     for path in sorted(folder.glob("*/bundle")):
         bundle = native_of(open_bundle(path, trust=OWN))
         if bundle.card.provenance.notice:
             raise ConfigError(f"{path}: {bundle.card.provenance.notice}")
-        data = data_of(bundle, None)
+        data = data_of(bundle, images if bundle.card.data.name.startswith(FOLDER) else None)
         if data.digest not in benches:
             benches[data.digest] = Bench.of(data, samples)
         yield examined(path.parent.name, subject_of(bundle), benches[data.digest])
@@ -243,6 +243,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE")
     parser.add_argument("--honest", type=Path, metavar="DIR", help="runs of the lab, a folder each")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the RGB images of rgb-folder, if that is there")
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     parser.add_argument("--cost", action="store_true", help="measure the checks' share of an evaluation too")
@@ -251,7 +252,7 @@ def main() -> int:
     forgeries: list[Result] = []
     models: list[Result] = []
     share = cost(chosen.bundle) if chosen.cost else None
-    runs = honest(chosen.honest, chosen.samples) if chosen.honest else iter(())
+    runs = honest(chosen.honest, chosen.samples, chosen.images) if chosen.honest else iter(())
     for results, found in ((forgeries, forged(chosen.bundle, chosen.samples, chosen.only)), (models, runs)):
         for one in found:
             results.append(one)
