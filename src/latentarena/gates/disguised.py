@@ -7,30 +7,30 @@ on them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from numpy.typing import NDArray
+from onnx import ModelProto
 
 from latentarena.files import digest
 from latentarena.gates.dataflow import Dataflow
 from latentarena.gates.operators import ACTIVATIONS
-from latentarena.gates.shapes import some_row, values
+from latentarena.gates.shapes import Shape, several_runs, some_row
 from latentarena.gates.unpacked import ELEMENTWISE, FEW, MOVING, SPLITTING
 
 if TYPE_CHECKING:
     from latentarena.gates.graph import Port
 
-OTHER = "/of another row"
 STILL = 1e-3  # of what the numbers of a value differ by among themselves
-ENDS = ("/top", "/bottom", "/up", "/down")  # of a value and of what it moves by
+AT_ONCE = 1 << 24  # numbers of a row that are held
 
 
 def unmasked(
-    model: ModelProto, flow: Dataflow, shapes: Mapping[str, tuple[int, ...]], inputs: Sequence[Port], what: str
+    model: ModelProto, flow: Dataflow, shapes: Mapping[str, Shape], inputs: Sequence[Port], what: str
 ) -> Dataflow:
     """The dataflow with what stands still among the constants.
 
@@ -43,15 +43,16 @@ def unmasked(
     """
 
     def large(names: Iterable[str]) -> list[str]:
-        return [name for name in dict.fromkeys(names) if name in flow.varying and prod(shapes.get(name, ())) > FEW]
+        asked = dict.fromkeys(name for name in names if name in flow.varying and name not in flow.sequences)
+        return [name for name in asked if prod(shapes.get(name, ())) > FEW]
 
     takers = [node for node in flow.work if node.op_type in SPLITTING]
     given = [name for node in takers if node.op_type not in ACTIVATIONS.split() for name in node.output]
-    still = _still(model, flow, large([*(name for node in takers for name in node.input), *given]), inputs, what)
+    still = _still(model, large([*(name for node in takers for name in node.input), *given]), shapes, inputs, what)
     if still:
         kinds = ELEMENTWISE | MOVING | SPLITTING
         every = large(name for node in flow.work if node.op_type in kinds for name in node.output)
-        still = _still(model, flow, every, inputs, what)
+        still = _still(model, every, shapes, inputs, what)
     if not still:
         return flow
     held = {id(node) for node in flow.live if any(node.output) and still.issuperset(filter(None, node.output))}
@@ -64,48 +65,36 @@ def unmasked(
     )
 
 
-def _still(model: ModelProto, flow: Dataflow, asked: Sequence[str], inputs: Sequence[Port], what: str) -> set[str]:
+def _still(
+    model: ModelProto, asked: Sequence[str], shapes: Mapping[str, Shape], inputs: Sequence[Port], what: str
+) -> set[str]:
     """Those of the values asked for whose numbers are not all one and the same, and no others for another row.
 
     The rows are drawn by the hash of the file, which no file can hold.
     """
-    asked = [name for name in asked if name not in flow.sequences]
-    if not asked:
-        return set()
-    both = ModelProto()
-    both.CopyFrom(model)
-    varying = (node for node in model.graph.node if not flow.varying.isdisjoint(node.output))
-    both.graph.node.extend([_renamed(node, flow.varying) for node in varying])
-    both.graph.node.extend(one for name in asked for one in _measures(name))
-    for port in list(both.graph.input):
-        other = both.graph.input.add()
-        other.CopyFrom(port)
-        other.name += OTHER
+    probe = ModelProto()
+    probe.CopyFrom(model)
     seed = int(digest(model.SerializeToString())[:8], 16)
-    feed = {port.name + suffix: some_row(port, seed + k) for k, suffix in enumerate(("", OTHER)) for port in inputs}
-    found = values(both, [name + end for name in asked for end in ENDS], feed, what)
-    ends = np.array([float(one) for one in found]).reshape(len(asked), len(ENDS))
-    spread, moved = ends[:, 0] - ends[:, 1], np.maximum(ends[:, 2], -ends[:, 3])
-    return {name for name, still in zip(asked, (spread > 0) & (moved <= STILL * spread), strict=True) if still}
+    rows = [{port.name: some_row(port, seed + k) for port in inputs} for k in range(2)]
+    found = set[str]()
+    for names in _parts(asked, shapes):
+        pairs = zip(names, *several_runs(probe, names, rows, what), strict=True)
+        found |= {name for name, one, other in pairs if _same(one.astype(np.float32), other.astype(np.float32))}
+    return found
 
 
-def _measures(name: str) -> list[NodeProto]:
-    """Nodes that give the largest and smallest number of a value, and of what it moves by from one row to the other."""
-    one, other, apart = name + "/one", name + "/other", name + "/apart"
-    made = [
-        helper.make_node("Cast", [name], [one], to=TensorProto.FLOAT),
-        helper.make_node("Cast", [name + OTHER], [other], to=TensorProto.FLOAT),
-        helper.make_node("Sub", [one, other], [apart]),
-    ]
-    reduced = zip(("ReduceMax", "ReduceMin") * 2, (one, one, apart, apart), ENDS, strict=True)
-    return made + [helper.make_node(kind, [value], [name + end], keepdims=0) for kind, value, end in reduced]
+def _same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    spread = float(np.ptp(one))
+    return spread > 0 and float(np.abs(one - other).max()) <= STILL * spread
 
 
-def _renamed(node: NodeProto, names: Collection[str]) -> NodeProto:
-    """A node of the other row: what varies has another name there."""
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    for ports in (copy.input, copy.output):
-        ports[:] = [name + OTHER if name in names else name for name in ports]
-    copy.name = ""
-    return copy
+def _parts(names: Sequence[str], shapes: Mapping[str, Shape]) -> list[list[str]]:
+    """Names in order, in parts of at most so many numbers, or of one value."""
+    parts, size = list[list[str]](), AT_ONCE
+    for name in names:
+        more = prod(shapes[name])
+        if size + more > AT_ONCE:
+            parts, size = [*parts, []], 0
+        parts[-1].append(name)
+        size += more
+    return parts

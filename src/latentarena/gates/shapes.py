@@ -116,17 +116,21 @@ def computed(model: ModelProto, inputs: Sequence[Port], names: Iterable[str], wh
     probe.graph.node.extend(reversed(kept))
     probe.graph.initializer.extend(one for one in model.graph.initializer if one.name in needed)
     probe.graph.input.extend(model.graph.input)
-    return dict(zip(asked, values(probe, asked, {port.name: some_row(port) for port in inputs}, what), strict=True))
+    (found,) = several_runs(probe, asked, [{port.name: some_row(port) for port in inputs}], what)
+    return dict(zip(asked, found, strict=True))
 
 
-def values(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[Any]], what: str) -> list[NDArray[Any]]:
-    """Some values of a model, which is changed for it, from one run.
+def several_runs(
+    model: ModelProto, asked: Sequence[str], feeds: Iterable[Mapping[str, NDArray[Any]]], what: str
+) -> list[list[NDArray[Any]]]:
+    """Some values of a model, which is changed for it, from a run for each of its feeds.
 
     Raises:
         GateError: onnxruntime cannot run it.
     """
     try:
-        return _run(model, asked, feed)
+        session = _session(model, asked)
+        return [session.run(list(asked), dict(feed)) for feed in feeds]
     except Exception as error:  # its exceptions have no common base of their own
         raise run_fault(what, error) from None
 
