@@ -510,6 +510,12 @@ DISGUISES = {
         node("ReduceSum", ["none"], ["zero"], keepdims=0),
         node("Add", ["p", "zero"], ["u"]),
     ],
+    "noise less itself, behind a product": [
+        node("MatMul", ["p", "one"], ["q"]),
+        node("Sub", ["x", "x"], ["none"]),
+        node("ReduceSum", ["none"], ["zero"], keepdims=0),
+        node("Add", ["q", "zero"], ["u"]),
+    ],
     "noise that rounding takes away": [
         SUMMED,
         node("Sigmoid", ["sum"], ["share"]),
@@ -546,7 +552,14 @@ DISGUISES = {
 
 @pytest.mark.parametrize("way", DISGUISES)
 def test_packed_weights_that_noise_seems_to_decide_count_as_what_they_become(way: str) -> None:
-    held = {"p": packed_weights(), "first": ints(0), "rows": ints(400), "far": np.float32(1e9), **SHAPED}
+    held = {
+        "p": packed_weights(),
+        "first": ints(0),
+        "rows": ints(400),
+        "one": np.ones((1, 1), np.float32),
+        "far": np.float32(1e9),
+        **SHAPED,
+    }
     found = size(facts_of([*DISGUISES[way], *digits_of("u"), *PRODUCT], (30,), (40,), **held))
     assert 1195 <= found.parameters <= 1220
 

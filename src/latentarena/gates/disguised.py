@@ -17,14 +17,18 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from latentarena.files import digest
+from latentarena.gates.cost import PRODUCTS
 from latentarena.gates.dataflow import Dataflow
 from latentarena.gates.operators import ACTIVATIONS
 from latentarena.gates.shapes import Shape, several_runs, some_row
-from latentarena.gates.unpacked import ELEMENTWISE, FEW, MOVING, SPLITTING
+from latentarena.gates.unpacked import ELEMENTWISE, FEW, MOVING, SETTINGS, SPLITTING
 
 if TYPE_CHECKING:
     from latentarena.gates.graph import Port
 
+REPEATED = 64  # times that a bias is added at least
+BEHIND = 8  # times as many numbers as a layer gives that it holds at least
+PARTING = {"Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
 STILL = 1e-3  # of what the numbers of a value differ by among themselves
 AT_ONCE = 1 << 24  # numbers of a row that are held
 
@@ -32,7 +36,7 @@ AT_ONCE = 1 << 24  # numbers of a row that are held
 def unmasked(
     model: ModelProto, flow: Dataflow, shapes: Mapping[str, Shape], inputs: Sequence[Port], what: str
 ) -> Dataflow:
-    """The dataflow with what stands still among the constants.
+    """The dataflow with what stands still among the constants, if enough stored numbers meet the data to look for it.
 
     Args:
         model, flow: the graph and its dataflow; shapes: of its values for one row.
@@ -41,6 +45,8 @@ def unmasked(
     Raises:
         GateError: onnxruntime cannot run it.
     """
+    if _meeting(flow, shapes) <= SETTINGS:
+        return flow
 
     def large(names: Iterable[str]) -> list[str]:
         asked = dict.fromkeys(name for name in names if name in flow.varying and name not in flow.sequences)
@@ -63,6 +69,32 @@ def unmasked(
         work=tuple(node for node in flow.work if id(node) not in held),
         constant=tuple(node for node in flow.live if id(node) in constant),
     )
+
+
+def _meeting(flow: Dataflow, shapes: Mapping[str, Shape]) -> int:
+    """Numbers of constants that meet the data elsewhere than in a product, but for biases and outcomes of layers.
+
+    A bias is added to each of many pixels. A layer's outcome, such as the scales of adaptive normalisation, comes from
+    many more numbers, and nothing is packed into it.
+    """
+
+    def size(name: str) -> int:
+        return prod(shapes.get(name, ()))
+
+    layers = set[str]()
+    for node in flow.constant:
+        large = [name for name in node.input if size(name) > FEW and name not in layers]
+        most = max(map(size, node.output))
+        product = node.op_type in PRODUCTS and max(map(size, node.input)) >= BEHIND * most
+        if product or (not large and not layers.isdisjoint(node.input[:1]) and node.op_type in ELEMENTWISE | PARTING):
+            layers.update(node.output)
+    sizes = dict[str, int]()
+    for node in flow.work:
+        if node.op_type in ELEMENTWISE | MOVING:
+            outcome = max(map(size, node.output))
+            held = {name: size(name) for name in node.input if not (name in flow.varying or name in layers)}
+            sizes |= {name: many for name, many in held.items() if many > FEW and outcome <= REPEATED * many}
+    return sum(sizes.values())
 
 
 def _still(
