@@ -240,6 +240,10 @@ def _dataset(
             f"images of the {unit} split have values of 0 to 1 and those of the others values beyond; save all of them "
             "as uint8, 0 to 255"
         )
+    widths = {split: one.labels.shape[1] for split, one in splits.items() if one.labels.ndim > 1}
+    if len(set(widths.values())) > 1:
+        shown = ", ".join(f"{width} in the {split} split" for split, width in widths.items())
+        raise DataError(f"labels have as many columns as {shown}; save them with the same classes in the same order")
     read = {split: (pixels_of(one.pixels, split), _labels(one, split)) for split, one in splits.items()}
     notes = [about]
     if VALIDATION in read and TEST in read:

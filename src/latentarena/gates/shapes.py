@@ -156,8 +156,8 @@ def _session(model: ModelProto, asked: Sequence[str]) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def some_row(port: Port, seed: int = 0) -> NDArray[Any]:
-    """What is handed to an input, (1, *row): standard normal, labels 0."""
+def some_row(port: Port, seed: int = 0, label: int = 0) -> NDArray[Any]:
+    """What is handed to an input, (1, *row): standard normal, or labels."""
     if port.dtype == "int64":
-        return np.zeros((1, *port.row), np.int64)
+        return np.full((1, *port.row), label, np.int64)
     return np.random.default_rng(seed).standard_normal((1, *port.row)).astype(np.float32)

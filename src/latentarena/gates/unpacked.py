@@ -53,18 +53,23 @@ def constants(
 
     Of several inputs of arithmetic the largest one, by `shapes`, is what its outcome comes from.
     """
-    found = {name: Origin(frozenset([name]), False, numbers.size > FEW) for name, numbers in known.items()}
+    held = {name: numbers.size for name, numbers in known.items()}
+    found = {name: Origin(frozenset([name]), False, size > FEW) for name, size in held.items()}
     factors: dict[str, frozenset[str]] = {}  # of products and reductions, what they were made of
     for node in flow.constant:
         sources = [found[name] for name in node.input if name in found]
-        outcome = _moved(sources, known) if node.op_type in MOVING else None
+        disguised = not flow.varying.isdisjoint(
+            node.input
+        )  # where nobody knows what it comes from, it is stored itself
+        held |= {name: prod(shapes.get(name, ())) for name in node.output if disguised}
+        outcome = _moved(sources, held) if node.op_type in MOVING and node.input[0] in found else None
         if node.op_type in ELEMENTWISE and sources:
-            main = max(sources, key=lambda source: _importance(source, known, shapes))
+            main = max(sources, key=lambda source: _importance(source, held, shapes))
             outcome = Origin(main.leaves, True, main.stored)
         if node.op_type in SPLITTING and sources:
             leaves = frozenset[str]().union(*(factors.get(leaf, {leaf}) for one in sources for leaf in one.leaves))
             outcome = replace(outcome, leaves=leaves) if outcome and outcome.leaves & factors.keys() else outcome
-        stored = any(source.stored for source in sources) or not flow.varying.isdisjoint(node.input)
+        stored = disguised or any(source.stored for source in sources)
         if outcome is None:
             behind = frozenset[str]().union(*(one.leaves for one in sources))
             factors.update((name, behind) for name in node.output if sources)
@@ -73,21 +78,21 @@ def constants(
     return {name: found[name] for name in used if name in found and name not in flow.varying}
 
 
-def _moved(sources: Sequence[Origin], known: Mapping[str, NDArray[Any]]) -> Origin | None:
+def _moved(sources: Sequence[Origin], held: Mapping[str, int]) -> Origin | None:
     """Of numbers that are put elsewhere, or beside others; None where none of them are stored."""
     made = [source for source in sources if source.made] or [
-        one for one in sources if not known.keys().isdisjoint(one.leaves)
+        one for one in sources if not held.keys().isdisjoint(one.leaves)
     ]
     leaves = frozenset[str]().union(*(source.leaves for source in made))
-    many = sum(known[leaf].size for leaf in leaves if leaf in known) > FEW
+    many = sum(held.get(leaf, 0) for leaf in leaves) > FEW
     return Origin(leaves, made[0].made, many or any(source.stored for source in made)) if made else None
 
 
 def _importance(
-    source: Origin, known: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
+    source: Origin, held: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[bool, bool, int]:
     """Stored numbers before others, and many before few."""
-    return source.stored, not known.keys().isdisjoint(source.leaves), _numbers(source.leaves, shapes)
+    return source.stored, not held.keys().isdisjoint(source.leaves), _numbers(source.leaves, shapes)
 
 
 def unpacked(

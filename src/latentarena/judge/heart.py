@@ -27,6 +27,7 @@ from latentarena.judge.metrics.estimate import TINY
 
 TURNED, SCALED, SHIFTED = math.radians(10), 0.1, 0.05  # at most; shifts in sides of the image
 WAYS = (1 / 8, 1 / 16, 1 / 32)  # of what the latents of two images differ by
+UNSEEN = (0.1 / 255) ** 2  # a tenth of a step of a byte, squared: a decoder that has collapsed bends by less
 NEIGHBOURS = 50  # train images around an image that are its neighbourhood
 AT_ONCE = 1 << 25  # values of neighbourhoods: 256 MiB
 
@@ -128,6 +129,6 @@ def _beside(images: Tensor, train: Tensor, k: int) -> Tensor:
 
 
 def _bends(decode: Callable[[Tensor], Tensor], latents: Tensor, steps: Tensor) -> Tensor:
-    """Squared second difference of the decoded image at each latent, (N,)."""
+    """Squared second difference of the decoded image at each latent, (N,), and what nobody sees of one."""
     middle, ahead, behind = (decode(latents + sign * steps) for sign in (0, 1, -1))
-    return (ahead + behind - 2 * middle).square().flatten(1).mean(1, dtype=torch.float64)
+    return (ahead + behind - 2 * middle).square().flatten(1).mean(1, dtype=torch.float64) + UNSEEN
