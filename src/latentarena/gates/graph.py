@@ -26,7 +26,7 @@ from latentarena.gates.disguised import unmasked
 from latentarena.gates.operators import DOMAINS, LARGEST_VALUE, OPSETS, spelled, to_float32
 from latentarena.gates.shapes import Shape, Told, computed, inferred, measured, types_of
 from latentarena.gates.size import Held, held
-from latentarena.gates.unpacked import constants, unpacked
+from latentarena.gates.unpacked import SETTINGS, constants, unpacked
 from latentarena.gates.walk import Inventory, spoken
 from latentarena.text import plain_line
 
@@ -145,12 +145,21 @@ def _measured(
         cost = cost_of(flow.work, shapes, flow.uniform, several)
     except ValueError as error:
         raise GateError("onnx-checker", f"{what} holds {error}; export it anew") from None
-    found = constants(unmasked(model, flow, shapes, inputs, what), walk.known, shapes)
+    more, bare = _unpacked(model, walk, flow, shapes, inputs), unmasked(model, flow, shapes, inputs, what)
+    hidden = more if bare is flow else _unpacked(model, walk, bare, shapes, inputs)
+    return cost, hidden if hidden > more + SETTINGS else more  # a value or two may stand still by themselves
+
+
+def _unpacked(
+    model: ModelProto, walk: Inventory, flow: Dataflow, shapes: dict[str, Shape], inputs: Sequence[Port]
+) -> int:
+    """How many parameters are unpacked from others, by what is constant in a dataflow."""
+    found = constants(flow, walk.known, shapes)
     if not unpacked(found, walk.known, shapes):
-        return cost, 0
+        return 0
     made = [name for name, origin in found.items() if origin.made]
-    contents = {name: digest(numbers.tobytes()) for name, numbers in computed(model, inputs, made, what).items()}
-    return cost, unpacked(found, walk.known, shapes, contents)
+    contents = {name: digest(numbers.tobytes()) for name, numbers in computed(model, inputs, made, walk.what).items()}
+    return unpacked(found, walk.known, shapes, contents)
 
 
 def _wide(model: ModelProto, walk: Inventory, flow: Dataflow, inputs: Sequence[Port], told: Told) -> dict[str, int]:

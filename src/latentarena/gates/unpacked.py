@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from latentarena.gates.dataflow import Dataflow
+from latentarena.gates.dataflow import MEASURING, Dataflow
 from latentarena.gates.operators import ACTIVATIONS, ARITHMETIC
 
 ELEMENTWISE = {*ARITHMETIC.split(), *ACTIVATIONS.split()} - {"CumSum"}
@@ -58,10 +58,8 @@ def constants(
     factors: dict[str, frozenset[str]] = {}  # of products and reductions, what they were made of
     for node in flow.constant:
         sources = [found[name] for name in node.input if name in found]
-        disguised = not flow.varying.isdisjoint(
-            node.input
-        )  # where nobody knows what it comes from, it is stored itself
-        held |= {name: prod(shapes.get(name, ())) for name in node.output if disguised}
+        disguised = node.op_type not in MEASURING and not flow.varying.isdisjoint(node.input)
+        held |= {name: prod(shapes.get(name, ())) for name in node.output if disguised}  # as if it were stored itself
         outcome = _moved(sources, held) if node.op_type in MOVING and node.input[0] in found else None
         if node.op_type in ELEMENTWISE and sources:
             main = max(sources, key=lambda source: _importance(source, held, shapes))
