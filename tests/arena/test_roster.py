@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena_parts import Parts, now
-from latentarena.arena.class_text import other_readings, roster_text
+from latentarena.arena.class_text import roster_text, text_and_doubt
 from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster, remove_team
 from latentarena.arena.roster import Roster, plan_teams, read_roster
 from latentarena.errors import ConfigError, NotThere
@@ -106,7 +106,7 @@ def test_names_in_an_encoding_that_nothing_tells_are_refused(encoding: str, name
 )
 def test_names_that_two_encodings_may_mean_are_read_and_shown_in_both(encoding: str, name: str, shown: str) -> None:
     content = f"team,member\nA,Ada\nB,{name}\n".encode(encoding)
-    roster = read_roster(roster_text(content), other_readings(content))
+    roster = read_roster(*text_and_doubt(content))
     assert roster.teams["B"] == (shown.split("'")[1],)
     [said] = Enrolled(roster, (), {}).remarks
     assert said.startswith(f"the list was read as cp1252, with the name {shown}")
@@ -126,8 +126,7 @@ def test_names_that_two_encodings_may_mean_are_read_and_shown_in_both(encoding: 
     ],
 )
 def test_a_list_that_one_encoding_alone_may_mean_is_read_without_a_word(encoding: str, text: str) -> None:
-    assert other_readings(text.encode(encoding)) == ""
-    assert roster_text(text.encode(encoding)) == text
+    assert text_and_doubt(text.encode(encoding)) == (text, "")
 
 
 @pytest.mark.parametrize("name", ["Jörg", "Müller", "André", "Groß", "Åsa"])

@@ -46,13 +46,22 @@ def roster_text(content: bytes) -> str:
     raise ConfigError(f"the roster is not text in UTF-8, UTF-16 or cp1252{shown}; save it as CSV (UTF-8)")
 
 
-def other_readings(content: bytes) -> str:
-    """Where a class list was read as cp1252 and may be in another encoding: a name in both; empty without a doubt.
+def text_and_doubt(content: bytes) -> tuple[str, str]:
+    """A class list as it was saved, as `roster_text` has it, and a doubt of that; empty without any.
 
-    There is none where columns' names tell the encoding, and where the other one makes a sign of a letter.
+    Where it was read as cp1252 and may be in another encoding, a name is shown in both. There is no doubt where the
+    columns' names tell the encoding, and where the other one makes a sign of a letter.
+
+    Raises:
+        ConfigError: as `roster_text`.
     """
+    text = roster_text(content)
+    return text, _other_readings(content, text)
+
+
+def _other_readings(content: bytes, text: str) -> str:
     western = _decoded(content, "cp1252")
-    if western is None or names_beyond_ascii(western) or roster_text(content) != western:
+    if western is None or names_beyond_ascii(western) or text != western:
         return ""
     apart: dict[str, int] = {}
     for encoding in LATIN:

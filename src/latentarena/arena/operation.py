@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentarena.arena.backup import Manifest, back_up, restore
-from latentarena.arena.class_text import other_readings, roster_text
+from latentarena.arena.class_text import text_and_doubt
 from latentarena.arena.enrolment import Enrolled, add_roster, plan_roster
 from latentarena.arena.enrolment import remove_team as forget_team
 from latentarena.arena.erasing import erase_entry
@@ -98,7 +98,7 @@ def _read_roster_file(path: Path) -> tuple[str, str]:
     too_large = f"has more than {LARGEST:,} bytes: it is no roster; hand it in in parts"
     content = read_at_most(path, LARGEST, too_large)
     try:
-        return roster_text(content), other_readings(content)
+        return text_and_doubt(content)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

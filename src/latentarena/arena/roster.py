@@ -69,7 +69,7 @@ def read_roster(text: str, doubt: str = "") -> Roster:
             lines may name the columns, in any order and among others; without one they are team,member,email, the
             latter two optional, and refused where the first may be people's names. A team spelled with other case,
             spaces or dashes is the same.
-        doubt: of how a file's letters were read, as `other_readings` has it.
+        doubt: of how a file's letters were read, as `text_and_doubt` has it.
 
     Raises:
         ConfigError: one line that names the line of the roster and what is wrong with it.

@@ -102,7 +102,7 @@ def _meeting(flow: Dataflow, shapes: Mapping[str, Shape]) -> int:
 def _still(
     model: ModelProto, asked: Sequence[str], shapes: Mapping[str, Shape], inputs: Sequence[Port], what: str
 ) -> set[str]:
-    """Those of the values asked for whose numbers are not all one and the same, and no others for another row.
+    """Those of the values asked for whose numbers are the same for another row.
 
     The rows are drawn by the hash of the file, which no file can hold.
     """

@@ -80,7 +80,7 @@ def found_by_running(model: ModelProto, names: Sequence[str], feed: Mapping[str,
     shapes = [name + SUFFIX for name in names]
     for name, shape in zip(names, shapes, strict=True):
         model.graph.node.append(helper.make_node("Shape", [name], [shape]))
-    found = _run(model, shapes, feed)
+    found = _session(model, shapes).run(shapes, dict(feed))
     return {name: tuple(shape.tolist()) for name, shape in zip(names, found, strict=True)}
 
 
@@ -135,14 +135,8 @@ def several_runs(
         raise run_fault(what, error) from None
 
 
-def _run(model: ModelProto, asked: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Some values of a model from one run, without any optimisation."""
-    found: list[NDArray[Any]] = _session(model, asked).run(list(asked), dict(feed))
-    return found
-
-
 def _session(model: ModelProto, asked: Sequence[str]) -> Any:
-    """What runs a model, whose outputs are other values from now on."""
+    """What runs a model without any optimisation, whose outputs are other values from now on."""
     import onnxruntime  # not before there is a graph to run
 
     model.graph.ClearField("value_info")
@@ -157,7 +151,7 @@ def _session(model: ModelProto, asked: Sequence[str]) -> Any:
 
 
 def some_row(port: Port, seed: int = 0, label: int = 0) -> NDArray[Any]:
-    """What is handed to an input, (1, *row): standard normal, or labels."""
+    """What is handed to an input, (1, *row): standard normal numbers, or a label."""
     if port.dtype == "int64":
         return np.full((1, *port.row), label, np.int64)
     return np.random.default_rng(seed).standard_normal((1, *port.row)).astype(np.float32)

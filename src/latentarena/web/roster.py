@@ -9,7 +9,7 @@ from fastapi import File, Form, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from latentarena.arena.class_text import other_readings, roster_text
+from latentarena.arena.class_text import text_and_doubt
 from latentarena.arena.enrolment import add_roster, plan_roster, remove_team
 from latentarena.arena.roster import LARGEST, read_roster
 from latentarena.errors import ConfigError
@@ -46,17 +46,11 @@ def preview(
 ) -> Response:
     """What a roster, pasted or as a file, would change; nothing is changed."""
     try:
-        text, doubt = _read(file) if file is not None and file.size else (roster, "")
+        text, doubt = text_and_doubt(file.file.read()) if file is not None and file.size else (roster, "")
         found = plan_roster(site.desk.store, read_roster(text, doubt))
     except ConfigError as error:
         return _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, refused=f"{error}.", roster=roster)
     return organiser_page(request, "organiser_roster.html", "/organiser", found=found, roster=text)
-
-
-def _read(file: UploadFile) -> tuple[str, str]:
-    """The text of a file, and a doubt of that."""
-    content = file.file.read()
-    return roster_text(content), other_readings(content)
 
 
 @router.post("/organiser/roster")
