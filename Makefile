@@ -52,7 +52,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[site,docs,dev]'
-	$(PIP) --no-deps torchcfm # it asks for all of torchdyn and torchvision; the tests use a part that needs neither
+	# they ask for torchvision, and torchcfm for all of torchdyn; the tests use parts that need neither
+	$(PIP) --no-deps torchcfm timm torch_fidelity
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

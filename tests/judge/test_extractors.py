@@ -131,8 +131,9 @@ def test_the_command_and_the_function_find_the_same(dinov2: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("inception", "choose from dinov2-small, .*an .onnx file, which can be made of any network"),
-        ("timm:resnet18", "such as one of timm or an Inception"),
+        ("incepton", r"did you mean 'inception'\? choose from dinov2-small, .*, inception, transformers:NAME"),
+        ("inception:", "or timm:NAME, or give an .onnx file, which can be made of any other network"),
+        ("timm:", "choose from dinov2-small, .*, transformers:FOLDER or timm:NAME"),
         ("nothing.onnx", "nothing.onnx: No such file or directory; give the path of an ONNX file"),
         ("transformers:{empty}", "the weights of .* are not at hand .*give a folder that holds them"),
     ],

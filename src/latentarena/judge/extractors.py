@@ -1,28 +1,35 @@
-"""Networks that are no judges and whose features images are compared in: DINOv2, others of transformers, ONNX graphs.
+"""Networks that are no judges and in whose features images are compared: of transformers and timm, Inception, graphs.
 
 They know photographs. What they see in digits says little: a dataset's own judge stays the measure of its models.
 """
 
 from __future__ import annotations
 
+import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from safetensors import safe_open
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from latentarena.errors import ConfigError, optional
 from latentarena.files import digest
 from latentarena.progress import counted
 from latentarena.sandbox.runtime import open_session, run
-from latentarena.text import meant
+from latentarena.text import meant, plain_line
 
 DINOV2 = {f"dinov2-{size}": f"facebook/dinov2-{size}" for size in ("small", "base", "large", "giant")}
 PREFIX = "transformers:"
+TIMM, INCEPTION = "timm", "inception"  # the names of the extras too
+PUBLISHED = "model.safetensors"  # a model's weights on the hub
 LARGEST_SIDE = 224  # pixels, of images that a transformer sees: what DINOv2's published features are of
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
 BATCH = 50  # images at a time
@@ -64,20 +71,53 @@ class Extractor:
 
 
 def open_extractor(named: str) -> Extractor:
-    """The extractor of a name: `dinov2-small`, `transformers:NAME|FOLDER`, or the path of an ONNX file.
+    """The extractor of a name.
+
+    It is `dinov2-small`, `transformers:NAME|FOLDER`, `timm:NAME`, `timm:NAME:FILE` with weights in a safetensors file,
+    `inception`, `inception:FILE`, or the path of an ONNX file.
 
     Raises:
         ConfigError: there is none of this name, its package is not installed, or its weights are not at hand.
     """
+    kind, _, rest = named.partition(":")
+    if named == INCEPTION or (kind == INCEPTION and rest):
+        return _inception(rest, named)
+    if kind == TIMM and rest:
+        return _timm(rest, named)
     if named.endswith(".onnx"):
         return _graph(Path(named), named)
     if named in DINOV2 or named.startswith(PREFIX):
         return _transformer(DINOV2.get(named) or named.removeprefix(PREFIX), named)
-    choices = f"{meant(named, DINOV2)}choose from {', '.join(DINOV2)}, {PREFIX}NAME or {PREFIX}FOLDER"
+    names = [*DINOV2, INCEPTION]
+    choices = f"{meant(named, names)}choose from {', '.join(names)}, {PREFIX}NAME, {PREFIX}FOLDER or {TIMM}:NAME"
     raise ConfigError(
-        f"--features {named[:200]}: {choices}, or give an .onnx file, which can be made of any network, such as one of "
-        "timm or an Inception"
+        f"--features {named[:200]}: {choices}, or give an .onnx file, which can be made of any other network"
     )
+
+
+@contextmanager
+def _library(extra: str, named: str) -> Iterator[None]:
+    """Imports of a library of networks, which comes with an extra.
+
+    Raises:
+        ConfigError: it is not installed, or a torchvision is that was built for another torch, which breaks them all.
+    """
+    with optional(extra, f"--features {named}"):
+        try:
+            if find_spec("torchvision"):
+                import_module("torchvision")
+            yield
+        except RuntimeError as error:
+            raise ConfigError(
+                f"--features {named}: the installed torchvision was not built for torch {torch.__version__} "
+                f"({plain_line(str(error), 80)}): install it from where torch came from, or uninstall it where only "
+                "transformers are used"
+            ) from None
+
+
+def _weights(network: nn.Module) -> list[bytes]:
+    """The numbers of a network's weights."""
+    return [tensor.contiguous().numpy().tobytes() for tensor in network.state_dict().values()]
 
 
 def _graph(path: Path, named: str) -> Extractor:
@@ -103,7 +143,7 @@ def _graph(path: Path, named: str) -> Extractor:
 
 def _transformer(source: str, named: str) -> Extractor:
     """A model of images from the hub of transformers, or from a folder."""
-    with optional("features", f"--features {named}"):
+    with _library("features", named):
         from transformers import AutoModel, PretrainedConfig
     for library in ("transformers", "huggingface_hub"):  # what is wrong comes as an exception
         logging.getLogger(library).setLevel(logging.CRITICAL)
@@ -114,7 +154,6 @@ def _transformer(source: str, named: str) -> Extractor:
             f"--features {named}: the weights of {source} are not at hand ({type(error).__name__}): they are neither "
             f"kept here nor can they be downloaded; give a folder that holds them, as {PREFIX}FOLDER"
         ) from None
-    weights = [tensor.contiguous().numpy().tobytes() for tensor in model.state_dict().values()]
     mean, deviation = _normalisation(source, PretrainedConfig)
     size = getattr(model.config, "image_size", None)
     side = min(size if isinstance(size, int) else LARGEST_SIDE, LARGEST_SIDE)
@@ -124,7 +163,7 @@ def _transformer(source: str, named: str) -> Extractor:
         pooled = getattr(found, "pooler_output", None)
         return found.last_hidden_state[:, 0] if pooled is None else pooled  # type: ignore[no-any-return]
 
-    return Extractor(named, digest(*weights), side, extract)
+    return Extractor(named, digest(*_weights(model)), side, extract)
 
 
 def _normalisation(source: str, reader: Any) -> tuple[Tensor, Tensor]:
@@ -136,3 +175,97 @@ def _normalisation(source: str, reader: Any) -> tuple[Tensor, Tensor]:
     named = raw.get("image_mean", MEAN), raw.get("image_std", DEVIATION)
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in named)
     return mean, deviation
+
+
+def _timm(wanted: str, named: str) -> Extractor:
+    """A model of timm without its head, `NAME` with the published weights or `NAME:FILE`; it sees whole images."""
+    with _library(TIMM, named):
+        import timm
+    for library in ("timm", "huggingface_hub"):  # what is wrong comes as an exception
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    name, _, file = wanted.partition(":")
+    try:
+        published = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # the model is known, and no weights of it have the name behind the point
+        published = None
+    if published is None:
+        near = meant(name, [*timm.list_models(), *timm.list_pretrained()])
+        raise ConfigError(f"--features {named}: {near}timm {timm.__version__} has no {name}: see timm.list_models()")
+    _, height, width = published.input_size
+    if height != width:
+        raise ConfigError(f"--features {named} sees images of {height} x {width}; choose a model of square ones")
+    model = _headless(timm.create_model, name, published, file, named)
+    mean, deviation = (torch.tensor(one).view(1, 3, 1, 1) for one in (published.mean, published.std))
+
+    def extract(images: Tensor) -> Tensor:
+        return model((images - mean) / deviation)  # type: ignore[no-any-return]
+
+    told = repr((name, published.mean, published.std))  # of one file's weights two models may make different features
+    return Extractor(named, digest(told.encode(), *_weights(model)), height, extract)
+
+
+def _headless(create: Callable[..., Any], name: str, published: Any, file: str, named: str) -> nn.Module:
+    """A model of timm with the weights of a file, which must fill it, else those published; its head is taken off."""
+    path = Path(file) if file else _downloaded(published.hf_hub_id, name, named)
+    if path.suffix != ".safetensors":
+        raise ConfigError(f"--features {named}: {path.name} is not opened; save its weights as .safetensors")
+    try:
+        how = {"file": str(path), "custom_load": False} | (_own_head(path, published.classifier) if file else {})
+        classes = how.get("num_classes", published.num_classes)
+        # with its head: timm insists that no weight is missing only where there are as many classes as in the file
+        model = create(name, pretrained=True, pretrained_cfg_overlay=how, num_classes=classes).eval()
+    except Exception as error:  # of the file, or of weights that do not fit
+        raise ConfigError(f"--features {named}: {path} holds no weights of {name}: {plain_line(str(error))}") from None
+    model.reset_classifier(0)
+    return model  # type: ignore[no-any-return]
+
+
+def _downloaded(source: str | None, name: str, named: str) -> Path:
+    """The published weights of a model of timm, from the hub or as kept from there."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(source, PUBLISHED))  # type: ignore[arg-type] # which refuses None
+    except Exception as error:  # of the hub, of the network, or there are none
+        raise ConfigError(
+            f"--features {named}: the weights of {name} are not at hand ({type(error).__name__}): neither are they "
+            f"kept here nor can they be downloaded as safetensors; give a file, as {TIMM}:{name}:FILE.safetensors"
+        ) from None
+
+
+def _own_head(path: Path, heads: str | tuple[str, ...] | None) -> dict[str, int]:
+    """What timm is told of a file of weights, which may be of other classes than those published, or of none."""
+    head = f"{heads if isinstance(heads, str) else (heads or ('head',))[0]}.weight"
+    with safe_open(path, "pt") as file:
+        classes = file.get_slice(head).get_shape()[0] if head in set(file.keys()) else 0
+    return {"num_classes": classes, "label_offset": 0}
+
+
+def _inception(file: str, named: str) -> Extractor:
+    """The Inception of published Frechet distances, 2,048 features: TensorFlow's of 2015, as torch-fidelity has it."""
+    with _library(INCEPTION, named):
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+    try:
+        if file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        else:
+            state = torch.hub.load_state_dict_from_url(
+                URL_INCEPTION_V3, map_location="cpu", progress=False, check_hash=True, weights_only=True
+            )
+    except Exception as error:  # of the network, of the file
+        raise ConfigError(
+            f"--features {named}: its weights are not at hand ({type(error).__name__}); give a file of them, from "
+            f"{URL_INCEPTION_V3}, as {INCEPTION}:FILE"
+        ) from None
+    ours = io.BytesIO()
+    torch.save(state, ours)  # for torch-fidelity opens any pickle: it gets one of what was read here, tensors alone
+    ours.seek(0)
+    try:
+        network = FeatureExtractorInceptionV3(INCEPTION, ["2048"], feature_extractor_weights_path=ours)
+    except Exception as error:
+        raise ConfigError(f"--features {named} holds no weights of that network: {plain_line(str(error))}") from None
+
+    def extract(images: Tensor) -> Tensor:
+        return network((images * 255).round().to(torch.uint8))[0]  # type: ignore[no-any-return]
+
+    return Extractor(named, digest(*_weights(network)), 0, extract)  # which resizes images itself, as TensorFlow did

@@ -82,8 +82,8 @@ def judge(
         dataset: that images are held against, by name or as `la.datasets.load` gave it, at a size for one; mnist unless
             given; a bundle names its own.
         against: images that stand in the place of the dataset's train split, whatever made them.
-        features: for images, an extractor in the judge's place: `dinov2-small`, `transformers:NAME` or a folder, or the
-            path of an .onnx file. Such networks know photographs: MNIST needs its own judge.
+        features: for images, an extractor in the judge's place: `dinov2-small`, `inception`, `transformers:NAME` or a
+            folder, `timm:NAME`, or an .onnx file's path. Such networks know photographs: MNIST needs its own judge.
         root: where the dataset's files are looked for.
         metrics: of your own, by name or as a mapping of `kind` and settings; their parts are loaded before.
         judge_file: the judge; the dataset's own unless given.
