@@ -6,10 +6,25 @@ import re
 from pathlib import Path
 
 
+def shell_lines(page: Path) -> list[str]:
+    """What a page tells people to type, in blocks: each command with its spaces made one, without comments."""
+    text = page.read_text("utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.S | re.M)
+    lines = (re.sub(r"(^|\s)#.*", "", line).removeprefix("$ ") for block in blocks for line in block.split("\n"))
+    return [" ".join(line.split()) for line in lines if line.split()]
+
+
 def typed(page: Path) -> list[str]:
     """What a page tells people to type after `arena`, in blocks."""
     text = page.read_text("utf-8").replace("\\\n", " ")
     lines = "\n".join(
-        line.split(" #")[0] for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.split("\n")
+        line.split(" #")[0]
+        for block in re.findall(r"```(?:sh|console)\n(.*?)```", text, re.S)
+        for line in block.split("\n")
     )
     return re.findall(r"\barena ([a-z](?:[^;&|>\n`]|(?<! )>)*)", lines)
+
+
+def run_for_uses(line: str) -> bool:
+    """Whether a line of the page on uses is run by the test of that page: all but judging and what a shell must do."""
+    return line.startswith("arena ") and not line.startswith("arena judge ") and "$" not in line
