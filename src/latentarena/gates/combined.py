@@ -5,7 +5,7 @@ One product with such a constant does the work of several, which rounding takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -34,33 +34,35 @@ def combined(
     sizes = {name: numbers.size for name, numbers in known.items()}
     found: dict[str, Behind] = {name: {name: float(size)} for name, size in sizes.items()}
     for node in flow.constant:
-        sources = {name: found[name] for name in node.input if name in found}
+        sources = [name for name in node.input if name in found]
+        if not sources:
+            continue
+        together, most = _together([found[name] for name in sources]), 1.0
+        if node.op_type in MOVING:
+            most = max(1.0, *(sum(found[name].values()) / max(1, sizes[name]) for name in sources))
         for name in node.output:
-            if sources and name in shapes:
+            if name in shapes:
                 size = sizes[name] = prod(shapes[name])
-                behind = _together(sources.values())
-                if node.op_type in MOVING:
-                    parts = (sum(one.values()) / max(1, sizes[source]) for source, one in sources.items())
-                    behind = _taken(behind, size * max(1.0, *parts))
+                behind = _taken(together, size * most) if node.op_type in MOVING else together
                 mixed = node.op_type not in ELEMENTWISE and sum(behind.values()) > MOST * size
                 found[name] = {name: float(size)} if mixed else behind  # a layer's outcome, such as the time embedded
-    each = {name: int(sum(behind.values()) // max(1, sizes[name])) for name, behind in found.items()}
-    several = {name: many for name, many in each.items() if many > 1}
+    each = {name: sum(found[name].values()) // max(1, sizes[name]) for name in found.keys() - known.keys()}
+    several = {name: int(many) for name, many in each.items() if many > 1}
     small = {name for name in several if sizes[name] <= FEW}
     matrices = small.intersection(name for node in flow.work if node.op_type in PRODUCTS for name in node.input)
     counted = matrices if sum(sizes[name] for name in matrices) > FEW else set()
     return {name: many for name, many in several.items() if name not in small - counted}
 
 
-def _together(sources: Iterable[Behind]) -> Behind:
+def _together(sources: Sequence[Behind]) -> Behind:
     """What is behind numbers that are computed from several constants."""
-    behind: Behind = {}
-    for one in sources:
-        behind |= {leaf: max(count, behind.get(leaf, 0.0)) for leaf, count in one.items()}
+    behind = sources[0]
+    for one in sources[1:]:
+        behind = behind | {leaf: max(count, behind.get(leaf, 0.0)) for leaf, count in one.items()}
     return behind
 
 
 def _taken(behind: Behind, most: float) -> Behind:
     """What is behind numbers of which some are taken, no more than `most` in all."""
-    share = min(1.0, most / max(1.0, sum(behind.values())))
-    return {leaf: count * share for leaf, count in behind.items()}
+    share = most / max(1.0, sum(behind.values()))
+    return {leaf: count * share for leaf, count in behind.items()} if share < 1 else behind

@@ -20,6 +20,7 @@ from onnx.numpy_helper import from_array
 
 from latentarena.gates.dataflow import MEASURING, Dataflow, sizing_inputs
 from latentarena.gates.node import Node
+from latentarena.gates.operators import SIZING
 from latentarena.gates.shapes import Shape, Told, Type, found_by_running
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def confirmed(
     constants = {name: numbers for name, numbers in known.items() if name not in ports}
     types = told | {name: _type(numbers) for name, numbers in constants.items()} | ports
     nodes = [node for node in flow.live if node.op_type != "Constant"]
-    if flow.sequences or any(name not in types for node in nodes for name in (*node.input, *node.output) if name):
+    asked = set[str]().union(*(node.input for node in nodes), *(node.output for node in nodes)) - {""}
+    if flow.sequences or not asked <= types.keys():
         return None
     probe = _Probe(model, constants, types, _read_as_sizes(nodes))
     with suppress(Exception):  # onnxruntime's have no common base; what it cannot run is told by a run of the whole
@@ -58,8 +60,8 @@ def _type(numbers: NDArray[Any]) -> Type:
 
 def _read_as_sizes(nodes: Sequence[Node]) -> set[str]:
     """Names of the values whose numbers a size depends on."""
-    wanted = {name for node in nodes for name in sizing_inputs(node)}
-    for node in reversed(nodes):
+    wanted = {name for node in nodes if node.op_type in SIZING for name in sizing_inputs(node)}
+    for node in reversed(nodes) if wanted else ():
         if node.op_type not in MEASURING and not wanted.isdisjoint(node.output):
             wanted.update(node.input)
     return wanted
@@ -87,14 +89,18 @@ class _Probe:
         """Take a node in unless there is one of its kind; whether its outputs are told to have the same shapes."""
         stands = self._stands
         inputs = tuple([stands[name] if name in stands else self._stand_in(name) for name in node.input])
-        told = [self._types[name] for name in node.output if name]
-        exact = not self._sizes.isdisjoint(node.output)
-        kind = node.op_type, node.settings, inputs, exact, tuple(map(bool, node.output))
-        if kind not in self._kinds:
-            self._kinds[kind] = told, self._taken_in(node, inputs, told, exact)
-        first, outputs = self._kinds[kind]
-        stands.update(zip(filter(None, node.output), outputs, strict=True))
-        return told == first
+        whole = "" not in node.output
+        given = node.output if whole else tuple(filter(None, node.output))
+        told = [self._types[name] for name in given]
+        exact = not self._sizes.isdisjoint(given)
+        left_out = () if whole else tuple([not name for name in node.output])
+        kind = node.op_type, node.settings, inputs, exact, len(given), left_out
+        found = self._kinds.get(kind)
+        if found is None:
+            found = self._kinds[kind] = told, self._taken_in(node, inputs, told, exact)
+        for name, stand in zip(given, found[1], strict=True):
+            stands[name] = stand
+        return told == found[0]
 
     def holds(self) -> bool:
         """Whether a run gives the shapes that are expected."""

@@ -71,7 +71,7 @@ def cost_of(nodes: Iterable[Node], shapes: Shapes, uniform: Mapping[str, float],
     """
     multiply_adds = touched = 0
     for node in nodes:
-        many = max((several.get(name, 1) for name in node.input), default=1)
+        many = max((several.get(name, 1) for name in node.input), default=1) if several else 1
         try:
             if node.op_type in PRODUCTS:
                 products, others = PRODUCTS[node.op_type](node, shapes)

@@ -86,14 +86,15 @@ def _alike(numbers: NDArray[Any]) -> bool:
 
 def _distinct(live: list[Node], known: Mapping[str, NDArray[Any]]) -> list[Node]:
     """The nodes without those that repeat a calculation: the same operator on the same values."""
-    same: dict[Any, Any] = {
-        name: (str(numbers.dtype), numbers.shape, numbers.tobytes())
+    contents: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # the first constant of each content stands for all
+    same = {
+        name: contents.setdefault((numbers.dtype.str, numbers.shape, numbers.tobytes()), name)
         for name, numbers in known.items()
         if 0 < numbers.size <= SMALL
     }
     first: dict[Any, Node] = {}
     for node in live:
-        key = node.op_type, node.settings, tuple(same.get(name, name) for name in node.input), len(node.output)
+        key = node.op_type, node.settings, tuple([same.get(name, name) for name in node.input]), len(node.output)
         before = first.setdefault(key, node)
         if before is not node:
             same.update((name, same.get(other, other)) for name, other in zip(node.output, before.output, strict=True))
@@ -109,7 +110,7 @@ def sizing_inputs(node: Node) -> list[str]:
 def refuse_varying_sizes(nodes: Sequence[Node], flow: Dataflow, what: str) -> None:
     """Raise a GateError where the size of a value depends on the numbers of an input, so that no row stands for all."""
     for node in nodes:
-        if not flow.varying.isdisjoint(sizing_inputs(node)):
+        if node.op_type in SIZING and not flow.varying.isdisjoint(sizing_inputs(node)):
             named = f"node {spoken(node.name or node.op_type)!r} ({node.op_type})"
             fault = f"{named} gives as many numbers as it reads from an input of the graph"
             raise GateError("onnx-size", f"{what}: {fault}; give every value a size that does not depend on the data")

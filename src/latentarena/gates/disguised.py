@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 REPEATED = 64  # times that a bias is added at least
 BEHIND = 8  # times as many numbers as a layer gives that it holds at least
 PARTING = {"Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
+PASSING, MEETING = ELEMENTWISE | PARTING, ELEMENTWISE | MOVING
 ROUNDING = 1e-5  # of a number
 STILL = 0.95  # of the numbers of a value: the others may have been rounded up in one row and down in the other
 AT_ONCE = 1 << 24  # numbers of a row that are held
@@ -58,8 +59,7 @@ def unmasked(
     given = [name for node in takers if node.op_type not in ACTIVATIONS.split() for name in node.output]
     still = _still(model, large([*(name for node in takers for name in node.input), *given]), shapes, inputs, what)
     if still:
-        kinds = ELEMENTWISE | MOVING | SPLITTING
-        every = large(name for node in flow.work if node.op_type in kinds for name in node.output)
+        every = large(name for node in flow.work if node.op_type in MEETING | SPLITTING for name in node.output)
         still = _still(model, every, shapes, inputs, what)
     if not still:
         return flow
@@ -83,19 +83,21 @@ def _meeting(flow: Dataflow, shapes: Mapping[str, Shape]) -> int:
     def size(name: str) -> int:
         return prod(shapes.get(name, ()))
 
+    large = {name: many for name, shape in shapes.items() if (many := prod(shape)) > FEW}
     layers = set[str]()
     for node in flow.constant:
-        large = [name for name in node.input if size(name) > FEW and name not in layers]
-        most = max(map(size, node.output))
-        product = node.op_type in PRODUCTS and max(map(size, node.input)) >= BEHIND * most
-        if product or (not large and not layers.isdisjoint(node.input[:1]) and node.op_type in ELEMENTWISE | PARTING):
-            layers.update(node.output)
+        if node.op_type in PRODUCTS:
+            passed = max(map(size, node.input)) >= BEHIND * max(map(size, node.output))
+        else:
+            others = (name for name in node.input if name in large and name not in layers)
+            passed = node.op_type in PASSING and not layers.isdisjoint(node.input[:1]) and not any(others)
+        layers.update(node.output if passed else ())
+    held = large.keys() - flow.varying - layers
     sizes = dict[str, int]()
     for node in flow.work:
-        if node.op_type in ELEMENTWISE | MOVING:
+        if node.op_type in MEETING and not held.isdisjoint(node.input):
             outcome = max(map(size, node.output))
-            held = {name: size(name) for name in node.input if not (name in flow.varying or name in layers)}
-            sizes |= {name: many for name, many in held.items() if many > FEW and outcome <= REPEATED * many}
+            sizes |= {name: large[name] for name in node.input if name in held and outcome <= REPEATED * large[name]}
     return sum(sizes.values())
 
 

@@ -100,8 +100,7 @@ def check_in_box(content: bytes, inputs: Sequence[Port], output: Port, what: str
         GateError: either refuses it, it cannot be run, or gives something else.
     """
     model, walk = _walked(content, inputs, output, what)
-    _say_rank(model, [*inputs, output])
-    told = _checked(model, what)
+    told = _checked(model, model if _say_rank(model, [*inputs, output]) else content, what)
     _refuse_large({name: shape for name, (_, shape) in told.items()}, what)
     flow = dataflow(model, walk.read, walk.known)
     refuse_varying_sizes(walk.read, flow, what)
@@ -109,26 +108,29 @@ def check_in_box(content: bytes, inputs: Sequence[Port], output: Port, what: str
     return replace(_facts(model, walk), cost=cost, held=held(walk.read, walk.known, walk.kept, more))
 
 
-def _checked(model: ModelProto, what: str) -> Told:
-    """Types and shapes of the values for one row as ONNX infers them, once its checker finds no fault."""
+def _checked(model: ModelProto, content: ModelProto | bytes, what: str) -> Told:
+    """Types and shapes of the values for one row as ONNX infers them, once its checker finds no fault in `content`."""
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(content)
         with suppress(onnx.shape_inference.InferenceError):
             return inferred(model)
-        onnx.checker.check_model(model, full_check=True)  # what is wrong for one row only is seen when it runs
+        onnx.checker.check_model(content, full_check=True)  # what is wrong for one row only is seen when it runs
     except Exception as error:  # its exceptions have no common base
         reason = plain_line(str(error), 300)
         raise GateError("onnx-checker", f"{what} is not valid ONNX: {reason}; export it anew") from None
     return {}
 
 
-def _say_rank(model: ModelProto, ports: Iterable[Port]) -> None:
-    """Say how many sizes an input or output has where the file does not: ONNX's checker wants that told."""
+def _say_rank(model: ModelProto, ports: Iterable[Port]) -> bool:
+    """Say how many sizes a port has where the file does not, as ONNX's checker wants; whether any was said."""
+    said = False
     for found, port in zip((*model.graph.input, *model.graph.output), ports, strict=True):
         shape = found.type.tensor_type.shape
         if not found.type.tensor_type.HasField("shape"):
+            said = True
             for place in range(1 + len(port.row)):
                 shape.dim.add().dim_param = f"{port.name} {place}"
+    return said
 
 
 def _measured(

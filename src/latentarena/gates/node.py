@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import NamedTuple
 
 from onnx import AttributeProto, NodeProto
@@ -32,10 +33,13 @@ class Node(NamedTuple):
 
 def read_node(node: NodeProto) -> Node:
     """The same node, read once."""
-    told = [(_setting(one), one) for one in node.attribute] if node.attribute else []
-    told.sort(key=lambda pair: pair[0])
-    attributes, settings = tuple([one for _, one in told]), tuple([setting for setting, _ in told])
-    return Node(node.op_type, node.name, tuple(node.input[:]), tuple(node.output[:]), attributes, settings)
+    attributes = node.attribute[:]
+    settings = [_setting(one) for one in attributes]
+    if len(settings) > 1:
+        told = sorted(zip(settings, attributes, strict=True), key=itemgetter(0))
+        settings, attributes = [setting for setting, _ in told], [one for _, one in told]
+    read = node.op_type, node.name, tuple(node.input[:]), tuple(node.output[:]), tuple(attributes), tuple(settings)
+    return Node._make(read)
 
 
 def _setting(attribute: AttributeProto) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from latentarena.gates.run_fault import run_fault
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 Type = tuple[int, Shape]  # of a tensor: ONNX's number of what it holds, and the shape
 Told = dict[str, Type]
+WEIGHTS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+MOST_READ = 64  # weights of which ONNX may read how large another value is, such as the scales of a Resize
 SUFFIX = "/shape of one row"  # of the outputs that are added
 QUIET = 4  # onnxruntime's log level: what is wrong comes as an exception
 
@@ -28,8 +31,7 @@ def inferred(model: ModelProto) -> Told:
     Raises:
         onnx.shape_inference.InferenceError: they contradict each other.
     """
-    one = ModelProto()
-    one.CopyFrom(model)
+    one = _without_weights(model)
     for port in (*one.graph.input, *one.graph.output):
         if port.type.tensor_type.shape.dim:
             port.type.tensor_type.shape.dim[0].dim_value = 1
@@ -44,6 +46,16 @@ def inferred(model: ModelProto) -> Told:
         if known is not None:
             told[port.name] = known
     return told
+
+
+def _without_weights(model: ModelProto) -> ModelProto:
+    """The model, of whose large tensors of weights only type and shape are left: no shape hangs on what they hold."""
+    one = ModelProto()
+    one.CopyFrom(model)
+    for tensor in one.graph.initializer:
+        if tensor.data_type in WEIGHTS and prod(tensor.dims) > MOST_READ:
+            tensor.ClearField("raw_data")
+    return one
 
 
 def _whole(port: ValueInfoProto) -> Type | None:
@@ -78,8 +90,8 @@ def found_by_running(model: ModelProto, names: Sequence[str], feed: Mapping[str,
     ever.
     """
     shapes = [name + SUFFIX for name in names]
-    for name, shape in zip(names, shapes, strict=True):
-        model.graph.node.append(helper.make_node("Shape", [name], [shape]))
+    measuring = [NodeProto(op_type="Shape", input=[n], output=[s]) for n, s in zip(names, shapes, strict=True)]
+    model.graph.node.extend(measuring)
     found = _session(model, shapes).run(shapes, dict(feed))
     return {name: tuple(shape.tolist()) for name, shape in zip(names, found, strict=True)}
 

@@ -89,7 +89,7 @@ def _coded(kept: Mapping[Key, NDArray[Any]]) -> tuple[dict[Key, int], int]:
 
 def key_of(numbers: NDArray[Any]) -> Key:
     """What a tensor's numbers are known by, whatever its shape: hash of their type and bytes, and how many they are."""
-    return digest(str(numbers.dtype).encode(), numbers.tobytes()), numbers.size
+    return digest(str(numbers.dtype).encode(), np.ascontiguousarray(numbers).data), numbers.size
 
 
 def size_of(parts: Mapping[str, tuple[Counter[Key], Held]]) -> Size:
@@ -128,24 +128,32 @@ def code_length(numbers: NDArray[Any]) -> int:
     are.
     """
     width = numbers.dtype.itemsize
+    if numbers.size < 2:
+        return 8 * width * numbers.size  # which no table tells in less
     bits = np.ascontiguousarray(numbers).reshape(-1).view(UNSIGNED[width])
-    if not bits.size:
-        return 0
-    ordered = np.sort(bits)
-    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, [bits.size]])
-    whole = _told(np.diff(starts), 8 * width)
-    columns = bits.view(np.uint8).reshape(-1, width)
-    planes = np.concatenate([np.bincount(columns[:, place]) for place in range(width)])
-    codes = [8 * width * bits.size, ceil(whole), ceil(_told(planes, 8, width))]
-    if numbers.dtype.kind == "f" and np.isfinite(numbers).all():
-        values = np.sort(ordered[starts[:-1]].view(numbers.dtype), kind="stable")  # which is quick on two sorted runs
-        codes += [64 + ceil(bits.size * np.log2(levels)) for levels in _levels(values)]
+    ordered, marks = np.sort(bits), np.ones(bits.size + 1, bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=marks[1:-1])
+    starts = np.flatnonzero(marks)
+    different = ordered[starts[:-1]]
+    whole = _told(starts[1:] - starts[:-1], bits.size, 8 * width)
+    codes = [8 * width * bits.size, ceil(whole), ceil(_told(_planes(bits, width), bits.size, 8, width))]
+    if numbers.dtype.kind == "f":
+        below = different.size - int(np.count_nonzero(different >> (8 * width - 1)))  # the others are negative
+        values = np.concatenate([different[below:][::-1], different[:below]]).view(numbers.dtype)
+        if np.isfinite(values[0]) and np.isfinite(values[-1]):
+            codes += [64 + ceil(bits.size * np.log2(levels)) for levels in _levels(values)]
     return min(codes)
+
+
+def _planes(bits: NDArray[Any], width: int) -> NDArray[np.int64]:
+    """How often each byte comes among the bytes of the same place, for all places."""
+    columns = bits.view(np.uint8).reshape(-1, width)
+    return np.concatenate([np.bincount(columns[:, place]) for place in range(width)])
 
 
 def _levels(values: NDArray[Any]) -> list[int]:
     """From how many whole numbers these values, sorted, come by a step of 32 bits; nothing where they do not."""
-    largest, gaps = float(np.abs(values).max()), np.diff(values)
+    largest, gaps = float(max(-values[0], values[-1])), values[1:] - values[:-1]
     smallest = float(gaps[gaps > 0].min(initial=np.inf))  # 0 and -0 are no two levels
     if smallest == np.inf or len(values) > MOST_LEVELS or largest / MOST_LEVELS > smallest:
         return []
@@ -157,13 +165,13 @@ def _levels(values: NDArray[Any]) -> list[int]:
     return []
 
 
-def _told(counts: NDArray[np.int64], width: int, columns: int = 1) -> float:
-    """Bits of symbols by their frequencies, given their counts; a table tells symbols of `width` bits, and counts.
+def _told(counts: NDArray[np.int64], n: int, width: int, columns: int = 1) -> float:
+    """Bits of n symbols by their frequencies, given their counts; a table tells symbols of `width` bits, and counts.
 
-    There may be several columns of symbols, each with a table, all of the same length.
+    There may be several columns of n symbols, each with a table.
     """
-    n, often = int(counts.sum()) // columns, counts[counts > 1]
-    entropy = columns * n * np.log2(n) - float((often * np.log2(often)).sum())
+    often = counts[counts > 1]
+    entropy = columns * n * np.log2(n) - (float((often * np.log2(often)).sum()) if often.size else 0.0)
     return max(float(entropy), 0.0) + np.count_nonzero(counts) * (width + float(np.log2(n + 1)))
 
 
@@ -173,15 +181,21 @@ def _wiring(nodes: Iterable[Node], known: Mapping[str, NDArray[Any]]) -> int:
     An input is told by how many values before it was given, a constant by its place, so that the steps of an unrolled
     loop look alike.
     """
-    constants = {name: place for place, name in enumerate(known)}
+    places = {name: -2 - place for place, name in enumerate(known)}
     given: dict[str, int] = {}
     operators: dict[bytes, int] = {}
-    rows = []
+    kinds: dict[tuple[str, tuple[bytes, ...]], int] = {}  # the same, by settings that need not be looked into
+    told = list[int]()
     for node in nodes:
-        told = zip(node.attribute, node.settings, strict=True)
-        settings = b"".join(setting for one, setting in told if not one.HasField("t"))
-        kind = operators.setdefault(node.op_type.encode() + settings, len(operators))
-        sources = [len(given) - given[name] if name in given else -2 - constants.get(name, -1) for name in node.input]
-        rows.append(struct.pack(f"<{len(sources) + 2}i", kind, len(node.output), *sources))
-        given.update((name, len(given) + place) for place, name in enumerate(node.output) if name)
-    return 8 * len(zlib.compress(b"".join(operators) + b"".join(rows), 9))
+        key = node.op_type, node.settings
+        if (kind := kinds.get(key)) is None:
+            pairs = zip(node.attribute, node.settings, strict=True)
+            settings = b"".join(setting for one, setting in pairs if not one.HasField("t"))
+            kind = kinds[key] = operators.setdefault(node.op_type.encode() + settings, len(operators))
+        count = len(given)
+        sources = [count - given[name] if name in given else places.get(name, -1) for name in node.input]
+        told += [kind, len(node.output), *sources]
+        for place, name in enumerate(node.output):
+            if name:
+                given[name] = len(given) + place
+    return 8 * len(zlib.compress(b"".join(operators) + struct.pack(f"<{len(told)}i", *told), 9))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -31,8 +32,7 @@ FEW = 64  # numbers of a tensor that is a setting, such as the frequencies of a 
 SETTINGS = 4 * FEW  # numbers of all such tensors of which more are made
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """The stored tensors that a constant is computed from.
 
     Attributes:
@@ -55,24 +55,27 @@ def constants(
     """
     held = {name: numbers.size for name, numbers in known.items()}
     found = {name: Origin(frozenset([name]), False, size > FEW) for name, size in held.items()}
+    sizes = {name: prod(shape) for name, shape in shapes.items()}
     factors: dict[str, frozenset[str]] = {}  # of products and reductions, what they were made of
     for node in flow.constant:
         sources = [found[name] for name in node.input if name in found]
         disguised = node.op_type not in MEASURING and not flow.varying.isdisjoint(node.input)
-        held |= {name: prod(shapes.get(name, ())) for name in node.output if disguised}  # as if it were stored itself
+        if disguised:
+            held |= {name: sizes.get(name, 1) for name in node.output}  # as if it were stored itself
         outcome = _moved(sources, held) if node.op_type in MOVING and node.input[0] in found else None
         if node.op_type in ELEMENTWISE and sources:
-            main = max(sources, key=lambda source: _importance(source, held, shapes))
-            outcome = Origin(main.leaves, True, main.stored)
-        if node.op_type in SPLITTING and sources:
-            leaves = frozenset[str]().union(*(factors.get(leaf, {leaf}) for one in sources for leaf in one.leaves))
-            outcome = replace(outcome, leaves=leaves) if outcome and outcome.leaves & factors.keys() else outcome
-        stored = disguised or any(source.stored for source in sources)
+            main = sources[0] if len(sources) == 1 else max(sources, key=partial(_importance, held=held, sizes=sizes))
+            outcome = main if main.made else Origin(main.leaves, True, main.stored)
         if outcome is None:
-            behind = frozenset[str]().union(*(one.leaves for one in sources))
+            stored, behind = disguised or any(one.stored for one in sources), _leaves(sources)
             factors.update((name, behind) for name in node.output if sources)
-        found.update((name, outcome or Origin(frozenset([name]), False, stored)) for name in node.output)
-    used = dict.fromkeys(name for node in flow.work for name in node.input)
+            found.update((name, Origin(frozenset([name]), False, stored)) for name in node.output)
+            continue
+        if node.op_type in SPLITTING and not factors.keys().isdisjoint(outcome.leaves):
+            leaves = frozenset[str]().union(*(factors.get(leaf, {leaf}) for one in sources for leaf in one.leaves))
+            outcome = outcome._replace(leaves=leaves)
+        found.update(dict.fromkeys(node.output, outcome))
+    used = dict.fromkeys(chain.from_iterable(node.input for node in flow.work))
     return {name: found[name] for name in used if name in found and name not in flow.varying}
 
 
@@ -81,16 +84,20 @@ def _moved(sources: Sequence[Origin], held: Mapping[str, int]) -> Origin | None:
     made = [source for source in sources if source.made] or [
         one for one in sources if not held.keys().isdisjoint(one.leaves)
     ]
-    leaves = frozenset[str]().union(*(source.leaves for source in made))
+    leaves = _leaves(made)
     many = sum(held.get(leaf, 0) for leaf in leaves) > FEW
     return Origin(leaves, made[0].made, many or any(source.stored for source in made)) if made else None
 
 
-def _importance(
-    source: Origin, held: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[bool, bool, int]:
+def _leaves(sources: Sequence[Origin]) -> frozenset[str]:
+    """Those of all together."""
+    return sources[0].leaves if len(sources) == 1 else frozenset[str]().union(*(one.leaves for one in sources))
+
+
+def _importance(source: Origin, held: Mapping[str, int], sizes: Mapping[str, int]) -> tuple[bool, bool, int]:
     """Stored numbers before others, and many before few."""
-    return source.stored, not held.keys().isdisjoint(source.leaves), _numbers(source.leaves, shapes)
+    numbers = sum([sizes.get(leaf, 1) for leaf in source.leaves])
+    return source.stored, not held.keys().isdisjoint(source.leaves), numbers
 
 
 def unpacked(
@@ -138,7 +145,3 @@ def _root(leaf: str, family: Mapping[str, str]) -> str:
     while family.get(leaf, leaf) != leaf:
         leaf = family[leaf]
     return leaf
-
-
-def _numbers(leaves: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> int:
-    return sum(prod(shapes.get(leaf, ())) for leaf in leaves)

@@ -114,27 +114,25 @@ class Inventory:
                 defined.add(name)
             edges += len(node.input) + len(node.output)
             for attribute, setting in zip(node.attribute, node.settings, strict=True):
-                self._attribute(attribute, setting, node)
+                if (node.op_type, setting) not in self._seen:
+                    self._attribute(attribute, setting, node)
             if node.op_type in SPEAKING:
                 self._inputs(node)
         if edges > MOST_EDGES:
             fault = f"{edges:,} inputs and outputs of nodes; at most {MOST_EDGES:,} are run"
             raise GateError("onnx-nodes", f"{self.what} has {fault}")
-        if any(isinstance(name, bytes) for name in defined):  # which protobuf makes of what is no text
+        if bytes in set(map(type, defined)):  # which protobuf makes of what is no text
             raise GateError("onnx-text", f"{self.what} holds a name that is no UTF-8 text; export it anew")
         self.operators = Counter(node.op_type for node in self.read)
 
     def _attribute(self, attribute: AttributeProto, setting: bytes, node: Node) -> None:
         """Refuse an attribute that is anything but a few numbers, a text or a tensor."""
         kind, operator = attribute.type, node.op_type
-        if kind in SHORT and operator != "Constant":
-            key = operator, setting
-            if key not in self._seen:
-                self._odd(attribute, node)
-                self._setting(attribute, node)
-                self._seen.add(key)
-            return
         self._odd(attribute, node)
+        if kind in SHORT and operator != "Constant":
+            self._setting(attribute, node)
+            self._seen.add((operator, setting))
+            return
         if kind == AttributeProto.TENSOR:
             numbers = self._held(attribute.t, self._named(node))
         elif operator == "Constant" and kind in (AttributeProto.INT, AttributeProto.INTS):
@@ -235,7 +233,8 @@ def spoken(text: str) -> str:
 
 def _numbers(tensor: TensorProto, named: str) -> NDArray[Any]:
     """The numbers of a tensor in its shape, once they are of a kind that may be stored."""
-    fields = {field.name for field, _ in tensor.ListFields()}
+    told = {field.name: content for field, content in tensor.ListFields()}
+    fields = told.keys()
     if tensor.data_location != TensorProto.DEFAULT or "external_data" in fields:
         raise GateError("external-data", f"{named} lies in another file; save the model in one file")
     kind = tensor.data_type
@@ -247,7 +246,7 @@ def _numbers(tensor: TensorProto, named: str) -> NDArray[Any]:
     dims = list(tensor.dims)
     if len(dims) > HIGHEST_RANK or min(dims, default=0) < 0 or prod(filter(None, dims)) >= LARGEST_SIZE:
         raise GateError("onnx-dims", f"{named} has an absurd shape, {str(dims)[:80]}")
-    numbers = _content(tensor)
+    numbers = _content(tensor, told.get("raw_data"))
     if numbers is None or numbers.size != prod(dims):
         held = "no numbers that fit" if numbers is None else f"{numbers.size:,} numbers"
         raise GateError("onnx-damaged", f"{named} is damaged: {held} for shape {dims}; save it anew with onnx.save")
@@ -256,12 +255,11 @@ def _numbers(tensor: TensorProto, named: str) -> NDArray[Any]:
     return numbers.reshape(dims)
 
 
-def _content(tensor: TensorProto) -> NDArray[Any] | None:
-    """A tensor's numbers in a row; None where its bytes are not of its type."""
+def _content(tensor: TensorProto, raw: bytes | None) -> NDArray[Any] | None:
+    """A tensor's numbers in a row, of its bytes if it has any; None where these are not of its type."""
     kind = tensor.data_type
     dtype = np.dtype(WEIGHTS.get(kind) or INTEGERS[kind])
-    if tensor.HasField("raw_data"):
-        raw = tensor.raw_data
+    if raw is not None:
         if len(raw) % dtype.itemsize:
             return None
         return np.frombuffer(raw, np.uint8) != 0 if kind == TensorProto.BOOL else np.frombuffer(raw, dtype)
