@@ -41,6 +41,8 @@ WAYS = {
     "output": "print less",
 }
 """What the owner of a program can do, by what it hit."""
+ASKED = {"facts": "read", "run": "run", "trace": "followed through its layers"}
+"""What happened to a program, by the verb of the call; others say what was asked, such as `generate`."""
 LIFETIME = 100  # calls' worth of processor time that one process may use: the second belt behind the clock
 
 
@@ -188,13 +190,14 @@ class Room:
                 raise WireError(f"it is neither {DONE!r} nor {FAILED!r}")
             return (REFUSAL if reply.verb == FAILED else expected).checked(reply)
         except TimeoutError:
-            said = f"no answer to {request.verb!r} within {self.limits.seconds:g} s"
+            said = f"no answer within {self.limits.seconds:g} s when it was {_asked(request.verb)}"
             raise self._failure("timeout", said) from None
         except WireError as error:
-            said = f"its answer to {request.verb!r} is not one: {printable(str(error))}"
+            said = f"its answer when it was {_asked(request.verb)} is not one: {printable(str(error))}"
             raise self._failure("nonsense", said) from None
         except AnswerError as error:
-            raise self._failure(error.reason, f"its answer to {request.verb!r} is refused: {error}") from None
+            said = f"its answer when it was {_asked(request.verb)} is refused: {error}"
+            raise self._failure(error.reason, said) from None
         except Flood:
             raise self._failure("output", "it wrote more to its log than any program should") from None
         except EOFError:
@@ -218,7 +221,7 @@ class Room:
         if status is not None and status > SIGNALLED:
             number = status - SIGNALLED
             return self._failure("died", f"it was ended by signal {number} ({_signal(number)})")
-        return self._failure("died", f"it ended without an answer to {verb!r} (exit status {status})")
+        return self._failure("died", f"it ended without an answer when it was {_asked(verb)} (exit status {status})")
 
     def _failure(self, reason: str, text: str = "") -> SandboxError:
         way = f"; {WAYS[reason]}" if reason in WAYS else ""
@@ -244,6 +247,11 @@ def _safe(name: str) -> str:
     if not name or "\0" in name or not all(part not in ("", ".", "..") for part in name.split("/")):
         raise SandboxError("start", f"{name[:80]!r} is no name for a file in a box")
     return name
+
+
+def _asked(verb: str) -> str:
+    """What a call was to its program, in words for people who never saw the wire."""
+    return ASKED.get(verb, f"asked to {verb}")
 
 
 def short_name(program: str) -> str:
