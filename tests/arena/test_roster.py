@@ -113,12 +113,32 @@ def test_names_that_two_encodings_may_mean_are_read_and_shown_in_both(encoding: 
     assert said.endswith("if that is right, save it as CSV (UTF-8)")
 
 
+@pytest.mark.parametrize("name", ["Jiří Šťastný", "Ťapka", "Marek Źrebiec"])
+def test_names_that_only_cp1250_can_read_are_read_and_shown(name: str) -> None:
+    content = f"team,member\nA,Ada\nB,{name}\n".encode("cp1250")
+    with pytest.raises(UnicodeDecodeError):
+        content.decode("cp1252")
+    roster = read_roster(*text_and_doubt(content))
+    assert roster.teams["B"] == (name,)
+    [said] = Enrolled(roster, (), {}).remarks
+    shown = name[name.index(next(word for word in name.split() if not word.isascii())) :]
+    assert said == f"the list was read as cp1250, with the name {shown!r}; if that is not right, save it as CSV (UTF-8)"
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("mac_roman", "Hélène"), ("cp932", "高橋"), ("cp1251", "Ђорђе")])
+def test_other_names_that_cp1252_cannot_read_are_no_cp1250_and_the_way_out_is_told(encoding: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"not text in UTF-8, UTF-16 or cp1252; save it as CSV \(UTF-8\)"):
+        roster_text(f"team,member\nA,{name}\n".encode(encoding))
+
+
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [
         ("cp1252", "team,member\nA,Jürgen Groß\nB,José\n"),  # the same in both
         ("cp1252", "team,member\nA,Peña\nB,Nuÿs\n"),  # no letter in the other
         ("cp1252", "team,member\nNº 5,Peña\n"),
+        ("cp1252", "team,member\nA,Hélène Garçon\nB,Zoë Léger\n"),  # French, and nothing as cp1250
+        ("cp1252", "team,member\nA,Begoña Núñez\nB,García\n"),  # Spanish
         ("cp1252", "Équipe,Prénom\nA,Hélène\n"),  # its columns tell
         ("cp1250", "tým,příjmení\nA,Řehoř\n"),
         ("utf-8", "team,member\nA,Peña\n"),
