@@ -298,14 +298,39 @@ def test_pixels_stand_where_their_columns_names_say(tmp_path: Path, named: str) 
     assert holds(load(tmp_path / "set"))
 
 
-@pytest.mark.parametrize(("name", "first"), [("id", 0), ("ImageId", 1), ("image_id", 1), ("index", 0), ("", 0)])
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("id", 0), ("ImageId", 1), ("image_id", 1), ("index", 0), ("", 0), ("Unnamed: 0", 0), ("id,Unnamed: 0", 0)],
+)
 def test_a_column_that_counts_the_rows_is_no_pixel(tmp_path: Path, name: str, first: int) -> None:
     """As Kaggle and pandas write it."""
     for split, images, labels in (("train", TRAIN, TRAIN_LABELS), ("test", TEST, TEST_LABELS)):
         head, *rows = csv(images, labels).decode().splitlines()
-        counted = [f"{i},{row}" for i, row in enumerate(rows, first)]
+        counted = [f"{i}," * len(name.split(",")) + row for i, row in enumerate(rows, first)]
         store(tmp_path / "set", {f"{split}.csv": "\n".join([f"{name},{head}", *counted]).encode()})
     assert holds(load(tmp_path / "set"))
+
+
+def test_numbers_of_rows_that_were_drawn_from_more_are_no_pixels(tmp_path: Path) -> None:
+    """As pandas keeps them where a table is split."""
+    for split, images, labels in (("train", TRAIN, TRAIN_LABELS), ("test", TEST, TEST_LABELS)):
+        head, *rows = csv(images, labels).decode().splitlines()
+        drawn = [f"{3 * i + 2},{row}" for i, row in enumerate(rows)]
+        store(tmp_path / "set", {f"{split}.csv": "\n".join([f"Unnamed: 0,{head}", *drawn]).encode()})
+    assert holds(load(tmp_path / "set"))
+
+
+def test_a_csv_without_header_and_label_is_refused_with_the_command_that_keeps_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bare.csv").write_text("\n".join(",".join(map(str, image.ravel())) for image in TRAIN))
+    said = refusal(Path("bare.csv"))
+    assert f"has no header and {TRAIN[0].size} columns, the pixels of" in said
+    subprocess.run([sys.executable, "-c", said.split('-c "')[1].split('"')[0]], check=True)
+    assert (np.load("images.npz")["x_train"] == TRAIN).all()
+    Path("counted.csv").write_text("\n".join(f"{i},{i % 3}," + ",".join(["7"] * 64) for i in range(9)))
+    assert "has no header and 66 columns, which are no label and a square" in refusal(Path("counted.csv"))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, bool])
@@ -322,10 +347,14 @@ def test_labels_that_mark_the_class_are_read(tmp_path: Path, kind: type) -> None
     ("head", "words"),
     [
         ("label,id," + ",".join(f"pixel{i}" for i in range(64)), "a column 'id', which is neither the label nor"),
-        (",label," + ",".join(f"pixel{i}" for i in range(64)), "a column without a name, as of row numbers"),
+        (",label," + ",".join(f"pixel{i}" for i in range(64)), "a column without a name, which is neither the label"),
+        (
+            "fold,label,rank," + ",".join(f"pixel{i}" for i in range(64)),
+            "a column 'fold' and a column 'rank', which are neither the label nor pixels; take them out",
+        ),
         ("label," + ",".join(f"pixel{i}" for i in range(0, 128, 2)), "some are missing or come twice"),
         ("label," + ",".join(f"pixel{i % 63}" for i in range(64)), "some are missing or come twice"),
-        (",".join(map(str, range(65))), "no column is called label"),
+        (",".join(map(str, range(65))), "no column is called label, labels, class, target, y; call the column of the"),
     ],
 )
 def test_a_table_that_leaves_open_where_pixels_belong_is_refused(tmp_path: Path, head: str, words: str) -> None:

@@ -20,7 +20,7 @@ from latentarena.data.layout import TEST, TRAIN, VALIDATION
 from latentarena.data.listing import LeftOut, warn_left_out
 from latentarena.data.npz import arrays_in
 from latentarena.data.picture import DIM, LARGEST_SIDE, Fit
-from latentarena.data.pixel_table import SAFE, read_pixels
+from latentarena.data.pixel_table import SAFE, UNLABELLED, read_pixels
 from latentarena.errors import DataError
 from latentarena.files import digest
 
@@ -164,7 +164,9 @@ def _tables(files: Sequence[Path]) -> Found:
         else:
             splits[split] = Split(*read)
     if not splits:
-        raise DataError("; ".join(f"{one.path} is no table of images: {one.reason}" for one in left))
+        said = "; ".join(f"{one.path} is no table of images: {one.reason}" for one in left)
+        way = "; call the column of the classes `label`" if UNLABELLED in {one.reason for one in left} else ""
+        raise DataError(said + way)
     words = "CSV of a label and pixels"
     if any("emnist" in path.name.lower() for path in files):
         splits = {s: Split(one.pixels.swapaxes(1, 2), one.labels) for s, one in splits.items()}

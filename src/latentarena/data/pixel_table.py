@@ -17,7 +17,8 @@ from latentarena.errors import DataError
 from latentarena.text import plain_line
 
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
-NUMBERINGS = ("id", "imageid", "image_id", "index", "")  # columns that may count the rows, as Kaggle's and pandas' do
+NUMBERINGS = re.compile(r"id|imageid|image_id|index|(unnamed: \d+(\.\d+)*)?")
+"""Columns that may number the rows, as Kaggle's and pandas' do."""
 UNLABELLED = f"no column is called {', '.join(LABEL_COLUMNS)}"
 PIXELLESS = "beside the label it has too few columns for an image"
 DELIMITERS = ",;\t"
@@ -30,6 +31,10 @@ UNPACK = (  # a table that has all pixels of an image in one cell
     "x = {{'x_' + n: np.array([r[{pixels}].split() for r in s[n]], 'uint8') for n in s if s[n]}}; "
     "np.savez('images.npz', **{{k: v.reshape(-1, {side}, {side}) for k, v in x.items()}}, "
     "**{{'y_' + n: np.array([r[{label}] for r in s[n]]) for n in s if s[n]}})"
+)
+UNLABELLED_ARRAYS = (
+    "import numpy as np; x = np.loadtxt('{file}', encoding='{encoding}', delimiter='{sign}'); "
+    "np.savez('images.npz', x_train=x.reshape(-1, {side}, {side}){kind})"
 )
 PIXEL = re.compile(r"(?P<word>\D*)(?P<first>\d+)(?:\D+(?P<second>\d+))?")
 """Such as `pixel12`, `28x28` or `p_3_4`."""
@@ -63,21 +68,19 @@ def read_unlabelled(path: Path) -> np.ndarray | None:
     head = _head(path)
     if not head.named or head.label is not None or len(head.cells) <= SMALLEST:
         return None
-    return _read(path, head, None)[0] if _kind(head.beside([head.numbering])) else None
+    return _read(path, head, None)[0] if _kind(head.beside(head.numberings)) else None
 
 
 def _read(path: Path, head: _Head, label: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels, zeros where no column is one; see `read_pixels`."""
-    told = [i for i in (label, head.numbering) if i is not None]
+    told = [*head.numberings, *([] if label is None else [label])]
     order = _order(path, head.beside(told)) if head.named else None
     table, words = _table(path, head, label)
-    if not head.named and table.shape[1] > 1 and not (_like_labels(table[:, 0]) and not _like_labels(table[:, -1])):
-        raise DataError(
-            f"{path.name} has no header and can be read in two ways: its first column as the label, or its last; write "
-            "a first line that names the columns, with `label` for the one that is"
-        )
-    if head.numbering is not None and not _counts_rows(table[:, head.numbering]):
-        raise _neither(path, head.cells[head.numbering])
+    if not head.named:
+        _refuse_open(path, head, table)
+    odd = [i for i in head.numberings if not _numbers_rows(table[:, i], placed=order is not None)]
+    if odd:
+        raise _neither(path, [head.cells[i] for i in odd])
     others = [i for i in range(table.shape[1]) if i not in told]
     side = isqrt(len(others))
     if side * side != len(others) or not side:
@@ -85,6 +88,37 @@ def _read(path: Path, head: _Head, label: int | None) -> tuple[np.ndarray, np.nd
     pixels = table[:, others if order is None else [others[i] for i in order]]
     labels = np.zeros(len(table), np.uint8) if label is None else _whole(table[:, label])
     return _whole(pixels).reshape(-1, side, side), np.array(words)[labels] if words else labels
+
+
+def _refuse_open(path: Path, head: _Head, table: np.ndarray) -> None:
+    """Refuse a table without header that has no label, or of which nobody knows which column that is."""
+    columns, naming = table.shape[1], "write a first line that names the columns"
+    side = isqrt(columns)
+    if columns > SMALLEST and side * side == columns:
+        way = "save them as arrays, an .npz file"
+        if SAFE.fullmatch(str(path)):
+            command = UNLABELLED_ARRAYS.format(
+                file=path,
+                encoding=head.encoding,
+                sign=head.delimiter.replace("\t", r"\t"),
+                side=side,
+                kind=".astype('uint8')" if _whole(table).dtype == np.uint8 else "",
+            )
+            way = f'{way}, with python -c "{command}" and name folder:images.npz'
+        raise DataError(
+            f"{path.name} has no header and {columns} columns, the pixels of {side} x {side} and no label; {naming}, "
+            f"and one called `label`, or, to have images without classes, {way}"
+        )
+    if columns > SMALLEST and isqrt(columns - 1) ** 2 != columns - 1:
+        raise DataError(
+            f"{path.name} has no header and {columns} columns, which are no label and a square of pixels such as 28 x "
+            f"28; {naming}: `label`, pixel0, pixel1, ..., and `id` for one that numbers the rows"
+        )
+    if columns > 1 and not (_like_labels(table[:, 0]) and not _like_labels(table[:, -1])):
+        raise DataError(
+            f"{path.name} has no header and can be read in two ways: its first column as the label, or its last; "
+            f"{naming}, with `label` for the one that is"
+        )
 
 
 def _table(path: Path, head: _Head, label: int | None) -> tuple[np.ndarray, list[str]]:
@@ -131,10 +165,10 @@ class _Head:
         return next((self.cells.index(name) for name in LABEL_COLUMNS if name in self.cells), None)
 
     @property
-    def numbering(self) -> int | None:
-        """The column that is named as one that counts the rows, where it begins with a number."""
-        found = [i for i, name in enumerate(self.cells) if name in NUMBERINGS and not self.worded(i)]
-        return found[0] if self.named and len(found) == 1 else None
+    def numberings(self) -> list[int]:
+        """The columns that are named as ones that number the rows, where they begin with a number."""
+        found = [i for i, name in enumerate(self.cells) if NUMBERINGS.fullmatch(name) and not self.worded(i)]
+        return found if self.named else []
 
     def beside(self, told: Sequence[int | None]) -> list[str]:
         """The names of the other columns."""
@@ -197,15 +231,17 @@ def _kind(names: Sequence[str]) -> tuple[str, bool] | None:
     return kinds.most_common(1)[0][0] if kinds and 2 * kinds.most_common(1)[0][1] >= len(names) else None
 
 
-def _neither(path: Path, name: str) -> DataError:
-    told = f"a column {plain_line(name, 40)!r}" if name else "a column without a name, as of row numbers"
-    return DataError(f"{path.name} has {told}, which is neither the label nor a pixel; take it out")
+def _neither(path: Path, names: Sequence[str]) -> DataError:
+    told = [f"a column {plain_line(name, 40)!r}" if name else "a column without a name" for name in names[:5]]
+    listed = " and ".join(told) + (f" and {len(names) - len(told)} more" if len(names) > len(told) else "")
+    one, several = "is neither the label nor a pixel; take it out", "are neither the label nor pixels; take them out"
+    return DataError(f"{path.name} has {listed}, which {several if names[1:] else one}")
 
 
-def _counts_rows(column: np.ndarray) -> bool:
-    """Whether numbers are 0 to N - 1 or 1 to N, in any order."""
+def _numbers_rows(column: np.ndarray, placed: bool) -> bool:
+    """Whether numbers are 0 to N - 1 or 1 to N, in any order; where pixels are `placed` by name, no two the same."""
     ranks = np.sort(column) - np.arange(len(column))
-    return bool((ranks == 0).all() or (ranks == 1).all())
+    return bool((ranks == 0).all() or (ranks == 1).all() or (placed and len(np.unique(column)) == len(column)))
 
 
 def _order(path: Path, others: Sequence[str]) -> list[int] | None:
@@ -217,12 +253,11 @@ def _order(path: Path, others: Sequence[str]) -> list[int] | None:
     kind = _kind(others)
     if kind is None:
         return None
-    places = []
-    for name in others:
-        one = PIXEL.fullmatch(name)
-        if one is None or (one["word"], one["second"] is None) != kind:
-            raise _neither(path, name)
-        places.append((int(one["first"]), int(one["second"] or 0)))
+    found = [PIXEL.fullmatch(name) for name in others]
+    pixels = [one for one in found if one and (one["word"], one["second"] is None) == kind]
+    if len(pixels) < len(others):
+        raise _neither(path, [name for name, one in zip(others, found, strict=True) if one not in pixels])
+    places = [(int(one["first"]), int(one["second"] or 0)) for one in pixels]
     rows, columns = (max(p[i] for p in places) - min(p[i] for p in places) + 1 for i in (0, 1))
     if rows * columns != len(places) or len(set(places)) < len(places):
         raise DataError(
