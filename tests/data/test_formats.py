@@ -628,12 +628,14 @@ def table(head: str, row: str, n: int = 20) -> bytes:
     "rows",
     [
         table(",filename,label", "{k},{i}.png,{c}"),  # with the index of pandas
+        table("Unnamed: 0,file,kind", "{i},{i}.png,{c}"),  # and a label of any name
+        "\n".join(["Unnamed: 0,id,label", *(f"{19 - i},{i},class{i % 2}" for i in reversed(range(20)))]).encode(),
         table("label,file", "{c},{i}.png"),
         table("index,file,label", "{k},{i}.png,{c}"),
         table("file;label", "{i}.png;{c}").decode().encode("utf-16"),
         table("id,label", "{i},{c}").replace(b"class", b""),  # digits that name images as well
     ],
-    ids=["index", "label first", "index called so", "UTF-16", "digits"],
+    ids=["index", "index, read again", "index and numbers", "label first", "index called so", "UTF-16", "digits"],
 )
 def test_the_column_of_file_names_is_told_from_numbers(tmp_path: Path, rows: bytes) -> None:
     files = pictures(*(f"{i}.png" for i in range(20)))

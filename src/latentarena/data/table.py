@@ -26,6 +26,7 @@ LABELS = (*LABEL_COLUMNS, "category", "class_name", "label_name")
 FEW = 10  # images of which each may have a class of its own
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SPLITS = ("split", "set", "subset", "partition", "usage", "fold")
+INDEX = re.compile(r"(unnamed: \d+)?")  # what pandas calls the column of the rows' numbers, written and read again
 PASTED = re.compile(r"[\w ./-]*")  # what stands in a line for a shell
 SORT = (
     """python -c "import csv, os, shutil; [(os.makedirs(d := os.path.join('sorted', r['{split}'], r['{label}']), """
@@ -203,7 +204,14 @@ def _name_columns(columns: Sequence[Sequence[str]], found: Sequence[Sequence[Pur
         return [i for i in written if filled[i]] or written[:1]
     distinct = [len({*column} - {None}) for column in found]
     names = [i for i, enough in enumerate(filled) if enough and 2 * distinct[i] >= max(distinct)]
-    return [i for i in names if columns[i][0].strip().lower() not in LABELS] or names
+    names = [i for i in names if columns[i][0].strip().lower() not in LABELS] or names
+    return [i for i in names if not _is_index(columns[i])] or names
+
+
+def _is_index(column: Sequence[str]) -> bool:
+    """Whether a column with its head is the numbers of rows that pandas writes beside the columns of a table."""
+    head, *cells = [cell.strip() for cell in column]
+    return INDEX.fullmatch(head.lower()) is not None and cells == [str(i) for i in range(len(cells))]
 
 
 def _plain(cell: str) -> str:
@@ -226,7 +234,8 @@ def _ends(path: PurePosixPath) -> Iterator[str]:
 def _labels(source: Path, table: _Table) -> dict[PurePosixPath, str]:
     """The class of each image that a table gives one."""
     lower = [cell.lower() for cell in table.header]
-    others = [i for i in range(len(lower)) if i != table.name]
+    columns = [[lower[i], *(row[i] for row in table.rows)] for i in range(len(lower))]
+    others = [i for i in range(len(lower)) if i != table.name and not _is_index(columns[i])]
     chosen = [i for i in others if lower[i] in LABELS] or others
     split = next((i for i in others if lower[i] in SPLITS), None)
     if len(others) == 1 and split is not None:
