@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -28,9 +30,12 @@ from latentarena.train.adversary import (
     adversarial_losses,
     relativistic_losses,
 )
+from latentarena.train.augment import Augmentation
 from latentarena.train.classifier import ClassifierObjective
 from latentarena.train.loop import FitConfig, fit
-from latentarena.train.perceptual import perceptual_distance
+from latentarena.train.perceptual import frechet_distance, perceptual_distance
+from latentarena.train.stages import AutoencoderObjective
+from latentarena.train.training import AutoencoderTraining
 
 SHAPE = (1, 8, 8)
 AUTOENCODERS = [
@@ -253,6 +258,70 @@ def test_perceptual_gradient_is_finite_where_a_feature_vector_is_zero() -> None:
     again = pictures(2, *SHAPE).requires_grad_()
     perceptual_distance(classifier, pictures(2, *SHAPE), again).backward()
     assert bool(again.grad.isfinite().all())
+
+
+def test_frechet_distance_of_two_batches_is_that_of_their_features() -> None:
+    classifier, images, again = frozen(TINY), pictures(40, *SHAPE), pictures(40, *SHAPE, key="again")
+    one, other = (classifier.pooled(batch).double().numpy() for batch in (images, again))
+    assert one.shape == (40, 24)  # 8 and 16 channels
+    covariances = np.cov(one.T), np.cov(other.T)
+    crossed = np.trace(scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real)
+    expected = ((one.mean(0) - other.mean(0)) ** 2).sum() + sum(map(np.trace, covariances)) - 2 * crossed
+    found = float(frechet_distance(classifier, images, again))
+    assert found == pytest.approx(expected / np.trace(covariances[0]), rel=1e-3)
+    assert expected > 0
+
+
+def test_frechet_distance_is_of_the_batch_as_a_whole() -> None:
+    classifier, images = frozen(TINY), pictures(40, *SHAPE)
+    assert float(frechet_distance(classifier, images, images.flip(0))) == pytest.approx(0, abs=1e-4)
+    grey = images.mean().expand_as(images)
+    shift = (classifier.pooled(grey).double().mean(0) - classifier.pooled(images).double().mean(0)).square().sum()
+    variance = classifier.pooled(images).double().var(0).sum()  # all of it is lost where all are alike
+    assert float(frechet_distance(classifier, images, grey)) == pytest.approx(float(1 + shift / variance), rel=1e-3)
+
+
+@pytest.mark.parametrize("n", [2, 4, 40], ids=str)  # fewer images than features: covariances without an inverse
+def test_frechet_gradient_is_finite_and_reaches_the_first_layer_of_the_encoder(n: int) -> None:
+    autoencoder, _ = players(AUTOENCODERS[0])
+    classifier, images = frozen(TINY), pictures(n, *SHAPE)
+    frechet_distance(classifier, images, reconstructed(autoencoder, images)).backward()
+    for name, parameter in autoencoder.named_parameters():
+        assert bool(parameter.grad.isfinite().all()), name
+        assert float(parameter.grad.abs().max()) > 0, name
+    assert all(parameter.grad is None for parameter in classifier.parameters())
+
+
+def test_weights_of_the_critic_say_what_the_loss_is_made_of() -> None:
+    data = embedded_digits()
+    autoencoder, critic = AUTOENCODERS[0].build(data.shape), frozen(TINY)
+    index, parts = torch.arange(64), {"perceptual": 0.5, "frechet": 0.25}
+    for weights in ({}, {"perceptual": 0.5}, {"frechet": 0.25}, parts):
+        config = AutoencoderTraining(epochs=1, batch=64, lr=0.1, beta=0, **weights)
+        losses = AutoencoderObjective(autoencoder, data.train, config, critic)(index, Draws(stream("loss")))
+        assert set(losses) == {"loss", "mse", *weights}
+        expected = losses["mse"] + sum(weight * losses[name] for name, weight in weights.items())
+        assert float(losses["loss"].detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_a_classifier_whose_images_are_varied_sees_them_so() -> None:
+    seen: list[Tensor] = []
+    data, varied = embedded_digits().train, Augmentation(shift=1)
+
+    class Watching(nn.Module):
+        def forward(self, x: Tensor, t: Tensor) -> Tensor:
+            seen.append(x)
+            return x.new_zeros(len(x), 10)
+
+    index = torch.arange(16)
+    ClassifierObjective.of_images(Watching(), data, varied)(index, Draws(stream("objective")))  # type: ignore[arg-type]
+    images = data.batch(index)
+    padded = nn.functional.pad(images, (1, 1, 1, 1))
+    size = images.shape[-1]
+    places = [padded[..., down : down + size, right : right + size] for down in range(3) for right in range(3)]
+    matches = [[torch.allclose(x, place[i], atol=1e-4) for place in places] for i, x in enumerate(seen[0])]
+    assert all(map(any, matches))  # each is its image, moved by a pixel at most
+    assert not torch.allclose(seen[0], images)
 
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (8, 2, 2), (1, 7, 7), (1, 1, 7), (4, 1, 1), (2, 5, 9), (28,), (3,)]

@@ -7,7 +7,7 @@ from math import prod
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import relu, silu
 
 from latentarena.backbone.conditioning import Conditioning, modulate
 from latentarena.config import Config
@@ -85,6 +85,10 @@ class Classifier(nn.Module):
     def features(self, images: Tensor) -> list[Tensor]:
         """What every block makes of clean images (B, C, H, W): a list of (B, c, h, w), from fine to coarse."""
         return self._maps(images, images.new_zeros(images.shape[0]))
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """What its last two blocks see in clean images (B, C, H, W), averaged over the places: (B, D)."""
+        return torch.cat([relu(maps).flatten(2).mean(2) for maps in self.features(images)[-2:]], 1)
 
     def _maps(self, x: Tensor, t: Tensor) -> list[Tensor]:
         condition, maps = self.condition(t, None), []

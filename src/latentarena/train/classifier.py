@@ -11,6 +11,7 @@ from latentarena.data import Images
 from latentarena.latents import draw
 from latentarena.process import Path, Straight, Times
 from latentarena.randomness import Draws
+from latentarena.train.augment import Augmentation, augment
 from latentarena.train.loop import Objective
 
 
@@ -30,6 +31,7 @@ class ClassifierObjective(Objective):
         means: Tensor,
         spread: Tensor,
         labels: Tensor,
+        varied: Augmentation | None = None,
     ) -> None:
         """Keep what to learn from.
 
@@ -38,19 +40,25 @@ class ClassifierObjective(Objective):
             path, times: where on it, and how times are drawn.
             means, spread: of the data: (N, *shape), and (N or 1, *shape).
             labels: int64 (N,).
+            varied: how images are, where the data are images.
         """
         super().__init__()
         self.classifier, self.path, self.times = classifier, path, times
         self.means, self.spread, self.labels, self.size = means, spread, labels, len(means)
+        self.varied = varied
 
     @classmethod
-    def of_images(cls, classifier: Classifier, images: Images) -> ClassifierObjective:
+    def of_images(
+        cls, classifier: Classifier, images: Images, varied: Augmentation | None = None
+    ) -> ClassifierObjective:
         """Cross-entropy on clean images, which are held as float32 meanwhile."""
         means = images.batch(slice(None))
-        return cls(classifier, Straight(), _start, means, torch.zeros_like(means[:1]), images.labels)
+        return cls(classifier, Straight(), _start, means, torch.zeros_like(means[:1]), images.labels, varied)
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
         labels, data = self.labels[index], draw(self.means, self.spread, index, draws)
+        if self.varied is not None:
+            data = augment(data, draws, self.varied)
         first, last = self.path.span
         t = first + (last - first) * self.times(draws, len(data))
         logits = self.classifier(self.path.at(t, data).mix(data, draws.normal(*data.shape)), t)

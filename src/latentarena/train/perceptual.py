@@ -1,4 +1,4 @@
-"""A perceptual distance: images compared in what a frozen classifier sees in them."""
+"""Perceptual distances: images, and batches of images, compared in what a frozen classifier sees in them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latentarena.backbone.classifier import Classifier
+
+SMALL = 1e-9  # of the variance: an eigenvalue that is rounding
 
 
 def perceptual_distance(classifier: Classifier, images: Tensor, again: Tensor) -> Tensor:
@@ -27,3 +29,37 @@ def perceptual_distance(classifier: Classifier, images: Tensor, again: Tensor) -
         for one, other in zip(classifier.features(again), targets, strict=True)
     ]
     return torch.stack(distances).mean()
+
+
+def frechet_distance(classifier: Classifier, images: Tensor, again: Tensor) -> Tensor:
+    """How far two batches are apart as wholes: the Frechet distance of their features, as a share of their variance.
+
+    Of the two Gaussians with the moments of the classifier's averaged features (Dowson & Landau, 1982; Heusel et al.,
+    2017), |m - m'|^2 + tr(S + S' - 2 (S^1/2 S' S^1/2)^1/2), over tr S. No image is held against its own reconstruction:
+    what all of them lack counts, such as sharp edges. The other images of a batch must be enough to tell the moments,
+    and reconstructions share their images' chance, so that some hundreds are.
+
+    Args:
+        classifier: whose features to compare; its weights are frozen.
+        images: (B, C, H, W); no gradient goes into them.
+        again: (B, C, H, W), their reconstructions.
+
+    Returns:
+        A scalar, 0 for equal moments, about 1 where `again` is all alike.
+    """
+    with torch.no_grad():
+        mean, covariance = _moments(classifier.pooled(images))
+        values, vectors = torch.linalg.eigh(covariance)
+        root, variance = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT, covariance.trace()
+    other_mean, other_covariance = _moments(classifier.pooled(again))
+    crossed = torch.linalg.eigvalsh(root @ other_covariance @ root)
+    cross = crossed.clamp(min=SMALL * variance).sqrt().sum()  # below, the slope of a root has no end
+    distance = (other_mean - mean).square().sum() + variance + other_covariance.trace() - 2 * cross
+    return (distance / variance).float()  # type: ignore[no-any-return]
+
+
+def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and covariance (D, D) of features (B, D), float64."""
+    with torch.autocast(features.device.type, enabled=False):
+        rows = features.double()
+        return rows.mean(0), rows.mT.cov()

@@ -32,7 +32,7 @@ from latentarena.train.equivariance import changed_alike
 from latentarena.train.error import squared_error
 from latentarena.train.logs import logged
 from latentarena.train.loop import FitConfig, Objective, Tick, fit
-from latentarena.train.perceptual import perceptual_distance
+from latentarena.train.perceptual import frechet_distance, perceptual_distance
 from latentarena.train.recipe import Recipe
 from latentarena.train.reuse import Reuse
 from latentarena.train.shelter import Shelter
@@ -61,7 +61,7 @@ class AutoencoderObjective(Objective):
     All is divided by the number of pixel values, so that the loss reads as the mean error of a pixel.
 
     Args:
-        features: of the perceptual loss; frozen.
+        features: that images and reconstructions are compared in; frozen.
         discriminator: learns to tell images from reconstructions, by the same backward pass.
     """
 
@@ -76,7 +76,7 @@ class AutoencoderObjective(Objective):
         super().__init__()
         self.autoencoder, self.images, self.config, self.size = autoencoder, images, config, len(images)
         self.error = config.error.build()
-        self.critic = features if config.perceptual else None
+        self.critic = features if config.perceptual or config.frechet else None
         self.discriminator = discriminator if config.adversarial else None
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
@@ -94,9 +94,12 @@ class AutoencoderObjective(Objective):
             nats = posterior.kl_by_dimension()  # (D,)
             losses["kl"], costly = nats.sum(), nats.clamp(min=config.free_bits).sum()
             losses["loss"] = losses["loss"] + self.beta() * costly / images[0].numel()
-        if self.critic is not None:
+        if self.critic is not None and config.perceptual:
             losses["perceptual"] = perceptual_distance(self.critic, images, again)
             losses["loss"] = losses["loss"] + config.perceptual * losses["perceptual"]
+        if self.critic is not None and config.frechet:
+            losses["frechet"] = frechet_distance(self.critic, images, again)
+            losses["loss"] = losses["loss"] + config.frechet * losses["frechet"]
         if self.discriminator is not None:
             losses["adversarial"], losses["discriminator"] = adversarial_losses(self.discriminator, images, again)
             losses["loss"] = losses["loss"] + config.adversarial * losses["adversarial"] + losses["discriminator"]
@@ -289,7 +292,7 @@ def latent_stages(
 def autoencoder_stages(
     recipe: Recipe, autoencoder: Autoencoder, train: Images, classes: int
 ) -> Iterator[tuple[str, Objective]]:
-    """The autoencoder's stages: the features of its perceptual loss, itself, and itself again on clean images."""
+    """The autoencoder's stages: the features that images are compared in, itself, and itself again on clean images."""
     training, features = recipe.training, None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(recipe.seed, "critics").initial_seed())
@@ -297,8 +300,8 @@ def autoencoder_stages(
             features = training.features.network.build(train.shape, classes)
         adversarial = any(stage.adversarial for stage in (training.autoencoder, training.finetune) if stage)
         discriminator = PatchDiscriminator(train.shape[0]) if adversarial else None
-    if features is not None:
-        yield "features", ClassifierObjective.of_images(features, train)
+    if features is not None and training.features is not None:
+        yield "features", ClassifierObjective.of_images(features, train, training.features.augment)
         features.requires_grad_(False)
     for name in ("autoencoder", "finetune"):
         config = getattr(training, name)

@@ -31,9 +31,11 @@ class FeaturesTraining(FitConfig):
 
     Attributes:
         network: the classifier.
+        augment: how its images are varied; one that has seen them varied sees more of what reconstructions lack.
     """
 
     network: ClassifierConfig = ClassifierConfig()
+    augment: Augmentation | None = None
 
 
 class AutoencoderTraining(FitConfig):
@@ -45,6 +47,8 @@ class AutoencoderTraining(FitConfig):
         anneal: the share of the steps over which beta rises linearly from zero (Bowman et al., 2016).
         free_bits: nats that each latent dimension may hold at no cost (Kingma et al., 2016).
         perceptual: weight of the distance in a classifier's features; needs `training.features`.
+        frechet: weight of the Frechet distance in its features, of reconstructions from their batch, which should be of
+            some hundreds.
         adversarial: weight of a patch discriminator's verdict.
         augment: how the training images are varied.
         equivariance: share of the batches in which maps and images are turned and scaled alike (see `changed_alike`);
@@ -56,6 +60,7 @@ class AutoencoderTraining(FitConfig):
     anneal: float = Field(default=0.0, ge=0, le=1)
     free_bits: float = Field(default=0.0, ge=0)
     perceptual: float = Field(default=0.0, ge=0)
+    frechet: float = Field(default=0.0, ge=0)
     adversarial: float = Field(default=0.0, ge=0)
     augment: Augmentation | None = None
     equivariance: float = Field(default=0.0, ge=0, le=1)
@@ -124,7 +129,7 @@ class Training(Config):
     """The stages in their order; only the generator's is always there.
 
     Attributes:
-        features: a classifier of images, for the autoencoder's perceptual loss.
+        features: a classifier of images, for what the autoencoder's loss compares in its features.
         autoencoder: absent in pixel space.
         finetune: the autoencoder again, on clean images.
         generator: the network that generates latents.
@@ -159,10 +164,10 @@ class Training(Config):
         if self.finetune is not None and self.autoencoder is None:
             raise ValueError("finetune goes on with training.autoencoder, which is missing")
         trained = [stage for stage in (self.autoencoder, self.finetune) if stage is not None]
-        compared = any(stage.perceptual for stage in trained)
+        compared = any(stage.perceptual or stage.frechet for stage in trained)
         if compared != (self.features is not None):
-            missing = "features is missing" if compared else "features is set"
-            raise ValueError(f"{missing}, but perceptual > 0 in autoencoder or finetune is what needs it")
+            missing, weights = "features is missing" if compared else "features is set", "perceptual > 0 or frechet > 0"
+            raise ValueError(f"{missing}, but {weights} in autoencoder or finetune is what needs it")
         if self.reflow is not None and self.consistency is not None:
             raise ValueError("reflow and consistency are two ways to few steps; choose one")
         if self.adversarial is not None and (self.reflow is None or self.reflow.times != "end"):
