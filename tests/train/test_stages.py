@@ -131,27 +131,43 @@ class TestAutoencoder:
 
 
 class TestGenerator:
-    @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-    def test_labels_are_hidden_as_often_as_asked_and_else_are_their_datas_own(self, share: float) -> None:
+    def told(self, labels: Tensor, index: Tensor, **shares: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The first numbers of the points, the times and the labels that a network is given; data are at their labels."""
         recipe = load_recipe("quickstart-digits", ["generator.conditional=true", "autoencoder.latent=[2]"])
         model, seen = LatentModel(recipe.architecture((1, 28, 28), tuple("0123456789"))), []
-        labels = torch.arange(4000) % 10
-        latents = Posterior.certain(torch.stack([labels.float(), torch.zeros(4000)], 1))
+        latents = Posterior.certain(torch.stack([labels.float(), torch.zeros(len(labels))], 1))
 
         def network(x: Tensor, t: Tensor, told: Tensor) -> Tensor:
             seen.append((x[:, 0], t, told))
             return torch.zeros_like(x)
 
-        config = GeneratorTraining(epochs=1, drop_labels=share, times="uniform")
-        index = torch.randperm(4000, generator=stream("order"))
+        config = GeneratorTraining(epochs=1, times="uniform", **shares)
         GeneratorObjective(model, network, latents, labels, config)(index, Draws(stream("hidden")))  # type: ignore[arg-type]
-        [(x, t, told)] = seen
+        [given] = seen
+        return given
+
+    @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+    def test_labels_are_hidden_as_often_as_asked_and_else_are_their_datas_own(self, share: float) -> None:
+        labels, index = torch.arange(4000) % 10, torch.randperm(4000, generator=stream("order"))
+        x, t, told = self.told(labels, index, drop_labels=share)
         hidden = told == 10  # the row after the last class
         assert float(hidden.float().mean()) == pytest.approx(share, abs=0.03)
         assert torch.equal(told[~hidden], labels[index][~hidden])
         near = t < 0.02  # where x is all but the data
         assert int(near.sum()) > 20
         assert float((x[near] - labels[index][near]).abs().max()) < 0.5
+
+    @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+    def test_labels_are_wrong_as_often_as_asked_and_those_of_other_images(self, share: float) -> None:
+        labels, index = torch.arange(4000) ** 2 % 10, torch.randperm(4000, generator=stream("order"))
+        x, t, told = self.told(labels, index, drop_labels=0.5, wrong_labels=share)
+        own, shown = labels[index], told != 10
+        chance = float((torch.bincount(labels, minlength=10) / 4000).square().sum())  # that another has the same
+        assert float((told != own)[shown].float().mean()) == pytest.approx(share * (1 - chance), abs=0.04)
+        assert set(told[shown].tolist()) <= {0, 1, 4, 5, 6, 9}  # the classes there are
+        assert float(shown.float().mean()) == pytest.approx(0.5, abs=0.03)
+        near = t < 0.02
+        assert float((x[near] - own[near]).abs().max()) < 0.5  # the images are what they were
 
 
 class TestLatentStatistics:

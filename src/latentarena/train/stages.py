@@ -128,8 +128,10 @@ class GeneratorObjective(Objective):
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
         config, labels = self.config, None
         if self.labels is not None:
-            hidden = draws.uniform(len(index)) < config.drop_labels
-            labels = self.labels[index].masked_fill(hidden, self.none)
+            labels, hidden = self.labels[index], draws.uniform(len(index)) < config.drop_labels
+            if config.wrong_labels:
+                labels = torch.where(draws.uniform(len(index)) < config.wrong_labels, labels.roll(1), labels)
+            labels = labels.masked_fill(hidden, self.none)
         data = draw(self.means, self.spread, index, draws)
         times = TIMES[config.times]
         if self.mean_velocity is not None:

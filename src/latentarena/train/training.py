@@ -75,6 +75,8 @@ class GeneratorTraining(FitConfig):
         weighting: of the squared error, by time.
         loss: of the network's answers; a mean-velocity network has its own.
         drop_labels: the fraction of labels hidden from a conditional generator.
+        wrong_labels: the fraction exchanged for those of other images: a weaker network is then less sure of the class,
+            and guidance away from it surer.
     """
 
     times: Annotated[str, one_of(TIMES)] = "uniform"
@@ -82,6 +84,7 @@ class GeneratorTraining(FitConfig):
     weighting: Annotated[str, one_of(WEIGHTINGS)] = "none"
     loss: LossConfig = SquaredConfig()
     drop_labels: float = Field(default=0.1, ge=0, le=1)
+    wrong_labels: float = Field(default=0.0, ge=0, le=1)
 
 
 class ReflowTraining(FitConfig):
