@@ -132,7 +132,7 @@ class TestAutoencoder:
 
 class TestGenerator:
     def told(self, labels: Tensor, index: Tensor, **shares: float) -> tuple[Tensor, Tensor, Tensor]:
-        """The first numbers of the points, the times and the labels that a network is given; data are at their labels."""
+        """First numbers of the points, the times and the labels that a network is given; data are at their labels."""
         recipe = load_recipe("quickstart-digits", ["generator.conditional=true", "autoencoder.latent=[2]"])
         model, seen = LatentModel(recipe.architecture((1, 28, 28), tuple("0123456789"))), []
         latents = Posterior.certain(torch.stack([labels.float(), torch.zeros(len(labels))], 1))
