@@ -85,6 +85,12 @@ def test_closing_lines_name_a_run_s_folder_as_it_is_and_can_be_pasted(
     assert Path(again).name == f"{Path(name).resolve().name}-seed1"
 
 
+def test_closing_lines_offer_the_next_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_results(Path("runs/a"), Path("runs/a"), load_recipe("quickstart-digits", ["seed=4"]), None)
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert words == ["arena", "train", "runs/a/recipe.yaml", "seed=5", "--out", "runs/a-seed5"]
+
+
 def test_closing_lines_of_a_run_that_ended_in_its_refuge_send_the_next_one_beside_its_home(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

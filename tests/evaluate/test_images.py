@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -201,6 +202,23 @@ def mixed(home: Path) -> Path:
     for number, image in enumerate(PIXELS.numpy()):
         Image.fromarray(image[0]).resize((28 + number % 2, 28)).save(folder / f"{number}.png")
     return folder
+
+
+def test_more_images_than_the_test_split_has_are_compared_at_equal_numbers(
+    arena_here: Arena, tmp_path: Path, digits_judge: Judge
+) -> None:
+    data = embedded_digits()
+    n = len(data.test)
+    np.savez(tmp_path / "many.npz", images=data.train.pixels[: n + 45].numpy())
+    done = arena_here("judge", tmp_path / "many.npz", "--dataset", "digits", "--json", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    assert [f"{n} of them", f"{n} real images"] == re.findall(r"\d+ (?:of them|real images)", done.stdout)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert (found["images"], found["real_images"]) == (n + 45, n)
+    few = found["scores"]["coverage"]["equal"]["value"]
+    row = next(line for line in done.stdout.splitlines() if line.strip().startswith("coverage"))
+    assert f"{few:.4f}" in row
+    assert few < found["scores"]["coverage"]["value"]
 
 
 def test_the_command_judges_images_and_refuses_what_is_of_bundles(

@@ -52,6 +52,46 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+class Kept(nn.Module):
+    """The pixels times a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) * self.factor
+
+
+@pytest.mark.parametrize(
+    ("factor", "shape", "says"),
+    [
+        (float("nan"), (3, 28, 28), "gives numbers that are not finite; its weights may be damaged"),
+        (float("inf"), (3, 28, 28), "gives numbers that are not finite; its weights may be damaged"),
+        (
+            1.0,
+            (3, 32, 24),
+            "a graph from images [n, 3, H, W] to features is wanted, in float32 and of square images or any",
+        ),
+        (
+            1.0,
+            (1, 28, 28),
+            "a graph from images [n, 3, H, W] to features is wanted, in float32 and of square images or any",
+        ),
+    ],
+    ids=["nan", "infinite", "not square", "grey"],
+)
+def test_a_graph_that_is_no_extractor_is_one_line(
+    factor: float, shape: tuple[int, ...], says: str, tmp_path: Path
+) -> None:
+    path, rows = tmp_path / "odd.onnx", {"images": {0: torch.export.Dim("n")}}
+    torch.onnx.export(Kept(factor).eval(), (torch.rand(2, *shape),), path, dynamic_shapes=rows, input_names=["images"])
+    with pytest.raises(ConfigError) as refused:
+        open_extractor(str(path)).look(torch.rand(4, 1, 28, 28) + 0.1)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_transformer_sees_what_it_sees_by_itself(dinov2: Path) -> None:
     extractor = open_extractor(f"transformers:{dinov2}")
     images = torch.rand(7, 1, 28, 28, generator=stream("images"))

@@ -248,16 +248,18 @@ def print_images(found: JudgedImages) -> None:
     title = f"{found.images:,} images against {against}, judged by {printable(found.judge)}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("metric")
-    for name in ("these images\n95 % interval", "real images\n95 % interval"):
-        table.add_column(name, justify="right", no_wrap=True)
+    few = [f"{found.real_images:,} of them"] if found.real_images < found.images else []
+    for name in ("these images", *few, f"{found.real_images:,} real images"):
+        table.add_column(f"{name}\n95 % interval", justify="right", no_wrap=True)
     last = ""
-    for category, row in image_rows(found.scores):
+    for (category, row), (_, equal) in zip(image_rows(found.scores), image_rows(found.matched), strict=True):
         if category != last:
             table.add_section()
             table.add_row(HEADINGS[category], style="bold")
         last = category
         real = f"{row.real}\n{row.real_interval}" if row.real else ""
-        table.add_row(f"{printable(row.title)} ({row.better})", f"{row.value}\n{row.interval}", real)
+        cells = [f"{one.value}\n{one.interval}" for one in ((row, equal) if few else (row,))]
+        table.add_row(f"{printable(row.title)} ({row.better})", *cells, real)
     page.print(table)
     if found.note:
         page.print(f"NOTE: {printable(found.note)}.", style="bold yellow")
@@ -332,10 +334,10 @@ def print_results(folder: Path, home: Path, recipe: Recipe, card: ScoreCard | No
             console.print(f"{what:>11}  {folder / name}", highlight=False)
     console.print("try next:")
     beside = home if home.name.strip(".") else home.resolve()  # of . and .. the name is not said
-    steps = [] if recipe.sampling.steps == 1 else ["--steps", 20]
+    seed, steps = recipe.seed + 1, [] if recipe.sampling.steps == 1 else ["--steps", 20]
     commands = [["arena", "sample", folder / BUNDLE, "-n", 64, *steps, "--out", folder / "trajectory.gif"]]
     commands += [["arena", "judge", folder / BUNDLE]]
-    commands += [["arena", "train", folder / "recipe.yaml", "seed=1", "--out", f"{beside}-seed1"]]
+    commands += [["arena", "train", folder / "recipe.yaml", f"seed={seed}", "--out", f"{beside}-seed{seed}"]]
     own = [word for one in recipe.parts for word in ("--plugin", one)]
     for command in commands:
         said = shlex.join(map(str, [*command, *own]))

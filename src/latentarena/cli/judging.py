@@ -80,7 +80,7 @@ def judge(
         typer.Option(
             metavar="NAME",
             help="For images: compare them in features other than the judge's: dinov2-small, dinov2-base, ..., "
-            "inception, transformers:NAME or a folder, timm:NAME, or an .onnx file.",
+            "inception, transformers:NAME or a folder, timm:NAME or timm:NAME:FILE, or an .onnx file.",
         ),
     ] = None,
     size: SizeOption = None,

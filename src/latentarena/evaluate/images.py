@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from latentarena.bundle.reading import CARD
+from latentarena.card.figure import Figure
 from latentarena.card.own import OwnMetric
 from latentarena.card.score_card import Score
 from latentarena.config import validate
@@ -41,18 +42,26 @@ class JudgedImages:
     """Figures of images with what they were held against.
 
     Attributes:
-        scores: by metric, with intervals and what as many real test images score.
-        images: how many; dataset: the real ones; against: what stood in the train split's place, or nothing.
+        scores: by metric, with intervals and what real test images score.
+        images: how many; real_images: how many test images, as many where there are; dataset: the real ones; against:
+            what stood in the train split's place, or nothing.
         judge: its name, or what features images were compared in.
         note: what a reader must know first.
     """
 
     scores: dict[str, Score]
     images: int
+    real_images: int
     dataset: str
     against: str
     judge: str
     note: str = ""
+
+    @property
+    def matched(self) -> dict[str, Score]:
+        """The figures of as many of the images as there are real ones."""
+        few = {name: one.matched.model_dump(include=set(Figure.model_fields)) for name, one in self.scores.items()}
+        return {name: one.model_copy(update=few[name]) for name, one in self.scores.items()}
 
     def plain(self) -> dict[str, Any]:
         """All of it as a JSON value."""
@@ -94,7 +103,7 @@ def judge_images(
     of_data = fit if dataset.startswith(FOLDER) else {}
     real = load_dataset(validate(DataConfig, {"name": dataset, **of_data}, "--dataset"), root)
     images, other = _images(path, fit, real), None if against is None else _images(against, fit, real)
-    beside = len(images), real.name, "" if against is None else str(against)
+    beside = len(images), min(len(images), len(real.test)), real.name, "" if against is None else str(against)
     if extractor is not None:
         scores = compare_images(images, real, extractor, other)
         return JudgedImages(scores, *beside, extractor.name, NOTE.format(extractor.name, real.name))

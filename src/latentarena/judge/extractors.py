@@ -32,6 +32,7 @@ TIMM, INCEPTION = "timm", "inception"  # the names of the extras too
 PUBLISHED = "model.safetensors"  # a model's weights on the hub
 LARGEST_SIDE = 224  # pixels, of images that a transformer sees: what DINOv2's published features are of
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
+FLOATS = "tensor(float)"  # onnxruntime's name of float32
 BATCH = 50  # images at a time
 
 
@@ -55,12 +56,15 @@ class Extractor:
         """Features (N, D), float32, of images (N, C, H, W) in [0, 1] of one or three channels.
 
         Raises:
-            ConfigError: images of another number of channels.
+            ConfigError: images of another number of channels, or what it makes of them is not finite.
         """
         if images.shape[1] not in (1, 3):
             raise ConfigError(f"--features {self.name} takes grey or colour images, not {images.shape[1]} channels")
         batches = counted(torch.split(images, BATCH), "features")
-        return torch.cat([self.extract(self._fitted(batch)).flatten(1).float() for batch in batches])
+        features = torch.cat([self.extract(self._fitted(batch)).flatten(1).float() for batch in batches])
+        if not bool(features.isfinite().all()):
+            raise ConfigError(f"--features {self.name} gives numbers that are not finite; its weights may be damaged")
+        return features
 
     def _fitted(self, batch: Tensor) -> Tensor:
         colour = batch.expand(-1, 3, -1, -1)
@@ -129,10 +133,13 @@ def _graph(path: Path, named: str) -> Extractor:
     session = open_session(path, torch.get_num_threads(), named)  # which finds weights in files beside it
     ports, outputs = session.get_inputs(), session.get_outputs()
     shape = ports[0].shape
-    if len(ports) != 1 or len(outputs) != 1 or len(shape) != 4 or shape[1] != 3:
-        found = f"{[one.shape for one in ports]} and gives {[one.shape for one in outputs]}"
-        raise ConfigError(f"--features {named} takes {found}; a graph from images [n, 3, H, W] to features is wanted")
-    side = shape[2] if isinstance(shape[2], int) else 0
+    sides = {one for one in shape[2:] if isinstance(one, int)}
+    kinds = {one.type for one in (*ports, *outputs)}
+    if (len(ports), len(outputs), len(shape)) != (1, 1, 4) or shape[1] != 3 or len(sides) > 1 or kinds != {FLOATS}:
+        found = f"{[one.shape for one in ports]} and gives {[one.shape for one in outputs]}, {', '.join(sorted(kinds))}"
+        wanted = "a graph from images [n, 3, H, W] to features is wanted, in float32 and of square images or any"
+        raise ConfigError(f"--features {named} takes {found}; {wanted}")
+    side = next(iter(sides), 0)
 
     def extract(images: Tensor) -> Tensor:
         row = tuple(outputs[0].shape[1:])
@@ -207,6 +214,8 @@ def _timm(wanted: str, named: str) -> Extractor:
 def _headless(create: Callable[..., Any], name: str, published: Any, file: str, named: str) -> nn.Module:
     """A model of timm with the weights of a file, which must fill it, else those published; its head is taken off."""
     path = Path(file) if file else _downloaded(published.hf_hub_id, name, named)
+    if not path.exists():
+        raise ConfigError(f"--features {named}: {path} does not exist; give the path of a safetensors file")
     if path.suffix != ".safetensors":
         raise ConfigError(f"--features {named}: {path.name} is not opened; save its weights as .safetensors")
     try:
@@ -237,7 +246,8 @@ def _own_head(path: Path, heads: str | tuple[str, ...] | None) -> dict[str, int]
     """What timm is told of a file of weights, which may be of other classes than those published, or of none."""
     head = f"{heads if isinstance(heads, str) else (heads or ('head',))[0]}.weight"
     with safe_open(path, "pt") as file:
-        classes = file.get_slice(head).get_shape()[0] if head in set(file.keys()) else 0
+        named = [name for name in (head, f"module.{head}") if name in set(file.keys())]  # the latter of DataParallel
+        classes = file.get_slice(named[0]).get_shape()[0] if named else 0
     return {"num_classes": classes, "label_offset": 0}
 
 

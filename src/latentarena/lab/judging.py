@@ -92,8 +92,9 @@ def judge(
         progress: whether it is shown.
 
     Returns:
-        The card, whose `scores` are figures by metric with 95 % intervals and what real images score; of images these
-        figures alone: those of sample quality, diversity and copying. Those of `metrics` are a card's `own`.
+        The card, whose `scores` are figures by metric with 95 % intervals, what real images score, and as `matched` the
+        figure of no more samples than there are test images, which compares with that; of images these figures alone:
+        those of sample quality, diversity and copying. Those of `metrics` are a card's `own`.
 
     Raises:
         ArenaError: one line: a bundle that is none, images of another shape or range, data that is not found.

@@ -150,7 +150,7 @@ def chosen_labels(model: AnyModel, n: int, text: str | None, option: str = "--la
     if not model.conditional:
         raise ConfigError(
             f"{option} {text}: this model is unconditional; leave {option} out, or train one with "
-            "generator.conditional=true"
+            "generator.conditional=true, in Python la.save(..., conditional=True)"
         )
     words = listed(text)
     unknown = [word for word in words if word not in names]
