@@ -40,6 +40,13 @@ def test_a_shipped_study_ends_within_an_hour_on_two_cores_by_its_budget(name: st
     assert short.config.seeds * seconds_a_seed(short.recipes, *data) <= HOUR
 
 
+def test_studies_of_guidance_name_the_guide_of_each_arm() -> None:
+    kinds = {arm: recipe.sampling.guide.kind for arm, recipe in load_study("guidance-kinds").recipes.items()}  # type: ignore[union-attr]
+    assert kinds == {"classifier": "classifier", "free": "classifier_free", "auto": "autoguidance"}
+    scales = load_study("guidance-scale").recipes.values()
+    assert {recipe.sampling.guide.kind for recipe in scales} == {"classifier_free"}  # type: ignore[union-attr]
+
+
 def test_pixels_and_latents_are_trained_by_equal_multiply_adds() -> None:
     recipes = load_study("pixel-latent").recipes
     pixel, latent = (training_cost(recipes[arm], *MNIST)["generator"].total for arm in ("pixel", "latent"))
