@@ -28,8 +28,8 @@ DOCS, BOARDS = ROOT / "docs", ROOT / "tests" / "support" / "files"
 FIGURES = "champions.json"
 Seeds = list[dict[str, float]]  # figures of a recipe's trainings
 NOTES = {  # what a reader has to know of how a design was chosen
-    "champion": "Its autoencoder ends with epochs that bring the Frechet distance of reconstructions down in the features "
-    "of a classifier of its own, and its weaker flow is told some labels wrong, so that guidance makes the "
+    "champion": "Its autoencoder ends with epochs that bring the Frechet distance of reconstructions down in the "
+    "features of a classifier of its own, and its weaker flow is told some labels wrong, so that guidance makes the "
     "class surer. Of four sizes one was kept for the Frechet distance of its first seed on the test split; "
     "these two, how long the weaker flow is trained, and where guidance acts, for the distance of that seed's "
     "samples to train images in the judge's features. The other seeds chose nothing.",
