@@ -105,6 +105,8 @@ def test_weights_of_other_classes_or_of_none_are_taken(timm: ModuleType, name: s
         own |= {one: state[one][:classes] for one in (f"{head}.weight", f"{head}.bias") if classes}
         save_file(own, weights)
         assert torch.equal(open_extractor(f"timm:{name}:{weights}").look(images), expected)
+    save_file({f"module.{one}": tensor for one, tensor in state.items()}, weights)  # as DataParallel names them
+    assert torch.equal(open_extractor(f"timm:{name}:{weights}").look(images), expected)
 
 
 def test_weights_that_do_not_fit_are_told(timm: ModuleType, name: str, weights: Path, tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_weights_that_do_not_fit_are_told(timm: ModuleType, name: str, weights: 
     for file, said in {
         weights: rf"{weights} holds no weights of {name}: .*[Mm]issing key.*{lost}",
         other: "weights.bin is not opened; save its weights as .safetensors",
-        tmp_path / "none.safetensors": f"none.safetensors holds no weights of {name}: No such file",
+        tmp_path / "none.safetensors": "none.safetensors: there is no such file; give the path of a",
         tmp_path / "junk.safetensors": f"junk.safetensors holds no weights of {name}: ",
     }.items():
         with pytest.raises(ConfigError, match=said) as refusal:

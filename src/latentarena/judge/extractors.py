@@ -215,7 +215,7 @@ def _headless(create: Callable[..., Any], name: str, published: Any, file: str, 
     """A model of timm with the weights of a file, which must fill it, else those published; its head is taken off."""
     path = Path(file) if file else _downloaded(published.hf_hub_id, name, named)
     if not path.exists():
-        raise ConfigError(f"--features {named}: {path} does not exist; give the path of a safetensors file")
+        raise ConfigError(f"--features {named}: there is no such file; give the path of a safetensors file")
     if path.suffix != ".safetensors":
         raise ConfigError(f"--features {named}: {path.name} is not opened; save its weights as .safetensors")
     try:
