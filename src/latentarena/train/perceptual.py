@@ -55,11 +55,10 @@ def frechet_distance(classifier: Classifier, images: Tensor, again: Tensor) -> T
     crossed = torch.linalg.eigvalsh(root @ other_covariance @ root)
     cross = crossed.clamp(min=SMALL * variance).sqrt().sum()  # below, the slope of a root has no end
     distance = (other_mean - mean).square().sum() + variance + other_covariance.trace() - 2 * cross
-    return (distance / variance).float()  # type: ignore[no-any-return]
+    return (distance / variance).float().to(again.device)  # type: ignore[no-any-return]
 
 
 def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and covariance (D, D) of features (B, D), float64."""
-    with torch.autocast(features.device.type, enabled=False):
-        rows = features.double()
-        return rows.mean(0), rows.mT.cov()
+    """Mean (D,) and covariance (D, D) of features (B, D), float64, on the CPU: not every device has that precision."""
+    rows = features.cpu().double()
+    return rows.mean(0), rows.mT.cov()
