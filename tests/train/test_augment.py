@@ -136,15 +136,18 @@ def test_maps_are_those_of_scipy_in_pixels_whatever_the_shape(height: int, width
     assert float((again - image).abs().max()) > 0.05
 
 
-def test_nothing_but_the_autoencoders_training_images_is_varied() -> None:
-    """Neither what the generator learns from nor what is measured: one place alone calls it."""
-    places = set()
+def test_nothing_but_what_trains_the_autoencoder_is_varied() -> None:
+    """Neither what the generator learns from nor what is measured: its images and those of its features' classifier."""
+    places, varied = set(), set()
     for path in sorted(Path(latentarena.__file__).parent.rglob("*.py")):
         for part in ast.parse(path.read_text()).body:
-            calls = [node.func for node in ast.walk(part) if isinstance(node, ast.Call)]
-            if any(isinstance(call, ast.Name) and call.id == "augment" for call in calls):
+            calls = [node for node in ast.walk(part) if isinstance(node, ast.Call)]
+            if any(isinstance(call.func, ast.Name) and call.func.id == "augment" for call in calls):
                 places.add((path.stem, getattr(part, "name", "")))
-    assert places == {("stages", "AutoencoderObjective")}
+            if any(isinstance(call.func, ast.Attribute) and call.func.attr == "of_images" for call in calls):
+                varied.add((path.stem, getattr(part, "name", "")))
+    assert places == {("stages", "AutoencoderObjective"), ("classifier", "ClassifierObjective")}
+    assert varied == {("stages", "autoencoder_stages")}  # a classifier that guides is given latents, and varies nothing
 
 
 @pytest.mark.parametrize("fault", [{"shift": -1}, {"rotate": 200}, {"scale": 1}, {"shear": -0.1}, {"twist": 1}])
