@@ -16,13 +16,7 @@ def shell_lines(page: Path) -> list[str]:
 
 def typed(page: Path) -> list[str]:
     """What a page tells people to type after `arena`, in blocks."""
-    text = page.read_text("utf-8").replace("\\\n", " ")
-    lines = "\n".join(
-        line.split(" #")[0]
-        for block in re.findall(r"```(?:sh|console)\n(.*?)```", text, re.S)
-        for line in block.split("\n")
-    )
-    return re.findall(r"\barena ([a-z](?:[^;&|>\n`]|(?<! )>)*)", lines)
+    return re.findall(r"\barena ([a-z](?:[^;&|>\n`]|(?<! )>)*)", "\n".join(shell_lines(page)))
 
 
 def run_for_uses(line: str) -> bool:

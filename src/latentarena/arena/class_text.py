@@ -74,7 +74,7 @@ def text_and_doubt(content: bytes) -> tuple[str, str]:
 
 def _other_readings(content: bytes, text: str) -> str:
     western = _decoded(content, "cp1252")
-    if western is None and text == _central(content) and not names_beyond_ascii(text):
+    if western is None and text == _decoded(content, "cp1250") and not names_beyond_ascii(text):
         at = next(at for at, sign in enumerate(text) if not sign.isascii())
         shown = f"the list was read as cp1250, with the name {_shown(text, at)}"
         return f"{shown}; if that is not right, save it as CSV (UTF-8)"

@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from latentarena.bundle.reading import CARD
-from latentarena.card.figure import Figure
 from latentarena.card.own import OwnMetric
 from latentarena.card.score_card import Score
 from latentarena.config import validate
@@ -60,8 +59,7 @@ class JudgedImages:
     @property
     def matched(self) -> dict[str, Score]:
         """The figures of as many of the images as there are real ones."""
-        few = {name: one.matched.model_dump(include=set(Figure.model_fields)) for name, one in self.scores.items()}
-        return {name: one.model_copy(update=few[name]) for name, one in self.scores.items()}
+        return {name: one.model_copy(update=dict(one.matched)) for name, one in self.scores.items()}
 
     def plain(self) -> dict[str, Any]:
         """All of it as a JSON value."""

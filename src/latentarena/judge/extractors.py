@@ -29,6 +29,7 @@ from latentarena.text import meant, plain_line
 DINOV2 = {f"dinov2-{size}": f"facebook/dinov2-{size}" for size in ("small", "base", "large", "giant")}
 PREFIX = "transformers:"
 TIMM, INCEPTION = "timm", "inception"  # the names of the extras too
+LOUD = ("transformers", "timm", "huggingface_hub")  # which log what comes as an exception too
 PUBLISHED = "model.safetensors"  # a model's weights on the hub
 LARGEST_SIDE = 224  # pixels, of images that a transformer sees: what DINOv2's published features are of
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
@@ -111,6 +112,8 @@ def _library(extra: str, named: str) -> Iterator[None]:
             if find_spec("torchvision"):
                 import_module("torchvision")
             yield
+            for library in LOUD:
+                logging.getLogger(library).setLevel(logging.CRITICAL)
         except RuntimeError as error:
             raise ConfigError(
                 f"--features {named}: the installed torchvision was not built for torch {torch.__version__} "
@@ -152,8 +155,6 @@ def _transformer(source: str, named: str) -> Extractor:
     """A model of images from the hub of transformers, or from a folder."""
     with _library("features", named):
         from transformers import AutoModel, PretrainedConfig
-    for library in ("transformers", "huggingface_hub"):  # what is wrong comes as an exception
-        logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         model = AutoModel.from_pretrained(source, use_safetensors=True).eval()
     except Exception as error:  # of the hub, of the network, of the files
@@ -188,8 +189,6 @@ def _timm(wanted: str, named: str) -> Extractor:
     """A model of timm without its head, `NAME` with the published weights or `NAME:FILE`; it sees whole images."""
     with _library(TIMM, named):
         import timm
-    for library in ("timm", "huggingface_hub"):  # what is wrong comes as an exception
-        logging.getLogger(library).setLevel(logging.CRITICAL)
     name, _, file = wanted.partition(":")
     try:
         published = timm.get_pretrained_cfg(name)

@@ -190,13 +190,13 @@ class Room:
                 raise WireError(f"it is neither {DONE!r} nor {FAILED!r}")
             return (REFUSAL if reply.verb == FAILED else expected).checked(reply)
         except TimeoutError:
-            said = f"no answer within {self.limits.seconds:g} s when it was {_asked(request.verb)}"
+            said = f"no answer within {self.limits.seconds:g} s {_when(request.verb)}"
             raise self._failure("timeout", said) from None
         except WireError as error:
-            said = f"its answer when it was {_asked(request.verb)} is not one: {printable(str(error))}"
+            said = f"its answer {_when(request.verb)} is not one: {printable(str(error))}"
             raise self._failure("nonsense", said) from None
         except AnswerError as error:
-            said = f"its answer when it was {_asked(request.verb)} is refused: {error}"
+            said = f"its answer {_when(request.verb)} is refused: {error}"
             raise self._failure(error.reason, said) from None
         except Flood:
             raise self._failure("output", "it wrote more to its log than any program should") from None
@@ -221,7 +221,7 @@ class Room:
         if status is not None and status > SIGNALLED:
             number = status - SIGNALLED
             return self._failure("died", f"it was ended by signal {number} ({_signal(number)})")
-        return self._failure("died", f"it ended without an answer when it was {_asked(verb)} (exit status {status})")
+        return self._failure("died", f"it ended without an answer {_when(verb)} (exit status {status})")
 
     def _failure(self, reason: str, text: str = "") -> SandboxError:
         way = f"; {WAYS[reason]}" if reason in WAYS else ""
@@ -249,9 +249,9 @@ def _safe(name: str) -> str:
     return name
 
 
-def _asked(verb: str) -> str:
+def _when(verb: str) -> str:
     """What a call was to its program, in words for people who never saw the wire."""
-    return ASKED.get(verb, f"asked to {verb}")
+    return f"when it was {ASKED.get(verb, f'asked to {verb}')}"
 
 
 def short_name(program: str) -> str:

@@ -76,7 +76,7 @@ class AutoencoderObjective(Objective):
         super().__init__()
         self.autoencoder, self.images, self.config, self.size = autoencoder, images, config, len(images)
         self.error = config.error.build()
-        self.critic = features if config.perceptual or config.frechet else None
+        self.critic = features if config.compares else None
         self.discriminator = discriminator if config.adversarial else None
 
     def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:

@@ -65,6 +65,11 @@ class AutoencoderTraining(FitConfig):
     augment: Augmentation | None = None
     equivariance: float = Field(default=0.0, ge=0, le=1)
 
+    @property
+    def compares(self) -> bool:
+        """Whether images and reconstructions are compared in a classifier's features."""
+        return bool(self.perceptual or self.frechet)
+
 
 class GeneratorTraining(FitConfig):
     """How the generator is trained.
@@ -167,7 +172,7 @@ class Training(Config):
         if self.finetune is not None and self.autoencoder is None:
             raise ValueError("finetune goes on with training.autoencoder, which is missing")
         trained = [stage for stage in (self.autoencoder, self.finetune) if stage is not None]
-        compared = any(stage.perceptual or stage.frechet for stage in trained)
+        compared = any(stage.compares for stage in trained)
         if compared != (self.features is not None):
             missing, weights = "features is missing" if compared else "features is set", "perceptual > 0 or frechet > 0"
             raise ValueError(f"{missing}, but {weights} in autoencoder or finetune is what needs it")
