@@ -33,6 +33,7 @@ LAYERS = [  # from the bottom; parts of one layer do not import each other
         "progress",
         "bounds",
         "key",
+        "gaussians",
     },
     {"card"},
     {"contest"},

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latentarena.backbone.classifier import Classifier
+from latentarena.gaussians import frechet_from
 
 SMALL = 1e-9  # of the variance: an eigenvalue that is rounding
 
@@ -34,10 +35,9 @@ def perceptual_distance(classifier: Classifier, images: Tensor, again: Tensor) -
 def frechet_distance(classifier: Classifier, images: Tensor, again: Tensor) -> Tensor:
     """How far two batches are apart as wholes: the Frechet distance of their features, as a share of their variance.
 
-    Of the two Gaussians with the moments of the classifier's averaged features (Dowson & Landau, 1982; Heusel et al.,
-    2017), |m - m'|^2 + tr(S + S' - 2 (S^1/2 S' S^1/2)^1/2), over tr S. No image is held against its own reconstruction:
-    what all of them lack counts, such as sharp edges. The other images of a batch must be enough to tell the moments,
-    and reconstructions share their images' chance, so that some hundreds are.
+    Of the two Gaussians with the moments of the classifier's averaged features, as `frechet_from` has it. No image is
+    held against its own reconstruction: what all of them lack counts, such as sharp edges. The other images of a batch
+    must be enough to tell the moments, and reconstructions share their images' chance, so that some hundreds are.
 
     Args:
         classifier: whose features to compare; its weights are frozen.
@@ -49,13 +49,9 @@ def frechet_distance(classifier: Classifier, images: Tensor, again: Tensor) -> T
     """
     with torch.no_grad():
         mean, covariance = _moments(classifier.pooled(images))
-        values, vectors = torch.linalg.eigh(covariance)
-        root, variance = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT, covariance.trace()
-    other_mean, other_covariance = _moments(classifier.pooled(again))
-    crossed = torch.linalg.eigvalsh(root @ other_covariance @ root)
-    cross = crossed.clamp(min=SMALL * variance).sqrt().sum()  # below, the slope of a root has no end
-    distance = (other_mean - mean).square().sum() + variance + other_covariance.trace() - 2 * cross
-    return (distance / variance).float().to(again.device)  # type: ignore[no-any-return]
+        variance = covariance.trace()
+    distance = frechet_from(mean, covariance, SMALL * variance)(*_moments(classifier.pooled(again)))
+    return (distance / variance).float().to(again.device)
 
 
 def _moments(features: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from latentarena.card.figure import Figure
+from latentarena.gaussians import frechet_from
 from latentarena.judge.material import Prior, Samples
 from latentarena.judge.metrics.estimate import Measures, Statistic
 
@@ -52,16 +53,9 @@ def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other
 
 
 def _frechet(mean: Tensor, covariance: Tensor) -> Callable[[Tensor, Tensor], float]:
-    """The distance to one Gaussian, whose matrix root is taken once."""
-    values, vectors = torch.linalg.eigh(covariance)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-
-    def distance(other_mean: Tensor, other_covariance: Tensor) -> float:
-        cross = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
-        shift = (other_mean - mean).square().sum()
-        return max(0.0, float(shift + other_covariance.trace() + covariance.trace() - 2 * cross))
-
-    return distance
+    """The distance to one Gaussian as a figure, which rounding leaves no less than 0."""
+    distance = frechet_from(mean, covariance)
+    return lambda *other: max(0.0, float(distance(*other)))
 
 
 def frechet_of(features: Tensor, mean: Tensor, covariance: Tensor) -> Statistic:
