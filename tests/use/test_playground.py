@@ -150,10 +150,11 @@ def test_a_process_that_hangs_dies_or_floods_is_ended_in_time(
 
 
 ECHO = """
-import json, sys, time
+import json, os, sys, time
 for line in iter(sys.stdin.readline, ""):
     asked = json.loads(line)["asked"]
-    time.sleep(asked.get("sleep", 0))
+    while asked["verb"] == "hold" and not os.path.exists(sys.argv[1]):
+        time.sleep(0.01)
     if asked["verb"] == "die":
         sys.exit(1)
     print(json.dumps({"refused": "no"} if asked["verb"] == "refuse" else {"facts": asked}), flush=True)
@@ -162,21 +163,29 @@ for line in iter(sys.stdin.readline, ""):
 
 @dataclass
 class Drawings:
-    """A playground whose process sleeps and answers what it was asked; its clock is set by hand."""
+    """A playground whose process answers what it was asked, once it may; its clock is set by hand."""
 
     playground: Playground
     digest: str
     now: list[float]
+    gate: Path
 
-    def ask(self, visitor: str, verb: str = "echo", n: int = 0, sleep: float = 0.0) -> Ticket:
-        return self.playground.ask(visitor, self.digest, {"verb": verb, "n": n, "sleep": sleep})
+    def ask(self, visitor: str, verb: str = "echo", n: int = 0) -> Ticket:
+        return self.playground.ask(visitor, self.digest, {"verb": verb, "n": n})
+
+    def hold(self, visitor: str) -> Ticket:
+        """A drawing that is begun, and ends when the gate is opened."""
+        ticket = self.ask(visitor, "hold")
+        until(lambda: self.playground._line.of(visitor) == 0)
+        return ticket
 
 
 @pytest.fixture
-def drawings(objects: Objects) -> Iterator[Drawings]:
-    now = [0.0]
-    playground = Playground(objects, (sys.executable, "-S", "-E", "-c", ECHO), clock=lambda: now[0])
-    yield Drawings(playground, objects.put(b"anything"), now)
+def drawings(objects: Objects, tmp_path: Path) -> Iterator[Drawings]:
+    now, gate = [0.0], tmp_path / "gate"
+    program = (sys.executable, "-S", "-E", "-c", ECHO, str(gate))
+    playground = Playground(objects, program, clock=lambda: now[0])
+    yield Drawings(playground, objects.put(b"anything"), now, gate)
     playground.close()
 
 
@@ -187,24 +196,22 @@ def facts(ticket: Ticket) -> dict[str, object]:
 
 
 def test_visitors_take_turns_and_everybody_knows_their_place(drawings: Drawings) -> None:
-    began = time.monotonic()
-    first = drawings.ask("greedy", n=-1, sleep=0.7)
+    first = drawings.hold("greedy")
     many = [drawings.ask("greedy", n=i) for i in range(20)]
     other, third = drawings.ask("modest", n=1000), drawings.ask("third", n=2000)
     ends: list[Ticket] = []
     for ticket in (first, *many, other, third):
         ticket.made.add_done_callback(lambda _, ticket=ticket: ends.append(ticket))
-    assert time.monotonic() - began < 0.5  # nobody waited
-    until_drawn = [drawings.playground.place(one) for one in (first, *many[:2], other, third, many[2])]
-    assert until_drawn in ([1, 2, 5, 3, 4, 6], [1, 4, 5, 2, 3, 6])  # by whether the first was taken yet
+    assert [drawings.playground.place(one) for one in (first, *many[:2], other, third, many[2])] == [1, 2, 5, 3, 4, 6]
+    assert not first.made.done()  # nobody waited
+    drawings.gate.touch()
     assert [facts(one)["n"] for one in (*many, other, third)] == [*range(20), 1000, 2000]
     assert ends.index(other) <= 3
 
 
 def test_a_line_is_bounded_for_each_visitor_and_for_all(drawings: Drawings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latentarena.arena.playground.OF_ALL", 40)
-    drawings.ask("first", n=-1, sleep=2)
-    until(lambda: drawings.playground._line.of("first") == 0)
+    drawings.hold("first")
     for i in range(OF_ONE):
         drawings.ask("greedy", n=i)
     with pytest.raises(VisitorBusy, match="of yours"):
@@ -230,24 +237,27 @@ def test_what_was_drawn_is_drawn_once_and_failures_are_forgotten(drawings: Drawi
     assert isinstance(drawings.ask("one", "refuse").made.result(20), ConfigError)
     assert isinstance(drawings.ask("one", "die").made.result(20), StoreError)
     assert drawings.ask("one", "die").made.done()
+    drawings.hold("two")
     drawings.now[0] += 31
-    assert not drawings.ask("one", "die", sleep=0.2).made.done()
+    assert not drawings.ask("one", "die").made.done()
+    drawings.gate.touch()
     drawings.playground.forget([drawings.digest])
-    assert not drawings.playground.known(drawings.digest, {"verb": "echo", "n": 7, "sleep": 0.0})
+    assert not drawings.playground.known(drawings.digest, {"verb": "echo", "n": 7})
 
 
 def test_what_is_kept_of_drawings_is_bounded(drawings: Drawings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latentarena.arena.playground.CACHE", 4 << 10)
     for i in range(6):
         facts(drawings.ask("one", n=i))
-    known = [drawings.playground.known(drawings.digest, {"verb": "echo", "n": i, "sleep": 0.0}) for i in range(6)]
+    known = [drawings.playground.known(drawings.digest, {"verb": "echo", "n": i}) for i in range(6)]
     assert known == [False, False, True, True, True, True]
 
 
 def test_what_nobody_asks_for_again_is_not_drawn(drawings: Drawings) -> None:
-    drawings.ask("one", n=-1, sleep=0.5)
+    drawings.hold("one")
     left, wanted = drawings.ask("gone", n=1), drawings.ask("one", n=2)
     drawings.now[0] += 25
     assert drawings.ask("one", n=2) is wanted
+    drawings.gate.touch()
     assert isinstance(left.made.result(20), StoreBusy)
     assert facts(wanted)["n"] == 2
