@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -94,6 +95,35 @@ def test_a_model_is_guided_by_what_it_has_unless_a_guide_is_named() -> None:
         if needed is not None:
             with pytest.raises(ConfigError, match=f"{name}: the generator has no {needed}"):
                 NAMED[name]().build(Guidable(path))
+
+
+@pytest.mark.parametrize("path_name", PATHS)
+def test_a_classifier_beside_guidance_moves_what_is_in_doubt_and_nothing_else(path_name: str) -> None:
+    path, (x, t, labels) = PATHS[path_name](), states()
+    exact = mixture(path)
+
+    def same(found: Estimate, expected: Estimate) -> None:
+        torch.testing.assert_close(found.data, expected.data, atol=1e-10, rtol=0)
+        torch.testing.assert_close(found.noise, expected.noise, atol=1e-10, rtol=0)
+
+    model = Guidable(path, classifier=lambda y, s: logits(path, y, s), scale=1.7, conditional=True)
+    usual = classifier_free(1.7)(exact)(x, t, labels)
+    same(usual_guide(model)(exact)(x, t, labels), usual)
+    always = NAMED["with_classifier"](scale=1.0, interval=(0.0, 1.0))
+    ignorant = always.build(model)(lambda y, s, _: exact(y, s, None))  # a network that does not know the classes
+    same(ignorant(x, t, labels), exact(x, t, labels))
+    sure = replace(model, classifier=lambda y, s: y.sum() * 0 + 1e3 * torch.eye(3, dtype=y.dtype)[labels])
+    same(always.build(sure)(exact)(x, t, labels), usual)
+    late = NAMED["with_classifier"](scale=1.0, interval=(0.0, 0.3))  # t is 0.4
+    same(late.build(model)(exact)(x, t, labels), usual)
+
+
+@pytest.mark.parametrize(
+    ("has", "missing"), [({"conditional": True}, "classifier"), ({"classifier": logits}, "conditional")]
+)
+def test_what_a_classifier_beside_guidance_needs_is_named(has: dict[str, object], missing: str) -> None:
+    with pytest.raises(ConfigError, match=f"the generator needs {missing}"):
+        NAMED["with_classifier"]().build(Guidable(PATHS["straight"](), **has))
 
 
 @pytest.mark.parametrize("path_name", PATHS)

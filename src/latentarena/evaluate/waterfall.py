@@ -85,7 +85,7 @@ def has_guidance(model: LatentModel) -> bool:
 
 def neutral_scale(model: LatentModel) -> float:
     """The scale at which nothing is guided: 0 of a classifier's gradient, else 1."""
-    return 0.0 if model.architecture.generator.classifier is not None else 1.0
+    return 0.0 if model.architecture.generator.classified else 1.0
 
 
 def _stages(kinds: Sequence[tuple[Features, Tensor]], judge: Judge) -> Iterator[Stage]:

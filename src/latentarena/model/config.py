@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from latentarena.backbone import BackboneConfig
 from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config, validate
 from latentarena.parts import one_of
 from latentarena.process import CORRECTIONS, PATHS, TARGETS
-from latentarena.sample import ALWAYS, GRIDS, SOLVERS, GuideConfig
+from latentarena.sample import ALWAYS, GRIDS, SOLVERS, GuideConfig, Interval
 
 MOST_STEPS = 10_000  # of a sampler
 
@@ -30,7 +30,7 @@ class GeneratorConfig(Config):
             zeros samples N(0, I); `none` where it predicts the target itself.
         conditional: whether it is told the class.
         average: it predicts the mean velocity between two times (MeanFlow) and can go from one to the other at once.
-        classifier: of noisy latents, that guides an unconditional network to a class.
+        classifier: of noisy latents, that guides an unconditional network to a class, or makes a conditional one surer.
         weaker: a lesser network of the same task, that the main one is guided away from (autoguidance).
     """
 
@@ -49,9 +49,14 @@ class GeneratorConfig(Config):
             raise ValueError(f"average = true predicts a mean velocity; target = {self.target} cannot be averaged")
         if self.average and (self.classifier is not None or self.weaker is not None):
             raise ValueError("average = true jumps without a denoiser that could be guided; leave out its guide")
-        if self.classifier is not None and (self.conditional or self.weaker is not None):
-            raise ValueError("classifier guides an unconditional network; choose one way of guidance")
+        if self.classifier is not None and self.weaker is not None and not self.conditional:
+            raise ValueError("an unconditional network has a classifier or a weaker one; choose one way of guidance")
         return self
+
+    @property
+    def classified(self) -> bool:
+        """Whether its class comes from a classifier's gradient alone."""
+        return self.classifier is not None and not self.conditional
 
     @property
     def guided(self) -> bool:
@@ -76,16 +81,9 @@ class SamplingConfig(Config):
     steps: int = Field(default=8, ge=1, le=MOST_STEPS)
     grid: Annotated[str, one_of(GRIDS)] = "uniform"
     guidance: float = Field(default=1.0, ge=0, le=100)
-    interval: tuple[float, float] = ALWAYS
+    interval: Interval = ALWAYS
     guide: GuideConfig | None = None
     eta: float | None = Field(default=None, ge=0, le=1)
-
-    @field_validator("interval")
-    @classmethod
-    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 <= value[0] < value[1] <= 1:
-            raise ValueError("give two times (from, to) with 0 <= from < to <= 1")
-        return value
 
     @model_validator(mode="after")
     def _has_eta(self) -> SamplingConfig:

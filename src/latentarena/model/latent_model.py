@@ -191,7 +191,8 @@ class LatentModel(nn.Module):
 
     def denoiser(self, how: SamplingConfig) -> Denoiser:
         """The network's estimates of data and noise, guided as `how` says; on the standardised scale."""
-        made = Guidable(self.path, self.denoise_weaker, self.classifier, how.guidance, how.interval)
+        told = self.architecture.generator.conditional
+        made = Guidable(self.path, self.denoise_weaker, self.classifier, how.guidance, how.interval, told)
         guide = usual_guide(made) if how.guide is None else how.guide.build(made)
         return guide(self.denoise)
 

@@ -92,7 +92,7 @@ def guidance_scales(subject: ShownModel) -> Figure:
             f"guidance: {subject.bundle.card.name!r} has nothing to be guided by; it takes a model of "
             "generator.conditional, classifier or weaker, such as recipe digitdreamer"
         )
-    if generator.classifier is not None:
+    if generator.classified:
         kind, none, one = "classifier guidance", "no label", "the classifier's gradient as it is"
     elif generator.weaker is not None:
         kind, none, one = "autoguidance", "the weaker network alone", "no guidance"

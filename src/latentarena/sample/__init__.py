@@ -1,12 +1,13 @@
 """Sampling: solvers as jumps, guidance as wrapped denoisers, and the generator that walks from noise to data."""
 
-from latentarena.sample.guidance import GUIDES, Guidable, GuideConfig, usual_guide
+from latentarena.sample.guidance import GUIDES, Guidable, GuideConfig, Interval, usual_guide
 from latentarena.sample.guide import (
     ALWAYS,
     Classifier,
     Guide,
     Measure,
     autoguidance,
+    both,
     classifier_free,
     classifier_guidance,
     measurement_guidance,
@@ -41,12 +42,14 @@ __all__ = [
     "Guidable",
     "Guide",
     "GuideConfig",
+    "Interval",
     "Jump",
     "Measure",
     "Method",
     "Solver",
     "autoguidance",
     "bits_per_dimension",
+    "both",
     "classifier_free",
     "classifier_guidance",
     "consistency",

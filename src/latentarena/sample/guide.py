@@ -73,6 +73,24 @@ def classifier_guidance(
     return guide
 
 
+def both(first: Guide, second: Guide) -> Guide:
+    """One guidance on top of another: the second guides what the first says with the labels.
+
+    For a second one that asks for estimates without a label, as `classifier_guidance` does, where it is the label that
+    the first is for.
+    """
+
+    def guide(denoise: Denoiser) -> Denoiser:
+        told = first(denoise)
+
+        def guided(x: Tensor, t: Tensor, labels: Tensor | None) -> Estimate:
+            return second(lambda y, s, _: told(y, s, labels))(x, t, labels)
+
+        return guided
+
+    return guide
+
+
 def measurement_guidance(path: Path, measure: Measure, seen: Tensor, deviation: float, rounds: int = 3) -> Guide:
     """Guidance by a measurement of the data, as for inpainting: seen = measure(data) + deviation * noise.
 

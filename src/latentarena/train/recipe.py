@@ -114,6 +114,11 @@ class Recipe(Config):
         for name in ("weaker", "classifier"):
             if (getattr(training, name) is None) != (getattr(generator, name) is None):
                 raise ValueError(f"generator.{name} and training.{name} go together; one of them is missing")
+        if generator.classifier is not None and generator.conditional and self.sampling.guide is None:
+            raise ValueError(
+                "generator.classifier guides an unconditional network; choose one way of guidance, or have both: "
+                "sampling.guide.kind = with_classifier"
+            )
         if self.sampling.guidance != 1 and not generator.guided and self.sampling.guide is None:
             raise ValueError(
                 f"sampling.guidance = {self.sampling.guidance} needs a generator that is conditional or has a "
