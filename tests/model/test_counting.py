@@ -21,7 +21,7 @@ from corpus import graph_cases
 from latentarena.errors import GateError
 from latentarena.gates import Cost, GraphFacts, Port, check_in_box, size_of
 from latentarena.gates.confirm import confirmed
-from latentarena.gates.shapes import found_by_running
+from latentarena.gates.shapes import SUFFIX, _session, found_by_running
 from latentarena.gates.size import Size, code_length, stored
 from latentarena.model.counting import Recorder
 
@@ -224,9 +224,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many values each run looked at."""
     seen: list[int] = []
 
-    def run(model: ModelProto, names: Sequence[str], feed: object) -> object:
+    def run(model: ModelProto, names: Sequence[str], feed: object, *small: bool) -> object:
         seen.append(len(names))
-        return found_by_running(model, names, feed)  # type: ignore[arg-type]
+        return found_by_running(model, names, feed, *small)  # type: ignore[arg-type]
 
     for module in ("shapes", "confirm"):
         monkeypatch.setattr(f"latentarena.gates.{module}.found_by_running", run)
@@ -238,6 +238,23 @@ def test_a_step_that_is_repeated_is_run_once(runs: list[int]) -> None:
         check_in_box(graph_cases.unrolled(steps).SerializeToString(), graph_cases.INPUTS, graph_cases.OUTPUT, "decode")
     first, second = runs
     assert first == second
+
+
+@pytest.mark.parametrize(("width", "asked"), [(1 << 10, True), (1 << 20, False)])
+def test_values_are_held_to_the_end_of_a_run_only_where_they_are_small(
+    width: int, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs: list[list[str]] = []
+
+    def session(model: ModelProto, names: Sequence[str]) -> object:
+        outputs.append(list(names))
+        return _session(model, names)
+
+    monkeypatch.setattr("latentarena.gates.shapes._session", session)
+    kinds = [node("Expand", ["x", "size"], ["a"]), node("Exp", ["a"], ["b"]), node("ReduceSum", ["b"], ["y"])]
+    found = boxed(modelled(kinds, (1,), (1,), size=ints(1, width)), (1,), (1,))
+    assert found.cost == Cost(0, 2 * width)
+    assert any(name.endswith(SUFFIX) for name in outputs[0]) is not asked
 
 
 def test_what_inference_leaves_open_is_looked_at_when_it_runs() -> None:

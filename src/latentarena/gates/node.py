@@ -31,15 +31,24 @@ class Node(NamedTuple):
     settings: tuple[bytes, ...]
 
 
-def read_node(node: NodeProto) -> Node:
-    """The same node, read once."""
+Settings = tuple[tuple[AttributeProto, ...], tuple[bytes, ...]]  # `attribute` and `settings` of a node
+
+
+def read_node(node: NodeProto, alike: dict[tuple[bytes, ...], Settings]) -> Node:
+    """The same node, read once.
+
+    Args:
+        node: of a graph.
+        alike: settings of nodes that were read before, by their bytes in the file's order, which the same settings
+            share; added to.
+    """
     attributes = node.attribute[:]
-    settings = [_setting(one) for one in attributes]
-    if len(settings) > 1:
+    settings = tuple([_setting(one) for one in attributes])
+    held = alike.get(settings)
+    if held is None:
         told = sorted(zip(settings, attributes, strict=True), key=itemgetter(0))
-        settings, attributes = [setting for setting, _ in told], [one for _, one in told]
-    read = node.op_type, node.name, tuple(node.input[:]), tuple(node.output[:]), tuple(attributes), tuple(settings)
-    return Node._make(read)
+        held = alike[settings] = tuple([one for _, one in told]), tuple([setting for setting, _ in told])
+    return Node._make((node.op_type, node.name, tuple(node.input[:]), tuple(node.output[:]), *held))
 
 
 def _setting(attribute: AttributeProto) -> bytes:

@@ -136,25 +136,28 @@ def code_length(numbers: NDArray[Any]) -> int:
     starts = np.flatnonzero(marks)
     different = ordered[starts[:-1]]
     whole = _told(starts[1:] - starts[:-1], bits.size, 8 * width)
-    codes = [8 * width * bits.size, ceil(whole), ceil(_told(_planes(bits, width), bits.size, 8, width))]
+    codes = [8 * width * bits.size, ceil(whole), ceil(_told(_planes(bits, ordered), bits.size, 8, width))]
     if numbers.dtype.kind == "f":
-        below = different.size - int(np.count_nonzero(different >> (8 * width - 1)))  # the others are negative
+        below = int(np.searchsorted(different, bits.dtype.type(1 << (8 * width - 1))))  # the others are negative
         values = np.concatenate([different[below:][::-1], different[:below]]).view(numbers.dtype)
         if np.isfinite(values[0]) and np.isfinite(values[-1]):
             codes += [64 + ceil(bits.size * np.log2(levels)) for levels in _levels(values)]
     return min(codes)
 
 
-def _planes(bits: NDArray[Any], width: int) -> NDArray[np.int64]:
-    """How often each byte comes among the bytes of the same place, for all places."""
-    columns = bits.view(np.uint8).reshape(-1, width)
-    return np.concatenate([np.bincount(columns[:, place]) for place in range(width)])
+def _planes(bits: NDArray[Any], ordered: NDArray[Any]) -> NDArray[np.int64]:
+    """How often each byte comes among the bytes of the same place, for all places; the highest are in order."""
+    highest = bits.dtype.itemsize - 1
+    ends = np.searchsorted(ordered, np.arange(1, 256, dtype=bits.dtype) << bits.dtype.type(8 * highest))
+    columns = bits.view(np.uint8).reshape(bits.size, -1)
+    others = [np.bincount(columns[:, place]) for place in range(highest)]
+    return np.concatenate([*others, ends[:1], ends[1:] - ends[:-1], [bits.size - ends[-1]]])
 
 
 def _levels(values: NDArray[Any]) -> list[int]:
     """From how many whole numbers these values, sorted, come by a step of 32 bits; nothing where they do not."""
     largest, gaps = float(max(-values[0], values[-1])), values[1:] - values[:-1]
-    smallest = float(gaps[gaps > 0].min(initial=np.inf))  # 0 and -0 are no two levels
+    smallest = float(gaps.min(initial=np.inf)) or float(gaps[gaps > 0].min(initial=np.inf))  # 0 and -0 are one level
     if smallest == np.inf or len(values) > MOST_LEVELS or largest / MOST_LEVELS > smallest:
         return []
     guess = np.float32(largest / round(largest / smallest))

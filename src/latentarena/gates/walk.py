@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 from latentarena.errors import GateError
-from latentarena.gates.node import Node, read_node
+from latentarena.gates.node import Node, Settings, read_node
 from latentarena.gates.operators import (
     DOMAINS,
     OPERATORS,
@@ -76,7 +76,7 @@ class Inventory:
         self.kept: dict[tuple[str, int], NDArray[Any]] = {}
         self.read: list[Node] = []
         self._integers = 0
-        self._seen: set[tuple[str, bytes]] = set()  # attributes, by operator: steps repeat themselves
+        self._seen: set[tuple[str, tuple[bytes, ...]]] = set()  # short settings by operator: steps repeat themselves
 
     def tensors(self, graph: GraphProto) -> None:
         """Reject forbidden or damaged initialisers, and declared shapes that are absurd."""
@@ -101,10 +101,11 @@ class Inventory:
         if len(graph.node) > MOST_NODES:
             raise GateError("onnx-nodes", f"{self.what} has {len(graph.node):,} nodes; at most {MOST_NODES:,} are run")
         defined, edges = {"", *self.known}, 0  # "" is an input that is left out
+        alike: dict[tuple[bytes, ...], Settings] = {}
         for told in graph.node:
             if told.op_type not in OPERATORS or told.domain not in DOMAINS or told.overload:
                 raise self._stranger(told)
-            node = read_node(told)
+            node = read_node(told, alike)
             self.read.append(node)
             if not defined.issuperset(node.input):
                 raise GateError("onnx-names", f"{self._named(node)} uses what no node before it gives; export it anew")
@@ -113,9 +114,8 @@ class Inventory:
                     raise GateError("onnx-names", f"{self._named(node)} gives a name that is taken; export it anew")
                 defined.add(name)
             edges += len(node.input) + len(node.output)
-            for attribute, setting in zip(node.attribute, node.settings, strict=True):
-                if (node.op_type, setting) not in self._seen:
-                    self._attribute(attribute, setting, node)
+            if node.settings and (node.op_type, node.settings) not in self._seen:
+                self._attributes(node)
             if node.op_type in SPEAKING:
                 self._inputs(node)
         if edges > MOST_EDGES:
@@ -125,13 +125,19 @@ class Inventory:
             raise GateError("onnx-text", f"{self.what} holds a name that is no UTF-8 text; export it anew")
         self.operators = Counter(node.op_type for node in self.read)
 
-    def _attribute(self, attribute: AttributeProto, setting: bytes, node: Node) -> None:
-        """Refuse an attribute that is anything but a few numbers, a text or a tensor."""
+    def _attributes(self, node: Node) -> None:
+        """Refuse a node of which an attribute is anything but a few numbers, a text or a tensor."""
+        for attribute in node.attribute:
+            self._odd(attribute, node)
+            self._attribute(attribute, node)
+        if node.op_type != "Constant" and all(attribute.type in SHORT for attribute in node.attribute):
+            self._seen.add((node.op_type, node.settings))
+
+    def _attribute(self, attribute: AttributeProto, node: Node) -> None:
+        """Count the numbers of an attribute that may be stored."""
         kind, operator = attribute.type, node.op_type
-        self._odd(attribute, node)
         if kind in SHORT and operator != "Constant":
             self._setting(attribute, node)
-            self._seen.add((operator, setting))
             return
         if kind == AttributeProto.TENSOR:
             numbers = self._held(attribute.t, self._named(node))
