@@ -26,6 +26,12 @@ from latentarena.files import digest
 
 TRAIN, TEST = noise(40, 8, 8), noise(10, 8, 8, seed=1)
 TRAIN_LABELS, TEST_LABELS = np.arange(40) % 4, np.arange(10) % 4
+PANDAS = [
+    *("", "Unnamed: 0", ",Unnamed: 0"),  # rows' numbers as to_csv writes them, read and written once, and twice
+    *("Unnamed: 0.1,Unnamed: 0", "Unnamed: 0.2,Unnamed: 0.1,Unnamed: 0", "Unnamed: 0,Unnamed: 0.1,Unnamed: 0.1.1"),
+    *("index", "level_0,index"),  # of reset_index
+]
+"""Columns of rows' numbers as pandas writes them; the last that is unnamed by older versions."""
 
 
 @pytest.fixture(autouse=True)
@@ -300,7 +306,7 @@ def test_pixels_stand_where_their_columns_names_say(tmp_path: Path, named: str) 
 
 @pytest.mark.parametrize(
     ("name", "first"),
-    [("id", 0), ("ImageId", 1), ("image_id", 1), ("index", 0), ("", 0), ("Unnamed: 0", 0), ("id,Unnamed: 0", 0)],
+    [("id", 0), ("ImageId", 1), ("image_id", 1), ("id,Unnamed: 0", 0), *((name, 0) for name in PANDAS)],
 )
 def test_a_column_that_counts_the_rows_is_no_pixel(tmp_path: Path, name: str, first: int) -> None:
     """As Kaggle and pandas write it."""
@@ -618,6 +624,15 @@ def test_a_table_that_can_be_read_in_two_ways_is_refused(tmp_path: Path) -> None
     assert "one.csv, two.csv all name images" in refusal(tmp_path / "c")
 
 
+@pytest.mark.parametrize("names", PANDAS)
+def test_rows_numbers_of_pandas_are_no_names_of_images(tmp_path: Path, names: str) -> None:
+    """The images are numbered too, in another order."""
+    files = pictures(*(f"{i}.png" for i in range(20)))
+    rows = [f"{i}," * len(names.split(",")) + f"{19 - i},class{i % 2}" for i in range(20)]
+    found = labelled(load(store(tmp_path / "set", files | {"t.csv": "\n".join([f"{names},id,label", *rows]).encode()})))
+    assert found == expected(files, {f"{19 - i}.png": f"class{i % 2}" for i in range(20)})
+
+
 def table(head: str, row: str, n: int = 20) -> bytes:
     """Rows of `{i}`, `{k}` (another order of the same numbers) and `{c}` (the class)."""
     order = np.random.default_rng(0).permutation(n)
@@ -654,13 +669,14 @@ def test_the_column_of_file_names_is_told_from_numbers(tmp_path: Path, rows: byt
             table("file_name,text", "{i}.png,no {i} of all"),
             "column text what it says of no other, such as",
         ),
+        (table("file,Unnamed: 0", "{i}.png,{i}"), "column Unnamed: 0 what it says of no other, such as '0'"),
         (table("file,label", "{i}.jpg,{k}"), "write the names as they are in the folder, such as 0.png"),
         (table("file,label", "{i}.png,{c}") + b"\n5.png,a,b", "its row 22 (5.png) has 3 cells where others have 2"),
         (table("file,label", "{i}.png,B\u00e4r{c}").decode().encode("latin-1"), "not text in UTF-8; save it as UTF-8"),
         (table("file,label", '{i}.png,"{c}') + b"x" * 140_000, "cannot be read as a table"),
         (table("id,label", "00{i},{c}"), "has a column label of 20 rows, and no column of the names of the images"),
     ],
-    ids=["two of numbers", "two of files", "folder", "captions", "suffix", "ragged", "latin-1", "open quote", "zeros"],
+    ids=["numbers", "files", "folder", "captions", "rows", "suffix", "ragged", "latin-1", "open quote", "zeros"],
 )
 def test_a_table_that_is_not_understood_is_never_dropped(tmp_path: Path, rows: bytes, words: str) -> None:
     files = pictures(*(f"{i}.png" for i in range(20)))

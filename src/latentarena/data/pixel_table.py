@@ -17,7 +17,10 @@ from latentarena.errors import DataError
 from latentarena.text import plain_line
 
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
-NUMBERINGS = re.compile(r"id|imageid|image_id|index|(unnamed: \d+(\.\d+)*)?")
+INDEX = re.compile(r"index|level_0|(unnamed: \d+(\.\d+)*)?")
+"""What pandas calls the column of the rows' numbers: nothing as it writes them, `Unnamed: 0` once that is read, with
+`.1` and so on behind it where it is written and read again, `index` and `level_0` as a column that was made of them."""
+NUMBERINGS = re.compile(rf"id|imageid|image_id|{INDEX.pattern}")
 """Columns that may number the rows, as Kaggle's and pandas' do."""
 UNLABELLED = f"no column is called {', '.join(LABEL_COLUMNS)}"
 PIXELLESS = "beside the label it has too few columns for an image"

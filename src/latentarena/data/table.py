@@ -15,7 +15,7 @@ from latentarena.data.arrays import split_in_name
 from latentarena.data.layout import Layout, layout_of
 from latentarena.data.listing import File, LeftOut, Listing
 from latentarena.data.picture import is_named_image
-from latentarena.data.pixel_table import LABEL_COLUMNS
+from latentarena.data.pixel_table import INDEX, LABEL_COLUMNS
 from latentarena.documents import decode_text
 from latentarena.errors import DataError
 from latentarena.text import shown
@@ -26,7 +26,6 @@ LABELS = (*LABEL_COLUMNS, "category", "class_name", "label_name")
 FEW = 10  # images of which each may have a class of its own
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SPLITS = ("split", "set", "subset", "partition", "usage", "fold")
-INDEX = re.compile(r"(unnamed: \d+)?")  # what pandas calls the column of the rows' numbers, written and read again
 PASTED = re.compile(r"[\w ./-]*")  # what stands in a line for a shell
 SORT = (
     """python -c "import csv, os, shutil; [(os.makedirs(d := os.path.join('sorted', r['{split}'], r['{label}']), """
@@ -235,7 +234,8 @@ def _labels(source: Path, table: _Table) -> dict[PurePosixPath, str]:
     """The class of each image that a table gives one."""
     lower = [cell.lower() for cell in table.header]
     columns = [[lower[i], *(row[i] for row in table.rows)] for i in range(len(lower))]
-    others = [i for i in range(len(lower)) if i != table.name and not _is_index(columns[i])]
+    beside = [i for i in range(len(lower)) if i != table.name]
+    others = [i for i in beside if not _is_index(columns[i])] or beside
     chosen = [i for i in others if lower[i] in LABELS] or others
     split = next((i for i in others if lower[i] in SPLITS), None)
     if len(others) == 1 and split is not None:
