@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,29 @@ def test_a_model_is_normalised_as_its_folder_says(dinov2: Path, tmp_path: Path) 
     images, mean = torch.rand(3, 3, 28, 28, generator=stream("images")), torch.tensor(MEAN).view(3, 1, 1)
     deviation = torch.tensor((0.229, 0.224, 0.225)).view(3, 1, 1)
     torch.testing.assert_close(other.look((images - mean) / deviation), one.look(images))
-    assert one.digest == other.digest
+    assert one.digest != other.digest
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [("config.json", {"hidden_act": "relu"}), ("preprocessor_config.json", {"image_mean": [0.9] * 3})],
+)
+def test_features_are_kept_for_each_of_the_files_that_decide_them(
+    file: str, changed: dict[str, object], dinov2: Path, tmp_path: Path
+) -> None:
+    """The same weights make other features then, for which those that were kept of the first are not taken."""
+    same, other = (Path(shutil.copytree(dinov2, tmp_path / name)) for name in ("same", "other"))
+    path = other / file
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | changed))
+    one, moved, unlike = (open_extractor(f"transformers:{folder}") for folder in (dinov2, same, other))
+    assert one.digest == moved.digest != unlike.digest
+    data = embedded_digits()
+    images = data.test.batch(slice(0, 120))
+    first, second = (compare_images(images, data, extractor)["frechet"].value for extractor in (one, unlike))
+    real, seen = (unlike.look(part).double() for part in (data.train.batch(slice(None)), images))
+    expected = frechet_distance(seen.mean(0), seen.T.cov(), real.mean(0), real.T.cov())
+    assert second == pytest.approx(expected, rel=1e-4)
+    assert first != pytest.approx(second, rel=1e-2)
 
 
 def test_images_are_made_as_large_as_the_network_sees_them(dinov2: Path) -> None:

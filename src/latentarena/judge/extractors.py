@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from latentarena.errors import ConfigError, optional
-from latentarena.files import digest
+from latentarena.files import digest, digest_json
 from latentarena.progress import counted
 from latentarena.sandbox.runtime import open_session, run
 from latentarena.text import meant, plain_line
@@ -31,6 +31,7 @@ PREFIX = "transformers:"
 TIMM, INCEPTION = "timm", "inception"  # the names of the extras too
 LOUD = ("transformers", "timm", "huggingface_hub")  # which log what comes as an exception too
 PUBLISHED = "model.safetensors"  # a model's weights on the hub
+SETTINGS = ("config.json", "preprocessor_config.json")  # beside them: its architecture, and what it wants of images
 LARGEST_SIDE = 224  # pixels, of images that a transformer sees: what DINOv2's published features are of
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
 FLOATS = "tensor(float)"  # onnxruntime's name of float32
@@ -42,7 +43,7 @@ class Extractor:
     """A network that turns images into features.
 
     Attributes:
-        name: as it was named; digest: SHA-256 of its weights.
+        name: as it was named; digest: SHA-256 of its weights and of all else that decides its features.
         side: of the square images that it sees; 0 where it takes them as they are.
         extract: colour images (n, 3, side, side) in [0, 1] -> features (n, D).
     """
@@ -162,7 +163,8 @@ def _transformer(source: str, named: str) -> Extractor:
             f"--features {named}: the weights of {source} are not at hand ({type(error).__name__}): they are neither "
             f"kept here nor can they be downloaded; give a folder that holds them, as {PREFIX}FOLDER"
         ) from None
-    mean, deviation = _normalisation(source, PretrainedConfig)
+    settings = [_settings(source, file, PretrainedConfig) for file in SETTINGS]
+    mean, deviation = _normalisation(settings[-1])
     size = getattr(model.config, "image_size", None)
     side = min(size if isinstance(size, int) else LARGEST_SIDE, LARGEST_SIDE)
 
@@ -171,15 +173,20 @@ def _transformer(source: str, named: str) -> Extractor:
         pooled = getattr(found, "pooler_output", None)
         return found.last_hidden_state[:, 0] if pooled is None else pooled  # type: ignore[no-any-return]
 
-    return Extractor(named, digest(*_weights(model)), side, extract)
+    return Extractor(named, digest(digest_json(settings).encode(), *_weights(model)), side, extract)
 
 
-def _normalisation(source: str, reader: Any) -> tuple[Tensor, Tensor]:
-    """Mean and deviation that a model wants of each colour, as its folder says, else those of ImageNet."""
+def _settings(source: str, file: str, reader: Any) -> dict[str, Any]:
+    """What one of the files beside a model's weights says, without what the library notes of where it lay."""
     try:
-        raw, _ = reader.get_config_dict(source, _configuration_file="preprocessor_config.json")
+        raw, _ = reader.get_config_dict(source, _configuration_file=file)
     except Exception:  # a model without that file
-        raw = {}
+        return {}
+    return {name: value for name, value in raw.items() if not name.startswith("_")}
+
+
+def _normalisation(raw: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Mean and deviation that a model wants of each colour, as its folder says, else those of ImageNet."""
     named = raw.get("image_mean", MEAN), raw.get("image_std", DEVIATION)
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in named)
     return mean, deviation
