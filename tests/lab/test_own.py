@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import latentarena as la
 from albums import album, store
 from forked import Forked
+from latentarena.bundle.export import refuse_strangers
 from latentarena.judge.classifier import Judge
 from latentarena.train import shelter
 from standing import STANDING, moment, stands
@@ -567,6 +568,37 @@ def test_what_does_not_match_is_refused_and_nothing_is_written(
 def test_a_list_of_modules_says_not_what_each_does(parts: dict[str, nn.Module], tmp_path: Path) -> None:
     with pytest.raises(la.ArenaError, match=r"^modules = \[.*: give a module, or modules by name"):
         la.save(list(parts.values()), tmp_path / "mine", dataset="digits")  # type: ignore[arg-type]
+
+
+def test_a_folder_keeps_the_model_that_it_holds(
+    parts: dict[str, nn.Module], portable_folder: Path, tmp_path: Path
+) -> None:
+    """Another model is refused before anything of it is written; the same one is saved anew."""
+    zoo, name = la.load("zoo:quickstart"), la.load(portable_folder).name
+    assert name != zoo.name
+    home, native, cut = (tmp_path / name for name in ("home", "native", "cut"))
+    portable = Path(shutil.copytree(portable_folder, home / "bundle"))
+    la.save(zoo, native, name=name)
+    cut.mkdir()
+    (cut / "card.json").write_text('{"name": ')
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for call, held in (
+        (
+            lambda: la.save(parts, home, name="other", dataset="digits"),
+            f"{portable}: it holds the portable bundle {name!r}",
+        ),
+        (lambda: la.export(zoo, portable), f"{portable}: it holds the portable bundle {name!r}"),
+        (lambda: la.save(zoo, portable, name=name), f"{portable}: it holds the portable bundle {name!r}"),
+        (lambda: la.save(zoo, native), f"{native}: it holds the native bundle {name!r}"),
+        (lambda: la.save(parts, native, name=name, dataset="digits"), f"{native}: it holds the native bundle {name!r}"),
+        (lambda: la.save(zoo, cut), f"{cut}: it holds the unreadable bundle 'card.json'"),
+    ):
+        with pytest.raises(la.ArenaError) as refusal:
+            call()
+        assert str(refusal.value) == f"cannot write {held}; choose another folder"
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == kept
+    assert la.save(zoo, native, name=name).name == name
+    refuse_strangers(portable, name)  # which raises where it is another's
 
 
 def test_an_empty_path_is_not_the_current_folder(

@@ -6,6 +6,7 @@ from latentarena.bundle.export import export_bundle, export_modules
 from latentarena.bundle.native import BundleCard, NativeBundle, native_of, save_bundle
 from latentarena.bundle.placing import placed
 from latentarena.bundle.portable import PortableBundle, PortableCard, PortableModel
+from latentarena.bundle.reading import refuse_bundle
 
 __all__ = [
     "BOXED",
@@ -29,5 +30,6 @@ __all__ = [
     "native_of",
     "open_bundle",
     "placed",
+    "refuse_bundle",
     "save_bundle",
 ]

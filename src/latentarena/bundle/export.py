@@ -21,7 +21,7 @@ from latentarena.bundle.portable import (
     read_portable,
     write_portable,
 )
-from latentarena.bundle.reading import CARD, read_files
+from latentarena.bundle.reading import CARD, read_files, refuse_bundle
 from latentarena.bundle.slopes import plain_slopes
 from latentarena.bundle.trace import to_onnx
 from latentarena.bundle.trial import ROWS, compare, examples_on, tried
@@ -182,7 +182,7 @@ def _export(
     """Try, trace, compare and write: the graphs first, so that a card never speaks of files that are not there."""
     nothing = {"form": "portable", "hashes": dict.fromkeys(GRAPHS, "0" * 64), "parameters": {}}
     card = validate(PortableCard, nothing | facts, "the portable card")
-    refuse_strangers(folder)
+    refuse_strangers(folder, card.name)
     modules = {graph: plain_module(module, f"{graph} of {card.name!r}") for graph, module in modules.items()}
     modules = {graph: _of_arity(module, len(card.ports(graph)[0])) for graph, module in modules.items()}
     with evaluated(*modules.values()), plain_slopes():
@@ -236,11 +236,12 @@ def _of_arity(module: nn.Module, inputs: int) -> nn.Module:
     return _OfOne(module) if inputs == 1 else _OfTwo(module)
 
 
-def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:
-    """Raise an OutputError where a folder holds anything but a portable bundle, such as a native one.
+def refuse_strangers(folder: Path, name: str, but: Collection[str] = ()) -> None:
+    """Raise an OutputError where a folder holds anything but a portable bundle of this model, such as a native one.
 
     Args:
         folder: to be written to; it need not be there.
+        name: of the model.
         but: names of other files that may lie there.
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -252,3 +253,4 @@ def refuse_strangers(folder: Path, but: Collection[str] = ()) -> None:
     strangers = sorted(name for name in names - own if not added_by_system(name))
     if strangers:
         raise OutputError(f"cannot write {folder}: it holds {strangers[0]}; choose an empty folder")
+    refuse_bundle(folder, but=("portable", name))

@@ -82,7 +82,7 @@ def pack_graphs(
         OutputError: the folder cannot be written to, or holds something else.
     """
     inside = [path for path in files.values() if path.parent.resolve() == folder.resolve()]
-    refuse_strangers(folder, but={one.name for path in inside for one in (path, *_beside(path))})
+    refuse_strangers(folder, name, but={one.name for path in inside for one in (path, *_beside(path))})
     models = {graph: _read(files[graph], graph) for graph in GRAPHS}
     declared = {rows for model in models.values() for rows in _opened(model)}
     facts = _shapes(models) | {"name": name, "classes": tuple(classes), "precision": precision, "pixels": pixels}

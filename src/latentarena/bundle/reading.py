@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from latentarena.errors import BundleError
+from latentarena.errors import BundleError, GateError, OutputError
 from latentarena.files import misspelt
 from latentarena.gates import Files, bundle_in, check_card, open_archive
-from latentarena.gates.card import LARGEST_CARD
+from latentarena.gates.card import LARGEST_CARD, is_portable
 from latentarena.gates.file_set import NAMES
 
 CARD = "card.json"
@@ -59,6 +59,25 @@ def read_card(files: Files, where: Path) -> Any:
         GateError: it is not strict JSON: see `check_card`.
     """
     return check_card(files[CARD], str(where / CARD))
+
+
+def refuse_bundle(folder: Path, but: tuple[str, str] | None = None) -> None:
+    """Raise an OutputError where a folder that is to be written to holds a bundle, so that no model is lost.
+
+    Args:
+        folder: it need not be there.
+        but: form and name of the bundle that may lie there, an earlier state of the same model.
+    """
+    try:
+        raw = check_card((folder / CARD).read_bytes())
+        held = ("portable" if is_portable(raw) else "native", str(raw["name"]))
+    except FileNotFoundError:
+        return
+    except (GateError, OSError, KeyError, TypeError):
+        held = ("unreadable", CARD)
+    if held != but:
+        form, name = held
+        raise OutputError(f"cannot write {folder}: it holds the {form} bundle {name!r}; choose another folder")
 
 
 def _unreadable(path: Path, reason: str, hint: str) -> BundleError:

@@ -216,10 +216,10 @@ def export(model: Model | str | PathLike[str], folder: str | PathLike[str]) -> M
 
     Args:
         model: that was loaded, or its path.
-        folder: is made.
+        folder: is made; what was exported there of a model of this name is replaced, of another name not.
 
     Raises:
         BundleError: the sampler is no function of the noise alone, or it cannot be exported.
-        OutputError: the folder cannot be written to, or holds something else.
+        OutputError: the folder cannot be written to, or holds something else or another model.
     """
     return Model(export_bundle(native_of(load(model).bundle), named_path(folder)))

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save as packed
 from torch import Tensor, nn
 
-from latentarena.bundle import Sampler, export_modules, save_bundle
+from latentarena.bundle import Sampler, export_modules, refuse_bundle, save_bundle
 from latentarena.bundle.modules import other_type, plain_module
 from latentarena.config import validate
 from latentarena.data import FOLDER, Dataset
@@ -167,7 +167,7 @@ def save(
         modules: by name: `encode` (images (N, C, H, W) in [0, 1] -> latents), `decode` (back) and `network` (of x, t,
             labels, on these latents), or `generate` (noise, and labels -> images) in place of the network; a network
             alone generates pixels, as 2 * image - 1.
-        folder: is made.
+        folder: is made; a model of this name that was saved there is replaced, one of another name is not.
         name: what to call the model; the folder's name unless given.
         process: what the network predicts; a plain velocity on the straight path unless given.
         solver, steps, grid, guidance: of the sampler, a deterministic one of fixed steps; `generate` has its own.
@@ -179,11 +179,12 @@ def save(
     Raises:
         BundleError: a module that does not match: missing, failing, of another shape, no function of its row alone, or
             not to be exported.
-        ConfigError, OutputError: an impossible option; a folder that cannot be written or holds something else.
+        ConfigError, OutputError: an impossible option; a folder that cannot be written or holds another model.
     """
     home = named_path(folder)
     if isinstance(modules, Model):
         return _copied(modules, home, name)
+    refuse_bundle(home)
     parts = _named(modules)
     data = opened(dataset, root)
     parts = {"encode": _FromPixels(), "decode": _ToPixels(), **parts} if set(parts) == {"network"} else parts
@@ -233,7 +234,9 @@ def _copied(model: Model, home: Path, name: str | None) -> Model:
     made = model.bundle.card.provenance
     if native is None or made is None:
         raise BundleError(f"{model.name!r} is a {model.bundle.card.form} bundle: copy its folder {model.bundle.place}")
-    return Model(save_bundle(home, name or model.name, native, made), model.score_card)
+    called = name or model.name
+    refuse_bundle(home, but=("native", called))
+    return Model(save_bundle(home, called, native, made), model.score_card)
 
 
 def _named(modules: Parts) -> dict[str, nn.Module]:

@@ -40,8 +40,8 @@ def import_legacy(path: Path, folder: Path, dataset: str = "mnist") -> PortableC
         GateError: a gate refuses its files, or what was traced.
         OutputError: the folder cannot be written to, or holds something else.
     """
-    refuse_strangers(folder)
     with submission_in_boxes(path, dataset) as bundle:
+        refuse_strangers(folder, bundle.card.name)
         files = _traced(bundle)
         with read_boxed(files, folder) as made:
             _refuse_other_shapes(made.card, bundle)
