@@ -103,7 +103,7 @@ def page(ways: list[Way]) -> str:
     """docs/newcomer.md."""
     lines = ["# Newcomers", "", "Made by `python benchmarks/newcomer.py`; do not edit.", ""]
     lines += ["| what | written | seconds | bar | met |", "|---|---|---:|---:|---|", *(way.cells() for way in ways), ""]
-    lines += ["The module and its entry:", "", "```", OWN.rstrip(), "```", "", "```"]
+    lines += ["The module and its entry:", "", "```", OWN.rstrip(), "```", "", "```sh"]
     lines += [" ".join(command) for command in BOARD]
     about = ", ".join(f"{name} {version}" for name, version in versions().items())
     return "\n".join([*lines, "```", "", f"Machine: {machine()}. {about}."]) + "\n"
