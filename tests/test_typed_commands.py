@@ -168,6 +168,7 @@ def run(lines: list[str], place: Path, arena: Arena) -> None:
     assert wrong == []
 
 
+@pytest.mark.timeout(900)  # half a minute of the processor, more on a busy machine
 @pytest.mark.usefixtures("networks")
 def test_commands_of_the_pages_run(place: Path, arena_here: Arena, digits_judge: Judge) -> None:
     lines = told(of_mnist=False)

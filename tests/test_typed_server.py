@@ -113,7 +113,7 @@ class Walk:
             return str(client.status(self.id)["state"])
 
 
-@pytest.mark.timeout(600)  # fifteen seconds of the processor; a busy machine has few
+@pytest.mark.timeout(600)  # fifteen seconds of the processor, which a busy machine may not have
 def test_the_lines_that_need_a_server_run_in_the_order_of_the_pages(
     place: Path, arena_here: Arena, monkeypatch: pytest.MonkeyPatch, digits_judge: Judge
 ) -> None:
