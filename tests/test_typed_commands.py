@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -45,6 +46,7 @@ HANDED_IN = {  # names of the pages -> what stands for them: all that is trained
     "export": {"runs/mine/bundle": "runs/judged/bundle"},
     "import-legacy": {"submission.zip": "dense.zip"},
     "pack": {"runs/mine": "runs/judged", "contest-2025": "digits"},
+    "train": {"quickstart": "quickstart-digits"},
 }
 OF_MNIST = r"arena (edit|inpaint|interpolate|show) .*zoo:.*"  # run where MNIST is
 BOXED = {r"arena check (mine|portable).*": 1, r"arena import-legacy .*": 2}  # tiers of the sandbox that lines need
@@ -125,7 +127,8 @@ def place(tmp_path: Path, tiny_run: Path, portable_folder: Path, monkeypatch: py
     Parts(f"sqlite:///{tmp_path / 'arena.db'}", tmp_path).close()
     Path("my-notebook.ipynb").write_text("{}")
     Path("groups.csv").write_text("Team,Member,E-mail\nTeam A,Ben,ben@example.org\n")
-    Path("raw.csv").write_text(",".join(["team", *COLUMNS]) + "\n" + "one" + ",1" * len(COLUMNS) + "\n")
+    rows = [["team", *COLUMNS], *([team, *"1" * len(COLUMNS)] for team in "ab")]
+    Path("raw.csv").write_text("".join(",".join(row) + "\n" for row in rows))
     return tmp_path
 
 
@@ -175,6 +178,15 @@ def test_commands_of_the_pages_run(place: Path, arena_here: Arena, digits_judge:
     assert [line for line in lines if not line.startswith("arena ")] == []  # another program: run it, or say why not
     assert len(lines) > 70
     run([line for line in lines if tier_of(line) <= standing().tier], place, arena_here)
+    assert json.loads(Path("card.json").read_text())["dataset"] == "digits"
+    runs = {path.parent.parent.name: path for path in Path("runs").glob("*/bundle/weights.safetensors")}
+    trained = {"mine", "small", "by-class", "photos", "large", "quick", "other", "tenth", "fifth"}
+    assert runs.keys() >= trained
+    assert runs["tenth"].read_bytes() != runs["fifth"].read_bytes()
+    assert '"me"' in Path("site/board.json").read_text()
+    assert Path("my-contest/.github/workflows").is_dir()
+    assert len(Path("ranked.csv").read_text().splitlines()) == 3
+    assert Path("new.db").stat().st_size > 0
 
 
 @pytest.mark.mnist
