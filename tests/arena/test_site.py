@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag
@@ -134,21 +133,22 @@ class Killer(Mapping[str, bytes]):
 
 @pytest.mark.parametrize("entry", range(5))
 def test_a_build_that_was_killed_lost_no_page_and_is_made_anew(folder: Path, tmp_path: Path, entry: int) -> None:
-    fresh, site, found = tmp_path / "fresh", tmp_path / "site", read_folder(folder, OPEN)
-    build_site(found, OPEN, fresh)
+    fresh, site = tmp_path / "fresh", tmp_path / "site"
+    found, files = read_folder(folder, OPEN)
+    build_site(found, files, OPEN, fresh)
     whole = {path.relative_to(fresh): path.read_bytes() for path in fresh.rglob("*") if path.is_file()}
-    deadly = [*found[:entry], replace(found[entry], pictures=Killer()), *found[entry + 1 :]]
+    deadly = files | {found[entry].id: Killer()}
     for home in (site, fresh):
         with pytest.raises(KeyboardInterrupt):
-            build_site(deadly, OPEN, home)
+            build_site(found, deadly, OPEN, home)
         (home / ".index.html.4711.part").write_bytes(b"half")
     assert all((fresh / name).is_file() for name in whole)  # the board that was there stays whole
-    build_site(found, OPEN, site)
+    build_site(found, files, OPEN, site)
     assert {name: (site / name).read_bytes() for name in whole} == whole
     only = tmp_path / "only"
     only.mkdir()
     (only / ".arena.css.4711.part").write_bytes(b"half")  # all that a build left that was killed at once
-    build_site(found, OPEN, only)
+    build_site(found, files, OPEN, only)
     assert (only / "index.html").is_file()
 
 
@@ -157,7 +157,7 @@ def test_a_folder_of_something_else_is_left_alone(folder: Path, tmp_path: Path) 
     mine.mkdir()
     (mine / "thesis.txt").write_text("x")
     with pytest.raises(OutputError, match="holds something else than a board; choose an empty folder"):
-        build_site(read_folder(folder, OPEN), OPEN, mine)
+        build_site(*read_folder(folder, OPEN), OPEN, mine)
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
 
 
@@ -167,7 +167,7 @@ def test_nothing_that_a_card_says_is_markup(tmp_path: Path) -> None:
     home = put(tmp_path / "in" / "<b>team", card)
     (home / "report.html").write_text(EVIL)
     site = tmp_path / "site"
-    build_site(read_folder(tmp_path / "in", OPEN), OPEN, site)
+    build_site(*read_folder(tmp_path / "in", OPEN), OPEN, site)
     for page in site.rglob("*.html"):
         found = Page(page.read_text())
         scripts = [attributes.get("src") for tag, attributes in found.tags if tag == "script"]
@@ -195,10 +195,11 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path) -> None:
     (folder / "alpha" / "samples.png").unlink()
     (folder / "alpha" / "samples.png").symlink_to(secret / "samples.png")
     (folder / "alpha" / "report.html").symlink_to(secret / "report.html")
-    found = {one.entry.id: one for one in read_folder(folder, OPEN, verified=True)}
-    assert "linked" not in found
-    assert set(found["alpha"].pictures) == {"reconstructions.png"}
-    assert found["alpha"].report is None
+    found, files = read_folder(folder, OPEN, verified=True)
+    pictures = {one.id: one.pictures for one in found}
+    assert "linked" not in pictures
+    assert set(files["alpha"]) == pictures["alpha"] == {"reconstructions.png"}
+    assert "report.html" not in files["alpha"]
 
 
 def test_pictures_are_drawn_anew_or_left_out(tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def test_pictures_are_drawn_anew_or_left_out(tmp_path: Path) -> None:
         picture.write_bytes(picture.read_bytes() + EVIL.encode() if content is None else content)
     put(home / "d", made_card("d"))
     Image.new("L", (5000, 1)).save(home / "d" / "samples.png")
-    found = {one.entry.id: one.pictures.get("samples.png") for one in read_folder(home, OPEN)}
+    found = {name: files.get("samples.png") for name, files in read_folder(home, OPEN)[1].items()}
     assert found["a"] is not None
     assert EVIL.encode() not in found["a"]
     assert (found["b"], found["c"], found["d"]) == (None, None, None)
@@ -248,8 +249,8 @@ def test_a_bundle_s_own_card_is_no_score_card_and_serves_the_rules(tmp_path: Pat
     only = tmp_path / "in" / "b"
     only.mkdir()
     write_json(only / "card.json", {"provenance": {"dataset": "mnist"}})
-    [one] = read_folder(tmp_path / "in", OPEN)
-    assert one.entry.facts["bundle.provenance.dataset"] == "mnist"
+    [[one], _] = read_folder(tmp_path / "in", OPEN)
+    assert one.facts["bundle.provenance.dataset"] == "mnist"
 
 
 def test_the_look_names_nothing_outside_and_the_script_is_small() -> None:
@@ -270,7 +271,7 @@ def test_a_site_is_built_without_torch(folder: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from latentarena.arena.contest_files import load_contest\n"
         "from latentarena.arena.site import build_site, read_folder\n"
-        "rules = load_contest('open'); build_site(read_folder(Path(sys.argv[1]), rules), rules, Path(sys.argv[2]))\n"
+        "rules = load_contest('open'); build_site(*read_folder(Path(sys.argv[1]), rules), rules, Path(sys.argv[2]))\n"
         "print(*sorted(sys.modules))"
     )
     command = [sys.executable, "-c", code, str(folder), str(tmp_path / "site")]

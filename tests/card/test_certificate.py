@@ -275,7 +275,7 @@ def test_an_impossible_card_is_refused_alone_and_the_board_is_built(
         (tmp_path / "entries" / name / "score.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match=words):
         read_card(tmp_path / "entries" / "bad" / "score.json")
-    board = build_site(read_folder(tmp_path / "entries", OPEN), OPEN, tmp_path / "site")
+    board = build_site(*read_folder(tmp_path / "entries", OPEN), OPEN, tmp_path / "site")
     assert [line.team for line in board.lines] == ["good"]
     assert [(line.team, line.refused.split(":")[0]) for line in board.others] == [
         ("bad", "its score card cannot be read")
@@ -320,9 +320,10 @@ def test_whatever_number_a_card_that_is_read_holds_the_board_is_built(value: flo
             home.mkdir(parents=True)
             write_json(home / "score.json", changed(full, at, value, beside))
     rules = validate(Contest, {**load_contest("open").model_dump(mode="json"), "dataset": "digits"}, "digits")
-    found = [one for one in read_folder(tmp_path / "entries", rules) if one.card is not None]
+    entries, files = read_folder(tmp_path / "entries", rules)
+    found = [one for one in entries if one.card is not None]
     assert len(found) > 30
-    assert len(build_site(found, rules, tmp_path / "site").listed) == len(found)
+    assert len(build_site(found, files, rules, tmp_path / "site").listed) == len(found)
 
 
 def test_every_figure_of_the_catalogue_may_stand_at_the_ends_of_its_range() -> None:
@@ -344,10 +345,10 @@ def test_a_certificate_beside_a_card_counts_where_the_cards_were_made_here(tmp_p
     home.mkdir(parents=True)
     (home / "score.json").write_text(json.dumps(raw_card()))
     (home / "certificate.json").write_text(certificate().model_dump_json())
-    made, claimed = (read_folder(tmp_path / "entries", OPEN, verified)[0].entry for verified in (True, False))
+    made, claimed = (read_folder(tmp_path / "entries", OPEN, verified)[0][0] for verified in (True, False))
     assert (made.trained, claimed.trained) == (3, 0)
     (home / "certificate.json").write_text("{")
-    assert read_folder(tmp_path / "entries", OPEN, True)[0].entry.trained == 0
-    page = build_site(read_folder(tmp_path / "entries", OPEN, True), OPEN, tmp_path / "site")
+    assert read_folder(tmp_path / "entries", OPEN, True)[0][0].trained == 0
+    page = build_site(*read_folder(tmp_path / "entries", OPEN, True), OPEN, tmp_path / "site")
     assert isinstance(page, Board)
     assert "uncertified" in (tmp_path / "site" / "index.html").read_text()

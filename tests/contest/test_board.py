@@ -328,9 +328,8 @@ def test_what_is_no_board_is_refused_in_a_line(name: str, content: str | None, w
 
 
 def test_what_rests_on_a_submission_s_own_word_is_marked_wherever_it_is_shown() -> None:
-    own = Entry(
-        "a", "a", "a", {name: Figure.of(value) for name, value in FIGURES.items()}, unverified=("total_params",)
-    )
+    figures = {name: Figure.of(value) for name, value in FIGURES.items()}
+    own = Entry("a", "a", "a", figures, card=made_card("a", unverified=("total_params",)))
     board = make_board([own], OLD)
     cells = Board.model_validate_json(board.model_dump_json()).lines[0].cells
     assert [name for name, cell in cells.items() if cell.unverified] == ["total_params"]

@@ -24,7 +24,7 @@ from latentarena.web.board import KEPT, BoardPages
 from latentarena.web.desk import Desk
 from latentarena.web.frame import PageFrame
 from latentarena.web.rejudge import comparison
-from latentarena.web.routing import Caller, Role
+from latentarena.web.routing import Role
 from score_cards import made_card
 from stored_entries import add_entry, keep_one
 
@@ -122,16 +122,16 @@ def test_an_entry_that_did_not_change_is_not_made_again(parts: Parts, monkeypatc
 
     monkeypatch.setattr(contest_entries, "entry_of", counted)
     desk = Desk(parts.store, parts.objects, OPEN)
-    assert [one.entry.team for one in desk.entries.all(OPEN)] == ["First"]
+    assert [one.team for one in desk.entries.all(OPEN)] == ["First"]
     second = score(parts, "Second", 2)
-    assert [one.entry.team for one in desk.entries.all(OPEN)] == ["First", "Second"]
+    assert [one.team for one in desk.entries.all(OPEN)] == ["First", "Second"]
     assert made == [first, second]
     team = parts.store.submissions.one(first).team.id
     parts.store.teams.change(team, "tests", now(), name="Renamed")
-    assert [one.entry.team for one in desk.entries.all(OPEN)] == ["Renamed", "Second"]
+    assert [one.team for one in desk.entries.all(OPEN)] == ["Renamed", "Second"]
     assert made == [first, second, first]
     parts.store.submissions.erase(second, "tests", now())
-    assert [one.entry.team for one in desk.entries.all(OPEN)] == ["Renamed"]
+    assert [one.team for one in desk.entries.all(OPEN)] == ["Renamed"]
     assert len(desk.entries._parsed) == 1
 
 
@@ -147,7 +147,7 @@ def test_a_card_that_cannot_be_read_is_left_out_and_the_board_stands(
     assert old != board.lines[0].id
     assert "is left out" in caplog.text
     with pytest.raises(NotThere, match="its score card cannot be read"):
-        Desk(parts.store, parts.objects, OPEN).shown(old, Caller())
+        Desk(parts.store, parts.objects, OPEN).shown(old)
     assert [one.team for one in comparison(Desk(parts.store, parts.objects, OPEN)).entries] == ["New"]
 
 

@@ -328,7 +328,7 @@ def test_the_pages_of_a_board_without_a_server_fit_too(
         changed = {"judge_hash": OFFICIAL, "scores": card.scores | {"mse": mse}}
         (home / "score.json").write_text(card.model_copy(update=MNIST | changed).model_dump_json())
     contest = load_contest("open")
-    made = build_site(read_folder(tmp_path / "entries", contest, verified=True), contest, tmp_path / "site")
+    made = build_site(*read_folder(tmp_path / "entries", contest, verified=True), contest, tmp_path / "site")
     context = chromium.new_context(viewport=SIZES[size])
     for name in ("index", "compare", "embed", f"entries/{made.lines[0].id}"):
         url = (tmp_path / "site" / f"{name}.html").as_uri()

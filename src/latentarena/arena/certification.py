@@ -43,8 +43,8 @@ def nominate(store: Store, entries: ScoredEntries, contest: Contest, now: dateti
     judge = store.rules.judge()
     rules = contest if judge is None else contest.model_copy(update={"judge": judge})
     scored, known = entries.all(rules), store.certifying.found()
-    board = make_board([one.entry for one in scored], rules, rounds=1)
-    native = {one.entry.id for one in scored if one.entry.facts["form"] == "native"}
+    board = make_board(scored, rules, rounds=1)
+    native = {one.id for one in scored if one.facts["form"] == "native"}
     top = [line.id for line in board.lines if line.place is not None and line.place <= certify.top]
     wanted = [id_ for id_ in top if id_ in native and id_ not in known]
     return store.certifying.order(wanted, ACTOR, now) if wanted else 0

@@ -1,18 +1,14 @@
-"""An entry of a contest as its page shows it, on the server and on the static site alike."""
+"""The page of a contest's entry, on the server and on the static site alike: its pictures, addresses and variables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
-
-from latentarena.card.score_card import ScoreCard
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from latentarena.contest.board import Board, Line
     from latentarena.contest.entry import Entry
-
-File = TypeVar("File")
 
 
 @dataclass(frozen=True)
@@ -52,33 +48,6 @@ PICTURES = (
 
 
 @dataclass(frozen=True)
-class ScoredEntry(Generic[File]):
-    """An entry with all that its page shows beside the board.
-
-    Attributes:
-        entry: what is ranked.
-        card: the score card; None if it cannot be read.
-        pictures: the pictures that it has, by the names of `PICTURES`: their content, or where that is kept.
-        points: the mean of its card's, of 100.
-        bundle_open: whether whoever asks may download its bundle; bundle_public: whether everybody may.
-        report: the page of its run; None where there is none.
-    """
-
-    entry: Entry
-    card: ScoreCard | None = None
-    pictures: Mapping[str, File] = field(default_factory=dict)
-    points: float = 0.0
-    bundle_open: bool = False
-    bundle_public: bool = False
-    report: File | None = None
-
-    @property
-    def gallery(self) -> tuple[EntryPicture, ...]:
-        """Its pictures but for the samples, which stand at the head of the page."""
-        return tuple(one for one in PICTURES[1:] if one.name in self.pictures)
-
-
-@dataclass(frozen=True)
 class Addresses:
     """Where the pages and pictures of entries are: on a server, or among the files of a static site.
 
@@ -92,9 +61,9 @@ class Addresses:
     pictured: frozenset[str] = frozenset()
 
     @classmethod
-    def known(cls, page: str, file: str, entries: Iterable[ScoredEntry[Any]]) -> Addresses:
+    def known(cls, page: str, file: str, entries: Iterable[Entry]) -> Addresses:
         """Addresses by these patterns, of a board of these entries."""
-        return cls(page, file, frozenset(one.entry.id for one in entries if SAMPLES.name in one.pictures))
+        return cls(page, file, frozenset(one.id for one in entries if SAMPLES.name in one.pictures))
 
     def entry(self, entry: str) -> str:
         """The address of an entry's page."""
@@ -118,7 +87,7 @@ class Link(NamedTuple):
 
 
 def facts_of_page(
-    one: ScoredEntry[Any], at: Addresses, board: Board, line: Line | None, home: Link, actions: Iterable[Link]
+    entry: Entry, at: Addresses, board: Board, line: Line | None, home: Link, actions: Iterable[Link]
 ) -> dict[str, Any]:
     """The variables of the template of an entry's page.
 
@@ -127,6 +96,6 @@ def facts_of_page(
         home: where it stands on the board.
         actions: what can be done with it.
     """
-    samples = SAMPLES if SAMPLES.name in one.pictures else None
-    named = {"one": one, "entry": one.entry, "card": one.card, "samples": samples}
+    samples, *gallery = (one if one.name in entry.pictures else None for one in PICTURES)
+    named = {"entry": entry, "card": entry.card, "samples": samples, "gallery": [one for one in gallery if one]}
     return named | {"at": at, "board": board, "line": line, "home": home, "actions": [*actions]}

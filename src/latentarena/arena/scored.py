@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
 from latentarena.arena.certification import certificate_in
-from latentarena.arena.entry import PICTURES, ScoredEntry
+from latentarena.arena.entry import PICTURES
 from latentarena.arena.store import Certification, Evaluation, Listed, Store, Submission
 from latentarena.card.score_card import ScoreCard
 from latentarena.contest.contest import Contest
+from latentarena.contest.entry import Entry
 from latentarena.errors import NotThere
 from latentarena.text import printable
 
@@ -33,16 +33,16 @@ class ScoredEntries:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parsed: dict[str, Cards | None] = {}  # by evaluation, which never changes; None cannot be read
-        self._kept: dict[str, tuple[Origin, ScoredEntry[str]]] = {}  # by entry
+        self._kept: dict[str, tuple[Origin, Entry]] = {}  # by entry
 
-    def all(self, rules: Contest) -> list[ScoredEntry[str]]:
+    def all(self, rules: Contest) -> list[Entry]:
         """Every scored entry in the contest's terms, in the order they were received.
 
         An entry whose card cannot be read, such as one of an older version, is left out: the others stand.
         """
         listed, trained, before = self._store.cards.listed(), self._store.certifying.found(), self._kept
         self._read(listed)
-        kept: dict[str, tuple[Origin, ScoredEntry[str]]] = {}
+        kept: dict[str, tuple[Origin, Entry]] = {}
         for one in listed:
             cards, old = self._parsed.get(one.evaluation), before.get(one.id)
             origin = (one, rules, trained.get(one.id))
@@ -50,7 +50,7 @@ class ScoredEntries:
                 same = old is not None and old[0] == origin
                 kept[one.id] = old if old and same else (origin, _in_terms(cards, *origin))
         self._kept = kept
-        return [scored for _, scored in kept.values()]
+        return [entry for _, entry in kept.values()]
 
     def _read(self, listed: Sequence[Listed]) -> None:
         """Parse the cards that are new, and forget those that are gone."""
@@ -63,7 +63,7 @@ class ScoredEntries:
                 self._parsed[id_] = None
                 LOGGER.error("evaluation %s holds no score card, and is left out: %s", id_, printable(str(error))[:500])
 
-    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> ScoredEntry[str]:
+    def in_terms(self, one: Submission, found: Evaluation, rules: Contest) -> Entry:
         """Any evaluation of an entry in a contest's terms, whatever was found of its training.
 
         Raises:
@@ -71,7 +71,7 @@ class ScoredEntries:
         """
         files = json.dumps(found.files)
         listed = Listed(one.id, one.team.name, one.name, one.form, one.received, one.chosen, found.id, files)
-        return replace(_in_terms(self._cards(found), listed, rules, None), bundle_public=one.public)
+        return _in_terms(self._cards(found), listed, rules, None, one.public)
 
     def _cards(self, found: Evaluation) -> Cards:
         try:
@@ -85,11 +85,12 @@ def _parse(card: str, bundle: str) -> Cards:
     return ScoreCard.model_validate_json(card), json.loads(bundle) if bundle else {}
 
 
-def _in_terms(cards: Cards, one: Listed, rules: Contest, trained: Certification | None) -> ScoredEntry[str]:
-    from latentarena.contest.entries import entry_of, mean_points  # which import NumPy
+def _in_terms(cards: Cards, one: Listed, rules: Contest, trained: Certification | None, public: bool = False) -> Entry:
+    from latentarena.contest.entries import entry_of  # which imports NumPy
 
     card, bundle = cards
-    entry = entry_of(
+    files = json.loads(one.files)
+    return entry_of(
         card,
         rules,
         one.id,
@@ -101,7 +102,6 @@ def _in_terms(cards: Cards, one: Listed, rules: Contest, trained: Certification 
         chosen=one.chosen,
         verified=True,
         certificate=certificate_in(trained),
+        pictures=[picture.name for picture in PICTURES if picture.name in files],
+        public=public,
     )
-    files = json.loads(one.files)
-    pictures = {picture.name: files[picture.name] for picture in PICTURES if picture.name in files}
-    return ScoredEntry(entry, card, pictures, mean_points(card.points, rules) or 0.0)

@@ -7,7 +7,7 @@ an entry are left behind unless the caller made them, and names are shown as tex
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from latentarena import __version__
-from latentarena.arena.entry import PICTURES, Addresses, Link, ScoredEntry, facts_of_page
+from latentarena.arena.entry import PICTURES, Addresses, Link, facts_of_page
 from latentarena.arena.names import clean_name, looks_like
 from latentarena.arena.pages import STATIC, templates
 from latentarena.card.certificate import Certificate, read_certificate
@@ -36,13 +36,17 @@ CARDS = ("score.json", "card.json")  # a score card: as `arena train` and as `ar
 BUNDLE_CARDS = ("bundle.json", "bundle/card.json", "card.json")
 REFUSED = "refusal.json"  # why a bundle could not be evaluated, in the place of its score card
 CERTIFICATE = "certificate.json"  # of the training, as `arena retrain` writes it
-REPORTS = ("report.html", "card.html")
+REPORT = "report.html"  # the page of an entry's run, on the site
+REPORTS = (REPORT, "card.html")
 BOARD, ENTRIES = "board.json", "entries"  # of a site
 LARGEST = {".json": 1 << 20, ".png": 8 << 20, ".html": 16 << 20}  # bytes
 WIDEST = 4096  # pixels of a picture's side
 
+Files = Mapping[str, bytes]
+"""The pictures of an entry, and the page of its run, by name."""
 
-def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[ScoredEntry[bytes]]:
+
+def read_folder(folder: Path, contest: Contest, verified: bool = False) -> tuple[list[Entry], dict[str, Files]]:
     """Every evaluated bundle below a folder: `TEAM/` or `TEAM/ENTRY/`, each with a score card or the reason why not.
 
     Args:
@@ -50,12 +54,15 @@ def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[
         contest: says which figures count.
         verified: the cards and pages were made here from the bundles, and not handed in.
 
+    Returns:
+        the entries, and their files by the entry's id.
+
     Raises:
         ConfigError: no folder, no entry, a name that cannot be shown, or two teams whose names look alike.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; name one of evaluated bundles")
-    found: list[ScoredEntry[bytes]] = []
+    found: dict[str, tuple[Entry, Files]] = {}
     teams: list[str] = []
     for home in _homes(folder):
         path = home.relative_to(folder)
@@ -65,11 +72,12 @@ def read_folder(folder: Path, contest: Contest, verified: bool = False) -> list[
             if other is not None:
                 raise ConfigError(f"folders {other!r} and {team!r} in {folder} look alike; rename one of them")
             teams.append(team)
-        taken = {one.entry.id for one in found}
-        found.append(_evaluated(home, path, team, taken, contest, verified))
+        wanted = slug("-".join(path.parts))
+        name = next(one for one in (wanted, *(f"{wanted}-{n}" for n in range(2, len(found) + 3))) if one not in found)
+        found[name] = _evaluated(home, name, team, contest, verified)
     if not found and any(folder.iterdir()):  # an empty folder is a board that nobody has entered yet
         raise ConfigError(f"{folder} holds no evaluated bundle; each is a folder with a {' or '.join(CARDS)}")
-    return found
+    return [entry for entry, _ in found.values()], {name: files for name, (_, files) in found.items()}
 
 
 def _homes(folder: Path) -> Iterator[Path]:
@@ -103,15 +111,12 @@ def _content(home: Path, name: str) -> bytes | None:
     return path.read_bytes() if path.stat().st_size <= LARGEST[path.suffix] else None
 
 
-def _evaluated(
-    home: Path, path: Path, team: str, taken: set[str], contest: Contest, verified: bool
-) -> ScoredEntry[bytes]:
-    wanted = slug("-".join(path.parts))
-    entry_id = next(one for one in (wanted, *(f"{wanted}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+def _evaluated(home: Path, entry_id: str, team: str, contest: Contest, verified: bool) -> tuple[Entry, Files]:
+    """The entry in a folder, and its files."""
     sentence = _json(home, REFUSED).get("sentence")
     if sentence is not None:
         refused = f"it could not be evaluated: {plain_line(str(sentence))}"
-        return ScoredEntry(Entry(entry_id, plain_line(path.name), team, refused=refused))
+        return Entry(entry_id, plain_line(home.name), team, refused=refused), {}
     drawn = {one.name: _picture(_content(home, one.name)) for one in PICTURES}
     pictures = {one: content for one, content in drawn.items() if content is not None}
     file = _card_file(home)
@@ -119,15 +124,23 @@ def _evaluated(
         card = read_card(file or home)
     except ConfigError as error:
         refused = f"its score card cannot be read: {plain_line(str(error).removeprefix(f'{file}: '))}"
-        return ScoredEntry(Entry(entry_id, plain_line(path.name), team, refused=refused), pictures=pictures)
-    bundle, name = _bundle_card(home), plain_line(card.model, 60)
-    form = str(bundle.get("form", "native"))  # a native card does not say
-    certificate = _certificate(home) if verified else None
+        entry = Entry(entry_id, plain_line(home.name), team, refused=refused, pictures=frozenset(pictures))
+        return entry, pictures
+    bundle = _bundle_card(home)
     entry = entry_of(
-        card, contest, entry_id, team, name, bundle=bundle, form=form, verified=verified, certificate=certificate
+        card,
+        contest,
+        entry_id,
+        team,
+        plain_line(card.model, 60),
+        bundle=bundle,
+        form=str(bundle.get("form", "native")),  # a native card does not say
+        verified=verified,
+        certificate=_certificate(home) if verified else None,
+        pictures=pictures,
     )
     report = next((one for one in (_content(home, name) for name in REPORTS) if one), None) if verified else None
-    return ScoredEntry(entry, card, pictures, report=report)
+    return entry, pictures if report is None else pictures | {REPORT: report}
 
 
 def _certificate(home: Path) -> Certificate | None:
@@ -168,12 +181,17 @@ def _picture(content: bytes | None) -> bytes | None:
 
 
 def build_site(
-    found: list[ScoredEntry[bytes]], contest: Contest, out: Path, commitment: Commitment | None = None
+    entries: Sequence[Entry],
+    files: Mapping[str, Files],
+    contest: Contest,
+    out: Path,
+    commitment: Commitment | None = None,
 ) -> Board:
-    """Rank what was found and write the site: board, entries, comparison, CSV and JSON.
+    """Rank the entries and write the site: board, entries, comparison, CSV and JSON.
 
     Args:
-        found: the entries.
+        entries: of `read_folder`.
+        files: of the entries, by id.
         contest: the rules.
         out: the folder to write.
         commitment: to the contest's key; None where it has none.
@@ -181,7 +199,7 @@ def build_site(
     Raises:
         OutputError: the folder holds something else, or cannot be written.
     """
-    board = make_board([one.entry for one in found], contest, commitment=commitment)
+    board = make_board(entries, contest, commitment=commitment)
     begun = out.is_dir() and any(not is_partial(path.name) for path in out.iterdir())
     if begun and not (out / BOARD).is_file():
         raise OutputError(f"{out} holds something else than a board; choose an empty folder")
@@ -189,7 +207,7 @@ def build_site(
     write_json(out / BOARD, board.model_dump(mode="json"))  # first: by it a build that was killed is begun anew
     make_folder(out / ENTRIES)
     written = set()
-    for name, content in _files(board, {one.entry.id: one for one in found}):
+    for name, content in _files(board, {one.id: one for one in entries}, files):
         write_atomically(out / name, content)
         written.add(out / name)
     for path in sorted((out / ENTRIES).iterdir()):  # last, so that no page is missing meanwhile
@@ -198,22 +216,21 @@ def build_site(
     return board
 
 
-def _files(board: Board, found: dict[str, ScoredEntry[bytes]]) -> Iterator[tuple[str, bytes]]:
+def _files(board: Board, entries: dict[str, Entry], files: Mapping[str, Files]) -> Iterator[tuple[str, bytes]]:
     """The files of a site beside `board.json`, by name, those of the entries before the pages that lead to them."""
     made, shared = templates(), {"board": board, "version": __version__}
-    at = Addresses.known("entries/{id}.html", "entries/{id}.{name}", found.values())
+    at = Addresses.known("entries/{id}.html", "entries/{id}.{name}", entries.values())
     below, template = replace(at, page="{id}.html", file="{id}.{name}"), made.get_template("entry.html")
     for name in ("arena.css", "board.js"):
         yield name, (STATIC / name).read_bytes()
     for line in board.listed:
-        one = found[line.id]
         actions = [Link("Compare with others", f"../compare.html#{line.id}")]
-        if one.report is not None:
-            actions.append(Link("Full report", f"{line.id}.report.html"))
-        for name, content in {**one.pictures, **({} if one.report is None else {"report.html": one.report})}.items():
+        if REPORT in files[line.id]:
+            actions.append(Link("Full report", f"{line.id}.{REPORT}"))
+        for name, content in files[line.id].items():
             yield f"{ENTRIES}/{line.id}.{name}", content
         home = Link(board.title, f"../index.html#{line.id}")
-        shown = facts_of_page(one, below, board, line, home, actions)
+        shown = facts_of_page(entries[line.id], below, board, line, home, actions)
         yield f"{ENTRIES}/{line.id}.html", template.render(shared | shown, root="../", here="").encode()
     top = {"root": "", "at": at, "found": None, "closes": "", "spark": None, "ranked": len(board.lines)}
     for page in ("index", "compare", "embed"):

@@ -68,7 +68,7 @@ def board_build(
 
     rules, key = load_contest(contest), find_key(key_file, out)
     commitment = None if key is None else commitment_of(key, rules, datetime.now(UTC))
-    print_board(build_site(read_folder(folder, rules, verified), rules, out, commitment), out)
+    print_board(build_site(*read_folder(folder, rules, verified), rules, out, commitment), out)
 
 
 @board_app.command("key")

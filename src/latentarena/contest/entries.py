@@ -36,6 +36,8 @@ def entry_of(
     chosen: bool = False,
     verified: bool = False,
     certificate: Certificate | None = None,
+    pictures: Iterable[str] = (),
+    public: bool = False,
 ) -> Entry:
     """What a score card says, in the contest's terms.
 
@@ -44,7 +46,7 @@ def entry_of(
         contest: says which figures count.
         entry_id, team, name: see `Entry`; the name is the card's unless given.
         bundle: the bundle's own card as plain data, for rules on `bundle.KEY`.
-        form: of the bundle; received, chosen, verified: see `Entry`.
+        form: of the bundle; received, chosen, verified, pictures, public: see `Entry`.
         certificate: of its training, made by the contest; it counts where it is of this bundle, agrees, and measures
             to the contest's quality.
     """
@@ -81,12 +83,11 @@ def entry_of(
         chosen=chosen,
         verified=verified,
         refused=_unfit(card, contest, form, verified),
-        unverified=card.unverified,
         uncertified=uncertified,
         trained=0 if certificate is None else len(certificate.trainings),
-        withheld=tuple(sorted(card.withheld)),
-        model=card.bundle,
-        images=card.data,
+        card=card,
+        pictures=frozenset(pictures),
+        public=public,
     )
 
 

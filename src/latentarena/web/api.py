@@ -172,17 +172,17 @@ async def entries(request: Request, site: Shared, response: Response, number: Nu
 
 @router.get("/entries/{entry}", tags=["entries"], responses=problems(*ANYWHERE, HTTPStatus.NOT_FOUND))
 @for_role(Role.PUBLIC)
-def entry(site: Shared, caller: Asking, entry: str) -> EntryBody:
+def entry(site: Shared, entry: str) -> EntryBody:
     """One scored entry with its score card."""
-    found = site.desk.shown(entry, caller)
+    found = site.desk.shown(entry)
     trained = site.desk.store.certifying.found().get(entry)
     assert found.card is not None
-    assert found.entry.received is not None
+    assert found.received is not None
     return EntryBody(
-        id=found.entry.id,
-        team=found.entry.team,
-        received=found.entry.received,
-        bundle_public=found.bundle_public,
+        id=found.id,
+        team=found.team,
+        received=found.received,
+        bundle_public=found.public,
         card=found.card,
         training="" if trained is None else trained.words,
         certificate=certificate_in(trained),

@@ -17,6 +17,9 @@ from starlette.concurrency import run_in_threadpool
 
 from latentarena.arena.entry import Addresses
 from latentarena.contest.board import Board, Line
+from latentarena.contest.contest import Contest
+from latentarena.contest.entries import mean_points
+from latentarena.contest.entry import Entry
 from latentarena.contest.making import make_board
 from latentarena.contest.spreadsheet import board_csv
 from latentarena.errors import StoreError
@@ -178,22 +181,25 @@ class BoardPages:
 
     def _make(self) -> Rendered:
         version, contest = self._desk.version(), self._desk.rules()
-        scored = self._desk.entries.all(contest)
-        board = make_board([one.entry for one in scored], contest, commitment=self._desk.commitment())
-        progress: dict[str, list[float]] = {}
-        for one in scored:
-            progress.setdefault(one.entry.team, []).append(one.points)
+        entries = self._desk.entries.all(contest)
+        board = make_board(entries, contest, commitment=self._desk.commitment())
+        progress: dict[str, list[Entry]] = {}
+        for one in entries:
+            progress.setdefault(one.team, []).append(one)
         shown = {
             "closes": moment(contest.closes) if contest.closes else "",
-            "spark": lambda line: _spark(line.team, progress.get(line.team, ())),
+            "spark": lambda line: _spark(progress.get(line.team, ()), contest),
         }
-        return Rendered(version, board, self._frame, Addresses.known(*AT, scored), shown).begin()
+        return Rendered(version, board, self._frame, Addresses.known(*AT, entries), shown).begin()
 
 
-def _spark(team: str, points: Sequence[float]) -> Markup:
+def _spark(entries: Sequence[Entry], contest: Contest) -> Markup:
     """The points of a team's entries, where it has more than one."""
-    said = f"points of {team}, entry by entry: {', '.join(f'{one:.1f}' for one in points)}"
-    return sparkline(points, said) if len(points) > 1 else Markup("")
+    if len(entries) < 2:
+        return Markup("")
+    points = [mean_points(one.card_points, contest) or 0.0 for one in entries]
+    said = f"points of {entries[0].team}, entry by entry: {', '.join(f'{one:.1f}' for one in points)}"
+    return sparkline(points, said)
 
 
 def _look_at(task: asyncio.Task[None]) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from latentarena.arena.entry import PICTURES, ScoredEntry
+from latentarena.arena.entry import PICTURES
 from latentarena.arena.objects import Objects
 from latentarena.arena.scored import ScoredEntries
 from latentarena.arena.store import Evaluation, Store, Submission
 from latentarena.contest.commitment import Commitment, commitment_of
 from latentarena.contest.contest import Contest
+from latentarena.contest.entry import Entry
 from latentarena.errors import ConfigError, NotThere
 from latentarena.web.routing import Caller, Role
 
@@ -54,14 +54,22 @@ class Desk:
         moment = now()
         return commitment_of(self.store.rules.key(self.contest, moment), self.contest, moment)
 
-    def shown(self, entry: str, caller: Caller) -> ScoredEntry[str]:
-        """A scored entry as the caller may see it; of its pictures, the hashes under which they are kept.
+    def shown(self, entry: str) -> Entry:
+        """A scored entry, as everybody may see it.
 
         Raises:
             NotThere: there is none.
         """
         one, found = self._current(entry)
-        return replace(self.entries.in_terms(one, found, self.rules()), bundle_open=_may_have(caller, one))
+        return self.entries.in_terms(one, found, self.rules())
+
+    def opens(self, entry: str, caller: Caller) -> bool:
+        """Whether the caller may download the bundle of an entry.
+
+        Raises:
+            NotThere: there is no such entry.
+        """
+        return _may_have(caller, self.store.submissions.one(entry))
 
     def _current(self, entry: str) -> tuple[Submission, Evaluation]:
         one = self.store.submissions.one(entry)

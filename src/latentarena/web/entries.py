@@ -24,10 +24,10 @@ router = Part(MenuLink("/compare", "Compare"))
 @router.get("/entries/{entry}")
 @for_role(Role.PUBLIC)
 async def entry_page(request: Request, site: Shared, caller: Asking, entry: str) -> Response:
-    one = await run_in_threadpool(site.desk.shown, entry, caller)
+    one = await run_in_threadpool(site.desk.shown, entry)
     made = await site.boards.get()
     actions = [Link("Play", f"/entries/{entry}/play"), Link("Compare", f"/compare?a={entry}")]
-    if one.bundle_open:
+    if one.public or await run_in_threadpool(site.desk.opens, entry, caller):
         actions.insert(0, Link("Download the bundle", f"/entries/{entry}/bundle", download=True))
     home = Link("Board", made.address(entry))
     shown = facts_of_page(one, made.at, made.board, made.by_id.get(entry), home, actions)
@@ -59,9 +59,7 @@ def bundle(site: Shared, caller: Asking, entry: str) -> Response:
 
 @router.get("/compare")
 @for_role(Role.PUBLIC)
-async def compare(
-    request: Request, site: Shared, caller: Asking, a: str = "", b: str = "", find: Find = ""
-) -> Response:
+async def compare(request: Request, site: Shared, a: str = "", b: str = "", find: Find = "") -> Response:
     made = await site.boards.get()
     listed = made.matching(find)[:PAGE]
     form: dict[str, Any] = {"entries": listed, "find": find, "total": len(made.by_id)}
@@ -72,7 +70,7 @@ async def compare(
         return page(request, "compare.html", **form, a=a, b=b, compared=[])
     if a == b:
         raise Problem(HTTPStatus.BAD_REQUEST, "an entry cannot be compared with itself; choose two")
-    compared = [await run_in_threadpool(site.desk.shown, one, caller) for one in (a, b)]
+    compared = [await run_in_threadpool(site.desk.shown, one) for one in (a, b)]
     form["entries"] = made.with_these(listed, a, b)
     return await run_in_threadpool(
         page,

@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from latentarena.arena.drawing import Drawing
 from latentarena.arena.playground import VisitorBusy
 from latentarena.errors import ArenaError
-from latentarena.web.access import Asking, visitor_of
+from latentarena.web.access import visitor_of
 from latentarena.web.problems import Problem
 from latentarena.web.rendering import page
 from latentarena.web.routing import Part, Role, for_role
@@ -85,21 +85,19 @@ class Waiting:
 
 @router.get("/entries/{entry}/play")
 @for_role(Role.PUBLIC)
-async def play(
-    request: Request, site: Shared, caller: Asking, entry: str, wishes: Annotated[Wishes, Query()]
-) -> Response:
+async def play(request: Request, site: Shared, entry: str, wishes: Annotated[Wishes, Query()]) -> Response:
     """The page; where the model is not loaded yet, one that asks again by itself."""
-    shown = await run_in_threadpool(site.desk.shown, entry, caller)
+    shown = await run_in_threadpool(site.desk.shown, entry)
     digest = await run_in_threadpool(site.desk.playable, entry)
     known = await _drawn(request, digest, FACTS)
     if isinstance(known, Waiting):
-        response = page(request, "play_wait.html", HTTPStatus.ACCEPTED, entry=shown.entry, waiting=known)
+        response = page(request, "play_wait.html", HTTPStatus.ACCEPTED, entry=shown, waiting=known)
         response.headers["Refresh"] = str(AGAIN)
         return response
     verbs = [verb for verb in PARTS if verb != "becoming" or known.facts["chooses"]]
     ready = {verb: site.playground.known(digest, wishes.question(verb)) for verb in verbs}
     query = urlencode(wishes.model_dump(exclude_none=True))
-    return page(request, "play.html", entry=shown.entry, model=known.facts, wishes=wishes, query=query, ready=ready)
+    return page(request, "play.html", entry=shown, model=known.facts, wishes=wishes, query=query, ready=ready)
 
 
 @router.get("/entries/{entry}/play/{verb}")

@@ -15,8 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from latentarena.arena.entry import ScoredEntry
 from latentarena.contest.board import Board, Line
+from latentarena.contest.entry import Entry
 from latentarena.contest.making import make_board
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, NotThere
@@ -77,14 +77,14 @@ def comparison(desk: Desk) -> Comparison:
     old, new = [], []
     for one, found, proposed in state.entries:
         with suppress(NotThere):  # a card of an older version stands on no board
-            old.append(desk.entries.in_terms(one, found, rules).entry)
+            old.append(desk.entries.in_terms(one, found, rules))
         if proposed is not None:
-            new.append(desk.entries.in_terms(one, proposed, new_rules).entry)
+            new.append(desk.entries.in_terms(one, proposed, new_rules))
     boards = (make_board(old, rules, rounds=2), make_board(new, new_rules, rounds=2))
     return Comparison(rules.judge, state.judge, state.waiting, state.proposed, *boards)
 
 
-def by_both(desk: Desk, entry: str) -> list[ScoredEntry[str]]:
+def by_both(desk: Desk, entry: str) -> list[Entry]:
     """An entry as the judge in force scores it, and as the new one does.
 
     Raises:
@@ -192,4 +192,4 @@ def discard(request: Request, site: Shared, caller: Asking) -> Response:
 def entry_by_both(request: Request, site: Shared, entry: str) -> Response:
     """All figures of an entry, by the judge in force and by the new one."""
     both = by_both(site.desk, entry)
-    return organiser_page(request, "organiser_both.html", HOME, entry=both[0].entry, cards=[one.card for one in both])
+    return organiser_page(request, "organiser_both.html", HOME, entry=both[0], cards=[one.card for one in both])
