@@ -24,6 +24,7 @@ from forged import FORGERIES, Parts
 from latentarena.bundle import OWN, native_of, open_bundle
 from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding, gravest
+from latentarena.card.score_card import Score, scored
 from latentarena.data import FOLDER, Dataset
 from latentarena.errors import ConfigError, GateError
 from latentarena.evaluate.scoring import data_of, judge_bundle, panel_for, subject_of
@@ -63,14 +64,15 @@ class Bench:
     data: Dataset
     judge: Judge
     known: Known
+    floors: dict[str, Figure]
     samples: int
 
     @classmethod
     def of(cls, data: Dataset, samples: int) -> Bench:
         judge = judge_for(data)
-        return cls(data, judge, known_of(judge, data, SAMPLES), samples)
+        return cls(data, judge, *known_of(judge, data, SAMPLES), samples)
 
-    def examine(self, subject: Subject, name: str) -> tuple[dict[str, Figure], tuple[Finding, ...]]:
+    def examine(self, subject: Subject, name: str) -> tuple[dict[str, Score], tuple[Finding, ...]]:
         """A few figures and all checks.
 
         Raises:
@@ -91,7 +93,8 @@ class Bench:
         if coded is not None:
             found |= self._reconstructed(coded, chosen)
         sampled = Sampled(generator_of(subject, randomness), noise, labels, images, seen.features)
-        return found, scoring.examine(data, self.known, sampled, coded, chosen, found, randomness)
+        scores = scored(found, self.floors)
+        return scores, scoring.examine(data, self.known, sampled, coded, chosen, scores, randomness)
 
     def _reconstructed(self, coded: Coded, chosen: torch.Tensor) -> dict[str, Figure]:
         test, train = self.data.test.batch(slice(None)), self.data.train.batch(chosen)

@@ -53,7 +53,7 @@ TUNED = 500
 
 def faults(data: Dataset, judge: Judge, quick: NativeBundle) -> dict[str, object]:
     """Each faulty sampler's figures beside the floors, and which metrics moved."""
-    known, found = known_of(judge, data, FAULTY_SAMPLES), {}
+    (known, floors), found = known_of(judge, data, FAULTY_SAMPLES), {}
     makers = FAULTY | {
         PRIOR: lambda _, n: quick.model.decode(WITHOUT_BUNDLE.noise(n, quick.model.latent_shape, "prior"))
     }
@@ -61,7 +61,7 @@ def faults(data: Dataset, judge: Judge, quick: NativeBundle) -> dict[str, object
         print("fault:", name, flush=True)
         images = makers[name](data, FAULTY_SAMPLES)
         seen, near = judge.look(images), nearest(images, data.train.pixels)
-        scores = scored(measured({"samples": Samples(draws(len(images)), images, seen, near, known)}), known.floors)
+        scores = scored(measured({"samples": Samples(draws(len(images)), images, seen, near, known)}), floors)
         saw = moved(scores)
         found[name] = {
             "scores": {metric: one.model_dump() for metric, one in scores.items()},

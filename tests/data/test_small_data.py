@@ -39,7 +39,7 @@ def test_small_datasets_have_floors(
     data = dataset(train, test, flat, classes)
     config = JudgeConfig(width=4, fit=FitConfig(epochs=1, batch=16))
     judge = Judge.load(train_judge(data, config, Fabric(accelerator="cpu", devices=1), tmp_path))
-    floors = known_of(judge, data, 100).floors
+    _, floors = known_of(judge, data, 100)
     assert floors["reconstruction_gap"].value >= 0
     assert all(np.isfinite([floor.low, floor.value, floor.high]).all() for floor in floors.values())
 

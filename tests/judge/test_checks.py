@@ -351,7 +351,7 @@ def test_all_of_a_test_split_is_looked_at_though_it_is_larger_and_in_order_of_cl
     data = replace(digits, test=test, train=train)
     images = test.batch(slice(-100, None)).repeat(5, 1, 1, 1)
     sampled = Sampled(None, torch.zeros(500, 1), None, images, digits_judge.look(images).features)
-    real = known_of(digits_judge, digits, 1000)
+    real, _ = known_of(digits_judge, digits, 1000)
     known = replace(real, test=digits_judge.look(test.batch(slice(None))), train=real.train[: len(train)])
     found = memories(data, known, sampled, None, torch.arange(len(train)), WITHOUT_BUNDLE)
     assert found[0].verdict == "refused"

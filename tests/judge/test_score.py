@@ -106,7 +106,9 @@ def test_every_score_is_catalogued_and_holds_its_value(found: Findings) -> None:
 
 
 def test_real_images_are_found_without_fault(found: Findings, data: Dataset) -> None:
-    assert found.scores["frechet"].meets(found.known.floors["frechet"])
+    frechet = found.scores["frechet"]
+    assert frechet.real is not None
+    assert frechet.meets(frechet.real)
     assert faults(found, data) <= {"blurred"}  # principal components do blur
 
 

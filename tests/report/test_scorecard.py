@@ -226,7 +226,9 @@ def test_neighbours_stand_below_the_samples_they_are_nearest_to(judged: Judged) 
 
 
 def test_floor_of_the_steps_is_the_judges_own_at_as_many_samples(judged: Judged) -> None:
-    assert steps_floor(judged[1], DATA) == pytest.approx(judged[1].known.floors["frechet"].value, rel=1e-6)
+    floor = judged[1].scores["frechet"].real
+    assert floor is not None
+    assert steps_floor(judged[1], DATA) == pytest.approx(floor.value, rel=1e-6)
 
 
 def test_a_card_without_other_numbers_of_steps_has_no_chart_of_them(judged: Judged, tmp_path: Path) -> None:

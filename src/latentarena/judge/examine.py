@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from latentarena.card.figure import Figure
 from latentarena.card.finding import Finding
+from latentarena.card.score_card import Score
 from latentarena.data import Dataset
 from latentarena.judge import checks
 from latentarena.judge.continuity import grain, probe
@@ -33,7 +33,7 @@ def examine(
     sampled: Sampled,
     coded: Coded | None,
     chosen: Tensor,
-    found: Mapping[str, Figure],
+    scores: Mapping[str, Score],
     randomness: Randomness,
 ) -> tuple[Finding, ...]:
     """Everything that is checked, the gravest kinds first.
@@ -44,7 +44,7 @@ def examine(
         sampled: what was generated.
         coded: what came from encoder and decoder; None for a model of pixels.
         chosen: int64, numbers of train images that the submission could not know, and of which `coded` has latents.
-        found: the figures of the card.
+        scores: of the card, beside those of real images.
         randomness: of the evaluation.
     """
     step = 0.0 if coded is None else grain(coded.decode, coded.test)
@@ -55,7 +55,7 @@ def examine(
     findings = [checks.variety(sampled.images, walked, None if coded is None else coded.test_images)]
     findings += memories(data, known, sampled, coded, chosen, randomness)
     findings += [] if walked is None else [checks.continuity(walked), checks.used(walked)]
-    findings += [] if coded is None else _autoencoder(data, known, sampled, coded, found, randomness, step)
+    findings += [] if coded is None else _autoencoder(data, sampled, coded, scores, randomness, step)
     return tuple(findings)
 
 
@@ -84,18 +84,19 @@ def memories(
 
 def _autoencoder(
     data: Dataset,
-    known: Known,
     sampled: Sampled,
     coded: Coded,
-    found: Mapping[str, Figure],
+    scores: Mapping[str, Score],
     randomness: Randomness,
     step: float,
 ) -> list[Finding]:
     """Whether test images were trained on, and whether all parts belong to one function."""
     order = torch.randperm(len(coded.test), generator=randomness.stream("walks"))
     prior = randomness.noise(RETURNED, tuple(coded.test.shape[1:]), "walks")
-    real = known.floors["frechet"]
-    near = found["prior_frechet"].value < checks.NEAR_REAL * real.value
+    gap, real = scores["reconstruction_gap"], scores["frechet"].real
+    assert real is not None
+    assert gap.real is not None
+    near = scores["prior_frechet"].value < checks.NEAR_REAL * real.value
     samples = sampled.images[:RETURNED]
     again = coded.decode(coded.samples[:RETURNED]).clamp(0, 1)
     moving = randomness.stream("moved images")
@@ -103,12 +104,11 @@ def _autoencoder(
         split.batch(torch.randperm(len(split), generator=moving)[:most])
         for split, most in ((data.test, MOVED), (data.train, FITTED))
     )
-    gap, linear = found["reconstruction_gap"], known.floors["reconstruction_gap"]
     return [
-        checks.overfitted(gap, linear),
+        checks.overfitted(gap, gap.real),
         checks.known_by_heart(
-            by_heart(coded.encode, coded.decode, test, train, moving, gap.value / max(linear.value, TINY))
+            by_heart(coded.encode, coded.decode, test, train, moving, gap.value / max(gap.real.value, TINY))
         ),
-        checks.samples_of_decoder(samples, again, found["mse"].value),
+        checks.samples_of_decoder(samples, again, scores["mse"].value),
         *checks.belonging(coded.encode, coded.decode, coded.test[order], prior, near, step),
     ]

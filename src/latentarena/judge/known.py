@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +33,12 @@ CHUNK = 1000  # images at a time
 PRIOR = ("confidence", "entropy", "frechet")  # that images decoded from the prior have too, and the same floors
 
 
-def known_of(judge: Judge, data: Dataset, samples: int, against: Images | None = None) -> Known:
-    """What the judge knows of real images, with floors for so many samples; the judge tests itself on the way.
+def known_of(
+    judge: Judge, data: Dataset, samples: int, against: Images | None = None
+) -> tuple[Known, dict[str, Figure]]:
+    """What the judge knows of real images, and its floors: what as many of them as samples score, by metric.
+
+    The judge tests itself on the way.
 
     Where there are more test images than samples, a fixed random draw of them stands for real images; the others are
     then held out even from the floors (`real_index`). All but the self-test is cached by judge, data and judging code;
@@ -52,9 +57,9 @@ def known_of(judge: Judge, data: Dataset, samples: int, against: Images | None =
     except (OSError, SafetensorError, KeyError, ValueError):
         pass  # not there, or damaged: computed anew
     with within("real images, once for all models"):
-        known = _look(judge, data, test, samples)
-    _keep(path, known)
-    return known
+        known, floors = _look(judge, data, test, samples)
+    _keep(path, known, floors)
+    return known, floors
 
 
 def real_index(data: Dataset, samples: int) -> Tensor:
@@ -71,7 +76,7 @@ def real_materials(known: Known, data: Dataset, samples: int) -> dict[str, Mater
     return {"samples": Samples(counts, images, seen, near, known), "prior": Prior(counts, seen, known)}
 
 
-def _look(judge: Judge, data: Dataset, test: Seen, samples: int) -> Known:
+def _look(judge: Judge, data: Dataset, test: Seen, samples: int) -> tuple[Known, dict[str, Figure]]:
     order = torch.randperm(len(data.train), generator=stream("reference"))[:REFERENCE]
     seen = judge.look(data.train.batch(order))
     classes = len(judge.frequencies)
@@ -79,7 +84,7 @@ def _look(judge: Judge, data: Dataset, test: Seen, samples: int) -> Known:
     index = real_index(data, samples)
     images = data.test.batch(index)
     near = nearest(images, data.train.pixels)
-    real = Known(
+    known = Known(
         reference=judge.reference,
         frequencies=judge.frequencies,
         test=test,
@@ -88,11 +93,10 @@ def _look(judge: Judge, data: Dataset, test: Seen, samples: int) -> Known:
         spreads=spreads(seen.features, seen.labels, classes, once)[0],
         edges=float(edge_energies(data.test.batch(slice(None))).mean()),
         apart=float(near.first.mean()),
-        floors={},
     )
-    as_samples = Samples(draws(len(index)), images, test.rows(index), near, real)
+    as_samples = Samples(draws(len(index)), images, test.rows(index), near, known)
     floors = measured({"samples": as_samples, "errors": _linear_errors(data)})
-    return replace(real, floors=floors | {f"prior_{name}": floors[name] for name in PRIOR})
+    return known, floors | {f"prior_{name}": floors[name] for name in PRIOR}
 
 
 def _linear_errors(data: Dataset) -> Errors:
@@ -143,18 +147,18 @@ def principal_directions(centred: Tensor, k: int) -> Tensor:
     return centred.T @ found / values[kept].sqrt() if by_sample else found
 
 
-def _read(path: Path, judge: Judge, test: Seen) -> Known:
+def _read(path: Path, judge: Judge, test: Seen) -> tuple[Known, dict[str, Figure]]:
     tensors = load_file(path)
     with safe_open(path, "pt") as file:
         words = json.loads(file.metadata()["known"])
     floors = {name: Figure.model_validate(floor) for name, floor in words["floors"].items()}
     arrays = (tensors["train"], tensors["radii"], tensors["spreads"])
-    return Known(judge.reference, judge.frequencies, test, *arrays, words["edges"], words["apart"], floors)
+    return Known(judge.reference, judge.frequencies, test, *arrays, words["edges"], words["apart"]), floors
 
 
-def _keep(path: Path, known: Known) -> None:
+def _keep(path: Path, known: Known, floors: Mapping[str, Figure]) -> None:
     tensors = {name: getattr(known, name).contiguous() for name in ("train", "radii", "spreads")}
-    words = {"edges": known.edges, "apart": known.apart}
-    floors = {name: floor.model_dump() for name, floor in known.floors.items()}
-    content = save(tensors, {"known": json.dumps(words | {"floors": floors})})
+    kept = {name: floor.model_dump() for name, floor in floors.items()}
+    words = json.dumps({"edges": known.edges, "apart": known.apart, "floors": kept})
+    content = save(tensors, {"known": words})
     keep_cached(path, content, KEPT, "what the judge knows of real images is")

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentarena.card.figure import Figure
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -70,7 +68,6 @@ class Known:
         spreads: of the classes of these images, (K,).
         edges: mean edge energy of the test split.
         apart: mean distance of a test image to the nearest train image.
-        floors: what as many real test images as there are samples score, by metric.
     """
 
     reference: tuple[Tensor, Tensor]
@@ -81,7 +78,6 @@ class Known:
     spreads: Tensor
     edges: float
     apart: float
-    floors: dict[str, Figure]
 
 
 @dataclass(frozen=True)

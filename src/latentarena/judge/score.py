@@ -102,7 +102,7 @@ def score(
         ModelError: the model's images are not finite, of another shape, or outside [0, 1].
         GateError: an image or a latent depends on more than its own row; see `ask`.
     """
-    known = known_of(judge, data, samples)
+    known, floors = known_of(judge, data, samples)
     parts = list(
         hand_out(subject.noise, judge.frequencies if subject.conditional else None, samples, seeds, randomness)
     )
@@ -118,10 +118,11 @@ def score(
     labels = None if asked is None else Labels(counts, asked, seen.labels, len(judge.frequencies))
     autoencoder = {} if coded is None else _of_autoencoder(coded, data, chosen, randomness)
     materials = {"samples": drawn, "labels": labels, "prior": prior, **autoencoder}
-    found, equal = measured(materials), _as_many_as_real(drawn, prior, data, randomness)
+    equal = _as_many_as_real(drawn, prior, data, randomness)
+    scores = scored(measured(materials), floors, measured(equal))
     sampled = Sampled(generator_of(subject, randomness), noise, asked, images, seen.features)
     return Findings(
-        scores=scored(found, known.floors, measured(equal)),
+        scores=scores,
         own=_own(own, materials, equal, data, samples),
         by_class=None if labels is None else labels.obeyed,
         by_seed=tuple(map(judge.distance, _split(seen, [len(noise) for noise, _ in parts]))),
@@ -136,7 +137,7 @@ def score(
         latents=None if coded is None else (coded.test, coded.samples),
         rounding=0.0 if coded is None else coded.rounding,
         known=known,
-        checks=examine(data, known, sampled, coded, chosen, found, randomness),
+        checks=examine(data, known, sampled, coded, chosen, scores, randomness),
     )
 
 
@@ -159,11 +160,12 @@ def score_images(
     images = checked(images, (n, *data.shape), "images")
     given = None if against is None else checked(against, (len(against), *data.shape), "images to be held against")
     other = None if given is None else Images(given.mul(255).round().byte(), judge.look(given).labels)
-    known, counts = known_of(judge, data, n, other), draws(n, generator=WITHOUT_BUNDLE.stream("bootstrap", "samples"))
+    known, floors = known_of(judge, data, n, other)
+    counts = draws(n, generator=WITHOUT_BUNDLE.stream("bootstrap", "samples"))
     data = data if other is None else replace(data, train=other)
     drawn = Samples(counts, images, judge.look(images), nearest(images, data.train.pixels), known)
     materials, equal = {"samples": drawn}, _as_many_as_real(drawn, None, data, WITHOUT_BUNDLE)
-    return scored(measured(materials), known.floors, measured(equal)) | _own(own, materials, equal, data, n)
+    return scored(measured(materials), floors, measured(equal)) | _own(own, materials, equal, data, n)
 
 
 def _own(
