@@ -120,7 +120,7 @@ def place(tmp_path: Path, tiny_run: Path, portable_folder: Path, monkeypatch: py
     shutil.copytree(tiny_run / "bundle", "bundles/me/mine")
     shutil.copy(contest_file("digits"), "contest.yaml")
     rules = load_contest("digits")
-    build_site(read_folder(tmp_path / "runs", rules, verified=False), rules, tmp_path / "ranked")
+    build_site(*read_folder(tmp_path / "runs", rules, verified=False), rules, tmp_path / "ranked")
     shutil.copy("ranked/board.json", tmp_path)
     submission(tmp_path / "dense", SOURCE.replace("n_steps=100", "n_steps=3"))
     shutil.make_archive("dense", "zip", "dense")
