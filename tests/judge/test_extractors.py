@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -149,6 +150,21 @@ def test_images_are_made_as_large_as_the_network_sees_them(dinov2: Path) -> None
 def test_a_graph_sees_what_its_module_does(graph: Path) -> None:
     images = torch.rand(61, 1, 28, 28, generator=stream("images"))
     torch.testing.assert_close(open_extractor(str(graph)).look(images), Moments()(images.repeat(1, 3, 1, 1)))
+
+
+@pytest.mark.parametrize("beside", ["small.onnx.data", "small.onnx_data", "weights.bin"])
+def test_a_graph_whose_weights_lie_beside_it_is_known_by_them(beside: str, tmp_path: Path) -> None:
+    path, digests = tmp_path / "small.onnx", []
+    for weight in (1.0, 2.0):
+        shape = "float[n,3,8,8]"
+        graph = onnx.parser.parse_graph(f"small ({shape} images) => ({shape} seen) {{ seen = Mul(images, w) }}")
+        graph.initializer.append(onnx.numpy_helper.from_array(np.full((3, 8, 8), weight, np.float32), "w"))
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+        onnx.save(model, path, save_as_external_data=True, location=beside, size_threshold=0)
+        digests.append((path.read_bytes(), open_extractor(str(path)).digest))
+        (tmp_path / beside).unlink()  # else more is written behind it
+    assert digests[0][0] == digests[1][0]
+    assert digests[0][1] != digests[1][1]
 
 
 def test_figures_are_those_of_the_features(graph: Path) -> None:

@@ -131,7 +131,7 @@ def _weights(network: nn.Module) -> list[bytes]:
 def _graph(path: Path, named: str) -> Extractor:
     """An ONNX graph of one input, colour images (n, 3, H, W) in [0, 1], and one output (n, ...)."""
     try:
-        content = [path.read_bytes(), *(one.read_bytes() for one in sorted(path.parent.glob(f"{path.name}.*")))]
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"--features {named}: {error.strerror}; give the path of an ONNX file") from None
     session = open_session(path, torch.get_num_threads(), named)  # which finds weights in files beside it
@@ -149,7 +149,17 @@ def _graph(path: Path, named: str) -> Extractor:
         row = tuple(outputs[0].shape[1:])
         return torch.from_numpy(run(session, {ports[0].name: images.contiguous().numpy()}, row, named))
 
-    return Extractor(named, digest(*content), side, extract)
+    return Extractor(named, digest(content, *_beside(path)), side, extract)
+
+
+def _beside(path: Path) -> list[bytes]:
+    """The files that hold weights of a graph beside it, by name."""
+    from onnx import load
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+    weights = load(path, load_external_data=False).graph.initializer
+    names = {ExternalDataInfo(one).location for one in weights if uses_external_data(one)}
+    return [(path.parent / name).read_bytes() for name in sorted(names)]
 
 
 def _transformer(source: str, named: str) -> Extractor:
