@@ -225,7 +225,7 @@ def undisturbed(folder: Path, stage: str, seconds: float) -> float:
 
 def guide_of(generator: GeneratorConfig) -> str | None:
     """What `sampling.guidance` scales."""
-    if generator.classifier is not None:
+    if generator.classified:
         return "classifier"
     if generator.weaker is not None:
         return "autoguidance"
