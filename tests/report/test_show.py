@@ -193,15 +193,20 @@ def test_latents_of_one_number_have_no_plane(tiny_bundle: NativeBundle) -> None:
             {"weaker": {"kind": "mlp"}},
             "autoguidance{}\nscale 0: the weaker network alone; 1",
         ),
+        (
+            {"conditional": True, "classifier": {}},
+            "classifier-free guidance, and a classifier's as well{}\nscale 0: no label; 1: the label",
+        ),
     ],
 )
 def test_each_kind_of_guidance_says_what_its_scales_mean(
     parts: dict[str, object], words: str, tiny_bundle: NativeBundle
 ) -> None:
     known = tiny_bundle.model.architecture
-    model = LatentModel(
-        Architecture.model_validate(known.model_dump() | {"generator": known.generator.model_dump() | parts})
-    )
+    given = {"generator": known.generator.model_dump() | parts}
+    if "classifier's" in words:
+        given["sampling"] = known.sampling.model_dump() | {"guide": {"kind": "with_classifier"}}
+    model = LatentModel(Architecture.model_validate(known.model_dump() | given))
     subject = ShownModel.of(replace(tiny_bundle, model=model), embedded_digits(), None, 0, (0.0, 1.0, 3.0))
     (axes,) = guidance_scales(subject).axes
     assert words.format(", the same noises in each row") in axes.get_title()

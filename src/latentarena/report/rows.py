@@ -102,6 +102,8 @@ def guidance_scales(subject: ShownModel) -> Figure:
     drawn = [model.generate(noise, labels, how.but(guidance=scale), subject.seed) for scale in subject.scales]
     first, last = how.interval
     when = "" if how.interval == ALWAYS else f", at t from {first:g} to {last:g} only"
+    if how.guide is not None and how.guide.kind == "with_classifier":
+        when += ", and a classifier's as well"
     title = f"{subject.about}: {kind}{when}, the same noises in each row\nscale 0: {none}; 1: {one}"
     heads = [f"noise {i + 1}" for i in range(GUIDED)]
     return _strip(torch.cat(drawn), [f"scale {scale:g}" for scale in subject.scales], heads, title)
