@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from latentarena.arena.contest_files import load_contest
 from latentarena.card.own import own_metrics
 from latentarena.card.score_card import read_card
 from latentarena.contest.entries import entry_of
+from latentarena.contest.making import make_board
 from latentarena.data.digits import embedded_digits
 from latentarena.errors import ConfigError, JudgeError
 from latentarena.judge.classifier import Judge
@@ -144,7 +146,10 @@ def test_a_board_ranks_as_if_it_were_not_there(run: Path) -> None:
     card = read_card(run / "score.json")
     contest = load_contest("open")
     entries = [entry_of(one, contest, "1", "a") for one in (card, card.model_copy(update={"own": {}}))]
-    assert entries[0] == entries[1]
+    assert entries[0].card == card
+    assert replace(entries[0], card=None) == replace(entries[1], card=None)
+    boards = [make_board([one], contest) for one in entries]
+    assert boards[0] == boards[1]
 
 
 def test_the_bundle_names_the_guide_alone(run: Path, source: Path) -> None:
