@@ -149,15 +149,15 @@ def _graph(path: Path, named: str) -> Extractor:
         row = tuple(outputs[0].shape[1:])
         return torch.from_numpy(run(session, {ports[0].name: images.contiguous().numpy()}, row, named))
 
-    return Extractor(named, digest(content, *_beside(path)), side, extract)
+    return Extractor(named, digest(content, *_beside(path, content)), side, extract)
 
 
-def _beside(path: Path) -> list[bytes]:
+def _beside(path: Path, content: bytes) -> list[bytes]:
     """The files that hold weights of a graph beside it, by name."""
-    from onnx import load
+    from onnx import load_model_from_string
     from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
-    weights = load(path, load_external_data=False).graph.initializer
+    weights = load_model_from_string(content).graph.initializer
     names = {ExternalDataInfo(one).location for one in weights if uses_external_data(one)}
     return [(path.parent / name).read_bytes() for name in sorted(names)]
 
