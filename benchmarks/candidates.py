@@ -36,7 +36,7 @@ from latentarena.search.validation import Yardstick, with_validation
 from latentarena.train import loop
 from latentarena.train.fabric import make_fabric
 from latentarena.train.recipe import Recipe, load_recipe
-from latentarena.train.stages import autoencoder_stages, latent_stages
+from latentarena.train.stages import Critics, autoencoder_stages, latent_stages
 
 ROOT = Path(__file__).resolve().parents[1]
 FOUND, PAGE = ROOT / "docs" / "candidates.json", ROOT / "docs" / "candidates.md"
@@ -289,7 +289,8 @@ class Bench:
         recipe = recipe_of(candidate, seed)
         model = LatentModel(recipe.architecture(self.data.shape, self.data.classes), seed)
         candidate.model(model)
-        stages = autoencoder_stages(recipe, model.autoencoder, self.data.train, len(self.data.classes))
+        critics = Critics.of(recipe, self.data.shape, len(self.data.classes))
+        stages = autoencoder_stages(recipe, model.autoencoder, self.data.train, critics)
         seconds = train(model, recipe, stages)
         numbers = sum(one.numel() for one in model.autoencoder.parameters())
         return {"figure": self.mse.score(model, recipe), "seconds": seconds, "numbers": numbers}
@@ -301,7 +302,8 @@ class Bench:
         model.autoencoder.load_state_dict(self.ready.state_dict())
         model.requires_grad_(False)
         latents = candidate.latents(encode_all(model.autoencoder, self.data.train, f"{self.data.digest} candidates"))
-        seconds = train(model, recipe, latent_stages(recipe, model, latents, self.data.train.labels))
+        critics = Critics.of(recipe, self.data.shape, len(self.data.classes))
+        seconds = train(model, recipe, latent_stages(recipe, model, latents, self.data.train, critics))
         numbers = sum(one.numel() for name, one in model.named_parameters() if not name.startswith("autoencoder"))
         return {"figure": self.frechet.score(model, recipe), "seconds": seconds, "numbers": numbers}
 

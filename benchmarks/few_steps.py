@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -32,7 +33,7 @@ from latentarena.model.config import SamplingConfig
 from latentarena.model.latent_model import LatentModel
 from latentarena.train.loop import fit
 from latentarena.train.recipe import load_recipe
-from latentarena.train.stages import latent_stages
+from latentarena.train.stages import Critics, features_stage, latent_stages
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES, STEPS = 10_000, 50  # of the Frechet distances; Heun steps of the teacher
@@ -70,16 +71,19 @@ def run(name: str, seed: int, giver: LatentModel, data: Dataset, judge: Judge, f
     kept = folder / "entry.json"
     entry: dict[str, Any] = json.loads(kept.read_bytes()) if kept.exists() else {"machine": machine(), "stages": {}}
     begun = time.process_time()
-    for stage, objective in latent_stages(recipe, model, latents, data.train.labels):
+    critics = Critics.of(recipe, data.shape, len(data.classes))
+    of_student = latent_stages(recipe, model, latents, data.train, critics)
+    for stage, objective in chain(features_stage(recipe, data.train, critics), of_student):
         for _ in fit(objective, configs[stage], fabric, folder / "checkpoints", (seed, stage)):
             pass
         if stage in entry["stages"]:  # trained before: its minutes were taken then
             begun = time.process_time()
             continue
-        minutes = (time.process_time() - begun) / 60
-        flow = stage == "generator" and not recipe.generator.average
-        found = distance(model, judge, own.but(solver="heun", steps=STEPS) if flow else own)
-        entry["stages"][stage] = {"frechet": found, "minutes": minutes}
+        entry["stages"][stage] = {"minutes": (time.process_time() - begun) / 60}
+        if stage != "features":
+            flow = stage == "generator" and not recipe.generator.average
+            how = own.but(solver="heun", steps=STEPS) if flow else own
+            entry["stages"][stage]["frechet"] = distance(model, judge, how)
         if recipe.generator.average:  # has no teacher; its velocity at a single time is a flow
             entry["as a flow"] = distance(model, judge, own.but(solver="heun", steps=STEPS))
         print(name, seed, stage, entry["stages"][stage], flush=True)
@@ -91,9 +95,10 @@ def run(name: str, seed: int, giver: LatentModel, data: Dataset, judge: Judge, f
 def rows(name: str, entries: list[dict[str, Any]]) -> list[tuple[str, bool]]:
     """A line for each stage of a recipe that made a student, and whether it meets the goal."""
     lines = []
-    first = list(entries[0]["stages"])
-    for stage in first[1:] or first:
-        until = first[1 : first.index(stage) + 1] or [stage]
+    names = list(entries[0]["stages"])
+    students = names[names.index("generator") + 1 :] or ["generator"]
+    for stage in students:
+        until = [name for name in names[: names.index(stage) + 1] if name != "generator"] or [stage]
         one = [entry["stages"][stage]["frechet"] for entry in entries]
         teacher = [entry.get("as a flow", entry["stages"]["generator"]["frechet"]) for entry in entries]
         minutes = [sum(entry["stages"][each]["minutes"] for each in until) for entry in entries]

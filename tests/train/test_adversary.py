@@ -17,19 +17,12 @@ from torch import Tensor, nn
 
 import latentarena
 from latentarena.autoencoder import Autoencoder, ConvVAEConfig, DCAEConfig, MLPVAEConfig
-from latentarena.backbone import MLPConfig
 from latentarena.backbone.classifier import Classifier, ClassifierConfig
 from latentarena.data.digits import embedded_digits
 from latentarena.process import PATHS, TIMES, Estimate
 from latentarena.randomness import Draws, stream
 from latentarena.sample import classifier_guidance
-from latentarena.train.adversary import (
-    RADIUS,
-    LatentDiscriminator,
-    PatchDiscriminator,
-    adversarial_losses,
-    relativistic_losses,
-)
+from latentarena.train.adversary import PatchDiscriminator, adversarial_losses
 from latentarena.train.augment import Augmentation
 from latentarena.train.classifier import ClassifierObjective
 from latentarena.train.loop import FitConfig, fit
@@ -163,64 +156,6 @@ def frozen(config: ClassifierConfig, shape: tuple[int, ...] = SHAPE, classes: in
     classifier = config.build(shape, classes).requires_grad_(False)
     awake(classifier)
     return classifier
-
-
-# Of latents
-
-ON_LATENTS = MLPConfig(width=8, depth=2, conditioning=8)
-
-
-def linear(slope: Tensor) -> Any:
-    """A discriminator whose score is slope . latents."""
-
-    class Linear(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.slope = nn.Parameter(slope)
-
-        def forward(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-            return latents @ self.slope
-
-    return Linear()
-
-
-def test_relativistic_losses_of_scores_that_are_known() -> None:
-    """Each real score is held against a fake one; the penalties are the squared slopes along the nudges."""
-    slope, real, fake = normal(3, key="slope"), normal(5, 3, key="real"), normal(5, 3, key="fake")
-    nudges = normal(5, 3, key="one"), normal(5, 3, key="other")
-    for_generator, for_discriminator = relativistic_losses(linear(slope), (real, None), (fake, None), nudges, 0.3)
-    gap = (real - fake) @ slope
-    steepness = sum(((nudge @ slope).square().mean() for nudge in nudges), torch.tensor(0.0))
-    torch.testing.assert_close(for_generator, (1 + gap.exp()).log().mean())
-    expected = (1 + (-gap).exp()).log().mean() + 0.15 * steepness
-    torch.testing.assert_close(for_discriminator, expected, atol=1e-4, rtol=1e-3)  # a difference over RADIUS
-
-
-def test_a_discriminator_that_sees_no_difference_says_log_2() -> None:
-    discriminator = LatentDiscriminator(ON_LATENTS, (3,), 2)
-    awake(discriminator)
-    batch, nothing = (normal(5, 3), torch.arange(5) % 2), torch.zeros(5, 3)
-    losses = relativistic_losses(discriminator, batch, batch, (nothing, nothing), 1.0)
-    assert [loss.item() for loss in losses] == pytest.approx([torch.tensor(2.0).log().item()] * 2)
-
-
-@pytest.mark.parametrize(("latent", "classes"), [((3,), None), ((2, 4, 4), 2)])
-def test_each_relativistic_loss_teaches_one_of_the_two(latent: tuple[int, ...], classes: int | None) -> None:
-    discriminator, fake = LatentDiscriminator(ON_LATENTS, latent, classes), normal(6, *latent).requires_grad_()
-    awake(discriminator)
-    labels = None if classes is None else torch.tensor([0, 1, 2]).repeat(2)  # the last stands for no label
-    real, nudges = (normal(6, *latent, key="real"), labels), (normal(6, *latent), RADIUS * normal(6, *latent))
-    for_generator, for_discriminator = relativistic_losses(discriminator, real, (fake, labels), nudges, 1.0)
-    assert gradients(for_generator, discriminator) == [None] * len(list(discriminator.parameters()))
-    for (name, _), slope in zip(
-        discriminator.named_parameters(), gradients(for_discriminator, discriminator), strict=True
-    ):
-        assert slope is not None, name
-        assert bool(slope.any()), name
-    (moved,) = torch.autograd.grad(for_generator, fake)
-    assert bool((moved != 0).all())
-    with pytest.raises(RuntimeError, match="not have been used"):
-        torch.autograd.grad(for_discriminator, fake)
 
 
 def test_perceptual_distance_is_zero_for_equal_images_and_grows_with_the_damage() -> None:

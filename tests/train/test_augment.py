@@ -147,7 +147,7 @@ def test_nothing_but_what_trains_the_autoencoder_is_varied() -> None:
             if any(isinstance(call.func, ast.Attribute) and call.func.attr == "of_images" for call in calls):
                 varied.add((path.stem, getattr(part, "name", "")))
     assert places == {("stages", "AutoencoderObjective"), ("classifier", "ClassifierObjective")}
-    assert varied == {("stages", "autoencoder_stages")}  # a classifier that guides is given latents, and varies nothing
+    assert varied == {("stages", "features_stage")}  # a classifier that guides is given latents, and varies nothing
 
 
 @pytest.mark.parametrize("fault", [{"shift": -1}, {"rotate": 200}, {"scale": 1}, {"shear": -0.1}, {"twist": 1}])

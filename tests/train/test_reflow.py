@@ -8,16 +8,18 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from latentarena.autoencoder import Posterior
 from latentarena.data.digits import embedded_digits
-from latentarena.latents import encode_all
+from latentarena.judge.metrics import frechet_distance
 from latentarena.model.latent_model import LatentModel
 from latentarena.randomness import Draws, stream
 from latentarena.sample import last
+from latentarena.train.loop import fit
+from latentarena.train.moments import MomentsObjective
+from latentarena.train.perceptual import moments
 from latentarena.train.recipe import Recipe, load_recipe
 from latentarena.train.shelter import Shelter
-from latentarena.train.stages import AdversarialObjective, ReflowObjective, reflow_pairs, train_model
-from latentarena.train.training import AdversarialTraining, ReflowTraining
+from latentarena.train.stages import Critics, ReflowObjective, features_stage, reflow_pairs, train_model
+from latentarena.train.training import ReflowTraining
 
 SMALL = [
     "autoencoder.latent=[6]",
@@ -83,37 +85,39 @@ def test_at_the_end_of_time_the_loss_is_that_of_a_single_step(flows: list[Latent
     torch.testing.assert_close(loss, (step - data).square().mean())
 
 
-def test_the_anchor_of_the_adversarial_stage_is_that_same_loss(flows: list[LatentModel]) -> None:
-    model, data = flows[0], embedded_digits()
-    pairs = reflow_pairs(model, ReflowTraining(epochs=1, pairs=64, solver_steps=4), 1)
-    latents = encode_all(model.autoencoder, data.train, data.digest)
-    config = AdversarialTraining(epochs=1, anchor=5)
-    objective = AdversarialObjective(model, pairs, latents, data.train.labels, config)
-    objective.noise, objective.data = (part[:1].expand(64, -1) for part in pairs[:2])  # whichever are drawn
-    losses = objective(torch.arange(64), Draws(stream("any")))
-    same = ReflowObjective(model, objective.noise, objective.data, None, "end")(torch.arange(64), Draws(stream("any")))
-    torch.testing.assert_close(losses["mse"], same["loss"])
-    whole = 5 * losses["mse"] + losses["adversarial"] + losses["discriminator"]
-    torch.testing.assert_close(losses["loss"], whole)
+def test_moments_bring_what_a_single_step_makes_nearer_to_real_images(flows: list[LatentModel], tmp_path: Path) -> None:
+    """In the features of a classifier that has learnt the digits, of noise that no pair had."""
+    model, fabric = LatentModel(flows[0].architecture), Fabric(accelerator="cpu", devices=1)
+    model.load_state_dict(flows[0].state_dict())
+    model.requires_grad_(False)
+    recipe = load_recipe(
+        "quickstart-digits",
+        [
+            "training.features={epochs: 4, batch: 128, lr: 0.005, network: {width: 8}}",
+            "training.reflow={epochs: 1, times: end}",
+            "training.moments={epochs: 8, batch: 128, lr: 0.01, memory: 0.9}",
+        ],
+    )
+    data = embedded_digits()
+    critics, config = Critics.of(recipe, data.shape, 10), recipe.training.moments
+    assert critics.features is not None
+    assert config is not None
+    for stage, learnt in features_stage(recipe, data.train, critics):
+        for _ in fit(learnt, recipe.training.stages()[stage], fabric, tmp_path, (0, stage)):
+            pass
+    with torch.no_grad():
+        real = moments(critics.features.pooled(data.train.images))
 
+    def away() -> float:
+        made = model.generate(model.noise(2000, 9), None, model.architecture.sampling.but("euler", 1))
+        return frechet_distance(*moments(critics.features.pooled(made)), *real)
 
-@pytest.mark.parametrize("conditional", [False, True])
-def test_an_adversarial_step_is_that_of_its_weights_and_draws_alone(conditional: bool) -> None:
-    """A checkpoint holds network and discriminator, and nothing else decides: training resumes exactly."""
-    words = [*SMALL, f"generator.conditional={str(conditional).lower()}", "sampling={solver: euler, steps: 1}"]
-    recipe, data = load_recipe("quickstart-digits", words), embedded_digits()
-    real, labels = Posterior(torch.randn(32, 6, generator=stream("real")), torch.zeros(1, 6)), torch.arange(32) % 10
-
-    def objective(seed: int) -> AdversarialObjective:
-        model = LatentModel(recipe.architecture(data.shape, data.classes), seed)
-        pairs = model.noise(64, 1), model.noise(64, 2), torch.arange(64) % 10 if conditional else None
-        return AdversarialObjective(model, pairs, real, labels, AdversarialTraining(epochs=1))
-
-    def losses(one: AdversarialObjective) -> torch.Tensor:
-        return torch.stack(list(one(torch.arange(16), Draws(stream("draws"))).values()))
-
-    one, other = objective(0), objective(1)
-    assert {name.split(".")[0] for name in one.state_dict()} == {"network", "discriminator"}
-    assert not torch.equal(losses(one), losses(other))
-    other.load_state_dict(one.state_dict())
-    assert torch.equal(losses(one), losses(other))
+    with torch.no_grad():
+        before = away()
+    model.network.requires_grad_(True)
+    drawn = reflow_pairs(model, ReflowTraining(epochs=1, pairs=4000, solver_steps=4), 1)
+    learnt = MomentsObjective(model, drawn, critics.features, data.train, config)
+    for _ in fit(learnt, config, fabric, tmp_path, (0, "moments")):
+        pass
+    with torch.no_grad():
+        assert away() < 0.8 * before

@@ -14,7 +14,7 @@ from latentarena.latents import encode_all
 from latentarena.model.latent_model import LatentModel
 from latentarena.randomness import Draws, stream
 from latentarena.train.recipe import load_recipe
-from latentarena.train.stages import autoencoder_stages, latent_stages
+from latentarena.train.stages import Critics, autoencoder_stages, latent_stages
 
 
 class ReadBack(TorchDispatchMode):
@@ -42,10 +42,11 @@ def test_what_reads_back_is_seen() -> None:
 def test_no_number_is_read_back_within_a_step(more: list[str]) -> None:
     recipe, data = load_recipe("quickstart-digits", [*TINY, *more]), embedded_digits()
     model = LatentModel(recipe.architecture(data.shape, data.classes))
-    stages = list(autoencoder_stages(recipe, model.autoencoder, data.train, len(data.classes)))
+    critics = Critics.of(recipe, data.shape, len(data.classes))
+    stages = list(autoencoder_stages(recipe, model.autoencoder, data.train, critics))
     with torch.no_grad():
         latents = encode_all(model.autoencoder, data.train, data.digest)
-    stages += list(latent_stages(recipe, model, latents, data.train.labels))
+    stages += list(latent_stages(recipe, model, latents, data.train, critics))
     assert {"autoencoder", "generator"} <= {name for name, _ in stages}
     for name, objective in stages:
         with ReadBack() as seen:

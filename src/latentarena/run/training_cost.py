@@ -16,7 +16,7 @@ from latentarena.model.latent_model import LatentModel
 from latentarena.randomness import Draws, stream
 from latentarena.train.loop import Objective
 from latentarena.train.recipe import Recipe
-from latentarena.train.stages import autoencoder_stages, latent_stages
+from latentarena.train.stages import Critics, autoencoder_stages, latent_stages
 
 ROWS = 4  # examples whose forward pass is counted
 PAIRS = 16  # of a reflow, the fewest that a recipe may have
@@ -70,11 +70,10 @@ def training_cost(
     found: dict[str, StageCost] = {}
     for stage, objective, prepared in _prepared(short, model, images, len(classes)):
         config = recipe.training.stages()[stage]
-        examples, before = size, 0.0
+        examples, asked = size, ROWS
         if stage.startswith("reflow") and recipe.training.reflow is not None:
-            examples = recipe.training.reflow.pairs
-            before = prepared * examples / PAIRS
-        forward = _forward(objective) / ROWS
+            examples, asked = recipe.training.reflow.pairs, PAIRS
+        forward, before = _forward(objective) / ROWS, prepared * examples / asked
         found[stage] = StageCost(forward, min(config.batch, examples), config.steps(examples), before)
     return found
 
@@ -83,12 +82,13 @@ def _prepared(
     recipe: Recipe, model: LatentModel, images: Images, classes: int
 ) -> Iterator[tuple[str, Objective, float]]:
     """Every stage's loss, and the multiply-adds that its preparation took."""
-    for stage, objective in autoencoder_stages(recipe, model.autoencoder, images, classes):
+    critics = Critics.of(recipe, images.shape, classes)
+    for stage, objective in autoencoder_stages(recipe, model.autoencoder, images, critics):
         yield stage, objective, 0.0
     with torch.no_grad():
         found = model.autoencoder.encode(images.batch(slice(None)))
     latents = Posterior(found.mean.detach(), found.log_variance.detach())
-    stages = latent_stages(recipe, model, latents, images.labels)
+    stages = latent_stages(recipe, model, latents, images, critics)
     while True:
         following, macs = _counted(lambda: next(stages, None))
         if following is None:

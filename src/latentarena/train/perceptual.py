@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -48,13 +50,27 @@ def frechet_distance(classifier: Classifier, images: Tensor, again: Tensor) -> T
         A scalar, 0 for equal moments, about 1 where `again` is all alike.
     """
     with torch.no_grad():
-        mean, covariance = _moments(classifier.pooled(images))
-        variance = covariance.trace()
-    distance = frechet_from(mean, covariance, SMALL * variance)(*_moments(classifier.pooled(again)))
-    return (distance / variance).float().to(again.device)
+        distance = frechet_to(classifier.pooled(images))
+    return distance(*moments(classifier.pooled(again)))
 
 
-def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (D,) and covariance (D, D) of features (B, D), float64, on the CPU: not every device has that precision."""
-    rows = features.cpu().double()
-    return rows.mean(0), rows.mT.cov()
+def frechet_to(features: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The Frechet distance of other features to these, (N, D), as a share of the variance of these.
+
+    Returns:
+        Mean (D,) and covariance (D, D) of the others -> a scalar on their device; computed in float64, on the CPU: not
+        every device has that precision.
+    """
+    mean, covariance = moments(features.cpu().double())
+    variance = covariance.trace()
+    distance = frechet_from(mean, covariance, SMALL * variance)
+
+    def share(mean: Tensor, covariance: Tensor) -> Tensor:
+        return (distance(mean.cpu().double(), covariance.cpu().double()) / variance).float().to(mean.device)
+
+    return share
+
+
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and covariance (D, D) of features (B, D)."""
+    return features.mean(0), features.mT.cov()

@@ -8,14 +8,14 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from latentarena.data import Dataset
+from latentarena.data import Dataset, Images
 from latentarena.errors import ConfigError
 from latentarena.model.latent_model import LatentModel, labels_for
 from latentarena.parts import foreign_in
 from latentarena.randomness import Draws
 from latentarena.train.loop import Objective
 from latentarena.train.recipe import Recipe
-from latentarena.train.stages import autoencoder_stages, latent_stages
+from latentarena.train.stages import Critics, autoencoder_stages, latent_stages
 
 ROWS = 8
 
@@ -35,13 +35,15 @@ def rehearse(recipe: Recipe, model: LatentModel, data: Dataset) -> None:
     if not foreign_in(recipe):
         return
     rows = torch.arange(min(ROWS, len(data.train)))
-    alone = {"reflow": None, "adversarial": None, "consistency": None}  # of the model's own samples
+    alone = dict.fromkeys(["reflow", "moments", "consistency"])  # of the model's own samples
     short = recipe.model_copy(update={"training": recipe.training.model_copy(update=alone)})
     with torch.random.fork_rng(devices=[]):
-        _step_each(autoencoder_stages(short, model.autoencoder, data.train, len(data.classes)), rows, recipe.seed)
+        critics = Critics.of(short, data.shape, len(data.classes))
+        _step_each(autoencoder_stages(short, model.autoencoder, data.train, critics), rows, recipe.seed)
         with torch.no_grad():
             latents = model.autoencoder.encode(data.train.batch(rows))
-        _step_each(latent_stages(short, model, latents, data.train.labels[rows]), rows, recipe.seed)
+        some = Images(data.train.pixels[rows], data.train.labels[rows])
+        _step_each(latent_stages(short, model, latents, some, critics), rows, recipe.seed)
         how = model.architecture.sampling
         noise, labels = model.noise(len(rows), recipe.seed), labels_for(model, len(rows))
         model.eval().generate(noise, labels, how.but(steps=min(how.steps, 2)))

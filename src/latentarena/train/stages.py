@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,13 +19,8 @@ from latentarena.latents import at_once, draw, encode_all
 from latentarena.model.latent_model import LatentModel
 from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, denoiser, matching_loss
 from latentarena.randomness import Draws, stream
-from latentarena.sample import GRIDS, euler, heun, last
-from latentarena.train.adversary import (
-    LatentDiscriminator,
-    PatchDiscriminator,
-    adversarial_losses,
-    relativistic_losses,
-)
+from latentarena.sample import GRIDS, heun, last
+from latentarena.train.adversary import PatchDiscriminator, adversarial_losses
 from latentarena.train.augment import augment
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.classifier import ClassifierObjective
@@ -32,12 +28,12 @@ from latentarena.train.equivariance import changed_alike
 from latentarena.train.error import squared_error
 from latentarena.train.logs import logged
 from latentarena.train.loop import FitConfig, Objective, Tick, fit
+from latentarena.train.moments import MomentsObjective, Pairs
 from latentarena.train.perceptual import frechet_distance, perceptual_distance
 from latentarena.train.recipe import Recipe
 from latentarena.train.reuse import Reuse
 from latentarena.train.shelter import Shelter
 from latentarena.train.training import (
-    AdversarialTraining,
     AutoencoderTraining,
     ConsistencyTraining,
     GeneratorTraining,
@@ -51,8 +47,30 @@ ROWS = 1000  # pairs drawn at a time
 WORSE = 1.5  # times the error of grey images, of an autoencoder that has diverged
 SAME = 1e-6  # of the largest latent: a spread that is rounding
 FAR, LARGEST = 30.0, 1e4  # latents that go with such an error, and that are out of all proportion by themselves
-Pairs = tuple[Tensor, Tensor, Tensor | None]  # noise, the latents that a flow makes of it, labels
 Watch = Callable[[Iterator[Tick], str], Iterator[Tick]]
+
+
+@dataclass(frozen=True)
+class Critics:
+    """What images are compared by while a model is trained, and is no part of it.
+
+    Attributes:
+        features: a classifier, trained first and then frozen.
+        discriminator: learns to tell images from reconstructions, beside the autoencoder.
+    """
+
+    features: Classifier | None
+    discriminator: PatchDiscriminator | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Critics:
+        """Those that a recipe needs for images of this shape, untrained."""
+        training = recipe.training
+        adversarial = any(stage.adversarial for stage in (training.autoencoder, training.finetune) if stage)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream(recipe.seed, "critics").initial_seed())
+            features = training.features.network.build(shape, classes) if training.features is not None else None
+            return cls(features, PatchDiscriminator(shape[0]) if adversarial else None)
 
 
 class AutoencoderObjective(Objective):
@@ -156,36 +174,6 @@ class ReflowObjective(Objective):
         return {"loss": loss}
 
 
-class AdversarialObjective(Objective):
-    """The step from noise to sample: near the flow's own pairs, and like real latents to a discriminator."""
-
-    def __init__(
-        self, model: LatentModel, pairs: Pairs, latents: Posterior, labels: Tensor, config: AdversarialTraining
-    ) -> None:
-        super().__init__()
-        self.network, self.config, self.times = model.network, config, GRIDS["uniform"](model.path, 1).to(model.device)
-        self.path, self.student = model.path, denoiser(model.network, model.path, model.target)
-        classes = len(model.architecture.classes) if model.conditional else None
-        self.discriminator = LatentDiscriminator(config.discriminator, model.latent_shape, classes).to(model.device)
-        self.noise, self.data, self.labels = pairs
-        self.means, self.spread, self.real_labels = model.scale(latents.mean), spread(model, latents), labels
-        self.size = len(self.means)
-
-    def forward(self, index: Tensor, draws: Draws) -> dict[str, Tensor]:
-        chosen = (draws.uniform(len(index)) * len(self.noise)).long()
-        labels = None if self.labels is None else self.labels[chosen]
-        made = euler(self.path, self.student, labels)(self.noise[chosen], *self.times)
-        real = draw(self.means, self.spread, index, draws)
-        real_labels = None if labels is None else self.real_labels[index]
-        nudges = draws.normal(*real.shape), draws.normal(*real.shape)
-        error = (made - self.data[chosen]).square().mean()
-        adversarial, discriminator = relativistic_losses(
-            self.discriminator, (real, real_labels), (made, labels), nudges, self.config.smoothness
-        )
-        loss = self.config.anchor * error + adversarial + discriminator
-        return {"loss": loss, "mse": error, "adversarial": adversarial, "discriminator": discriminator}
-
-
 class ConsistencyObjective(Objective):
     """Neighbours on the frozen flow's trajectories have to lead to the same data."""
 
@@ -241,7 +229,7 @@ def reflow_pairs(model: LatentModel, config: ReflowTraining, seed: int) -> Pairs
     noise = model.noise(config.pairs, seed, "reflow").to(model.device)
     classes = len(model.architecture.classes)
     labels = torch.arange(config.pairs, device=model.device) % classes if model.conditional else None
-    how = model.architecture.sampling.but(solver="heun", steps=config.solver_steps)
+    how = model.architecture.sampling.but(solver="heun", steps=config.solver_steps, guidance=config.guidance)
     data = [
         model.scale(last(model.trajectory(noise[i : i + ROWS], None if labels is None else labels[i : i + ROWS], how)))
         for i in range(0, config.pairs, ROWS)
@@ -252,19 +240,20 @@ def reflow_pairs(model: LatentModel, config: ReflowTraining, seed: int) -> Pairs
 def stages(recipe: Recipe, model: LatentModel, data: Dataset, device: torch.device) -> Iterator[tuple[str, Objective]]:
     """The stages in order, by the names of `Training.stages`; what follows a stage is prepared once it is trained."""
     train = data.train.to(device)
-    yield from autoencoder_stages(recipe, model.autoencoder, train, len(data.classes))
+    critics = Critics.of(recipe, train.shape, len(data.classes))
+    yield from autoencoder_stages(recipe, model.autoencoder, train, critics)
     model.to(device).requires_grad_(False)
     latents = encode_all(model.autoencoder, train, data.digest)
     if recipe.training.autoencoder is not None:
         refuse_diverged(model.autoencoder, train, latents, recipe.training.autoencoder)
-    yield from latent_stages(recipe, model, latents, train.labels)
+    yield from latent_stages(recipe, model, latents, train, critics)
 
 
 def latent_stages(
-    recipe: Recipe, model: LatentModel, latents: Posterior, labels: Tensor
+    recipe: Recipe, model: LatentModel, latents: Posterior, train: Images, critics: Critics
 ) -> Iterator[tuple[str, Objective]]:
     """The stages on the latents of the train split: the generator, what guides it, and what may follow."""
-    training = recipe.training
+    training, labels = recipe.training, train.labels
     model.scale.fit(latents.mean)
     model.network.requires_grad_(True)
     yield "generator", GeneratorObjective(model, model.network, latents, labels, training.generator)
@@ -282,33 +271,28 @@ def latent_stages(
         for number in range(1, training.reflow.rounds + 1):
             pairs = reflow_pairs(model.eval(), training.reflow, recipe.seed + number)
             yield f"reflow{number}", ReflowObjective(model, *pairs, training.reflow.times)
-        if training.adversarial is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(stream(recipe.seed, "adversary").initial_seed())
-                objective = AdversarialObjective(model, pairs, latents, labels, training.adversarial)
-            yield "adversarial", objective
+        if training.moments is not None and critics.features is not None:
+            yield "moments", MomentsObjective(model, pairs, critics.features, train, training.moments)
     if training.consistency is not None:
         yield "consistency", ConsistencyObjective(model, latents, labels, training.consistency)
 
 
 def autoencoder_stages(
-    recipe: Recipe, autoencoder: Autoencoder, train: Images, classes: int
+    recipe: Recipe, autoencoder: Autoencoder, train: Images, critics: Critics
 ) -> Iterator[tuple[str, Objective]]:
     """The autoencoder's stages: the features that images are compared in, itself, and itself again on clean images."""
-    training, features = recipe.training, None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(recipe.seed, "critics").initial_seed())
-        if training.features is not None:
-            features = training.features.network.build(train.shape, classes)
-        adversarial = any(stage.adversarial for stage in (training.autoencoder, training.finetune) if stage)
-        discriminator = PatchDiscriminator(train.shape[0]) if adversarial else None
-    if features is not None and training.features is not None:
-        yield "features", ClassifierObjective.of_images(features, train, training.features.augment)
-        features.requires_grad_(False)
+    yield from features_stage(recipe, train, critics)
     for name in ("autoencoder", "finetune"):
-        config = getattr(training, name)
+        config = getattr(recipe.training, name)
         if config is not None:
-            yield name, AutoencoderObjective(autoencoder, train, config, features, discriminator)
+            yield name, AutoencoderObjective(autoencoder, train, config, critics.features, critics.discriminator)
+
+
+def features_stage(recipe: Recipe, train: Images, critics: Critics) -> Iterator[tuple[str, Objective]]:
+    """The stage that trains the features, where a recipe has any; they are frozen after it."""
+    if critics.features is not None and recipe.training.features is not None:
+        yield "features", ClassifierObjective.of_images(critics.features, train, recipe.training.features.augment)
+        critics.features.requires_grad_(False)
 
 
 def train_model(

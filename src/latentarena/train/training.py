@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from latentarena.backbone import MLPConfig
 from latentarena.backbone.classifier import ClassifierConfig
 from latentarena.config import Config
 from latentarena.parts import one_of
@@ -99,6 +98,7 @@ class ReflowTraining(FitConfig):
         rounds: 1 makes Flow-2, 2 makes Flow-3, and so on; each draws its pairs from the flow before.
         pairs: how many are drawn in a round.
         solver_steps: of `heun`, which draws them.
+        guidance: its scale for them; that of the model's samples unless given.
         times: the distribution of training times; `end` makes a model of a single step (Liu et al., 2023,
             distillation), which knows nothing but what each noise leads to.
     """
@@ -106,21 +106,20 @@ class ReflowTraining(FitConfig):
     rounds: int = Field(default=1, ge=1, le=16)
     pairs: int = Field(default=60_000, ge=16)
     solver_steps: int = Field(default=16, ge=1, le=1000)
+    guidance: float | None = Field(default=None, ge=0, le=100)
     times: Annotated[str, one_of(TIMES)] = "uniform"
 
 
-class AdversarialTraining(FitConfig):
-    """How a reflowed model of a single step is refined against a discriminator of latents, on the pairs of reflow.
+class MomentsTraining(FitConfig):
+    """How a reflowed model of a single step is made to look like real images as a whole, in `training.features`.
 
     Attributes:
-        anchor: weight of the squared error of these pairs.
-        smoothness: weight of the penalties on the discriminator's gradients.
-        discriminator: on the latents as one vector.
+        anchor: weight of the squared error of reflow's pairs, against the Frechet distance as a share of the variance.
+        memory: the share of earlier batches in the moments that are compared.
     """
 
-    anchor: float = Field(default=3.0, ge=0)
-    smoothness: float = Field(default=0.02, ge=0)
-    discriminator: MLPConfig = MLPConfig(width=128, depth=2, conditioning=16)
+    anchor: float = Field(default=0.3, ge=0)
+    memory: float = Field(default=0.98, ge=0, lt=1)
 
 
 class ConsistencyTraining(FitConfig):
@@ -137,14 +136,14 @@ class Training(Config):
     """The stages in their order; only the generator's is always there.
 
     Attributes:
-        features: a classifier of images, for what the autoencoder's loss compares in its features.
+        features: a classifier of images, for what losses compare in its features.
         autoencoder: absent in pixel space.
         finetune: the autoencoder again, on clean images.
         generator: the network that generates latents.
         weaker: the network that it is guided away from.
         classifier: the one that guides it.
         reflow: makes the flow straighter.
-        adversarial: refines what reflow made into a single step.
+        moments: makes what a reflowed model of a single step gives like real images as a whole.
         consistency: makes it a consistency model.
     """
 
@@ -155,7 +154,7 @@ class Training(Config):
     weaker: GeneratorTraining | None = None
     classifier: ClassifierTraining | None = None
     reflow: ReflowTraining | None = None
-    adversarial: AdversarialTraining | None = None
+    moments: MomentsTraining | None = None
     consistency: ConsistencyTraining | None = None
 
     def stages(self) -> dict[str, FitConfig]:
@@ -172,12 +171,13 @@ class Training(Config):
         if self.finetune is not None and self.autoencoder is None:
             raise ValueError("finetune goes on with training.autoencoder, which is missing")
         trained = [stage for stage in (self.autoencoder, self.finetune) if stage is not None]
-        compared = any(stage.compares for stage in trained)
+        compared = any(stage.compares for stage in trained) or self.moments is not None
         if compared != (self.features is not None):
-            missing, weights = "features is missing" if compared else "features is set", "perceptual > 0 or frechet > 0"
-            raise ValueError(f"{missing}, but {weights} in autoencoder or finetune is what needs it")
+            missing = "features is missing" if compared else "features is set"
+            needs = "perceptual > 0 or frechet > 0 in autoencoder or finetune, or moments,"
+            raise ValueError(f"{missing}, but {needs} is what needs it")
         if self.reflow is not None and self.consistency is not None:
             raise ValueError("reflow and consistency are two ways to few steps; choose one")
-        if self.adversarial is not None and (self.reflow is None or self.reflow.times != "end"):
-            raise ValueError("adversarial refines a model of a single step; it needs reflow with times = end")
+        if self.moments is not None and (self.reflow is None or self.reflow.times != "end"):
+            raise ValueError("moments refines a model of a single step; it needs reflow with times = end")
         return self
