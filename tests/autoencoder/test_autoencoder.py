@@ -109,6 +109,31 @@ def test_posterior_samples_have_its_mean_and_variance() -> None:
     torch.testing.assert_close(drawn.var(0).log(), torch.tensor([0.0, -2.0]), atol=0.03, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [GREY, RGB, (1, 9, 13)], ids=str)
+@pytest.mark.parametrize(("patch", "widths"), [(1, (4,)), (4, (4,)), (3, (4, 8)), (7, (8,))])
+def test_the_first_level_takes_squares_of_any_side_together(
+    shape: tuple[int, int, int], patch: int, widths: tuple[int, ...]
+) -> None:
+    """A place of the smallest map stands for its square of pixels: far from it nothing is moved by its code."""
+    cell = patch * 2 ** (len(widths) - 1)
+    height, width = -(-shape[1] // cell), -(-shape[2] // cell)
+    blocks = (0,) * len(widths)
+    config = ConvVAEConfig(latent=(1, height, width), widths=widths, patch=patch, encoder=blocks, decoder=blocks)
+    model = config.build(shape).eval().requires_grad_(False)
+    assert model.encode(images(2, shape)).mean.shape == (2, 1, height, width)
+    code, moved = torch.zeros(1, 1, height, width), torch.zeros(1, 1, height, width)
+    moved[..., 0, 0] = 3
+    change = (model.decode(moved) - model.decode(code)).abs().amax((0, 1))
+    assert change.shape == shape[1:]
+    assert float(change[:cell, :cell].max()) > 0
+    assert float(change[3 * cell :].sum() + change[:, 3 * cell :].sum()) == 0  # two convolutions of 3 x 3
+
+
+def test_a_map_that_does_not_fit_the_squares_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match=r"choose \[C, 7, 7\] with 1 widths, \[C, 4, 4\] with 2 widths"):
+        ConvVAEConfig(latent=(2, 14, 14), widths=(4,), patch=4).build(GREY)
+
+
 @pytest.mark.parametrize(("shape", "latent", "widths"), DESIGNS, ids=str)
 def test_shapes_and_range(shape: tuple[int, int, int], latent: tuple[int, ...], widths: tuple[int, ...]) -> None:
     model = vae(shape, latent, widths)

@@ -14,16 +14,15 @@ Shape = tuple[int, int, int]  # channels, height, width
 Sides = tuple[int, int, int, int]  # left, right, top, bottom
 
 
-def grid(shape: Shape, levels: int) -> tuple[int, int]:
-    """Height and width after so many halvings of the image, padded up where it does not divide."""
-    cell = 2**levels
+def grid(shape: Shape, cell: int) -> tuple[int, int]:
+    """Height and width of the image in squares of so many pixels a side, padded up where it does not divide."""
     return -(-shape[1] // cell), -(-shape[2] // cell)
 
 
-def margins(shape: Shape, levels: int) -> Sides:
-    """Pixels to pad on the left, right, top and bottom so that so many halvings divide the image."""
-    height, width = grid(shape, levels)
-    tall, wide = height * 2**levels - shape[1], width * 2**levels - shape[2]
+def margins(shape: Shape, cell: int) -> Sides:
+    """Pixels to pad on the left, right, top and bottom so that such squares divide the image."""
+    height, width = grid(shape, cell)
+    tall, wide = height * cell - shape[1], width * cell - shape[2]
     return wide // 2, wide - wide // 2, tall // 2, tall - tall // 2
 
 
@@ -39,16 +38,19 @@ def check_blocks(name: str, blocks: Sequence[int], levels: int) -> None:
         raise ValueError(f"{name} = {list(blocks)}: give 0 to 32 blocks for each of {levels} levels")
 
 
-def check_latent(latent: tuple[int, ...], shape: Shape, levels: int) -> None:
-    """Raise ConfigError for a latent that is larger than the images, or whose map is not the last level's."""
+def check_latent(latent: tuple[int, ...], shape: Shape, levels: int, patch: int = 2) -> None:
+    """Raise ConfigError for a latent that is larger than the images, or whose map is not the last level's.
+
+    The first level takes squares of `patch` pixels a side together, every later one halves.
+    """
     pixels, numbers = prod(shape), prod(latent)
     if numbers > pixels:
         raise ConfigError(
             f"autoencoder.latent = {shown(latent)} has {shown(numbers)} numbers, more than the {pixels} of an image "
             f"{list(shape)}; choose a smaller latent, or the recipe of a pixel model"
         )
-    if len(latent) == 3 and latent[1:] != grid(shape, levels):
-        fits = {n: grid(shape, n) for n in range(1, 7)}
+    if len(latent) == 3 and latent[1:] != grid(shape, patch * 2 ** (levels - 1)):
+        fits = {n: grid(shape, patch * 2 ** (n - 1)) for n in range(1, 7)}
         choices = ", ".join(f"[C, {h}, {w}] with {n} widths" for n, (h, w) in fits.items())
         raise ConfigError(
             f"autoencoder.latent = {shown(latent)} with {levels} widths is impossible for images "

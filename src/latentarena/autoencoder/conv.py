@@ -35,7 +35,8 @@ class ConvVAEConfig(Config):
 
     Attributes:
         latent: `[d]` for a linear latent of d dimensions, `[C, H, W]` for a spatial one.
-        widths: channels at each level; every level halves height and width.
+        widths: channels at each level; every level halves height and width, but for the first.
+        patch: side of the squares of pixels that are the first level's channels.
         encoder, decoder: residual blocks at each level, from the image's side inwards; one each unless given.
         middle: channels inside a block as a fraction of its width.
         neck: channels of the smallest map before it is flattened into a linear latent.
@@ -46,6 +47,7 @@ class ConvVAEConfig(Config):
     kind: Literal["conv"] = "conv"
     latent: tuple[int, ...]
     widths: tuple[int, ...] = (16, 32)
+    patch: int = Field(default=2, ge=1, le=64)
     encoder: tuple[int, ...] | None = None
     decoder: tuple[int, ...] | None = None
     middle: float = Field(default=1.0, gt=0, le=4)
@@ -62,6 +64,11 @@ class ConvVAEConfig(Config):
         return self
 
     @property
+    def cell(self) -> int:
+        """Side of the square of pixels that a place of the smallest map stands for."""
+        return int(self.patch * 2 ** (len(self.widths) - 1))
+
+    @property
     def deterministic(self) -> bool:
         """Whether the encoder gives one latent, not a distribution."""
         return self.fsq_levels is not None
@@ -72,7 +79,7 @@ class ConvVAEConfig(Config):
         Raises:
             ConfigError: a latent that does not fit the images; the message names those that do.
         """
-        check_latent(self.latent, shape, len(self.widths))
+        check_latent(self.latent, shape, len(self.widths), self.patch)
         return ConvVAE(shape, self)
 
 
@@ -81,13 +88,18 @@ def _kernel(level: int) -> int:
     return 3 if level == 0 else 1
 
 
+def _side(level: int, config: ConvVAEConfig) -> int:
+    """Of the square of places that a level takes together."""
+    return 2 if level else config.patch
+
+
 def _inward(channels: int, code: int, config: ConvVAEConfig) -> list[nn.Module]:
     """Image to code map: at each level space-to-channel, a projection and residual blocks."""
     layers: list[nn.Module] = []
     before, counts = channels, config.encoder or [1] * len(config.widths)
     for level, width in enumerate(config.widths):
-        kernel = _kernel(level)
-        layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * before, width, kernel, 1, kernel // 2)]
+        kernel, side = _kernel(level), _side(level, config)
+        layers += [nn.PixelUnshuffle(side), nn.Conv2d(side**2 * before, width, kernel, 1, kernel // 2)]
         layers += stack(width, counts[level], config.middle)
         before = width
     return [*layers, nn.SiLU(), nn.Conv2d(before, code, 1)]
@@ -100,9 +112,9 @@ def _outward(channels: int, code: int, config: ConvVAEConfig) -> list[nn.Module]
     for level in reversed(range(len(config.widths))):
         width, after = config.widths[level], config.widths[level - 1] if level else channels
         layers += stack(width, counts[level], config.middle)
-        kernel = _kernel(level)
+        kernel, side = _kernel(level), _side(level, config)
         layers += [nn.SiLU()] if level == 0 else []
-        layers += [nn.Conv2d(width, 4 * after, kernel, 1, kernel // 2), nn.PixelShuffle(2)]
+        layers += [nn.Conv2d(width, side**2 * after, kernel, 1, kernel // 2), nn.PixelShuffle(side)]
     return layers
 
 
@@ -114,9 +126,9 @@ class ConvVAE(Autoencoder):
     def __init__(self, shape: tuple[int, int, int], config: ConvVAEConfig) -> None:
         super().__init__()
         self.shape, self.latent_shape = shape, config.latent
-        self.padding = margins(shape, len(config.widths))
+        self.padding = margins(shape, config.cell)
         linear = len(config.latent) == 1
-        code = (config.neck if linear else config.latent[0], *grid(shape, len(config.widths)))
+        code = (config.neck if linear else config.latent[0], *grid(shape, config.cell))
         inward, outward = _inward(shape[0], code[0], config), _outward(shape[0], code[0], config)
         if linear:
             inward += [nn.Flatten(), nn.Linear(prod(code), config.latent[0])]

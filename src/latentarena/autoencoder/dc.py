@@ -159,7 +159,7 @@ class DCAE(Autoencoder):
     def __init__(self, shape: tuple[int, int, int], config: DCAEConfig) -> None:
         super().__init__()
         self.shape, self.latent_shape = shape, config.latent
-        self.padding = margins(shape, len(config.widths))
+        self.padding = margins(shape, 2 ** len(config.widths))
         self.inward = nn.Sequential(*_inward(shape[0], config))
         self.outward = nn.Sequential(*_outward(shape[0], config))
         self.quantiser = FSQ(config.fsq_levels) if config.fsq_levels else None
