@@ -1,4 +1,4 @@
-"""Every command of the shell blocks of README.md and docs/ is run, or it is said here why not."""
+"""Every command of the shell blocks of README.md, CONTRIBUTING.md and docs/ is run, or it is said here why not."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from arena_parts import Parts
 from command import Arena
@@ -23,36 +24,48 @@ from latentarena.card.columns import COLUMNS
 from latentarena.data import where
 from latentarena.judge.classifier import Judge
 from latentarena.sandbox import standing
+from photographs import library
 from sample_submission import SOURCE, submission
 from typed_commands import OF_A_SERVER, PAGES, lines_of_all_pages, shell_lines
 
 EXCEPTED = {  # a whole line -> why it is not run here, and what runs its like
     r"(apt|docker|git|make|pip|source|zip) .*|export (?!ARENA_TOKEN).*|SITE_URL=.*": "another program",
+    r"python (-m http.server|\.ci/package\.py) .*": "another program",
     r"python own.py": "a module that MNIST trains for half a minute: benchmarks/newcomer.py",
     OF_A_SERVER: "a server: tests/test_typed_server.py",
     r"arena study .* --on .*": "a cluster: tests/study",
     r"arena search .*": "twenty seconds: tests/search",
-    r"arena train quickstart --seeds 3": "three trainings and their cards: tests/cli/test_cli.py",
     r"arena retrain .*": "ten seconds, and another verdict on another machine: tests/run/test_retrain.py",
-    r"arena judge .* --features (dinov2-small|inception|timm:.*)": "downloads: tests/judge/test_extractors_named.py",
-    r"arena judge images/ --dataset folder:photos.zip --size 32": "a judge: tests/evaluate/test_images.py",
-    r"arena check submission.zip .*": "twenty seconds in boxes: tests/legacy",
+    r"arena judge .* --features timm:.*": "a download: below, with weights in a file",
+    r"arena judge .* --features dinov2-small": "a download: as that of a folder, transformers:models/vit, which is run",
+    r"arena judge .* --features inception": "a download of 95 MB: its file in tests/judge/test_extractors_named.py",
 }
 HANDED_IN = {  # names of the pages -> what stands for them: all that is trained here is of digits
     "analyse": {"runs/mine": "runs/judged", "zoo:small": "runs/before", "contest-2025": "digits"},
     "board": {"entries": "bundles"},
-    "check": {"open": "digits", "mine/bundle": "mine", "runs/own/model/bundle": "runs/judged/bundle"},
+    "check": {
+        "open": "digits",
+        "mine/bundle": "mine",
+        "runs/own/model/bundle": "runs/judged/bundle",
+        "submission.zip": "dense.zip",
+        "contest-2025": "boxes.yaml",
+    },
     "export": {"runs/mine/bundle": "runs/judged/bundle"},
     "import-legacy": {"submission.zip": "dense.zip"},
+    "judge": {"timm:convnext_tiny": "timm:test_resnet:timm.safetensors"},
     "pack": {"runs/mine": "runs/judged", "contest-2025": "digits"},
-    "train": {"quickstart": "quickstart-digits"},
+    "train": {"quickstart": "quickstart-digits", "3": "2"},  # of --seeds
 }
 OF_MNIST = r"arena (edit|inpaint|interpolate|show) .*zoo:.*"  # run where MNIST is
-BOXED = {r"arena check (mine|portable).*": 1, r"arena import-legacy .*": 2}  # tiers of the sandbox that lines need
+BOXED = {
+    r"arena check (mine|portable).*": 1,
+    r"arena (import-legacy|check) submission.zip .*": 2,
+}  # tiers of the sandbox that lines need
 QUICK = ["width=4", "fit.epochs=1"]  # a judge that has learnt little
 WORDS = re.compile(r"(<!-- your words: .* -->\n)\n+(<!-- end of your words -->)")
 PLAIN = {  # pages -> what their blocks without a language are
     "README.md": "a drawing",
+    "CONTRIBUTING.md": "a drawing",
     "newcomer.md": "a module that benchmarks/newcomer.py runs on MNIST",
     "operating.md": "a file of Caddy's",
 }
@@ -72,7 +85,7 @@ def adapted(line: str, place: Path) -> list[str]:
         words = [HANDED_IN.get(verb, {}).get(one, one) for one in words]
     contest = [] if "--contest" in words else ["--contest", "digits"]
     return words + {
-        "train": ["--budget", "0.01", "--no-judge", *data],
+        "train": ["--budget", "0.01", *(["--samples", "100"] if "--seeds" in words else ["--no-judge"]), *data],
         "sample": ["-n", "200"] if ".npz" in line else [],
         "judge": _judged(line),
         "inpaint": ["--steps", "5"],
@@ -120,6 +133,8 @@ def place(tmp_path: Path, tiny_run: Path, portable_folder: Path, monkeypatch: py
         shutil.copytree(tiny_run, tmp_path / "runs" / run)
     shutil.copytree(tiny_run / "bundle", "bundles/me/mine")
     shutil.copy(contest_file("digits"), "contest.yaml")
+    forms = "forms: [native, portable"
+    Path("boxes.yaml").write_text(Path("contest.yaml").read_text().replace(forms, f"{forms}, python-2025"))
     rules = load_contest("digits")
     build_site(*read_folder(tmp_path / "runs", rules, verified=False), rules, tmp_path / "ranked")
     shutil.copy("ranked/board.json", tmp_path)
@@ -188,6 +203,14 @@ def test_commands_of_the_pages_run(place: Path, arena_here: Arena, digits_judge:
     assert Path("my-contest/.github/workflows").is_dir()
     assert len(Path("ranked.csv").read_text().splitlines()) == 3
     assert Path("new.db").stat().st_size > 0
+
+
+def test_a_network_of_timm_is_looked_through(place: Path, arena_here: Arena) -> None:
+    weights = library("timm").create_model("test_resnet").state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, place / "timm.safetensors")
+    lines = [line for line in lines_of_all_pages() if "--features timm:" in line]
+    assert lines != []
+    run(lines, place, arena_here)
 
 
 @pytest.mark.mnist

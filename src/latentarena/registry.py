@@ -141,3 +141,12 @@ class Registry(Mapping[str, T]):
 
 REGISTRIES: dict[str, Registry[Any]] = {}
 """Those of the modules that are imported, by the kind of their parts."""
+
+
+def words_of(kind: str, part: object) -> str:
+    """What a part is called in a refusal: `coupling 'turned' of own.py`, or `the coupling` of one without a name."""
+    known = REGISTRIES[kind]
+    for name, origin in known.foreign.items():
+        if known[name] is part:
+            return f"{kind} {name!r} of {origin.name}"
+    return kind if kind.endswith("s") and not kind.endswith("ss") else f"the {kind}"

@@ -28,6 +28,16 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
+def in_short(kind: str, name: str, *facts: str) -> str:
+    """What a notebook shows of an object, such as `<Model 'quickstart': images 1 x 28 x 28, latents 16>`."""
+    return f"<{kind} {name!r}: {', '.join(fact for fact in facts if fact)}>"
+
+
+def sides(shape: Iterable[int]) -> str:
+    """A shape in words, such as `1 x 28 x 28`."""
+    return " x ".join(map(str, shape))
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """The one of some names that somebody may have meant; empty where none is near."""
     return next(iter(get_close_matches(name, names, n=1)), "")

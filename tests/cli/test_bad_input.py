@@ -512,3 +512,33 @@ def test_a_model_of_one_step_is_asked_for_no_more(
     assert line.startswith(says)
     assert "such as zoo:quickstart" in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["pack", "analyse", "judge", "sample", "check", "export", "retrain", "submit --to http://localhost:9"],
+)
+def test_of_several_trainings_one_is_to_be_chosen(
+    words: str, refuse: Refuse, tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARENA_TOKEN", "token")
+    for seed in (1, 0):
+        shutil.copytree(tiny_run, tmp_path / "several" / f"seed-{seed}")
+    _, line = refuse(*words.split(), "several")
+    assert line == "several holds 2 trainings; choose one: several/seed-0"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("sample zoo:digits -n 0", "(see arena sample --help)"),
+        ("judge zoo:digits --samples 3", "(see arena judge bundle --help)"),
+        ("board rank", "(see arena board rank --help)"),
+        ("compare a b", "No such command 'compare'. (see arena --help)"),
+        ("recipes quickstart", "; a recipe is shown by arena recipes show quickstart (see arena recipes --help)"),
+        ("zoo quickstart", "; images of a model are drawn by arena sample zoo:quickstart (see arena zoo --help)"),
+    ],
+)
+def test_a_refusal_names_the_help_that_lists_what_is_asked_for(words: str, says: str, refuse: Refuse) -> None:
+    _, line = refuse(*words.split())
+    assert line.endswith(says)

@@ -245,7 +245,7 @@ def test_a_group_explains_the_command_that_needs_no_name(arena_here: Arena, grou
         (["--epochs", "3"], "without dashes: training.autoencoder.epochs=3 or training.generator.epochs=3"),
         (["--training.generator.lr=3"], "a key of the recipe is set without dashes: training.generator.lr=3"),
         (["--drop-labels", "0"], "a key of the recipe is set without dashes: training.generator.drop_labels=0"),
-        (["--colour", "3"], "No such option: --colour (Possible options: --out) (see arena --help)"),
+        (["--colour", "3"], "No such option: --colour (Possible options: --out) (see arena train --help)"),
         (["--seed", "--resume"], "a key of the recipe is set without dashes: seed=VALUE"),
     ],
 )

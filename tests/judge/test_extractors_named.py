@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from urllib.error import URLError
@@ -119,7 +120,6 @@ def test_weights_that_do_not_fit_are_told(timm: ModuleType, name: str, weights: 
     for file, said in {
         weights: rf"{weights} holds no weights of {name}: .*[Mm]issing key.*{lost}",
         other: "weights.bin is not opened; save its weights as .safetensors",
-        tmp_path / "none.safetensors": "none.safetensors: there is no such file; give the path of a",
         tmp_path / "junk.safetensors": f"junk.safetensors holds no weights of {name}: ",
     }.items():
         with pytest.raises(ConfigError, match=said) as refusal:
@@ -131,7 +131,7 @@ def test_names_that_timm_does_not_know_are_told(timm: ModuleType, monkeypatch: p
     for named, said in {
         "timm:test_resnot": r"did you mean 'test_resnet'\? timm .* has no test_resnot: see timm.list_models\(\)",
         "timm:test_vit.mine": "timm .* has no test_vit.mine",
-        "timm:vit_base_patch16_sapiens2:w.safetensors": "sees images of 1024 x 768; choose a model of square ones",
+        f"timm:vit_base_patch16_sapiens2:{__file__}": "sees images of 1024 x 768; choose a model of square ones",
     }.items():
         with pytest.raises(ConfigError, match=said):
             open_extractor(named)
@@ -206,7 +206,6 @@ def test_weights_of_inception_run_no_program(
         f"inception:{trap}": r"its weights are not at hand \(UnpicklingError\)",
         "inception": r"its weights are not at hand \(UnpicklingError\)",
         f"inception:{other}": "other.pth holds no weights of that network: .*[Mm]issing key",
-        f"inception:{tmp_path / 'none.pth'}": rf"\(FileNotFoundError\); .*{inception.URL_INCEPTION_V3}, as inc",
     }.items():
         with pytest.raises(ConfigError, match=said) as refusal:
             open_extractor(named)
@@ -242,7 +241,7 @@ class Absent(MetaPathFinder):
     [
         ("timm:resnet18", "timm", "timm"),
         ("inception", "torch_fidelity", "inception"),
-        ("inception:weights.pth", "torch_fidelity", "inception"),
+        (f"inception:{__file__}", "torch_fidelity", "inception"),
         ("dinov2-small", "transformers", "features"),
     ],
 )
@@ -254,6 +253,26 @@ def test_what_is_not_installed_is_told_with_its_extra(
     monkeypatch.setattr(sys, "meta_path", [Absent(package), *sys.meta_path])
     told = rf"^--features {named} needs {package}: pip install 'latentarena\[{extra}\]'$"
     with pytest.raises(ConfigError, match=told):
+        open_extractor(named)
+
+
+def test_a_torchvision_that_is_missing_is_told_with_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra would bring one of PyPI, and the gigabytes of CUDA with it."""
+    if find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    for one in [one for one in sys.modules if one.partition(".")[0] in ("timm", "torchvision")]:
+        monkeypatch.delitem(sys.modules, one)
+    monkeypatch.setattr(sys, "meta_path", [Absent("torchvision"), *sys.meta_path])
+    with pytest.raises(
+        ConfigError, match=r"^--features timm:resnet10t needs torchvision: install it from where torch came"
+    ):
+        open_extractor("timm:resnet10t")
+
+
+@pytest.mark.parametrize("named", ["timm:resnet10t:none.safetensors", "inception:none.pth"])
+def test_a_missing_file_is_told_before_a_library_is_looked_for(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [Absent("timm"), Absent("torch_fidelity"), *sys.meta_path])
+    with pytest.raises(ConfigError, match=rf"^--features {named}: there is no such file; give the path of a"):
         open_extractor(named)
 
 

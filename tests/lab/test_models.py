@@ -39,6 +39,29 @@ def test_a_loaded_model_is_the_bundles(tiny_run: Path) -> None:
     assert (model.name, model.classes) == (model.bundle.card.name, inner.classes)
 
 
+def test_what_a_notebook_shows_of_an_object_is_one_line() -> None:
+    model, data = la.load("zoo:digits"), embedded_digits()
+    card = model.score_card
+    assert card is not None
+    stored = sum(model.bundle.card.parameters.values())
+    frechet = f"Frechet distance {card.scores['frechet']:.4f}"
+    lines: list[tuple[object, ...]] = [
+        (model, f"Model {model.name!r}", "images 1 x 28 x 28", "latents ", f"{stored:,} stored numbers", frechet),
+        (model.bundle, model.bundle.digest[:12], repr(model.name), f"{stored:,} stored numbers"),
+        (card, f"ScoreCard {card.model!r}", f"judged by {card.judge} on digits", frechet),
+        (data, "Dataset 'digits'", "1,442 train and 355 test images 1 x 28 x 28", "10 classes (0, 1, 2,"),
+        (data.test, "355 Images: 1 x 28 x 28"),
+        (la.Recipe.load("quickstart-digits"), "Recipe 'quickstart-digits'", "trained on digits", "autoencoder "),
+    ]
+    for one, *facts in lines:
+        thing = repr(one)
+        assert [fact for fact in facts if str(fact) not in thing] == []
+        assert str(one) == thing
+        assert len(thing) < 250
+        assert "\n" not in thing
+    assert f'<td class="value">{card.scores["frechet"].value:.4f}<small>' in card._repr_html_()
+
+
 def test_a_loaded_model_has_the_card_of_its_run_if_it_is_its_own(tiny_run: Path, tmp_path: Path) -> None:
     of_run = la.load(tiny_run)
     assert of_run.score_card is not None

@@ -176,6 +176,14 @@ def test_data_may_be_plain_numbers() -> None:
             r"the coupling gives \[1, 3\] for a batch of 4; a tensor \[4, 3\]",
         ),
         ({"coupling": lambda data, noise: (data, noise)}, "the coupling gives a tuple"),
+        (
+            {"coupling": lambda data, noise: noise * 3},
+            r"the coupling gives other numbers than the noise .*noise\[order\]",
+        ),
+        (
+            {"times": lambda draws, n: 2 + draws.uniform(n)},
+            r"times gives times from 2\.\d+ to 2\.\d+; times in \[0, 1\]",
+        ),
         ({"times": lambda draws, n: draws.uniform(n, 1)}, r"times gives \[4, 1\] for a batch of 4; a tensor \[4\]"),
         ({"weighting": lambda at, row: at.alpha.flatten()}, r"weighting gives \[4\]; .* such as \[4, 1\]"),
     ],

@@ -525,12 +525,17 @@ def test_a_network_of_ones_own_is_tried_before_anything_is_trained(
 FAILING = """
 from typing import Literal
 
+import torch
+
 from latentarena.config import Config
 from latentarena.process import COUPLINGS, LOSSES, TIMES, WEIGHTINGS
 from latentarena.sample import GUIDES, SOLVERS, Method
+from latentarena.train.error import ERRORS
 
 COUPLINGS.register("short")(lambda data, noise: noise[:2])
+COUPLINGS.register("halved")(lambda data, noise: noise.flip(0) / 2)
 TIMES.register("missing")(lambda draws, n: draws.missing(n))
+TIMES.register("ddpm")(lambda draws, n: torch.randint(1000, (n,)))
 WEIGHTINGS.register("flat")(lambda at, row: at.alpha.flatten())
 SOLVERS.register("missing")(Method(lambda eta, fresh: lambda path, denoise, labels: lambda x, t, s: x.missing, 1, 1))
 
@@ -547,6 +552,38 @@ class ByRow(Config):
         return loss
 
 
+@LOSSES.register("still")
+class Still(Config):
+    kind: Literal["still"] = "still"
+
+    def build(self):
+        return lambda network, lesson: (network(lesson.x, lesson.t, lesson.labels) - lesson.answer).mean().detach()
+
+
+@LOSSES.register("unbuilt")
+class Unbuilt(Config):
+    kind: Literal["unbuilt"] = "unbuilt"
+
+    def build(self):
+        return lambda lesson: 0
+
+
+@ERRORS.register("error")
+class Error(Config):
+    kind: Literal["error"] = "error"
+    how: str = ""
+
+    def build(self):
+        return {
+            "number": lambda a, b: float(((a - b) ** 2).mean()),
+            "numpy": lambda a, b: ((a - b) ** 2).detach().numpy().mean(),
+            "detached": lambda a, b: ((a - b) ** 2).mean().detach(),
+            "marked": lambda a, b: torch.tensor(float(((a - b) ** 2).mean()), requires_grad=True),
+            "row": lambda a, b: ((a - b) ** 2).flatten(1).mean(1),
+            "place": lambda a, b: (a.sigmoid_() - b.exp()).square_().mean() + a.clamp_(0).log_().mean(),
+        }.get(self.how)
+
+
 @GUIDES.register("alone")
 class Alone(Config):
     kind: Literal["alone"] = "alone"
@@ -556,13 +593,50 @@ class Alone(Config):
 """
 
 
+ERROR = r"reconstruction error 'error' of own\.py"
+UNMOVED = r"a number that no weight of the network moves; leave detach\(\), item\(\)"
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("training.generator.coupling=short", r"the coupling gives \[2, 16\] for a batch of 8"),
+        ("training.generator.coupling=short", r"^coupling 'short' of own\.py gives \[2, 16\] for a batch of 8"),
+        (
+            "training.generator.coupling=halved",
+            r"^coupling 'halved' of own\.py gives other numbers than the noise \(a mean square of 0.*noise\[order\]",
+        ),
+        ("training.generator.times=ddpm", r"^times 'ddpm' of own\.py gives times from \d+ to 9\d\d; times in \[0, 1\]"),
+        ("training.reflow={epochs: 1, times: ddpm}", r"^times 'ddpm' of own\.py gives times from"),
         ("training.generator.times=missing", "no attribute 'missing'"),
-        ("training.generator.weighting=flat", r"weighting gives \[8\]"),
-        ("training.generator.loss={kind: by_row}", r"the loss gives \[8\]; a tensor of one number is wanted"),
+        ("training.generator.weighting=flat", r"weighting 'flat' of own\.py gives \[8\]"),
+        (
+            "training.generator.loss={kind: by_row}",
+            r"^loss 'by_row' of own\.py gives \[8\]; a tensor of one number is wanted",
+        ),
+        ("training.generator.loss={kind: still}", rf"^loss 'still' of own\.py gives {UNMOVED}"),
+        (
+            "training.generator.loss={kind: unbuilt}",
+            r"'unbuilt' of own\.py: build gives .* other arguments; give a function of a network and a Lesson",
+        ),
+        (
+            "training.autoencoder.error={kind: error, how: number}",
+            rf"^{ERROR} gives a float; a tensor of one number is",
+        ),
+        (
+            "training.autoencoder.error={kind: error, how: numpy}",
+            rf"^{ERROR} gives a float32; a tensor of one number is",
+        ),
+        ("training.autoencoder.error={kind: error, how: detached}", rf"^{ERROR} gives {UNMOVED}"),
+        ("training.autoencoder.error={kind: error, how: marked}", rf"^{ERROR} gives {UNMOVED}"),
+        (
+            "training.autoencoder.error={kind: error, how: row}",
+            rf"^{ERROR} gives \[8\]; a tensor of one number is wanted",
+        ),
+        ("training.autoencoder.error={kind: error}", rf"^{ERROR}: build gives a NoneType; give a function of reconstr"),
+        (
+            "training.autoencoder.error={kind: error, how: place}",
+            rf"^{ERROR}: a step .* fails .*: RuntimeError: .*inplace",
+        ),
         (
             "training.generator.loss={kind: by_row, scale: 1}",
             "generator: the loss of the first 8 images is nan",

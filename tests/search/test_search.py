@@ -110,6 +110,7 @@ def test_the_validation_split_is_a_part_of_the_train_split_and_of_nothing_else(d
 
 def test_the_best_recipe_trains_to_the_best_score(space: Space, data: Dataset, fabric: Fabric, tmp_path: Path) -> None:
     made = run_search(space, data, tmp_path / "out", fabric, Budget(trials=3))
+    assert repr(made).startswith(f"<Search {str(tmp_path / 'out')!r}: 3 trials on {data.name}, the best, number ")
     assert made.best is not None
     assert made.best.score == min(one.score for one in made.trials if one.score is not None)
     recipe = load_recipe(str(tmp_path / "out" / "best.yaml"))

@@ -192,6 +192,7 @@ def test_a_study_from_python_leaves_its_pages(record: Path, tmp_path: Path) -> N
     )
     assert len(record.read_text().splitlines()) == 6
     assert done.verdicts == []
+    assert repr(done) == f"<StudyRuns {str(tmp_path / 'out')!r}: 6 runs, 2 arms, 0 claims: see verdicts>"
     assert "la.study('quickstart-digits', vary=" in (tmp_path / "out" / "study.md").read_text()
 
 

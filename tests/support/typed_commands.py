@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OF_A_SERVER = r"export ARENA_TOKEN=.*|arena (serve|submit|status|worker|erase|board show|team remove)( .*)?"
 
 
@@ -27,6 +27,7 @@ def lines_of_all_pages() -> list[str]:
 
 def _turns(line: str) -> list[str]:
     """A line, or if it is a loop of the shell what each of its turns types."""
+    line = re.sub(r"^(\w+=\S+ )+(?=arena )", "", line)  # variables that a line sets for itself alone
     loop = re.fullmatch(r"for (\w+) in (.*); do (.*); done", line)
     return [loop[3].replace(f"${loop[1]}", value) for value in loop[2].split()] if loop else [line]
 

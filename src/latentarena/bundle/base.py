@@ -14,6 +14,7 @@ from latentarena.config import Config
 from latentarena.latents import LatentStatistics
 from latentarena.model.latent_model import AnyModel
 from latentarena.precision import Precision
+from latentarena.text import in_short, sides
 
 if TYPE_CHECKING:
     from latentarena.data import DataSource
@@ -115,6 +116,13 @@ class Card(Config):
         @property
         def data(self) -> DataSource: ...
 
+    def __repr__(self) -> str:
+        stored = f"{sum(self.parameters.values()):,} stored numbers" if self.parameters else ""
+        what = f"{self.form} bundle", f"images {sides(self.shape)}", f"latents {sides(self.latent)}", stored
+        return in_short(type(self).__name__, self.name, *what)
+
+    __str__ = __repr__
+
     @property
     def caveat(self) -> str:
         """A warning that readers must see first; empty if there is none."""
@@ -149,6 +157,9 @@ class Bundle(Generic[C, M]):
     files: dict[str, int]
     place: Path
     stack: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Bundle {self.digest[:12]} of {self.card}>"
 
     def __enter__(self) -> Self:
         return self

@@ -21,12 +21,14 @@ from latentarena.documents import read_json
 from latentarena.errors import ConfigError
 from latentarena.files import digest_json
 from latentarena.precision import Precision
+from latentarena.text import in_short
 
 SEEDS = (2025, 2026, 2027, 2028, 2029)  # numbers of the draws of noise and labels; what they give is up to the key
 FEWEST, FULL, MOST = 100, 10_000, 1_000_000  # samples of a card: FULL, unless fewer are asked for, are checked
 LARGEST = 1 << 20  # bytes of a card
 MOST_CHECKS = 32
 MOST_OWN = 32
+SHORT = ("frechet", "mse")  # what is shown of a card in a line
 
 
 class Score(Figure):
@@ -244,6 +246,24 @@ class ScoreCard(Config):
         for name, mean in ({} if self.trainings is None else self.trainings.metrics).items():
             if name in METRICS:  # a mean: its interval may reach beyond the range
                 refuse_beyond(f"trainings.metrics.{name}", mean.value, METRICS[name])
+
+    def __repr__(self) -> str:
+        return in_short("ScoreCard", self.model, f"judged by {self.judge} on {self.dataset}", self.in_short)
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """The card's table, as every page has it, for notebooks."""
+        from latentarena.card.pages import environment
+
+        laid_out = '{% from "score_card.html" import score_card %}{{ score_card(card) }}'
+        return environment().from_string(laid_out).render(card=self)
+
+    @property
+    def in_short(self) -> str:
+        """A few of the figures in words, each with its interval."""
+        found = ((METRICS[name], self.scores[name]) for name in SHORT if name in self.scores)
+        return ", ".join(f"{metric.title} {score:.{metric.decimals}f}" for metric, score in found)
 
     @property
     def fingerprint(self) -> str:

@@ -27,6 +27,10 @@ GOES_ON = {  # how commands go on that were interrupted; the others begin anew
     "train": ", and the same command with --resume goes on",
     **dict.fromkeys(("study", "search", "retrain"), ", and the same command goes on"),
 }
+LISTED = {  # commands that list -> what shows one of the names
+    "arena recipes": "a recipe is shown by arena recipes show {}",
+    "arena zoo": "images of a model are drawn by arena sample zoo:{}",
+}
 UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a disk says that takes no more
 PATH = "Path"  # what an option is taken for whose type typer does not tell
 
@@ -85,7 +89,9 @@ def _run() -> None:
             sys.exit(2)
         if type(error) is typer.BadParameter and error.param is None and error.param_hint is None:  # a command's words
             _refuse(error.message, 2)
-        _refuse(f"{message}{_override(error, arguments)}{_option(error, arguments)} (see arena --help)", 2)
+        asked = getattr(getattr(error, "ctx", None), "command_path", "arena")
+        ways = f"{_override(error, arguments)}{_option(error, arguments)}{_of_list(message, asked)}"
+        _refuse(f"{message}{ways} (see {asked} --help)", 2)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -171,6 +177,12 @@ def _option(error: Exception, arguments: list[str]) -> str:
         if equals and f"--{name}" in known:
             return f"; options are given with dashes: --{name} {value[:SHOWN]}"
     return ""
+
+
+def _of_list(message: str, asked: str) -> str:
+    """What to write instead of `arena zoo quickstart`: a command that lists takes no name of what it lists."""
+    name = re.search(r"(?:No such command '|unexpected extra arguments?(?:\(s\))? \()([^')]+)", message)
+    return f"; {LISTED[asked].format(name[1])}" if name and asked in LISTED else ""
 
 
 def _flush() -> None:

@@ -25,7 +25,7 @@ CARD = "card.json"  # of a bundle, which is no folder of images whatever lies be
 def holds_images(path: Path) -> bool:
     """Whether a path is a file of images, or a folder or zip of them, and no bundle."""
     if path.is_dir():
-        if (path / CARD).exists() or (path / "bundle" / CARD).exists():
+        if any((path / CARD).exists() or next(path.glob(f"{place}bundle/{CARD}"), None) for place in ("", "*/")):
             return False
         inside = any(is_named_image(PurePosixPath(one)) for one in path.rglob("*"))
         return inside or bool(array_files(path) or parquet_files(path))

@@ -12,8 +12,10 @@ from latentarena.data.listing import LeftOut
 from latentarena.data.picture import Fit
 from latentarena.errors import DataError
 from latentarena.files import digest, digest_json
+from latentarena.text import in_short, sides
 
 log = logging.getLogger(__name__)
+FEW = 10  # classes that are shown in a line
 SMALLEST = 8  # pixels: structural similarity looks through a window of 7
 
 
@@ -26,6 +28,9 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} Images: {sides(self.shape)}>"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -94,6 +99,11 @@ class Dataset:
             log.warning("%s: %s: scores on them say nothing of new images; take them out of one split", name, words)
             about = (*about, words)
         return cls(name, train, test, classes, content, about)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.train):,} train and {len(self.test):,} test images {sides(self.shape)}"
+        some = ", ".join(self.classes[:FEW]) + (", ..." if len(self.classes) > FEW else "")
+        return in_short("Dataset", self.name, counts, f"{len(self.classes)} classes ({some})")
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from torch.func import jvp
 
 from latentarena.backbone.attention import forward_mode
 from latentarena.distill.batch import column
-from latentarena.process import Network, Path, Times
+from latentarena.process import Network, Path, Times, drawn_times
 from latentarena.randomness import Draws
 from latentarena.sample import Jump
 
@@ -101,7 +101,6 @@ def meanflow_loss(
 
 def _pairs(path: Path, times: Times, n: int, draws: Draws, apart: float) -> tuple[Tensor, Tensor]:
     """Times s <= t, (B,) each, equal but for the share that is apart."""
-    first, last = path.span
-    one, other = (first + (last - first) * times(draws, n) for _ in range(2))
+    one, other = (drawn_times(times, path, draws, n) for _ in range(2))
     t = torch.maximum(one, other)
     return t, torch.where(draws.uniform(n) < apart, torch.minimum(one, other), t)

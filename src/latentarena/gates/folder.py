@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from latentarena.errors import GateError
+from latentarena.errors import BundleError, GateError
 from latentarena.gates.archive import directory, open_archive
 from latentarena.gates.file_set import (
     BUNDLE,
@@ -34,9 +34,20 @@ def open_files(path: Path, allowed: FileSet = BUNDLE) -> Files:
 
 
 def bundle_in(path: Path) -> Path:
-    """The folder `bundle` of a run's folder; any other path as it is."""
+    """The folder `bundle` of a run's folder; any other path as it is.
+
+    Raises:
+        BundleError: it is a folder of runs, as `arena train --seeds` makes one, of which one has to be chosen.
+    """
     of_run = path / "bundle"
-    return of_run if (of_run / NAMES[0]).is_file() and not (path / NAMES[0]).exists() else path
+    if (path / NAMES[0]).exists():
+        return path
+    if (of_run / NAMES[0]).is_file():
+        return of_run
+    if runs := sorted(found.parent.parent for found in path.glob(f"*/bundle/{NAMES[0]}")):
+        several = f"{len(runs)} trainings" if len(runs) > 1 else "a training"
+        raise BundleError(f"{path} holds {several}; choose one: {runs[0]}")
+    return path
 
 
 def names_in(path: Path) -> list[str]:

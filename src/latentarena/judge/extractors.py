@@ -35,6 +35,7 @@ SETTINGS = ("config.json", "preprocessor_config.json")  # beside them: its archi
 LARGEST_SIDE = 224  # pixels, of images that a transformer sees: what DINOv2's published features are of
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where a model does not say its own
 FLOATS = "tensor(float)"  # onnxruntime's name of float32
+ORIGIN = "from where torch came from"
 BATCH = 50  # images at a time
 
 
@@ -86,6 +87,7 @@ def open_extractor(named: str) -> Extractor:
         ConfigError: there is none of this name, its package is not installed, or its weights are not at hand.
     """
     kind, _, rest = named.partition(":")
+    _refuse_missing({TIMM: rest.partition(":")[2], INCEPTION: rest}.get(kind, ""), named)
     if named == INCEPTION or (kind == INCEPTION and rest):
         return _inception(rest, named)
     if kind == TIMM and rest:
@@ -101,12 +103,19 @@ def open_extractor(named: str) -> Extractor:
     )
 
 
+def _refuse_missing(file: str, named: str) -> None:
+    """Refuse a file of weights that is not there, before a library that reads it is looked for (ConfigError)."""
+    if file and not Path(file).is_file():
+        raise ConfigError(f"--features {named}: there is no such file; give the path of a file of weights")
+
+
 @contextmanager
 def _library(extra: str, named: str) -> Iterator[None]:
     """Imports of a library of networks, which comes with an extra.
 
     Raises:
-        ConfigError: it is not installed, or a torchvision is that was built for another torch, which breaks them all.
+        ConfigError: it is not installed, its torchvision is not, or a torchvision is that was built for another torch,
+            which breaks them all.
     """
     with optional(extra, f"--features {named}"):
         try:
@@ -115,10 +124,17 @@ def _library(extra: str, named: str) -> Iterator[None]:
             yield
             for library in LOUD:
                 logging.getLogger(library).setLevel(logging.CRITICAL)
+        except ModuleNotFoundError as error:
+            if str(error.name).partition(".")[0] != "torchvision":
+                raise
+            raise ConfigError(  # the extra might bring one of another torch, and that torch with it
+                f"--features {named} needs torchvision: install it {ORIGIN}, such as pip install torchvision "
+                "--index-url https://download.pytorch.org/whl/cpu beside a torch for CPUs"
+            ) from None
         except RuntimeError as error:
             raise ConfigError(
                 f"--features {named}: the installed torchvision was not built for torch {torch.__version__} "
-                f"({plain_line(str(error), 80)}): install it from where torch came from, or uninstall it where only "
+                f"({plain_line(str(error), 80)}): install it {ORIGIN}, or uninstall it where only "
                 "transformers are used"
             ) from None
 
@@ -230,8 +246,6 @@ def _timm(wanted: str, named: str) -> Extractor:
 def _headless(create: Callable[..., Any], name: str, published: Any, file: str, named: str) -> nn.Module:
     """A model of timm with the weights of a file, which must fill it, else those published; its head is taken off."""
     path = Path(file) if file else _downloaded(published.hf_hub_id, name, named)
-    if not path.exists():
-        raise ConfigError(f"--features {named}: there is no such file; give the path of a safetensors file")
     if path.suffix != ".safetensors":
         raise ConfigError(f"--features {named}: {path.name} is not opened; save its weights as .safetensors")
     try:

@@ -19,7 +19,7 @@ from latentarena.errors import ArenaError, ConfigError
 from latentarena.files import named_path
 from latentarena.lab.keywords import in_keywords
 from latentarena.parts import load_parts
-from latentarena.text import shown
+from latentarena.text import in_short, shown, sides
 from latentarena.use.sampling import chosen_labels, chosen_sampling, drawn, refuse_unguided, sample_to_file
 from latentarena.zoo import SCORE, located
 
@@ -38,6 +38,12 @@ class Model:
 
     bundle: AnyBundle
     score_card: ScoreCard | None = None
+
+    def __repr__(self) -> str:
+        card, stored = self.bundle.card, f"{sum(self.bundle.card.parameters.values()):,} stored numbers"
+        judged = "no score card" if self.score_card is None else self.score_card.in_short
+        shapes = f"images {sides(self.image_shape)}", f"latents {sides(self.latent_shape)}"
+        return in_short("Model", self.name, f"{card.form} bundle", *shapes, stored, judged)
 
     @property
     def name(self) -> str:

@@ -12,6 +12,8 @@ from latentarena.process.loss import (
     SquaredConfig,
     Times,
     Weighting,
+    build_loss,
+    drawn_times,
     matching_loss,
 )
 from latentarena.process.path import PATHS, Cosine, LinearBeta, Path, Point, Straight, Trigonometric, VariancePreserving
@@ -58,8 +60,10 @@ __all__ = [
     "Trigonometric",
     "VariancePreserving",
     "Weighting",
+    "build_loss",
     "denoiser",
     "determinant",
+    "drawn_times",
     "gaussian_correction",
     "independent",
     "matching_loss",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,10 +14,11 @@ from latentarena.config import Config
 from latentarena.errors import ConfigError
 from latentarena.parts import Kinds
 from latentarena.process.coupling import Coupling, independent
+from latentarena.process.held import built, reordered, unit_times
 from latentarena.process.path import Path, Point
 from latentarena.process.target import Network, Row, Target, asked, determinant
 from latentarena.randomness import Draws
-from latentarena.registry import Registry, function_of
+from latentarena.registry import Registry, function_of, words_of
 
 Times = Callable[[Draws, int], Tensor]  # -> (B,) in [0, 1]
 
@@ -133,6 +134,21 @@ LOSSES: Kinds[Shipped] = Kinds("loss", Shipped)
 LossConfig = Annotated[Shipped, LOSSES]
 
 
+def build_loss(config: Shipped) -> Loss:
+    """The loss of a configuration; one of somebody's own is held to give a number that training can lower."""
+    return built(LOSSES, config, "a network", "a Lesson")
+
+
+def drawn_times(times: Times, path: Path, draws: Draws, n: int) -> Tensor:
+    """Training times (n,) on a path's span.
+
+    Raises:
+        ConfigError: somebody's own gives something else, or times outside [0, 1] when it is asked first.
+    """
+    first, last = path.span
+    return first + (last - first) * unit_times(times, times(draws, n), n)
+
+
 def matching_loss(
     network: Network,
     path: Path,
@@ -158,29 +174,18 @@ def matching_loss(
         weighting: of the squared error, by time.
         noise: (B, ...) that belongs to these data, as in reflow; drawn and coupled unless given.
         loss: of the network and a `Lesson`.
+
+    Raises:
+        ConfigError: a part of somebody's own gives something else than it has to.
     """
-    first, last = path.span
-    t = first + (last - first) * _shaped("times", times(draws, len(data)), (len(data),))
+    t = drawn_times(times, path, draws, len(data))
     if noise is None:
-        noise = coupling(data, draws.normal(*data.shape))
-    noise = _shaped("the coupling", noise, data.shape)
+        noise = reordered(coupling, data, draws.normal(*data.shape))
     at = path.at(t, data)
     p, q = target(at)
     x, answer = at.mix(data, noise), p * data + q * noise
     weight = weighting(at, (p, q))
     if isinstance(weight, Tensor) and weight.ndim not in (0, data.ndim):
         wanted = f"one that broadcasts with {list(data.shape)}, such as {list(at.alpha.shape)}, is wanted"
-        raise ConfigError(f"weighting gives {list(weight.shape)}; {wanted}")
-    found = loss(network, Lesson(x, t, labels, data, noise, answer, weight))
-    if not isinstance(found, Tensor) or found.numel() != 1:
-        given = list(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise ConfigError(f"the loss gives {given}; a tensor of one number is wanted, such as the mean over the batch")
-    return found
-
-
-def _shaped(what: str, found: Tensor, shape: Sequence[int]) -> Tensor:
-    """What somebody's own part gives, of the shape that it has to be of: another would be broadcast (ConfigError)."""
-    if not isinstance(found, Tensor) or found.shape != tuple(shape):
-        given = list(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise ConfigError(f"{what} gives {given} for a batch of {shape[0]}; a tensor {list(shape)} is wanted")
-    return found
+        raise ConfigError(f"{words_of('weighting', weighting)} gives {list(weight.shape)}; {wanted}")
+    return loss(network, Lesson(x, t, labels, data, noise, answer, weight))

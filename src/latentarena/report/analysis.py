@@ -28,6 +28,7 @@ from latentarena.data import Dataset
 from latentarena.documents import yaml_text
 from latentarena.errors import ConfigError
 from latentarena.files import make_folder, misspelt, refuse_address, write_atomically, write_text
+from latentarena.gates import bundle_in
 from latentarena.pictures import blank, figure_bytes, grid, plain, png
 from latentarena.randomness import normal_rows
 from latentarena.report import analysis_tables
@@ -142,6 +143,7 @@ def card_of(run: Path) -> ScoreCard:
             f"folder, or make one, RUN, and arena judge RUN --json RUN/{SCORE}"
         )
     if home.is_dir() and not (home / SCORE).is_file():
+        bundle_in(home)  # which refuses a folder of several runs
         raise ConfigError(
             f"{run} holds no {SCORE}; arena judge {quote(str(run))} --json {quote(str(home / SCORE))} writes it"
         )

@@ -13,6 +13,7 @@ from latentarena.data import Dataset
 from latentarena.facts import machine, source_digest, versions
 from latentarena.files import write_json, write_text
 from latentarena.search.plan import Space
+from latentarena.text import in_short
 from latentarena.train.recipe import Recipe, to_yaml
 
 RESULT, BEST, PAGE = "search.json", "best.yaml", "search.md"
@@ -62,6 +63,10 @@ class Search:
     data: Dataset
     folder: Path
     trials: list[Trial] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        best = "" if self.best is None else f"the best, number {self.best.number}, at {self.best.score:.4g}"
+        return in_short("Search", str(self.folder), f"{len(self.trials)} trials on {self.data.name}", best)
 
     @property
     def best(self) -> Trial | None:

@@ -17,7 +17,7 @@ from latentarena.run.judging import SCORE, finished
 from latentarena.study.claims import Figures, Verdict, Word, judge_claims
 from latentarena.study.place import Place, StartedRun
 from latentarena.study.plan import Study
-from latentarena.text import printable
+from latentarena.text import in_short, printable
 from latentarena.train.recipe import to_yaml
 from latentarena.train.shelter import held
 
@@ -83,6 +83,10 @@ class StudyRuns:
     folder: Path
     jobs: int
     runs: list[Run] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        claims = f"{len(self.study.recipes)} arms, {len(self.study.claims)} claims: see verdicts"
+        return in_short("StudyRuns", str(self.folder), f"{len(self.runs)} runs", claims)
 
     @property
     def figures(self) -> Figures:

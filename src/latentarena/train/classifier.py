@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from latentarena.backbone.classifier import Classifier
 from latentarena.data import Images
 from latentarena.latents import draw
-from latentarena.process import Path, Straight, Times
+from latentarena.process import Path, Straight, Times, drawn_times
 from latentarena.randomness import Draws
 from latentarena.train.augment import Augmentation, augment
 from latentarena.train.loop import Objective
@@ -59,7 +59,6 @@ class ClassifierObjective(Objective):
         labels, data = self.labels[index], draw(self.means, self.spread, index, draws)
         if self.varied is not None:
             data = augment(data, draws, self.varied)
-        first, last = self.path.span
-        t = first + (last - first) * self.times(draws, len(data))
+        t = drawn_times(self.times, self.path, draws, len(data))
         logits = self.classifier(self.path.at(t, data).mix(data, draws.normal(*data.shape)), t)
         return {"loss": cross_entropy(logits, labels), "accuracy": (logits.argmax(1) == labels).float().mean()}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentarena.config import Config
 from latentarena.parts import Kinds
+from latentarena.process.held import built
 
 Error = Callable[[Tensor, Tensor], Tensor]  # reconstructions and images, (B, C, H, W) in [0, 1] -> a number
 
@@ -41,3 +42,8 @@ class AbsoluteErrorConfig(Config):
 Shipped = SquaredErrorConfig | AbsoluteErrorConfig
 ERRORS: Kinds[Shipped] = Kinds("reconstruction error", Shipped)
 ErrorConfig = Annotated[Shipped, ERRORS]
+
+
+def build_error(config: Shipped) -> Error:
+    """The error of a configuration; one of somebody's own is held to give a number that training can lower."""
+    return built(ERRORS, config, "reconstructions", "images")

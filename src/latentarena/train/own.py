@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from latentarena.documents import parse_json
 from latentarena.errors import ConfigError, TrainingError
 from latentarena.files import digest, write_json
+from latentarena.process.held import lowered
 from latentarena.randomness import Draws
 from latentarena.train.checkpoint import refuse_other_state
 from latentarena.train.logs import curve, logged
@@ -53,9 +54,7 @@ def _losses(found: object, device: torch.device) -> dict[str, Tensor]:
     given: Mapping[str, Any] = found if isinstance(found, Mapping) else {"loss": found}
     if not isinstance(given.get("loss"), Tensor) or given["loss"].numel() != 1:
         raise ConfigError("loss gives no scalar tensor; return one, or a mapping with one under the name loss")
-    if not given["loss"].requires_grad:
-        way_out = "leave detach(), item() and torch.no_grad() out on the way to it"
-        raise ConfigError(f"loss gives a number that no weight of the network moves; {way_out}")
+    lowered("loss", given["loss"])
     losses = {name: torch.as_tensor(value, device=device) for name, value in given.items()}
     for name, one in losses.items():
         if one.numel() != 1 or name in COLUMNS:

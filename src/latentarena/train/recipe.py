@@ -22,7 +22,7 @@ from latentarena.model.latent_model import Architecture
 from latentarena.parts import ForeignPart, foreign_in, load_parts, sources_of
 from latentarena.process import SquaredConfig
 from latentarena.registry import REGISTRIES, Registry
-from latentarena.text import one_path_part
+from latentarena.text import in_short, one_path_part
 from latentarena.train.shelf import recipe_source
 from latentarena.train.training import Training
 
@@ -67,6 +67,13 @@ class Recipe(Config):
             ConfigError: one line naming key, value and choices.
         """
         return load_recipe(str(source), overrides)
+
+    def __repr__(self) -> str:
+        backbone = getattr(self.generator.backbone, "kind", "")
+        what = f"autoencoder {self.autoencoder.kind}, backbone {backbone} on {self.generator.path}"
+        return in_short("Recipe", self.name, f"trained on {self.data.name}", what, "model_dump() has all keys")
+
+    __str__ = __repr__
 
     def scaled(self, budget: float) -> Recipe:
         """The same recipe with `budget` times the epochs: shorter or longer, and the learning rate still ends at zero.

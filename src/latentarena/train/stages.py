@@ -17,7 +17,7 @@ from latentarena.distill import consistency_loss, meanflow_loss
 from latentarena.errors import TrainingError
 from latentarena.latents import at_once, draw, encode_all
 from latentarena.model.latent_model import LatentModel
-from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, denoiser, matching_loss
+from latentarena.process import COUPLINGS, TIMES, WEIGHTINGS, build_loss, denoiser, matching_loss
 from latentarena.randomness import Draws, stream
 from latentarena.sample import GRIDS, heun, last
 from latentarena.train.adversary import PatchDiscriminator, adversarial_losses
@@ -25,7 +25,7 @@ from latentarena.train.augment import augment
 from latentarena.train.checkpoint import Checkpoints
 from latentarena.train.classifier import ClassifierObjective
 from latentarena.train.equivariance import changed_alike
-from latentarena.train.error import squared_error
+from latentarena.train.error import build_error, squared_error
 from latentarena.train.logs import logged
 from latentarena.train.loop import FitConfig, Objective, Tick, fit
 from latentarena.train.moments import MomentsObjective, Pairs
@@ -93,7 +93,7 @@ class AutoencoderObjective(Objective):
     ) -> None:
         super().__init__()
         self.autoencoder, self.images, self.config, self.size = autoencoder, images, config, len(images)
-        self.error = config.error.build()
+        self.error = build_error(config.error)
         self.critic = features if config.compares else None
         self.discriminator = discriminator if config.adversarial else None
 
@@ -138,7 +138,7 @@ class GeneratorObjective(Objective):
         super().__init__()
         self.network, self.path, self.target = network, model.path, model.target
         self.means, self.config, self.size = model.scale(latents.mean), config, len(latents.mean)
-        self.spread, self.loss = spread(model, latents), config.loss.build()
+        self.spread, self.loss = spread(model, latents), build_loss(config.loss)
         self.mean_velocity = model.mean_velocity if model.architecture.generator.average else None
         self.labels = labels if model.architecture.generator.conditional else None
         self.none = len(model.architecture.classes)  # the class table's row for "no label"
