@@ -81,7 +81,9 @@ class Dataset:
         """
         for title, split in (("train", train), ("test", test)):
             if not len(split):
-                raise DataError(f"{name}: the {title} split holds no images; add some, or leave out train/ and test/")
+                raise DataError(
+                    f"{name}: the {title} split holds no images; add some, or give all images without splits"
+                )
         if train.shape != test.shape:
             raise DataError(f"{name}: train images are {train.shape} but test images are {test.shape}")
         if min(train.shape[1:]) < SMALLEST:
