@@ -16,8 +16,8 @@ from latentarena.data.arrays import is_idx
 from latentarena.data.held_out import HELD_OUT, held_out
 from latentarena.data.layout import TEST, TRAIN, VALIDATION, Layout, layout_of
 from latentarena.data.listing import LOST, File, LeftOut, Listing
+from latentarena.data.pasted import INERT
 from latentarena.data.picture import DIM, LARGEST_SIDE, SUFFIXES_SHOWN, Fit, PictureFacts, Scale, examine
-from latentarena.data.table import PASTED
 from latentarena.errors import DataError
 
 MODEST = 64  # pixels: the largest size that is suggested
@@ -121,7 +121,7 @@ def _way_out(source: Path, held: Sequence[PurePosixPath]) -> str:
     folder = Path(f"{source.stem}-unpacked")
     command = f"unzip {quote(str(source))} -d {quote(str(folder))}"
     inside = first if first.suffix.lower() == ".zip" else first.parent
-    named = folder / inside if PASTED.fullmatch(str(inside)) else folder
+    named = folder / inside if INERT.fullmatch(str(inside)) else folder
     return f", which are not read inside a zip; unpack it with `{command}` and name folder:{named}"
 
 
