@@ -413,3 +413,14 @@ def test_json_in_other_encodings_names_the_way_out(encoding: str) -> None:
 def test_json_that_is_nested_without_end_is_told_in_words_of_ours(content: bytes) -> None:
     with pytest.raises(ValueError, match="nested more than 64 levels deep"):
         parse_json(content)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "\\ud800"}', '{"\\uDFFF": 1}', '{"a": "\\udc00\\ud800"}', '["\\\\\\ud83d"]']
+)
+def test_half_a_letter_is_told_in_words_of_ours(text: str) -> None:
+    for read in (lambda: parse_json(text.encode()), lambda: parse_yaml(text)):
+        with pytest.raises(ValueError, match=r"it holds \\ud\w{3}, which is half of a letter") as refused:
+            read()
+        assert "codec" not in str(refused.value)
+    assert parse_json(b'["\\ud83d\\ude00", "\\\\ud800"]') == ["\U0001f600", "\\ud800"]

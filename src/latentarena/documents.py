@@ -184,7 +184,9 @@ def parse_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError, ValueError: it is not; the message says why.
     """
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    _refuse_halves(value, text)
+    return value
 
 
 def parse_json(content: bytes) -> Any:
@@ -218,9 +220,24 @@ def parse_json(content: bytes) -> Any:
             raise ValueError(DEEP)
         inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
         level, depth = [part for parts in inner for part in parts], depth + 1
-    if "\\ud" in text or "\\uD" in text:  # escapes of surrogates, which are text in pairs only
-        json.dumps(value, ensure_ascii=False).encode()
+    _refuse_halves(value, text)
     return value
+
+
+def _refuse_halves(value: Any, text: str) -> None:
+    """Raise a ValueError where escapes in a text wrote half of a surrogate pair into the value."""
+    if "\\u" not in text and "\\U" not in text:
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(half_a_letter(error)) from None
+
+
+def half_a_letter(error: UnicodeEncodeError) -> str:
+    """What is wrong with a text that cannot be written in UTF-8."""
+    half = ascii(error.object[error.start])[1:-1]
+    return f"it holds {half}, which is half of a letter and no text by itself; write the whole letter, or leave it out"
 
 
 def read_json(path: Path, largest: int, what: str, way_out: str) -> Any:

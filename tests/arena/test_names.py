@@ -23,6 +23,9 @@ goat ɠoat | kiwi ƙiwi | TEAM ᴛᴇᴀᴍ | see ꜱee | hello ℎello | file �
 paypal PayPaI | PayPal paypa1 | Chris CHR1S | Inside 1nside | stars 5tars | stars $tars | zebra 2ebra | Orange 0range
 Paypal Paypaӏ | Alpha Λlpha | alpha alƿha | One Oᥒe | Boole 8oole | Boole ßoole | Rocket Яocket | Rocket Roςket
 Viking5 VikingS | Wolve5 wolves | Team2 TeamZ | Lab8 LabB | Alpha ∀lpha | Alpha 🅰lpha | Team-A Team—A
+BE ᏴƐ | edge ɛdge | EDGE Ɛdge | elite εlite | Elite Єlite | Elite Əlite | gone gonǝ | ax ɐx | her ɥer
+fun ⅎun | lab ꞁab | art aɹt | zen zɘn | Exit ∃xit | Tom ꓕom | Alpha ꓥlpha | pax ҏaӿ | Tea Ꚍea | owl ߋwl | Oslo Ꙩslo
+Lab Լab | One 𐌏ne | XX ⵅⵅ
 へ組 ヘ組 | Straße Straβe | Lake5 lakes | LilIy lilly | Room2O Room20
 """
 PAIRS = [pair.split() for line in ALIKE.strip().splitlines() for pair in line.split("|")]
@@ -132,3 +135,14 @@ def test_names_in_one_other_alphabet_are_read_by_those_who_know_it() -> None:
     assert looks_like("Андреи", ["Андрей"]) == "Андрей"
     assert looks_like("Комaндa", ["Команда"]) == "Команда"  # with two Latin letters
     assert looks_like("команда", ["Команда"]) == "Команда"
+
+
+@pytest.mark.parametrize(
+    "roster",
+    [["Ɛdem", "Ɔdo", "Ŋutsu"], ["ߒߞߏ", "ߋ", "߁"], ["Բարեվ", "Շատ", "Լույս"], ["ანი", "ინა"], ["ⵅⵎⵟ"], ["Əli", "Cəfər"]],
+)
+def test_names_in_letters_that_look_latin_are_taken_by_themselves(roster: list[str]) -> None:
+    taken = Names(["Beta", "Team 1", "Owl"])
+    for name in map(clean_name, roster):
+        assert taken.like(name) is None
+        taken.add(name)

@@ -131,6 +131,13 @@ def test_other_names_that_cp1252_cannot_read_are_no_cp1250_and_the_way_out_is_to
         roster_text(f"team,member\nA,{name}\n".encode(encoding))
 
 
+def test_names_that_spanish_spells_otherwise_are_doubted_among_others() -> None:
+    """All their letters are Spanish as cp1252, and of no one language as cp1250."""
+    said = text_and_doubt("team,member\nA,Kamiński\nB,Novák\n".encode("cp1250"))[1]
+    assert said.startswith("the list was read as cp1252, with the name 'Kamiñski', which would be 'Kamiński' in cp1250")
+    assert text_and_doubt("team,member\nA,Muñoz Ñíguez\nB,Ibáñez\n".encode("cp1252"))[1] == ""
+
+
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [

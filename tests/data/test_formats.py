@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
 from albums import encoded, noise, store, zipped
@@ -149,6 +150,75 @@ def test_arrays_under_other_names_are_refused_with_the_command_that_renames_them
     assert "import os" not in refusal(Path("odd.npz")).partition("python")[2]
 
 
+ODD_NAMES = ["sp ace", "quo'te", 'dou"ble', "$(touch pwned)", "`touch pwned`", 'it\'s "both" \\ back!']
+
+
+def followed(said: str, home: Path, made: str = "images.npz") -> Path:
+    """What the command in a refusal makes, pasted into a shell."""
+    line = said[said.index("python -c") :].partition(f" and name folder:{made}")[0]
+    (home / "python").unlink(missing_ok=True)
+    (home / "python").symlink_to(sys.executable)
+    subprocess.run(["sh", "-c", f"./{line}"], cwd=home, check=True)
+    assert not (home / "pwned").exists()
+    return home / made
+
+
+@pytest.mark.parametrize("odd", ODD_NAMES)
+def test_commands_hold_paths_of_any_letters(tmp_path: Path, odd: str) -> None:
+    home = tmp_path / odd
+    home.mkdir()
+    np.savez(home / "d.npz", images=TRAIN, labels=TRAIN_LABELS)
+    data = load(followed(refusal(home / "d.npz"), tmp_path))
+    assert len(data.train) + len(data.test) == len(TRAIN)
+    np.save(home / "d.npy", TRAIN)
+    said = refusal(home / "d.npy").replace(", with labels beside them as y_train=labels,", "")
+    assert len(load(followed(said, tmp_path)).classes) == 1
+    pairs = zip(TRAIN, TRAIN_LABELS, strict=True)
+    rows = ["label,pixels", *(f"{label},{' '.join(map(str, one.ravel()))}" for one, label in pairs)]
+    (home / "d.csv").write_text("\n".join(rows))
+    assert load(followed(refusal(home / "d.csv"), tmp_path)).digest == data.digest
+    np.savetxt(home / "e.csv", TRAIN.reshape(len(TRAIN), -1), fmt="%d", delimiter=",")
+    assert len(load(followed(refusal(home / "e.csv"), tmp_path)).classes) == 1
+
+
+def test_no_command_holds_a_path_that_no_line_can_hold(tmp_path: Path) -> None:
+    home = tmp_path / "a\nb"
+    home.mkdir()
+    np.savez(home / "d.npz", images=TRAIN, labels=TRAIN_LABELS)
+    with pytest.raises(DataError) as error:
+        load(home / "d.npz")
+    assert "python -c" not in str(error.value)
+
+
+def test_arrays_of_which_the_test_split_alone_has_known_names_get_the_command(tmp_path: Path) -> None:
+    """As `X, y, X_test, y_test`, of which the last two are read."""
+    np.savez(tmp_path / "d.npz", X=TRAIN, y=TRAIN_LABELS, X_test=TEST, y_test=TEST_LABELS)
+    said = refusal(tmp_path / "d.npz")
+    assert "holds X [40, 8, 8], y [40], X_test [10, 8, 8], y_test [10] and so no train split" in said
+    assert holds(load(followed(said, tmp_path)))
+    np.savez(tmp_path / "d.npz", X=TRAIN, y=TRAIN_LABELS, X_val=TEST, y_val=TEST_LABELS)
+    assert holds(load(followed(refusal(tmp_path / "d.npz"), tmp_path)))
+    np.savez(tmp_path / "d.npz", x_test=TEST, y_test=TEST_LABELS)
+    assert "no train split" in refusal(tmp_path / "d.npz")
+    assert "python -c" not in refusal(tmp_path / "d.npz")
+
+
+def test_emnist_of_matlab_gets_the_command_that_turns_it_upright(tmp_path: Path) -> None:
+    train, test = noise(40, 28, 28), noise(10, 28, 28, seed=1)
+
+    def split(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        return {"images": images.swapaxes(1, 2).reshape(len(images), -1), "labels": labels[:, None].astype(float)}
+
+    parts = {"train": split(train, TRAIN_LABELS + 1), "test": split(test, TEST_LABELS + 1)}
+    (tmp_path / "matlab").mkdir()
+    scipy.io.savemat(tmp_path / "matlab" / "emnist-letters.mat", {"dataset": parts | {"mapping": np.eye(3)}})
+    for source in (tmp_path / "matlab" / "emnist-letters.mat", tmp_path / "matlab"):
+        data = load(followed(refusal(source), tmp_path))
+        assert np.array_equal(data.train.pixels[:, 0].numpy(), train)
+        assert np.array_equal(data.test.pixels[:, 0].numpy(), test)
+        assert [data.classes[label] for label in data.test.labels.tolist()] == [str(k + 1) for k in TEST_LABELS]
+
+
 def test_npz_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "pickled.npz", x_train=np.array([{}], object))
     assert "save arrays of numbers" in refusal(tmp_path / "pickled.npz")
@@ -261,8 +331,8 @@ def test_a_table_with_all_pixels_in_one_cell_is_refused_with_the_command_that_co
     subprocess.run(shlex.split(command.replace("python", sys.executable, 1)), check=True)
     data = load(tmp_path / "images.npz")
     assert holds(data) if usage else len(data.train) + len(data.test) == 50
-    (tmp_path / "a b.csv").write_text("\n".join(rows))  # a name that would have to be quoted
-    assert refusal(tmp_path / "a b.csv").endswith("save them as arrays, an .npz file")
+    (tmp_path / "a\tb.csv").write_text("\n".join(rows))  # a name that no line can hold
+    assert refusal(tmp_path / "a\tb.csv").endswith("save them as arrays, an .npz file")
 
 
 def test_csv_that_is_no_dataset_is_refused(tmp_path: Path) -> None:

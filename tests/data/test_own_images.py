@@ -353,6 +353,18 @@ def test_linked_folders_are_read_and_loops_are_not(tmp_path: Path) -> None:
     assert load(tmp_path / "real").digest == digest
 
 
+def test_a_class_that_is_a_link_to_another_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = store(tmp_path / "some", {f"cat/{i}.png": encoded(noise(8, 8, seed=i)) for i in range(9)})
+    store(source, {f"eel/{i}.png": encoded(noise(8, 8, seed=100 + i)) for i in range(9)})
+    assert "several classes" not in " ".join(load(source).about)
+    (source / "dog").symlink_to("cat")
+    data = load(source)
+    both = sum(data.classes[label] == "cat" for label in data.train.labels.tolist())
+    words = f"{both} train images are in several classes, such as cat and dog"
+    assert words in data.about
+    assert words in caplog.text
+
+
 @pytest.mark.parametrize("files", [tree("cat"), {"notes.txt": b"x"}, tree("train/cat", "test/cat")])
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_link_to_nowhere_is_refused(tmp_path: Path, files: dict[str, bytes], kept: bool) -> None:

@@ -10,8 +10,9 @@ import torch
 from lightning_fabric import Fabric
 
 from albums import encoded, noise, store
-from latentarena.data import Dataset, Images
+from latentarena.data import DataConfig, Dataset, Images, load_dataset
 from latentarena.errors import DataError
+from latentarena.files import digest
 from latentarena.judge.classifier import Judge
 from latentarena.judge.known import known_of, principal_directions
 from latentarena.judge.training import JudgeConfig, train_judge
@@ -69,3 +70,30 @@ def test_images_of_one_colour_have_one_direction() -> None:
     flat = torch.linspace(-1, 1, 30, dtype=torch.float64)[:, None].expand(30, 784)
     assert principal_directions(flat, 32).shape == (784, 1)
     assert principal_directions(torch.zeros(30, 784, dtype=torch.float64), 32).shape == (784, 0)
+
+
+def saved(folder: Path, images: np.ndarray, labels: np.ndarray) -> Dataset:
+    """Arrays without a test split, as they are read."""
+    np.savez(folder / "a.npz", x_train=images, y_train=labels)
+    return load_dataset(DataConfig(name=f"folder:{folder / 'a.npz'}"))
+
+
+def test_of_few_arrays_some_are_held_out_and_never_all_of_a_class(tmp_path: Path) -> None:
+    for seed in range(60):
+        few = np.random.default_rng(seed).integers(256, size=(20, 16, 16), dtype=np.uint8)
+        assert len(saved(tmp_path, few, np.arange(20) % 2).test) >= 2, seed
+        many = np.random.default_rng(seed).integers(256, size=(60, 16, 16), dtype=np.uint8)
+        data = saved(tmp_path, many, np.r_[2, 3, np.arange(58) % 2])
+        assert set(data.train.labels.tolist()) == set(range(4)), seed
+
+
+def test_of_many_arrays_those_are_held_out_that_always_were(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(256, size=(400, 8, 8), dtype=np.uint8)
+    held = [one for one in images if int(digest(one[None].tobytes()), 16) % 10 == 0]
+    assert np.array_equal(saved(tmp_path, images, np.arange(400) % 4).test.pixels[:, 0].numpy(), held)
+
+
+def test_arrays_of_which_none_can_be_held_out_are_refused_with_how_many_are_wanted(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(256, size=(10, 8, 8), dtype=np.uint8)
+    with pytest.raises(DataError, match=r"one image of each class, .* add at least one more of each"):
+        saved(tmp_path, images, np.arange(10))

@@ -73,6 +73,12 @@ def test_what_is_no_notebook_is_refused(content: bytes) -> None:
         read_source("a.ipynb", content)
 
 
+def test_half_a_letter_in_a_notebook_is_told_in_words_of_ours() -> None:
+    content = b'{"cells": [{"cell_type": "code", "source": "x = 1  # \\ud800"}]}'
+    with pytest.raises(BundleError, match=r"a\.ipynb is not Python: it holds \\ud800, which is half of a letter"):
+        read_source("a.ipynb", content)
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_python_afterwards_or_refused(text: str) -> None:
     try:

@@ -29,6 +29,8 @@ UNLIKELY_CENTRAL = re.compile(f"{UNLIKELY.pattern}|[‚„…†‡‰‹›‘�
 WESTERN = ("àâæçèéêëîïôœùûüÿ", "áéíñóúü", "àèéìíîòóùú", "àáâãçéêíóôõúü", "àçèéíïòóúü", "åæéø", "åäéö")
 """Letters beyond ASCII of French, Spanish, Italian, Portuguese, Catalan, Danish and Norwegian, Swedish."""
 GUESTS = "äöüß"
+NO_SPANISH = re.compile(r"ñ(?![aeiouáéíóúü])", re.IGNORECASE)
+"""As in Kamiñski: Spanish has that letter before vowels, where Polish has no ń, and Polish has ń before no vowel."""
 EASTERN = ("áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "ąćęłńóśźż", "áéíóöőúüű", "âăîşţ", "ćčđšž", "âçğıîöşûü")
 """Of Czech, Slovak, Polish, Hungarian, Romanian, Croatian and Slovene, Turkish; names have `GUESTS` in all of them."""
 
@@ -80,7 +82,7 @@ def _other_readings(content: bytes, text: str) -> str:
         return f"{shown}; if that is not right, save it as CSV (UTF-8)"
     if western is None or names_beyond_ascii(western) or text != western:
         return ""
-    usual = _of_one_language(western, WESTERN)
+    usual = _of_one_language(western, WESTERN) and not NO_SPANISH.search(western)
     apart: dict[str, int] = {}
     for encoding in LATIN:
         other = _decoded(content, encoding) or western

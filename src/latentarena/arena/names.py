@@ -13,12 +13,16 @@ from latentarena.text import hidden, without_marks
 LONGEST = 60  # letters of a name
 MARKS = 2  # combining marks on one letter
 
-MORE = str.maketrans("пєэωĸ$ӏΛƿᥒЯяς∀ⲀⲁⲂⲃⲌⲍյȷ", "ne3wksl" + "ApnRrcAAaBBZzjj")
-"""Letters that Unicode's list of confusables does not take for the Latin ones that they look like."""
-OF_LATIN = re.compile(
-    r"(?:NEGATIVE (?:SQUARED|CIRCLED) )?LATIN (?:LETTER SMALL CAPITAL|(?:SMALL|CAPITAL) LETTER) ([A-Z])(?: WITH .*)?"
+MORE = str.maketrans(
+    "пєэωĸ$ӏΛƿᥒЯяς∀ⲀⲁⲂⲃⲌⲍյȷЄεԑԐƏəӘәɅʌꓥⴷᐱꓯ𐌀𐌡ꓭᑕꓛϾͼᑐꓷⵟⵎꓱ∃ꓩꓨ⅁ꓘԼꓶ⅂ʘⵙ𐌏ꙨꙩߋიᕈբϥꓤꚌꚍꓕꓵᐁ𐌞ⵅ⅄ח߁շ",
+    "ne3wkslApnRrcAAaBBZzjjEeeEEeEeAaAAAAAABCCCcDDEEEEFGGKLLLOOOOoooPpqRTtTUVVXYn12",
 )
-"""Unicode's names of Latin letters with strokes, hooks and the like."""
+"""Letters that Unicode's list of confusables does not take for Latin ones that they look like, upright or turned."""
+OF_LATIN = re.compile(
+    r"(?:NEGATIVE (?:SQUARED|CIRCLED) )?LATIN (?:LETTER SMALL CAPITAL|(?:SMALL|CAPITAL) LETTER)"
+    r"(?: [A-Z]{2,})* ([A-Z])(?: WITH .*)?|TURNED (?:SMALL|CAPITAL) ([A-Z])"
+)
+"""Unicode's names of Latin letters with strokes, hooks and the like, and of open, turned and reversed ones."""
 EUROPEAN = 0x530  # Latin, Greek and Cyrillic lie below: marks on their letters are accents, elsewhere they spell
 INNER_I = re.compile(r"(?<![A-Za-z])i(?=[A-Za-z]{2})|(?<=[A-Za-z])i(?=[A-Za-z])")
 INNER_L = re.compile(r"(?<=[A-Za-z])[iI1|](?=[a-z])")  # no numeral stands there
@@ -137,13 +141,29 @@ def _face(letter: str) -> str:
         return letter
     alike = _prototypes()
     for one in (letter, letter.upper(), letter.lower()):
-        for shape in (alike.get(one, one), one):
-            flat = without_marks(unicodedata.normalize("NFD", shape))
-            latin = OF_LATIN.fullmatch(unicodedata.name(flat, "")) if len(flat) == 1 and not flat.isascii() else None
-            flat = (latin[1] if flat.isupper() else latin[1].lower()) if latin else flat
-            if flat and flat.isascii():
-                return "i" if flat == "l" and one != letter else flat  # a capital I's small letter
+        like = _flat(alike.get(one, one))
+        flat = like if like.isascii() else _named(one) or _named(like)
+        if flat and flat.isascii():
+            return "i" if flat == "l" and one != letter else flat  # a capital I's small letter
     return alike.get(letter, letter)
+
+
+def _flat(letters: str) -> str:
+    return without_marks(unicodedata.normalize("NFD", letters))
+
+
+def _named(letters: str) -> str:
+    """The ASCII letter that Unicode's name of a letter speaks of, or that one without its stroke or tick looks like."""
+    name = unicodedata.name(letters, "") if len(letters) == 1 else ""
+    if latin := OF_LATIN.fullmatch(name):
+        found = latin[1] or latin[2]
+        return found if letters.isupper() else found.lower()
+    try:
+        plain = unicodedata.lookup(name.partition(" WITH ")[0]) if " WITH " in name else ""
+    except KeyError:
+        return ""
+    shape = _flat(_prototypes().get(plain, plain))
+    return shape if shape.isascii() else ""
 
 
 @lru_cache(maxsize=1 << 14)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite, isqrt
 from pathlib import Path
 
@@ -14,18 +14,18 @@ import torch
 from natsort import natsorted
 from PIL import Image
 
+from latentarena.data.held_out import HELD_OUT, NONE_HELD_OUT, held_out
 from latentarena.data.idx import parse_idx, read_maybe_gzipped
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, VALIDATION
 from latentarena.data.listing import LeftOut, warn_left_out
-from latentarena.data.npz import arrays_in
+from latentarena.data.named_arrays import Split, splits_in
 from latentarena.data.picture import DIM, LARGEST_SIDE, Fit
-from latentarena.data.pixel_table import SAFE, UNLABELLED, read_pixels
+from latentarena.data.pixel_table import UNLABELLED, read_pixels
 from latentarena.errors import DataError
 from latentarena.files import digest
 
 BESIDE = "beside the arrays"
-UNREAD = "an array that is neither images nor labels by its name"
 IDX = re.compile(
     r"(?P<set>.*?)(?P<split>train|t10k|test)[-_.]?(?P<what>images|labels)[-.](?:idx\d[-.])?ubyte(?:\.gz)?", re.I
 )
@@ -39,17 +39,6 @@ EMNIST = {  # the labels of its parts, in order
     "bymerge": string.digits + UPPER + "abdefghnqrt",
     "byclass": string.digits + UPPER + LOWER,
 }
-IMAGE_KEYS = ("x_{}", "X_{}", "{}_images", "{}_x", "x{}", "X{}")
-LABEL_KEYS = ("y_{}", "Y_{}", "{}_labels", "{}_y", "y{}", "Y{}")
-NAMED_LABELS = re.compile(r"label|target|class|^y(?![a-z])", re.I)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images (N, H, W) or (N, H, W, C) of one split, uint8, and their labels (N,)."""
-
-    pixels: np.ndarray
-    labels: np.ndarray
 
 
 def split_in_name(name: str) -> str:
@@ -149,7 +138,7 @@ def _tables(files: Sequence[Path]) -> Found:
     """One `.npz`, or CSV files of the splits."""
     archives = [path for path in files if path.suffix.lower() == ".npz"]
     if len(archives) == 1 and len(files) == 1:
-        splits, left = _npz(archives[0])
+        splits, left = splits_in(archives[0])
         return splits, "arrays of an .npz file", {}, left
     if archives:
         raise DataError(f"holds {', '.join(path.name for path in files)}; name one of them")
@@ -172,56 +161,6 @@ def _tables(files: Sequence[Path]) -> Found:
         splits = {s: Split(one.pixels.swapaxes(1, 2), one.labels) for s, one in splits.items()}
         words += "; rows and columns of EMNIST are exchanged: turned upright"
     return splits, words, {}, left
-
-
-def _npz(path: Path) -> tuple[dict[str, Split], list[LeftOut]]:
-    held, splits = arrays_in(path), {}
-    missing, left = {}, dict(held)
-    for split, title in ((TRAIN, "train"), (VALIDATION, "val"), (VALIDATION, "valid"), (TEST, "test")):
-        image_key, label_key = (
-            next((key.format(title) for key in keys if key.format(title) in held), "")
-            for keys in (IMAGE_KEYS, LABEL_KEYS)
-        )
-        if image_key:
-            images = left.pop(image_key)
-            if not label_key:
-                missing[image_key] = f"y_{title}"
-            splits[split] = Split(images, left.pop(label_key) if label_key else np.zeros(images.shape[:1] or 1, int))
-    if not splits:
-        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in held.items())
-        way = _renaming(path, held)
-        raise DataError(f"{path.name} holds {shapes}; images are expected as x_train, y_train, x_test, y_test{way}")
-    if missing and (len(missing) < len(splits) or any(_may_be_labels(*one, splits) for one in left.items())):
-        image_key, label_key = next(iter(missing.items()))
-        raise DataError(
-            f"{path.name} holds {', '.join(held)}: there is no {label_key} beside {image_key}; save its labels under "
-            "that name, or save the images alone to have them without classes"
-        )
-    return splits, [LeftOut(f"{path.name}: {name}", UNREAD) for name in left]
-
-
-def _renaming(path: Path, held: Mapping[str, np.ndarray]) -> str:
-    """The command that saves arrays under the names that are read, as the end of a sentence; empty if it is a guess."""
-    pairs: list[str] = []
-    for split in ("train", "test"):
-        named = [name for name in held if ("test" in name.lower()) == (split == "test")]
-        images = [name for name in named if held[name].ndim > 2]
-        labels = [name for name in named if held[name].ndim <= 2 and name not in images]
-        if len(images) > 1 or len(labels) > 1 or (labels and not images):
-            return ""
-        pairs += [f"{axis}_{split}=a['{one}']" for axis, found in (("x", images), ("y", labels)) for one in found]
-    if not pairs or not all(SAFE.fullmatch(name) for name in (*held, str(path))):  # a stranger's may write a command
-        return ""
-    save = f"numpy.savez('images.npz', {', '.join(pairs)})"
-    return (
-        f"; save them so with python -c \"import numpy; a = numpy.load('{path}'); {save}\" and name folder:images.npz"
-    )
-
-
-def _may_be_labels(name: str, array: np.ndarray, splits: Mapping[str, Split]) -> bool:
-    """Whether an array under a name that is not known may be the labels of images."""
-    lengths = {len(one.labels) for one in splits.values()}
-    return bool(NAMED_LABELS.search(name)) or (0 < array.ndim <= 2 and len(array) in lengths)
 
 
 def _dataset(
@@ -254,11 +193,11 @@ def _dataset(
     elif VALIDATION in read:
         read[TEST] = read.pop(VALIDATION)
     if TEST not in read:
-        (pixels, labels), notes = (
-            next(iter(read.values())),
-            [*notes, "no test split: about one image in 10 is held out"],
-        )
-        test = np.array([int(digest(one.tobytes()), 16) % 10 == 0 for one in pixels])
+        pixels, labels = next(iter(read.values()))
+        notes.append(f"no test split: about one image in {HELD_OUT} is held out")
+        test = np.array(held_out(labels.tolist(), [digest(one.tobytes()) for one in pixels]))
+        if not test.any():
+            raise DataError(f"it has {NONE_HELD_OUT}")
         read = {TRAIN: (pixels[~test], labels[~test]), TEST: (pixels[test], labels[test])}
     if TRAIN not in read:
         raise DataError("there is no train split")

@@ -13,6 +13,7 @@ from natsort import natsorted
 from PIL import features
 
 from latentarena.data.decoded import Decoded, decode, kept
+from latentarena.data.held_out import NONE_HELD_OUT
 from latentarena.data.images import Dataset, Images
 from latentarena.data.layout import TEST, TRAIN, Layout, layout_of
 from latentarena.data.listing import LeftOut, Listing, warn_left_out
@@ -72,9 +73,7 @@ def _arranged(
     layout = layout_of([path for path, _ in used], listing.classes, listing.table)
     splits = hold_out(layout, [value for _, value in used])
     if TEST not in splits:
-        raise DataError(
-            f"folder:{source} has one image of each class, so that none can be held out for tests; add more"
-        )
+        raise DataError(f"folder:{source} has {NONE_HELD_OUT}")
     train, test = ([i for i, split in enumerate(splits) if split == wanted] for wanted in (TRAIN, TEST))
     return layout, train, test
 

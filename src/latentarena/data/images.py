@@ -79,14 +79,17 @@ class Dataset:
     def of(
         cls, name: str, train: Images, test: Images, classes: tuple[str, ...], about: tuple[str, ...] = ()
     ) -> Dataset:
-        """Assemble a dataset and hash its content; test images that are train images too are told and logged.
+        """Assemble a dataset and hash its content; test images that are train images too, and images in
+        several classes, are told and logged.
 
         Raises:
             DataError: a split is empty, the splits' image shapes differ, or the images are too small to judge.
         """
         for title, split in (("train", train), ("test", test)):
             if not len(split):
-                raise DataError(f"{name}: the {title} split holds no images; add some, or leave out train/ and test/")
+                raise DataError(
+                    f"{name}: the {title} split holds no images; add some, or give all images without splits"
+                )
         if train.shape != test.shape:
             raise DataError(f"{name}: train images are {train.shape} but test images are {test.shape}")
         if min(train.shape[1:]) < SMALLEST:
@@ -94,9 +97,15 @@ class Dataset:
         parts = (train.pixels, train.labels, test.pixels, test.labels)
         form = digest_json([classes, [tuple(part.shape) for part in parts]])
         content = digest(form.encode(), *(part.contiguous().numpy().data for part in parts))
-        if known := _shared(train, test):
-            words = f"{known:,} of {len(test):,} test images are train images too"
+        known, several = _label_by_image(train)
+        if shared := sum(hash(one.tobytes()) in known for one in test.pixels.cpu().numpy()):
+            words = f"{shared:,} of {len(test):,} test images are train images too"
             log.warning("%s: %s: scores on them say nothing of new images; take them out of one split", name, words)
+            about = (*about, words)
+        if several:
+            pair = " and ".join(classes[label] for label in next(iter(several.values())))
+            words = f"{len(several):,} train images are in several classes, such as {pair}"
+            log.warning("%s: %s: nobody can tell these classes apart by them; take them out of one", name, words)
             about = (*about, words)
         return cls(name, train, test, classes, content, about)
 
@@ -115,7 +124,11 @@ class Dataset:
         return replace(self, train=self.train.to(device), test=self.test.to(device))
 
 
-def _shared(train: Images, test: Images) -> int:
-    """How many test images have every pixel of some train image."""
-    known = {hash(one.tobytes()) for one in train.pixels.cpu().numpy()}
-    return sum(hash(one.tobytes()) in known for one in test.pixels.cpu().numpy())
+def _label_by_image(split: Images) -> tuple[dict[int, int], dict[int, tuple[int, int]]]:
+    """The label of each image of a split, by the hash of all its pixels, and of those that have several, two."""
+    found, several = dict[int, int](), dict[int, tuple[int, int]]()
+    for one, label in zip(split.pixels.cpu().numpy(), split.labels.tolist(), strict=True):
+        first = found.setdefault(image := hash(one.tobytes()), label)
+        if first != label:
+            several[image] = (min(first, label), max(first, label))
+    return found, several

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from latentarena.data.images import SMALLEST
+from latentarena.data.pasted import python_command
 from latentarena.errors import DataError
 from latentarena.text import plain_line
 
@@ -27,16 +28,15 @@ PIXELLESS = "beside the label it has too few columns for an image"
 DELIMITERS = ",;\t"
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MOST_CLASSES = 100  # of a table without header
-SAFE = re.compile(r"[\w./-]+")  # what may stand in a command
 UNPACK = (  # a table that has all pixels of an image in one cell
-    "import csv, numpy as np; rows = list(csv.reader(open('{file}', encoding='{encoding}'), delimiter='{sign}'))[1:]; "
-    "s = {{n: [r for r in rows if ({told}) == (n == 'train')] for n in ('train', 'test')}}; "
-    "x = {{'x_' + n: np.array([r[{pixels}].split() for r in s[n]], 'uint8') for n in s if s[n]}}; "
-    "np.savez('images.npz', **{{k: v.reshape(-1, {side}, {side}) for k, v in x.items()}}, "
-    "**{{'y_' + n: np.array([r[{label}] for r in s[n]]) for n in s if s[n]}})"
+    "import csv, numpy as np; rows = list(csv.reader(open({{path}}, encoding='{encoding}'), delimiter='{sign}'))[1:]; "
+    "s = {{{{n: [r for r in rows if ({told}) == (n == 'train')] for n in ('train', 'test')}}}}; "
+    "x = {{{{'x_' + n: np.array([r[{pixels}].split() for r in s[n]], 'uint8') for n in s if s[n]}}}}; "
+    "np.savez('images.npz', **{{{{k: v.reshape(-1, {side}, {side}) for k, v in x.items()}}}}, "
+    "**{{{{'y_' + n: np.array([r[{label}] for r in s[n]]) for n in s if s[n]}}}})"
 )
 UNLABELLED_ARRAYS = (
-    "import numpy as np; x = np.loadtxt('{file}', encoding='{encoding}', delimiter='{sign}'); "
+    "import numpy as np; x = np.loadtxt({{path}}, encoding='{encoding}', delimiter='{sign}'); "
     "np.savez('images.npz', x_train=x.reshape(-1, {side}, {side}){kind})"
 )
 PIXEL = re.compile(r"(?P<word>\D*)(?P<first>\d+)(?:\D+(?P<second>\d+))?")
@@ -98,16 +98,14 @@ def _refuse_open(path: Path, head: _Head, table: np.ndarray) -> None:
     columns, naming = table.shape[1], "write a first line that names the columns"
     side = isqrt(columns)
     if columns > SMALLEST and side * side == columns:
-        way = "save them as arrays, an .npz file"
-        if SAFE.fullmatch(str(path)):
-            command = UNLABELLED_ARRAYS.format(
-                file=path,
-                encoding=head.encoding,
-                sign=head.delimiter.replace("\t", r"\t"),
-                side=side,
-                kind=".astype('uint8')" if _whole(table).dtype == np.uint8 else "",
-            )
-            way = f'{way}, with python -c "{command}" and name folder:images.npz'
+        program = UNLABELLED_ARRAYS.format(
+            encoding=head.encoding,
+            sign=head.delimiter.replace("\t", r"\t"),
+            side=side,
+            kind=".astype('uint8')" if _whole(table).dtype == np.uint8 else "",
+        )
+        command = python_command(program, path=path)
+        way = "save them as arrays, an .npz file" + (f", with {command} and name folder:images.npz" if command else "")
         raise DataError(
             f"{path.name} has no header and {columns} columns, the pixels of {side} x {side} and no label; {naming}, "
             f"and one called `label`, or, to have images without classes, {way}"
@@ -202,13 +200,13 @@ def _refuse_packed(path: Path, head: _Head) -> None:
     said = f"{path.name} has all pixels of an image in one cell; save them as arrays"
     size = len(head.below[place].split())
     label = next((head.cells.index(name) for name in (*LABEL_COLUMNS, "emotion") if name in head.cells), None)
-    if isqrt(size) ** 2 != size or size < SMALLEST or label is None or not SAFE.fullmatch(str(path)):
+    if isqrt(size) ** 2 != size or size < SMALLEST or label is None:
         raise DataError(f"{said}, an .npz file")
     told = f"r[{head.cells.index('usage')}].startswith('Train')" if "usage" in head.cells else "True"
-    command = UNPACK.format(
-        file=path, encoding=head.encoding, sign=head.delimiter, told=told, pixels=place, label=label, side=isqrt(size)
-    )
-    raise DataError(f'{said} with python -c "{command}" and name folder:images.npz')
+    sign = head.delimiter.replace("\t", r"\t")
+    program = UNPACK.format(encoding=head.encoding, sign=sign, told=told, pixels=place, label=label, side=isqrt(size))
+    command = python_command(program, path=path)
+    raise DataError(f"{said} with {command} and name folder:images.npz" if command else f"{said}, an .npz file")
 
 
 def _is_number(cell: str) -> bool:

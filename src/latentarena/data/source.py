@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from latentarena.data.arrays import array_files, array_images, is_idx
 from latentarena.data.folder import image_folder
@@ -10,6 +11,7 @@ from latentarena.data.images import Dataset
 from latentarena.data.listing import Listing, list_files
 from latentarena.data.overview import Overview, overview_of_dataset, overview_of_files
 from latentarena.data.parquet import list_parquet, parquet_files
+from latentarena.data.pasted import python_command
 from latentarena.data.picture import Fit, is_named_image
 from latentarena.data.table import with_labels
 from latentarena.errors import DataError
@@ -19,8 +21,14 @@ SAVE = "numpy.savez('images.npz', x_train=images, y_train=labels)"
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 PACKED = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".rar", ".7z")
 CIFAR = (
-    """python -c "from torchvision.datasets import CIFAR10 as C; import numpy; a, b = C('{root}', True), C('{root}', """
-    """False); numpy.savez('cifar10.npz', x_train=a.data, y_train=a.targets, x_test=b.data, y_test=b.targets)" """
+    "from torchvision.datasets import CIFAR10 as C; import numpy; a, b = C({root}, True), C({root}, False); "
+    "numpy.savez('cifar10.npz', x_train=a.data, y_train=a.targets, x_test=b.data, y_test=b.targets)"
+)
+LETTERS = (  # EMNIST as MATLAB's structure: images one after the other by columns
+    "import numpy, scipy.io; d = scipy.io.loadmat({path})['dataset'][0, 0]; "
+    "s = {{n: d[n][0, 0] for n in ('train', 'test')}}; "
+    "numpy.savez('images.npz', **{{'x_' + n: s[n]['images'].reshape(-1, 28, 28).swapaxes(1, 2) for n in s}}, "
+    "**{{'y_' + n: s[n]['labels'].ravel().astype(int) for n in s}})"
 )
 
 
@@ -79,35 +87,44 @@ def _kind(source: Path) -> str:
 def _refuse_form(source: Path) -> None:
     """Refuse what is not opened here: addresses, pickles, which can run programs, packed folders, a single image."""
     refuse_address(source)
-    kinds = ("*.pt", "data_batch_1", "*.npy")
+    kinds = ("*.pt", "data_batch_1", "*.npy", "*.mat")
     files = [source] if source.is_file() else [path for kind in kinds for path in sorted(source.rglob(kind))]
     if source.is_dir() and (array_files(source) or not files or _holds_images(source)):
         return
     for path in files:
-        suffix = path.suffix.lower()
+        suffix, what = path.suffix.lower(), f"folder:{source}: {path.name}"
         if path.name == "data_batch_1":
+            command = python_command(CIFAR, root=path.parent.parent) or f"torchvision to an .npz file, with {SAVE}"
             raise DataError(
                 f"folder:{source} holds pickles of CIFAR, which can run programs and are not opened; convert "
-                f"them with {CIFAR.format(root=path.parent.parent)} and name folder:cifar10.npz"
+                f"them with {command} and name folder:cifar10.npz"
             )
         if suffix in PICKLES:
+            program = f"import torch, numpy; images, labels = torch.load({{path}}); {SAVE}"
             raise DataError(
-                f"folder:{source}: {path.name} is a pickle, which can run programs and is not opened; of "
-                "torchvision's datasets name the folder with raw/, others convert with python -c "
-                f"\"import torch, numpy; images, labels = torch.load('{path}'); {SAVE}\" and name folder:images.npz"
+                f"{what} is a pickle, which can run programs and is not opened; of torchvision's datasets name the "
+                f"folder with raw/, others convert with {python_command(program, path=path) or SAVE} and name "
+                "folder:images.npz"
             )
         if suffix in PACKED and not array_files(path):
+            unpack = f"tar -xf {quote(path.name)}" if path.name.isprintable() else "tar -xf"
             raise DataError(
-                f"folder:{source} is a packed file other than zip; unpack it (tar -xf {path.name}) and name the folder"
+                f"folder:{source} is a packed file other than zip; unpack it ({unpack}) and name the folder"
             )
         if suffix == ".npy":
+            save = "numpy.savez('images.npz', x_train=images)"
+            program = f"import numpy; images = numpy.load({{path}}); {save}"
             raise DataError(
-                f"folder:{source}: {path.name} is one array, and may be images or labels; convert it with python -c "
-                f"\"import numpy; images = numpy.load('{path}'); numpy.savez('images.npz', x_train=images)\", with "
-                "labels beside them as y_train=labels, and name folder:images.npz"
+                f"{what} is one array, and may be images or labels; convert it with "
+                f"{python_command(program, path=path) or save}, with labels beside them as y_train=labels, and name "
+                "folder:images.npz"
             )
         if suffix in (".mat", ".h5", ".hdf5"):
-            raise DataError(f"folder:{source} is not read here; save its arrays with {SAVE} and name folder:images.npz")
+            emnist = python_command(LETTERS, path=path) if suffix == ".mat" and "emnist" in path.name.lower() else ""
+            load = "load it with scipy.io.loadmat, " if suffix == ".mat" else ""
+            way = f"convert it with {emnist}" if emnist else f"{load}save its arrays with {SAVE}"
+            others = ", or take EMNIST's IDX or CSV files, which are read as they are" if emnist else ""
+            raise DataError(f"{what} is not read here; {way} and name folder:images.npz{others}")
         if is_named_image(PurePosixPath(path)):
             raise DataError(f"folder:{source} is one image; name the folder or zip that holds all of them")
 

@@ -13,16 +13,15 @@ from typing import TypeVar
 from natsort import natsorted
 
 from latentarena.data.arrays import is_idx
+from latentarena.data.held_out import HELD_OUT, held_out
 from latentarena.data.layout import TEST, TRAIN, VALIDATION, Layout, layout_of
 from latentarena.data.listing import LOST, File, LeftOut, Listing
+from latentarena.data.pasted import INERT
 from latentarena.data.picture import DIM, LARGEST_SIDE, SUFFIXES_SHOWN, Fit, PictureFacts, Scale, examine
-from latentarena.data.table import PASTED
 from latentarena.errors import DataError
 
-HELD_OUT = 10  # one image in this many is test data where no split is given
 MODEST = 64  # pixels: the largest size that is suggested
 HELD = 1 << 28  # bytes of pictures that are not decoded twice
-FEWEST_TEST = 2  # images without which nothing is judged
 NOT_AN_IMAGE = "not an image"
 NO_LABELS = f"{NOT_AN_IMAGE}: labels are read only from a folder for each class, or from a .csv of names and labels"
 TEXTS = (".txt", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".names", ".xlsx", ".xls", ".ods")
@@ -122,7 +121,7 @@ def _way_out(source: Path, held: Sequence[PurePosixPath]) -> str:
     folder = Path(f"{source.stem}-unpacked")
     command = f"unzip {quote(str(source))} -d {quote(str(folder))}"
     inside = first if first.suffix.lower() == ".zip" else first.parent
-    named = folder / inside if PASTED.fullmatch(str(inside)) else folder
+    named = folder / inside if INERT.fullmatch(str(inside)) else folder
     return f", which are not read inside a zip; unpack it with `{command}` and name folder:{named}"
 
 
@@ -240,19 +239,8 @@ def _notes(facts: Sequence[PictureFacts], fit: Fit, scale: Scale, layout: Layout
 
 
 def hold_out(layout: Layout, hashes: Sequence[str]) -> tuple[str, ...]:
-    """`train`, `test` or nothing (not used) for each image.
-
-    Where no folder is the test split, images are chosen by the hash of their content, so that adding images moves
-    none; at least `FEWEST_TEST` where there are so many, and never all of a class.
-    """
+    """`train`, `test` or nothing (not used) for each image: see `held_out` where no folder is the test split."""
     if layout.test:
         role = {TRAIN: TRAIN, layout.test: TEST}
         return tuple(role.get(split, "") for split in layout.splits)
-    values = [int(value, 16) for value in hashes]
-    left, test = Counter(layout.labels), set[int]()
-    for i in sorted(range(len(values)), key=lambda i: (values[i] % HELD_OUT != 0, values[i], i)):
-        wanted = values[i] % HELD_OUT == 0 or len(test) < FEWEST_TEST
-        if wanted and left[layout.labels[i]] > 1:
-            test.add(i)
-            left[layout.labels[i]] -= 1
-    return tuple(TEST if i in test else TRAIN for i in range(len(values)))
+    return tuple(TEST if test else TRAIN for test in held_out(layout.labels, hashes))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from latentarena.data.arrays import split_in_name
 from latentarena.data.layout import Layout, layout_of
 from latentarena.data.listing import File, LeftOut, Listing
+from latentarena.data.pasted import INERT, python_command
 from latentarena.data.picture import is_named_image
 from latentarena.data.pixel_table import INDEX, LABEL_COLUMNS
 from latentarena.documents import decode_text
@@ -26,11 +26,10 @@ LABELS = (*LABEL_COLUMNS, "category", "class_name", "label_name")
 FEW = 10  # images of which each may have a class of its own
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SPLITS = ("split", "set", "subset", "partition", "usage", "fold")
-PASTED = re.compile(r"[\w ./-]*")  # what stands in a line for a shell
 SORT = (
-    """python -c "import csv, os, shutil; [(os.makedirs(d := os.path.join('sorted', r['{split}'], r['{label}']), """
-    """exist_ok=True), shutil.copy(os.path.join('{folder}', r['{name}'] + '{suffix}'), d)) for r in """
-    """csv.DictReader(open('{table}', encoding='{encoding}'), delimiter='{delimiter}')]" """
+    "import csv, os, shutil; [(os.makedirs(d := os.path.join('sorted', r['{split}'], r['{label}']), "
+    "exist_ok=True), shutil.copy(os.path.join({{folder}}, r['{name}'] + '{suffix}'), d)) for r in "
+    "csv.DictReader(open({{table}}, encoding='{encoding}'), delimiter='{delimiter}')]"
 )
 
 
@@ -275,24 +274,21 @@ def _listed(table: _Table, columns: Sequence[int]) -> str:
 
 
 def _command(source: Path, table: _Table, split: int, label: int) -> str:
-    """How to copy the images into `sorted/SPLIT/CLASS/`: the line to paste, where nothing in it needs to be quoted."""
+    """How to copy the images into `sorted/SPLIT/CLASS/`: the line to paste, where its names can stand in one."""
     root = source if source.is_dir() else Path()
     i = next(i for i, image in enumerate(table.images) if image is not None)
     cell, image = table.rows[i][table.name], table.images[i]
     suffix = "" if str(image).endswith(cell) else PurePosixPath(str(image)).suffix
-    told = {
-        "split": table.header[split],
-        "label": table.header[label],
-        "name": table.header[table.name],
-        "suffix": suffix,
-        "folder": str(root / (f"{image}".removesuffix(cell + suffix) or ".")),
-        "encoding": "utf-16" if table.wide else "utf-8-sig",
-        "table": str(root / table.file.path),
-    }
-    if not all(PASTED.fullmatch(text) for text in told.values()):  # a stranger's file must not write a command
+    told = {"split": table.header[split], "label": table.header[label], "name": table.header[table.name]}
+    told |= {"suffix": suffix, "encoding": "utf-16" if table.wide else "utf-8-sig"}
+    command = ""
+    if all(INERT.fullmatch(text) for text in told.values()):  # a stranger's file must not write a command
+        program = SORT.format(**told, delimiter=table.delimiter.replace("\t", r"\t"))
+        folder = root / (f"{image}".removesuffix(cell + suffix) or ".")
+        command = python_command(program, folder=folder, table=root / table.file.path)
+    if not command:
         return f"into folders sorted/{told['split']}/{told['label']}/ by the rows of {table.file.path}"
-    delimiter = r"\t" if table.delimiter == "\t" else table.delimiter
-    return f"with {SORT.format(**told, delimiter=delimiter)}".rstrip()
+    return f"with {command}"
 
 
 def _refuse_several(tables: Sequence[_Table], layout: Layout) -> None:

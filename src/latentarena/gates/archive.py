@@ -23,6 +23,7 @@ from latentarena.gates.file_set import (
     Files,
     FileSet,
     known_name,
+    named_alone,
     no_part,
     read_plain,
     too_large,
@@ -80,9 +81,8 @@ def open_archive(source: Path | bytes, allowed: FileSet = BUNDLE) -> Files:
         GateError: it is no zip file of a bundle and nothing else, or is larger than MOST_BYTES.
     """
     what = "the archive" if isinstance(source, bytes) else str(source)
-    wrong = None if isinstance(source, bytes) else wrong_kind(source.name)
-    if wrong:
-        raise GateError(wrong[0], f"{what} is {wrong[1]}")
+    if wrong := None if isinstance(source, bytes) else named_alone(source, allowed):
+        raise wrong
     content = source if isinstance(source, bytes) else read_plain(source, MOST_BYTES, follow=True)
     if len(content) > MOST_BYTES:
         raise too_large(what, len(content), MOST_BYTES)
@@ -214,20 +214,21 @@ def _named(entries: list[Member], what: str, allowed: FileSet) -> dict[str, Memb
     """The entries that are files of the set, by name."""
     kept: dict[str, Member] = {}
     folders: set[bytes] = set()
-    for entry in entries:
+    names = [entry.name.decode("utf-8", "backslashreplace") for entry in entries]
+    for entry, path in zip(entries, names, strict=True):
         parts = _parts(entry, what)
         if any(added_by_system(part.decode("utf-8", "backslashreplace")) for part in parts):
             continue  # not even unpacked
         if entry.folder:
             if len(parts) > 1 or entry.size or entry.packed:
-                raise no_part("zip-name", what, entry.name.decode("utf-8", "backslashreplace"), allowed)
+                raise no_part("zip-name", what, path, allowed, names)
             folders.add(parts[0])
             continue
         folders.add(parts[0] if len(parts) == 2 else b"")
         named = parts[-1].decode("utf-8", "backslashreplace")
         name = known_name(named, what, kept, "zip", allowed) if len(parts) < 3 else ""
         if not name:
-            raise no_part("zip-name", what, entry.name.decode("utf-8", "backslashreplace"), allowed)
+            raise no_part("zip-name", what, path, allowed, names)
         kept[name] = entry
     if len(folders) > 1:
         raise GateError("zip-name", f"{what} holds several folders; put the files of one bundle into one, or into none")

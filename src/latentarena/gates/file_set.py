@@ -6,12 +6,12 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from latentarena.errors import GateError
-from latentarena.gates.kinds import out_of_place
+from latentarena.gates.kinds import RUN, of_a_run, out_of_place, wrong_kind
 
 Files = dict[str, bytes]
 NAMES = ("card.json", "weights.safetensors", "encode.onnx", "decode.onnx", "generate.onnx")
@@ -81,17 +81,35 @@ def read_plain(path: Path, most: int, follow: bool, hint: str = HINT) -> bytes:
     return content
 
 
-def no_part(reason: str, what: str, name: str, allowed: FileSet) -> GateError:
-    """Why a file or folder cannot be where it is: its place, its kind or its name."""
+def no_part(reason: str, what: str, name: str, allowed: FileSet, among: Iterable[str] = ()) -> GateError:
+    """Why a file or folder cannot be where it is: its place, its kind or its name.
+
+    Args:
+        reason: slug, where its kind gives none.
+        what: it lies in; name: its path in there.
+        allowed: what should be there.
+        among: all paths in there: any of them may tell that this is a run, whichever comes first.
+    """
     last, shown = name.removesuffix("/").rpartition("/")[2], f"{what}: {ascii(name)[:100]}"
+    kind, fault = out_of_place(last) or (reason, "")
+    mark = of_a_run(among) if kind in (reason, "run", "misnamed") else None
+    if mark is not None:
+        return GateError("run", f"{what}: {ascii(mark)[:100]} is {RUN}")
     if allowed.named.fullmatch(last):
         return GateError(reason, f"{shown} lies too deep; pack the folder that holds it itself")
     if allowed.named.fullmatch(f"a{PurePath(last).suffix}"):  # a kind of file that the set has under any plain name
         return GateError(reason, f"{shown} is no name that is taken; name it in letters, digits and _, 100 at most")
-    kind, fault = out_of_place(last) or (reason, "")
     if not fault or (kind == "code" and allowed.programs):
         fault = f"no part of {allowed.thing}; {allowed.hint}; take it away"
     return GateError(kind, f"{shown} is {fault}")
+
+
+def named_alone(path: Path, allowed: FileSet) -> GateError | None:
+    """Why a file that was named where a folder or zip file is wanted is none, by its name; None where it may be one."""
+    wrong = wrong_kind(path.name)
+    if wrong and allowed.named.fullmatch(path.name) and wrong[0] == "misnamed":
+        return GateError(wrong[0], f"{path} is one file of {allowed.thing}; name the folder that holds it")
+    return GateError(wrong[0], f"{path} is {wrong[1]}") if wrong else None
 
 
 def too_large(what: str, size: int, most: int) -> GateError:

@@ -17,10 +17,11 @@ from latentarena.gates.file_set import (
     Files,
     FileSet,
     known_name,
+    named_alone,
     no_part,
     read_plain,
 )
-from latentarena.gates.kinds import added_by_system, wrong_kind
+from latentarena.gates.kinds import added_by_system
 
 
 def open_files(path: Path, allowed: FileSet = BUNDLE) -> Files:
@@ -58,9 +59,8 @@ def names_in(path: Path) -> list[str]:
     """
     if path.is_dir():
         return _listed(path, SUBMISSION)
-    wrong = wrong_kind(path.name)
-    if wrong:
-        raise GateError(wrong[0], f"{path} is {wrong[1]}")
+    if wrong := named_alone(path, SUBMISSION):
+        raise wrong
     entries, _ = directory(read_plain(path, MOST_BYTES, follow=True), str(path), SUBMISSION)
     return [entry.name.decode("utf-8", "backslashreplace") for entry in entries]
 
@@ -73,9 +73,10 @@ def open_folder(folder: Path, allowed: FileSet = BUNDLE) -> Files:
             no plain file, or all are larger than MOST_BYTES.
     """
     files: Files = {}
-    for name in _listed(folder, allowed):
+    listed = _listed(folder, allowed)
+    for name in listed:
         if not known_name(name, str(folder), files, "folder", allowed):
-            raise no_part("folder-name", str(folder), name, allowed)
+            raise no_part("folder-name", str(folder), name, allowed, listed)
         left = MOST_BYTES - sum(map(len, files.values()))
         files[name] = read_plain(folder / name, left, follow=False)
     return allowed.complete(files, str(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePath
 
 from latentarena.files import is_partial
@@ -30,6 +31,7 @@ EXTERNAL = (
 TENSORS = "weights under another name; name the file of a native bundle weights.safetensors"
 GRAPH = "a graph under another name; the three of a bundle are encode.onnx, decode.onnx and generate.onnx"
 RUN = "part of a run, not of its bundle; hand in the folder `bundle` that lies in the run's folder"
+CHECKPOINT = "a checkpoint of a run, no bundle; hand in the folder `bundle` that lies beside the run's `checkpoints`"
 TEXT = "a text file; hand in the bundle, its files packed as one zip"
 PICTURE = "a picture; hand in the bundle, its files packed as one zip"
 PAGE = "a document; hand in the bundle, its files packed as one zip"
@@ -43,7 +45,11 @@ BY_SUFFIX = {
     ".onnx": ("misnamed", GRAPH),
     **dict.fromkeys((".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar", ".zst"), ("packed", PACKED)),
 }
-OF_RUNS = ("bundle", "checkpoints", "logs", "recipe.yaml", "score.json", "report.html", "samples.png", "data.sha256")
+OF_RUNS = re.compile(
+    r"\.lock|checkpoints|logs|analysis|recipe\.yaml|data\.sha256|score\.json|report\.html|samples\.png|card\.png"
+)
+RUNS = re.compile(r"bundle|seed-\d+")  # folders that others too may call so, by which only their own place is told
+OF_CHECKPOINTS = re.compile(r".+-\d{8,}-[0-9a-f]{16}\.(?:safetensors|damaged)")
 BY_START = (
     (b"\x80\x02", ".pkl"),
     (b"\x80\x03", ".pkl"),
@@ -77,6 +83,8 @@ DOCUMENTS = (
 
 def wrong_kind(name: str = "", content: bytes = b"") -> tuple[str, str] | None:
     """Slug and sentence for a file of a kind that is never part of a bundle; None where it may be one."""
+    if OF_CHECKPOINTS.fullmatch(name):
+        return "run", CHECKPOINT
     suffix = PurePath(name.lower()).suffix
     if suffix in BY_SUFFIX:
         return BY_SUFFIX[suffix]
@@ -103,7 +111,12 @@ def no_archive(content: bytes) -> tuple[str, str] | None:
 
 def out_of_place(name: str) -> tuple[str, str] | None:
     """Slug and sentence for a file or folder among those of a bundle; None if it is nothing known."""
-    return ("run", RUN) if name in OF_RUNS else wrong_kind(name)
+    return ("run", RUN) if OF_RUNS.fullmatch(name) or RUNS.fullmatch(name) else wrong_kind(name)
+
+
+def of_a_run(names: Iterable[str]) -> str | None:
+    """The first of the names, with slashes between their parts, that is found in the folders of runs."""
+    return next((name for name in names if any(OF_RUNS.fullmatch(part) for part in name.split("/"))), None)
 
 
 def added_by_system(name: str) -> bool:

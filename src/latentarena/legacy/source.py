@@ -6,6 +6,7 @@ import ast
 import json
 import re
 
+from latentarena.documents import half_a_letter
 from latentarena.errors import BundleError
 
 NOTEBOOK = ".ipynb"
@@ -69,7 +70,8 @@ def without_magics(source: str, name: str) -> str:
                 raise BundleError(f"{name} is not Python at line {at + 1}: {error.msg}") from None
             _take_away(lines, at, found)
         except ValueError as error:  # such as null bytes
-            raise BundleError(f"{name} is not Python: {error}") from None
+            fault = half_a_letter(error) if isinstance(error, UnicodeEncodeError) else error
+            raise BundleError(f"{name} is not Python: {fault}") from None
         else:
             break
     return "\n".join(lines)
