@@ -489,17 +489,17 @@ def test_output_that_cannot_be_written_is_told_in_one_line(words: list[str]) -> 
     [
         (
             ["sample", "zoo:one-step", "--steps", "8"],
-            "--steps 8: onestep-latent was trained for one step from",
+            "--steps 8: one-step was trained for one step from",
         ),
         (
             ["interpolate", "zoo:one-step"],
-            "the way between noise and data: 'onestep-latent' goes from noise",
+            "the way between noise and data: 'one-step' goes from noise",
         ),
         (
             ["likelihood", "zoo:one-step", "-n", "2"],
-            "likelihood: 'onestep-latent' goes from noise",
+            "likelihood: 'one-step' goes from noise",
         ),
-        (["inpaint", "zoo:one-step", "--index", "0"], "filling in: 'onestep-latent' goes from noise"),
+        (["inpaint", "zoo:one-step", "--index", "0"], "filling in: 'one-step' goes from noise"),
     ],
     ids=["sample", "interpolate", "likelihood", "inpaint"],
 )

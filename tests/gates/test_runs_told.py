@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from command import Arena
-from latentarena.errors import GateError
+from latentarena.errors import BundleError, GateError
 from latentarena.gates import SUBMISSION, open_archive, open_files
 
 PART, CHECKPOINT = "part of a run", "a checkpoint of a run"
@@ -64,7 +64,8 @@ def test_everything_that_lies_in_a_run_tells_it_by_itself(runs: Path, tmp_path: 
         alone = tmp_path / path.name / "x"
         (alone / path.name).mkdir(parents=True)
         assert PART in refused(alone), path.name
-    assert PART in refused(runs)
+    with pytest.raises(BundleError, match=r"holds 2 trainings; choose one: .*seed-0"):
+        open_files(runs)
 
 
 def test_checkpoints_are_told_and_where_the_bundle_is(runs: Path) -> None:
