@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Protocol
 
 import torch
@@ -32,7 +33,8 @@ from latentarena.sample import (
     usual_guide,
 )
 
-CHUNK = 500  # latents at a time
+CHUNK = 500  # latents or images at a time
+CACHED, NUMBERS = 100, 80_000  # images, and numbers of latents, at a time on a CPU: their maps stay in its cache
 
 
 class Architecture(Config):
@@ -139,16 +141,20 @@ class LatentModel(nn.Module):
         """Where the weights are."""
         return self.scale.mean.device
 
+    def _parts(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Images or latents (N, ...), so many at a time as the autoencoder takes fastest."""
+        return torch.split(rows, CACHED if self.device.type == "cpu" else CHUNK)
+
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Posterior means (N, *latent) of images (N, C, H, W)."""
-        chunks = counted(torch.split(images, CHUNK), "encoding")
+        chunks = counted(self._parts(images), "encoding")
         return torch.cat([self.autoencoder.encode(c.to(self.device)).mean.cpu() for c in chunks])
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] of latents (N, *latent)."""
-        chunks = counted(torch.split(latents, CHUNK), "decoding")
+        chunks = counted(self._parts(latents), "decoding")
         return torch.cat([self.autoencoder.decode(c.to(self.device)).cpu() for c in chunks])
 
     @torch.no_grad()
@@ -226,12 +232,13 @@ class LatentModel(nn.Module):
     ) -> Tensor:
         """Images (N, C, H, W) in [0, 1] from noise (N, *latent): a deterministic function; see `trajectory`."""
         images = []
-        for start in counted(range(0, len(noise), CHUNK), "samples"):
-            rows = slice(start, start + CHUNK)
+        many = max(1, min(CHUNK, NUMBERS // prod(self.noise_shape))) if self.device.type == "cpu" else CHUNK
+        for start in counted(range(0, len(noise), many), "samples"):
+            rows = slice(start, start + many)
             chosen = None if labels is None else labels[rows]
             kept = None if held is None else held[rows]
             latents = last(self.trajectory(noise[rows], chosen, sampling, seed, kept))
-            images.append(self.autoencoder.decode(latents).cpu())
+            images += [self.autoencoder.decode(some).cpu() for some in self._parts(latents)]
         return torch.cat(images)
 
     def noise(self, n: int, seed: int, purpose: str = "sample") -> Tensor:
