@@ -37,10 +37,10 @@ NOTES = {  # what a reader has to know of how a design was chosen
     "class surer. Of four sizes one was kept for the Frechet distance of its first seed on the test split; "
     "these two, how long the weaker flow is trained, and where guidance acts, for the distance of that seed's "
     "samples to train images in the judge's features. The other seeds chose nothing.",
-    "one-step": "A decoder that works on squares of four pixels a side, so that it costs little more than its network; that "
-    "learnt from pairs of the guided flow, and then by the moments of its images in the features of a classifier of its "
-    "own. Nothing was chosen by its scores but the decoder, for the distance of reconstructions of train images. Samples "
-    "are timed 10,000 at a time on two threads, the median of five.",
+    "one-step": "A decoder that works on squares of four pixels a side, so that it costs little more than its network. "
+    "That learnt from pairs of the guided flow, and then by the moments of its images in the features of a classifier "
+    "of its own. Nothing was chosen by its scores but the decoder, for the distance of reconstructions of train images. "
+    "Samples are timed 10,000 at a time on two threads, the median of five.",
     "conditional": "The champion's autoencoder and training, a wider flow, and a classifier of noisy latents that acts "
     "near the data alone, where it moves the samples whose class is in doubt. Both scales of guidance were chosen for "
     "the first seed's samples: how many show their class to the judge, and their distance to train images in its "
