@@ -39,7 +39,7 @@ NOTES = {  # what a reader has to know of how a design was chosen
     "samples to train images in the judge's features. The other seeds chose nothing.",
     "one-step": "A decoder that works on squares of four pixels a side, so that it costs little more than its network. "
     "That learnt from pairs of the guided flow, and then by the moments of its images in the features of a classifier "
-    "of its own. Nothing was chosen by its scores but the decoder, for the distance of reconstructions of train images. "
+    "of its own. The decoder was chosen for the distance of reconstructions of train images; nothing else was chosen. "
     "Samples are timed 10,000 at a time on two threads, the median of five.",
     "conditional": "The champion's autoencoder and training, a wider flow, and a classifier of noisy latents that acts "
     "near the data alone, where it moves the samples whose class is in doubt. Both scales of guidance were chosen for "
