@@ -110,7 +110,7 @@ def test_sampling_encoding_and_decoding_are_heard() -> None:
     with listening(heard.append):
         model.decode(model.encode(model.generate(model.noise(501, 0))))
     assert [(one.what, one.done) for one in heard] == [
-        (what, done) for what in ("samples", "encoding", "decoding") for done in range(3)
+        (what, done) for what, parts in (("samples", 2), ("encoding", 6), ("decoding", 6)) for done in range(parts + 1)
     ]
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from torch import Tensor
+from torch import Tensor, is_grad_enabled
 
 from latentarena.errors import ConfigError
 from latentarena.parts import Kinds
@@ -90,11 +90,11 @@ def built(kinds: Kinds[Any], config: Config, *takes: str) -> Callable[..., Tenso
 
 
 def lowered(what: str, found: Any) -> Tensor:
-    """A loss that is a tensor of one number, with a gradient (ConfigError)."""
+    """A loss that is a tensor of one number, with a gradient where one is taken (ConfigError)."""
     if not isinstance(found, Tensor) or found.numel() != 1:
         wanted = "a tensor of one number is wanted, such as the mean over the batch"
         raise ConfigError(f"{what} gives {_given(found)}; {wanted}")
-    if found.grad_fn is None:  # of a leaf, too, that somebody has made to need a gradient
+    if is_grad_enabled() and found.grad_fn is None:  # of a leaf, too, that somebody has made to need a gradient
         raise ConfigError(f"{what} gives a number that no weight of the network moves; {WAY_OUT}")
     return found
 
