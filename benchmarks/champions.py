@@ -37,7 +37,7 @@ NOTES = {  # what a reader has to know of how a design was chosen
     "class surer. Of four sizes one was kept for the Frechet distance of its first seed on the test split; "
     "these two, how long the weaker flow is trained, and where guidance acts, for the distance of that seed's "
     "samples to train images in the judge's features. The other seeds chose nothing.",
-    "one-step": "A decoder that works on squares of four pixels a side, so that it costs little more than its network. "
+    "one-step": "Its decoder costs little more than its network. "
     "That learnt from pairs of the guided flow, and then by the moments of its images in the features of a classifier "
     "of its own. The decoder was chosen for the distance of reconstructions of train images; nothing else was chosen. "
     "Samples are timed 10,000 at a time on two threads, the median of five.",

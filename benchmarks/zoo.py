@@ -47,7 +47,9 @@ WANTED = (
     Wanted("champion", "champion", "the best under 100,000 numbers: told the class, guided by a weaker flow"),
     Wanted("quality", "quality", "samples as far from train images as real ones are; 36 latents, told the class"),
     Wanted("featherweight", "featherweight", "under 30,000 numbers, reconstructions better than the winner's of 2025"),
-    Wanted("one-step", "one-step", "one evaluation of a small network, told the class: 0.01 ms a sample on two cores"),
+    Wanted(
+        "one-step", "one-step", "one evaluation of a small network, told the class, and a decoder that costs little"
+    ),
     Wanted("digitdreamer", "digitdreamer-small", "deep-compression autoencoder, class-conditional DiT, guidance 2"),
     Wanted("latent-diffusion", "ldm-spatial", "latent diffusion: spatial VAE, U-Net that predicts the noise, DDIM"),
     Wanted("pixel", "rf-pixel", "rectified flow on pixels, no latents: a U-Net that is told the class, guidance 1.3"),

@@ -105,9 +105,9 @@ def latent_statistics(latents: Posterior) -> LatentStatistics:
     )
 
 
-def at_once(shape: tuple[int, ...]) -> int:
-    """How many images of a shape are taken at a time."""
-    return max(1, min(CHUNK, VALUES // math.prod(shape)))
+def at_once(shape: tuple[int, ...], most: int = CHUNK, numbers: int = VALUES) -> int:
+    """How many images or latents of a shape are taken at a time."""
+    return max(1, min(most, numbers // math.prod(shape)))
 
 
 def module_digest(module: nn.Module) -> str:

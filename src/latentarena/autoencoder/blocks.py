@@ -14,15 +14,23 @@ Shape = tuple[int, int, int]  # channels, height, width
 Sides = tuple[int, int, int, int]  # left, right, top, bottom
 
 
-def grid(shape: Shape, cell: int) -> tuple[int, int]:
+def cell(levels: int, patch: int = 2) -> int:
+    """Side of the square of pixels that a place of the smallest map stands for.
+
+    The first level takes squares of `patch` pixels a side together, every later one halves.
+    """
+    return patch << (levels - 1)
+
+
+def grid(shape: Shape, side: int) -> tuple[int, int]:
     """Height and width of the image in squares of so many pixels a side, padded up where it does not divide."""
-    return -(-shape[1] // cell), -(-shape[2] // cell)
+    return -(-shape[1] // side), -(-shape[2] // side)
 
 
-def margins(shape: Shape, cell: int) -> Sides:
+def margins(shape: Shape, side: int) -> Sides:
     """Pixels to pad on the left, right, top and bottom so that such squares divide the image."""
-    height, width = grid(shape, cell)
-    tall, wide = height * cell - shape[1], width * cell - shape[2]
+    height, width = grid(shape, side)
+    tall, wide = height * side - shape[1], width * side - shape[2]
     return wide // 2, wide - wide // 2, tall // 2, tall - tall // 2
 
 
@@ -39,18 +47,15 @@ def check_blocks(name: str, blocks: Sequence[int], levels: int) -> None:
 
 
 def check_latent(latent: tuple[int, ...], shape: Shape, levels: int, patch: int = 2) -> None:
-    """Raise ConfigError for a latent that is larger than the images, or whose map is not the last level's.
-
-    The first level takes squares of `patch` pixels a side together, every later one halves.
-    """
+    """Raise ConfigError for a latent larger than the images, or whose map is not the last level's; see `cell`."""
     pixels, numbers = prod(shape), prod(latent)
     if numbers > pixels:
         raise ConfigError(
             f"autoencoder.latent = {shown(latent)} has {shown(numbers)} numbers, more than the {pixels} of an image "
             f"{list(shape)}; choose a smaller latent, or the recipe of a pixel model"
         )
-    if len(latent) == 3 and latent[1:] != grid(shape, patch * 2 ** (levels - 1)):
-        fits = {n: grid(shape, patch * 2 ** (n - 1)) for n in range(1, 7)}
+    if len(latent) == 3 and latent[1:] != grid(shape, cell(levels, patch)):
+        fits = {n: grid(shape, cell(n, patch)) for n in range(1, 7)}
         choices = ", ".join(f"[C, {h}, {w}] with {n} widths" for n, (h, w) in fits.items())
         raise ConfigError(
             f"autoencoder.latent = {shown(latent)} with {levels} widths is impossible for images "

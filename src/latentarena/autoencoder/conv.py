@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 
 from latentarena.autoencoder.base import Autoencoder, Posterior
 from latentarena.autoencoder.blocks import (
+    cell,
     check_blocks,
     check_latent,
     check_widths,
@@ -62,11 +63,6 @@ class ConvVAEConfig(Config):
         for name in ("encoder", "decoder"):
             check_blocks(name, getattr(self, name) or [1] * len(self.widths), len(self.widths))
         return self
-
-    @property
-    def cell(self) -> int:
-        """Side of the square of pixels that a place of the smallest map stands for."""
-        return int(self.patch * 2 ** (len(self.widths) - 1))
 
     @property
     def deterministic(self) -> bool:
@@ -126,9 +122,10 @@ class ConvVAE(Autoencoder):
     def __init__(self, shape: tuple[int, int, int], config: ConvVAEConfig) -> None:
         super().__init__()
         self.shape, self.latent_shape = shape, config.latent
-        self.padding = margins(shape, config.cell)
+        side = cell(len(config.widths), config.patch)
+        self.padding = margins(shape, side)
         linear = len(config.latent) == 1
-        code = (config.neck if linear else config.latent[0], *grid(shape, config.cell))
+        code = (config.neck if linear else config.latent[0], *grid(shape, side))
         inward, outward = _inward(shape[0], code[0], config), _outward(shape[0], code[0], config)
         if linear:
             inward += [nn.Flatten(), nn.Linear(prod(code), config.latent[0])]

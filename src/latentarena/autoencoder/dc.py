@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
 from latentarena.autoencoder.base import Autoencoder, Posterior
-from latentarena.autoencoder.blocks import check_blocks, check_latent, check_widths, initialise, margins, stack
+from latentarena.autoencoder.blocks import cell, check_blocks, check_latent, check_widths, initialise, margins, stack
 from latentarena.autoencoder.fsq import FSQ
 from latentarena.config import Config
 from latentarena.text import shown
@@ -159,7 +159,7 @@ class DCAE(Autoencoder):
     def __init__(self, shape: tuple[int, int, int], config: DCAEConfig) -> None:
         super().__init__()
         self.shape, self.latent_shape = shape, config.latent
-        self.padding = margins(shape, 2 ** len(config.widths))
+        self.padding = margins(shape, cell(len(config.widths)))
         self.inward = nn.Sequential(*_inward(shape[0], config))
         self.outward = nn.Sequential(*_outward(shape[0], config))
         self.quantiser = FSQ(config.fsq_levels) if config.fsq_levels else None

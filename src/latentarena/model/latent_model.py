@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import prod
 from typing import Protocol
 
 import torch
@@ -17,7 +16,7 @@ from latentarena.config import Config
 from latentarena.distill import average_correction, meanflow_jump
 from latentarena.errors import ConfigError
 from latentarena.gates import Cost, Size, size_of, stored
-from latentarena.latents import Standardiser
+from latentarena.latents import Standardiser, at_once
 from latentarena.model.config import JUMP, GeneratorConfig, SamplingConfig
 from latentarena.model.counting import constant_numbers, used
 from latentarena.process import CORRECTIONS, PATHS, TARGETS, Denoiser, Network, denoiser
@@ -232,7 +231,7 @@ class LatentModel(nn.Module):
     ) -> Tensor:
         """Images (N, C, H, W) in [0, 1] from noise (N, *latent): a deterministic function; see `trajectory`."""
         images = []
-        many = max(1, min(CHUNK, NUMBERS // prod(self.noise_shape))) if self.device.type == "cpu" else CHUNK
+        many = at_once(self.noise_shape, CHUNK, NUMBERS) if self.device.type == "cpu" else CHUNK
         for start in counted(range(0, len(noise), many), "samples"):
             rows = slice(start, start + many)
             chosen = None if labels is None else labels[rows]

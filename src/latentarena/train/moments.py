@@ -42,7 +42,7 @@ class MomentsObjective(Objective):
         self.student = denoiser(model.network, model.path, model.target)
         self.noise, self.data, self.labels = pairs
         self.decoder, self.scale = model.autoencoder, model.scale
-        self.features, self.centre, rows = features, torch.zeros(()), at_once(images.shape)
+        self.features, rows = features, at_once(images.shape)
         with torch.no_grad():
             real = torch.cat([features.pooled(images.batch(slice(i, i + rows))) for i in range(0, len(images), rows)])
             self.centre = real.mean(0)

@@ -51,7 +51,7 @@ def frechet_distance(classifier: Classifier, images: Tensor, again: Tensor) -> T
     """
     with torch.no_grad():
         distance = frechet_to(classifier.pooled(images))
-    return distance(*moments(classifier.pooled(again)))
+    return distance(*moments(classifier.pooled(again).cpu().double())).to(again.device)
 
 
 def frechet_to(features: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
